@@ -1,0 +1,181 @@
+"""Stepflow: the app object. It knows the runners and hooks of a code base and puts a worker together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, overload
+
+from stepflow.client import AsyncClient, Client, resolve
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds
+from stepflow.core.run import RunOutcome
+from stepflow.core.runner import StepRunner
+from stepflow.core.verdict import Verdict
+from stepflow.engine.desk import Desk
+from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
+from stepflow.engine.typed import payload_type, reader_for
+from stepflow.engine.worker import Worker, WorkerOptions
+from stepflow.errors import DataError
+from stepflow.hooks.body import body_of
+from stepflow.hooks.schedule import next_wait_s
+from stepflow.hooks.webhook import Webhook
+from stepflow.jobs import Job
+from stepflow.settings import Settings, load_settings
+from stepflow.store.address import Address
+from stepflow.store.keys import Keys
+
+F = TypeVar("F", bound=RunnerFunction)
+H = TypeVar("H", bound=HookFunction)
+
+
+class Stepflow:
+    """
+    An app: register runners with `@app.runner`, hooks with `@app.on_terminal`, functions with `@app.job`.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
+    before it is needed. *webhooks* are called at the end of every run of this app.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        webhooks: Mapping[str, Webhook] | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.namespace = namespace or self.settings.redis.namespace
+        self.registry = Registry()
+        self.registry.webhooks.update(webhooks or {})
+        self._url = url
+        self._client: Client | None = None
+        self._async_clients: dict[asyncio.AbstractEventLoop, AsyncClient] = {}
+
+    @property
+    def url(self) -> str:
+        """The URL this app connects to; asking for it starts or joins the embedded server when no URL is set."""
+        self._url = resolve(self._url, self.settings)
+        return self._url
+
+    @property
+    def client(self) -> Client:
+        """A blocking client of this app's Redis, made once."""
+        if self._client is None:
+            self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
+        return self._client
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """An async client of this app's Redis, one for each running loop."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_clients:
+            self._async_clients = {known: client for known, client in self._async_clients.items() if not known.is_closed()}
+            self._async_clients[loop] = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
+        return self._async_clients[loop]
+
+    # registering
+
+    def runner(
+        self, name: str, *, retry: RetryPolicy | None = None, step_timeout: float | timedelta | None = None
+    ) -> Callable[[F], F]:
+        """
+        Register the function below as runner *name*: it gets a Step and returns an Outcome.
+
+        *retry* holds where a submit gives no policy of its own; *step_timeout* (seconds or timedelta) is for one attempt.
+        """
+
+        def register(function: F) -> F:
+            self.register(name, function, retry=retry, step_timeout=step_timeout)
+            return function
+
+        return register
+
+    def register(
+        self,
+        name: str,
+        runner: StepRunner | RunnerFunction,
+        *,
+        retry: RetryPolicy | None = None,
+        step_timeout: float | timedelta | None = None,
+    ) -> None:
+        """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
+        kind = payload_type(runner.run_step if isinstance(runner, StepRunner) else runner)
+        self.registry.add(
+            name, runner, retry=retry, step_timeout_s=None if step_timeout is None else seconds(step_timeout),
+            read=None if kind is None else reader_for(name, kind),
+        )  # fmt: skip
+
+    def on_terminal(self, hook: H) -> H:
+        """Call the function below with the RunOutcome of every run of this app, at least once, retried when it raises."""
+        self.registry.add_hook(hook)
+        return hook
+
+    @overload
+    def job(self, function: Callable[..., Any], /) -> Job: ...
+
+    @overload
+    def job(
+        self,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        queue: str = "default",
+        dedup: bool = False,
+    ) -> Callable[[Callable[..., Any]], Job]: ...
+
+    def job(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        queue: str = "default",
+        dedup: bool = False,
+    ) -> Any:
+        """
+        Make a typed function a run of one step: `await resize.submit("a.png", 80)` gives a handle with `result()`.
+
+        With *dedup* the run id follows from the arguments, so the same call is the same run. *timeout* is for one attempt.
+        """
+
+        def make(function: Callable[..., Any]) -> Job:
+            job = Job(function, name or f"{function.__module__}.{function.__qualname__}".replace(".<locals>", ""), self, queue, dedup)
+            limit = None if timeout is None else seconds(timeout)
+            self.registry.add(job.name, job.as_runner(), retry=retry, step_timeout_s=limit)
+            return job
+
+        return make if function is None else make(function)
+
+    # working
+
+    def make_worker(
+        self, options: WorkerOptions, *, deliver: Any, url: str | None = None, beat: Callable[[], None] | None = None
+    ) -> Worker:
+        """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
+        desk = Desk(Keys(self.namespace), self.settings)
+        return Worker(
+            Address.parse(url or self.url), desk, self.registry, options,
+            deliver=_delivering(deliver), next_wait=next_wait_s, beat=beat,
+        )  # fmt: skip
+
+
+def _delivering(deliverer: Any) -> Callable[[Mapping[str, Any] | Webhook, str, RunOutcome], Awaitable[Verdict]]:
+    """Introduce the hooks room to the engine."""
+
+    async def deliver(webhook: Mapping[str, Any] | Webhook, hook_id: str, outcome: RunOutcome) -> Verdict:
+        try:
+            target = webhook if isinstance(webhook, Webhook) else Webhook.from_dict(webhook)
+        except DataError as error:
+            return Verdict.dead(str(error))
+        if not target.wants(outcome.status):
+            return Verdict.delivered()
+        verdict: Verdict = await deliverer.deliver(target, hook_id, body_of(outcome), datetime.now(UTC))
+        return verdict
+
+    return deliver

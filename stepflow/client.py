@@ -1,0 +1,409 @@
+"""
+Client and AsyncClient: submit runs, watch them, cancel them, from any process that reaches the Redis.
+
+Both have the same methods; those of AsyncClient are awaited. Importing this module pulls in no runner and no worker code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from stepflow import embedded
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds
+from stepflow.core.run import Priority, RunState, RunStatus
+from stepflow.engine.cancel import cancel
+from stepflow.engine.desk import Desk
+from stepflow.engine.redeliver import dead_hooks, hooks_of_run, redeliver
+from stepflow.engine.revive import revive
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.errors import RunCancelled, RunFailed, RunNotFound
+from stepflow.settings import Settings, load_settings, redis_url
+from stepflow.store.address import Address
+from stepflow.store.calls import Plan
+from stepflow.store.codec import unpack
+from stepflow.store.hooks import HookRecord
+from stepflow.store.keys import Keys
+from stepflow.store.link import BlockingLink, Link, carry_out
+from stepflow.store.listener import Listener
+from stepflow.store.runs import load_kv
+from stepflow.store.stream import AsyncLink, Streaming
+from stepflow.store.stream import carry_out as carry_out_async
+
+T = TypeVar("T")
+
+#: seconds between looks at a run that is waited for, should its notification be lost
+SAFETY_NET_S = 1.0
+
+
+def resolve(url: str | None, settings: Settings) -> str:
+    """Give the URL to connect to: argument, environment, or the embedded server, which is started or joined."""
+    return redis_url(url, settings) or embedded.ensure(settings.home).url
+
+
+def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
+    """Read what submit_many takes: RunSpecs, or (runner, payload)."""
+    return [spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs]
+
+
+def result_of(run: RunStatus) -> Any:
+    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends."""
+    if run.state is RunState.CANCELLED:
+        raise RunCancelled(run.id, run.reason)
+    if run.state is RunState.FAILED:
+        error = run.error
+        raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
+    return run.result
+
+
+class _Common:
+    """What both clients are built from."""
+
+    def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
+        self.settings = settings or load_settings()
+        self._url = url
+        self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
+
+    def _address(self) -> Address:
+        return Address.parse(resolve(self._url, self.settings))
+
+    def _kv(self, run_id: str, key: str) -> Plan[Any]:
+        packed = yield load_kv(self.desk.keys, run_id, key)
+        return None if packed is None else unpack(packed)
+
+    def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
+        return dead_hooks(self.desk, limit=limit) if run_id is None else hooks_of_run(run_id, self.desk, limit=limit)
+
+
+class RunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: Client) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.id!r}, created={self.created})"
+
+    def status(self) -> RunStatus | None:
+        """See Client.status."""
+        return self._client.status(self.id)
+
+    def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        return self._client.wait(self.id, timeout)
+
+    def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        return self._client.result(self.id, timeout)
+
+    def cancel(self, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return self._client.cancel(self.id, reason)
+
+
+class Client(_Common):
+    """
+    The blocking client. Safe to share between threads.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started or joined. Calls
+    raise RedisUnreachable when Redis does not answer for a while, RedisRefused when it refuses (full, no permission).
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Link | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: BlockingLink | None = None
+        self._link = link
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def link(self) -> Link:
+        """The link that carries out this client's calls; made at first use."""
+        if self._link is None:
+            limits = self.settings.redis
+            self._link = self._own_link = BlockingLink.to(
+                self._address(), retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s
+            )
+        return self._link
+
+    def _do(self, plan: Plan[T]) -> T:
+        return carry_out(self.link, plan)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._own_link is not None:
+            self._own_link.close()
+
+    def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+    ) -> RunHandle:
+        """
+        Submit a run; the same (run id, runner, input) again finds the run that is there, `created` False.
+
+        *delay* and *timeout* (from submit to its end) are seconds or timedelta. Raises RunConflict, InvalidRunId,
+        ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
+        """
+        spec = RunSpec(
+            runner, payload, run_id, headers or {}, queue, priority, delay, start_at, timeout, webhooks, retry, on_conflict
+        )
+        return RunHandle(self._do(submit(spec, self.desk)), self)
+
+    def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
+        """Submit thousands of runs in a few round trips; gives their handles in order."""
+        return [RunHandle(item, self) for item in self._do(submit_many(read_specs(specs), self.desk))]
+
+    def status(self, run_id: str) -> RunStatus | None:
+        """Give the run's status, None when no such run is kept."""
+        return self._do(status(run_id, self.desk))
+
+    def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        run = self._found(run_id)
+        if run.is_finished:
+            return run
+        with self.link.listening(self.desk.keys.done_channel(run_id)) as heard:
+            while not (run := self._found(run_id)).is_finished:
+                left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
+                if left_s <= 0:
+                    msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+                    raise TimeoutError(msg)
+                heard(left_s)
+        return run
+
+    def _found(self, run_id: str) -> RunStatus:
+        run = self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """Wait for the run's end and give its result; raises RunFailed, RunCancelled, TimeoutError, RunNotFound."""
+        return result_of(self.wait(run_id, timeout))
+
+    def cancel(self, run_id: str, reason: str = "") -> bool:
+        """Cancel the run; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+        return self._do(cancel(run_id, reason, self.desk))
+
+    def retry(self, run_id: str) -> None:
+        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""
+        self._do(revive(run_id, self.desk))
+
+    def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """List runs, newest first; pass the page's `cursor` for the next one."""
+        return self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    def kv(self, run_id: str, key: str) -> Any:
+        """Read what a step of the run put under *key* by its effects; None when there is nothing."""
+        return self._do(self._kv(run_id, key))
+
+    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """Give the deliveries of a run, or without one the dead deliveries, last first."""
+        return self._do(self._hooks(run_id, limit))
+
+    def redeliver(self, hook_id: str) -> None:
+        """Send a hook again, its tries anew; raises HookNotFound."""
+        self._do(redeliver(hook_id, self.desk))
+
+
+class AsyncRunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: AsyncClient) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"AsyncRunHandle({self.id!r}, created={self.created})"
+
+    async def status(self) -> RunStatus | None:
+        """See AsyncClient.status."""
+        return await self._client.status(self.id)
+
+    async def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See AsyncClient.wait."""
+        return await self._client.wait(self.id, timeout)
+
+    async def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See AsyncClient.result."""
+        return await self._client.result(self.id, timeout)
+
+    async def cancel(self, reason: str = "") -> bool:
+        """See AsyncClient.cancel."""
+        return await self._client.cancel(self.id, reason)
+
+
+class AsyncClient(_Common):
+    """The client for asyncio: one connection, all that waits sent in one write. Lives on the loop it is first used on."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Streaming | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: AsyncLink | None = None
+        self._link = link
+        self._listener: Listener | None = None
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def _do(self, plan: Plan[T]) -> T:
+        if self._link is None:
+            limits = self.settings.redis
+            address = await asyncio.to_thread(self._address)
+            if self._link is None:
+                self._own_link = AsyncLink(
+                    address, retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s,
+                    connect_timeout_s=limits.connect_timeout_s,
+                )  # fmt: skip
+                self._link, self._listener = self._own_link, Listener(address)
+        return await carry_out_async(self._link, plan)
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._listener is not None:
+            await self._listener.close()
+        if self._own_link is not None:
+            await self._own_link.close()
+
+    async def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+    ) -> AsyncRunHandle:
+        """See Client.submit."""
+        spec = RunSpec(
+            runner, payload, run_id, headers or {}, queue, priority, delay, start_at, timeout, webhooks, retry, on_conflict
+        )
+        return AsyncRunHandle(await self._do(submit(spec, self.desk)), self)
+
+    async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
+        """See Client.submit_many."""
+        return [AsyncRunHandle(item, self) for item in await self._do(submit_many(read_specs(specs), self.desk))]
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """See Client.status."""
+        return await self._do(status(run_id, self.desk))
+
+    async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        run = await self._found(run_id)
+        if run.is_finished:
+            return run
+        ended = asyncio.Event()
+        channel = self.desk.keys.done_channel(run_id)
+
+        def heard(message: str) -> None:
+            del message
+            ended.set()
+
+        try:
+            async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+                if self._listener is not None:
+                    await self._listener.subscribe(channel, heard)
+                while not (run := await self._found(run_id)).is_finished:
+                    await _either(ended, SAFETY_NET_S)
+                return run
+        except TimeoutError:
+            msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+            raise TimeoutError(msg) from None
+        finally:
+            if self._listener is not None:
+                self._listener.unsubscribe(channel, heard)
+
+    async def _found(self, run_id: str) -> RunStatus:
+        run = await self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    async def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        return result_of(await self.wait(run_id, timeout))
+
+    async def cancel(self, run_id: str, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return await self._do(cancel(run_id, reason, self.desk))
+
+    async def retry(self, run_id: str) -> None:
+        """See Client.retry."""
+        await self._do(revive(run_id, self.desk))
+
+    async def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """See Client.list."""
+        return await self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    async def kv(self, run_id: str, key: str) -> Any:
+        """See Client.kv."""
+        return await self._do(self._kv(run_id, key))
+
+    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """See Client.hooks."""
+        return await self._do(self._hooks(run_id, limit))
+
+    async def redeliver(self, hook_id: str) -> None:
+        """See Client.redeliver."""
+        await self._do(redeliver(hook_id, self.desk))
+
+
+async def _either(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for *event*, or for the time to pass."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,71 @@
+"""The token a running step watches: fired once, seen from the loop and from threads alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from stepflow.errors import StepflowError
+
+
+class StopRequested(StepflowError):
+    """Raised by `CancelToken.raise_if_set`: the run was asked to stop."""
+
+
+class CancelToken:
+    """
+    Says whether the run was asked to stop, and lets a step wait for that.
+
+    Fired from any thread. The runtime ends a cancelled run whatever the step returns, so a step may simply leave.
+    """
+
+    __slots__ = ("_event", "_loop", "_waiters", "reason")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._event: threading.Event | None = None
+        self._loop = loop
+        self._waiters: list[asyncio.Future[None]] = []
+        #: why, once it is set
+        self.reason: str | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self.reason is not None
+
+    def raise_if_set(self) -> None:
+        """Raise StopRequested when the run was asked to stop."""
+        if self.reason is not None:
+            raise StopRequested(self.reason or "the run was asked to stop")
+
+    async def wait(self) -> str:
+        """Wait until the run is asked to stop and give the reason."""
+        while self.reason is None:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        return self.reason
+
+    def wait_blocking(self, timeout_s: float | None = None) -> bool:
+        """Block a thread until the run is asked to stop, at most *timeout_s* seconds; says whether it was."""
+        if self._event is None:
+            self._event = threading.Event()
+        if self.reason is not None:
+            return True
+        return self._event.wait(timeout_s)
+
+    def fire(self, reason: str) -> None:
+        """Set the token; the first reason stays. Called on the loop's thread, or by whoever owns the token."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        if self._event is not None:
+            self._event.set()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()

@@ -1,0 +1,95 @@
+"""Names: of runs, of deliveries, of the things users may name."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from stepflow.errors import InvalidName, InvalidRunId
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
+_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RQ_ID = re.compile(r"run-(?P<run>.+)-(?P<number>\d+)(?:-g(?P<generation>\d+))?(?:-r(?P<handoff>\d+))?")
+
+#: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _base32(value: int, length: int) -> str:
+    return "".join(_BASE32[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+
+
+def new_run_id(now: float) -> str:
+    """Make a run id that sorts by *now* (unix seconds, to the millisecond) and is unique: the form of a ULID."""
+    return _base32(int(now * 1000), 10) + _base32(secrets.randbits(80), 16)
+
+
+def check_run_id(run_id: object) -> str:
+    """Give *run_id* back if it can be one, else raise InvalidRunId."""
+    if isinstance(run_id, str) and _RUN_ID.fullmatch(run_id):
+        return run_id
+    raise InvalidRunId(run_id)
+
+
+def check_name(kind: str, name: object) -> str:
+    """Give the name of a runner or hook back if it can be one, else raise InvalidName."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return name
+    raise InvalidName(kind, name, "use 1 to 100 letters, digits, '_', '.', ':' or '-', not starting with a sign")
+
+
+def check_queue(name: object) -> str:
+    """Give the name of a queue back if it can be one, else raise InvalidName. Dots are kept for priorities."""
+    if isinstance(name, str) and _QUEUE.fullmatch(name):
+        return name
+    raise InvalidName("queue", name, "use 1 to 64 letters, digits, '_' or '-'")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    One handing over of one step of one run: what a queue carries.
+
+    Written `run:<id>:<n>` for people and `run-<id>-<n>` for RQ, whose ids allow no colon. A later generation adds
+    `g<k>`, a repeated hand-over of the same step `r<k>`: RQ's clean-up of the old job would else swallow the new one.
+    """
+
+    run_id: str
+    number: int
+    generation: int = 0
+    handoff: int = 0
+
+    def _join(self, sign: str) -> str:
+        parts = ["run", self.run_id, str(self.number)]
+        if self.generation:
+            parts.append(f"g{self.generation}")
+        if self.handoff:
+            parts.append(f"r{self.handoff}")
+        return sign.join(parts)
+
+    @property
+    def name(self) -> str:
+        """The name in records, logs and spans: `run:<id>:<n>[:g<k>][:r<k>]`."""
+        return self._join(":")
+
+    @property
+    def rq_id(self) -> str:
+        """The id of the RQ job: `run-<id>-<n>[-g<k>][-r<k>]`."""
+        return self._join("-")
+
+    @classmethod
+    def parse(cls, rq_id: str) -> Delivery | None:
+        """Read an RQ id from the right, so that run ids may hold dashes; None when it is not one of ours."""
+        match = _RQ_ID.fullmatch(rq_id)
+        if match is None:
+            return None
+        return cls(
+            match["run"], int(match["number"]), int(match["generation"] or 0), int(match["handoff"] or 0)
+        )
+
+
+def step_key(run_id: str, generation: int, number: int) -> str:
+    """Make the idempotency key of one step: the same for all its attempts, and no other step's."""
+    return f"{run_id}.{generation}.{number}"

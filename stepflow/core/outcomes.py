@@ -1,0 +1,107 @@
+"""What a runner says about its step: go on, done, failed, cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from stepflow.errors import InvalidOption
+
+
+def seconds(duration: float | timedelta) -> float:
+    """Turn a duration as users write it into seconds."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+
+
+def unix_time(moment: float | datetime) -> float:
+    """Turn a point in time as users write it into unix seconds; a naive datetime is refused."""
+    if not isinstance(moment, datetime):
+        return float(moment)
+    if moment.tzinfo is None:
+        msg = f"{moment!r} has no time zone; pass an aware datetime or unix seconds"
+        raise InvalidOption(msg)
+    return moment.timestamp()
+
+
+class Outcome:
+    """What a runner may return: Continue, Succeed, Fail or Cancel."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Continue(Outcome):
+    """
+    The step is done; the run goes on with the next one, given *payload*.
+
+    *delay* (seconds or timedelta) or *at* (unix seconds or an aware datetime) says when; without either, now.
+    """
+
+    payload: Any = None
+    delay: float | timedelta | None = None
+    at: float | datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.delay is not None and self.at is not None:
+            msg = "Continue takes delay or at, not both"
+            raise InvalidOption(msg)
+
+    def due_at(self, now: float) -> float | None:
+        """Say when the next step is due in unix seconds; None means now."""
+        if self.delay is not None:
+            return now + max(0.0, seconds(self.delay))
+        return None if self.at is None else unix_time(self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Succeed(Outcome):
+    """The run is done, with this result."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(Outcome):
+    """The run has failed for this reason: a verdict, never retried."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Outcome):
+    """The run ends as cancelled for this reason: the runner's own decision."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An error as it is kept: its type's name, its message, the tail of its traceback."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised(Outcome):
+    """The runner raised; made by the runtime, never by a runner."""
+
+    error: ErrorInfo
+    #: False ends the run at once (PermanentError, give_up_on, a payload that does not fit)
+    retryable: bool = True
+    #: seconds the error itself asks to wait
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Outcome):
+    """The claim ran out with its worker; made by recovery."""
+
+    why: str = "the worker that held this step is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack(Outcome):
+    """The worker leaves before the step was done; nothing counts against anyone."""

@@ -1,0 +1,177 @@
+"""The run: its states, the row of truth as last seen, and what callers and hooks are shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from stepflow.core.ids import Delivery
+from stepflow.core.outcomes import ErrorInfo
+
+
+class RunState(StrEnum):
+    """Where a run stands; the table of ways between them is in `core/transitions.py`."""
+
+    SCHEDULED = "scheduled"
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: the three ends; nothing leads out of them but a revival or a restart
+ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+class Priority(IntEnum):
+    """Which of what is due on one queue goes first."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+class StopKind(StrEnum):
+    """Who wants a running run to end."""
+
+    CANCEL = "cancel"
+    DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A wish, written into the run's record, that the run end: its token fires, no further attempt starts."""
+
+    kind: StopKind
+    reason: str = ""
+    #: unix seconds: when it was asked for
+    at: float = 0.0
+
+
+@dataclass(slots=True)
+class Run:
+    """
+    The run's row of truth as last read. Times are unix seconds by the Redis server's clock.
+
+    *rev* grows with every deciding write; *token* is the live claim's, empty without one; *delivery* is the RQ id of
+    the one delivery that a claim would accept, empty without one; *failures* and *crashes* count for the present step.
+    """
+
+    id: str
+    runner: str
+    queue: str = "default"
+    priority: Priority = Priority.NORMAL
+    state: RunState = RunState.PENDING
+    rev: int = 1
+    generation: int = 0
+    step: int = 0
+    failures: int = 0
+    crashes: int = 0
+    handoff: int = 0
+    delivery: str = ""
+    due_at: float = 0.0
+    token: str = ""
+    held: str = ""
+    stop: Stop | None = None
+    ends: int = 0
+    digest: bytes = b""
+    created_at: float = 0.0
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    ended_at: float = 0.0
+    deadline_at: float = 0.0
+    #: unix seconds since when no worker that came by knew the runner; 0 when that is not so
+    blocked_at: float = 0.0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.ended_at > 0
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a worker holds the present step."""
+        return bool(self.token)
+
+    def next_delivery(self, step: int) -> Delivery:
+        """Name the delivery that hands over *step* next: the first of a new step, or one more of the present one."""
+        return Delivery(self.id, step, self.generation, self.handoff + 1 if step == self.step else 0)
+
+
+def _empty() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """
+    A run as callers see it.
+
+    *state* is one of RunState; *attempt* counts from 1 within the present step; *deadline_at* and the other times are
+    aware datetimes or None. *waits_for* says in words what a run that does not move is waiting for.
+    """
+
+    id: str
+    runner: str
+    state: RunState
+    queue: str = "default"
+    priority: str = "normal"
+    step: int = 0
+    attempt: int = 1
+    crashes: int = 0
+    generation: int = 0
+    headers: Mapping[str, str] = field(default_factory=_empty)
+    payload: Any = None
+    result: Any = None
+    error: ErrorInfo | None = None
+    reason: str | None = None
+    waits_for: str | None = None
+    worker: str | None = None
+    created_at: datetime | None = None
+    due_at: datetime | None = None
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    deadline_at: datetime | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.state in ENDS
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """
+    The end of a run as hooks see it.
+
+    *status* is `succeeded`, `failed` or `cancelled`; *end* counts the ends of this generation from 1, for a revived run
+    can end again. Times are aware datetimes.
+    """
+
+    run_id: str
+    runner: str
+    status: str
+    result: Any = None
+    error: ErrorInfo | None = None
+    reason: str | None = None
+    headers: Mapping[str, str] = field(default_factory=_empty)
+    final_step: int = 0
+    attempts: int = 1
+    generation: int = 0
+    end: int = 1
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+def as_datetime(moment: float) -> datetime | None:
+    """Turn unix seconds into an aware UTC datetime; 0 means never and gives None."""
+    return datetime.fromtimestamp(moment, UTC) if moment else None

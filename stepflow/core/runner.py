@@ -1,0 +1,186 @@
+"""What user code implements and is given: StepRunner and Step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from stepflow.core.cancel import CancelToken
+from stepflow.core.ids import step_key
+from stepflow.core.outcomes import Outcome, seconds
+from stepflow.core.run import as_datetime
+from stepflow.errors import InvalidOption
+
+P = TypeVar("P")
+
+
+class StepRunner(ABC):
+    """The class form of a runner: one object a worker, called for every step of its runs."""
+
+    @abstractmethod
+    async def run_step(self, step: Step[Any]) -> Outcome:
+        """Do one step and say what becomes of the run. A plain `def` works too: it runs in a thread."""
+
+
+class StepPort(Protocol):
+    """The runtime's side of a Step: what it can do for the step while it runs. `blocking` says a thread is asking."""
+
+    blocking: bool
+
+    def memo_get(self, key: str, default: Any) -> Any:
+        """Give the memo value, or an awaitable of it."""
+
+    def memo_put(self, key: str, value: Any) -> Any:
+        """Write the memo value under the claim; None or an awaitable."""
+
+    def extend(self, seconds_: float) -> Any:
+        """Keep the claim at least that long; None or an awaitable."""
+
+
+class Memo:
+    """
+    A small durable map of this run and step that survives attempts; written under the claim.
+
+    In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises ClaimLost when this
+    worker no longer holds the step.
+    """
+
+    __slots__ = ("_port",)
+
+    def __init__(self, port: StepPort) -> None:
+        self._port = port
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Give what an earlier attempt, or this one, put under *key*, else *default*."""
+        return self._port.memo_get(key, default)
+
+    def put(self, key: str, value: Any) -> Any:
+        """Store *value* under *key* before this returns (or is awaited)."""
+        return self._port.memo_put(key, value)
+
+
+#: stands for a deletion among the effects
+DELETED = object()
+
+
+class Effects:
+    """Key-value writes of the run's own space, applied by the commit of this step, all or nothing; see `client.kv`."""
+
+    __slots__ = ("writes",)
+
+    def __init__(self) -> None:
+        self.writes: dict[str, Any] = {}
+
+    def put(self, key: str, value: Any) -> None:
+        """Write *value* under *key* when the step commits."""
+        self._refuse_both(key, deleting=False)
+        self.writes[key] = value
+
+    def delete(self, key: str) -> None:
+        """Remove *key* when the step commits."""
+        self._refuse_both(key, deleting=True)
+        self.writes[key] = DELETED
+
+    def _refuse_both(self, key: str, *, deleting: bool) -> None:
+        if key in self.writes and (self.writes[key] is DELETED) is not deleting:
+            msg = f"effects of one step both put and delete key {key!r}; decide for one"
+            raise InvalidOption(msg)
+
+
+class _NoPort:
+    """Stands in when a Step is built by hand, as in a unit test of a runner."""
+
+    blocking = True
+
+    def __init__(self) -> None:
+        self._memo: dict[str, Any] = {}
+
+    def memo_get(self, key: str, default: Any) -> Any:
+        return self._memo.get(key, default)
+
+    def memo_put(self, key: str, value: Any) -> None:
+        self._memo[key] = value
+
+    def extend(self, seconds_: float) -> None:
+        del seconds_
+
+
+class Step(Generic[P]):
+    """
+    One step of one run, as its runner sees it.
+
+    *number* counts from 0 through the run, *attempt* from 1 within the step; *payload* is what was submitted or what
+    the step before handed on. Annotate the parameter `Step[Model]` and the payload comes as that type, validated.
+    """
+
+    __slots__ = (
+        "_deadline_at", "_effects", "_generation", "_memo", "_port", "attempt", "cancel", "headers", "number", "payload", "run_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        run_id: str,
+        number: int,
+        payload: P,
+        headers: Mapping[str, str] | None = None,
+        attempt: int = 1,
+        cancel: CancelToken | None = None,
+        *,
+        generation: int = 0,
+        deadline_at: float = 0.0,
+        port: StepPort | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.number = number
+        self.payload = payload
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.attempt = attempt
+        #: fires when the run was asked to stop
+        self.cancel = CancelToken() if cancel is None else cancel
+        self._generation = generation
+        self._deadline_at = deadline_at
+        self._port = port
+        self._memo: Memo | None = None
+        self._effects: Effects | None = None
+
+    def __repr__(self) -> str:
+        return f"Step({self.run_id!r}, {self.number}, attempt={self.attempt})"
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of this step: the same for all its attempts, no other step's."""
+        return step_key(self.run_id, self._generation, self.number)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run's timeout passes, if it has one."""
+        return as_datetime(self._deadline_at)
+
+    @property
+    def memo(self) -> Memo:
+        """The durable map of this run and step."""
+        if self._memo is None:
+            self._memo = Memo(self._ask())
+        return self._memo
+
+    @property
+    def effects(self) -> Effects:
+        """The key-value writes that the commit of this step applies."""
+        if self._effects is None:
+            self._effects = Effects()
+        return self._effects
+
+    def extend(self, duration: float | timedelta) -> Awaitable[None]:
+        """
+        Keep the claim, and move the step's timeout, at least *duration* from now; never shortens either.
+
+        Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim is gone.
+        """
+        return self._ask().extend(seconds(duration))  # type: ignore[no-any-return]
+
+    def _ask(self) -> StepPort:
+        if self._port is None:
+            self._port = _NoPort()
+        return self._port

@@ -1,0 +1,62 @@
+"""cancel: a waiting run ends inside the call; a running one is told through its token. The deadline goes the same way."""
+
+from __future__ import annotations
+
+import logging
+
+from stepflow.core.run import Run, Stop, StopKind
+from stepflow.core.transitions import Kind, Transition, decide_stop
+from stepflow.engine.desk import Desk
+from stepflow.engine.outbox import end_fields, plan_hooks
+from stepflow.engine.spec import read_given
+from stepflow.store.calls import Plan
+from stepflow.store.codec import unpack
+from stepflow.store.hooks import load_app_hooks
+from stepflow.store.runs import STALE, Proof, finish_run, load_data, load_run, mark_run
+
+log = logging.getLogger("stepflow.run")
+
+
+def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
+    """Ask the run to end; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+    return (yield from stop_run(run_id, Stop(StopKind.CANCEL, reason, desk.clock.now()), desk))
+
+
+def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
+    """
+    End the run, or mark it so that its worker ends it; says whether this call did either.
+
+    A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
+    """
+    request = desk.request_id()
+    grace_s = desk.settings.worker.stop_grace_s
+    while True:
+        run = yield load_run(desk.keys, run_id)
+        if run is None:
+            return False
+        now = desk.clock.now()
+        overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
+        move = decide_stop(run, stop, overdue=overdue)
+        match move.kind:
+            case Kind.FINISH:
+                answer = yield from finish_from_outside(run, move, Proof("", request), desk)
+            case Kind.MARK:
+                again = now + grace_s
+                answer = yield mark_run(desk.keys, run, stop, request=request, look_again_at=again, now=now)
+            case _:
+                return False
+        if answer[0] != STALE:
+            log.info("run=%s %s: %s", run.id, "ended" if move.kind is Kind.FINISH else "told to stop", stop.kind)
+            return True
+
+
+def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) -> Plan[list[int]]:
+    """End *run* for somebody who does not hold it; gives the script's answer."""
+    data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
+    now = desk.clock.now()
+    hooks = plan_hooks(run, move, read_given(data.get(b"spec")), unpack(packed) if packed else (), desk, now)
+    answer: list[int] = yield finish_run(
+        desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
+        data=end_fields(move, desk.settings.limits.payload_bytes), hooks=hooks,
+    )  # fmt: skip
+    return answer

@@ -1,0 +1,136 @@
+"""A feed: takes claims from queues into free slots, and sleeps on the wake lists when there is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from stepflow.engine.desk import Desk
+from stepflow.engine.slots import Slots
+from stepflow.errors import ReplyLost, StepflowError
+from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work
+from stepflow.store.stream import Streaming
+
+log = logging.getLogger("stepflow.worker")
+
+#: seconds an idle worker blocks at a time
+BLOCK_S = 5.0
+#: seconds between looks while RQ is suspended
+SUSPENDED_S = 1.0
+
+
+class Feed:
+    """
+    Keeps slots filled from *sources*.
+
+    Idle it blocks on the wake lists, never on a queue: a wake-up may be lost, a job cannot. *adopt* is called after a
+    claim whose reply was lost, to take up what stands under this worker's name.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        link: Streaming,
+        wake_link: Streaming,
+        *,
+        worker: str,
+        slots: Slots,
+        sources: Sequence[Source],
+        runners: Sequence[str],
+        numbers: Callable[[int], int],
+        start: Callable[[Taken], None],
+        adopt: Callable[[], Awaitable[None]],
+        on_due: Callable[[float | None], None],
+    ) -> None:
+        self._desk = desk
+        self._link = link
+        self._wake_link = wake_link
+        self._worker = worker
+        self._slots = slots
+        self._sources = list(sources)
+        self._runners = list(runners)
+        self._numbers = numbers
+        self._start = start
+        self._adopt = adopt
+        self._on_due = on_due
+        self._leaving = asyncio.Event()
+        self._wakes = list(dict.fromkeys([source.wake for source in sources] + [desk.keys.wake(f"@{name}") for name in runners]))
+        #: waiting lists of runners known here that hold something, read besides the queues
+        self.extra_sources: list[Source] = []
+        #: for tests and --burst: called when there was nothing to claim
+        self.on_empty: Callable[[], None] | None = None
+        self.live_workers = 1
+
+    def leave(self) -> None:
+        """Take no more claims; `run` returns once the present one, if any, has its reply."""
+        self._leaving.set()
+
+    async def run(self) -> None:
+        """Feed until told to leave."""
+        while not self._leaving.is_set():
+            await self._either(self._slots.wait_free())
+            if self._leaving.is_set() or self._slots.free <= 0:
+                continue
+            try:
+                batch = await self.claim()
+            except ReplyLost:
+                await self._adopt()
+                continue
+            except StepflowError as error:
+                log.error("cannot claim: %s; trying again in %g s", error, SUSPENDED_S)
+                await self._pause(SUSPENDED_S)
+                continue
+            if batch.waiting < 0:
+                await self._pause(SUSPENDED_S)
+            elif not batch.taken and batch.waiting == 0:
+                if self.on_empty is not None:
+                    self.on_empty()
+                await self._sleep()
+
+    async def claim(self) -> Batch:
+        """Take one batch of claims and start them."""
+        desk, worker = self._desk, self._desk.settings.worker
+        limit = min(self._slots.free, worker.batch)
+        call = claim_steps(
+            desk.keys,
+            [*self._sources, *self.extra_sources],
+            given=desk.clock.given,
+            stem=f"{self._worker}.",
+            number=self._numbers(limit),
+            lease_s=worker.lease_s,
+            limit=limit,
+            live_workers=self.live_workers,
+            worker=self._worker,
+            now=desk.clock.now(),
+            runners=self._runners,
+        )
+        batch = await self._link.call(call)
+        desk.clock.learn(batch.now)
+        for taken in batch.taken:
+            self._start(taken)
+        self._on_due(batch.next_due)
+        return batch
+
+    async def _sleep(self) -> None:
+        """Block until a wake list has a token, a few seconds at a time."""
+        token = self._wake_link.send(wait_for_work(self._wakes, BLOCK_S))
+        token.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await self._either(token)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._either(asyncio.sleep(seconds))
+
+    async def _either(self, what: Awaitable[object]) -> None:
+        """Wait for *what* or for the order to leave; its error, if any, only means there is nothing to wait for."""
+        waited = asyncio.ensure_future(what)
+        if waited.done():
+            return
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        try:
+            await asyncio.wait({waited, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            waited.cancel()
+        if waited.done() and not waited.cancelled() and waited.exception() is not None:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,145 @@
+"""notify: the hooks of a finished run are delivered, tried again, and dead-lettered after their last try."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from stepflow.core.run import RunOutcome
+from stepflow.core.verdict import Verdict, VerdictKind
+from stepflow.engine.claim import hook_id_of
+from stepflow.engine.desk import Desk
+from stepflow.engine.outbox import APP_WEBHOOK, FUNCTION, read_outcome
+from stepflow.engine.registry import Registry, is_async
+from stepflow.engine.slots import Slots
+from stepflow.engine.threads import Threads
+from stepflow.errors import StepflowError
+from stepflow.store.calls import Part
+from stepflow.store.claims import Taken
+from stepflow.store.codec import unpack
+from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
+from stepflow.store.stream import Streaming
+
+log = logging.getLogger("stepflow.hook")
+
+#: seconds a function of the app is given for one outcome
+FUNCTION_TIMEOUT_S = 60.0
+
+#: delivers one webhook, given in its stored form, with the hook id and the outcome
+Deliver = Callable[[Mapping[str, Any], str, RunOutcome], Awaitable[Verdict]]
+#: says how many seconds to wait after so many tries, given a random number and what the receiver asked for; None: no more
+NextWait = Callable[[int, float, float | None], float | None]
+
+
+class Notifier:
+    """Delivers claimed hooks in slots of their own, apart from the slots for steps."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        link: Streaming,
+        registry: Registry,
+        *,
+        deliver: Deliver,
+        next_wait: NextWait,
+        threads: Threads,
+        on_due: Callable[[float | None], None],
+    ) -> None:
+        self._desk = desk
+        self._link = link
+        self._registry = registry
+        self._deliver = deliver
+        self._next_wait = next_wait
+        self._threads = threads
+        self._on_due = on_due
+        self.slots = Slots(desk.settings.worker.hook_slots)
+        self._held: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
+
+    def claims(self) -> list[tuple[str, str]]:
+        """Give (member, token) of every delivery in progress, for the renewing thread."""
+        return [(f"hook:{record.id}", record.token) for record, _ in list(self._held.values())]
+
+    def start(self, taken: Taken) -> None:
+        """Begin with a claimed delivery, in a slot of its own."""
+        record = read_hook(hook_id_of(taken, self._desk.keys), taken.row)
+        self.slots.take()
+        task = asyncio.get_running_loop().create_task(self._carry(record))
+        self._held[record.id] = (record, task)
+
+    def holds(self, hook_id: str) -> bool:
+        """Say whether this delivery is in progress here."""
+        return hook_id in self._held
+
+    async def leave(self, grace_s: float) -> None:
+        """Wait for deliveries in progress, at most *grace_s*; the rest is left to recovery."""
+        tasks = [task for _, task in self._held.values()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _carry(self, record: HookRecord) -> None:
+        """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
+        try:
+            await self._settle(record, await self._try(record))
+        except StepflowError as error:
+            log.warning("hook=%s could not be settled: %s; it is tried again when its claim lapses", record.id, error)
+        except Exception:
+            log.exception("hook=%s: the runtime itself failed; it is tried again when its claim lapses", record.id)
+        finally:
+            self._held.pop(record.id, None)
+            self.slots.give_back()
+
+    async def _try(self, record: HookRecord) -> Verdict:
+        kind, what = unpack(record.target)
+        outcome = read_outcome(record.body)
+        if kind == FUNCTION:
+            return await self._call(what, outcome)
+        if kind == APP_WEBHOOK:
+            if what not in self._registry.webhooks:
+                return Verdict.dead(f"this app has no webhook {what!r} any more")
+            what = self._registry.webhooks[what]
+        return await self._deliver(what, record.id, outcome)
+
+    async def _call(self, name: str, outcome: RunOutcome) -> Verdict:
+        hook = self._registry.hooks.get(name)
+        if hook is None:
+            return Verdict.dead(f"this app has no terminal hook {name!r} any more")
+        try:
+            work = hook(outcome) if is_async(hook) else self._threads.run(hook, outcome)
+            assert work is not None
+            await asyncio.wait_for(work, FUNCTION_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001  whatever a user's hook raises means another try
+            return Verdict.retry(f"{type(error).__name__}: {error}")
+        return Verdict.delivered()
+
+    async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
+        """Write what became of the try; a retry goes into the due set, for it must outlive this worker."""
+        retention, now = self._desk.settings.retention, self._desk.clock.now()
+        tries = record.tries + (verdict.kind is not VerdictKind.BUSY)
+        wait_s = None
+        if verdict.kind is VerdictKind.RETRY:
+            wait_s = self._next_wait(tries, self._desk.die.random(), verdict.after_s)
+        elif verdict.kind is VerdictKind.BUSY:
+            wait_s = verdict.after_s
+        rev = record.rev + 1
+        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "held", "", "due", ""]
+        if verdict.kind is VerdictKind.DELIVERED:
+            call = commit_hook(self._desk.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s)
+        elif wait_s is None:
+            log.error("hook=%s of run=%s is dead after %s tries: %s", record.id, record.run_id, tries, verdict.why)
+            fields += ("state", DEAD)
+            call = commit_hook(self._desk.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
+        else:
+            due_at = now + wait_s
+            fields[-1] = f"{due_at:.6f}"
+            fields += ("state", PENDING, "delivery", rq_id_of(self._desk.keys, record.id, rev))
+            call = commit_hook(self._desk.keys, record, fields=fields, due_at=due_at)
+            if verdict.kind is VerdictKind.RETRY:
+                log.warning("hook=%s of run=%s not delivered (%s); try %s in %.3g s", record.id, record.run_id, verdict.why, tries + 1, wait_s)
+        if await self._link.call(call) and wait_s is not None:
+            self._on_due(now + wait_s)

@@ -1,0 +1,86 @@
+"""What the end of a run writes beside its state: result and error, and the hooks it calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.run import Run, RunOutcome, as_datetime
+from stepflow.core.transitions import Transition
+from stepflow.engine.desk import Desk
+from stepflow.engine.spec import Given
+from stepflow.store.calls import Part
+from stepflow.store.codec import pack, unpack
+from stepflow.store.hooks import ANYONE, PENDING, HookRecord, rq_id_of, write_new_hook
+from stepflow.store.runs import HookJob
+
+#: kinds of targets: a function of the app, a webhook of the app, a webhook of the run
+FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
+
+
+def outcome_of(run: Run, end: Transition, given: Given, now: float) -> RunOutcome:
+    """Put together what hooks are told of the end of *run*."""
+    return RunOutcome(
+        run.id,
+        run.runner,
+        end.state.value,
+        end.result,
+        end.error,
+        end.reason,
+        given.headers,
+        run.step,
+        (end.failures if end.error is not None and end.failures > run.failures else run.failures) + 1,
+        run.generation,
+        run.ends + 1,
+        as_datetime(run.created_at),
+        as_datetime(run.started_at),
+        as_datetime(now),
+    )
+
+
+def end_fields(move: Transition, limit: int) -> list[Part]:
+    """Give the data fields that an end writes."""
+    data: list[Part] = []
+    if move.result is not None:
+        data += ("result", pack(move.result, what="the result", limit=limit))
+    if move.error is not None:
+        data += ("error", pack([move.error.type, move.error.message, move.error.traceback]))
+    if move.reason is not None:
+        data += ("reason", move.reason)
+    return data
+
+
+def plan_hooks(
+    run: Run, end: Transition, given: Given, app_hooks: Sequence[Sequence[str]], desk: Desk, now: float
+) -> list[HookJob]:
+    """Give the deliveries to write with the end of *run*; *app_hooks* are (kind, name) of the app's own."""
+    status = end.state.value
+    targets: list[tuple[str, list[Any]]] = [(run.runner, list(hook)) for hook in app_hooks]
+    targets += [(ANYONE, [RUN_WEBHOOK, web]) for web in given.webhooks if status in web.get("events", (status,))]
+    if not targets:
+        return []
+    body = pack_outcome(outcome_of(run, end, given, now))
+    jobs = []
+    for number, (runner, target) in enumerate(targets):
+        hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-{number}"
+        rq_id = rq_id_of(desk.keys, hook_id, 0)
+        record = HookRecord(
+            hook_id, run.id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now
+        )
+        jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, desk.keys)))
+    return jobs
+
+
+def pack_outcome(outcome: RunOutcome) -> bytes:
+    """Pack an outcome for keeping."""
+    return pack({name: getattr(outcome, name) for name in RunOutcome.__slots__ if name != "error"} | {
+        "error": None if outcome.error is None else [outcome.error.type, outcome.error.message, outcome.error.traceback]
+    })  # fmt: skip
+
+
+def read_outcome(body: bytes) -> RunOutcome:
+    """Read an outcome back."""
+    kept: Mapping[str, Any] = unpack(body)
+    error = kept["error"]
+    return RunOutcome(**{**kept, "error": None if error is None else ErrorInfo(*error)})

@@ -1,0 +1,84 @@
+"""The runtime's side of a Step: memo and extend, for runners on the loop and for those in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from stepflow.engine.hold import Hold
+from stepflow.errors import ClaimLost
+from stepflow.store.claims import extend_claim, load_memo, put_memo
+from stepflow.store.codec import pack, unpack
+
+if TYPE_CHECKING:
+    from stepflow.engine.shift import Shift
+
+
+class Port:
+    """Writes for one attempt of one step, under the claim it ran with: a thread left behind writes nothing."""
+
+    __slots__ = ("_hold", "_memo", "_number", "_shift", "_token", "blocking")
+
+    def __init__(self, hold: Hold, shift: Shift, *, blocking: bool) -> None:
+        self.blocking = blocking
+        self._hold = hold
+        self._shift = shift
+        self._token = hold.run.token
+        self._number = hold.run.step
+        self._memo: dict[str, Any] | None = None
+
+    def memo_get(self, key: str, default: Any) -> Any:
+        """Give a memo value, or an awaitable of it."""
+        return self._either(self._get(key, default))
+
+    def memo_put(self, key: str, value: Any) -> Any:
+        """Write a memo value; None or an awaitable."""
+        return self._either(self._put(key, value))
+
+    def extend(self, seconds_: float) -> Any:
+        """Keep the claim at least that long; None or an awaitable."""
+        return self._either(self._extend(seconds_))
+
+    def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
+        if not self.blocking:
+            return work
+        return asyncio.run_coroutine_threadsafe(work, self._shift.loop).result()
+
+    async def _load(self) -> dict[str, Any]:
+        if self._memo is None:
+            packed = await self._shift.link.call(load_memo(self._shift.desk.keys, self._hold.run.id))
+            mine = f"{self._number}."
+            self._memo = {
+                name.decode().removeprefix(mine): unpack(value)
+                for name, value in packed.items()
+                if name.decode().startswith(mine)
+            }
+        return self._memo
+
+    async def _get(self, key: str, default: Any) -> Any:
+        return (await self._load()).get(key, default)
+
+    async def _put(self, key: str, value: Any) -> None:
+        limit = self._shift.desk.settings.limits.payload_bytes
+        packed = pack(value, what=f"memo {key!r}", limit=limit)
+        memo = await self._load()
+        call = put_memo(
+            self._shift.desk.keys, self._hold.run.id, self._token, self._number, f"{self._number}.{key}", packed
+        )
+        if not await self._shift.link.call(call):
+            raise ClaimLost(f"run {self._hold.run.id!r} step {self._number} is held by another worker; memo {key!r} not written")
+        self._hold.run.crashes = 0
+        memo[key] = unpack(packed)
+
+    async def _extend(self, seconds_: float) -> None:
+        shift, hold = self._shift, self._hold
+        call = extend_claim(shift.desk.keys, hold.member, self._token, seconds_, given=shift.desk.clock.given)
+        if not await shift.link.call(call):
+            raise ClaimLost(f"run {hold.run.id!r} step {self._number} is held by another worker; nothing to extend")
+        until = shift.loop.time() + seconds_
+        hold.extended_until = max(hold.extended_until, until)
+        if hold.step_until:
+            hold.step_until = max(hold.step_until, until)
+
+

@@ -1,0 +1,104 @@
+"""recover: a step whose claim ran out, or whose knock was lost, is handed over again."""
+
+from __future__ import annotations
+
+import logging
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import HandBack, Lost, Outcome
+from stepflow.core.transitions import Kind, decide
+from stepflow.engine.cancel import finish_from_outside
+from stepflow.engine.desk import Desk
+from stepflow.store.calls import Plan
+from stepflow.store.claims import claim_holder, standing_claims, tidy_lost_knock
+from stepflow.store.hooks import load_hook, requeue_hook
+from stepflow.store.rows import stamp
+from stepflow.store.runs import STALE, Proof, hand_over, load_run
+
+log = logging.getLogger("stepflow.run")
+
+#: members read in one go when the claims of one worker are looked for
+PAGE = 500
+
+
+def recover_lapsed(member: str, desk: Desk, *, holder_is_dead: bool = False) -> Plan[bool]:
+    """
+    Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
+
+    *holder_is_dead* is a supervisor's knowledge: then the lease need not have run out.
+    """
+    kind, name = member.split(":", 1)
+    lapsed = "" if holder_is_dead else stamp(desk.clock.now())
+    if kind == "hook":
+        return (yield from _requeue_hook(name, lapsed, desk))
+    return (yield from hand_over_again(name, Lost(), lapsed, desk))
+
+
+def recover_knock(member: str, desk: Desk) -> Plan[bool]:
+    """Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker); counts as nothing."""
+    kind, name = member.split(":", 1)
+    if kind == "hook":
+        return (yield from _requeue_hook(name, "", desk))
+    run = yield load_run(desk.keys, name)
+    if run is None or run.is_claimed or run.is_finished or not run.delivery:
+        return False
+    yield tidy_lost_knock(desk.keys.queue_of(run), run.delivery)
+    log.warning("run=%s step=%s had lost its queue entry %s; handed over again", name, run.step, run.delivery)
+    return (yield from hand_over_again(name, HandBack(), "", desk))
+
+
+def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk) -> Plan[bool]:
+    """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
+    run = yield load_run(desk.keys, run_id)
+    if run is None or run.is_finished:
+        return False
+    now = desk.clock.now()
+    move = decide(run, run.step, outcome, RetryPolicy(), now, max_crashes=desk.settings.worker.max_crashes)
+    record = f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
+    proof = Proof("", desk.request_id(), lapsed=lapsed)
+    if move.kind is Kind.FINISH:
+        answer = yield from finish_from_outside(run, move, proof, desk)
+    elif move.kind is Kind.RETRY:
+        proof = Proof("", proof.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}")
+        answer = yield hand_over(
+            desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
+            due_at=move.due_at, now=now,
+        )  # fmt: skip
+    else:
+        return False
+    if answer[0] == STALE:
+        return False
+    if isinstance(outcome, Lost):
+        log.warning("run=%s step=%s was lost with its worker (crash %s); %s", run_id, run.step, run.crashes + 1, move.state)
+    return True
+
+
+def recover_worker(worker: str, desk: Desk) -> Plan[int]:
+    """Take up everything that stands under the name of a worker that is dead for sure; gives how much that was."""
+    mine = yield from claims_of(worker, desk)
+    count = 0
+    for member, _ in mine:
+        count += yield from recover_lapsed(member, desk, holder_is_dead=True)
+    return count
+
+
+def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
+    """Find the claims (member, token) that stand under a worker's name, whatever it knows of them."""
+    found: list[tuple[str, str]] = []
+    start = 0
+    while True:
+        members = yield standing_claims(desk.keys, start, PAGE)
+        if not members:
+            return found
+        tokens = yield [claim_holder(desk.keys, member) for member in members]
+        found += [
+            (member, token) for member, token in zip(members, tokens, strict=True) if token.startswith(f"{worker}.")
+        ]
+        start += PAGE
+
+
+def _requeue_hook(hook_id: str, lapsed: str, desk: Desk) -> Plan[bool]:
+    hook = yield load_hook(desk.keys, hook_id)
+    if hook is None or hook.state != "pending":
+        return False
+    return bool((yield requeue_hook(desk.keys, hook, now=desk.clock.now(), lapsed=lapsed)))

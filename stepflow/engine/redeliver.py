@@ -1,0 +1,44 @@
+"""Hook deliveries as operators see them: list them, send one again."""
+
+from __future__ import annotations
+
+from stepflow.engine.desk import Desk
+from stepflow.errors import HookNotFound
+from stepflow.store.calls import Plan
+from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
+from stepflow.store.query import newest
+from stepflow.store.runs import load_run
+
+
+def redeliver(hook_id: str, desk: Desk) -> Plan[None]:
+    """Queue a delivery once more, its tries anew; nothing to do for one in progress. Raises HookNotFound."""
+    while True:
+        record = yield load_hook(desk.keys, hook_id)
+        if record is None:
+            raise HookNotFound(hook_id)
+        if record.token or (yield requeue_hook(desk.keys, record, now=desk.clock.now(), fresh=True)):
+            return
+
+
+def dead_hooks(desk: Desk, *, limit: int) -> Plan[list[HookRecord]]:
+    """Give the dead deliveries that are kept, the last to die first."""
+    found = yield newest(desk.keys.dead_hooks, before=None, count=limit)
+    if not found:
+        return []
+    records = yield [load_hook(desk.keys, hook_id) for hook_id, _ in found]
+    return [record for record in records if record is not None]
+
+
+def hooks_of_run(run_id: str, desk: Desk, *, limit: int) -> Plan[list[HookRecord]]:
+    """Give the deliveries of one run's present generation that are kept, end by end."""
+    run = yield load_run(desk.keys, run_id)
+    if run is None:
+        return []
+    found: list[HookRecord] = []
+    for end in range(1, run.ends + 1):
+        for number in range(limit):
+            record = yield load_hook(desk.keys, f"{run.id}-{run.generation}-{end}-{number}")
+            if record is None:
+                break
+            found.append(record)
+    return found

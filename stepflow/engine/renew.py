@@ -1,0 +1,125 @@
+"""The renewing thread: claims are lengthened even while user code blocks the loop, but never past what they may take."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from stepflow.engine.hold import Hold
+from stepflow.engine.shift import Shift
+from stepflow.errors import StepflowError
+from stepflow.store.claims import renew_claims
+from stepflow.store.link import Link
+from stepflow.store.rows import read_stop
+
+log = logging.getLogger("stepflow.worker")
+
+#: claims renewed in one script
+CHUNK = 200
+#: seconds between signs of life in RQ's worker hash
+BEAT_S = 10.0
+
+
+class Renewer:
+    """
+    Renews every claim of a shift three times in its lease, over a link of its own.
+
+    A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus grace: such a step is
+    recovered elsewhere. Its answers carry stops that the channel may have missed.
+    """
+
+    def __init__(self, shift: Shift, link: Link, *, beat: Callable[[], None] | None = None) -> None:
+        self._shift = shift
+        self._link = link
+        self._beat = beat
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
+        self._loop_thread = threading.get_ident()
+        self._blamed: set[str] = set()
+        #: other claims to renew: (member, token) of hook deliveries in progress
+        self.others: Callable[[], list[tuple[str, str]]] = list
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended, or after a second."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        every_s = self._shift.desk.settings.worker.lease_s / 3
+        next_beat = 0.0
+        while not self._over.wait(min(every_s, BEAT_S)):
+            try:
+                self.renew()
+                if self._beat is not None and time.monotonic() >= next_beat:
+                    self._beat()
+                    next_beat = time.monotonic() + BEAT_S
+            except StepflowError as error:
+                log.warning("claims could not be renewed: %s", error)
+            except Exception:
+                log.exception("the renewing thread met a fault and goes on")
+
+    def renew(self) -> None:
+        """Renew once what the shift holds now."""
+        holds = list(self._shift.holds.values())
+        wanted: list[tuple[str, str, float]] = [(hold.member, hold.run.token, self._seconds(hold)) for hold in holds]
+        lease_s = self._shift.desk.settings.worker.lease_s
+        wanted += [(member, token, lease_s) for member, token in self.others()]
+        for start in range(0, len(wanted), CHUNK):
+            part = wanted[start : start + CHUNK]
+            now, answers = self._link.call(renew_claims(self._shift.desk.keys, part, given=self._shift.desk.clock.given))
+            self._shift.desk.clock.learn(now)
+            for hold, claim, answer in zip(holds[start : start + CHUNK], part, answers, strict=False):
+                self._heed(hold, claim[1], answer)
+
+    def _heed(self, hold: Hold, token: str, answer: Any) -> None:
+        if hold.run.token != token:
+            return
+        if answer == 0:
+            self._tell(self._lost, hold, token)
+        elif isinstance(answer, bytes):
+            stop = read_stop(answer)
+            self._tell(self._shift.hear, hold.run.id, stop)
+
+    def _lost(self, hold: Hold, token: str) -> None:
+        """On the loop: the claim may have been settled by its own commit while the answer was under way."""
+        if self._shift.holds.get(hold.run.id) is hold and hold.run.token == token and hold.started_at:
+            log.warning("run=%s step=%s: this worker no longer holds it; its outcome will be dropped", hold.run.id, hold.run.step)
+            hold.lose()
+
+    def _tell(self, function: Callable[..., None], *args: Any) -> None:
+        try:
+            self._shift.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop is closed: the worker has left
+            self._over.set()
+
+    def _seconds(self, hold: Hold) -> float:
+        """Say for how long to renew: the lease, less where the step's timeout or the run's deadline comes first."""
+        worker, now = self._shift.desk.settings.worker, time.monotonic()
+        left_s = worker.lease_s
+        if hold.step_until:
+            left_s = min(left_s, hold.step_until + worker.stop_grace_s - now)
+        if hold.run.deadline_at:
+            left_s = min(left_s, hold.run.deadline_at + worker.stop_grace_s - self._shift.desk.clock.now())
+        if left_s <= 0 and hold.member not in self._blamed:
+            self._blamed.add(hold.member)
+            self._blame(hold)
+        return max(0.0, left_s)
+
+    def _blame(self, hold: Hold) -> None:
+        """Log once what keeps a step that should have ended long ago: the loop's stack, if it is the loop."""
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the one way to see another thread's stack
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        log.error(
+            "run=%s step=%s is past its limit and its claim is not renewed any more; it will run again elsewhere. "
+            "The worker's loop is at:\n%s", hold.run.id, hold.run.step, stack,
+        )  # fmt: skip

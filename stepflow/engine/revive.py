@@ -1,0 +1,24 @@
+"""retry: a failed run goes on at its last step, attempts fresh; its hooks fire again at its new end."""
+
+from __future__ import annotations
+
+from stepflow.core.transitions import Kind, decide_revival
+from stepflow.engine.desk import Desk
+from stepflow.errors import NotRevivable, RunNotFound
+from stepflow.store.calls import Plan
+from stepflow.store.runs import STALE, load_run, revive_run
+
+
+def revive(run_id: str, desk: Desk) -> Plan[None]:
+    """Take a failed run up again; raises RunNotFound or NotRevivable."""
+    request = desk.request_id()
+    while True:
+        run = yield load_run(desk.keys, run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        move = decide_revival(run)
+        if move.kind is Kind.DROP:
+            raise NotRevivable(run_id, run.state)
+        answer = yield revive_run(desk.keys, run, request=request, now=desk.clock.now())
+        if answer[0] != STALE:
+            return

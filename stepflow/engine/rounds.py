@@ -1,0 +1,133 @@
+"""The rounds: once a second every worker looks for what others left behind, and keeps the timer of what comes due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from stepflow.core.run import Stop, StopKind
+from stepflow.engine.cancel import stop_run
+from stepflow.engine.desk import Desk
+from stepflow.engine.recover import recover_knock, recover_lapsed
+from stepflow.errors import StepflowError
+from stepflow.store.calls import command
+from stepflow.store.claims import Look, Source, look_round, move_due, sweep_index, waiting_source
+from stepflow.store.stream import Streaming, carry_out
+
+log = logging.getLogger("stepflow.worker")
+
+#: seconds between two rounds of one worker
+ROUND_S = 1.0
+#: seconds after its last round that a worker no longer counts as live
+SILENT_S = 5.0
+#: due deliveries moved in one script
+MOVED = 100
+
+
+class Rounds:
+    """What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        link: Streaming,
+        *,
+        worker: str,
+        sources: Sequence[Source],
+        queues: Sequence[str],
+        runners: Sequence[str],
+        on_look: Callable[[Look, list[Source]], None],
+    ) -> None:
+        self._desk = desk
+        self._link = link
+        self._worker = worker
+        self._sources = list(sources)
+        self._group = "+".join(sorted(queues))
+        self._runners = set(runners)
+        self._names = {source.rq_queue for source in sources}
+        self._on_look = on_look
+        self._suspects: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._moving: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                await self.go()
+            except StepflowError as error:
+                log.warning("a round was cut short: %s", error)
+            await asyncio.sleep(ROUND_S)
+
+    async def go(self) -> None:
+        """Make one round."""
+        desk = self._desk
+        call = look_round(desk.keys, self._sources, self._group, self._worker, given=desk.clock.given, silent_s=SILENT_S)
+        look = await self._link.call(call)
+        desk.clock.learn(look.now)
+        self._on_look(look, await self._waiting_lists(look.awaited))
+        self.note_due(look.next_due)
+        for member in look.lapsed:
+            await carry_out(self._link, recover_lapsed(member, desk))
+        for run_id in look.overdue:
+            await carry_out(self._link, stop_run(run_id, Stop(StopKind.DEADLINE, "deadline", look.now), desk))
+        for member in look.expired:
+            await self._link.call(sweep_index(desk.keys, member, look.now))
+        await self._heed_missing(look)
+
+    async def _heed_missing(self, look: Look) -> None:
+        """Hand over again what has waited without a queue entry for long enough not to be a stock worker's start."""
+        self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
+        for member, since in self._suspects.items():
+            if look.now - since >= self._desk.settings.worker.knock_s:
+                await carry_out(self._link, recover_knock(member, self._desk))
+
+    async def _waiting_lists(self, entries: Sequence[str]) -> list[Source]:
+        """Give the waiting lists this worker can serve; forgets those that are empty."""
+        mine = [tuple(entry.split("|", 1)) for entry in entries]
+        mine = [(queue, runner) for queue, runner in mine if runner in self._runners and queue in self._names]
+        sources = []
+        for queue, runner in mine:
+            source, entry = waiting_source(self._desk.keys, queue, runner), f"{queue}|{runner}"
+            # forgotten first, remembered again if it holds something: an entry added in between is never lost
+            await self._link.call(command("SREM", self._desk.keys.awaited, entry, read=int))
+            if await self._link.call(command("LLEN", source.list, read=int)):
+                await self._link.call(command("SADD", self._desk.keys.awaited, entry, read=int))
+                sources.append(source)
+        return sources
+
+    def note_due(self, due_at: float | None) -> None:
+        """Set the timer to the earliest due time heard of."""
+        if due_at is None or (self._timer is not None and self._timer_due <= due_at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer_due = due_at
+        self._timer = loop.call_later(max(0.0, due_at - self._desk.clock.now()), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        if self._moving is None or self._moving.done():
+            self._moving = asyncio.get_running_loop().create_task(self._move())
+
+    async def _move(self) -> None:
+        """Move what is due into its queue, all of it, and set the timer for the next."""
+        desk, moved = self._desk, MOVED
+        try:
+            while moved == MOVED:
+                call = move_due(desk.keys, given=desk.clock.given, now=desk.clock.now(), limit=MOVED)
+                now, moved, next_due = await self._link.call(call)
+                desk.clock.learn(now)
+            self.note_due(next_due)
+        except StepflowError as error:
+            log.warning("what is due could not be moved: %s; the next round tries again", error)
+
+    def stop(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._moving is not None:
+            self._moving.cancel()

@@ -1,0 +1,147 @@
+"""A shift: what one worker process has at hand while it works, and what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from stepflow.core.run import Run, Stop
+from stepflow.engine.claim import hold_of
+from stepflow.engine.commit import commit
+from stepflow.engine.desk import Desk
+from stepflow.engine.execute import perform
+from stepflow.engine.hold import Hold
+from stepflow.engine.registry import Registry
+from stepflow.engine.slots import Slots
+from stepflow.engine.threads import Threads
+from stepflow.store.claims import Taken
+from stepflow.store.stream import Streaming
+
+log = logging.getLogger("stepflow.run")
+
+
+class Shift:
+    """
+    The runs one worker holds and the parts it works with; lives on one event loop.
+
+    *must_let_go* says that no run may be kept past its present step: the worker leaves, or RQ is suspended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        desk: Desk,
+        registry: Registry,
+        link: Streaming,
+        *,
+        concurrency: int,
+        app_hooks: Sequence[Sequence[str]] = (),
+    ) -> None:
+        self.name = name
+        self.desk = desk
+        self.registry = registry
+        self.link = link
+        self.app_hooks = app_hooks
+        self.loop = asyncio.get_running_loop()
+        self.threads = Threads()
+        self.slots = Slots(concurrency)
+        self.holds: dict[str, Hold] = {}
+        #: threads that user code was given up in and that have not come back
+        self.stray_threads = 0
+        self.must_let_go = False
+        self.finished_steps = 0
+        #: told of due times this worker sets
+        self.on_due: Callable[[float | None], None] = _ignore
+        self._rivals: dict[tuple[str, int], list[str]] = {}
+        self._numbers = 0
+
+    def take_numbers(self, count: int) -> int:
+        """Reserve so many token numbers; a number is never used twice."""
+        first = self._numbers
+        self._numbers += count
+        return first
+
+    def rivals(self, run: Run) -> list[str]:
+        """Give the lists of what goes before *run* on its queue, the last being its own: what a kept run holds up."""
+        key = (run.queue, run.priority)
+        if key not in self._rivals:
+            names = self.desk.keys.rq_queues(run.queue)[: run.priority + 1]
+            self._rivals[key] = [self.desk.keys.rq_list(name) for name in names]
+        return self._rivals[key]
+
+    def start(self, taken: Taken) -> None:
+        """Begin with a claimed step, in a slot of its own."""
+        hold = hold_of(taken, self.registry, self.desk.keys)
+        self.holds[hold.run.id] = hold
+        self.slots.take()
+        hold.slice_until = self.loop.time() + self.desk.settings.worker.slice_s
+        hold.task = self.loop.create_task(self._drive(hold))
+
+    async def _drive(self, hold: Hold) -> None:
+        """Carry one hold from its first step to the last one kept. Safe to repeat by another worker."""
+        try:
+            keeps = True
+            while keeps:
+                outcome = await perform(hold, self)
+                hold.step_until = hold.started_at = 0.0
+                keeps = outcome is not None and await commit(hold, outcome, self)
+                self.finished_steps += 1
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses", hold.run.id, hold.run.step)
+        finally:
+            self._ended(hold)
+
+    def _ended(self, hold: Hold) -> None:
+        if self.holds.get(hold.run.id) is hold:
+            del self.holds[hold.run.id]
+        if hold.thread_busy:
+            self.stray_threads += 1
+            log.warning(
+                "run=%s step=%s: its function still runs in its thread; it keeps a slot until it returns, its result is ignored",
+                hold.run.id, hold.run.step,
+            )  # fmt: skip
+        else:
+            self.slots.give_back()
+
+    def thread_came_back(self, hold: Hold) -> None:
+        """Note that a function given up earlier has returned: its slot is free again."""
+        self.stray_threads -= 1
+        self.slots.give_back()
+        log.info("run=%s: the function given up earlier returned; its slot is free again", hold.run.id)
+
+    def give_up(self, hold: Hold, why: str) -> None:
+        """Cancel the runner of *hold*, if it is in it; its outcome is then a transient error that says *why*."""
+        if hold.abandoned is None and hold.started_at and hold.task is not None:
+            hold.abandoned = why
+            hold.task.cancel()
+
+    def hand_back(self, hold: Hold) -> None:
+        """Give up the runner of *hold* because the worker leaves; its step counts nothing and runs again elsewhere."""
+        hold.leaves = True
+        self.give_up(hold, "the worker leaves")
+
+    def hear(self, run_id: str, stop: Stop) -> None:
+        """Fire the token of a run this worker holds."""
+        hold = self.holds.get(run_id)
+        if hold is not None:
+            hold.stop(stop, self.loop.time())
+
+    def sweep(self) -> None:
+        """Look for steps past their timeout, and for steps that let the grace after their token pass."""
+        now, grace_s = self.loop.time(), self.desk.settings.worker.stop_grace_s
+        for hold in list(self.holds.values()):
+            if not hold.started_at:
+                continue
+            if hold.lost:
+                self.give_up(hold, "the claim was lost")
+            elif hold.step_until and now >= hold.step_until:
+                self.give_up(hold, f"step {hold.run.step} took longer than its timeout of {hold.entry.step_timeout_s:g} s")
+            elif hold.stopped_at and now >= hold.stopped_at + grace_s:
+                self.give_up(hold, f"step {hold.run.step} did not leave within {grace_s:g} s of being told to stop")
+
+
+def _ignore(due_at: float | None) -> None:
+    del due_at

@@ -1,0 +1,97 @@
+"""What a run is given at submit and keeps: headers, webhooks, retry policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.run import Priority
+from stepflow.errors import InvalidOption, ReservedHeader
+from stepflow.store.codec import pack, unpack
+
+#: header keys under this prefix are the runtime's own
+RESERVED_PREFIX = "workflow."
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """
+    One run to submit.
+
+    *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or aware datetime) keeps the
+    first step back. *webhooks* are Webhook objects. *on_conflict* "restart" starts an ended run of that id anew.
+    """
+
+    runner: str
+    payload: Any = None
+    run_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    queue: str = "default"
+    priority: str | Priority = "normal"
+    delay: float | timedelta | None = None
+    start_at: float | datetime | None = None
+    timeout: float | timedelta | None = None
+    webhooks: Sequence[Any] = ()
+    retry: RetryPolicy | None = None
+    on_conflict: Literal["return", "restart"] = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The part of a spec that is kept with the run, read back."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    webhooks: Sequence[dict[str, Any]] = ()
+    policy: RetryPolicy | None = None
+
+
+#: what a run without headers, webhooks or policy of its own was given
+NOTHING_GIVEN = Given()
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Give the headers back as a dict of strings; raises ReservedHeader or InvalidOption."""
+    for key, value in headers.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            msg = f"header {key!r}: {value!r} is not str to str; write both as text"
+            raise InvalidOption(msg)
+        if key.startswith(RESERVED_PREFIX):
+            raise ReservedHeader(key)
+    return dict(headers)
+
+
+def read_priority(priority: str | Priority) -> Priority:
+    """Read a priority by name or value."""
+    if isinstance(priority, Priority):
+        return priority
+    try:
+        return Priority[priority.upper()]
+    except (KeyError, AttributeError):
+        msg = f"priority {priority!r} is none of high, normal, low"
+        raise InvalidOption(msg) from None
+
+
+def pack_given(spec: RunSpec, limit: int) -> bytes:
+    """Pack what the run keeps of its spec; empty when there is nothing."""
+    kept: dict[str, Any] = {}
+    headers = check_headers(spec.headers)
+    if headers:
+        pack(headers, what="the header set", limit=limit)
+        kept["headers"] = headers
+    if spec.webhooks:
+        kept["webhooks"] = [webhook.as_dict() for webhook in spec.webhooks]
+    if spec.retry is not None:
+        kept["policy"] = spec.retry.as_dict()
+    return pack(kept, what="the run's spec") if kept else b""
+
+
+def read_given(data: bytes | None) -> Given:
+    """Read back what the run kept of its spec."""
+    if not data:
+        return NOTHING_GIVEN
+    kept = unpack(data)
+    policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
+    return Given(kept.get("headers", {}), kept.get("webhooks", ()), policy)

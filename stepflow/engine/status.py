@@ -1,0 +1,150 @@
+"""How runs look from outside: one run's status, listings a page at a time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
+from stepflow.engine.desk import Desk
+from stepflow.engine.spec import read_given
+from stepflow.errors import InvalidOption
+from stepflow.store.calls import Plan
+from stepflow.store.codec import unpack
+from stepflow.store.query import newest
+from stepflow.store.runs import load_data, load_run
+
+#: index members looked at in one round trip of a listing
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a listing, newest first; *cursor* continues it, None at its end."""
+
+    runs: Sequence[RunStatus]
+    cursor: str | None = None
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+
+def status(run_id: str, desk: Desk) -> Plan[RunStatus | None]:
+    """Read one run; None when none is kept."""
+    run, data = yield [load_run(desk.keys, run_id), load_data(desk.keys, run_id)]
+    return None if run is None else status_of(run, data)
+
+
+def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
+    """Turn a run's row and data into what callers see."""
+    state = run.state
+    if run.stop is not None and not run.is_finished:
+        state = RunState.CANCELLING
+    error = data.get(b"error")
+    result, reason, payload = data.get(b"result"), data.get(b"reason"), data.get(b"payload")
+    if reason is None and run.stop is not None:
+        reason = run.stop.reason.encode()
+    return RunStatus(
+        id=run.id,
+        runner=run.runner,
+        state=state,
+        queue=run.queue,
+        priority=run.priority.name.lower(),
+        step=run.step,
+        attempt=max(1, run.failures + (0 if run.state is RunState.FAILED else 1)),
+        crashes=run.crashes,
+        generation=run.generation,
+        headers=read_given(data.get(b"spec")).headers,
+        payload=None if payload is None else unpack(payload),
+        result=None if result is None else unpack(result),
+        error=None if error is None else ErrorInfo(*unpack(error)),
+        reason=None if reason is None else reason.decode(),
+        waits_for=_waits_for(run),
+        worker=run.token.split(".", 1)[0] or None,
+        created_at=as_datetime(run.created_at),
+        due_at=as_datetime(run.due_at),
+        started_at=as_datetime(run.started_at),
+        updated_at=as_datetime(run.updated_at),
+        ended_at=as_datetime(run.ended_at),
+        deadline_at=as_datetime(run.deadline_at),
+    )
+
+
+def _waits_for(run: Run) -> str | None:
+    """Say in words what a run that does not move waits for."""
+    if run.is_finished or run.is_claimed:
+        return None
+    if run.blocked_at:
+        since = as_datetime(run.blocked_at)
+        return f"a worker that knows runner {run.runner!r}; none that came by did, since {since:%Y-%m-%d %H:%M:%S} UTC"
+    if run.state is RunState.SCHEDULED:
+        return f"its due time, {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC"
+    return f"a free worker on queue {run.queue!r}"
+
+
+def list_runs(
+    desk: Desk, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Plan[Page]:
+    """
+    List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
+
+    Walks one index (or merges the four that make up all runs) and filters by what the runs' rows say.
+    """
+    wanted = _read_state(state)
+    indexes = _indexes(desk, wanted, runner)
+    before, seen = _read_cursor(cursor)
+    found: list[RunStatus] = []
+    while len(found) < limit:
+        pages = yield [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
+        merged = list(heapq.merge(*pages, key=lambda item: -item[1]))
+        fresh = [item for item in merged if item[0] not in seen][:PAGE]
+        if not fresh:
+            return Page(found, None)
+        rows = yield [call for run_id, _ in fresh for call in (load_run(desk.keys, run_id), load_data(desk.keys, run_id))]
+        for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
+            seen = {*seen, run_id} if score == before else {run_id}
+            before = score
+            if run is None:
+                continue
+            shown = status_of(run, data)
+            if (wanted is None or shown.state is wanted) and (runner is None or run.runner == runner):
+                found.append(shown)
+            if len(found) == limit:
+                return Page(found, f"{before:.6f}|{','.join(sorted(seen))}")
+    return Page(found, None)
+
+
+def _read_state(state: str | None) -> RunState | None:
+    if state is None:
+        return None
+    try:
+        return RunState(state)
+    except ValueError:
+        msg = f"state {state!r} is none of {', '.join(RunState)}"
+        raise InvalidOption(msg) from None
+
+
+def _indexes(desk: Desk, state: RunState | None, runner: str | None) -> list[str]:
+    keys = desk.keys
+    if state is not None:
+        return [keys.done_index(state) if state in ENDS else keys.live]
+    if runner is not None:
+        return [keys.runner_index(runner)]
+    return [keys.live, *(keys.done_index(end) for end in ENDS)]
+
+
+def _read_cursor(cursor: str | None) -> tuple[float | None, set[str]]:
+    """A cursor is the last creation time seen and the runs of that very time that were shown already."""
+    if cursor is None:
+        return None, set()
+    try:
+        moment, _, seen = cursor.partition("|")
+        return float(moment), set(seen.split(","))
+    except ValueError:
+        msg = f"{cursor!r} is no cursor of a listing"
+        raise InvalidOption(msg) from None

@@ -1,0 +1,130 @@
+"""submit: the run record, its step 0 and the RQ job appear together, once per run id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, new_run_id
+from stepflow.core.outcomes import seconds, unix_time
+from stepflow.core.run import Run, RunState
+from stepflow.engine.desk import Desk
+from stepflow.engine.spec import RunSpec, pack_given, read_priority
+from stepflow.errors import InvalidOption, RunConflict
+from stepflow.store.calls import Call, Part, Plan
+from stepflow.store.canonical import digest
+from stepflow.store.codec import pack
+from stepflow.store.rows import read_run
+from stepflow.store.runs import submit_run
+
+#: runs put into one round trip by submit_many
+CHUNK = 500
+
+#: times a restart is tried again when others move the run in between
+_RESTARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submit found or made; *created* is False when an equal run was already there."""
+
+    id: str
+    created: bool
+
+
+@dataclass(slots=True)
+class _Prepared:
+    run: Run
+    data: list[Part]
+    request: str
+
+
+def submit(spec: RunSpec, desk: Desk) -> Plan[Submitted]:
+    """
+    Make the run of *spec*, or find the equal one that is there.
+
+    Raises RunConflict for a run id taken by another input or runner, and what `pack` raises; nothing is written then.
+    """
+    prepared = prepare(spec, desk)
+    found = yield _call(prepared, desk)
+    return (yield from _settle(spec, prepared, found, desk))
+
+
+def submit_many(specs: Sequence[RunSpec], desk: Desk) -> Plan[list[Submitted]]:
+    """Make many runs in a few round trips; all are checked before the first is written. Gives the results in order."""
+    prepared = [prepare(spec, desk) for spec in specs]
+    results: list[Submitted] = []
+    for start in range(0, len(specs), CHUNK):
+        part = prepared[start : start + CHUNK]
+        found = yield [_call(item, desk) for item in part]
+        for spec, item, row in zip(specs[start : start + CHUNK], part, found, strict=True):
+            results.append((yield from _settle(spec, item, row, desk)))
+    return results
+
+
+def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
+    """Check *spec* and turn it into a run and its data; touches no Redis."""
+    limits, now = desk.settings.limits, desk.clock.now()
+    if spec.delay is not None and spec.start_at is not None:
+        msg = "submit takes delay or start_at, not both"
+        raise InvalidOption(msg)
+    if spec.on_conflict not in ("return", "restart"):
+        msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
+        raise InvalidOption(msg)
+    if len(spec.webhooks) > limits.webhooks:
+        msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
+        raise InvalidOption(msg)
+    run_id = new_run_id(now) if spec.run_id is None else check_run_id(spec.run_id)
+    payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
+    given = pack_given(spec, limits.payload_bytes)
+    run = Run(
+        run_id,
+        check_name("runner", spec.runner),
+        check_queue(spec.queue),
+        read_priority(spec.priority),
+        digest=digest(spec.runner, spec.payload),
+        created_at=now,
+        deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout),
+    )
+    _hand_over_first(run, spec, desk)
+    return _Prepared(run, ["payload", payload, *(("spec", given) if given else ())], desk.request_id())
+
+
+def _hand_over_first(run: Run, spec: RunSpec, desk: Desk) -> None:
+    """Set the run's first delivery and when it is due."""
+    due_at = 0.0
+    if spec.delay is not None:
+        due_at = run.created_at + seconds(spec.delay)
+    elif spec.start_at is not None:
+        due_at = unix_time(spec.start_at)
+    is_later = due_at > run.created_at
+    run.due_at = due_at if is_later else 0.0
+    run.state = RunState.SCHEDULED if is_later else RunState.PENDING
+    run.delivery = desk.keys.rq_id(Delivery(run.id, 0, run.generation))
+
+
+def _call(prepared: _Prepared, desk: Desk, replaces: Run | None = None) -> Call[Any]:
+    return submit_run(
+        desk.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
+    )
+
+
+def _settle(spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, desk: Desk) -> Plan[Submitted]:
+    """Say what it means that the run id was free, or taken by the run of *row*."""
+    run = prepared.run
+    for _ in range(_RESTARTS):
+        if row is None:
+            return Submitted(run.id, created=True)
+        there = read_run(run.id, row, desk.keys)
+        if there.is_finished and spec.on_conflict == "restart":
+            run.generation, run.rev = there.generation + 1, there.rev + 1
+            _hand_over_first(run, spec, desk)
+            row = yield _call(prepared, desk, replaces=there)
+            continue
+        if there.runner != run.runner:
+            raise RunConflict(run.id, "runner", there.state)
+        if there.digest != run.digest:
+            raise RunConflict(run.id, "input", there.state)
+        return Submitted(run.id, created=False)
+    raise RunConflict(run.id, "fate each time it was looked at", "moving")

@@ -1,0 +1,273 @@
+"""The worker: its parts put together, started, and ended gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepflow.engine.desk import Desk
+from stepflow.engine.feed import Feed
+from stepflow.engine.notify import Deliver, NextWait, Notifier
+from stepflow.engine.outbox import APP_WEBHOOK, FUNCTION
+from stepflow.engine.recover import claims_of
+from stepflow.engine.registry import Registry
+from stepflow.engine.renew import Renewer
+from stepflow.engine.rounds import Rounds
+from stepflow.engine.shift import Shift
+from stepflow.store.address import Address
+from stepflow.store.claims import Look, Source, Taken, load_record, source_of, sources_of
+from stepflow.store.codec import pack
+from stepflow.store.hooks import ANYONE, save_app_hooks
+from stepflow.store.link import BlockingLink
+from stepflow.store.listener import Listener
+from stepflow.store.rows import read_stop
+from stepflow.store.stream import AsyncLink, carry_out
+
+log = logging.getLogger("stepflow.worker")
+
+#: seconds between looks for steps past their time
+SWEEP_S = 0.1
+#: seconds the loop may lag before a worker that is not alone lets kept runs go
+LAG_S = 0.5
+
+
+def new_worker_name() -> str:
+    """Make a worker's name: short, for it stands in every claim token, and never used twice."""
+    return f"sf-{secrets.token_hex(5)}"
+
+
+@dataclass(slots=True)
+class WorkerOptions:
+    """What one worker process is told; the rest is in the settings."""
+
+    queues: Sequence[str] = ("default",)
+    concurrency: int = 100
+    burst: bool = False
+    name: str = field(default_factory=new_worker_name)
+
+
+class Worker:
+    """
+    One worker process: feeds, rounds, renewing thread, and the way out.
+
+    `run` returns when it was told to leave, or with `burst` when the queues are empty. *beat* writes RQ's signs of life,
+    on the renewing thread; *state* says "busy" or "idle" there.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        desk: Desk,
+        registry: Registry,
+        options: WorkerOptions,
+        *,
+        deliver: Deliver,
+        next_wait: NextWait,
+        beat: Callable[[], None] | None = None,
+    ) -> None:
+        self._address = address
+        self._desk = desk
+        self._registry = registry
+        self._options = options
+        self._deliver = deliver
+        self._next_wait = next_wait
+        self._beat = beat
+        self._leave = asyncio.Event()
+        self._feeds: list[Feed] = []
+        self._suspended = False
+        self._live_workers = 1
+        self.shift: Shift | None = None
+        #: set once claims are being taken
+        self.ready = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is held right now."""
+        return self.shift is not None and bool(self.shift.holds)
+
+    def leave(self) -> None:
+        """Begin to leave: no more claims, running steps may finish. Called on the loop."""
+        self._leave.set()
+
+    async def run(self) -> None:
+        """Work until told to leave."""
+        desk, options = self._desk, self._options
+        link = AsyncLink(self._address, name=options.name)
+        wakes = [AsyncLink(self._address, name=f"{options.name}-wait", reply_timeout_s=None) for _ in range(2)]
+        listener = Listener(self._address)
+        renewer_link = BlockingLink.to(self._address, retry_for_s=1.0)
+        renewer: Renewer | None = None
+        rounds: Rounds | None = None
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            await asyncio.gather(link.open(), *(wake.open() for wake in wakes))
+            shift = self.shift = Shift(
+                options.name, desk, self._registry, link, concurrency=options.concurrency, app_hooks=app_hooks(self._registry)
+            )
+            await self._announce(link)
+            rounds = self._make_rounds(shift, link)
+            notifier = Notifier(
+                desk, link, self._registry,
+                deliver=self._deliver, next_wait=self._next_wait, threads=shift.threads, on_due=rounds.note_due,
+            )  # fmt: skip
+            shift.on_due = rounds.note_due
+            self._feeds = self._make_feeds(shift, notifier, link, wakes, rounds)
+            link.on_reconnect = lambda: tasks.append(asyncio.ensure_future(self._adopt(shift, notifier, link)))
+            await listener.subscribe(desk.keys.tell_channel(options.name), lambda message: _hear(shift, message))
+            await rounds.go()
+            renewer = Renewer(shift, renewer_link, beat=self._beat)
+            renewer.others = notifier.claims
+            renewer.start()
+            tasks += [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
+            feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
+            tasks += feeding
+            self.ready.set()
+            log.info("worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency)
+            await self._until_leaving(shift, notifier, feeding)
+            await self._way_out(shift, notifier, feeding)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if rounds is not None:
+                rounds.stop()
+            if renewer is not None:
+                renewer.stop()
+            await listener.close()
+            for each in (*wakes, link):
+                await each.close()
+            renewer_link.close()
+
+    def _make_rounds(self, shift: Shift, link: AsyncLink) -> Rounds:
+        sources = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
+        return Rounds(
+            self._desk, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
+            runners=[*self._registry.runners, ANYONE], on_look=lambda look, extra: self._heed(shift, look, extra),
+        )  # fmt: skip
+
+    def _hook_source(self) -> Source:
+        keys = self._desk.keys
+        return source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
+
+    def _make_feeds(
+        self, shift: Shift, notifier: Notifier, link: AsyncLink, wakes: Sequence[AsyncLink], rounds: Rounds
+    ) -> list[Feed]:
+        def feed(wake: AsyncLink, sources: list[Source], runners: list[str], slots: Any, start: Any) -> Feed:
+            return Feed(
+                self._desk, link, wake, worker=self._options.name, slots=slots, sources=sources, runners=runners,
+                numbers=shift.take_numbers, start=start, adopt=lambda: self._adopt(shift, notifier, link),
+                on_due=rounds.note_due,
+            )  # fmt: skip
+
+        runners = list(self._registry.runners)
+        steps = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
+        return [
+            feed(wakes[0], steps, runners, shift.slots, shift.start),
+            feed(wakes[1], [self._hook_source()], [*runners, ANYONE], notifier.slots, notifier.start),
+        ]
+
+    async def _announce(self, link: AsyncLink) -> None:
+        """Write which terminal hooks this app has, for those who end its runs from outside."""
+        packed = pack(app_hooks(self._registry))
+        fields = [part for name in self._registry.runners for part in (name, packed)]
+        if fields:
+            await link.call(save_app_hooks(self._desk.keys, fields))
+
+    def _heed(self, shift: Shift, look: Look, extra: list[Source]) -> None:
+        """Take from a round what changes how this worker works."""
+        if look.suspended != self._suspended:
+            log.info("RQ is %s: %s", *(("suspended", "holding") if look.suspended else ("resumed", "going on")))
+        self._suspended = look.suspended
+        self._live_workers = look.live_workers
+        for feed in self._feeds:
+            feed.live_workers = look.live_workers
+        if self._feeds:
+            hook_queue = self._desk.keys.hook_queue
+            self._feeds[0].extra_sources = [source for source in extra if source.rq_queue != hook_queue]
+            self._feeds[1].extra_sources = [source for source in extra if source.rq_queue == hook_queue]
+        shift.must_let_go = self._suspended or self._leave.is_set()
+
+    async def _sweep(self, shift: Shift) -> None:
+        """Look for steps past their time, and for a loop that user code holds up."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(SWEEP_S)
+            lag_s = loop.time() - before - SWEEP_S
+            lags = lag_s > LAG_S and self._live_workers > 1
+            shift.must_let_go = self._suspended or self._leave.is_set() or lags
+            shift.sweep()
+            if shift.stray_threads >= shift.slots.size:
+                log.error("all %s slots are kept by functions that were given up and do not return; leaving", shift.slots.size)
+                self.stuck = True
+                self._leave.set()
+
+    #: whether the worker left because functions that do not return took all its slots
+    stuck = False
+
+    async def _until_leaving(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
+        if self._options.burst:
+            for feed in self._feeds:
+                feed.on_empty = lambda: self._burst_over(shift, notifier)
+        leaving = asyncio.ensure_future(self._leave.wait())
+        await asyncio.wait({leaving, *feeding}, return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        for task in feeding:
+            if task.done() and task.exception() is not None:
+                raise task.exception()  # type: ignore[misc]
+
+    def _burst_over(self, shift: Shift, notifier: Notifier) -> None:
+        if not shift.slots.used and not notifier.slots.used:
+            self._leave.set()
+
+    async def _way_out(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
+        """Stop claiming, let running steps finish, hand back the rest."""
+        shift.must_let_go = True
+        for feed in self._feeds:
+            feed.leave()
+        await asyncio.gather(*feeding)
+        grace_s = self._desk.settings.worker.grace_s
+        log.info("worker %s leaves: %s runs in hand, %g s of grace", self._options.name, len(shift.holds), grace_s)
+        tasks = [hold.task for hold in shift.holds.values() if hold.task is not None]
+        if tasks and not self.stuck:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for hold in list(shift.holds.values()):
+            shift.hand_back(hold)
+        late = [hold.task for hold in shift.holds.values() if hold.task is not None]
+        if late:
+            await asyncio.wait(late, timeout=5.0)
+        await notifier.leave(min(grace_s, 5.0))
+
+    async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
+        """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
+        for member, token in await carry_out(link, claims_of(self._options.name, self._desk)):
+            kind, name = member.split(":", 1)
+            if name in shift.holds or notifier.holds(name):
+                continue
+            record = f"{self._desk.keys.namespace}:{member}"
+            row, data = await link.calls([load_record(self._desk.keys, member), load_record(self._desk.keys, f"{member}:data")])
+            if name in shift.holds or notifier.holds(name) or row.get(b"token", b"").decode() != token:
+                continue
+            log.info("%s: claim %s taken up, its reply had been lost", record, token)
+            start = notifier.start if kind == "hook" else shift.start
+            start(Taken(row[b"held"].decode(), token, row, data))
+
+
+def app_hooks(registry: Registry) -> list[list[str]]:
+    """Name the terminal hooks of an app, as (kind, name)."""
+    return [[FUNCTION, name] for name in registry.hooks] + [[APP_WEBHOOK, name] for name in registry.webhooks]
+
+
+def _hear(shift: Shift, message: str) -> None:
+    run_id, stop = message.split("|", 1)
+    shift.hear(run_id, read_stop(stop.encode()))
+
+
+def describe(options: WorkerOptions) -> Mapping[str, Any]:
+    """Give what `stepflow workers` shows of this process besides RQ's own fields."""
+    return {"queues": list(options.queues), "concurrency": options.concurrency, "pid": os.getpid()}

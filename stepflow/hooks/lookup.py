@@ -1,0 +1,56 @@
+"""Host names asked of the system's resolver, without letting a slow name server hold up the others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from threading import Thread
+
+
+class Names:
+    """
+    Asks for each name in a daemon thread of its own, once at a time for each.
+
+    Not in the loop's thread pool: that has a few threads, and names whose server does not answer would fill it for
+    minutes, since a call to the resolver cannot be given up. Here such a name holds one thread, and ending the process
+    waits for none.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, int], asyncio.Future[list[str] | OSError]] = {}
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """Give the addresses of *host*; raises OSError when the name has none or cannot be asked."""
+        key = (host, port)
+        if key not in self._asked:
+            self._asked[key] = asked = asyncio.get_running_loop().create_future()
+            asked.add_done_callback(lambda _: self._asked.pop(key))
+            Thread(target=_ask, args=(host, port, asked), name=f"lookup {host}", daemon=True).start()
+        answer = await asyncio.shield(self._asked[key])
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+
+def _ask(host: str, port: int, asked: asyncio.Future[list[str] | OSError]) -> None:
+    answer: list[str] | OSError
+    try:
+        # an address of one link keeps its scope in its fourth part only, so it is put back for the guard to see
+        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        answer = [_with_scope(*(str(part) for part in place)) for *_, place in rows]
+    except OSError as error:
+        answer = error
+    except UnicodeError:
+        answer = OSError(f"{host} is not a host name")
+    with suppress(RuntimeError):  # the loop has ended meanwhile; nobody waits any more
+        asked.get_loop().call_soon_threadsafe(_settle, asked, answer)
+
+
+def _settle(asked: asyncio.Future[list[str] | OSError], answer: list[str] | OSError) -> None:
+    if not asked.done():
+        asked.set_result(answer)
+
+
+def _with_scope(address: str, _port: str = "", _flow: str = "", scope: str = "0") -> str:
+    return address if scope == "0" or "%" in address else f"{address}%{scope}"

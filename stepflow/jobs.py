@@ -1,0 +1,65 @@
+"""`@app.job`: a typed function as a run of one step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stepflow.core.outcomes import Outcome, Succeed
+from stepflow.core.runner import Step
+from stepflow.engine.registry import is_async
+from stepflow.engine.typed import bind, read_call
+from stepflow.store.canonical import digest
+
+if TYPE_CHECKING:
+    from stepflow.app import Stepflow
+    from stepflow.client import AsyncRunHandle, RunHandle
+
+
+class Job:
+    """A function that can be called here, or submitted to run on a worker."""
+
+    def __init__(self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, dedup: bool) -> None:
+        self.function = function
+        self.name = name
+        self.__doc__ = function.__doc__
+        self._app = app
+        self._queue = queue
+        self._dedup = dedup
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function here and now."""
+        return self.function(*args, **kwargs)
+
+    async def submit(self, *args: Any, **kwargs: Any) -> AsyncRunHandle:
+        """Submit the call as a run; raises InvalidOption when the arguments do not fit the function."""
+        payload = bind(self.function, args, kwargs)
+        return await self._app.async_client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+
+    def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
+        """Submit the call as a run, from code without a loop."""
+        payload = bind(self.function, args, kwargs)
+        return self._app.client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+
+    def _run_id(self, payload: Any) -> str | None:
+        if not self._dedup:
+            return None
+        return "job-" + hashlib.blake2b(digest(self.name, payload), digest_size=16).hexdigest()
+
+    def as_runner(self) -> Callable[[Step[Any]], Any]:
+        """Give the runner that calls the function with a step's payload."""
+        function = self.function
+        if is_async(function):
+
+            async def run_async(step: Step[Any]) -> Outcome:
+                args, kwargs = read_call(function, step.payload)
+                return Succeed(await function(*args, **kwargs))
+
+            return run_async
+
+        def run(step: Step[Any]) -> Outcome:
+            args, kwargs = read_call(function, step.payload)
+            return Succeed(function(*args, **kwargs))
+
+        return run

@@ -1,0 +1,77 @@
+"""Calls as values: what to ask of Redis and how to read the answer; a link carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Generic, TypeVar
+
+from stepflow.store.scripts import Script
+
+T = TypeVar("T")
+
+#: what a part of a command may be
+Part = str | bytes | int | float
+
+
+class Call(Generic[T]):
+    """
+    One command, or one script with its keys and arguments.
+
+    *read* turns the raw reply into what the caller wants. *resend* says that a second arrival does no harm: after a lost
+    connection the link sends such a call again; one that must not arrive twice ends in ReplyLost.
+    """
+
+    __slots__ = ("args", "keys", "read", "resend", "script")
+
+    def __init__(
+        self,
+        script: Script | None,
+        keys: Sequence[str],
+        args: Sequence[Part],
+        read: Callable[[Any], T],
+        *,
+        resend: bool = True,
+    ) -> None:
+        self.script = script
+        self.keys = keys
+        self.args = args
+        self.read = read
+        self.resend = resend
+
+    @property
+    def name(self) -> str:
+        """What the call is called in errors and logs."""
+        return self.script.name if self.script is not None else str(self.args[0])
+
+    def command(self) -> tuple[Part, ...]:
+        """Give the command as it goes over the wire."""
+        if self.script is None:
+            return tuple(self.args)
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+
+def command(*args: Part, read: Callable[[Any], T], resend: bool = True) -> Call[T]:
+    """Make a call of a plain command that is safe to repeat, unless *resend* says otherwise."""
+    return Call(None, (), args, read, resend=resend)
+
+
+def raw(reply: Any) -> Any:
+    """Give the reply as it came."""
+    return reply
+
+
+def nothing(reply: Any) -> None:
+    """Drop the reply."""
+    del reply
+
+
+def flat_map(reply: Any) -> dict[bytes, bytes]:
+    """Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it."""
+    if isinstance(reply, dict):
+        return reply
+    items = iter(reply)
+    return dict(zip(items, items, strict=True))
+
+
+#: a piece of work without a colour: yields calls, or lists of calls for one round trip, is sent the answers, returns T
+Plan = Generator["Call[Any] | list[Call[Any]]", Any, T]

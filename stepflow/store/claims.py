@@ -1,0 +1,244 @@
+"""Calls that take, keep and give up the exclusive right to settle a delivery, and those that look after all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from stepflow.core.run import RunState
+from stepflow.store import scripts
+from stepflow.store.calls import Call, Part, command, flat_map, nothing
+from stepflow.store.keys import RQ_SUSPENDED, Keys
+from stepflow.store.rows import rq_time, stamp
+
+#: what RQ shows of a job that somebody put on a queue of ours
+FOREIGN_JOB = (
+    "stepflow: this job was not written by stepflow, whose workers do not run it; "
+    "put it on a queue of its own with an RQ worker of its own"
+)
+
+
+class Source(NamedTuple):
+    """A list that deliveries are taken from: an RQ queue, or the waiting list of a runner."""
+
+    list: str
+    pending: str
+    wip: str
+    wake: str
+    rq_queue: str
+
+
+class Taken(NamedTuple):
+    """One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim left them."""
+
+    rq_id: str
+    token: str
+    row: dict[bytes, bytes]
+    data: dict[bytes, bytes]
+
+
+class Batch(NamedTuple):
+    """What a claim brought. *waiting* counts what was left in the queues, -1 while RQ is suspended."""
+
+    now: float
+    waiting: int
+    next_due: float | None
+    taken: list[Taken]
+
+
+class Look(NamedTuple):
+    """What the once-a-second look found; lists hold at most 50."""
+
+    now: float
+    suspended: bool
+    live_workers: int
+    next_due: float | None
+    lapsed: list[str]
+    overdue: list[str]
+    awaited: list[str]
+    expired: list[str]
+    missing: list[str]
+
+
+def sources_of(keys: Keys, queue: str) -> list[Source]:
+    """Give the sources behind *queue*, the most urgent first."""
+    return [source_of(keys, name, keys.wake_of(queue)) for name in keys.rq_queues(queue)]
+
+
+def source_of(keys: Keys, rq_queue: str, wake: str) -> Source:
+    """Give the source that is one RQ queue."""
+    return Source(keys.rq_list(rq_queue), keys.pending(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
+
+
+def waiting_source(keys: Keys, rq_queue: str, runner: str) -> Source:
+    """Give the source that is the waiting list of *runner* beside an RQ queue."""
+    return Source(
+        keys.awaiting(rq_queue, runner), keys.pending(rq_queue), keys.rq_wip(rq_queue), keys.wake(f"@{runner}"), rq_queue
+    )
+
+
+def claim_steps(
+    keys: Keys,
+    sources: Sequence[Source],
+    *,
+    given: str,
+    stem: str,
+    number: int,
+    lease_s: float,
+    limit: int,
+    live_workers: int,
+    worker: str,
+    now: float,
+    runners: Sequence[str],
+) -> Call[Batch]:
+    """Claim up to *limit* deliveries, this worker's fair share of what waits; tokens are *stem* and a number, counted on."""
+    return Call(
+        scripts.CLAIM_STEPS,
+        (
+            keys.claims, RQ_SUSPENDED, keys.awaited, keys.due,
+            *(key for source in sources for key in (source.list, source.pending, source.wip, source.wake)),
+        ),
+        (
+            given, keys.namespace, keys.job_prefix, stem, number, lease_s, limit, live_workers, worker, rq_time(now),
+            RunState.RUNNING, FOREIGN_JOB, len(runners), *runners, *(source.rq_queue for source in sources),
+        ),
+        _read_batch,
+        resend=False,
+    )  # fmt: skip
+
+
+def _read_batch(reply: Any) -> Batch:
+    taken = [
+        Taken(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]
+    ]
+    return Batch(float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, taken)
+
+
+def claim_one(
+    keys: Keys, member: str, rq_id: str, token: str, rq_queue: str, *, given: str, lease_s: float
+) -> Call[Taken | None]:
+    """Claim the delivery *rq_id* that was popped by somebody else; None when its record does not wait for it."""
+    record = f"{keys.namespace}:{member}"
+
+    def read(reply: Any) -> Taken | None:
+        return None if len(reply) == 1 else Taken(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
+
+    return Call(
+        scripts.CLAIM_ONE,
+        (keys.claims, record, f"{record}:data", keys.pending(rq_queue)),
+        (given, rq_id, token, lease_s, RunState.RUNNING, member),
+        read,
+    )
+
+
+def renew_claims(keys: Keys, claims: Sequence[tuple[str, str, float]], *, given: str) -> Call[tuple[float, list[Any]]]:
+    """
+    Lengthen claims, each (member, token, seconds from now; 0 only asks).
+
+    Gives the server's time, then for each 1 renewed, 0 lost, or the bytes of the run's stop field.
+    """
+    args: list[Part] = [given]
+    for claim in claims:
+        args += claim
+    return Call(
+        scripts.RENEW_CLAIMS,
+        (keys.claims, *(f"{keys.namespace}:{member}" for member, _, _ in claims)),
+        args,
+        lambda reply: (float(reply[0]), reply[1:]),
+    )
+
+
+def extend_claim(keys: Keys, member: str, token: str, seconds: float, *, given: str) -> Call[bool]:
+    """Keep one claim at least *seconds* from now; False when it is not the caller's any more."""
+    return Call(
+        scripts.EXTEND_CLAIM, (keys.claims, f"{keys.namespace}:{member}"), (given, token, member, seconds), bool
+    )
+
+
+def put_memo(keys: Keys, run_id: str, token: str, step: int, field: str, value: bytes) -> Call[bool]:
+    """Write a memo value under the claim; False when the step is not the caller's any more."""
+    base = keys.run(run_id)
+    return Call(scripts.PUT_MEMO, (base, f"{base}:memo"), (token, step, field, value), bool)
+
+
+def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's memo, packed."""
+    return command("HGETALL", f"{keys.run(run_id)}:memo", read=flat_map)
+
+
+def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[tuple[float, int, float | None]]:
+    """Move what has come due into its queue; gives (server's time, how many, when the next one is due)."""
+    return Call(
+        scripts.MOVE_DUE,
+        (keys.due,),
+        (given, keys.namespace, limit, rq_time(now), RunState.PENDING, RunState.SCHEDULED),
+        lambda reply: (float(reply[0]), reply[1], float(reply[2]) if reply[2] else None),
+    )
+
+
+def look_round(
+    keys: Keys, sources: Sequence[Source], queue: str, worker: str, *, given: str, silent_s: float
+) -> Call[Look]:
+    """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
+    return Call(
+        scripts.LOOK_ROUND,
+        (
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
+            *(key for source in sources for key in (source.list, source.pending, source.wake)),
+        ),
+        (given, worker, silent_s, keys.job_prefix),
+        _read_look,
+    )  # fmt: skip
+
+
+def _read_look(reply: Any) -> Look:
+    lists = [[item.decode() for item in part] for part in reply[4:9]]
+    return Look(float(reply[0]), bool(reply[1]), reply[2], float(reply[3]) if reply[3] else None, *lists)
+
+
+def sweep_index(keys: Keys, member: str, now: float) -> Call[None]:
+    """Take one expired run, named as the expiry index names it, out of the indexes."""
+    state, rest = member.split("|", 1)
+    runner, run_id = rest.rsplit("|", 1)
+    return Call(
+        scripts.SWEEP_INDEX,
+        (keys.run(run_id), keys.expiry, keys.done_index(state), keys.runner_index(runner)),
+        (member, run_id, state, stamp(now)),
+        nothing,
+    )
+
+
+def standing_claims(keys: Keys, start: int, count: int) -> Call[list[str]]:
+    """Read a page of all claims' members, whoever holds them."""
+    return command(
+        "ZRANGE", keys.claims, start, start + count - 1, read=lambda reply: [member.decode() for member in reply]
+    )
+
+
+def claim_holder(keys: Keys, member: str) -> Call[str]:
+    """Read the token that a record is claimed by, empty without one."""
+    return command("HGET", f"{keys.namespace}:{member}", "token", read=lambda reply: (reply or b"").decode())
+
+
+def load_record(keys: Keys, member: str) -> Call[dict[bytes, bytes]]:
+    """Read the hash of a run or hook by its member name."""
+    return command("HGETALL", f"{keys.namespace}:{member}", read=flat_map)
+
+
+def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[bool]:
+    """Block until a wake list has a token, at most *timeout_s*; eating a token harms nothing, so it is never re-sent."""
+    return command("BLPOP", *keys_, timeout_s, read=lambda reply: reply is not None, resend=False)
+
+
+def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:
+    """Take what a stock worker or RQ's own recovery left of a delivery out of RQ's lists."""
+    return [
+        command("LREM", f"{Keys.rq_list(rq_queue)}:intermediate", 0, rq_id, read=nothing),
+        command("ZREM", Keys.rq_failed(rq_queue), rq_id, read=nothing),
+        command("DEL", f"rq:results:{rq_id}", read=nothing),
+    ]
+
+
+def forget_awaited(keys: Keys, entry: str) -> list[Call[None]]:
+    """Forget a waiting list that is empty."""
+    return [command("SREM", keys.awaited, entry, read=nothing)]

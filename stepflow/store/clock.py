@@ -1,0 +1,47 @@
+"""One clock for scores and leases: the Redis server's, or one that a test moves by hand."""
+
+from __future__ import annotations
+
+import time
+
+
+class ServerClock:
+    """The server's time as far as this process knows it: its own clock plus the offset that scripts taught it."""
+
+    #: what scripts are given as the time: nothing, they ask the server
+    given = ""
+
+    def __init__(self) -> None:
+        self._offset_s = 0.0
+
+    def now(self) -> float:
+        """Give the server's unix time in seconds."""
+        return time.time() + self._offset_s
+
+    def learn(self, server_now: float) -> None:
+        """Take the offset from a time that a script just answered with."""
+        self._offset_s = server_now - time.time()
+
+
+class ManualClock(ServerClock):
+    """A clock that stands still until it is advanced; scripts are given its time."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        super().__init__()
+        self._now = now
+
+    @property
+    def given(self) -> str:  # type: ignore[override]
+        """The time in the form scripts take."""
+        return f"{self._now:.6f}"
+
+    def now(self) -> float:
+        """Give the time it stands at."""
+        return self._now
+
+    def learn(self, server_now: float) -> None:
+        """Ignore what the server says."""
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._now += seconds

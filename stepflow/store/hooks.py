@@ -1,0 +1,135 @@
+"""Calls for hook deliveries: each a record of its own, queued as an RQ job of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stepflow.store import scripts
+from stepflow.store.calls import Call, Part, command, flat_map
+from stepflow.store.keys import RQ_QUEUES, Keys
+from stepflow.store.rows import rq_time, stamp
+
+PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+
+#: the runner name that hook deliveries any worker can make stand under
+ANYONE = "@webhook"
+
+
+@dataclass(slots=True)
+class HookRecord:
+    """One delivery of one hook as kept: *target* and *body* are packed; times are unix seconds."""
+
+    id: str
+    run_id: str
+    runner: str
+    state: str
+    target: bytes
+    body: bytes
+    rev: int = 1
+    tries: int = 0
+    delivery: str = ""
+    due_at: float = 0.0
+    token: str = ""
+    held: str = ""
+    problem: str = ""
+    created_at: float = 0.0
+
+
+def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
+    """Read a hook's hash."""
+
+    def text(name: bytes) -> str:
+        return row.get(name, b"").decode()
+
+    return HookRecord(
+        hook_id,
+        text(b"run"),
+        text(b"runner"),
+        text(b"state"),
+        row.get(b"target", b""),
+        row.get(b"body", b""),
+        int(row.get(b"rev") or 0),
+        int(row.get(b"tries") or 0),
+        text(b"delivery"),
+        float(row.get(b"due") or 0),
+        text(b"token"),
+        text(b"held"),
+        text(b"problem"),
+        float(row.get(b"created") or 0),
+    )
+
+
+def write_new_hook(hook: HookRecord, keys: Keys) -> list[Part]:
+    """Write the fields of a new delivery."""
+    return [
+        "run", hook.run_id, "runner", hook.runner, "state", hook.state, "target", hook.target, "body", hook.body,
+        "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue, "created", stamp(hook.created_at),
+    ]  # fmt: skip
+
+
+def rq_id_of(keys: Keys, hook_id: str, serial: int) -> str:
+    """Give the RQ id of one hand-over of a hook's delivery; *serial*, the record's rev, keeps them apart."""
+    return f"{keys.job_prefix}hook-{hook_id}" + (f"-r{serial}" if serial else "")
+
+
+def load_hook(keys: Keys, hook_id: str) -> Call[HookRecord | None]:
+    """Read one delivery; None when it is not kept."""
+    return command(
+        "HGETALL", keys.hook(hook_id), read=lambda reply: read_hook(hook_id, flat_map(reply)) if reply else None
+    )
+
+
+def commit_hook(
+    keys: Keys,
+    hook: HookRecord,
+    *,
+    fields: Sequence[Part],
+    ttl_s: float | None = None,
+    died_at: float | None = None,
+    due_at: float | None = None,
+) -> Call[int]:
+    """Settle one try under its claim: 1 written, 2 a second arrival, 0 the claim is gone."""
+    return Call(
+        scripts.COMMIT_HOOK,
+        (
+            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held), keys.rq_wip(keys.hook_queue), keys.dead_hooks, keys.due,
+        ),
+        (
+            hook.token, f"hook:{hook.id}", f"{hook.held}:{hook.token}", "" if ttl_s is None else max(1, int(ttl_s)),
+            stamp(died_at), hook.id, stamp(due_at), len(fields), *fields,
+        ),
+        int,
+    )  # fmt: skip
+
+
+def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", fresh: bool = False) -> Call[int]:
+    """Put a delivery back into its queue: 1 queued, 0 it has moved on. *fresh* starts its tries anew."""
+    rq_id = rq_id_of(keys, hook.id, hook.rev)
+    queue = keys.hook_queue
+    fields: list[Part] = [
+        "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "", "held", "",
+        "tries", 0 if fresh else hook.tries,
+    ]  # fmt: skip
+    return Call(
+        scripts.REQUEUE_HOOK,
+        (
+            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held or hook.delivery), keys.rq_wip(queue), keys.dead_hooks,
+            keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake(queue), keys.due, RQ_QUEUES,
+        ),
+        (
+            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id, stamp(now), rq_time(now),
+            keys.namespace, queue, lapsed, len(fields), *fields,
+        ),
+        int,
+    )  # fmt: skip
+
+
+def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
+    """Read which terminal hooks the app of *runner* has, as its workers wrote it."""
+    return command("HGET", keys.apphooks, runner, read=lambda reply: reply)
+
+
+def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int]:
+    """Write which terminal hooks the runners of an app have: runner, packed names, runner, packed names ..."""
+    return command("HSET", keys.apphooks, *fields, read=int)

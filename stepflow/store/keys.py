@@ -1,0 +1,150 @@
+"""
+Every key stepflow uses, in one table.
+
+    key                              type    holds                                              lives until
+    ------------------------------   -----   ------------------------------------------------   -------------------------
+    <ns>:run:<id>                    hash    the run's row of truth (small fields only)          result TTL after its end
+    <ns>:run:<id>:data               hash    payload, result, error, spec                       with the run
+    <ns>:run:<id>:steps              hash    n -> how step n was closed; n.<token> -> an attempt with the run
+    <ns>:run:<id>:memo               hash    <n>.<key> -> packed value                          its step's end, or the run
+    <ns>:run:<id>:kv                 hash    key -> packed value, written by effects            with the run
+    <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
+    <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
+    <ns>:due                         zset    the same members -> due time                       a delayed delivery
+    <ns>:deadlines                   zset    run id -> deadline                                 a live run with a timeout
+    <ns>:pending:<rq queue>          zset    the same members -> queued at                      an entry in that queue
+    <ns>:wake:<rq queue>             list    at most one token                                  a queue with jobs
+    <ns>:await:<rq queue>:<runner>   list    deliveries no worker that came by could run        its deliveries
+    <ns>:awaited                     set     <rq queue>|<runner> of the lists above              its lists
+    <ns>:idx:live                    zset    run id -> created at                               a live run
+    <ns>:idx:<end state>             zset    run id -> created at                               a kept finished run
+    <ns>:idx:runner:<runner>         zset    run id -> created at                               a kept run
+    <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
+    <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
+    <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
+    <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
+    <ns>:tell:<worker>               channel run ids whose token fires
+    <ns>:done:<id>                   channel the run has ended
+
+RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>, rq:scheduled:<q>, rq:failed:<q>,
+rq:suspended, rq:workers. A queue with priorities is three RQ queues: `q.high`, `q`, `q.low`. Another name space than
+`stepflow` prefixes queue names (`ns.q`) and job ids (`ns_run-...`).
+"""
+
+from __future__ import annotations
+
+from stepflow.core.ids import Delivery
+from stepflow.core.run import Priority, Run
+
+#: the name space that needs no prefix on RQ's side
+DEFAULT_NAMESPACE = "stepflow"
+
+_SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
+
+RQ_QUEUES = "rq:queues"
+RQ_SUSPENDED = "rq:suspended"
+
+
+class Keys:
+    """The keys of one name space."""
+
+    __slots__ = ("apphooks", "awaited", "claims", "dead_hooks", "deadlines", "due", "expiry", "job_prefix", "live", "namespace", "_queue_prefix")  # fmt: skip
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
+        self.namespace = namespace
+        is_default = namespace == DEFAULT_NAMESPACE
+        self.job_prefix = "" if is_default else f"{namespace}_"
+        self._queue_prefix = "" if is_default else f"{namespace}."
+        self.claims = f"{namespace}:claims"
+        self.due = f"{namespace}:due"
+        self.deadlines = f"{namespace}:deadlines"
+        self.live = f"{namespace}:idx:live"
+        self.expiry = f"{namespace}:expiry"
+        self.awaited = f"{namespace}:awaited"
+        self.apphooks = f"{namespace}:apphooks"
+        self.dead_hooks = f"{namespace}:hooks:dead"
+
+    def run(self, run_id: str) -> str:
+        return f"{self.namespace}:run:{run_id}"
+
+    def hook(self, hook_id: str) -> str:
+        return f"{self.namespace}:hook:{hook_id}"
+
+    def done_index(self, state: str) -> str:
+        return f"{self.namespace}:idx:{state}"
+
+    def runner_index(self, runner: str) -> str:
+        return f"{self.namespace}:idx:runner:{runner}"
+
+    def pending(self, rq_queue: str) -> str:
+        return f"{self.namespace}:pending:{rq_queue}"
+
+    def wake(self, rq_queue: str) -> str:
+        return f"{self.namespace}:wake:{rq_queue}"
+
+    def awaiting(self, rq_queue: str, runner: str) -> str:
+        return f"{self.namespace}:await:{rq_queue}:{runner}"
+
+    def workers(self, queue: str) -> str:
+        return f"{self.namespace}:workers:{queue}"
+
+    def tell_channel(self, worker: str) -> str:
+        return f"{self.namespace}:tell:{worker}"
+
+    def done_channel(self, run_id: str) -> str:
+        return f"{self.namespace}:done:{run_id}"
+
+    # RQ's side
+
+    def rq_queue(self, queue: str, priority: Priority) -> str:
+        """Name the RQ queue that carries *queue* at *priority*."""
+        return f"{self._queue_prefix}{queue}{_SUFFIX[priority]}"
+
+    def rq_queues(self, queue: str) -> list[str]:
+        """Name the RQ queues behind *queue*, the most urgent first."""
+        return [self.rq_queue(queue, priority) for priority in Priority]
+
+    def wake_of(self, queue: str) -> str:
+        """Name the wake list of *queue*: one for its three RQ queues."""
+        return self.wake(f"{self._queue_prefix}{queue}")
+
+    @property
+    def hook_queue(self) -> str:
+        """The RQ queue of hook deliveries."""
+        return f"{self.namespace}.hooks"
+
+    def split_queue(self, rq_queue: str) -> tuple[str, Priority]:
+        """Read queue and priority back from an RQ queue's name."""
+        name = rq_queue.removeprefix(self._queue_prefix)
+        for priority in (Priority.HIGH, Priority.LOW):
+            if name.endswith(_SUFFIX[priority]):
+                return name.removesuffix(_SUFFIX[priority]), priority
+        return name, Priority.NORMAL
+
+    def rq_id(self, delivery: Delivery) -> str:
+        """Give the RQ job id of *delivery* in this name space."""
+        return self.job_prefix + delivery.rq_id
+
+    def queue_of(self, run: Run) -> str:
+        """Name the RQ queue of *run*."""
+        return self.rq_queue(run.queue, run.priority)
+
+    @staticmethod
+    def rq_list(rq_queue: str) -> str:
+        return f"rq:queue:{rq_queue}"
+
+    @staticmethod
+    def rq_job(rq_id: str) -> str:
+        return f"rq:job:{rq_id}"
+
+    @staticmethod
+    def rq_wip(rq_queue: str) -> str:
+        return f"rq:wip:{rq_queue}"
+
+    @staticmethod
+    def rq_scheduled(rq_queue: str) -> str:
+        return f"rq:scheduled:{rq_queue}"
+
+    @staticmethod
+    def rq_failed(rq_queue: str) -> str:
+        return f"rq:failed:{rq_queue}"

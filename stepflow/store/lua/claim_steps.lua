@@ -1,0 +1,76 @@
+-- Take deliveries out of queues and give this worker the exclusive, expiring right to settle each.
+-- A popped id counts only when the record waits for it and it is due; others are dropped. One whose runner this worker
+-- does not know goes to the waiting list of that runner; a job that is not ours to RQ's failed registry.
+-- Caller: store/claims.py claim_steps. Never sent twice: after a lost reply the worker lists what stands under its name.
+-- KEYS  1 claims  2 rq:suspended  3 awaited  4 due, then for each source: list, pending, wip, wake
+-- ARGV  1 now or ''  2 namespace  3 job prefix  4 token stem  5 first token number  6 lease s  7 limit  8 live workers
+--       9 worker  10 rq time  11 running state  12 failure text  13 n runners, their names  then each source's rq queue
+-- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1 while RQ is suspended.
+--@ include _clock
+local ns, prefix, stem, limit, worker = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[7]), ARGV[9]
+local now = clock(ARGV[1])
+if redis.call('EXISTS', KEYS[2]) == 1 then return {stamp_of(now), -1, ''} end
+local known, at = {}, 14 + tonumber(ARGV[13])
+for i = 14, at - 1 do known[ARGV[i]] = true end
+local sources, waiting = {}, 0
+for i = 5, #KEYS, 4 do
+  local s = {list = KEYS[i], pending = KEYS[i + 1], wip = KEYS[i + 2], wake = KEYS[i + 3], queue = ARGV[at], left = 0}
+  s.left = redis.call('LLEN', s.list)
+  waiting, at, sources[#sources + 1] = waiting + s.left, at + 1, s
+end
+local take = math.min(limit, math.ceil(waiting / math.max(1, tonumber(ARGV[8]))))
+local lease, taken, popped, number = stamp_of(now + tonumber(ARGV[6])), {}, 0, tonumber(ARGV[5])
+local budget, busy = 4 * limit + 64, {}
+
+local function refuse_foreign(id, s)
+  if redis.call('HEXISTS', 'rq:job:' .. id, 'data') == 0 then return end
+  redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'ended_at', ARGV[10], 'exc_info', ARGV[12])
+  redis.call('ZADD', 'rq:failed:' .. s.queue, now + 31536000, id)
+end
+
+local function set_aside(id, s, member, run, runner)
+  redis.call('RPUSH', ns .. ':await:' .. s.queue .. ':' .. runner, id)
+  redis.call('SADD', KEYS[3], s.queue .. '|' .. runner)
+  redis.call('ZREM', s.pending, member)
+  redis.call('HSET', run, 'blocked', stamp_of(now))
+  redis.call('RPUSH', ns .. ':wake:@' .. runner, '1')
+  redis.call('LTRIM', ns .. ':wake:@' .. runner, 0, 0)
+  redis.call('EXPIRE', ns .. ':wake:@' .. runner, 60)
+end
+
+local function try(id, s)
+  local ours = string.sub(id, 1, #prefix) == prefix and string.sub(id, #prefix + 1) or ''
+  ours = string.gsub(string.gsub(ours, '%-r%d+$', ''), '%-g%d+$', '')
+  local kind, name = string.match(ours, '^(run)%-(.+)%-%d+$')
+  if not kind then kind, name = string.match(ours, '^(hook)%-(.+)$') end
+  if not kind then return refuse_foreign(id, s) end
+  local member, run = kind .. ':' .. name, ns .. ':' .. kind .. ':' .. name
+  local row = redis.call('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'blocked')
+  if row[1] ~= id or (tonumber(row[2]) or 0) > now then return end
+  if not known[row[3]] then return set_aside(id, s, member, run, row[3]) end
+  local token = stem .. number .. '.'
+  number = number + 1
+  redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'held', id, 'delivery', '', 'state', ARGV[11],
+    'started', row[5] or stamp_of(now))
+  if row[6] then redis.call('HDEL', run, 'blocked') end
+  redis.call('ZADD', KEYS[1], lease, member)
+  redis.call('ZREM', s.pending, member)
+  redis.call('ZADD', s.wip, '+inf', id .. ':' .. token)
+  redis.call('HSET', 'rq:job:' .. id, 'status', 'started', 'started_at', ARGV[10], 'worker_name', worker)
+  taken[#taken + 1] = {id, token, redis.call('HGETALL', run), redis.call('HGETALL', run .. ':data')}
+end
+
+for _, s in ipairs(sources) do
+  while #taken < take and s.left > 0 and popped < budget do
+    for _, id in ipairs(redis.call('LPOP', s.list, math.min(take - #taken, s.left)) or {}) do
+      popped, s.left, waiting = popped + 1, s.left - 1, waiting - 1
+      try(id, s)
+    end
+  end
+  busy[s.wake] = busy[s.wake] or s.left > 0
+end
+for wake, jobs_left in pairs(busy) do
+  if not jobs_left then redis.call('DEL', wake)
+  elseif redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+end
+return {stamp_of(now), waiting, redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2] or '', unpack(taken)}

@@ -1,0 +1,282 @@
+"""Calls that move a run: one for each kind of transition; what a transition means is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow.core.run import Run, RunState, Stop
+from stepflow.store import scripts
+from stepflow.store.calls import Call, Part, command, flat_map, raw
+from stepflow.store.keys import RQ_QUEUES, Keys
+from stepflow.store.rows import read_run, rq_time, stamp, write_new, write_stop
+
+#: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command
+DONE, STALE, AGAIN = 1, 0, 2
+
+#: seconds: a delivery due within this time has its RQ job already, a later one gets it when it is due
+BRIEF_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What a step writes beside its outcome: keys of the run's own space to delete, and flat key, value, key, value."""
+
+    deleted: Sequence[str] = ()
+    written: Sequence[Part] = ()
+
+    def args(self) -> tuple[Part, ...]:
+        """Give the arguments a script takes them by."""
+        return (len(self.deleted), *self.deleted, len(self.written), *self.written)
+
+
+NO_WRITES = Writes()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who moves the run: a worker by its claim token and the step record it writes, or an outsider by a request id."""
+
+    token: str
+    name: str
+    record: str = ""
+    #: text of a time by which the lease must have run out, for recovery
+    lapsed: str = ""
+    #: where an outsider writes the record; a worker's own is *name*
+    record_name: str = ""
+
+    def record_fields(self) -> tuple[Part, ...]:
+        """Give the step records to write, counted."""
+        return (2, self.record_name or self.name, self.record) if self.record else (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class HookJob:
+    """A hook delivery to write with the run's end."""
+
+    id: str
+    rq_id: str
+    fields: Sequence[Part]
+
+
+def member_of(run_id: str) -> str:
+    """Name the run as claims and the due set hold it."""
+    return f"run:{run_id}"
+
+
+def submit_run(
+    keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
+) -> Call[dict[bytes, bytes] | None]:
+    """
+    Make the run with its first delivery; gives None when it was made, else the hash of the run that is there.
+
+    *run* holds the delivery and due time; *replaces* is the ended run of the generation before, which must be unchanged.
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    due = stamp(run.due_at)
+    fields = (*write_new(run, keys), "req", request)
+    old_state, gone = ("", "") if replaces is None else (replaces.state, _expiry_member(replaces))
+    return Call(
+        scripts.SUBMIT_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", f"{base}:kv", keys.rq_job(run.delivery),
+            keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
+            keys.runner_index(run.runner), keys.deadlines, keys.due, keys.rq_scheduled(queue),
+            keys.done_index(old_state), keys.expiry, keys.runner_index((replaces or run).runner),
+        ),
+        (
+            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, stamp(run.created_at), due,
+            run.delivery, queue, rq_time(run.created_at), keys.namespace, stamp(run.deadline_at),
+            _brief(run.due_at, run.created_at), gone, len(fields), *fields, len(data), *data,
+        ),
+        lambda reply: None if reply[0] == DONE else flat_map(reply[1]),
+    )  # fmt: skip
+
+
+def keep_step(
+    keys: Keys,
+    run: Run,
+    proof: Proof,
+    payload: bytes,
+    *,
+    now: float,
+    effects: Writes = NO_WRITES,
+    drop_memo: bool = False,
+    look_at: Sequence[str] = (),
+) -> Call[Any]:
+    """
+    Close the run's present step and keep its claim for the next.
+
+    Gives [DONE, length of each list of *look_at* ...], [AGAIN], or [STALE, rev, token].
+    """
+    base = keys.run(run.id)
+    fields: list[Part] = ["rev", run.rev + 1, "step", run.step + 1, "updated", stamp(now)]
+    if run.failures or run.crashes or run.handoff:
+        fields += ("failures", 0, "crashes", 0, "handoff", 0)
+    return Call(
+        scripts.COMMIT_STEP,
+        (base, base + ":data", base + ":steps", base + ":kv", base + ":memo", *look_at),
+        (
+            run.rev, proof.token, proof.name, proof.record, payload, 1 if drop_memo else 0,
+            *(effects.args() if effects is not NO_WRITES else (0, 0)), len(fields), *fields,
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def hand_over(
+    keys: Keys,
+    run: Run,
+    proof: Proof,
+    *,
+    state: RunState,
+    step: int,
+    failures: int,
+    crashes: int,
+    due_at: float | None,
+    now: float,
+    payload: bytes | None = None,
+    effects: Writes = NO_WRITES,
+    drop_memo: bool = False,
+) -> Call[Any]:
+    """Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    delivery = run.next_delivery(step)
+    rq_id = keys.rq_id(delivery)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
+        "handoff", delivery.handoff, "delivery", rq_id, "due", stamp(due_at), "token", "", "held", "", "updated", stamp(now),
+    ]  # fmt: skip
+    if not proof.token:
+        fields += ("ask", proof.name)
+    data: tuple[Part, ...] = () if payload is None else ("payload", payload)
+    old = run.held or run.delivery
+    return Call(
+        scripts.HAND_OVER,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims, keys.rq_job(old),
+            keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue),
+            keys.due, keys.rq_scheduled(queue),
+        ),
+        (
+            run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", rq_id,
+            stamp(due_at), stamp(now), rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now),
+            1 if drop_memo else 0, *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(),
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def finish_run(
+    keys: Keys,
+    run: Run,
+    proof: Proof,
+    *,
+    state: RunState,
+    now: float,
+    ttl_s: float,
+    failures: int | None = None,
+    data: Sequence[Part] = (),
+    effects: Writes = NO_WRITES,
+    hooks: Sequence[HookJob] = (),
+) -> Call[Any]:
+    """End the run: record, indexes, times to live, hooks, waiters. Answers as `keep_step`."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
+        "ended", stamp(now), "updated", stamp(now), "ends", run.ends + 1,
+    ]  # fmt: skip
+    if failures is not None:
+        fields += ("failures", failures)
+    if not proof.token:
+        fields += ("ask", proof.name)
+    hook_queue = keys.hook_queue
+    hook_args: list[Part] = []
+    for hook in hooks:
+        hook_args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
+    ended = Run(run.id, run.runner, state=state)
+    return Call(
+        scripts.FINISH_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
+            keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
+            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
+            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES,
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
+        ),
+        (
+            run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
+            run.id, stamp(run.created_at), max(1, int(ttl_s)), stamp(now + ttl_s), _expiry_member(ended),
+            keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
+            *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: float | None, now: float) -> Call[Any]:
+    """Write *stop* into the record of a run that a worker holds, and tell that worker. Answers as `keep_step`."""
+    worker = run.token.split(".", 1)[0]
+    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", stamp(now), "ask", request]
+    return Call(
+        scripts.MARK_RUN,
+        (keys.run(run.id), keys.deadlines),
+        (
+            run.rev, request, run.id, stamp(look_again_at), keys.tell_channel(worker), f"{run.id}|{write_stop(stop)}",
+            len(fields), *fields,
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def revive_run(keys: Keys, run: Run, *, request: str, now: float) -> Call[Any]:
+    """Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    rq_id = keys.rq_id(run.next_delivery(run.step))
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1,
+        "delivery", rq_id, "due", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
+    ]  # fmt: skip
+    return Call(
+        scripts.REVIVE_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
+            keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
+        ),
+        (
+            run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
+            keys.namespace, queue, _expiry_member(run), len(fields), *fields,
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
+    """Read the run's row; None when there is none."""
+    return command(
+        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None
+    )
+
+
+def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's payload, result, error and spec, packed."""
+    return command("HGETALL", f"{keys.run(run_id)}:data", read=flat_map)
+
+
+def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
+    """Read one value of the run's own space, packed."""
+    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
+
+
+def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's step records."""
+    return command("HGETALL", f"{keys.run(run_id)}:steps", read=flat_map)
+
+
+def _expiry_member(run: Run) -> str:
+    return f"{run.state}|{run.runner}|{run.id}"
+
+
+def _brief(due_at: float, now: float) -> int:
+    return 1 if due_at - now <= BRIEF_S else 0

@@ -1,0 +1,108 @@
+"""The webhook as a value."""
+
+import msgpack
+import pytest
+
+from stepflow.errors import InvalidOption, UnreadableValue, WebhookRefused
+from stepflow.hooks import Webhook
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+URL = "https://example.com/hook"
+
+
+def test_a_webhook_takes_a_url_and_a_secret_and_hears_of_every_end() -> None:
+    webhook = Webhook(URL, SECRET)
+    assert [webhook.wants(status) for status in ("succeeded", "failed", "cancelled", "running")] == [True] * 3 + [False]
+
+
+def test_a_webhook_hears_only_of_the_ends_it_names() -> None:
+    webhook = Webhook(URL, events=["failed"])
+    assert webhook.wants("failed")
+    assert not webhook.wants("succeeded")
+
+
+def test_a_webhook_comes_back_from_storage_as_it_was() -> None:
+    webhook = Webhook(URL, SECRET, previous_secret=OLD, events=["failed", "cancelled"], headers={"X-Team": "a"})
+    assert Webhook.from_dict(msgpack.unpackb(msgpack.packb(webhook.as_dict()))) == webhook
+    assert hash(Webhook.from_dict(webhook.as_dict())) == hash(webhook)
+    assert Webhook.from_dict(webhook.as_dict()) != Webhook(URL, SECRET)
+
+
+@pytest.mark.parametrize(
+    "stored", [{}, {"url": "nowhere"}, {"url": URL, "secret": "tell-no-one"}, {"url": URL, "no": 1}]
+)
+def test_something_else_in_storage_is_said_to_be_unreadable_and_not_quoted(stored: dict[str, object]) -> None:
+    with pytest.raises(UnreadableValue) as caught:
+        Webhook.from_dict(stored)
+    assert "tell-no-one" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_url_of_the_wrong_form_is_refused_at_once() -> None:
+    with pytest.raises(WebhookRefused, match="user name or password"):
+        Webhook("https://me:pw@example.com")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "whsec_",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_not base64!",
+        "whsec_a-b_",
+        "whsec_\u00e4",
+        7,
+        b"whsec_AAAA",
+    ],
+)
+def test_a_secret_of_the_wrong_form_is_refused_and_not_quoted(secret: object) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        Webhook(URL, secret)  # type: ignore[arg-type]
+    assert str(caught.value) in {
+        "secret must start with 'whsec_', followed by base64",
+        "secret has no valid base64 after 'whsec_'",
+    }
+
+
+def test_a_secret_may_lack_its_padding() -> None:
+    assert Webhook(URL, "whsec_c2VjcmV0IQ").secret == "whsec_c2VjcmV0IQ"
+
+
+def test_a_previous_secret_needs_a_new_one() -> None:
+    with pytest.raises(InvalidOption, match="give the new one as secret"):
+        Webhook(URL, previous_secret=OLD)
+
+
+@pytest.mark.parametrize("events", [(), "failed", ["running"], ["succeeded", "finished"], [1]])
+def test_events_are_one_or_more_of_the_three_ends(events: object) -> None:
+    with pytest.raises(InvalidOption, match="events"):
+        Webhook(URL, events=events)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "webhook-id", "Webhook-Signature", "content-type", "Content-Length", "a b", "", "x:y", 1]
+)
+def test_headers_of_the_delivery_itself_cannot_be_set(name: object) -> None:
+    with pytest.raises(InvalidOption, match="cannot be set"):
+        Webhook(URL, headers={name: "x"})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("value", ["s3cret\r\nx: y", "s3cret ", " s3cret", "s3cret\u00e4", 5, None])
+def test_a_header_value_that_could_not_be_sent_is_refused_and_not_quoted(value: object) -> None:
+    with pytest.raises(InvalidOption, match="authorization") as caught:
+        Webhook(URL, headers={"authorization": value})  # type: ignore[dict-item]
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_webhook_shows_where_it_goes_and_none_of_its_secrets() -> None:
+    webhook = Webhook(
+        URL + "?token=s3cret", SECRET, previous_secret=OLD, events=("failed",), headers={"authorization": "s3cret"}
+    )
+    for text in (repr(webhook), str(webhook), f"{webhook}", repr([webhook]), repr(webhook.target)):
+        assert not any(word in text for word in ("s3cret", SECRET, OLD, "MfKQ", "C2FV"))
+    assert repr(webhook) == (
+        "Webhook('https://example.com/hook?token=***', secret=***, events=('failed',), headers=['authorization'])"
+    )
+    assert "unsigned" in repr(Webhook(URL))
