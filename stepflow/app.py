@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, overload
 
@@ -14,6 +14,7 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.desk import Desk
+from stepflow.engine.notify import Deliver
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.typed import payload_type, reader_for
 from stepflow.engine.worker import Worker, WorkerOptions
@@ -161,12 +162,16 @@ class Stepflow:
         desk = Desk(Keys(self.namespace), self.settings)
         return Worker(
             Address.parse(url or self.url), desk, self.registry, options,
-            deliver=_delivering(deliver), next_wait=next_wait_s, beat=beat,
+            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat,
         )  # fmt: skip
 
+    @staticmethod
+    def delivering(deliverer: Any) -> Deliver:
+        """Introduce the hooks room to the engine: how it has a webhook delivered."""
+        return _introduce(deliverer)
 
-def _delivering(deliverer: Any) -> Callable[[Mapping[str, Any] | Webhook, str, RunOutcome], Awaitable[Verdict]]:
-    """Introduce the hooks room to the engine."""
+
+def _introduce(deliverer: Any) -> Deliver:
 
     async def deliver(webhook: Mapping[str, Any] | Webhook, hook_id: str, outcome: RunOutcome) -> Verdict:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, as_datetime
@@ -15,8 +15,16 @@ from stepflow.store.codec import pack, unpack
 from stepflow.store.hooks import ANYONE, PENDING, HookRecord, rq_id_of, write_new_hook
 from stepflow.store.runs import HookJob
 
+if TYPE_CHECKING:
+    from stepflow.engine.registry import Registry
+
 #: kinds of targets: a function of the app, a webhook of the app, a webhook of the run
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
+
+
+def app_hooks(registry: Registry) -> list[list[str]]:
+    """Name the terminal hooks of an app, as (kind, name)."""
+    return [[FUNCTION, name] for name in registry.hooks] + [[APP_WEBHOOK, name] for name in registry.webhooks]
 
 
 def outcome_of(run: Run, end: Transition, given: Given, now: float) -> RunOutcome:

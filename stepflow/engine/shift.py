@@ -94,6 +94,13 @@ class Shift:
         finally:
             self._ended(hold)
 
+    async def until_idle(self) -> None:
+        """Wait until nothing is held, looking after time limits meanwhile."""
+        while self.holds:
+            tasks = [hold.task for hold in self.holds.values() if hold.task is not None]
+            await asyncio.wait(tasks, timeout=0.1)
+            self.sweep()
+
     def _ended(self, hold: Hold) -> None:
         if self.holds.get(hold.run.id) is hold:
             del self.holds[hold.run.id]

@@ -13,7 +13,7 @@ from typing import Any
 from stepflow.engine.desk import Desk
 from stepflow.engine.feed import Feed
 from stepflow.engine.notify import Deliver, NextWait, Notifier
-from stepflow.engine.outbox import APP_WEBHOOK, FUNCTION
+from stepflow.engine.outbox import app_hooks
 from stepflow.engine.recover import claims_of
 from stepflow.engine.registry import Registry
 from stepflow.engine.renew import Renewer
@@ -256,11 +256,6 @@ class Worker:
             log.info("%s: claim %s taken up, its reply had been lost", record, token)
             start = notifier.start if kind == "hook" else shift.start
             start(Taken(row[b"held"].decode(), token, row, data))
-
-
-def app_hooks(registry: Registry) -> list[list[str]]:
-    """Name the terminal hooks of an app, as (kind, name)."""
-    return [[FUNCTION, name] for name in registry.hooks] + [[APP_WEBHOOK, name] for name in registry.webhooks]
 
 
 def _hear(shift: Shift, message: str) -> None:

@@ -1,0 +1,66 @@
+"""One delivery, popped by a stock RQ worker, from its claim to its commit."""
+
+from __future__ import annotations
+
+import logging
+
+from stepflow.core.ids import Delivery
+from stepflow.engine.desk import Desk
+from stepflow.engine.notify import Deliver, NextWait, Notifier
+from stepflow.engine.outbox import app_hooks
+from stepflow.engine.registry import Registry
+from stepflow.engine.renew import Renewer
+from stepflow.engine.shift import Shift
+from stepflow.errors import UnknownRunner
+from stepflow.store.address import Address
+from stepflow.store.claims import claim_one, load_record
+from stepflow.store.link import BlockingLink
+from stepflow.store.stream import AsyncLink
+
+log = logging.getLogger("stepflow.worker")
+
+
+async def work_one(
+    rq_id: str, name: str, address: Address, desk: Desk, registry: Registry, *, deliver: Deliver, next_wait: NextWait
+) -> bool:
+    """
+    Carry out the delivery *rq_id*, a step or a hook, and let the run go; False when its record does not wait for it.
+
+    Raises UnknownRunner when this app does not know the runner: the knock is lost then, and recovery brings it back.
+    """
+    keys = desk.keys
+    ours = rq_id.removeprefix(keys.job_prefix)
+    delivery = Delivery.parse(ours)
+    member = f"run:{delivery.run_id}" if delivery is not None else f"hook:{ours.removeprefix('hook-').rpartition('-r')[0] or ours.removeprefix('hook-')}"
+    link = AsyncLink(address, name=name)
+    await link.open()
+    renewer_link = BlockingLink.to(address, retry_for_s=1.0)
+    shift = Shift(name, desk, registry, link, concurrency=1, app_hooks=app_hooks(registry))
+    shift.must_let_go = True
+    notifier = Notifier(
+        desk, link, registry, deliver=deliver, next_wait=next_wait, threads=shift.threads, on_due=lambda due_at: None
+    )
+    renewer = Renewer(shift, renewer_link)
+    renewer.others = notifier.claims
+    try:
+        row = await link.call(load_record(keys, member))
+        runner, queue = row.get(b"runner", b"").decode(), row.get(b"queue", b"").decode()
+        if row and delivery is not None and runner not in registry.runners:
+            raise UnknownRunner(runner, list(registry.runners))
+        lease_s = desk.settings.worker.lease_s
+        taken = await link.call(claim_one(keys, member, rq_id, f"{name}.0.", queue, given=desk.clock.given, lease_s=lease_s))
+        if taken is None:
+            log.info("%s is not waited for any more; nothing to do", rq_id)
+            return False
+        renewer.start()
+        if delivery is not None:
+            shift.start(taken)
+            await shift.until_idle()
+        else:
+            notifier.start(taken)
+            await notifier.slots.wait_idle()
+        return True
+    finally:
+        renewer.stop()
+        renewer_link.close()
+        await link.close()

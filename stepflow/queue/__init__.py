@@ -1,0 +1,1 @@
+"""RQ's side of a worker: the only room that imports rq."""

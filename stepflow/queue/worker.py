@@ -1,0 +1,86 @@
+"""
+The RQ worker class: what `rq info`, rq-dashboard and RQ's commands know a stepflow worker by.
+
+RQ's own loop, one job at a time, is replaced by a function; what RQ writes of a worker's birth, life and death stays.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
+from rq.worker import WorkerStatus
+from rq.worker.base import BaseWorker
+from rq.worker_registration import clean_worker_registry, register
+
+#: seconds: RQ forgets a worker this long after its last sign of life, plus a minute of its own
+WORKER_TTL_S = 60
+
+log = logging.getLogger("stepflow.worker")
+
+
+class StepWorker(BaseWorker):
+    """
+    An RQ worker that drives many steps at once.
+
+    *connection* must have a pool of its own: RQ changes its socket timeout. `drive` is set by whoever makes it, or by a
+    subclass that `rq worker -w` is pointed at; it works until told to leave and says whether it did anything.
+    """
+
+    drive: Callable[[StepWorker, bool], bool]
+
+    def __init__(self, queues: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs["serializer"] = JSONSerializer
+        kwargs["worker_ttl"] = WORKER_TTL_S
+        super().__init__(queues, *args, **kwargs)
+        self.facts: Mapping[str, Any] = {}
+
+    def work(self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any) -> bool:  # noqa: FBT001, FBT002
+        """Register with RQ, drive, and take leave; RQ's options for one job at a time mean nothing here."""
+        del args, kwargs
+        for queue in self.queues:
+            clean_worker_registry(queue)
+        self.bootstrap(logging_level)
+        self.set_state(WorkerStatus.IDLE)
+        self.write_facts()
+        try:
+            return self.drive(self, burst)
+        finally:
+            self.teardown()
+
+    def write_facts(self) -> None:
+        """Write what `stepflow workers` shows beside RQ's own fields."""
+        if self.facts:
+            self.connection.hset(self.key, mapping={name: str(value) for name, value in self.facts.items()})
+
+    def beat(self, *, busy: bool, done: int) -> None:
+        """Write the signs of life that RQ's loop would: called from the renewing thread every few seconds."""
+        state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+        fields = {"last_heartbeat": utcformat(now()), "state": state.value, "successful_job_count": done}
+        self._state = state
+        with self.connection.pipeline(transaction=False) as pipe:
+            pipe.hset(self.key, mapping=fields)
+            pipe.expire(self.key, WORKER_TTL_S + 60)
+            added, _ = pipe.execute()
+        if added:  # the hash had expired, say while the process was stopped: this worker is born again
+            log.info("worker %s had been forgotten by RQ; registered again", self.name)
+            self.connection.hset(self.key, mapping=self.serialize())
+            register(self)
+            self.write_facts()
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        """Never called: RQ's loop is not used."""
+        raise AssertionError(job, queue)
+
+
+def rq_worker(
+    name: str, rq_queues: Sequence[str], connection: Any, drive: Callable[[StepWorker, bool], bool], facts: Mapping[str, Any]
+) -> StepWorker:
+    """Make the RQ side of a worker."""
+    worker = StepWorker(list(rq_queues), name=name, connection=connection)
+    worker.drive = drive
+    worker.facts = facts
+    return worker

@@ -1,0 +1,51 @@
+"""Whether a Redis can carry stepflow: version, cluster, eviction, persistence. Said at start, in words."""
+
+from __future__ import annotations
+
+import re
+
+from stepflow.errors import ServerUnfit
+from stepflow.store.calls import Call, Plan, command
+
+#: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
+OLDEST_REDIS = (6, 2)
+
+
+def _info(reply: object) -> dict[str, str]:
+    if isinstance(reply, dict):
+        return {str(name): str(value) for name, value in reply.items()}
+    text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def server_info() -> Call[dict[str, str]]:
+    """Read INFO."""
+    return command("INFO", read=_info)
+
+
+def check_server() -> Plan[list[str]]:
+    """Raise ServerUnfit for a server that cannot carry stepflow; give the warnings about one that can, as sentences."""
+    info = yield server_info()
+    if info.get("cluster_enabled") == "1":
+        msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis (Sentinel is fine)"
+        raise ServerUnfit(msg)
+    version = info.get("redis_version", "0.0")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST_REDIS and "valkey_version" not in info:
+        msg = f"Redis {version} is too old; stepflow needs Redis 6.2 or Valkey 7.2, or newer"
+        raise ServerUnfit(msg)
+    return list(_warnings(info))
+
+
+def _warnings(info: dict[str, str]) -> list[str]:
+    found = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and info.get("maxmemory", "0") != "0":
+        found.append(f"maxmemory-policy is {policy}: a full Redis will throw runs away; set it to noeviction")
+    elif policy != "noeviction":
+        found.append(f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; set it to noeviction")
+    if info.get("aof_enabled", "1") == "0":
+        found.append("the append-only file is off: a crash of Redis loses all since its last snapshot; set appendonly yes")
+    if info.get("role", "master") != "master":
+        found.append("this is a replica: writes will be refused; connect to the primary")
+    return found
