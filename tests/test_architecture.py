@@ -24,7 +24,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: modules that are part of a room without being in its folder
-ROOMMATES = {"client": "app", "__init__": "stepflow", "__main__": "stepflow"}
+ROOMMATES = {"client": "app", "jobs": "app", "supervisor": "entry", "__init__": "stepflow", "__main__": "stepflow"}
 
 #: where a library may be imported: a room, or one module of it
 HOMES = {
@@ -45,7 +45,7 @@ HOMES = {
     "starlette": ["web"],
     "tenacity": ["engine", "hooks", "store"],
     "uvicorn": ["web"],
-    "uvloop": ["queue", "cli"],
+    "uvloop": ["entry"],
 }
 #: what would let the world into the core, which is handed its time and its chance
 IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 
 from stepflow.errors import InvalidName, InvalidRunId
@@ -21,9 +20,9 @@ def _base32(value: int, length: int) -> str:
     return "".join(_BASE32[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
 
 
-def new_run_id(now: float) -> str:
-    """Make a run id that sorts by *now* (unix seconds, to the millisecond) and is unique: the form of a ULID."""
-    return _base32(int(now * 1000), 10) + _base32(secrets.randbits(80), 16)
+def new_run_id(now: float, chance: int) -> str:
+    """Make a run id that sorts by *now* (unix seconds, to the millisecond); *chance* is 80 random bits. A ULID's form."""
+    return _base32(int(now * 1000), 10) + _base32(chance, 16)
 
 
 def check_run_id(run_id: object) -> str:

@@ -208,7 +208,7 @@ def _ask(folder: Path, command: str, timeout_s: float = 1.0) -> bytes:
 def _reap(folder: Path) -> None:
     """Clear the process table of a server that has ended and was a child of ours."""
     with suppress(KeyError, ChildProcessError):
-        os.waitpid(_children.pop(folder), 0)
+        os.waitpid(_children.pop(folder), os.WNOHANG)
 
 
 def _release_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from dataclasses import dataclass, field
 
 from stepflow.settings import Settings
@@ -21,4 +22,4 @@ class Desk:
 
     def request_id(self) -> str:
         """Make the id by which a script knows its own second arrival."""
-        return f"{self.die.getrandbits(64):016x}"
+        return secrets.token_hex(8)

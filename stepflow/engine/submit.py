@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
     if len(spec.webhooks) > limits.webhooks:
         msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
         raise InvalidOption(msg)
-    run_id = new_run_id(now) if spec.run_id is None else check_run_id(spec.run_id)
+    run_id = new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
     given = pack_given(spec, limits.payload_bytes)
     run = Run(

@@ -70,7 +70,6 @@ def connect(address: Address, *, connect_timeout_s: float = 5.0, reply_timeout_s
     return redis.Redis(
         **address.client_options(),
         retry=Retry(NoBackoff(), 0),
-        retry_on_timeout=False,
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=reply_timeout_s,
         socket_keepalive=True,
