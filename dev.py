@@ -2,8 +2,8 @@
 What a fresh machine needs, with nothing but Python: `python3 dev.py demo` and `python3 dev.py test`.
 
 The first call makes `.venv` and installs the project, by uv when it is on PATH, else by venv and pip; later calls see
-that nothing has changed. A Python without ensurepip (Debian without python3-venv) gets pip from the package index
-(PIP_INDEX_URL, else the public one): checked against the index's hash, the wheel installs itself, being a program.
+that nothing has changed. A Python without ensurepip (Debian without python3-venv) borrows the machine's pip, else fetches one from the
+index in PIP_INDEX_URL, checked against the index's hash; else it says what to install.
 """
 
 import hashlib
@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "stepflow-installed"
-PUBLIC_INDEX = ""
 
 COMMANDS = {
     "demo": [["stepflow", "demo"]],
@@ -82,15 +81,22 @@ def install_by_pip() -> None:
     if not (PYTHON.exists() and quietly(good)):
         run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
         if not quietly([str(PYTHON), "-m", "ensurepip"]):
-            fetch_pip()
+            borrow_pip()
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     run([*pip, "pip>=25.1"])
     run([*pip, "--editable", ".[all]", "--group", "dev"])
 
 
-def fetch_pip() -> None:
-    """Install the newest pip of the index without having one."""
-    index = (os.environ.get("PIP_INDEX_URL") or PUBLIC_INDEX).rstrip("/") + "/pip/"
+def borrow_pip() -> None:
+    """Install pip without ensurepip: by a pip that this machine has, or from the index that PIP_INDEX_URL names."""
+    if quietly([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]):
+        return
+    if not os.environ.get("PIP_INDEX_URL"):
+        sys.exit(
+            "this Python has neither ensurepip nor pip; install python3-venv (Debian), python3-pip or uv, "
+            "or set PIP_INDEX_URL to your package index, and run this again"
+        )
+    index = os.environ["PIP_INDEX_URL"].rstrip("/") + "/pip/"
     with urlopen(index) as page:
         wheels = re.findall(r'href="([^"]*/(pip-([\d.]+)-py3-none-any\.whl)#sha256=(\w+))"', page.read().decode())
     address, name, _, digest = max(wheels, key=lambda wheel: [int(part) for part in wheel[2].split(".")])

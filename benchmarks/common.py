@@ -4,6 +4,7 @@ Every peer script prints ONE JSON line per (peer, workload): the median repetiti
 with min/max over repetitions, and the share of the machine that processes outside
 the measurement used meanwhile (`foreign_cpu`, 0..1 of all cores).
 """
+
 import argparse
 import ctypes
 import json
@@ -14,7 +15,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from importlib import metadata
@@ -145,7 +145,7 @@ class Foreign:
 
 def _subreaper():
     try:
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)     # PR_SET_CHILD_SUBREAPER
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     except (OSError, AttributeError):
         pass
 
@@ -158,8 +158,9 @@ class Proc:
         e = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.abspath(__file__)), **(env or {}))
         e.pop("PYTHONDONTWRITEBYTECODE", None)
         self.log = open(log or os.environ.get("BENCH_LOG", os.devnull), "ab")
-        self.p = subprocess.Popen(cmd, env=e, cwd=cwd or os.path.dirname(os.path.abspath(__file__)),
-                                  stdout=self.log, stderr=self.log)
+        self.p = subprocess.Popen(
+            cmd, env=e, cwd=cwd or os.path.dirname(os.path.abspath(__file__)), stdout=self.log, stderr=self.log
+        )
         self.pid = self.p.pid
 
     def stop(self, sig=signal.SIGTERM, wait=8):
@@ -171,7 +172,7 @@ class Proc:
             except subprocess.TimeoutExpired:
                 self.p.kill()
                 self.p.wait()
-        for k in kids:              # orphans come to us (see _subreaper), so their CPU time counts as ours
+        for k in kids:  # orphans come to us (see _subreaper), so their CPU time counts as ours
             try:
                 os.kill(k, signal.SIGKILL)
                 os.waitpid(k, 0)
@@ -253,7 +254,7 @@ def measure(a, peer, once, *, unit, notes="", versions="", steps_per_run=None):
         reps.append(d)
         if os.environ.get("BENCH_VERBOSE"):
             print("#", {k: v for k, v in d.items() if k != "lat_ms"}, file=sys.stderr, flush=True)
-    reps = sorted(reps, key=lambda d: d["foreign"])[:a.reps]
+    reps = sorted(reps, key=lambda d: d["foreign"])[: a.reps]
     reps.sort(key=lambda d: d["seconds"])
     mid = reps[len(reps) // 2]
     rnd = lambda x, k=3: None if x is None else round(x, k)

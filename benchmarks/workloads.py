@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from benchmarks import common as c
 from benchmarks.marks import Marks
 from stepflow import Client
-from stepflow.store.link import connect
 from stepflow.store.address import Address
+from stepflow.store.link import connect
 
 CONCURRENCY = {"W1": 100, "W2": 100, "W3": 100, "W4": 2000}
 
@@ -24,7 +24,7 @@ def worker(url: str, concurrency: int, processes: int = 1) -> Iterator[c.Proc]:
     command = [sys.executable, "-m", "stepflow", "worker", "benchmarks.app:app", "--concurrency", str(concurrency)]
     if processes > 1:
         command += ["--processes", str(processes)]
-    process = c.Proc(command, env={"STEPFLOW_REDIS_URL": url}, cwd=os.getcwd())
+    process = c.Proc(command, env={"STEPFLOW_REDIS_URL": url}, cwd=str(Path.cwd()))
     try:
         yield process
     finally:

@@ -73,7 +73,9 @@ class Stepflow:
         """An async client of this app's Redis, one for each running loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
-            self._async_clients = {known: client for known, client in self._async_clients.items() if not known.is_closed()}
+            self._async_clients = {
+                known: client for known, client in self._async_clients.items() if not known.is_closed()
+            }
             self._async_clients[loop] = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
         return self._async_clients[loop]
 
@@ -115,7 +117,7 @@ class Stepflow:
         return hook
 
     @overload
-    def job(self, function: Callable[..., Any], /) -> Job: ...
+    def job(self, function: Callable[..., Any]) -> Job: ...
 
     @overload
     def job(
@@ -131,7 +133,6 @@ class Stepflow:
     def job(
         self,
         function: Callable[..., Any] | None = None,
-        /,
         *,
         name: str | None = None,
         retry: RetryPolicy | None = None,
@@ -146,7 +147,13 @@ class Stepflow:
         """
 
         def make(function: Callable[..., Any]) -> Job:
-            job = Job(function, name or f"{function.__module__}.{function.__qualname__}".replace(".<locals>", ""), self, queue, dedup)
+            job = Job(
+                function,
+                name or f"{function.__module__}.{function.__qualname__}".replace(".<locals>", ""),
+                self,
+                queue,
+                dedup=dedup,
+            )
             limit = None if timeout is None else seconds(timeout)
             self.registry.add(job.name, job.as_runner(), retry=retry, step_timeout_s=limit)
             return job

@@ -10,13 +10,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from stepflow import embedded
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunState, RunStatus
 from stepflow.engine.cancel import cancel
+from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.desk import Desk
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run, redeliver
 from stepflow.engine.revive import revive
@@ -128,7 +129,7 @@ class Client(_Common):
         self._own_link: BlockingLink | None = None
         self._link = link
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -175,7 +176,18 @@ class Client(_Common):
         ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
         """
         spec = RunSpec(
-            runner, payload, run_id, headers or {}, queue, priority, delay, start_at, timeout, webhooks, retry, on_conflict
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
         )
         return RunHandle(self._do(submit(spec, self.desk)), self)
 
@@ -238,6 +250,14 @@ class Client(_Common):
         """Send a hook again, its tries anew; raises HookNotFound."""
         self._do(redeliver(hook_id, self.desk))
 
+    def queues(self) -> Sequence[QueueInfo]:
+        """Describe the queues: what waits in each, how long, what is held."""
+        return self._do(queues(self.desk))
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Describe the live workers, and how much each of them holds."""
+        return self._do(workers(self.desk))
+
 
 class AsyncRunHandle:
     """A submitted run: its id, whether this submit created it, and the client's methods for it."""
@@ -282,7 +302,7 @@ class AsyncClient(_Common):
         self._link = link
         self._listener: Listener | None = None
 
-    async def __aenter__(self) -> AsyncClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -325,7 +345,18 @@ class AsyncClient(_Common):
     ) -> AsyncRunHandle:
         """See Client.submit."""
         spec = RunSpec(
-            runner, payload, run_id, headers or {}, queue, priority, delay, start_at, timeout, webhooks, retry, on_conflict
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
         )
         return AsyncRunHandle(await self._do(submit(spec, self.desk)), self)
 
@@ -398,6 +429,14 @@ class AsyncClient(_Common):
     async def redeliver(self, hook_id: str) -> None:
         """See Client.redeliver."""
         await self._do(redeliver(hook_id, self.desk))
+
+    async def queues(self) -> Sequence[QueueInfo]:
+        """See Client.queues."""
+        return await self._do(queues(self.desk))
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """See Client.workers."""
+        return await self._do(workers(self.desk))
 
 
 async def _either(event: asyncio.Event, timeout_s: float) -> None:

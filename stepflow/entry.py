@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from stepflow.app import Stepflow
@@ -27,6 +28,13 @@ from stepflow.store.address import Address
 from stepflow.store.fitness import check_server
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out, connect
+
+try:
+    import uvloop
+except ImportError:
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    new_loop = uvloop.new_event_loop
 
 T = TypeVar("T")
 
@@ -45,13 +53,13 @@ def load_app(target: str) -> Stepflow:
     module_name, colon, name = target.partition(":")
     if not module_name or not colon or not name:
         raise AppNotFound(target, "that is no module and name")
-    if "" not in sys.path and str(os.getcwd()) not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise AppNotFound(target, f"there is no module {error.name!r} on the path, nor in {os.getcwd()}") from None
+            raise AppNotFound(target, f"there is no module {error.name!r} on the path, nor in {Path.cwd()}") from None
         raise
     app = getattr(module, name, None)
     if not isinstance(app, Stepflow):
@@ -116,7 +124,8 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
 
 
 def _heed_signals(worker: Worker) -> None:
-    loop, heard = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    heard: list[int] = []
 
     def on_signal(number: int) -> None:
         if heard:
@@ -148,18 +157,14 @@ def _leave_now(code: int) -> None:
 
 def run_on_loop(work_: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine on a fresh loop: uvloop's when it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work_())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work_())
 
 
 class RQWorker(StepWorker):
     """`STEPFLOW_APP=package.module:app rq worker -w stepflow.entry.RQWorker -u URL default`."""
 
-    def drive(self, rq_side: StepWorker, burst: bool) -> bool:  # type: ignore[override]  # noqa: FBT001
+    def drive(self, rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
         """Work the queues RQ was told of with the app of STEPFLOW_APP."""
         app = _app_of_environment()
         queues = list(dict.fromkeys(Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Job:
     """A function that can be called here, or submitted to run on a worker."""
 
-    def __init__(self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, dedup: bool) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool) -> None:
         self.function = function
         self.name = name
         self.__doc__ = function.__doc__

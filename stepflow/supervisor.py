@@ -67,7 +67,12 @@ def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str]
             if code == 0 or leaving.is_set():
                 codes.append(code)
                 continue
-            log.error("worker %s (pid %s) died with %s; its claims are handed over, another starts", child.name, child.process.pid, code)
+            log.error(
+                "worker %s (pid %s) died with %s; its claims are handed over, another starts",
+                child.name,
+                child.process.pid,
+                code,
+            )
             _recover(recover, child.name)
             quick_deaths = 0 if time.monotonic() - child.started_at > SETTLED_S else quick_deaths + 1
             leaving.wait(min(LONGEST_WAIT_S, 0.1 * 2**quick_deaths) if quick_deaths > 1 else 0)

@@ -57,7 +57,9 @@ class RetryPolicy:
 
     def as_dict(self) -> dict[str, Any]:
         """Give what differs from the defaults, classes as dotted names: the form a run keeps."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) != getattr(_DEFAULT, name)}
+        fields = {
+            name: getattr(self, name) for name in self.__slots__ if getattr(self, name) != getattr(_DEFAULT, name)
+        }
         for name in ("retry_on", "give_up_on"):
             if name in fields:
                 fields[name] = [item if isinstance(item, str) else _dotted(item) for item in fields[name]]

@@ -84,9 +84,7 @@ class Delivery:
         match = _RQ_ID.fullmatch(rq_id)
         if match is None:
             return None
-        return cls(
-            match["run"], int(match["number"]), int(match["generation"] or 0), int(match["handoff"] or 0)
-        )
+        return cls(match["run"], int(match["number"]), int(match["generation"] or 0), int(match["handoff"] or 0))
 
 
 def step_key(run_id: str, generation: int, number: int) -> str:

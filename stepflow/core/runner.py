@@ -116,8 +116,18 @@ class Step(Generic[P]):
     """
 
     __slots__ = (
-        "_deadline_at", "_effects", "_generation", "_memo", "_port", "attempt", "cancel", "headers", "number", "payload", "run_id",
-    )  # fmt: skip
+        "_deadline_at",
+        "_effects",
+        "_generation",
+        "_memo",
+        "_port",
+        "attempt",
+        "cancel",
+        "headers",
+        "number",
+        "payload",
+        "run_id",
+    )
 
     def __init__(
         self,

@@ -116,7 +116,14 @@ def _waiting(due_at: float | None) -> RunState:
 
 
 def decide(
-    run: Run, step: int, outcome: Outcome, policy: RetryPolicy, now: float, *, spread: float = 0.5, max_crashes: int = 10
+    run: Run,
+    step: int,
+    outcome: Outcome,
+    policy: RetryPolicy,
+    now: float,
+    *,
+    spread: float = 0.5,
+    max_crashes: int = 10,
 ) -> Transition:
     """
     Say what becomes of *run* after its *step* reported *outcome*.
@@ -199,8 +206,12 @@ def _after_loss(run: Run, lost: Lost, now: float, max_crashes: int) -> Transitio
         return end_of_stop(run, Stop(StopKind.DEADLINE))
     crashes = run.crashes + 1
     if crashes > max_crashes:
-        text = f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"
-        return Transition.finish(run, RunState.FAILED, error=ErrorInfo("WorkerLost", text), reason=text, why="poison step")
+        text = (
+            f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"
+        )
+        return Transition.finish(
+            run, RunState.FAILED, error=ErrorInfo("WorkerLost", text), reason=text, why="poison step"
+        )
     wait_s = crash_wait_s(crashes)
     due_at = now + wait_s if wait_s else None
     return Transition.retry(run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why)

@@ -46,7 +46,7 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
             return False
         keeps = move.kind is Kind.ADVANCE and move.due_at is None and not hold.yields and not shift.must_let_go
         try:
-            call, payload = _call(hold, outcome, move, keeps, shift)
+            call, payload = _call(hold, outcome, move, shift, keeps=keeps)
         except UsageError as error:
             outcome = Raised(describe(error), retryable=False)
             continue
@@ -64,7 +64,7 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
     return False
 
 
-def _call(hold: Hold, outcome: Outcome, move: Transition, keeps: bool, shift: Shift) -> tuple[Call[Any], bytes]:
+def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps: bool) -> tuple[Call[Any], bytes]:
     """Make the one call that carries out *move*; raises UsageError for a value that cannot be stored."""
     desk, run, now = shift.desk, hold.run, shift.desk.clock.now()
     limit = desk.settings.limits.payload_bytes
@@ -137,12 +137,14 @@ async def _written(call: Call[Any], run: Run, shift: Shift) -> Any:
         try:
             return await shift.link.send(call)
         except RedisRefused as error:
-            log.error("run=%s step=%s cannot be committed: %s; trying again in %g s", run.id, run.step, error, _REFUSED_S)
+            log.error(
+                "run=%s step=%s cannot be committed: %s; trying again in %g s", run.id, run.step, error, _REFUSED_S
+            )
             await asyncio.sleep(_REFUSED_S)
 
 
 async def _look_again(hold: Hold, answer: Any, shift: Shift) -> bool:
-    """The run is not as this worker saw it: take the record as it is now, or give up what is another's."""
+    """Take the record of a run that is not as this worker saw it, or give up what is another's."""
     run = hold.run
     now = await shift.link.call(load_run(shift.desk.keys, run.id))
     if now is not None and now.token == run.token and now.step == run.step and now.rev > run.rev:
@@ -155,7 +157,9 @@ async def _look_again(hold: Hold, answer: Any, shift: Shift) -> bool:
             run.id, run.step, now.rev, run.rev,
         )  # fmt: skip
     else:
-        log.warning("run=%s step=%s late commit refused: another worker holds or settled it (%s)", run.id, run.step, answer[1:])
+        log.warning(
+            "run=%s step=%s late commit refused: another worker holds or settled it (%s)", run.id, run.step, answer[1:]
+        )
     hold.lose()
     return False
 

@@ -55,7 +55,9 @@ class Feed:
         self._adopt = adopt
         self._on_due = on_due
         self._leaving = asyncio.Event()
-        self._wakes = list(dict.fromkeys([source.wake for source in sources] + [desk.keys.wake(f"@{name}") for name in runners]))
+        self._wakes = list(
+            dict.fromkeys([source.wake for source in sources] + [desk.keys.wake(f"@{name}") for name in runners])
+        )
         #: waiting lists of runners known here that hold something, read besides the queues
         self.extra_sources: list[Source] = []
         #: for tests and --burst: called when there was nothing to claim

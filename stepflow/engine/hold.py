@@ -23,9 +23,28 @@ class Hold:
     """
 
     __slots__ = (
-        "abandoned", "cancel", "entry", "extended_until", "given", "headers", "is_first", "leaves", "lost", "payload", "policy", "run",
-        "slice_until", "started_at", "step", "step_until", "stopped_at", "task", "thread_busy", "waiter", "yields",
-    )  # fmt: skip
+        "abandoned",
+        "cancel",
+        "entry",
+        "extended_until",
+        "given",
+        "headers",
+        "is_first",
+        "leaves",
+        "lost",
+        "payload",
+        "policy",
+        "run",
+        "slice_until",
+        "started_at",
+        "step",
+        "step_until",
+        "stopped_at",
+        "task",
+        "thread_busy",
+        "waiter",
+        "yields",
+    )
 
     def __init__(self, run: Run, entry: Registered, given: Given, payload: Any) -> None:
         self.run = run

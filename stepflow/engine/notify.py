@@ -129,7 +129,9 @@ class Notifier:
         rev = record.rev + 1
         fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "held", "", "due", ""]
         if verdict.kind is VerdictKind.DELIVERED:
-            call = commit_hook(self._desk.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s)
+            call = commit_hook(
+                self._desk.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s
+            )
         elif wait_s is None:
             log.error("hook=%s of run=%s is dead after %s tries: %s", record.id, record.run_id, tries, verdict.why)
             fields += ("state", DEAD)
@@ -140,6 +142,13 @@ class Notifier:
             fields += ("state", PENDING, "delivery", rq_id_of(self._desk.keys, record.id, rev))
             call = commit_hook(self._desk.keys, record, fields=fields, due_at=due_at)
             if verdict.kind is VerdictKind.RETRY:
-                log.warning("hook=%s of run=%s not delivered (%s); try %s in %.3g s", record.id, record.run_id, verdict.why, tries + 1, wait_s)
+                log.warning(
+                    "hook=%s of run=%s not delivered (%s); try %s in %.3g s",
+                    record.id,
+                    record.run_id,
+                    verdict.why,
+                    tries + 1,
+                    wait_s,
+                )
         if await self._link.call(call) and wait_s is not None:
             self._on_due(now + wait_s)

@@ -73,9 +73,7 @@ def plan_hooks(
     for number, (runner, target) in enumerate(targets):
         hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-{number}"
         rq_id = rq_id_of(desk.keys, hook_id, 0)
-        record = HookRecord(
-            hook_id, run.id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now
-        )
+        record = HookRecord(hook_id, run.id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, desk.keys)))
     return jobs
 

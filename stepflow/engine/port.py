@@ -67,7 +67,9 @@ class Port:
             self._shift.desk.keys, self._hold.run.id, self._token, self._number, f"{self._number}.{key}", packed
         )
         if not await self._shift.link.call(call):
-            raise ClaimLost(f"run {self._hold.run.id!r} step {self._number} is held by another worker; memo {key!r} not written")
+            raise ClaimLost(
+                f"run {self._hold.run.id!r} step {self._number} is held by another worker; memo {key!r} not written"
+            )
         self._hold.run.crashes = 0
         memo[key] = unpack(packed)
 
@@ -80,5 +82,3 @@ class Port:
         hold.extended_until = max(hold.extended_until, until)
         if hold.step_until:
             hold.step_until = max(hold.step_until, until)
-
-

@@ -69,7 +69,9 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk) -> P
     if answer[0] == STALE:
         return False
     if isinstance(outcome, Lost):
-        log.warning("run=%s step=%s was lost with its worker (crash %s); %s", run_id, run.step, run.crashes + 1, move.state)
+        log.warning(
+            "run=%s step=%s was lost with its worker (crash %s); %s", run_id, run.step, run.crashes + 1, move.state
+        )
     return True
 
 

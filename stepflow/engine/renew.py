@@ -76,7 +76,9 @@ class Renewer:
         wanted += [(member, token, lease_s) for member, token in self.others()]
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
-            now, answers = self._link.call(renew_claims(self._shift.desk.keys, part, given=self._shift.desk.clock.given))
+            now, answers = self._link.call(
+                renew_claims(self._shift.desk.keys, part, given=self._shift.desk.clock.given)
+            )
             self._shift.desk.clock.learn(now)
             for hold, claim, answer in zip(holds[start : start + CHUNK], part, answers, strict=False):
                 self._heed(hold, claim[1], answer)
@@ -93,7 +95,11 @@ class Renewer:
     def _lost(self, hold: Hold, token: str) -> None:
         """On the loop: the claim may have been settled by its own commit while the answer was under way."""
         if self._shift.holds.get(hold.run.id) is hold and hold.run.token == token and hold.started_at:
-            log.warning("run=%s step=%s: this worker no longer holds it; its outcome will be dropped", hold.run.id, hold.run.step)
+            log.warning(
+                "run=%s step=%s: this worker no longer holds it; its outcome will be dropped",
+                hold.run.id,
+                hold.run.step,
+            )
             hold.lose()
 
     def _tell(self, function: Callable[..., None], *args: Any) -> None:

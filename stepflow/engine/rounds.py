@@ -64,7 +64,9 @@ class Rounds:
     async def go(self) -> None:
         """Make one round."""
         desk = self._desk
-        call = look_round(desk.keys, self._sources, self._group, self._worker, given=desk.clock.given, silent_s=SILENT_S)
+        call = look_round(
+            desk.keys, self._sources, self._group, self._worker, given=desk.clock.given, silent_s=SILENT_S
+        )
         look = await self._link.call(call)
         desk.clock.learn(look.now)
         self._on_look(look, await self._waiting_lists(look.awaited))

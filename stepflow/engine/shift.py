@@ -52,7 +52,7 @@ class Shift:
         self.must_let_go = False
         self.finished_steps = 0
         #: told of due times this worker sets
-        self.on_due: Callable[[float | None], None] = _ignore
+        self.on_due: Callable[[float | None], None] = ignore
         self._rivals: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
 
@@ -90,7 +90,11 @@ class Shift:
         except asyncio.CancelledError:
             raise
         except Exception:
-            log.exception("run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses", hold.run.id, hold.run.step)
+            log.exception(
+                "run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses",
+                hold.run.id,
+                hold.run.step,
+            )
         finally:
             self._ended(hold)
 
@@ -107,7 +111,7 @@ class Shift:
         if hold.thread_busy:
             self.stray_threads += 1
             log.warning(
-                "run=%s step=%s: its function still runs in its thread; it keeps a slot until it returns, its result is ignored",
+                "run=%s step=%s: its function still runs in its thread and keeps its slot till it returns, for nothing",
                 hold.run.id, hold.run.step,
             )  # fmt: skip
         else:
@@ -145,10 +149,13 @@ class Shift:
             if hold.lost:
                 self.give_up(hold, "the claim was lost")
             elif hold.step_until and now >= hold.step_until:
-                self.give_up(hold, f"step {hold.run.step} took longer than its timeout of {hold.entry.step_timeout_s:g} s")
+                self.give_up(
+                    hold, f"step {hold.run.step} took longer than its timeout of {hold.entry.step_timeout_s:g} s"
+                )
             elif hold.stopped_at and now >= hold.stopped_at + grace_s:
                 self.give_up(hold, f"step {hold.run.step} did not leave within {grace_s:g} s of being told to stop")
 
 
-def _ignore(due_at: float | None) -> None:
+def ignore(due_at: float | None) -> None:
+    """Hear of a due time and do nothing about it."""
     del due_at

@@ -10,7 +10,7 @@ from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.renew import Renewer
-from stepflow.engine.shift import Shift
+from stepflow.engine.shift import Shift, ignore
 from stepflow.errors import UnknownRunner
 from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, load_record
@@ -31,14 +31,18 @@ async def work_one(
     keys = desk.keys
     ours = rq_id.removeprefix(keys.job_prefix)
     delivery = Delivery.parse(ours)
-    member = f"run:{delivery.run_id}" if delivery is not None else f"hook:{ours.removeprefix('hook-').rpartition('-r')[0] or ours.removeprefix('hook-')}"
+    member = (
+        f"run:{delivery.run_id}"
+        if delivery is not None
+        else f"hook:{ours.removeprefix('hook-').rpartition('-r')[0] or ours.removeprefix('hook-')}"
+    )
     link = AsyncLink(address, name=name)
     await link.open()
     renewer_link = BlockingLink.to(address, retry_for_s=1.0)
     shift = Shift(name, desk, registry, link, concurrency=1, app_hooks=app_hooks(registry))
     shift.must_let_go = True
     notifier = Notifier(
-        desk, link, registry, deliver=deliver, next_wait=next_wait, threads=shift.threads, on_due=lambda due_at: None
+        desk, link, registry, deliver=deliver, next_wait=next_wait, threads=shift.threads, on_due=ignore
     )
     renewer = Renewer(shift, renewer_link)
     renewer.others = notifier.claims
@@ -48,7 +52,9 @@ async def work_one(
         if row and delivery is not None and runner not in registry.runners:
             raise UnknownRunner(runner, list(registry.runners))
         lease_s = desk.settings.worker.lease_s
-        taken = await link.call(claim_one(keys, member, rq_id, f"{name}.0.", queue, given=desk.clock.given, lease_s=lease_s))
+        taken = await link.call(
+            claim_one(keys, member, rq_id, f"{name}.0.", queue, given=desk.clock.given, lease_s=lease_s)
+        )
         if taken is None:
             log.info("%s is not waited for any more; nothing to do", rq_id)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -54,7 +54,8 @@ NOTHING_GIVEN = Given()
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Give the headers back as a dict of strings; raises ReservedHeader or InvalidOption."""
-    for key, value in headers.items():
+    items: Iterable[tuple[object, object]] = headers.items()
+    for key, value in items:
         if not isinstance(key, str) or not isinstance(value, str):
             msg = f"header {key!r}: {value!r} is not str to str; write both as text"
             raise InvalidOption(msg)

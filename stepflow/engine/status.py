@@ -105,7 +105,9 @@ def list_runs(
         fresh = [item for item in merged if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
-        rows = yield [call for run_id, _ in fresh for call in (load_run(desk.keys, run_id), load_data(desk.keys, run_id))]
+        rows = yield [
+            call for run_id, _ in fresh for call in (load_run(desk.keys, run_id), load_data(desk.keys, run_id))
+        ]
         for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
             seen = {*seen, run_id} if score == before else {run_id}
             before = score
@@ -139,7 +141,7 @@ def _indexes(desk: Desk, state: RunState | None, runner: str | None) -> list[str
 
 
 def _read_cursor(cursor: str | None) -> tuple[float | None, set[str]]:
-    """A cursor is the last creation time seen and the runs of that very time that were shown already."""
+    """Read a cursor: the last creation time seen, and the runs of that very time that were shown already."""
     if cursor is None:
         return None, set()
     try:

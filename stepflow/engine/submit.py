@@ -74,7 +74,9 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
-        msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
+        msg = (
+            f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
+        )
         raise InvalidOption(msg)
     run_id = new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
@@ -106,9 +108,7 @@ def _hand_over_first(run: Run, spec: RunSpec, desk: Desk) -> None:
 
 
 def _call(prepared: _Prepared, desk: Desk, replaces: Run | None = None) -> Call[Any]:
-    return submit_run(
-        desk.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
-    )
+    return submit_run(desk.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces)
 
 
 def _settle(spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, desk: Desk) -> Plan[Submitted]:

@@ -107,7 +107,12 @@ class Worker:
         try:
             await asyncio.gather(link.open(), *(wake.open() for wake in wakes))
             shift = self.shift = Shift(
-                options.name, desk, self._registry, link, concurrency=options.concurrency, app_hooks=app_hooks(self._registry)
+                options.name,
+                desk,
+                self._registry,
+                link,
+                concurrency=options.concurrency,
+                app_hooks=app_hooks(self._registry),
             )
             await self._announce(link)
             rounds = self._make_rounds(shift, link)
@@ -127,7 +132,9 @@ class Worker:
             feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
             tasks += feeding
             self.ready.set()
-            log.info("worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency)
+            log.info(
+                "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
+            )
             await self._until_leaving(shift, notifier, feeding)
             await self._way_out(shift, notifier, feeding)
         finally:
@@ -203,7 +210,9 @@ class Worker:
             shift.must_let_go = self._suspended or self._leave.is_set() or lags
             shift.sweep()
             if shift.stray_threads >= shift.slots.size:
-                log.error("all %s slots are kept by functions that were given up and do not return; leaving", shift.slots.size)
+                log.error(
+                    "all %s slots are kept by functions that were given up and do not return; leaving", shift.slots.size
+                )
                 self.stuck = True
                 self._leave.set()
 
@@ -250,7 +259,9 @@ class Worker:
             if name in shift.holds or notifier.holds(name):
                 continue
             record = f"{self._desk.keys.namespace}:{member}"
-            row, data = await link.calls([load_record(self._desk.keys, member), load_record(self._desk.keys, f"{member}:data")])
+            row, data = await link.calls(
+                [load_record(self._desk.keys, member), load_record(self._desk.keys, f"{member}:data")]
+            )
             if name in shift.holds or notifier.holds(name) or row.get(b"token", b"").decode() != token:
                 continue
             log.info("%s: claim %s taken up, its reply had been lost", record, token)

@@ -49,7 +49,7 @@ class StepWorker(BaseWorker):
         try:
             return self.drive(self, burst)
         finally:
-            self.teardown()
+            self.teardown()  # type: ignore[no-untyped-call]
 
     def write_facts(self) -> None:
         """Write what `stepflow workers` shows beside RQ's own fields."""
@@ -59,7 +59,11 @@ class StepWorker(BaseWorker):
     def beat(self, *, busy: bool, done: int) -> None:
         """Write the signs of life that RQ's loop would: called from the renewing thread every few seconds."""
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
-        fields = {"last_heartbeat": utcformat(now()), "state": state.value, "successful_job_count": done}
+        fields: dict[Any, Any] = {
+            "last_heartbeat": utcformat(now()),
+            "state": state.value,
+            "successful_job_count": done,
+        }
         self._state = state
         with self.connection.pipeline(transaction=False) as pipe:
             pipe.hset(self.key, mapping=fields)
@@ -77,7 +81,11 @@ class StepWorker(BaseWorker):
 
 
 def rq_worker(
-    name: str, rq_queues: Sequence[str], connection: Any, drive: Callable[[StepWorker, bool], bool], facts: Mapping[str, Any]
+    name: str,
+    rq_queues: Sequence[str],
+    connection: Any,
+    drive: Callable[[StepWorker, bool], bool],
+    facts: Mapping[str, Any],
 ) -> StepWorker:
     """Make the RQ side of a worker."""
     worker = StepWorker(list(rq_queues), name=name, connection=connection)

@@ -59,7 +59,7 @@ class Address:
             raise ValueError(msg)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         db = query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "") or "0"
-        login = {
+        login: dict[str, Any] = {
             "db": int(db),
             "username": unquote(parts.username) if parts.username else query.pop("username", None),
             "password": unquote(parts.password) if parts.password else query.pop("password", None),

@@ -73,7 +73,11 @@ def source_of(keys: Keys, rq_queue: str, wake: str) -> Source:
 def waiting_source(keys: Keys, rq_queue: str, runner: str) -> Source:
     """Give the source that is the waiting list of *runner* beside an RQ queue."""
     return Source(
-        keys.awaiting(rq_queue, runner), keys.pending(rq_queue), keys.rq_wip(rq_queue), keys.wake(f"@{runner}"), rq_queue
+        keys.awaiting(rq_queue, runner),
+        keys.pending(rq_queue),
+        keys.rq_wip(rq_queue),
+        keys.wake(f"@{runner}"),
+        rq_queue,
     )
 
 
@@ -108,9 +112,7 @@ def claim_steps(
 
 
 def _read_batch(reply: Any) -> Batch:
-    taken = [
-        Taken(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]
-    ]
+    taken = [Taken(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]]
     return Batch(float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, taken)
 
 

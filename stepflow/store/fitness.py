@@ -43,9 +43,13 @@ def _warnings(info: dict[str, str]) -> list[str]:
     if policy != "noeviction" and info.get("maxmemory", "0") != "0":
         found.append(f"maxmemory-policy is {policy}: a full Redis will throw runs away; set it to noeviction")
     elif policy != "noeviction":
-        found.append(f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; set it to noeviction")
+        found.append(
+            f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; set it to noeviction"
+        )
     if info.get("aof_enabled", "1") == "0":
-        found.append("the append-only file is off: a crash of Redis loses all since its last snapshot; set appendonly yes")
+        found.append(
+            "the append-only file is off: a crash of Redis loses all since its last snapshot; set appendonly yes"
+        )
     if info.get("role", "master") != "master":
         found.append("this is a replica: writes will be refused; connect to the primary")
     return found

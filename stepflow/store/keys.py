@@ -43,12 +43,26 @@ _SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
 
 RQ_QUEUES = "rq:queues"
 RQ_SUSPENDED = "rq:suspended"
+RQ_WORKERS = "rq:workers"
+RQ_WORKER = "rq:worker:"
 
 
 class Keys:
     """The keys of one name space."""
 
-    __slots__ = ("apphooks", "awaited", "claims", "dead_hooks", "deadlines", "due", "expiry", "job_prefix", "live", "namespace", "_queue_prefix")  # fmt: skip
+    __slots__ = (
+        "_queue_prefix",
+        "apphooks",
+        "awaited",
+        "claims",
+        "dead_hooks",
+        "deadlines",
+        "due",
+        "expiry",
+        "job_prefix",
+        "live",
+        "namespace",
+    )
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
         self.namespace = namespace

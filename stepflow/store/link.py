@@ -129,7 +129,11 @@ class BlockingLink:
 
     def _send(self, calls: Sequence[Call[T]]) -> list[T]:
         replies = self._execute(calls)
-        missing = [call.script for call, reply in zip(calls, replies, strict=True) if isinstance(reply, redis.exceptions.NoScriptError)]
+        missing = [
+            call.script
+            for call, reply in zip(calls, replies, strict=True)
+            if isinstance(reply, redis.exceptions.NoScriptError)
+        ]
         if missing:
             for script in all_scripts():
                 self.client.script_load(script.text)

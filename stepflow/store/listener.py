@@ -71,26 +71,27 @@ class Listener:
             self._wire.transport.write(pack(command))
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         while not self._closed:
             wire = Wire(self._on_reply, self._on_lost)
-            address = self._address
             try:
-                if address.path is not None:
-                    await loop.create_unix_connection(lambda wire=wire: wire, address.path)
-                else:
-                    ssl = address.ssl_context()
-                    await loop.create_connection(lambda wire=wire: wire, address.host, address.port, ssl=ssl)
+                await self._open(wire)
             except OSError as error:
-                log.debug("cannot listen to %s yet (%s)", address.shown, error)
+                log.debug("cannot listen to %s yet (%s)", self._address.shown, error)
                 await asyncio.sleep(_AGAIN_S)
                 continue
             self._wire = wire
-            for command in address.handshake(None):
+            for command in self._address.handshake(None):
                 self._send(*command)
             for channel in self._heard:
                 self._send("SUBSCRIBE", channel)
             return
+
+    async def _open(self, wire: Wire) -> None:
+        loop, address = asyncio.get_running_loop(), self._address
+        if address.path is not None:
+            await loop.create_unix_connection(lambda: wire, address.path)
+        else:
+            await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.ssl_context())
 
     def _on_lost(self, wire: Wire, error: Exception | None) -> None:
         if wire is not self._wire:

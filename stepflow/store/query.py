@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepflow.store.calls import Call, command
-from stepflow.store.keys import Keys
+from stepflow.store.calls import Call, command, flat_map
+from stepflow.store.keys import RQ_WORKER, RQ_WORKERS, Keys
 
 
 def _pairs(reply: Any) -> list[tuple[str, float]]:
@@ -53,3 +53,60 @@ def _scanned(reply: Any) -> list[str]:
     if items and isinstance(items[0], list | tuple):
         return [member.decode() for member, _ in items]
     return [member.decode() for member in items[::2]]
+
+
+def scan_members(index: str, cursor: str, prefix: str) -> Call[tuple[str, list[str]]]:
+    """Read one page of the members of an index that begin with *prefix*; gives the next cursor, "0" at the end."""
+    return command(
+        "ZSCAN",
+        index,
+        cursor,
+        "MATCH",
+        f"{prefix}*",
+        "COUNT",
+        5_000,
+        read=lambda reply: (_cursor(reply), _scanned(reply)),
+    )
+
+
+def scan_keys(cursor: str, count: int) -> Call[tuple[str, list[str]]]:
+    """Read one page of all keys; gives the next cursor, "0" at the end."""
+    return command(
+        "SCAN", cursor, "COUNT", count, read=lambda reply: (_cursor(reply), [key.decode() for key in reply[1]])
+    )
+
+
+def _cursor(reply: Any) -> str:
+    return reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0])
+
+
+def time_to_live(key: str) -> Call[int]:
+    """Read how long a key lives: seconds, -1 for ever, -2 when it is gone."""
+    return command("TTL", key, read=int)
+
+
+def server_time() -> Call[float]:
+    """Read the server's clock, in unix seconds."""
+    return command("TIME", read=lambda reply: int(reply[0]) + int(reply[1]) / 1e6)
+
+
+def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
+    """Read of one RQ queue: its length, its first entry (or ""), since when that waits (or None), what is held."""
+    return [
+        queue_length(rq_queue),
+        command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: (reply or b"").decode()),
+        oldest_pending(keys, rq_queue),
+        index_size(Keys.rq_wip(rq_queue)),
+    ]
+
+
+def rq_worker_names() -> Call[list[str]]:
+    """Name the workers that RQ knows."""
+    return command(
+        "SMEMBERS", RQ_WORKERS, read=lambda reply: sorted(key.decode().removeprefix(RQ_WORKER) for key in reply)
+    )
+
+
+def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
+    """Read what RQ knows of a worker; empty when it is gone."""
+    return command("HGETALL", f"{RQ_WORKER}{name}", read=flat_map)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from stepflow.store.calls import Part
 
@@ -79,6 +79,8 @@ def py_pack(command: Sequence[Part]) -> bytes:
     return b"".join(parts)
 
 
+pack: Callable[[Sequence[Part]], bytes]
+
 try:
     import hiredis
 except ImportError:
@@ -88,7 +90,7 @@ except ImportError:
         """Make a reader of replies."""
         return PyReader()
 else:
-    pack = hiredis.pack_command
+    pack = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)
 
     def make_reader() -> Any:
         """Make a reader of replies."""

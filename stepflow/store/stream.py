@@ -30,7 +30,6 @@ log = logging.getLogger("stepflow.link")
 _SWEEP_S = 1.0
 
 
-
 class Streaming(Protocol):
     """What carries out calls on the loop: the async link, or the fake server's stand-in."""
 
@@ -193,7 +192,7 @@ class AsyncLink:
             return
         try:
             future.set_result(call.read(reply))
-        except Exception as error:  # a reply that cannot be read is the caller's to hear of
+        except Exception as error:  # noqa: BLE001  a reply that cannot be read is the caller's to hear of
             future.set_exception(error)
 
     def _on_error(self, call: Call[Any], future: asyncio.Future[Any], error: ReplyError) -> None:
@@ -241,7 +240,7 @@ class AsyncLink:
         for number in range(1, 1_000_000):
             try:
                 await asyncio.wait_for(self._connect_once(), self._connect_timeout_s)
-            except (OSError, asyncio.TimeoutError, StepflowError) as error:
+            except (TimeoutError, OSError, StepflowError) as error:
                 limit_s = self._retry_for_s if self._retry_for_s is not None else (0.0 if first else None)
                 if limit_s is not None and self._loop.time() - began >= limit_s:
                     problem = RedisUnreachable(self._address.shown, str(error) or type(error).__name__)

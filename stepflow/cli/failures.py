@@ -1,0 +1,67 @@
+"""What ends a command early, as one sentence and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import click
+
+from stepflow import errors
+
+
+class Exit(IntEnum):
+    """The exit codes, as `stepflow --help` lists them."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    RUN_FAILED = 3
+    RUN_CANCELLED = 4
+    NOT_FOUND = 5
+    TIMED_OUT = 6
+    UNREACHABLE = 7
+    INTERRUPTED = 130
+
+
+#: the first row that fits says the exit code
+_CODES: tuple[tuple[type[BaseException], Exit], ...] = (
+    (errors.RunConflict, Exit.ERROR),
+    (errors.UsageError, Exit.USAGE),
+    (errors.RunNotFound, Exit.NOT_FOUND),
+    (errors.HookNotFound, Exit.NOT_FOUND),
+    (errors.RunFailed, Exit.RUN_FAILED),
+    (errors.RunCancelled, Exit.RUN_CANCELLED),
+    (errors.RedisUnreachable, Exit.UNREACHABLE),
+    (errors.ReplyLost, Exit.UNREACHABLE),
+    (errors.EmbeddedServerError, Exit.UNREACHABLE),
+    (TimeoutError, Exit.TIMED_OUT),
+    (errors.StepflowError, Exit.ERROR),
+)
+
+
+class Problem(click.ClickException):
+    """A sentence for stderr and the exit code that goes with it."""
+
+    def __init__(self, sentence: str, code: Exit = Exit.ERROR) -> None:
+        super().__init__(sentence)
+        self.exit_code = code
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence."""
+        del file
+        word = "" if self.exit_code == Exit.INTERRUPTED else "error: "
+        click.echo(f"{word}{self.message}", err=True)
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """Turn what stepflow raises on purpose into a Problem; anything else is a bug of ours and keeps its traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Problem("interrupted", Exit.INTERRUPTED) from None
+    except tuple(kind for kind, _ in _CODES) as error:
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        raise Problem(str(error) or type(error).__name__, code) from None

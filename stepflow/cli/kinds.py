@@ -1,0 +1,60 @@
+"""Kinds of arguments: JSON, durations, key=value."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+import click
+
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Json(click.ParamType):
+    """JSON on the command line, or "-" for JSON on stdin."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(sys.stdin.read() if value == "-" else value)
+        except ValueError as error:
+            self.fail(f"this is not JSON ({error}): {value[:60]!r}", param, ctx)
+
+
+class Duration(click.ParamType):
+    """Seconds, or a number with a unit: 90, 1.5s, 5m, 2h, 1d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Give seconds."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
+        if found is None or found[2] not in _UNITS:
+            self.fail(f"{value!r} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+class Pair(click.ParamType):
+    """key=value."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split it."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, content = str(value).partition("=")
+        if not sign or not key:
+            self.fail(f"{value!r} is not key=value", param, ctx)
+        return key, content
+
+
+JSON, DURATION, PAIR = Json(), Duration(), Pair()

@@ -1,0 +1,75 @@
+"""The door: the verbs, each loaded when it is asked for, and the options that all of them take."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from stepflow.cli.failures import failing_in_words
+from stepflow.cli.setup import common_options
+
+#: verb -> the module of this room that has it; in the order of `--help`
+VERBS = {
+    "dev": "dev",
+    "demo": "demo",
+    "worker": "worker",
+    "submit": "submit",
+    "list": "look",
+    "show": "look",
+    "watch": "wait",
+    "result": "wait",
+    "cancel": "change",
+    "retry": "change",
+    "workers": "fleet",
+    "queues": "fleet",
+    "hooks": "hooks",
+    "redis": "server",
+    "config": "config",
+    "completion": "completion",
+}
+
+_EPILOG = """\b
+Exit codes: 0 ok, 1 error, 2 usage, 3 run failed, 4 run cancelled, 5 not found,
+6 timed out waiting, 7 Redis unreachable, 130 interrupted (the run goes on).
+
+Options may stand before or after the verb. A flag beats the environment (STEPFLOW_...), the environment beats
+stepflow.toml and [tool.stepflow]. RUN is a run id or the beginning of one.
+"""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called; errors leave it as sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a verb."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"stepflow.cli.{VERBS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what it returns is the exit code."""
+        with failing_in_words():
+            code = super().invoke(ctx)
+        ctx.exit(int(code or 0))
+
+
+@click.group(cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stepflow-rq", prog_name="stepflow")
+@common_options
+def cli() -> None:
+    """Durable step runs on Redis: submit them, work them, watch them."""
+
+
+def main() -> None:
+    """Be the `stepflow` program."""
+    cli.main(prog_name="stepflow")

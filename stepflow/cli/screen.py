@@ -1,0 +1,116 @@
+"""Printing: rich tables for people at a terminal, aligned text for pipes, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: how a state is coloured
+STATE_STYLES = {
+    "succeeded": "green", "failed": "bold red", "cancelled": "yellow", "running": "bold cyan", "cancelling": "magenta",
+    "scheduled": "dim", "pending": "blue",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where a verb prints its answer."""
+
+    json: bool = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads along."""
+        return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def data(self, value: Any) -> None:
+        """Print *value* as JSON: indented for people, one line for programs."""
+        indent = 2 if self.is_terminal and not self.json else None
+        click.echo(json.dumps(plain(value), ensure_ascii=False, indent=indent))
+
+    def line(self, text: str) -> None:
+        """Print one line of the answer."""
+        click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Print what a person should know beside the answer."""
+        click.echo(text, err=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
+        """Print rows under their columns; *empty* is said to people when there are none."""
+        if not rows:
+            self.note(empty)
+        elif self.is_terminal:
+            from rich.console import Console
+
+            Console().print(rich_table(columns, rows))
+        else:
+            cells = [[text(cell) or "-" for cell in row] for row in rows]
+            widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+            for row in ([name.upper() for name in columns], *cells):
+                click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    @contextmanager
+    def waiting(self, text_: str) -> Iterator[None]:
+        """Show that something is being waited for, to a person at stderr."""
+        if not sys.stderr.isatty() or self.json:
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(text_):
+            yield
+
+
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
+    """Make a table for a terminal, states coloured."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(text(cell), STATE_STYLES.get(text(cell), "")) for cell in row))
+    return table
+
+
+def text(cell: Any) -> str:
+    """Write a value into a cell."""
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime):
+        return cell.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+
+
+def ago(moment: datetime | None) -> str:
+    """Say how long ago *moment* was, in words of one unit."""
+    if moment is None:
+        return ""
+    return span((datetime.now(UTC) - moment).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """Write a time span in one unit."""
+    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON carries; times become ISO 8601."""
+    from stepflow.hooks.body import plain as jsonable
+
+    return jsonable(value)

@@ -1,0 +1,95 @@
+"""`stepflow worker`: one worker process, or several under a supervisor."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from stepflow.cli.failures import Exit, Problem
+from stepflow.cli.kinds import DURATION
+from stepflow.cli.setup import Setup, common_options, pass_setup
+
+if TYPE_CHECKING:
+    from stepflow.app import Stepflow
+
+
+@click.command("worker")
+@click.argument("app_path", metavar="APP", required=False)
+@click.option(
+    "--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]"
+)
+@click.option("--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once, a process.")
+@click.option("--processes", "-p", type=click.IntRange(1), metavar="P", help="Worker processes under a supervisor.")
+@click.option("--burst", is_flag=True, help="Leave when the queues are empty.")
+@click.option(
+    "--lease", type=DURATION, metavar="S", help="Seconds after which a dead worker's steps run again elsewhere."
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
+@common_options
+@pass_setup
+def worker_command(
+    setup: Setup,
+    app_path: str | None,
+    queues: tuple[str, ...],
+    concurrency: int | None,
+    processes: int | None,
+    burst: bool,
+    lease: float | None,
+    log_level: str,
+    name: str | None,
+) -> int:
+    """
+    Work the runs of APP (package.module:app).
+
+    SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one ends at once; nothing
+    is lost either way.
+    """
+    from stepflow.core.ids import check_queue
+
+    app = setup.load_app(app_path)
+    if app is None:
+        raise Problem("no app to work for; name one: stepflow worker package.module:app", Exit.USAGE)
+    names = [check_queue(queue) for queue in queues or ("default",)]
+    if lease is not None:
+        if lease <= 0:
+            raise Problem("--lease must be more than 0 seconds", Exit.USAGE)
+        settings = app.settings.worker.model_copy(update={"lease_s": lease})
+        app.settings = app.settings.model_copy(update={"worker": settings})
+    _log_to_stderr(log_level)
+    count = processes or app.settings.worker.processes
+    slots = concurrency or app.settings.worker.concurrency
+    if name is None and count > 1:
+        return _supervise(setup, app, count)
+    from stepflow.engine.worker import WorkerOptions, new_worker_name
+    from stepflow.entry import work
+
+    return work(app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app))
+
+
+def _supervise(setup: Setup, app: Stepflow, count: int) -> int:
+    """Run this very command line in so many children; each is given a name, which makes it a single worker."""
+    from stepflow.client import Client
+    from stepflow.engine.recover import recover_worker
+    from stepflow.store.link import carry_out
+    from stepflow.supervisor import supervise
+
+    # The server is up, and the app's Redis known, before the children ask for either.
+    client = Client(setup.url(app), namespace=app.namespace, settings=app.settings)
+    return supervise(
+        [sys.executable, "-m", "stepflow", *sys.argv[1:]],
+        processes=count,
+        recover=lambda name: carry_out(client.link, recover_worker(name, client.desk)),
+    )
+
+
+def _log_to_stderr(level: str) -> None:
+    import logging
+
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(noisy).setLevel("WARNING")

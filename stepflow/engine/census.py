@@ -1,0 +1,204 @@
+"""Who is out there: the queues and what waits in them, the workers and what they hold, runs by the start of their id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from stepflow.core.ids import Delivery
+from stepflow.core.run import ENDS
+from stepflow.engine.desk import Desk
+from stepflow.store.calls import Plan
+from stepflow.store.claims import claim_holder, standing_claims
+from stepflow.store.keys import RQ_QUEUES
+from stepflow.store.query import (
+    members,
+    queue_facts,
+    rq_worker_names,
+    rq_worker_row,
+    scan_keys,
+    scan_members,
+    server_time,
+    time_to_live,
+)  # fmt: skip
+from stepflow.store.runs import load_run, load_steps
+
+#: claims or keys looked at in one round trip
+PAGE = 500
+#: how RQ's entries of `rq:queues` begin
+_LIST = "rq:queue:"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """
+    One queue at one priority. *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
+
+    *is_foreign* marks a queue whose entries are not stepflow's; *is_hooks* the one that carries hook deliveries.
+    """
+
+    queue: str
+    priority: str
+    length: int
+    running: int
+    oldest_s: float | None
+    is_foreign: bool = False
+    is_hooks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One live worker process as RQ knows it; *running* counts the claims under its name, -1 for a worker not ours."""
+
+    name: str
+    state: str
+    pid: int
+    host: str
+    queues: Sequence[str]
+    runners: Sequence[str]
+    concurrency: int | None
+    running: int
+    done: int
+    started_at: datetime | None
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """How one delivery of a step ended; *is_closed* when that closed the step, else it was tried again."""
+
+    number: int
+    attempt: int
+    outcome: str
+    worker: str
+    is_closed: bool
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def queues(desk: Desk) -> Plan[list[QueueInfo]]:
+    """Describe every queue of this name space, and foreign ones of the same Redis, by name and priority."""
+    now = yield server_time()
+    entries = yield members(RQ_QUEUES)
+    names = [entry.removeprefix(_LIST) for entry in entries]
+    names = [name for name in names if _is_shown(name, desk)]
+    found = []
+    facts = (yield [call for name in names for call in queue_facts(desk.keys, name)]) if names else []
+    for index, name in enumerate(names):
+        length, head, since, running = facts[4 * index : 4 * index + 4]
+        is_hooks = name == desk.keys.hook_queue
+        queue, priority = (name, None) if is_hooks else desk.keys.split_queue(name)
+        foreign = (
+            length > 0
+            and since is None
+            and not is_hooks
+            and Delivery.parse(head.removeprefix(desk.keys.job_prefix)) is None
+        )
+        oldest = max(0.0, now - since) if since is not None and length else None
+        word = "normal" if priority is None else priority.name.lower()
+        info = QueueInfo(queue, word, length, running, oldest, foreign, is_hooks)
+        found.append((is_hooks, queue, priority or 0, info))
+    return [info for *_, info in sorted(found, key=lambda row: row[:3])]
+
+
+def _is_shown(name: str, desk: Desk) -> bool:
+    """Leave out the queues of other name spaces: theirs have a prefix and a dot, ours no dot but a priority's."""
+    if name == desk.keys.hook_queue:
+        return True
+    queue, priority = desk.keys.split_queue(name)
+    return "." not in queue and desk.keys.rq_queue(queue, priority) == name
+
+
+def workers(desk: Desk) -> Plan[list[WorkerInfo]]:
+    """Describe the workers that RQ knows, with what each of them holds."""
+    names = yield rq_worker_names()
+    if not names:
+        return []
+    rows = yield [rq_worker_row(name) for name in names]
+    held = yield from _held(desk)
+    found = [_worker(name, row, held) for name, row in zip(names, rows, strict=True) if row]
+    return sorted(found, key=lambda worker: (worker.started_at is None, worker.started_at, worker.name))
+
+
+def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:
+    def words(field: bytes) -> list[str]:
+        return [word for word in row.get(field, b"").decode().split(",") if word]
+
+    ours = b"concurrency" in row
+    return WorkerInfo(
+        name,
+        row.get(b"state", b"?").decode(),
+        int(row.get(b"pid") or 0),
+        row.get(b"hostname", b"").decode(),
+        words(b"queues"),
+        words(b"runners"),
+        int(row[b"concurrency"]) if ours else None,
+        held.get(name, 0) if ours else -1,
+        int(row.get(b"successful_job_count") or 0),
+        _moment(row.get(b"birth")),
+        _moment(row.get(b"last_heartbeat")),
+    )
+
+
+def _held(desk: Desk) -> Plan[Counter[str]]:
+    """Count the claims under each worker's name."""
+    held: Counter[str] = Counter()
+    start = 0
+    while True:
+        page = yield standing_claims(desk.keys, start, PAGE)
+        if not page:
+            return held
+        tokens = yield [claim_holder(desk.keys, member) for member in page]
+        held.update(token.split(".", 1)[0] for token in tokens)
+        start += PAGE
+
+
+def _moment(field: bytes | None) -> datetime | None:
+    """Read a time as RQ writes it."""
+    return None if not field else datetime.fromisoformat(field.decode().replace("Z", "+00:00")).astimezone(UTC)
+
+
+def steps(run_id: str, desk: Desk) -> Plan[list[StepInfo]]:
+    """Give how each delivery of each step of a run ended, in the order it happened."""
+    records = yield load_steps(desk.keys, run_id)
+    found = [_step(name.decode(), record.decode()) for name, record in records.items()]
+    return sorted(found, key=lambda step: (step.number, step.is_closed, step.ended_at))
+
+
+def _step(name: str, record: str) -> StepInfo:
+    number, dot, _ = name.partition(".")
+    head, attempt, started, ended = record.split(" ")
+    token, outcome = head.rsplit(".", 1)
+    at = [datetime.fromtimestamp(float(moment), UTC) if float(moment) else None for moment in (started, ended)]
+    return StepInfo(int(number), int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
+
+
+def find_runs(start: str, desk: Desk, *, limit: int = 6) -> Plan[list[str]]:
+    """Give the run called *start*, else the runs whose ids begin with it, at most *limit*."""
+    if (yield load_run(desk.keys, start)) is not None:
+        return [start]
+    found: set[str] = set()
+    for index in (desk.keys.live, *(desk.keys.done_index(end) for end in ENDS)):
+        cursor = "0"
+        while len(found) < limit:
+            cursor, page = yield scan_members(index, cursor, start)
+            found.update(page)
+            if cursor == "0":
+                break
+    kept = sorted(found)
+    rows = (yield [load_run(desk.keys, run_id) for run_id in kept]) if kept else []
+    return [run_id for run_id, run in zip(kept, rows, strict=True) if run is not None][:limit]
+
+
+def lasting_keys() -> Plan[list[str]]:
+    """Name every key of this Redis that has no time to live. For tests and the demo: it walks all keys."""
+    found: list[str] = []
+    cursor = "0"
+    while True:
+        cursor, page = yield scan_keys(cursor, PAGE)
+        ttls = (yield [time_to_live(key) for key in page]) if page else []
+        found += [key for key, ttl in zip(page, ttls, strict=True) if ttl == -1]
+        if cursor == "0":
+            return sorted(set(found))

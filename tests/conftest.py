@@ -1,0 +1,159 @@
+"""
+What all tests share: a real server for each test process, a fake one, links to either, and a worker on the test's loop.
+
+A test that asks for `real` (or anything built on it) starts with an empty database and fails when it leaves keys that
+nothing accounts for. A missing server is an error, never a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+
+from stepflow import AsyncClient, Client, Stepflow, embedded
+from stepflow.engine.worker import Worker, WorkerOptions
+from stepflow.hooks.deliver import Deliverer
+from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
+from stepflow.store.address import Address
+from stepflow.store.clock import ManualClock
+from stepflow.store.keys import Keys
+from stepflow.store.link import BlockingLink, connect
+from tests.support import Leaks
+
+#: a worker on the test's loop, given the app and WorkerOptions by keyword
+Working = Callable[..., AbstractAsyncContextManager[Worker]]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of this test process's own server."""
+    home = Path(tempfile.mkdtemp(prefix="sf"))
+    yield embedded.ensure(home).url
+    embedded.stop(home)
+    embedded.release(home)
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def real(server: str) -> Iterator[redis.Redis]:
+    """A plain client of the real server, its database empty; at the end nothing may have leaked."""
+    client = connect(Address.parse(server))
+    client.flushall()
+    yield client
+    leaked = Leaks(client).find()
+    client.flushall()
+    client.close()
+    assert not leaked, f"left behind without a time to live: {leaked}"
+
+
+@pytest.fixture
+def url(real: redis.Redis, server: str) -> str:
+    """The URL of the real server, its database empty."""
+    return server
+
+
+@pytest.fixture
+def fake() -> Iterator[fakeredis.FakeRedis]:
+    """A fake server of its own, with Lua."""
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def redis_client(request: pytest.FixtureRequest) -> Any:
+    """A plain client: the test runs on the fake and on the real server."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def link(redis_client: Any) -> BlockingLink:
+    """A link to the fake and to the real server."""
+    return BlockingLink(redis_client, "the test's server")
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """The clock that scripts are given; stands still."""
+    return ManualClock()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Short times, so that what waits for them in production does not in tests."""
+    return Settings(
+        redis=RedisSettings(retry_for_s=2.0),
+        worker=WorkerSettings(lease_s=2.0, grace_s=1.0, stop_grace_s=0.3, knock_s=0.1),
+        webhook=WebhookSettings(allow_cidrs=("127.0.0.0/8",)),
+    )
+
+
+@pytest.fixture
+def app(url: str, settings: Settings) -> Iterator[Stepflow]:
+    """An app on the real server."""
+    app = Stepflow(url, settings=settings)
+    yield app
+    if app._client is not None:
+        app._client.close()
+
+
+@pytest.fixture
+def client(app: Stepflow) -> Client:
+    """The blocking client of the app."""
+    return app.client
+
+
+@pytest.fixture
+async def aclient(url: str, settings: Settings) -> AsyncIterator[AsyncClient]:
+    """An async client on the test's loop."""
+    async with AsyncClient(url, settings=settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def authorities() -> ssl.SSLContext:
+    """Certificate authorities, read once: that is slow."""
+    return ssl.create_default_context()
+
+
+@pytest.fixture
+def working(authorities: ssl.SSLContext) -> Working:
+    """Make workers: `async with working(app, queues=["a"], concurrency=1) as worker:` has one that is ready."""
+
+    @asynccontextmanager
+    async def working(app: Stepflow, **options: Any) -> AsyncIterator[Worker]:
+        async with Deliverer(app.settings.webhook, tls=authorities) as deliverer:
+            worker = app.make_worker(WorkerOptions(**options), deliver=deliverer)
+            work = asyncio.ensure_future(worker.run())
+            ready = asyncio.ensure_future(worker.ready.wait())
+            await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            try:
+                yield worker
+            finally:
+                worker.leave()
+                await work
+
+    return working
+
+
+@pytest.fixture
+async def worker(app: Stepflow, working: Working) -> AsyncIterator[Worker]:
+    """A worker of the app on queue default, started with the runners registered so far; the rest must come before."""
+    async with working(app) as worker:
+        yield worker

@@ -1,0 +1,144 @@
+"""What tests of every room use: waiting for a condition, a dump of a database, the keys that nothing accounts for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stepflow.store.keys import Keys
+
+#: seconds a condition may take to come true; reached only when a test fails
+PATIENCE_S = 15.0
+
+STATIC = {"rq:queues", "rq:failed", "rq:workers"}
+
+
+async def until(condition: Callable[[], Any], what: str = "") -> Any:
+    """Wait on the loop until *condition* (plain or async) gives something true, and give that."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        value = condition()
+        if inspect.isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(what or f"did not come true: {inspect.getsource(condition).strip()}")
+        await asyncio.sleep(0.005)
+
+
+def until_blocking(condition: Callable[[], Any], what: str = "") -> Any:
+    """Wait without a loop until *condition* gives something true, and give that."""
+    end = time.monotonic() + PATIENCE_S
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(what or f"did not come true: {inspect.getsource(condition).strip()}")
+        time.sleep(0.005)
+    return value
+
+
+def dump(client: Any) -> dict[bytes, Any]:
+    """Give everything a database holds, lists in order and whether each key has a time to live: two dumps can be compared."""
+    read = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"set": client.smembers,
+        b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+    }
+    return {key: (read[client.type(key)](key), client.ttl(key) > 0) for key in sorted(client.scan_iter(count=1000))}
+
+
+class Leaks:
+    """Finds the keys, and the members of shared keys, that belong to no live run, worker or queue and have no time to live."""
+
+    def __init__(self, client: Any, namespace: str = "stepflow") -> None:
+        self.client = client
+        self.keys = Keys(namespace)
+        self.found: list[str] = []
+
+    def find(self) -> list[str]:
+        for key in sorted(self.client.scan_iter(count=1000)):
+            if self.client.ttl(key) < 0:
+                self._judge(key.decode())
+        return self.found
+
+    def _judge(self, key: str) -> None:
+        keys, rest = self.keys, key.removeprefix(f"{self.keys.namespace}:")
+        room, _, name = rest.partition(":")
+        match room:
+            case "run":
+                self._unless(self._is_live(name.split(":")[0]), key)
+            case "hook":
+                self._unless(self._record(f"hook:{name}").get(b"state") == b"pending", key)
+            case "claims":
+                self._members(key, lambda member: self._record(member).get(b"token"))
+            case "due" | "pending":
+                self._members(key, lambda member: self._record(member).get(b"delivery"))
+            case "deadlines":
+                self._members(key, self._is_live)
+            case "idx" if name == "live":
+                self._members(key, self._is_live)
+            case "idx":
+                self._members(key, lambda run_id: self._record(f"run:{run_id}") or self._expires(run_id))
+            case "expiry":
+                self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
+            case "hooks":
+                self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
+            case "apphooks" | "awaited":
+                pass
+            case "await":
+                waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]
+                self._unless(all(self._waits(rq_id) for rq_id in waiting), key)
+            case "wake":
+                self._unless(self.client.exists(keys.rq_list(name), keys.rq_list(name + ".high"), keys.rq_list(name + ".low"))
+                             or self.client.sismember("rq:queues", keys.rq_list(name)), key)  # fmt: skip
+            case _:
+                self._judge_rq(key)
+
+    def _judge_rq(self, key: str) -> None:
+        kind, _, name = key.removeprefix("rq:").partition(":")
+        if key in STATIC or kind in ("queue", "failed", "clean_registries"):
+            return
+        if kind == "job":
+            foreign = self.client.hget(key, "status") == b"failed"
+            self._unless(foreign or self._waits(name) or self._is_held(name), key)
+        elif kind == "wip":
+            self._members(key, lambda member: self._is_held(member.rsplit(":", 1)[0]))
+        elif kind == "scheduled":
+            self._members(key, self._waits)
+        else:
+            self.found.append(key)
+
+    def _unless(self, fine: Any, what: str) -> None:
+        if not fine:
+            self.found.append(what)
+
+    def _members(self, key: str, is_fine: Callable[[str], Any]) -> None:
+        for member in self.client.zrange(key, 0, -1):
+            self._unless(is_fine(member.decode()), f"{key} -> {member.decode()}")
+
+    def _record(self, member: str) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = self.client.hgetall(f"{self.keys.namespace}:{member}")
+        return found
+
+    def _is_live(self, run_id: str) -> bool:
+        return self.client.zscore(self.keys.live, run_id) is not None and not self._record(f"run:{run_id}").get(b"ended")
+
+    def _expires(self, run_id: str) -> bool:
+        members = self.client.zrange(self.keys.expiry, 0, -1)
+        return any(member.decode().rsplit("|", 1)[1] == run_id for member in members)
+
+    def _of_record(self, rq_id: str, field: bytes) -> bool:
+        records = [*self.client.scan_iter(f"{self.keys.namespace}:run:*"), *self.client.scan_iter(f"{self.keys.namespace}:hook:*")]
+        rows = [self.client.hget(key, field) for key in records if self.client.type(key) == b"hash"]
+        return rq_id.encode() in rows
+
+    def _waits(self, rq_id: str) -> bool:
+        return self._of_record(rq_id, b"delivery")
+
+    def _is_held(self, rq_id: str) -> bool:
+        return self._of_record(rq_id, b"held")
