@@ -2,8 +2,8 @@
 What a fresh machine needs, with nothing but Python: `python3 dev.py demo` and `python3 dev.py test`.
 
 The first call makes `.venv` and installs the project, by uv when it is on PATH, else by venv and pip; later calls see
-that nothing has changed. A Python without ensurepip (Debian without python3-venv) borrows the machine's pip, else fetches one from the
-index in PIP_INDEX_URL, checked against the index's hash; else it says what to install.
+that nothing has changed. A Python without ensurepip (Debian without python3-venv) borrows the machine's pip, else
+fetches one from the index in PIP_INDEX_URL, checked against the index's hash; else it says what to install.
 """
 
 import hashlib

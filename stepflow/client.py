@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
@@ -88,9 +88,15 @@ class RunHandle:
     def __init__(self, submitted: Submitted, client: Client) -> None:
         self.id, self.created = submitted.id, submitted.created
         self._client = client
+        self._read: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
 
     def status(self) -> RunStatus | None:
         """See Client.status."""
@@ -102,7 +108,8 @@ class RunHandle:
 
     def result(self, timeout: float | timedelta | None = None) -> Any:
         """See Client.result."""
-        return self._client.result(self.id, timeout)
+        result = self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
 
     def cancel(self, reason: str = "") -> bool:
         """See Client.cancel."""
@@ -265,9 +272,15 @@ class AsyncRunHandle:
     def __init__(self, submitted: Submitted, client: AsyncClient) -> None:
         self.id, self.created = submitted.id, submitted.created
         self._client = client
+        self._read: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:
         return f"AsyncRunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
 
     async def status(self) -> RunStatus | None:
         """See AsyncClient.status."""
@@ -279,7 +292,8 @@ class AsyncRunHandle:
 
     async def result(self, timeout: float | timedelta | None = None) -> Any:
         """See AsyncClient.result."""
-        return await self._client.result(self.id, timeout)
+        result = await self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
 
     async def cancel(self, reason: str = "") -> bool:
         """See AsyncClient.cancel."""

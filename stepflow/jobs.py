@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import Outcome, Succeed
 from stepflow.core.runner import Step
 from stepflow.engine.registry import is_async
-from stepflow.engine.typed import bind, read_call
+from stepflow.engine.typed import bind, call_reader, result_reader
 from stepflow.store.canonical import digest
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Job:
         self._app = app
         self._queue = queue
         self._dedup = dedup
+        self._read = result_reader(function)
+        self._arguments = call_reader(function, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function here and now."""
@@ -35,12 +37,16 @@ class Job:
     async def submit(self, *args: Any, **kwargs: Any) -> AsyncRunHandle:
         """Submit the call as a run; raises InvalidOption when the arguments do not fit the function."""
         payload = bind(self.function, args, kwargs)
-        return await self._app.async_client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+        client = self._app.async_client
+        handle = await client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+        return handle.read_by(self._read)
 
     def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
         """Submit the call as a run, from code without a loop."""
         payload = bind(self.function, args, kwargs)
-        return self._app.client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+        client = self._app.client
+        handle = client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+        return handle.read_by(self._read)
 
     def _run_id(self, payload: Any) -> str | None:
         if not self._dedup:
@@ -49,17 +55,17 @@ class Job:
 
     def as_runner(self) -> Callable[[Step[Any]], Any]:
         """Give the runner that calls the function with a step's payload."""
-        function = self.function
+        function, arguments = self.function, self._arguments
         if is_async(function):
 
             async def run_async(step: Step[Any]) -> Outcome:
-                args, kwargs = read_call(function, step.payload)
+                args, kwargs = arguments(step.payload)
                 return Succeed(await function(*args, **kwargs))
 
             return run_async
 
         def run(step: Step[Any]) -> Outcome:
-            args, kwargs = read_call(function, step.payload)
+            args, kwargs = arguments(step.payload)
             return Succeed(function(*args, **kwargs))
 
         return run

@@ -37,7 +37,7 @@ class Child:
         )
 
 
-def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str], None]) -> int:
+def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str], object]) -> int:
     """
     Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on; a second one is passed on too.
 

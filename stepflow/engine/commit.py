@@ -45,6 +45,8 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
         keeps = move.kind is Kind.ADVANCE and move.due_at is None and not hold.yields and not shift.must_let_go
+        if hold.extended_until:  # the next step must not inherit a lease that this one lengthened
+            keeps = False
         try:
             call, payload = _call(hold, outcome, move, shift, keeps=keeps)
         except UsageError as error:

@@ -10,6 +10,7 @@ local now = clock(ARGV[1])
 local time = stamp_of(now)
 redis.call('ZADD', KEYS[6], time, ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp_of(now - ARGV[3]))
+redis.call('EXPIRE', KEYS[6], 60)
 local missing = {}
 for i = 8, #KEYS, 3 do
   local list, pending, wake = KEYS[i], KEYS[i + 1], KEYS[i + 2]
