@@ -39,7 +39,7 @@ def args(workloads, **defaults):
         p.add_argument("--" + k.replace("_", "-"), default=v, type=type(v) if v is not None else str)
     a = p.parse_args()
     if not a.n:
-        a.n = {"W1": 200, "W2": 200, "W3": 5000, "W4": 2000, "W5": 20000}[a.workload]
+        a.n = {"W1": 200, "W2": 200, "W3": 5000, "W4": 2000, "W5": 20000, "limit": 20000}[a.workload]
     return a
 
 

@@ -82,7 +82,7 @@ def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str]
     return max((abs(code) for code in codes), default=0) and 1
 
 
-def _recover(recover: Callable[[str], None], name: str) -> None:
+def _recover(recover: Callable[[str], object], name: str) -> None:
     try:
         recover(name)
     except Exception:

@@ -91,7 +91,7 @@ def text(cell: Any) -> str:
         return ""
     if isinstance(cell, datetime):
         return cell.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def ago(moment: datetime | None) -> str:

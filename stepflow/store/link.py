@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address, redacted
@@ -122,7 +122,7 @@ class BlockingLink:
     def _attempts(self) -> Retrying:
         return Retrying(
             stop=stop_after_delay(self._retry_for_s),
-            wait=wait_exponential_jitter(initial=0.05, max=1.0),
+            wait=wait_exponential(multiplier=0.05, max=1.0) + wait_random(0, 0.05),
             retry=retry_if_exception_type((redis.ConnectionError, redis.TimeoutError, OSError, redis.BusyLoadingError)),
             reraise=True,
         )

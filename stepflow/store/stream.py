@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, cast
 
-from tenacity import RetryCallState, wait_exponential_jitter
+from tenacity import RetryCallState, wait_exponential, wait_random
 
 from stepflow.errors import RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address
@@ -236,7 +236,7 @@ class AsyncLink:
             self._connecting.add_done_callback(lambda task: None if task.cancelled() else task.exception())
 
     async def _connect(self, *, first: bool) -> None:
-        wait, began = wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.05), self._loop.time()
+        wait, began = wait_exponential(multiplier=0.05, max=2.0) + wait_random(0, 0.05), self._loop.time()
         for number in range(1, 1_000_000):
             try:
                 await asyncio.wait_for(self._connect_once(), self._connect_timeout_s)

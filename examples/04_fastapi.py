@@ -1,0 +1,61 @@
+"""
+FastAPI: submit, look, cancel. The web process only talks to Redis; the steps run in a worker.
+
+    stepflow worker examples.04_fastapi:app
+    uvicorn examples.04_fastapi:api
+"""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from stepflow import AsyncClient, Step, Stepflow, StepflowError, Succeed
+
+app, client = Stepflow(), AsyncClient()  # in your own code base, two modules: the web process needs the client only
+
+
+class Report(BaseModel):
+    customer: str
+    pages: int = 3
+
+
+@app.runner("report")
+async def report(step: Step[Report]):  # the payload arrives as a Report, validated
+    for _ in range(step.payload.pages):
+        step.cancel.raise_if_set()
+        await asyncio.sleep(0.1)  # stands for the work
+    return Succeed(f"{step.payload.pages} pages for {step.payload.customer}")
+
+
+@asynccontextmanager
+async def lifespan(api: FastAPI):
+    async with client:
+        yield
+
+
+api = FastAPI(lifespan=lifespan)
+
+
+@api.exception_handler(StepflowError)
+async def in_words(request: Request, error: StepflowError):  # Redis is away: 503; an id is taken by another order: 409
+    return JSONResponse({"detail": str(error)}, 503 if error.retryable else 409)
+
+
+@api.post("/runs", status_code=202)
+async def submit(body: Report, request: Request):  # the same key again finds the same run
+    run = await client.submit("report", body, run_id=request.headers.get("idempotency-key"))
+    return {"id": run.id, "created": run.created}
+
+
+@api.get("/runs/{run_id}")
+async def status(run_id: str):
+    run = await client.status(run_id)
+    return run and {"state": run.state, "result": run.result, "reason": run.reason}
+
+
+@api.post("/runs/{run_id}/cancel")
+async def cancel(run_id: str):
+    return {"cancelled": await client.cancel(run_id, reason="asked for over HTTP")}

@@ -1,0 +1,127 @@
+"""The worker of `stepflow dev`: a child process, started anew when a file of the app changes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+#: folders that hold no code of the app
+_SKIPPED = {"__pycache__", "node_modules", "site-packages", "build", "dist"}
+#: exit code of a worker that leaves because functions that do not return took its slots: it is simply replaced
+_STUCK = 75
+
+
+class ReloadedWorker:
+    """A `stepflow worker` process for *target*; `look` restarts it after a change, and after a death by signal."""
+
+    def __init__(self, target: str, options: Sequence[str], say: Callable[[str], None]) -> None:
+        self._command = [sys.executable, "-m", "stepflow", "worker", target, *options]
+        self._say = say
+        self._roots = list(source_roots(target))
+        self._seen = self._stamps()
+        self._child: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._told_dead = False
+
+    @property
+    def watched(self) -> str:
+        """Name what is watched."""
+        return ", ".join(str(root) for root in self._roots) or "nothing"
+
+    def __enter__(self) -> ReloadedWorker:
+        self._start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def look(self) -> None:
+        """Restart the child if the code changed or a signal killed it; one that ended in error waits for a change."""
+        stamps = self._stamps()
+        if stamps != self._seen:
+            changed = sorted(path.name for path in {*stamps, *self._seen} if stamps.get(path) != self._seen.get(path))
+            self._seen = stamps
+            self._say(f"changed: {', '.join(changed[:5])}; restarting the worker")
+            self._end()
+            self._start()
+            return
+        code = None if self._child is None else self._child.poll()
+        if code is None or self._told_dead:
+            return
+        if code < 0 or code == _STUCK:
+            self._say(f"the worker died with {code}; starting another")
+            self._start()
+        else:
+            self._told_dead = True
+            self._say(f"the worker ended with {code}; it starts again when a file changes")
+
+    def _start(self) -> None:
+        # a session of its own: Ctrl-C is for us, we tell it; and it leaves by itself should we be killed
+        self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, "STEPFLOW_SUPERVISOR": str(os.getpid())},
+        )
+        self._told_dead = False
+        self._reader = threading.Thread(target=self._read, args=(self._child,), daemon=True)
+        self._reader.start()
+
+    def _read(self, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None  # noqa: S101 - asked for above
+        for line in child.stdout:
+            self._say(line.rstrip("\n"))
+        child.stdout.close()
+
+    def _end(self) -> None:
+        """End the child gracefully; a second Ctrl-C ends it at once, its steps run again at the next start."""
+        child = self._child
+        if child is None:
+            return
+        try:
+            child.terminate()
+            child.wait()
+        except KeyboardInterrupt:
+            child.kill()
+            child.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+
+    def _stamps(self) -> dict[Path, int]:
+        """Give every source file with its time of change."""
+        found = {}
+        for root in self._roots:
+            for path in [root] if root.is_file() else _sources(root):
+                with suppress(OSError):
+                    found[path] = path.stat().st_mtime_ns
+        return found
+
+
+def source_roots(target: str) -> Iterator[Path]:
+    """Give where the code of *target* is: the folder of its top package, or of its module; its files are watched."""
+    top = target.partition(":")[0].partition(".")[0]
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return
+    if spec.submodule_search_locations:
+        yield from (Path(place).resolve() for place in spec.submodule_search_locations)
+    elif spec.origin:
+        yield Path(spec.origin).resolve().parent
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        hidden = {name for name in folders if name in _SKIPPED or name.startswith(".") or (Path(place) / name / "pyvenv.cfg").exists()}
+        folders[:] = [name for name in folders if name not in hidden]
+        yield from (Path(place) / name for name in files if name.endswith(".py"))
