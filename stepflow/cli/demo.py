@@ -188,7 +188,9 @@ def report(evidence: Evidence, setup: Setup) -> int:
     cost = {"steps": len(lost), "handed_over_s": max(lost.values(), default=0.0), "done_again_s": done_again(evidence)}
     ok = all(finding.holds for finding in findings)
     if setup.json:
-        checks = [{"claim": finding.claim, "holds": finding.holds, "problems": finding.problems} for finding in findings]
+        checks = [
+            {"claim": finding.claim, "holds": finding.holds, "problems": finding.problems} for finding in findings
+        ]
         setup.screen.data({"ok": ok, "checks": checks, "kill": cost, "retries": retries})
         return Exit.OK if ok else Exit.ERROR
     for finding in findings:

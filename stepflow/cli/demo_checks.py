@@ -15,7 +15,14 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.census import StepInfo
 
 #: keys that outlive all runs: indexes, whose members go with their runs, and the lists of names
-STATIC_KEYS = ("stepflow:idx:*", "stepflow:expiry", "stepflow:apphooks", "stepflow:workers:*", "rq:queues", "rq:workers*")
+STATIC_KEYS = (
+    "stepflow:idx:*",
+    "stepflow:expiry",
+    "stepflow:apphooks",
+    "stepflow:workers:*",
+    "rq:queues",
+    "rq:workers*",
+)
 
 
 @dataclass
@@ -127,7 +134,9 @@ def pick_ups(evidence: Evidence) -> dict[str, float]:
 
 def done_again(evidence: Evidence) -> float:
     """Give the seconds from the kill until the last lost step was committed by somebody else; 0 when none was lost."""
-    lost = {(run_id, step.number) for run_id, steps in evidence.steps.items() for step in steps if step.outcome == "lost"}
+    lost = {
+        (run_id, step.number) for run_id, steps in evidence.steps.items() for step in steps if step.outcome == "lost"
+    }
     ends = [
         step.ended_at.timestamp() - evidence.killed_at
         for run_id, steps in evidence.steps.items()

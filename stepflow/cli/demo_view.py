@@ -34,7 +34,9 @@ class View:
             self._live = self._stack.enter_context(Live(refresh_per_second=8))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.__exit__(kind, error, trace)
         self._live = None
 
@@ -63,4 +65,12 @@ class View:
     def _row(self, run: RunStatus, webhooks: Mapping[str, Sequence[str]]) -> tuple[object, ...]:
         stage = f"{run.step} {STAGES[run.step]}"
         worker = "" if run.is_finished else self.letter(run.worker)
-        return (run.id, self._kinds[run.id], run.state, stage, run.attempt, worker, "arrived" if webhooks.get(run.id) else "")
+        return (
+            run.id,
+            self._kinds[run.id],
+            run.state,
+            stage,
+            run.attempt,
+            worker,
+            "arrived" if webhooks.get(run.id) else "",
+        )

@@ -24,7 +24,9 @@ SHOWN = 15
 
 @click.command("dev")
 @click.argument("app_path", metavar="APP", required=False)
-@click.option("--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]")
+@click.option(
+    "--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]"
+)
 @click.option("--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once.")
 @common_options
 @pass_setup

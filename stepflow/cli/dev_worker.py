@@ -39,7 +39,9 @@ class ReloadedWorker:
         self._start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def look(self) -> None:
@@ -122,6 +124,10 @@ def source_roots(target: str) -> Iterator[Path]:
 
 def _sources(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
-        hidden = {name for name in folders if name in _SKIPPED or name.startswith(".") or (Path(place) / name / "pyvenv.cfg").exists()}
+        hidden = {
+            name
+            for name in folders
+            if name in _SKIPPED or name.startswith(".") or (Path(place) / name / "pyvenv.cfg").exists()
+        }
         folders[:] = [name for name in folders if name not in hidden]
         yield from (Path(place) / name for name in files if name.endswith(".py"))

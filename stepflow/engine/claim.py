@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Run
 from stepflow.engine.hold import Hold
-from stepflow.engine.spec import read_given
+from stepflow.engine.spec import NOTHING_GIVEN, read_given
+from stepflow.errors import DataError
 from stepflow.store.claims import Taken
 from stepflow.store.codec import unpack
 from stepflow.store.keys import Keys
@@ -28,10 +29,15 @@ def run_of(taken: Taken, keys: Keys) -> Run:
 
 
 def hold_of(taken: Taken, registry: Registry, keys: Keys) -> Hold:
-    """Make the hold of a claimed step; the claim script saw to it that this worker knows the runner."""
-    run = run_of(taken, keys)
-    data = taken.data
-    return Hold(run, registry.runners[run.runner], read_given(data.get(b"spec")), unpack(data[b"payload"]))
+    """Make the hold of a claimed step; the claim script saw to it that this worker knows the runner; data that cannot be read fails the run, not the worker."""
+    run, data = run_of(taken, keys), taken.data
+    entry = registry.runners[run.runner]
+    try:
+        return Hold(run, entry, read_given(data.get(b"spec")), unpack(data.get(b"payload", b"")))
+    except DataError as error:
+        hold = Hold(run, entry, NOTHING_GIVEN, None)
+        hold.unreadable = error
+        return hold
 
 
 def hook_id_of(taken: Taken, keys: Keys) -> str:

@@ -25,6 +25,8 @@ _ALLOWED = (Continue, Succeed, Fail, Cancel)
 async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     """Run the present step of *hold* and give its outcome; None when the claim was lost on the way."""
     run, entry = hold.run, hold.entry
+    if hold.unreadable is not None:
+        return Raised(describe(hold.unreadable), retryable=False)
     try:
         payload = hold.payload if entry.read is None else entry.read(hold.payload)
     except DataError as error:

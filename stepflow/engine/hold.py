@@ -42,6 +42,7 @@ class Hold:
         "stopped_at",
         "task",
         "thread_busy",
+        "unreadable",
         "waiter",
         "yields",
     )
@@ -59,6 +60,7 @@ class Hold:
         self.yields = False
         self.lost = False
         self.leaves = False
+        self.unreadable: Exception | None = None
         self.thread_busy = False
         self.abandoned: str | None = None
         self.started_at = 0.0

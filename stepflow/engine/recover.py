@@ -11,7 +11,7 @@ from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.desk import Desk
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, standing_claims, tidy_lost_knock
-from stepflow.store.hooks import load_hook, requeue_hook
+from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.rows import stamp
 from stepflow.store.runs import STALE, Proof, hand_over, load_run
 
@@ -30,7 +30,7 @@ def recover_lapsed(member: str, desk: Desk, *, holder_is_dead: bool = False) -> 
     kind, name = member.split(":", 1)
     lapsed = "" if holder_is_dead else stamp(desk.clock.now())
     if kind == "hook":
-        return (yield from _requeue_hook(name, lapsed, desk))
+        return (yield from _requeue_hook(name, lapsed, desk, was_claimed=True))
     return (yield from hand_over_again(name, Lost(), lapsed, desk))
 
 
@@ -38,7 +38,7 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
     """Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker); counts as nothing."""
     kind, name = member.split(":", 1)
     if kind == "hook":
-        return (yield from _requeue_hook(name, "", desk))
+        return (yield from _requeue_hook(name, "", desk, was_claimed=False))
     run = yield load_run(desk.keys, name)
     if run is None or run.is_claimed or run.is_finished or not run.delivery:
         return False
@@ -50,7 +50,8 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
 def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk) -> Plan[bool]:
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
     run = yield load_run(desk.keys, run_id)
-    if run is None or run.is_finished:
+    # another worker's round, or a claim, may have come first: what is lost must be claimed, a lost knock must not be
+    if run is None or run.is_finished or run.is_claimed is not isinstance(outcome, Lost):
         return False
     now = desk.clock.now()
     move = decide(run, run.step, outcome, RetryPolicy(), now, max_crashes=desk.settings.worker.max_crashes)
@@ -99,8 +100,8 @@ def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
         start += PAGE
 
 
-def _requeue_hook(hook_id: str, lapsed: str, desk: Desk) -> Plan[bool]:
+def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool) -> Plan[bool]:
     hook = yield load_hook(desk.keys, hook_id)
-    if hook is None or hook.state != "pending":
+    if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
         return False
     return bool((yield requeue_hook(desk.keys, hook, now=desk.clock.now(), lapsed=lapsed)))
