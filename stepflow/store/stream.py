@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from tenacity import RetryCallState, wait_exponential, wait_random
@@ -182,9 +183,9 @@ class AsyncLink:
         assert self._wire.transport is not None
         self._wire.transport.write(b"".join(parts))
 
-    def _on_reply(self, reply: Any) -> None:
+    def _on_reply(self, owed: deque[_Waiting], reply: Any) -> None:
         self._last_reply = self._loop.time()
-        call, future = self._inflight.popleft()
+        call, future = owed.popleft()
         if isinstance(reply, ReplyError):
             self._on_error(call, future, reply)
             return
@@ -215,19 +216,20 @@ class AsyncLink:
             self._inflight.append((load, done))
             self._wire.transport.write(pack(load.command()))
 
-    def _on_lost(self, wire: Wire, error: Exception | None) -> None:
+    def _on_lost(self, owed: deque[_Waiting], wire: Wire, error: Exception | None) -> None:
+        """A connection has ended, live or still being greeted: what it owes goes over the next, where it may."""
+        for call, future in reversed(owed):
+            if call.resend:
+                self._queue.appendleft((call, future))
+            elif not future.done():
+                future.set_exception(ReplyLost(call.name))
+        owed.clear()
         if wire is not self._wire:
             return
         self._wire = None
         if self._closed:
             return
         log.warning("lost the connection to Redis at %s (%s); connecting again", self._address.shown, error or "closed")
-        for call, future in reversed(self._inflight):
-            if call.resend:
-                self._queue.appendleft((call, future))
-            elif not future.done():
-                future.set_exception(ReplyLost(call.name))
-        self._inflight.clear()
         self._start_connecting(first=False)
 
     def _start_connecting(self, *, first: bool) -> None:
@@ -255,25 +257,34 @@ class AsyncLink:
             return
 
     async def _connect_once(self) -> None:
-        wire = Wire(self._on_reply, self._on_lost)
+        """
+        Make a connection and greet the server; only then is it the link's, and other calls go over it.
+
+        Each connection has its own list of what it owes: replies never meet the calls of another.
+        """
+        owed: deque[_Waiting] = deque()
+        wire = Wire(partial(self._on_reply, owed), partial(self._on_lost, owed))
         address = self._address
         if address.path is not None:
             await self._loop.create_unix_connection(lambda: wire, address.path)
         else:
             await self._loop.create_connection(lambda: wire, address.host, address.port, ssl=address.ssl_context())
-        self._wire = wire
-        resent, self._queue = self._queue, deque()
+        assert wire.transport is not None
+        hello = [*address.handshake(self._name), *(("SCRIPT", "LOAD", script.text) for script in all_scripts())]
+        greetings = [self._loop.create_future() for _ in hello]
+        owed += [
+            (Call(None, (), parts, lambda reply: reply, resend=False), greeting)
+            for parts, greeting in zip(hello, greetings, strict=True)
+        ]
         try:
-            hello = [*address.handshake(self._name), *(("SCRIPT", "LOAD", script.text) for script in all_scripts())]
-            greetings = [self.send(Call(None, (), parts, lambda reply: reply, resend=False)) for parts in hello]
+            wire.transport.write(b"".join(pack(parts) for parts in hello))
             await asyncio.gather(*greetings)
         except BaseException:
-            self._wire = None
-            if wire.transport is not None:
-                wire.transport.abort()
+            wire.transport.abort()
             raise
-        finally:
-            self._queue = resent + self._queue
+        if wire.transport.is_closing():
+            raise ConnectionError("the connection was lost while it was made")
+        self._wire, self._inflight = wire, owed
         if self._reply_timeout_s is not None and self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         if self._queue:

@@ -41,7 +41,7 @@ def test_the_consoles_print_what_the_readme_says(home, environment, background):
         (home / name).write_text(text)
     environment.update(STEPFLOW_HOME=str(home / "server"), PYTHONPATH=str(home))
     with background("stepflow", "worker", "orders:app", cwd=home):
-        until_blocking(lambda: (home / "server" / "redis.sock").exists())
+        until_blocking((home / "server" / "redis.sock").exists)
         for kind, block in BLOCKS:
             for command, printed in commands(block) if kind == "console" else ():
                 done = subprocess.run(
@@ -58,7 +58,9 @@ def test_the_consoles_print_what_the_readme_says(home, environment, background):
                 assert masked(done.stdout) == masked(printed), command
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
 def test_links_lead_to_files(page):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
