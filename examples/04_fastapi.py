@@ -1,8 +1,7 @@
 """
 FastAPI: submit, look, cancel. The web process only talks to Redis; the steps run in a worker.
 
-    stepflow worker examples.04_fastapi:app
-    uvicorn examples.04_fastapi:api
+    stepflow worker examples.04_fastapi:app & uvicorn examples.04_fastapi:api
 """
 
 import asyncio
@@ -36,12 +35,11 @@ async def lifespan(api: FastAPI):
         yield
 
 
-api = FastAPI(lifespan=lifespan)
-
-
-@api.exception_handler(StepflowError)
-async def in_words(request: Request, error: StepflowError):  # Redis is away: 503; an id is taken by another order: 409
+async def in_words(request: Request, error: StepflowError):  # Redis is away: 503; the id belongs to another order: 409
     return JSONResponse({"detail": str(error)}, 503 if error.retryable else 409)
+
+
+api = FastAPI(lifespan=lifespan, exception_handlers={StepflowError: in_words})
 
 
 @api.post("/runs", status_code=202)
@@ -53,7 +51,7 @@ async def submit(body: Report, request: Request):  # the same key again finds th
 @api.get("/runs/{run_id}")
 async def status(run_id: str):
     run = await client.status(run_id)
-    return run and {"state": run.state, "result": run.result, "reason": run.reason}
+    return {"state": run.state, "result": run.result} if run else JSONResponse({"detail": "no such run"}, 404)
 
 
 @api.post("/runs/{run_id}/cancel")

@@ -266,7 +266,7 @@ class TransientError(StepError):
     retryable = True
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else float(retry_after)
         super().__init__(message)
 
 

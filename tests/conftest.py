@@ -132,13 +132,27 @@ def authorities() -> ssl.SSLContext:
 
 
 @pytest.fixture
-def working(authorities: ssl.SSLContext) -> Working:
-    """Make workers: `async with working(app, queues=["a"], concurrency=1) as worker:` has one that is ready."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the rounds and looks of workers frequent: a test that waits for one should not wait long."""
+    monkeypatch.setattr("stepflow.engine.rounds.ROUND_S", 0.05)
+    monkeypatch.setattr("stepflow.engine.feed.SUSPENDED_S", 0.05)
+    monkeypatch.setattr("stepflow.engine.worker.SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.engine.commit._REFUSED_S", 0.05)
+
+
+@pytest.fixture
+def working(authorities: ssl.SSLContext, quick: None) -> Working:
+    """
+    Make workers: `async with working(app, queues=["a"], concurrency=1) as worker:` has one that is ready.
+
+    *next_wait* replaces the schedule of hooks, whose first wait is of 5 seconds.
+    """
 
     @asynccontextmanager
-    async def working(app: Stepflow, **options: Any) -> AsyncIterator[Worker]:
+    async def working(app: Stepflow, *, next_wait: Any = None, **options: Any) -> AsyncIterator[Worker]:
         async with Deliverer(app.settings.webhook, tls=authorities) as deliverer:
             worker = app.make_worker(WorkerOptions(**options), deliver=deliverer)
+            worker._next_wait = next_wait or worker._next_wait
             work = asyncio.ensure_future(worker.run())
             ready = asyncio.ensure_future(worker.ready.wait())
             await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +167,6 @@ def working(authorities: ssl.SSLContext) -> Working:
 
 
 @pytest.fixture
-async def worker(app: Stepflow, working: Working) -> AsyncIterator[Worker]:
-    """A worker of the app on queue default, started with the runners registered so far; the rest must come before."""
-    async with working(app) as worker:
-        yield worker
+def link_to_real(real: redis.Redis) -> BlockingLink:
+    """A link to the real server only."""
+    return BlockingLink(real, "the test's server")

@@ -48,7 +48,8 @@ def dev_command(setup: Setup, app_path: str | None, queues: tuple[str, ...], con
     options += [] if setup.redis_url is None else ["--redis-url", setup.redis_url]
     options += [] if setup.namespace is None else ["--namespace", setup.namespace]
     setup.app = target
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with setup.client() as client, ExitStack() as stack:
         view = stack.enter_context(View(as_json=setup.json))
         worker = stack.enter_context(ReloadedWorker(target, options, view.say))
@@ -70,8 +71,3 @@ def _runs(client: Client) -> list[RunStatus] | None:
         return list(client.list(limit=SHOWN).runs)
     except UnavailableError:
         return None
-
-
-def _as_ctrl_c(number: int, frame: object) -> None:
-    del number, frame
-    raise KeyboardInterrupt

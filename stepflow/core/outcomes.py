@@ -9,19 +9,40 @@ from typing import Any
 from stepflow.errors import InvalidOption
 
 
+#: seconds: three hundred years, so that every time we write is one that datetime can show
+FOREVER_S = 1e10
+
+#: characters of an error's message or of a reason that are kept
+LONGEST_TEXT = 10_000
+
+
 def seconds(duration: float | timedelta) -> float:
-    """Turn a duration as users write it into seconds."""
-    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    """Turn a duration as users write it into seconds; raises InvalidOption for what is none, infinity included."""
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    return _finite(duration, "a duration in seconds or a timedelta")
 
 
 def unix_time(moment: float | datetime) -> float:
-    """Turn a point in time as users write it into unix seconds; a naive datetime is refused."""
+    """Turn a point in time as users write it into unix seconds; raises InvalidOption, also for a naive datetime."""
     if not isinstance(moment, datetime):
-        return float(moment)
+        return _finite(moment, "a time in unix seconds or an aware datetime")
     if moment.tzinfo is None:
         msg = f"{moment!r} has no time zone; pass an aware datetime or unix seconds"
         raise InvalidOption(msg)
     return moment.timestamp()
+
+
+def _finite(value: object, what: str) -> float:
+    if isinstance(value, int | float) and abs(value) <= FOREVER_S:  # also False for nan
+        return float(value)
+    msg = f"{value!r} is not {what}"
+    raise InvalidOption(msg)
+
+
+def readable(text: object) -> str:
+    """Give text that can be stored and shown, whatever user code called its message."""
+    return str(text)[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
 class Outcome:
@@ -46,6 +67,7 @@ class Continue(Outcome):
         if self.delay is not None and self.at is not None:
             msg = "Continue takes delay or at, not both"
             raise InvalidOption(msg)
+        self.due_at(0.0)  # refused here, in the runner's own traceback, not in the commit
 
     def due_at(self, now: float) -> float | None:
         """Say when the next step is due in unix seconds; None means now."""
@@ -67,12 +89,18 @@ class Fail(Outcome):
 
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", readable(self.reason))
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Outcome):
     """The run ends as cancelled for this reason: the runner's own decision."""
 
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", readable(self.reason))
 
 
 @dataclass(frozen=True, slots=True)

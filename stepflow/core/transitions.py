@@ -42,7 +42,20 @@ from enum import StrEnum
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Lost, Outcome, Park, Pause, Raised, Succeed
+from stepflow.core.outcomes import (
+    FOREVER_S,
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    Lost,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
 from stepflow.core.run import Run, RunState, Stop, StopKind
 
 
@@ -219,13 +232,13 @@ def end_of_stop(run: Run, stop: Stop) -> Transition:
 
 def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spread: float) -> Transition:
     failures = run.failures + 1
+    if raised.retryable and run.deadline_at and now >= run.deadline_at:
+        return end_of_stop(run, Stop(StopKind.DEADLINE))
     if not raised.retryable or failures >= policy.max_attempts:
         why = "permanent" if not raised.retryable else f"attempt {failures} of {policy.max_attempts} was the last"
         return Transition.finish(run, RunState.FAILED, error=raised.error, reason=raised.error.message, why=why)
-    wait_s = max(policy.wait_s(failures, spread), raised.retry_after_s or 0.0)
+    wait_s = min(FOREVER_S, max(policy.wait_s(failures, spread), raised.retry_after_s or 0.0))
     due_at = _later(now + wait_s, now)
-    if run.deadline_at and now + wait_s >= run.deadline_at:
-        due_at = run.deadline_at
     why = f"attempt {failures + 1} of {policy.max_attempts} in {wait_s:.3g} s"
     return Transition.retry(run, failures=failures, crashes=run.crashes, due_at=due_at, why=why)
 

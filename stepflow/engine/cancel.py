@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transitions import Kind, Transition, decide_stop
 from stepflow.engine.desk import Desk
@@ -19,7 +20,7 @@ log = logging.getLogger("stepflow.run")
 
 def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
     """Ask the run to end; True when this call ended it or set its end in motion, False when it is unknown or ended."""
-    return (yield from stop_run(run_id, Stop(StopKind.CANCEL, reason, desk.clock.now()), desk))
+    return (yield from stop_run(run_id, Stop(StopKind.CANCEL, readable(reason), desk.clock.now()), desk))
 
 
 def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:

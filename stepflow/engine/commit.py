@@ -12,7 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, HandBack, Outcome, Park, Pause, Raised, Succeed
+from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Park, Pause, Raised, Succeed
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
 from stepflow.core.transitions import Kind, Transition, decide
@@ -76,7 +76,7 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     proof = _proof(hold, outcome, move, now)
     step = hold.step
     effects = NO_WRITES
-    if step is not None and step._effects is not None and move.kind is not Kind.RETRY and run.stop is None:  # noqa: SLF001
+    if step is not None and step._effects is not None and _is_taken_up(outcome, move) and run.stop is None:  # noqa: SLF001
         effects = _writes(step._effects.writes, limit)  # noqa: SLF001
     closes = move.kind is Kind.ADVANCE
     drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
@@ -134,6 +134,11 @@ def _word(outcome: Outcome) -> str:
         case Raised():
             return "raised"
     return "fail"
+
+
+def _is_taken_up(outcome: Outcome, move: Transition) -> bool:
+    """Say whether the run moves as the runner said: what a step wrote besides counts only then, not when it raised."""
+    return move.kind is Kind.ADVANCE or (move.kind is Kind.FINISH and isinstance(outcome, Succeed | Fail | Cancel))
 
 
 def _writes(writes: dict[str, Any], limit: int) -> Writes:

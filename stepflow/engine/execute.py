@@ -7,7 +7,19 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Park, Pause, Raised, Succeed
+from stepflow.core.outcomes import (
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+    readable,
+)
 from stepflow.core.runner import Step
 from stepflow.engine.hold import Hold
 from stepflow.engine.port import Port
@@ -42,14 +54,16 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     hold.step_until = shift.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
     try:
         result = await entry.run(step) if entry.is_async else await in_thread(hold, step, shift)
-    except asyncio.CancelledError:
-        if hold.abandoned is None:
+    except asyncio.CancelledError as error:
+        if hold.abandoned is not None:
+            return _given_up(hold)
+        if _is_being_cancelled():
             raise
-        return _given_up(hold)
+        return raised(error, hold.policy)  # of the runner's own making: it waited for something that was cancelled
     except ClaimLost:
         hold.lose()
         return None
-    except Exception as error:  # noqa: BLE001  whatever user code raises becomes an outcome
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever user code raises becomes an outcome
         return raised(error, hold.policy)
     if hold.abandoned is not None:
         hold.abandoned = None
@@ -82,6 +96,11 @@ def _given_up(hold: Hold) -> Outcome:
     return Raised(ErrorInfo("StepTimeout", why))
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _uncancel() -> None:
     """Take back the cancellation that only meant the runner, so that the commit after it can wait for its reply."""
     task = asyncio.current_task()
@@ -100,4 +119,8 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
 def describe(error: BaseException) -> ErrorInfo:
     """Give the error as it is kept."""
     tail = "".join(traceback.format_exception(error))[-TRACEBACK_TAIL:]
-    return ErrorInfo(type(error).__name__, str(error), tail)
+    try:
+        message = readable(error)
+    except Exception:  # noqa: BLE001  a __str__ of user code
+        message = "(its message cannot be read: __str__ raised)"
+    return ErrorInfo(type(error).__name__, message, readable(tail))

@@ -113,7 +113,7 @@ class Notifier:
             work = hook(outcome) if is_async(hook) else self._threads.run(hook, outcome)
             assert work is not None
             await asyncio.wait_for(work, FUNCTION_TIMEOUT_S)
-        except Exception as error:  # noqa: BLE001  whatever a user's hook raises means another try
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a user's hook raises means another try
             return Verdict.retry(f"{type(error).__name__}: {error}")
         return Verdict.delivered()
 

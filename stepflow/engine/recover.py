@@ -21,17 +21,17 @@ log = logging.getLogger("stepflow.run")
 PAGE = 500
 
 
-def recover_lapsed(member: str, desk: Desk, *, holder_is_dead: bool = False) -> Plan[bool]:
+def recover_lapsed(member: str, desk: Desk, *, dead_token: str = "") -> Plan[bool]:
     """
     Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
 
-    *holder_is_dead* is a supervisor's knowledge: then the lease need not have run out.
+    *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need not have run out.
     """
     kind, name = member.split(":", 1)
-    lapsed = "" if holder_is_dead else stamp(desk.clock.now())
+    lapsed = "" if dead_token else stamp(desk.clock.now())
     if kind == "hook":
-        return (yield from _requeue_hook(name, lapsed, desk, was_claimed=True))
-    return (yield from hand_over_again(name, Lost(), lapsed, desk))
+        return (yield from _requeue_hook(name, lapsed, desk, was_claimed=True, dead_token=dead_token))
+    return (yield from hand_over_again(name, Lost(), lapsed, desk, dead_token=dead_token))
 
 
 def recover_knock(member: str, desk: Desk) -> Plan[bool]:
@@ -47,11 +47,13 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
     return (yield from hand_over_again(name, HandBack(), "", desk))
 
 
-def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk) -> Plan[bool]:
+def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, dead_token: str = "") -> Plan[bool]:
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
     run = yield load_run(desk.keys, run_id)
     # another worker's round, or a claim, may have come first: what is lost must be claimed, a lost knock must not be
     if run is None or run.is_finished or run.is_claimed is not isinstance(outcome, Lost):
+        return False
+    if dead_token and run.token != dead_token:
         return False
     now = desk.clock.now()
     move = decide(run, run.step, outcome, RetryPolicy(), now, max_crashes=desk.settings.worker.max_crashes)
@@ -80,8 +82,8 @@ def recover_worker(worker: str, desk: Desk) -> Plan[int]:
     """Take up everything that stands under the name of a worker that is dead for sure; gives how much that was."""
     mine = yield from claims_of(worker, desk)
     count = 0
-    for member, _ in mine:
-        count += yield from recover_lapsed(member, desk, holder_is_dead=True)
+    for member, token in mine:
+        count += yield from recover_lapsed(member, desk, dead_token=token)
     return count
 
 
@@ -100,8 +102,10 @@ def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
         start += PAGE
 
 
-def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool) -> Plan[bool]:
+def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:
     hook = yield load_hook(desk.keys, hook_id)
     if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
+        return False
+    if dead_token and hook.token != dead_token:
         return False
     return bool((yield requeue_hook(desk.keys, hook, now=desk.clock.now(), lapsed=lapsed)))

@@ -143,7 +143,7 @@ async def poison(step: Step[Any]) -> Outcome:
 async def blocker(step: Step[Any]) -> Outcome:
     """Holds up the loop of the first worker that runs it, for longer than it may."""
     witness(step, "begin")
-    if await step.memo.get("blocked") is None:
+    if step.number == 0 and await step.memo.get("blocked") is None:
         await step.memo.put("blocked", 1)
         time.sleep(step.payload["block"])
     return walked(step)
@@ -157,8 +157,9 @@ def overrun(step: Step[Any]) -> Outcome:
         try:
             step.memo.put("ghost", 1)
             witness(step, "ghost-wrote")
-        except Exception as error:  # whatever it is: the witness tells
+        except BaseException as error:  # a lost claim is none that user code should swallow
             witness(step, f"ghost-{type(error).__name__}")
+            raise
     elif step.memo.get("ghost") is not None:
         return Fail("a thread left behind has written")
     return walked(step)

@@ -64,7 +64,8 @@ class Process:
 
     def has_said(self, words: str, patience_s: float = PATIENCE_S) -> None:
         """Wait for words in its log."""
-        until(lambda: words in self.said, what=f"{words!r} in the log of {self.popen.args}:\n", patience_s=patience_s)
+        until(lambda: words in self.said or not self.is_alive, what=f"{words!r} of {self.popen.args}", patience_s=patience_s)
+        assert words in self.said, f"{self.popen.args} ended without saying {words!r}: {self.said[-2000:]}"
 
 
 class Cluster:
@@ -112,7 +113,7 @@ class Cluster:
         self.client.close()
         self.sink.__exit__(kind, *exc)
         self.server.close()
-        if kind is not None and os.environ.get("CRASH_KEEP"):
+        if os.environ.get("CRASH_KEEP"):
             print(f"kept: {self.folder}", file=sys.stderr)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)

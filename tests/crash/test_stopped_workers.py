@@ -1,0 +1,57 @@
+"""Workers that are stopped past their lease and come back, block their loop, or overrun: nothing of theirs counts twice."""
+
+import signal
+
+import pytest
+
+from stepflow import RunSpec
+from tests.crash.app import path
+from tests.crash.checker import check
+from tests.crash.waiting import until
+
+pytestmark = pytest.mark.crash
+
+
+def test_a_worker_stopped_past_its_lease_commits_nothing_when_it_comes_back(make_cluster):
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    stopped = cluster.worker("--name", "stopped")
+    runs = cluster.submit(RunSpec("chain", path(3, pause=0.4), run_id=f"c-{n}") for n in range(10))
+    for run_id in runs:
+        cluster.reached(run_id, "running", 1)
+    stopped.send(signal.SIGSTOP)
+    cluster.worker("--name", "other")
+    cluster.all_ended(runs)
+    stopped.send(signal.SIGCONT)
+    until(lambda: "late commit refused" in stopped.said or "no longer holds it" in stopped.said, what="its late commits")
+    more = cluster.submit(RunSpec("chain", path(3), run_id=f"c-more-{n}") for n in range(20))
+    cluster.all_ended(more)
+    found = check(cluster, dict.fromkeys([*runs, *more], "succeeded"))
+    assert found.all() == []
+    assert found.attempts_lost >= len(runs)
+    assert "Traceback" not in stopped.said
+    assert stopped.is_alive
+
+
+def test_a_step_that_blocks_the_loop_is_recovered_elsewhere_and_its_stack_logged_once(make_cluster):
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    blocked = cluster.worker("--name", "blocked")
+    runs = cluster.submit([RunSpec("blocker", path(2, block=4), run_id="blocker")])
+    until(lambda: "blocker 0 1" in cluster.witness.read_text(), what="the step to begin")
+    other = cluster.worker("--name", "other")
+    cluster.all_ended(runs)
+    until(lambda: "lost with its worker" in other.said, what="the recovery")
+    assert "late commit refused" not in blocked.said, "the run ended while the loop was still blocked"
+    until(lambda: "dropped" in blocked.said or "refused" in blocked.said or "no longer holds" in blocked.said, what="its late end")
+    assert blocked.said.count("is past its limit") == 1
+    assert 'time.sleep(step.payload["block"])' in blocked.said, "the stack of the blocking code"
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+def test_a_thread_left_behind_writes_nothing_and_keeps_its_slot_until_it_returns(make_cluster):
+    cluster = make_cluster()
+    worker = cluster.worker("--concurrency", "2")
+    runs = cluster.submit([RunSpec("overrun", path(1, block=2.5), run_id="overrun")])
+    cluster.all_ended(runs)
+    worker.has_said("its slot is free again")
+    assert "ghost-ClaimLost" in cluster.witness.read_text()
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []

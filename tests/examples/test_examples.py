@@ -1,0 +1,104 @@
+"""What the examples print, and what they do when they are asked in other ways."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import until_blocking
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+
+
+def test_hello(run_example):
+    assert run_example("01_hello.py").splitlines() == [
+        "created: True",
+        "result:  lift-off after 3 steps",
+        "created: False",
+        "state:   succeeded",
+    ]
+
+
+def test_retries(run_example):
+    assert run_example("02_retries.py").splitlines() == [
+        "{'paid': 1250, 'attempts': 3, 'quotes': 1, 'charges': 1}",
+        "failed at attempt 1: PermanentError: nothing to pay",
+    ]
+
+
+def test_agent(run_example):
+    assert run_example("03_agent.py").splitlines() == [
+        "answer: The moon pulls the sea. It goes round in 27 days.",
+        "steps:  5",
+        "note:   It goes round in 27 days.",
+    ]
+
+
+def test_webhook(run_example):
+    printed = run_example("05_webhook.py", STEPFLOW_WEBHOOK_ALLOW_CIDRS="127.0.0.0/8")
+    assert printed.splitlines() == ["run.succeeded greet-1 hello, world"]
+
+
+@pytest.fixture
+def api(background):
+    """A client of the FastAPI example, a worker beside it."""
+    port = free_port()
+    with (
+        background("stepflow", "worker", "examples.04_fastapi:app"),
+        background("uvicorn", "examples.04_fastapi:api", "--port", str(port)),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        until_blocking(lambda: is_up(client))
+        yield client
+
+
+def free_port() -> int:
+    with socket.socket() as wire:
+        wire.bind(("127.0.0.1", 0))
+        return int(wire.getsockname()[1])
+
+
+def is_up(client: httpx.Client) -> bool:
+    try:
+        return client.get("/runs/nobody").status_code == 404
+    except httpx.TransportError:
+        return False
+
+
+def state(api: httpx.Client, run_id: str) -> str:
+    return api.get(f"/runs/{run_id}").json()["state"]
+
+
+def test_fastapi_submits_and_tells_the_result(api):
+    answer = api.post("/runs", json={"customer": "acme", "pages": 1})
+    assert answer.status_code == 202
+    run_id = answer.json()["id"]
+    until_blocking(lambda: state(api, run_id) == "succeeded")
+    assert api.get(f"/runs/{run_id}").json()["result"] == "1 pages for acme"
+
+
+def test_fastapi_takes_an_idempotency_key(api):
+    key = {"idempotency-key": "order-7"}
+    first, second = (api.post("/runs", json={"customer": "acme"}, headers=key).json() for _ in range(2))
+    assert (first, second) == ({"id": "order-7", "created": True}, {"id": "order-7", "created": False})
+    other = api.post("/runs", json={"customer": "else"}, headers=key)
+    assert other.status_code == 409
+    assert "different input" in other.json()["detail"]
+
+
+def test_fastapi_cancels_a_running_run(api):
+    run_id = api.post("/runs", json={"customer": "acme", "pages": 600}).json()["id"]
+    until_blocking(lambda: state(api, run_id) == "running")
+    assert api.post(f"/runs/{run_id}/cancel").json() == {"cancelled": True}
+    until_blocking(lambda: state(api, run_id) == "cancelled")
+    assert api.post(f"/runs/{run_id}/cancel").json() == {"cancelled": False}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_short_and_says_how_to_run_it(path: Path):
+    source = path.read_text()
+    assert len(source.splitlines()) < 60
+    assert path.stem in source.split('"""')[1], "its first words say the command that runs it"
