@@ -22,7 +22,20 @@ from stepflow.engine.outbox import end_fields, plan_hooks
 from stepflow.errors import RedisRefused, UsageError
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
-from stepflow.store.runs import DONE, NO_WRITES, NOT_YET, STALE, Proof, Writes, finish_run, hand_over, keep_step, load_run, park_run, pause_run
+from stepflow.store.runs import (
+    DONE,
+    NO_WRITES,
+    NOT_YET,
+    STALE,
+    Proof,
+    Writes,
+    finish_run,
+    hand_over,
+    keep_step,
+    load_run,
+    park_run,
+    pause_run,
+)
 
 if TYPE_CHECKING:
     from stepflow.engine.shift import Shift
@@ -81,9 +94,7 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     closes = move.kind is Kind.ADVANCE
     drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
     if move.kind is Kind.PARK:
-        return park_run(
-            desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now
-        ), b""
+        return park_run(desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now), b""
     if move.kind is Kind.PAUSE:
         return pause_run(desk.keys, run, proof, reason=move.why, now=now), b""
     if move.kind is Kind.FINISH:

@@ -15,7 +15,12 @@ W = TypeVar("W", bound=WorkflowFunction)
 
 
 class Stepflow(app.Stepflow):
-    __doc__ = app.Stepflow.__doc__
+    """
+    An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`, hooks.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
+    before it is needed. *webhooks* are called at the end of every run of this app.
+    """
 
     def workflow(self, name: str, *, retry: RetryPolicy | None = None) -> Callable[[W], W]:
         """

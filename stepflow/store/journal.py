@@ -32,6 +32,18 @@ def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, na
     return Call(scripts.TAKE_SIGNAL, (base, f"{base}:journal", f"{base}:mail"), (token, index, head, *names), raw)
 
 
+def last_failure(journal: Sequence[bytes]) -> list[bytes]:
+    """
+    Give the entries by which a journal remembers the failure that ended its run: an error at its end, and its tries.
+
+    An error with values after it was caught by the workflow, which went on: that one stays.
+    """
+    if not journal or not journal[-1].startswith(b"error|"):
+        return []
+    place = journal[-1].split(b"|", 2)[1]
+    return [entry for entry in journal if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])]
+
+
 def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float) -> Call[str]:
     """Put a signal into the mailbox of *run*: 'delivered', 'buffered', 'full', 'ended' or 'unknown'."""
     base, queue = keys.run(run.id), keys.queue_of(run)

@@ -282,8 +282,12 @@ def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: f
     )  # fmt: skip
 
 
-def revive_run(keys: Keys, run: Run, *, request: str, now: float) -> Call[Any]:
-    """Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten."""
+def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
+    """
+    Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
+
+    *forget* are journal entries that go: the failure that ended it, should it have remembered one.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
@@ -299,7 +303,7 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float) -> Call[Any]:
         ),
         (
             run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
-            keys.namespace, queue, _expiry_member(run), len(fields), *fields,
+            keys.namespace, queue, _expiry_member(run), len(forget), *forget, len(fields), *fields,
         ),
         raw,
     )  # fmt: skip

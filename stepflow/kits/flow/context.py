@@ -80,7 +80,10 @@ class Context:
         return self._activation.wish(Wish("sleep", self._place(), "sleep", self._future(), wait_s=wait_s))
 
     def signal(
-        self, *names: str, timeout: float | timedelta | None = None, type: Any = None  # noqa: A002  the public face
+        self,
+        *names: str,
+        timeout: float | timedelta | None = None,
+        type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
         """Wait for the first signal of these names and give its payload, as *type*; None after *timeout*."""
         if not names:

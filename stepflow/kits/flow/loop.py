@@ -152,4 +152,3 @@ for _name in (
     "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler",
 ):  # fmt: skip
     setattr(WorkflowLoop, _name, _refusing(_name))
-WorkflowLoop.__abstractmethods__ = frozenset()

@@ -1,6 +1,7 @@
 """
-One activation of a workflow: its function runs from the top, remembered answers are handed to it in the order in which
-they once came, and where memory ends the work goes on live.
+One activation of a workflow, from the top to where it ends or waits.
+
+Remembered answers are handed to its function in the order in which they once came; where memory ends it goes on live.
 
 The same `_hand_over` serves both, so a replay takes the turns that the first run took: an answer is handed over only
 when none of the workflow's tasks is ready.
@@ -35,7 +36,7 @@ class Activation:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.run = port.hold.run
-        self.loop = WorkflowLoop()
+        self.loop = WorkflowLoop()  # type: ignore[abstract]  # asyncio's own class raises NotImplementedError instead
         self.loop.now = self.run.created_at
         self._outer = asyncio.get_running_loop()
         self._wishes: dict[str, Wish] = {}
@@ -313,7 +314,7 @@ class Activation:
     # ending
 
     def _dropped(self, wish: Wish) -> None:
-        """The workflow cancelled what it had asked for: its try is cancelled, its answer will not be handed over."""
+        """Cancel the try of what the workflow wants no more; its answer will not be handed over."""
         if wish.task is not None:
             self._outer.call_soon(wish.task.cancel)
         self._outer.call_soon(self._news.set)

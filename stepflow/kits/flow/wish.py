@@ -21,7 +21,9 @@ FITTING = {
 @dataclass(slots=True, eq=False)
 class Wish:
     """
-    What was asked for, and how far it is. *due_at* is unix seconds: the end of a sleep, of a wait for a signal, of the
+    What was asked for, and how far it is.
+
+    *due_at* is unix seconds: the end of a sleep, of a wait for a signal, of the
     wait before the next attempt; None when there is none. *future* belongs to the workflow's loop.
     """
 
