@@ -6,26 +6,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
     from stepflow.client import AsyncClient, Client
     from stepflow.core.backoff import RetryPolicy
     from stepflow.core.outcomes import Cancel, Continue, Fail, Outcome, Succeed
     from stepflow.core.run import RunOutcome, RunState, RunStatus
     from stepflow.core.runner import Step, StepRunner
     from stepflow.engine.spec import RunSpec
-    from stepflow.errors import PermanentError, RunCancelled, RunFailed, StepflowError, TransientError
+    from stepflow.errors import PermanentError, RunCancelled, RunFailed, StepFailed, StepflowError, TransientError
     from stepflow.hooks.webhook import Webhook
+    from stepflow.kits.app import Stepflow
+    from stepflow.kits.flow.context import Context
 
 __all__ = [
-    "AsyncClient", "Cancel", "Client", "Continue", "Fail", "Outcome", "PermanentError", "RetryPolicy", "RunCancelled",
-    "RunFailed", "RunOutcome", "RunSpec", "RunState", "RunStatus", "Step", "StepRunner", "Stepflow", "StepflowError",
-    "Succeed", "TransientError", "Webhook",
-]  # fmt: skip
+    "AsyncClient",
+    "Cancel",
+    "Client",
+    "Context",
+    "Continue",
+    "Fail",
+    "Outcome",
+    "PermanentError",
+    "RetryPolicy",
+    "RunCancelled",
+    "RunFailed",
+    "RunOutcome",
+    "RunSpec",
+    "RunState",
+    "RunStatus",
+    "Step",
+    "StepFailed",
+    "StepRunner",
+    "Stepflow",
+    "StepflowError",
+    "Succeed",
+    "TransientError",
+    "Webhook",
+]
 
 _HOMES = {
     "AsyncClient": "client",
     "Cancel": "core.outcomes",
     "Client": "client",
+    "Context": "kits.flow.context",
     "Continue": "core.outcomes",
     "Fail": "core.outcomes",
     "Outcome": "core.outcomes",
@@ -38,8 +60,9 @@ _HOMES = {
     "RunState": "core.run",
     "RunStatus": "core.run",
     "Step": "core.runner",
+    "StepFailed": "errors",
     "StepRunner": "core.runner",
-    "Stepflow": "app",
+    "Stepflow": "kits.app",
     "StepflowError": "errors",
     "Succeed": "core.outcomes",
     "TransientError": "errors",

@@ -21,6 +21,7 @@ from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.desk import Desk
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run, redeliver
 from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted, submit, submit_many
@@ -239,6 +240,18 @@ class Client(_Common):
         """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""
         self._do(revive(run_id, self.desk))
 
+    def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """
+        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its mailbox.
+
+        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, MailboxFull.
+        """
+        return self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    def resume(self, run_id: str) -> None:
+        """Take a paused run up again; raises RunNotFound, NotResumable."""
+        self._do(resume(run_id, self.desk))
+
     def list(
         self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page:
@@ -425,6 +438,14 @@ class AsyncClient(_Common):
     async def retry(self, run_id: str) -> None:
         """See Client.retry."""
         await self._do(revive(run_id, self.desk))
+
+    async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """See Client.signal."""
+        return await self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    async def resume(self, run_id: str) -> None:
+        """See Client.resume."""
+        await self._do(resume(run_id, self.desk))
 
     async def list(
         self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None

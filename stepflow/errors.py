@@ -5,10 +5,11 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
     │   ├── UnsupportedValue, PayloadTooLarge
-    │   ├── UnknownRunner, AppNotFound, WebhookRefused
+    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
-    │   ├── RunNotFound, HookNotFound, NotRevivable
+    │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
+    │   ├── SignalRefused, MailboxFull
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
     │   └── UnreadableValue, PayloadMismatch
@@ -17,6 +18,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── StepFailed            what a workflow sees of a step that failed for good
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         └── PermanentError    end the run now
@@ -106,6 +108,16 @@ class WebhookRefused(UsageError):
         super().__init__(f"webhook {url} is refused: {problem}")
 
 
+class NotReplayable(UsageError):
+    """Workflow code awaited something that a replay could not repeat."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"workflow code may not use {what}: it would not repeat itself on replay; put it into a ctx.step, "
+            "and wait with ctx.sleep or ctx.signal"
+        )
+
+
 class RunConflict(UsageError):
     """The run id is taken by a run with another runner or input."""
 
@@ -139,6 +151,27 @@ class NotRevivable(RunStateError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"run {run_id!r} is {state}; only a failed run can be retried")
+
+
+class NotResumable(RunStateError):
+    """`resume` was called for a run that is not paused."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(f"run {run_id!r} is {state}; only a paused run can be resumed")
+
+
+class SignalRefused(RunStateError):
+    """A signal was sent to a run that has ended."""
+
+    def __init__(self, run_id: str, name: str) -> None:
+        super().__init__(f"run {run_id!r} has ended and takes no signal {name!r} any more")
+
+
+class MailboxFull(RunStateError):
+    """A run holds as many signals as it may and takes none out."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more")
 
 
 class RunFailed(RunStateError):
@@ -205,6 +238,18 @@ class ServerUnfit(StepflowError):
 
 class EmbeddedServerError(StepflowError):
     """The embedded server could not be started, joined or stopped."""
+
+
+class StepFailed(StepflowError):
+    """
+    A `ctx.step` failed for good: its attempts are used up, or it raised PermanentError.
+
+    The same live and on replay, so it holds names and texts, not the exception itself.
+    """
+
+    def __init__(self, name: str, kind: str, message: str) -> None:
+        self.step, self.error_type, self.error_message = name, kind, message
+        super().__init__(f"step {name!r} failed ({kind}): {message}")
 
 
 class StepError(StepflowError):

@@ -113,6 +113,27 @@ class ErrorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Park(Outcome):
+    """
+    The run waits and needs no worker meanwhile; made by kits, not by runners.
+
+    It goes on at *due_at* (unix seconds), or when its inbox holds more than the *inbox* entries this step has seen;
+    None means not for that reason. *waits_for* says in a few words what it waits for.
+    """
+
+    due_at: float | None = None
+    inbox: int | None = None
+    waits_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Outcome):
+    """The run stands until somebody resumes it, for this *reason*; made by kits, not by runners."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Raised(Outcome):
     """The runner raised; made by the runtime, never by a runner."""
 

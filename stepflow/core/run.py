@@ -89,6 +89,12 @@ class Run:
     deadline_at: float = 0.0
     #: unix seconds since when no worker that came by knew the runner; 0 when that is not so
     blocked_at: float = 0.0
+    #: how much was ever put into the run's inbox
+    inbox: int = 0
+    #: whether the run has a journal
+    logged: bool = False
+    #: what a parked run waits for, in a few words
+    waits: str = ""
 
     @property
     def is_finished(self) -> bool:

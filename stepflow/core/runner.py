@@ -182,6 +182,11 @@ class Step(Generic[P]):
             self._effects = Effects()
         return self._effects
 
+    @property
+    def port(self) -> StepPort:
+        """The runtime's side of this step: for kits, not for runners."""
+        return self._ask()
+
     def extend(self, duration: float | timedelta) -> Awaitable[None]:
         """
         Keep the claim, and move the step's timeout, at least *duration* from now; never shortens either.

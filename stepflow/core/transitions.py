@@ -7,11 +7,15 @@ A live run stands in exactly one of these, and each says where its next move com
     ---------   --------------------------------------   ------------------------------------------
     scheduled   a delivery, due later                    the due mover, when its time has come
     pending     a delivery, in its queue                 a claim
+    waiting     a delivery, in no queue                  its due time, or something put into its inbox
+    paused      a delivery, in no queue                  somebody who resumes it
     running     a claim token, its lease in the claims   the worker that holds it; recovery after its lease
 
     from                    what happens                               transition        to
     ---------------------   ----------------------------------------   ---------------   ------------------
     running                 Continue, due now or later                 advance           running/pending, scheduled
+    running                 Park                                       park              waiting
+    running                 Pause                                      pause             paused
     running                 Succeed, Fail, Cancel                      finish            succeeded, failed, cancelled
     running                 raised, attempts left                      retry             scheduled
     running                 raised for good, or attempts used up       finish            failed
@@ -20,7 +24,9 @@ A live run stands in exactly one of these, and each says where its next move com
     running                 handed back by a leaving worker            hand_back         pending
     running                 asked to stop (cancel, deadline)           mark              running (shown: cancelling)
     running, marked         anything but the runner's own Cancel       finish            cancelled, failed
-    scheduled, pending      asked to stop                              finish            cancelled, failed
+    scheduled ... paused    asked to stop                              finish            cancelled, failed
+    waiting                 due, or its inbox was added to             (a script)        pending
+    paused                  resumed                                    resume            pending
     pending                 its knock was lost                         retry             pending
     failed                  retry asked for                            revive            pending
     any                     the claim is another's, the step settled   drop              unchanged
@@ -36,7 +42,20 @@ from enum import StrEnum
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
-from stepflow.core.outcomes import FOREVER_S, Cancel, Continue, ErrorInfo, Fail, HandBack, Lost, Outcome, Raised, Succeed
+from stepflow.core.outcomes import (
+    FOREVER_S,
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    Lost,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
 from stepflow.core.run import Run, RunState, Stop, StopKind
 
 
@@ -45,6 +64,8 @@ class Kind(StrEnum):
 
     ADVANCE = "advance"
     RETRY = "retry"
+    PARK = "park"
+    PAUSE = "pause"
     FINISH = "finish"
     MARK = "mark"
     REVIVE = "revive"
@@ -68,6 +89,8 @@ class Transition:
     reason: str | None = None
     stop: Stop | None = None
     why: str = ""
+    #: how much of the inbox the step has seen, for a park that anything new ends
+    inbox: int | None = None
 
     @classmethod
     def advance(cls, step: int, payload: Any, *, due_at: float | None) -> Transition:
@@ -78,6 +101,21 @@ class Transition:
     def retry(cls, run: Run, *, failures: int, crashes: int, due_at: float | None, why: str) -> Transition:
         """Hand the present step over again."""
         return cls(Kind.RETRY, _waiting(due_at), run.step, failures, crashes, due_at=due_at, why=why)
+
+    @classmethod
+    def park(cls, run: Run, *, due_at: float | None, inbox: int | None, why: str) -> Transition:
+        """Close the present step and let the run stand until its time, or its inbox, wakes it."""
+        return cls(Kind.PARK, RunState.WAITING, run.step + 1, due_at=due_at, inbox=inbox, why=why)
+
+    @classmethod
+    def pause(cls, run: Run, why: str) -> Transition:
+        """Let the run stand until somebody resumes it."""
+        return cls(Kind.PAUSE, RunState.PAUSED, run.step, run.failures, run.crashes, reason=why, why=why)
+
+    @classmethod
+    def resume(cls, run: Run) -> Transition:
+        """Hand over a paused run's step again, attempts fresh."""
+        return cls(Kind.RETRY, RunState.PENDING, run.step, why="resumed")
 
     @classmethod
     def finish(
@@ -115,7 +153,7 @@ def _waiting(due_at: float | None) -> RunState:
     return RunState.PENDING if due_at is None else RunState.SCHEDULED
 
 
-def decide(
+def decide(  # noqa: C901  one match with a case for every outcome
     run: Run,
     step: int,
     outcome: Outcome,
@@ -142,6 +180,10 @@ def decide(
             if run.deadline_at and now >= run.deadline_at:
                 return end_of_stop(run, Stop(StopKind.DEADLINE))
             return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
+        case Park(due_at=due_at, inbox=inbox, waits_for=waits_for):
+            return Transition.park(run, due_at=due_at, inbox=inbox, why=waits_for)
+        case Pause(reason=reason):
+            return Transition.pause(run, reason)
         case Succeed(result=result):
             return Transition.finish(run, RunState.SUCCEEDED, result=result)
         case Fail(reason=reason):

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Raised, Succeed
+from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Park, Pause, Raised, Succeed
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
 from stepflow.core.transitions import Kind, Transition, decide
@@ -22,7 +22,20 @@ from stepflow.engine.outbox import end_fields, plan_hooks
 from stepflow.errors import RedisRefused, UsageError
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
-from stepflow.store.runs import DONE, NO_WRITES, STALE, Proof, Writes, finish_run, hand_over, keep_step, load_run
+from stepflow.store.runs import (
+    DONE,
+    NO_WRITES,
+    NOT_YET,
+    STALE,
+    Proof,
+    Writes,
+    finish_run,
+    hand_over,
+    keep_step,
+    load_run,
+    park_run,
+    pause_run,
+)
 
 if TYPE_CHECKING:
     from stepflow.engine.shift import Shift
@@ -57,6 +70,9 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
             if not await _look_again(hold, answer, shift):
                 return False
             continue
+        if answer[0] == NOT_YET:  # something came that the activation has not seen: it looks again, at once
+            outcome = Continue(hold.payload)
+            continue
         _tell(run, outcome, move, answer)
         shift.on_due(move.due_at)
         if keeps:
@@ -77,6 +93,10 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
         effects = _writes(step._effects.writes, limit)  # noqa: SLF001
     closes = move.kind is Kind.ADVANCE
     drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
+    if move.kind is Kind.PARK:
+        return park_run(desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now), b""
+    if move.kind is Kind.PAUSE:
+        return pause_run(desk.keys, run, proof, reason=move.why, now=now), b""
     if move.kind is Kind.FINISH:
         return _finish(hold, move, proof, effects, now, shift), b""
     payload = pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
@@ -103,7 +123,7 @@ def _finish(hold: Hold, move: Transition, proof: Proof, effects: Writes, now: fl
 def _proof(hold: Hold, outcome: Outcome, move: Transition, now: float) -> Proof:
     """Make the step record: how the step was closed, or what became of this attempt of it."""
     run = hold.run
-    name = str(run.step) if move.kind is not Kind.RETRY else f"{run.step}.{run.token}"
+    name = str(run.step) if move.kind not in (Kind.RETRY, Kind.PAUSE) else f"{run.step}.{run.token}"
     record = f"{run.token}{_word(outcome)} {run.failures + 1} {hold.started_at:.3f} {now:.3f}"
     return Proof(run.token, name, record)
 
@@ -116,6 +136,10 @@ def _word(outcome: Outcome) -> str:
             return "succeed"
         case Cancel():
             return "cancel"
+        case Park():
+            return "park"
+        case Pause():
+            return "pause"
         case HandBack():
             return "back"
         case Raised():

@@ -7,7 +7,19 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Raised, Succeed, readable
+from stepflow.core.outcomes import (
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+    readable,
+)
 from stepflow.core.runner import Step
 from stepflow.engine.hold import Hold
 from stepflow.engine.port import Port
@@ -20,6 +32,8 @@ if TYPE_CHECKING:
 TRACEBACK_TAIL = 4000
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
+#: what kits answer besides
+_KITS = (Park, Pause, Raised)
 
 
 async def perform(hold: Hold, shift: Shift) -> Outcome | None:
@@ -54,7 +68,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     if hold.abandoned is not None:
         hold.abandoned = None
         _uncancel()
-    if isinstance(result, _ALLOWED):
+    if isinstance(result, _ALLOWED) or isinstance(result, _KITS):
         return result
     names = ", ".join(kind.__name__ for kind in _ALLOWED)
     text = f"runner {entry.name!r} returned {type(result).__name__} ({result!r:.100}); it must return one of {names}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -32,6 +32,7 @@ class Hold:
         "is_first",
         "leaves",
         "lost",
+        "on_news",
         "payload",
         "policy",
         "run",
@@ -59,6 +60,7 @@ class Hold:
         self.is_first = True
         self.yields = False
         self.lost = False
+        self.on_news: Callable[[], None] | None = None
         self.leaves = False
         self.unreadable: Exception | None = None
         self.thread_busy = False

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.engine.hold import Hold
+from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
+from stepflow.store.journal import add_entry, load_journal, take_signal
 
 if TYPE_CHECKING:
     from stepflow.engine.shift import Shift
@@ -39,6 +41,46 @@ class Port:
     def extend(self, seconds_: float) -> Any:
         """Keep the claim at least that long; None or an awaitable."""
         return self._either(self._extend(seconds_))
+
+    # for kits
+
+    @property
+    def hold(self) -> Hold:
+        """The hold this step runs in."""
+        return self._hold
+
+    @property
+    def threads(self) -> Threads:
+        """Where plain functions run."""
+        return self._shift.threads
+
+    def now(self) -> float:
+        """Give the server's unix time in seconds."""
+        return self._shift.desk.clock.now()
+
+    def spread(self) -> float:
+        """Give a random number in [0, 1) for the wait before a retry."""
+        return self._shift.desk.die.random()
+
+    @property
+    def limit(self) -> int:
+        """The most bytes a value may be packed."""
+        return self._shift.desk.settings.limits.payload_bytes
+
+    def load_journal(self) -> asyncio.Future[list[bytes]]:
+        """Read the run's journal."""
+        return self._shift.link.send(load_journal(self._shift.desk.keys, self._hold.run.id))
+
+    def add_entry(self, index: int, entry: bytes) -> asyncio.Future[int]:
+        """Write entry *index* of the journal under the claim; 0 when it was refused."""
+        self._hold.run.logged = True
+        return self._shift.link.send(add_entry(self._shift.desk.keys, self._hold.run.id, self._token, index, entry))
+
+    def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
+        """Take a signal and remember it as entry *index*, in one write."""
+        self._hold.run.logged = True
+        call = take_signal(self._shift.desk.keys, self._hold.run.id, self._token, index, head, names)
+        return self._shift.link.send(call)
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:

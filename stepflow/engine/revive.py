@@ -6,6 +6,7 @@ from stepflow.core.transitions import Kind, decide_revival
 from stepflow.engine.desk import Desk
 from stepflow.errors import NotRevivable, RunNotFound
 from stepflow.store.calls import Plan
+from stepflow.store.journal import last_failure, load_journal
 from stepflow.store.runs import STALE, load_run, revive_run
 
 
@@ -19,6 +20,7 @@ def revive(run_id: str, desk: Desk) -> Plan[None]:
         move = decide_revival(run)
         if move.kind is Kind.DROP:
             raise NotRevivable(run_id, run.state)
-        answer = yield revive_run(desk.keys, run, request=request, now=desk.clock.now())
+        forget = last_failure((yield load_journal(desk.keys, run_id))) if run.logged else []
+        answer = yield revive_run(desk.keys, run, request=request, now=desk.clock.now(), forget=forget)
         if answer[0] != STALE:
             return

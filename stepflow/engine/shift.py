@@ -140,6 +140,12 @@ class Shift:
         if hold is not None:
             hold.stop(stop, self.loop.time())
 
+    def hear_news(self, run_id: str) -> None:
+        """Tell a run this worker holds that something was put into its inbox."""
+        hold = self.holds.get(run_id)
+        if hold is not None and hold.on_news is not None:
+            hold.on_news()
+
     def sweep(self) -> None:
         """Look for steps past their timeout, and for steps that let the grace after their token pass."""
         now, grace_s = self.loop.time(), self.desk.settings.worker.stop_grace_s

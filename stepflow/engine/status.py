@@ -82,6 +82,11 @@ def _waits_for(run: Run) -> str | None:
     if run.blocked_at:
         since = as_datetime(run.blocked_at)
         return f"a worker that knows runner {run.runner!r}; none that came by did, since {since:%Y-%m-%d %H:%M:%S} UTC"
+    if run.state is RunState.PAUSED:
+        return "somebody to resume it"
+    if run.state is RunState.WAITING:
+        until = f", until {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC" if run.due_at else ""
+        return f"{run.waits}{until}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC"
     return f"a free worker on queue {run.queue!r}"

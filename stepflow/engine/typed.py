@@ -66,6 +66,13 @@ def payload_type(fn: Callable[..., Any]) -> Any:
     return None
 
 
+def input_type(fn: Callable[..., Any]) -> Any:
+    """Give the annotation of the second parameter of workflow *fn*, its input; None when it asks for nothing."""
+    names = list(inspect.signature(fn).parameters)
+    hint = _hints(fn).get(names[1]) if len(names) > 1 else None
+    return None if hint is None or _says_nothing(hint) else hint
+
+
 def reader_for(runner: str, wanted: Any) -> Reader:
     """
     Make the reader that turns payloads of *runner* into *wanted*; None wants nothing and reads payloads as they are.

@@ -270,8 +270,11 @@ class Worker:
 
 
 def _hear(shift: Shift, message: str) -> None:
-    run_id, stop = message.split("|", 1)
-    shift.hear(run_id, read_stop(stop.encode()))
+    run_id, what = message.split("|", 1)
+    if what.startswith("inbox"):
+        shift.hear_news(run_id)
+    else:
+        shift.hear(run_id, read_stop(what.encode()))
 
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:

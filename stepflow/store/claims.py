@@ -173,7 +173,7 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[tu
     return Call(
         scripts.MOVE_DUE,
         (keys.due,),
-        (given, keys.namespace, limit, rq_time(now), RunState.PENDING, RunState.SCHEDULED),
+        (given, keys.namespace, limit, rq_time(now), RunState.PENDING),
         lambda reply: (float(reply[0]), reply[1], float(reply[2]) if reply[2] else None),
     )
 

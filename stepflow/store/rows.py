@@ -61,6 +61,9 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         _number(row, b"ended"),
         _number(row, b"deadline"),
         _number(row, b"blocked"),
+        _count(row, b"inbox"),
+        bool(row.get(b"logged")),
+        _text(row, b"waits"),
     )
 
 

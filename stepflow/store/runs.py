@@ -12,8 +12,9 @@ from stepflow.store.calls import Call, Part, command, flat_map, raw
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.rows import read_run, rq_time, stamp, write_new, write_stop
 
-#: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command
-DONE, STALE, AGAIN = 1, 0, 2
+#: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
+#: not parked, for the inbox holds what the step has not seen
+DONE, STALE, AGAIN, NOT_YET = 1, 0, 2, 3
 
 #: seconds: a delivery due within this time has its RQ job already, a later one gets it when it is due
 BRIEF_S = 60.0
@@ -60,6 +61,10 @@ class HookJob:
     fields: Sequence[Part]
 
 
+def _flow_keys(base: str) -> tuple[str, str, str]:
+    return f"{base}:journal", f"{base}:mail", f"{base}:sent"
+
+
 def member_of(run_id: str) -> str:
     """Name the run as claims and the due set hold it."""
     return f"run:{run_id}"
@@ -84,6 +89,7 @@ def submit_run(
             keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
             keys.runner_index(run.runner), keys.deadlines, keys.due, keys.rq_scheduled(queue),
             keys.done_index(old_state), keys.expiry, keys.runner_index((replaces or run).runner),
+            *_flow_keys(base),
         ),
         (
             request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, stamp(run.created_at), due,
@@ -168,6 +174,52 @@ def hand_over(
     )  # fmt: skip
 
 
+def park_run(
+    keys: Keys, run: Run, proof: Proof, *, due_at: float | None, inbox: int | None, waits_for: str, now: float
+) -> Call[Any]:
+    """
+    Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
+
+    Answers as `keep_step`, or [NOT_YET]. *inbox* None waits for the due time alone.
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
+        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", stamp(due_at), "token", "", "held", "",
+        "updated", stamp(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
+    ]  # fmt: skip
+    return Call(
+        scripts.PARK_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.held), keys.rq_wip(queue),
+            keys.due, keys.wake_of(run.queue),
+        ),
+        (
+            run.rev, proof.token, proof.name, "" if inbox is None else inbox, member_of(run.id),
+            f"{run.held}:{run.token}", stamp(due_at), len(fields), *fields, *proof.record_fields(),
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def pause_run(keys: Keys, run: Run, proof: Proof, *, reason: str, now: float) -> Call[Any]:
+    """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "",
+        "updated", stamp(now), "parked", "", "waits", "resume",
+    ]  # fmt: skip
+    return Call(
+        scripts.PAUSE_RUN,
+        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.held or run.delivery), keys.rq_wip(queue)),
+        (
+            run.rev, proof.token, proof.name, member_of(run.id), f"{run.held}:{run.token}", reason, len(fields), *fields,
+            *proof.record_fields(),
+        ),
+        raw,
+    )  # fmt: skip
+
+
 def finish_run(
     keys: Keys,
     run: Run,
@@ -202,7 +254,7 @@ def finish_run(
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
             keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
-            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES,
+            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *_flow_keys(base),
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
         ),
         (
@@ -230,8 +282,12 @@ def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: f
     )  # fmt: skip
 
 
-def revive_run(keys: Keys, run: Run, *, request: str, now: float) -> Call[Any]:
-    """Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten."""
+def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
+    """
+    Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
+
+    *forget* are journal entries that go: the failure that ended it, should it have remembered one.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
@@ -243,10 +299,11 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float) -> Call[Any]:
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
+            *_flow_keys(base),
         ),
         (
             run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
-            keys.namespace, queue, _expiry_member(run), len(fields), *fields,
+            keys.namespace, queue, _expiry_member(run), len(forget), *forget, len(fields), *fields,
         ),
         raw,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 -- Caller: store/runs.py finish_run, for engine/commit.py, cancel.py and recover.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 live  10 done index  11 expiry
 --       12 deadlines  13 due  14 scheduled  15 pending  16 hook list  17 hook pending  18 hook wake  19 rq:queues
---       then for each hook: hook, job
+--       20 journal  21 mailbox  22 sent ids  then for each hook: hook, job
 -- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member
 --       6 wip member  7 awaited rq id or ''  8 run id  9 created  10 ttl s  11 expires at  12 expiry member  13 channel
 --       14 message  15 now  16 rq time  17 namespace  18 hook queue  19 effects deleted ...  then effects written ...
@@ -32,7 +32,8 @@ redis.call('ZREM', KEYS[9], run_id)
 redis.call('ZADD', KEYS[10], ARGV[9], run_id)
 redis.call('ZADD', KEYS[11], ARGV[11], ARGV[12])
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-for i = 20, #KEYS, 2 do
+for i = 20, 22 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
+for i = 23, #KEYS, 2 do
   local id, hook = ARGV[at], ARGV[at + 1]
   at = set_fields(KEYS[i], at + 2)
   write_job(KEYS[i + 1], id, ARGV[17], 'run_hook', ARGV[18], 'queued', ARGV[16])

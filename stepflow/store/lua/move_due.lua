@@ -1,7 +1,7 @@
 -- Move what has come due from the due set into its queue; the record says which delivery waits and where.
 -- Caller: store/claims.py move_due. Safe to run by many at once, and twice.
 -- KEYS  1 due
--- ARGV  1 now or ''  2 namespace  3 limit  4 rq time  5 pending state  6 scheduled state
+-- ARGV  1 now or ''  2 namespace  3 limit  4 rq time  5 pending state
 -- Gives {now, moved, score of the next one due or ''}.
 --@ include _clock
 --@ include _job
@@ -18,7 +18,7 @@ for _, member in ipairs(members) do
     local base = string.gsub(string.gsub(queue, '%.high$', ''), '%.low$', '')
     redis.call('ZREM', 'rq:scheduled:' .. queue, id)
     write_job('rq:job:' .. id, id, ns, entry, queue, 'queued', ARGV[4])
-    if row[4] == ARGV[6] then redis.call('HSET', record, 'state', ARGV[5], 'rev', row[5] + 1) end
+    if row[4] ~= ARGV[5] then redis.call('HSET', record, 'state', ARGV[5], 'rev', row[5] + 1, 'parked', '') end
     knock('rq:queue:' .. queue, ns .. ':pending:' .. queue, ns .. ':wake:' .. base, id, member, stamp_of(now))
   elseif id and id ~= '' and queue then
     redis.call('ZADD', KEYS[1], row[2], member)

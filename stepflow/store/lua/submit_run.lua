@@ -2,7 +2,7 @@
 -- Caller: store/runs.py submit_run.
 -- KEYS  1 run  2 data  3 steps  4 memo  5 kv  6 job  7 list  8 pending  9 wake  10 rq:queues  11 live  12 runner index
 --       13 deadlines  14 due  15 scheduled  16 done index (of the generation before)  17 expiry
---       18 runner index of the generation before
+--       18 runner index of the generation before  19 journal  20 mailbox  21 sent ids
 -- ARGV  1 request id  2 rev of an ended run to replace, or ''  3 member  4 run id  5 created  6 due or ''  7 rq id
 --       8 rq queue  9 rq time  10 namespace  11 deadline or ''  12 brief delay 1/0  13 expiry member to remove or ''
 --       14 run fields ...  then data fields ...
@@ -15,7 +15,7 @@ local row = redis.call('HMGET', run, 'rev', 'req')
 if row[1] then
   if row[2] == ARGV[1] then return {1} end
   if row[1] ~= ARGV[2] then return {0, redis.call('HGETALL', run)} end
-  redis.call('DEL', run, KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+  redis.call('DEL', run, KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[19], KEYS[20], KEYS[21])
   redis.call('ZREM', KEYS[16], ARGV[4])
   redis.call('ZREM', KEYS[18], ARGV[4])
   if ARGV[13] ~= '' then redis.call('ZREM', KEYS[17], ARGV[13]) end

@@ -1,0 +1,1 @@
+"""Kits: ways of writing runs on top of the core, which knows none of them."""

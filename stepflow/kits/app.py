@@ -1,0 +1,43 @@
+"""The public Stepflow: the app of the core with the kits' ways of registering."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+from stepflow import app
+from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.typed import input_type, reader_for
+from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
+
+W = TypeVar("W", bound=WorkflowFunction)
+
+
+class Stepflow(app.Stepflow):
+    """
+    An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`, hooks.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
+    before it is needed. *webhooks* are called at the end of every run of this app.
+    """
+
+    def workflow(self, name: str, *, retry: RetryPolicy | None = None) -> Callable[[W], W]:
+        """
+        Register the function below as workflow *name*: `async def research(ctx: Context, topic: Topic) -> Report`.
+
+        *retry* is the default of its steps, and how often the function's own TransientError tries an activation again.
+        """
+
+        def register(function: W) -> W:
+            parameters = list(inspect.signature(function).parameters.values())
+            takes_input = len(parameters) > 1
+            policy = retry or RetryPolicy()
+            wanted = input_type(function) if takes_input else None
+            self.registry.add(
+                name, Workflow(function, policy=policy, takes_input=takes_input), retry=policy,
+                read=None if wanted is None else reader_for(name, wanted),
+            )  # fmt: skip
+            return function
+
+        return register

@@ -1,0 +1,129 @@
+"""What a workflow is given: `ctx`, its only way to the world."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds, unix_time
+from stepflow.engine.signal import check_signal
+from stepflow.engine.typed import reader_for, result_reader
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.replay import Activation
+from stepflow.kits.flow.wish import Wish
+
+
+class Context:
+    """
+    The workflow's side of its run.
+
+    Everything here is remembered: on replay it answers at once, with what it answered first. Outside of `ctx` a workflow
+    may compute, branch and `gather` as it likes, but not wait, draw lots or ask the time.
+    """
+
+    def __init__(
+        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: dict[Any, Any]
+    ) -> None:
+        self._activation = activation
+        self._policy = policy
+        self._readers = readers
+        self.run_id = activation.run.id
+        self.headers = headers
+
+    def step(
+        self,
+        name: str | Callable[..., Any],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> asyncio.Future[Any]:
+        """
+        Run a function once and remember its value: `await ctx.step("search", search_web, topic)`.
+
+        The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's by default) and
+        *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
+        stands. Raises StepFailed in the workflow when its attempts are used up. The place is taken when this is called.
+        """
+        if callable(name):
+            function, name = name, getattr(name, "__name__", type(name).__name__)
+        elif args and callable(args[0]):
+            function, args = args[0], args[1:]
+        else:
+            msg = f"ctx.step({name!r}) was given no function; write ctx.step({name!r}, function, arguments ...)"
+            raise InvalidOption(msg)
+        _check_name(name)
+        place = self._place() if key is None else f"key:{_check_name(key)}"
+        return self._activation.wish(
+            Wish(
+                "step", place, name, self._future(), function, args, kwargs, retry or self._policy,
+                None if timeout is None else seconds(timeout), read=self._reader(function),
+            )
+        )  # fmt: skip
+
+    def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
+        """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
+        return self._activation.wish(
+            Wish("sleep", self._place(), "sleep", self._future(), wait_s=max(0.0, seconds(duration)))
+        )
+
+    def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
+        """Wait until then (unix seconds or an aware datetime)."""
+        wait_s = max(0.0, unix_time(moment) - self._activation.port.now())
+        return self._activation.wish(Wish("sleep", self._place(), "sleep", self._future(), wait_s=wait_s))
+
+    def signal(
+        self,
+        *names: str,
+        timeout: float | timedelta | None = None,
+        type: Any = None,  # noqa: A002  the public face
+    ) -> asyncio.Future[Any]:
+        """Wait for the first signal of these names and give its payload, as *type*; None after *timeout*."""
+        if not names:
+            msg = "ctx.signal needs a name to wait for"
+            raise InvalidOption(msg)
+        shown = ",".join(check_signal(name) for name in names)
+        wait_s = None if timeout is None else seconds(timeout)
+        read = None if type is None else reader_for(f"signal {shown}", type)
+        return self._activation.wish(
+            Wish("signal", self._place(), shown, self._future(), names=names, wait_s=wait_s, read=read)
+        )
+
+    def now(self) -> datetime:
+        """Give the time of the last thing remembered: the same on replay, and free."""
+        return datetime.fromtimestamp(self._activation.loop.now, UTC)
+
+    def random(self) -> random.Random:
+        """Give a source of random numbers that follows from the run and this place: the same on replay, and free."""
+        run = self._activation.run
+        return random.Random(f"{run.id}.{run.generation}.{self._place()}")
+
+    def uuid(self) -> uuid.UUID:
+        """Give a UUID that follows from the run and this place: the same on replay, and free."""
+        return uuid.UUID(int=self.random().getrandbits(128), version=4)
+
+    def _place(self) -> str:
+        return self._activation.loop.branch().next_place()
+
+    def _future(self) -> asyncio.Future[Any]:
+        self._activation.loop.branch()
+        return self._activation.loop.create_future()
+
+    def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
+        if function not in self._readers:
+            self._readers[function] = result_reader(function)
+        return self._readers[function]  # type: ignore[no-any-return]
+
+
+def _check_name(name: str) -> str:
+    if not name or "|" in name or len(name) > 200:  # noqa: PLR2004
+        msg = f"{name!r} cannot name a step: use 1 to 200 characters without '|'"
+        raise InvalidOption(msg)
+    return name

@@ -1,0 +1,54 @@
+"""
+The journal: what a workflow's run remembers, entry by entry, in the order in which it came.
+
+An entry is `kind|place|name|unix time|data`: text up to the data, which is a packed value, a due time, or nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: what stands between the parts of an entry; places and names hold none
+SIGN = b"|"
+
+
+class Kind(StrEnum):
+    """What an entry remembers."""
+
+    VALUE = "value"  # a step gave this
+    ERROR = "error"  # a step failed for good with this
+    TRY = "try"  # an attempt of a step failed; the next is due then
+    DUE = "due"  # a sleep, or a signal's timeout, ends then
+    OVER = "over"  # the sleep is over
+    SIGNAL = "signal"  # this signal was taken
+    NONE = "none"  # the time for a signal passed without one
+
+
+#: the kinds that answer what was asked for at a place
+ANSWERS = (Kind.VALUE, Kind.ERROR, Kind.OVER, Kind.SIGNAL, Kind.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One remembered fact; *at* is unix seconds by the server's clock."""
+
+    kind: Kind
+    place: str
+    name: str
+    at: float
+    data: bytes = b""
+
+    def head(self) -> bytes:
+        """Write all but the data."""
+        return f"{self.kind}|{self.place}|{self.name}|{self.at:.6f}|".encode()
+
+    def write(self) -> bytes:
+        """Write the entry."""
+        return self.head() + self.data
+
+    @classmethod
+    def read(cls, written: bytes) -> Entry:
+        """Read an entry."""
+        kind, place, name, at, data = written.split(SIGN, 4)
+        return cls(Kind(kind.decode()), place.decode(), name.decode(), float(at), data)

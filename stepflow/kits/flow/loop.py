@@ -1,0 +1,154 @@
+"""A loop of the workflow's own: it runs what is ready and nothing else, so a replay takes the same turns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from stepflow.errors import NotReplayable
+
+log = logging.getLogger("stepflow.flow")
+
+
+class PutAside(BaseException):
+    """Ends workflow code that is put aside: its run waits, and goes on from the top in another activation."""
+
+
+class Branch:
+    """A line of control within a workflow: the places of its steps and of the branches it starts are counted here."""
+
+    __slots__ = ("_count", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._count = 0
+
+    def next_place(self) -> str:
+        """Take the next place of this branch."""
+        place = f"{self.path}{self._count}"
+        self._count += 1
+        return place
+
+
+class WorkflowLoop(asyncio.AbstractEventLoop):
+    """
+    An event loop with a ready queue and no clock, sockets or threads.
+
+    Tasks are branches: each takes its place in the branch that created it, when it is created. Whatever asyncio asks of
+    a loop beyond that is refused with NotReplayable, and remembered in `misuse`.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[asyncio.Handle] = deque()
+        self._branches: dict[asyncio.Task[Any], Branch] = {}
+        self.misuse: NotReplayable | None = None
+        #: whether the activation is over
+        self.is_over = False
+        #: unix seconds, set by the replay to the time of the last remembered entry
+        self.now = 0.0
+
+    # what a replay can repeat
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        parent = self._branches.get(asyncio.current_task(self)) if self._branches else None  # type: ignore[arg-type]
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._branches[task] = Branch("" if parent is None else f"{parent.next_place()}.")
+        task.add_done_callback(lambda done: self._branches.pop(done, None))
+        return task
+
+    def time(self) -> float:
+        return self.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self.is_over:
+            log.warning("in workflow code: %s", context.get("exception") or context.get("message"))
+
+    def branch(self) -> Branch:
+        """Give the branch whose code is running; raises NotReplayable outside of workflow code."""
+        if self.is_over:
+            raise PutAside
+        task = asyncio.current_task(self)
+        if task is None:
+            self._refuse("ctx outside of the workflow's own code, such as inside a step")
+        return self._branches[task]
+
+    def run_ready(self) -> None:
+        """Run what is ready until nothing is, as the running loop of this thread."""
+        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        try:
+            while self._ready:
+                handle = self._ready.popleft()
+                if not handle.cancelled():
+                    handle._run()  # noqa: SLF001  how every loop runs a handle
+        finally:
+            asyncio._set_running_loop(outer)  # noqa: SLF001
+
+    def put_aside(self) -> None:
+        """
+        End what still waits: the run goes on in another activation, from the top.
+
+        Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with PutAside.
+        """
+        self.is_over = True
+        outer = asyncio._get_running_loop()  # noqa: SLF001
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        try:
+            for task in [task for task in self._branches if not task.done()]:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
+                coroutine = task.get_coro()
+                with contextlib.suppress(BaseException):
+                    coroutine.close()  # type: ignore[union-attr]
+        finally:
+            asyncio._set_running_loop(outer)  # noqa: SLF001
+
+    # what it cannot
+
+    def _refuse(self, what: str) -> NoReturn:
+        self.misuse = NotReplayable(what)
+        raise self.misuse
+
+
+def _refusing(name: str) -> Callable[..., NoReturn]:
+    words = {"call_later": "asyncio.sleep or asyncio.timeout", "call_at": "asyncio.sleep or asyncio.timeout"}
+
+    def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        del args, kwargs
+        self._refuse(words.get(name, f"the loop's {name}"))  # noqa: SLF001
+
+    return refuse
+
+
+for _name in (
+    "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "getaddrinfo", "getnameinfo", "create_connection",
+    "create_server", "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "subprocess_exec",
+    "subprocess_shell", "connect_read_pipe", "connect_write_pipe", "add_reader", "add_writer", "sock_recv", "sock_sendall",
+    "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler",
+):  # fmt: skip
+    setattr(WorkflowLoop, _name, _refusing(_name))

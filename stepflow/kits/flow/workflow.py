@@ -1,0 +1,36 @@
+"""A workflow function as the runner it is: each activation is one step of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import Outcome
+from stepflow.core.runner import Step, StepRunner
+from stepflow.engine.port import Port
+from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.replay import Activation
+
+WorkflowFunction = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class Workflow(StepRunner):
+    """Runs *function* as a workflow: `async def function(ctx)` or `async def function(ctx, input)`."""
+
+    def __init__(self, function: WorkflowFunction, *, policy: RetryPolicy, takes_input: bool) -> None:
+        self.function = function
+        self._policy = policy
+        self._takes_input = takes_input
+        self._readers: dict[Any, Any] = {}
+
+    async def run_step(self, step: Step[Any]) -> Outcome:
+        """Activate the workflow: replay what is remembered, go on from there, end or give the worker back."""
+        port = step.port
+        assert isinstance(port, Port)
+        activation = Activation(port)
+        ctx = Context(
+            activation, headers=step.headers, policy=port.hold.given.policy or self._policy, readers=self._readers
+        )
+        args = (ctx, step.payload) if self._takes_input else (ctx,)
+        return await activation.carry(lambda: self.function(*args))

@@ -1,0 +1,61 @@
+"""Calls for what a run remembers within a step, and for what others send it: its journal and its mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepflow.core.run import Run, RunState
+from stepflow.store import scripts
+from stepflow.store.calls import Call, command, raw
+from stepflow.store.keys import Keys
+from stepflow.store.rows import rq_time, stamp
+
+#: signals that a run's mailbox holds at most
+MAILBOX = 1000
+
+
+def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
+    """Read the run's journal, entry by entry."""
+    return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw)
+
+
+def add_entry(keys: Keys, run_id: str, token: str, index: int, entry: bytes) -> Call[int]:
+    """Add entry *index* under the claim: 1 written, 0 the claim is not the caller's any more."""
+    base = keys.run(run_id)
+    return Call(scripts.ADD_ENTRY, (base, base + ":journal"), (token, index, entry), raw)
+
+
+def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:
+    """Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or [] when refused."""
+    base = keys.run(run_id)
+    return Call(scripts.TAKE_SIGNAL, (base, f"{base}:journal", f"{base}:mail"), (token, index, head, *names), raw)
+
+
+def last_failure(journal: Sequence[bytes]) -> list[bytes]:
+    """
+    Give the entries by which a journal remembers the failure that ended its run: an error at its end, and its tries.
+
+    An error with values after it was caught by the workflow, which went on: that one stays.
+    """
+    if not journal or not journal[-1].startswith(b"error|"):
+        return []
+    place = journal[-1].split(b"|", 2)[1]
+    return [entry for entry in journal if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])]
+
+
+def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float) -> Call[str]:
+    """Put a signal into the mailbox of *run*: 'delivered', 'buffered', 'full', 'ended' or 'unknown'."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    return Call(
+        scripts.SEND_SIGNAL,
+        (
+            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue), keys.pending(queue),
+            keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
+        ),
+        (
+            signal_id, item, MAILBOX, f"run:{run.id}", stamp(now), rq_time(now), keys.namespace, queue, RunState.PENDING,
+            keys.tell_channel(""), f"{run.id}|inbox||",
+        ),
+        lambda reply: str(reply.decode()),
+    )  # fmt: skip

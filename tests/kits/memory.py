@@ -1,0 +1,85 @@
+"""A port without a server: the journal and the mailbox in memory, and a crash wherever a test wants one."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
+from stepflow.core.outcomes import Outcome
+from stepflow.core.run import Run
+from stepflow.engine.threads import Threads
+from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.replay import Activation
+
+
+class Crash(BaseException):
+    """The worker is gone."""
+
+
+class MemoryPort:
+    """What an activation needs of the runtime; survives activations as the record in Redis does."""
+
+    limit = 1_000_000
+
+    def __init__(self) -> None:
+        self.journal: list[bytes] = []
+        self.mail: list[bytes] = []
+        self.inbox = 0
+        self.clock = 1_800_000_000.0
+        self.threads = Threads()
+        #: the number of writes after which the worker is gone, its reply not heard
+        self.crash_after: int | None = None
+        #: turn a reply into one that takes its time: set by tests of interleavings
+        self.run = Run("r", "w", created_at=self.clock)
+        self.hold = SimpleNamespace(run=self.run, cancel=CancelToken(), on_news=None)
+
+    def now(self) -> float:
+        self.clock += 0.001
+        return self.clock
+
+    def spread(self) -> float:
+        return 0.5
+
+    def _reply(self, value: Any) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: future.done() or future.set_result(value))
+        return future
+
+    def load_journal(self) -> asyncio.Future[list[bytes]]:
+        return self._reply(list(self.journal))
+
+    def add_entry(self, index: int, entry: bytes) -> asyncio.Future[int]:
+        self.run.logged = True
+        if self.crash_after is not None and len(self.journal) >= self.crash_after:
+            return self._reply(0)
+        assert index == len(self.journal)
+        self.journal.append(entry)
+        if self.crash_after is not None and len(self.journal) >= self.crash_after:
+            return asyncio.get_running_loop().create_future() if False else self._reply(0)
+        return self._reply(1)
+
+    def take_signal(self, index: int, head: bytes, names: tuple[str, ...]) -> asyncio.Future[Any]:
+        self.run.logged = True
+        if self.crash_after is not None and len(self.journal) >= self.crash_after:
+            return self._reply([])
+        assert index == len(self.journal)
+        for item in self.mail:
+            if item.split(b"|", 1)[0].decode() in names:
+                self.mail.remove(item)
+                self.journal.append(head + item)
+                if self.crash_after is not None and len(self.journal) >= self.crash_after:
+                    return self._reply([])
+                return self._reply([b"%d" % self.inbox, item])
+        return self._reply([b"%d" % self.inbox])
+
+
+async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:
+    """Run one activation; raises ClaimLost where the port crashed."""
+    port.run.inbox = port.inbox
+    port.hold = SimpleNamespace(run=port.run, cancel=CancelToken(), on_news=None)
+    activation = Activation(port)  # type: ignore[arg-type]
+    ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers={})
+    return await activation.carry(lambda: workflow(ctx))
