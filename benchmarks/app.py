@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from benchmarks.marks import hit
-from stepflow import Continue, Outcome, Step, Stepflow, Succeed
+from stepflow import Context, Continue, Outcome, Step, Stepflow, Succeed
 
 app = Stepflow()
 
@@ -17,6 +17,20 @@ async def chain(step: Step[Any]) -> Outcome:
     hit()
     n = step.number + 1
     return Continue({"n": n, "steps": step.payload["steps"]}) if n < step.payload["steps"] else Succeed({"n": n})
+
+
+async def trivial(n: int) -> dict[str, int]:
+    """Do nothing and say so."""
+    hit()
+    return {"n": n}
+
+
+@app.workflow("flow")
+async def flow(ctx: Context, given: dict[str, int]) -> int:
+    """Take `steps` trivial steps as one workflow."""
+    for n in range(given["steps"]):
+        await ctx.step("trivial", trivial, n)
+    return given["steps"]
 
 
 @app.runner("noop")

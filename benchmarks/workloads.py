@@ -36,7 +36,7 @@ def batch(args: Any, marks: Marks, client: Client, redis: Any) -> dict[str, Any]
     redis.flushall()
     marks.reset()
     specs = {
-        "W1": [("chain", {"steps": args.steps})] * args.n,
+        "W1": [(args.variant or "chain", {"steps": args.steps})] * args.n,
         "W3": [("noop", None)] * args.n,
         "W4": [("nap", 1)] * args.n,
     }[args.workload]
@@ -58,7 +58,7 @@ def latency(args: Any, client: Client, redis: Any) -> dict[str, Any]:
     with worker(args.redis, CONCURRENCY["W2"]):
         for k in range(args.n + 5):
             began = time.perf_counter()
-            client.submit("chain", {"steps": args.steps}).wait(30)
+            client.submit(args.variant or "chain", {"steps": args.steps}).wait(30)
             if k >= 5:
                 lat.append((time.perf_counter() - began) * 1e3)
     return {"seconds": sum(lat) / 1e3, "n": args.n, "lat_ms": lat}

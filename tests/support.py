@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from stepflow.store.keys import Keys
@@ -55,19 +56,28 @@ def dump(client: Any) -> dict[bytes, Any]:
 class Leaks:
     """Finds the keys, and the members of shared keys, that belong to no live run, worker or queue and have no time to live."""
 
-    def __init__(self, client: Any, namespace: str = "stepflow") -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
-        self.keys = Keys(namespace)
+        self.keys = Keys()
         self.found: list[str] = []
 
     def find(self) -> list[str]:
-        for key in sorted(self.client.scan_iter(count=1000)):
-            if self.client.ttl(key) < 0:
+        found = sorted(self.client.scan_iter(count=1000))
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in found:
+                pipe.ttl(key)
+            ttls = pipe.execute()
+        for key, ttl in zip(found, ttls, strict=True):
+            if ttl < 0:
                 self._judge(key.decode())
         return self.found
 
     def _judge(self, key: str) -> None:
-        keys, rest = self.keys, key.removeprefix(f"{self.keys.namespace}:")
+        namespace, _, rest = key.partition(":")
+        if namespace == "rq":
+            self._judge_rq(key)
+            return
+        keys = self.keys = Keys(namespace)
         room, _, name = rest.partition(":")
         match room:
             case "run":
@@ -97,7 +107,7 @@ class Leaks:
                 self._unless(self.client.exists(keys.rq_list(name), keys.rq_list(name + ".high"), keys.rq_list(name + ".low"))
                              or self.client.sismember("rq:queues", keys.rq_list(name)), key)  # fmt: skip
             case _:
-                self._judge_rq(key)
+                self.found.append(key)
 
     def _judge_rq(self, key: str) -> None:
         kind, _, name = key.removeprefix("rq:").partition(":")
@@ -132,13 +142,19 @@ class Leaks:
         members = self.client.zrange(self.keys.expiry, 0, -1)
         return any(member.decode().rsplit("|", 1)[1] == run_id for member in members)
 
-    def _of_record(self, rq_id: str, field: bytes) -> bool:
-        records = [*self.client.scan_iter(f"{self.keys.namespace}:run:*"), *self.client.scan_iter(f"{self.keys.namespace}:hook:*")]
-        rows = [self.client.hget(key, field) for key in records if self.client.type(key) == b"hash"]
-        return rq_id.encode() in rows
-
     def _waits(self, rq_id: str) -> bool:
-        return self._of_record(rq_id, b"delivery")
+        return rq_id.encode() in self._deliveries[0]
 
     def _is_held(self, rq_id: str) -> bool:
-        return self._of_record(rq_id, b"held")
+        return rq_id.encode() in self._deliveries[1]
+
+    @cached_property
+    def _deliveries(self) -> tuple[set[bytes], set[bytes]]:
+        """The RQ ids that records wait for, and those they are held by."""
+        records = [key for room in ("run", "hook") for key in self.client.scan_iter(f"*:{room}:*", count=1000)]
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in records:
+                if key.count(b":") == 2:  # noqa: PLR2004  not its data, steps, memo
+                    pipe.hmget(key, "delivery", "held")
+            rows = pipe.execute()
+        return {row[0] for row in rows}, {row[1] for row in rows}

@@ -9,7 +9,6 @@ from stepflow.core.ids import Delivery
 from stepflow.core.run import Run
 from stepflow.engine.hold import Hold
 from stepflow.engine.spec import NOTHING_GIVEN, read_given
-from stepflow.errors import DataError
 from stepflow.store.claims import Taken
 from stepflow.store.codec import unpack
 from stepflow.store.keys import Keys
@@ -34,7 +33,7 @@ def hold_of(taken: Taken, registry: Registry, keys: Keys) -> Hold:
     entry = registry.runners[run.runner]
     try:
         return Hold(run, entry, read_given(data.get(b"spec")), unpack(data.get(b"payload", b"")))
-    except DataError as error:
+    except Exception as error:  # noqa: BLE001  also what a later version wrote: a policy with fields unknown here
         hold = Hold(run, entry, NOTHING_GIVEN, None)
         hold.unreadable = error
         return hold

@@ -62,9 +62,9 @@ class Registry:
 
     def add_hook(self, hook: HookFunction) -> None:
         """Register a function to be called with the outcome of every run of this app."""
-        self.hooks[check_name("hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", ""))] = (
-            hook
-        )
+        name = check_name("hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", ""))
+        if self.hooks.setdefault(name, hook) is not hook:
+            raise InvalidName("hook", name, "it is registered already, and a name means one hook")
 
 
 def is_async(function: Callable[..., Any]) -> bool:

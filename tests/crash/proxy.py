@@ -2,7 +2,7 @@
 A proxy between stepflow and Redis that knows requests from replies and spoils them on command.
 
     with Proxy(server.socket, folder / "proxy.sock") as proxy:
-        proxy.rule = every(3, "commit_step", LOSE)
+        proxy.rule = often("commit_step", LOSE, seed=7)
 
 LOSE delivers the request and cuts the connection before its reply; HALVE lets half of the reply through; CUT cuts
 before the request; TWICE sends the request a second time and keeps the first reply; SLOW holds the reply back;
@@ -13,6 +13,7 @@ name of their script, others by their command.
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -29,15 +30,12 @@ Rule = Callable[[str], str]
 _SCRIPTS = {script.sha.encode(): script.name for script in all_scripts()}
 
 
-def every(count: int, name: str | set[str], what: str) -> Rule:
-    """Do *what* to each request number *count* of that name, counting all connections together."""
-    seen, names = [0], {name} if isinstance(name, str) else name
+def often(name: str | set[str], what: str, *, seed: int, share: float = 0.3) -> Rule:
+    """Do *what* to about that *share* of the requests of that name; by chance, for a rhythm could meet that of re-sending."""
+    dice, names = random.Random(seed), {name} if isinstance(name, str) else name
 
     def rule(request: str) -> str:
-        if request not in names:
-            return PASS
-        seen[0] += 1
-        return what if seen[0] % count == 0 else PASS
+        return what if request in names and dice.random() < share else PASS
 
     return rule
 
@@ -151,6 +149,9 @@ class Proxy:
                 if what != PASS:
                     self.done[name, what] += 1
                 if what == CUT:
+                    await forth.drain()
+                    while owed:
+                        await asyncio.sleep(0.001)
                     return
                 owed.append(what if is_open else "push")
                 if what == TWICE:

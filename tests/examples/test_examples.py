@@ -37,6 +37,11 @@ def test_agent(run_example):
     ]
 
 
+def test_workflow(run_example):
+    printed = run_example("06_workflow.py")
+    assert printed.splitlines() == ["answer: The moon pulls the sea. It goes round in 27 days."]
+
+
 def test_webhook(run_example):
     printed = run_example("05_webhook.py", STEPFLOW_WEBHOOK_ALLOW_CIDRS="127.0.0.0/8")
     assert printed.splitlines() == ["run.succeeded greet-1 hello, world"]

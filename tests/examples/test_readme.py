@@ -6,8 +6,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
@@ -56,11 +54,3 @@ def test_the_consoles_print_what_the_readme_says(home, environment, background):
                     check=False,
                 )
                 assert masked(done.stdout) == masked(printed), command
-
-
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
-)
-def test_links_lead_to_files(page):
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-    assert [target for target in targets if not (page.parent / target).exists()] == []

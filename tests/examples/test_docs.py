@@ -1,0 +1,61 @@
+"""The pages under docs/ name what there is: every setting, exit code and script, and files that exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stepflow.cli.failures import Exit
+from stepflow.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+
+
+def settings_rows() -> Iterator[str]:
+    """One table row for each setting: its variable, its default, what its docstring says."""
+    for group, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        for name, setting in (inner or {group: field}).items():
+            variable = f"STEPFLOW_{group}_{name}" if inner else f"STEPFLOW_{name}"
+            default = setting.default
+            shown = f"{default:,.15g}" if isinstance(default, int | float) else f"{default or ''}"
+            # `home` stands outside the groups, whose classes alone read docstrings
+            said = setting.description or "The embedded server's folder; `./.stepflow` without one."
+            yield f"| `{variable.upper()}` | {shown} | {said} |"
+
+
+def test_every_setting_is_listed_with_its_default_and_its_sentence():
+    assert [row for row in settings_rows() if row not in OPERATIONS] == []
+
+
+def test_no_setting_is_listed_that_is_no_more():
+    table = OPERATIONS.split("## Settings")[1].split("Four more")[0]
+    assert len(re.findall(r"^\| `", table, re.MULTILINE)) == len(list(settings_rows()))
+
+
+def test_every_exit_code_is_listed():
+    assert [code for code in Exit if f"| {code.value} |" not in OPERATIONS] == []
+
+
+def test_every_script_is_told_of():
+    scripts = [path.stem for path in (ROOT / "stepflow" / "store" / "lua").glob("[!_]*.lua")]
+    assert [name for name in scripts if f"`{name}`" not in ARCHITECTURE] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_functions_named_beside_a_file_are_in_it(page):
+    """`[engine/commit.py](…) `commit`` names a function of that file."""
+    pairs = re.findall(r"\]\(([^)]+\.py)\)\s+`(\w+)`", page.read_text())
+    assert [name for path, name in pairs if f"def {name}" not in (page.parent / path).read_text()] == []
