@@ -21,6 +21,8 @@ VERBS = {
     "watch": "wait",
     "result": "wait",
     "cancel": "change",
+    "signal": "talk",
+    "resume": "talk",
     "retry": "change",
     "workers": "fleet",
     "queues": "fleet",
