@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stepflow.settings import Settings
 
 #: what each run is: its name here, its payload, when it starts, how it should end
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, float], float, str]] = {
     **{f"demo-{number:02}": ("plain", {}, 0.0, "succeeded") for number in range(1, 10)},
     "demo-10": ("flaky", {"flaky": 2}, 0.0, "succeeded"),
     "demo-11": ("delayed", {"rest": 1.5}, 1.0, "succeeded"),
@@ -90,8 +90,7 @@ def two_workers(url: str, home: Path) -> Iterator[None]:
         try:
             yield
         except Problem as problem:
-            problem.message += f"; the workers' log ends with:\n{tail(home / 'workers.log')}"
-            raise
+            raise Problem(f"{problem.message}; the workers' log:\n{tail(home / 'workers.log')}", problem.code) from None
         finally:
             process.terminate()
             process.wait()

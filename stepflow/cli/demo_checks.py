@@ -81,9 +81,9 @@ def _steps(evidence: Evidence) -> Iterator[str]:
 def _stale(evidence: Evidence) -> Iterator[str]:
     for run_id, steps in evidence.steps.items():
         for step in steps:
-            if step.worker == evidence.killed and step.is_closed and (ended := step.ended_at):
-                if ended.timestamp() > evidence.killed_at + 1:
-                    yield f"{run_id} step {step.number} was committed by the killed worker, {ended:%X}"
+            late = step.ended_at is not None and step.ended_at.timestamp() > evidence.killed_at + 1
+            if step.is_closed and step.worker == evidence.killed and late:
+                yield f"{run_id} step {step.number} was committed by the killed worker at {step.ended_at:%X}"
 
 
 def _webhooks(evidence: Evidence) -> Iterator[str]:

@@ -1,46 +1,54 @@
-"""The demo's webhook receiver: what a web service of yours would do with a stepflow webhook, in thirty lines."""
+"""The demo's webhook receiver: what a web service of yours would do with a stepflow webhook."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Self
 
 import standardwebhooks
 
 
 class Receiver:
-    """Listens on a port of this machine, keeps what arrives signed, counts what does not."""
+    """Listens, keeps what arrives with a good signature, refuses and counts the rest; *tell* gets a line for each."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(
+        self, secret: str, *, host: str = "127.0.0.1", port: int = 0, tell: Callable[[str], object] = len
+    ) -> None:
         #: run id -> the webhook-ids that arrived for it, one for each delivery
         self.arrived: dict[str, list[str]] = defaultdict(list)
         self.refused = 0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the library's name for it
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 try:
                     standardwebhooks.Webhook(secret).verify(body, dict(self.headers.items()))
                 except standardwebhooks.WebhookVerificationError:
                     receiver.refused += 1
+                    tell("refused: not signed by who knows the secret")
                     self.send_response(401)
                 else:
-                    receiver.arrived[json.loads(body)["data"]["run_id"]].append(self.headers["webhook-id"])
+                    told = json.loads(body)
+                    receiver.arrived[told["data"]["run_id"]].append(self.headers["webhook-id"])
+                    tell(f"{told['type']} {told['data']['run_id']} (webhook-id {self.headers['webhook-id']})")
                     self.send_response(204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing for each request."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+        self.url = f"http://{host}:{self._server.server_port}/hook"
 
-    def __enter__(self) -> Receiver:
-        threading.Thread(target=self._server.serve_forever, name="demo-receiver", daemon=True).start()
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
@@ -48,3 +56,7 @@ class Receiver:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def join(self) -> None:
+        """Serve until the process ends."""
+        self._thread.join()

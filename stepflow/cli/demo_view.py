@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -27,7 +27,7 @@ class View:
         self._stack = ExitStack()
         self._live: Any = None
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         if sys.stdout.isatty():
             from rich.live import Live
 

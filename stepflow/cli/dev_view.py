@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -25,7 +25,7 @@ class View:
         self._stack = ExitStack()
         self._live: Any = None
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         if sys.stdout.isatty() and not self._as_json:
             from rich.live import Live
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 #: folders that hold no code of the app
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "build", "dist"}
@@ -35,7 +36,7 @@ class ReloadedWorker:
         """Name what is watched."""
         return ", ".join(str(root) for root in self._roots) or "nothing"
 
-    def __enter__(self) -> ReloadedWorker:
+    def __enter__(self) -> Self:
         self._start()
         return self
 
@@ -81,7 +82,7 @@ class ReloadedWorker:
         self._reader.start()
 
     def _read(self, child: subprocess.Popen[str]) -> None:
-        assert child.stdout is not None  # noqa: S101 - asked for above
+        assert child.stdout is not None
         for line in child.stdout:
             self._say(line.rstrip("\n"))
         child.stdout.close()

@@ -46,7 +46,12 @@ class Problem(click.ClickException):
 
     def __init__(self, sentence: str, code: Exit = Exit.ERROR) -> None:
         super().__init__(sentence)
-        self.exit_code = code
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """The exit code, where click looks for it."""
+        return int(self.code)
 
     def show(self, file: object = None) -> None:
         """Print the sentence."""

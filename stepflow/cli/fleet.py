@@ -41,7 +41,8 @@ def queues_command(setup: Setup) -> None:
         return
     rows = [
         (
-            queue.queue, queue.priority, queue.length, queue.running, None if queue.oldest_s is None else span(queue.oldest_s),
+            queue.queue, queue.priority, queue.length, queue.running,
+            None if queue.oldest_s is None else span(queue.oldest_s),
             "not stepflow's" if queue.is_foreign else "hook deliveries" if queue.is_hooks else "",
         )
         for queue in found

@@ -12,7 +12,7 @@ import click
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Json(click.ParamType):
+class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.3
     """JSON on the command line, or "-" for JSON on stdin."""
 
     name = "json"
@@ -27,7 +27,7 @@ class Json(click.ParamType):
             self.fail(f"this is not JSON ({error}): {value[:60]!r}", param, ctx)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Seconds, or a number with a unit: 90, 1.5s, 5m, 2h, 1d."""
 
     name = "duration"
@@ -42,7 +42,7 @@ class Duration(click.ParamType):
         return float(found[1]) * _UNITS[found[2]]
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """key=value."""
 
     name = "key=value"

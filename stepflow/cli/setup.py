@@ -59,7 +59,7 @@ class Setup:
             app = load_app(target)
         except (StepflowError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # whatever stands at the top of the user's module
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever stands at the top of the user's module
             raise AppNotFound(target, _where(error)) from None
         if self.namespace is not None:
             app.namespace = self.namespace

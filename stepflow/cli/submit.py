@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--wait", is_flag=True, help="Wait for the end, print the result, and exit as the run did.")
 @common_options
 @pass_setup
-def submit_command(setup: Setup, runner: str, payload: Any, wait: bool, restart: bool, **given: Any) -> int | None:
+def submit_command(setup: Setup, /, runner: str, payload: Any, wait: bool, restart: bool, **given: Any) -> int | None:
     """Submit a run of RUNNER with JSON ("-" reads stdin) and print its id."""
     webhooks = read_webhooks(given.pop("urls"), given.pop("webhook_secret_env"))
     given["headers"] = dict(given["headers"])

@@ -157,7 +157,7 @@ def _held(desk: Desk) -> Plan[Counter[str]]:
 
 def _moment(field: bytes | None) -> datetime | None:
     """Read a time as RQ writes it."""
-    return None if not field else datetime.fromisoformat(field.decode().replace("Z", "+00:00")).astimezone(UTC)
+    return None if not field else datetime.fromisoformat(field.decode()).astimezone(UTC)
 
 
 def steps(run_id: str, desk: Desk) -> Plan[list[StepInfo]]:

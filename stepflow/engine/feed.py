@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from stepflow.engine.desk import Desk
 from stepflow.engine.slots import Slots
 from stepflow.errors import ReplyLost, StepflowError
-from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work
+from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work, waiting_source
 from stepflow.store.stream import Streaming
 
 log = logging.getLogger("stepflow.worker")
@@ -18,6 +18,8 @@ log = logging.getLogger("stepflow.worker")
 BLOCK_S = 5.0
 #: seconds between looks while RQ is suspended
 SUSPENDED_S = 1.0
+#: seconds before an idle worker blocks again on a connection that broke
+_BROKEN_S = 0.05
 
 
 class Feed:
@@ -55,11 +57,12 @@ class Feed:
         self._adopt = adopt
         self._on_due = on_due
         self._leaving = asyncio.Event()
-        self._wakes = list(
-            dict.fromkeys([source.wake for source in sources] + [desk.keys.wake(f"@{name}") for name in runners])
-        )
-        #: waiting lists of runners known here that hold something, read besides the queues
-        self.extra_sources: list[Source] = []
+        self._callers = {desk.keys.wake(f"@{name}"): name for name in runners}
+        self._wakes = list(dict.fromkeys([source.wake for source in sources] + list(self._callers)))
+        #: the order to leave, or something to claim that no token tells of
+        self._news = asyncio.Event()
+        self._token: asyncio.Future[str] | None = None
+        self._extra_sources: list[Source] = []
         #: for tests and --burst: called when there was nothing to claim
         self.on_empty: Callable[[], None] | None = None
         self.live_workers = 1
@@ -67,6 +70,13 @@ class Feed:
     def leave(self) -> None:
         """Take no more claims; `run` returns once the present one, if any, has its reply."""
         self._leaving.set()
+        self._news.set()
+
+    def offer(self, sources: Sequence[Source]) -> None:
+        """Read these waiting lists of runners known here besides the queues, from now on; something waits in them."""
+        self._extra_sources = list(sources)
+        if sources:
+            self._news.set()
 
     async def run(self) -> None:
         """Feed until told to leave."""
@@ -96,7 +106,7 @@ class Feed:
         limit = min(self._slots.free, worker.batch)
         call = claim_steps(
             desk.keys,
-            [*self._sources, *self.extra_sources],
+            [*self._sources, *self._extra_sources],
             given=desk.clock.given,
             stem=f"{self._worker}.",
             number=self._numbers(limit),
@@ -115,16 +125,29 @@ class Feed:
         return batch
 
     async def _sleep(self) -> None:
-        """Block until a wake list has a token, a few seconds at a time."""
-        token = self._wake_link.send(wait_for_work(self._wakes, BLOCK_S))
-        token.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await self._either(token)
+        """Block until a wake list has a token, a few seconds at a time, or there is news."""
+        if self._token is None:
+            self._token = self._wake_link.send(wait_for_work(self._wakes, BLOCK_S))
+            self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
+        news = asyncio.ensure_future(self._news.wait())
+        await asyncio.wait({self._token, news}, return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
+        self._news.clear()
+        if not self._token.done():
+            return  # it goes on blocking, and is waited for again
+        token, self._token = self._token, None
+        if token.exception() is not None:
+            await asyncio.sleep(_BROKEN_S)
+        elif token.result() in self._callers:
+            # told before the round that finds the list: look there now
+            runner = self._callers[token.result()]
+            self._extra_sources = [waiting_source(self._desk.keys, source.rq_queue, runner) for source in self._sources]
 
     async def _pause(self, seconds: float) -> None:
         await self._either(asyncio.sleep(seconds))
 
     async def _either(self, what: Awaitable[object]) -> None:
-        """Wait for *what* or for the order to leave; its error, if any, only means there is nothing to wait for."""
+        """Wait for *what* or for the order to leave."""
         waited = asyncio.ensure_future(what)
         if waited.done():
             return
@@ -134,5 +157,3 @@ class Feed:
         finally:
             leaving.cancel()
             waited.cancel()
-        if waited.done() and not waited.cancelled() and waited.exception() is not None:
-            await asyncio.sleep(0.05)

@@ -36,6 +36,7 @@ class Shift:
         link: Streaming,
         *,
         concurrency: int,
+        queues: Sequence[str] = (),
         app_hooks: Sequence[Sequence[str]] = (),
     ) -> None:
         self.name = name
@@ -43,6 +44,7 @@ class Shift:
         self.registry = registry
         self.link = link
         self.app_hooks = app_hooks
+        self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
         self.threads = Threads()
         self.slots = Slots(concurrency)
@@ -63,10 +65,12 @@ class Shift:
         return first
 
     def rivals(self, run: Run) -> list[str]:
-        """Give the lists of what goes before *run* on its queue, the last being its own: what a kept run holds up."""
+        """Give the lists of what this worker would claim before *run*, the last being its own: what a kept run holds up."""
         key = (run.queue, run.priority)
         if key not in self._rivals:
-            names = self.desk.keys.rq_queues(run.queue)[: run.priority + 1]
+            place = self._queues.index(run.queue) if run.queue in self._queues else 0
+            names = [name for queue in self._queues[:place] for name in self.desk.keys.rq_queues(queue)]
+            names += self.desk.keys.rq_queues(run.queue)[: run.priority + 1]
             self._rivals[key] = [self.desk.keys.rq_list(name) for name in names]
         return self._rivals[key]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import read_given
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, UnreadableValue
 from stepflow.store.calls import Plan
 from stepflow.store.codec import unpack
 from stepflow.store.query import newest
@@ -59,8 +60,8 @@ def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
         attempt=max(1, run.failures + (0 if run.state is RunState.FAILED else 1)),
         crashes=run.crashes,
         generation=run.generation,
-        headers=read_given(data.get(b"spec")).headers,
-        payload=None if payload is None else unpack(payload),
+        headers=_headers(data),
+        payload=_readable(payload),
         result=None if result is None else unpack(result),
         error=None if error is None else ErrorInfo(*unpack(error)),
         reason=None if reason is None else reason.decode(),
@@ -73,6 +74,21 @@ def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
         ended_at=as_datetime(run.ended_at),
         deadline_at=as_datetime(run.deadline_at),
     )
+
+
+def _headers(data: Mapping[bytes, bytes]) -> Mapping[str, str]:
+    try:
+        return read_given(data.get(b"spec")).headers
+    except Exception:  # noqa: BLE001  damaged, or a later version's: a listing must show the other runs
+        return {}
+
+
+def _readable(packed: bytes | None) -> Any:
+    """Give a stored payload, or in words that it cannot be read: one damaged run must not spoil a listing."""
+    try:
+        return None if packed is None else unpack(packed)
+    except UnreadableValue as error:
+        return f"<{error}>"
 
 
 def _waits_for(run: Run) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.desk import Desk
-from stepflow.engine.feed import Feed
+from stepflow.engine.feed import BLOCK_S, Feed
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.recover import claims_of
@@ -97,10 +97,16 @@ class Worker:
     async def run(self) -> None:
         """Work until told to leave."""
         desk, options = self._desk, self._options
-        link = AsyncLink(self._address, name=options.name)
-        wakes = [AsyncLink(self._address, name=f"{options.name}-wait", reply_timeout_s=None) for _ in range(2)]
+        silence_s = desk.settings.redis.reply_timeout_s
+        link = AsyncLink(self._address, name=options.name, reply_timeout_s=silence_s)
+        # blocked for BLOCK_S at most: a connection that stays silent for longer is dead, and nobody would wake this worker
+        blocked_s = BLOCK_S + min(silence_s, BLOCK_S)
+        wakes = [AsyncLink(self._address, name=f"{options.name}-wait", reply_timeout_s=blocked_s) for _ in range(2)]
         listener = Listener(self._address)
-        renewer_link = BlockingLink.to(self._address, retry_for_s=1.0)
+        # a silent connection must not keep claims from being renewed over another one in time
+        renewer_link = BlockingLink.to(
+            self._address, retry_for_s=1.0, reply_timeout_s=min(silence_s, max(1.0, desk.settings.worker.lease_s / 3))
+        )
         renewer: Renewer | None = None
         rounds: Rounds | None = None
         tasks: list[asyncio.Task[Any]] = []
@@ -112,6 +118,7 @@ class Worker:
                 self._registry,
                 link,
                 concurrency=options.concurrency,
+                queues=options.queues,
                 app_hooks=app_hooks(self._registry),
             )
             await self._announce(link)
@@ -195,8 +202,8 @@ class Worker:
             feed.live_workers = look.live_workers
         if self._feeds:
             hook_queue = self._desk.keys.hook_queue
-            self._feeds[0].extra_sources = [source for source in extra if source.rq_queue != hook_queue]
-            self._feeds[1].extra_sources = [source for source in extra if source.rq_queue == hook_queue]
+            self._feeds[0].offer([source for source in extra if source.rq_queue != hook_queue])
+            self._feeds[1].offer([source for source in extra if source.rq_queue == hook_queue])
         shift.must_let_go = self._suspended or self._leave.is_set()
 
     async def _sweep(self, shift: Shift) -> None:

@@ -227,9 +227,9 @@ def load_record(keys: Keys, member: str) -> Call[dict[bytes, bytes]]:
     return command("HGETALL", f"{keys.namespace}:{member}", read=flat_map)
 
 
-def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[bool]:
-    """Block until a wake list has a token, at most *timeout_s*; eating a token harms nothing, so it is never re-sent."""
-    return command("BLPOP", *keys_, timeout_s, read=lambda reply: reply is not None, resend=False)
+def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:
+    """Block until a wake list has a token, at most *timeout_s*, and name it; eating a token harms nothing: never re-sent."""
+    return command("BLPOP", *keys_, timeout_s, read=lambda reply: reply[0].decode() if reply else "", resend=False)
 
 
 def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:

@@ -1,0 +1,38 @@
+import signal
+
+from stepflow import Client, embedded
+from tests.support import until_blocking
+
+
+def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
+    process = start("dev", "capp:app")
+    server = until_blocking(lambda: process.poll() is not None or embedded.status(folder / ".stepflow"))
+    with Client(server.url) as client:
+        (first,) = until_blocking(client.workers)
+        assert client.submit("countdown", {"n": 2}).result(30) == {"steps": 3}
+        source = (folder / "capp.py").read_text()
+        (folder / "capp.py").write_text(source.replace("step.number + 1", "'changed'"))
+        until_blocking(lambda: [worker for worker in client.workers() if worker.name != first.name])
+        assert client.submit("countdown", {"n": 1}).result(30) == {"steps": "changed"}
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "changed: capp.py; restarting the worker" in out
+    assert embedded.status(folder / ".stepflow") is None
+
+
+def test_dev_waits_for_a_change_when_the_code_does_not_load(start, folder):
+    process = start("dev", "capp:app")
+    server = until_blocking(lambda: process.poll() is not None or embedded.status(folder / ".stepflow"))
+    with Client(server.url) as client:
+        until_blocking(client.workers)
+        source = (folder / "capp.py").read_text()
+        (folder / "capp.py").write_text("x = (")
+        for line in process.stdout:
+            if "starts again when a file changes" in line:
+                break
+        (folder / "capp.py").write_text(source)
+        until_blocking(client.workers)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 0

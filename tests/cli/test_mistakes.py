@@ -1,0 +1,105 @@
+import signal
+
+import pytest
+
+from tests.support import until_blocking
+
+MISTAKES = {
+    "submit etl {oops": (2, "not JSON"),
+    "submit etl 1 --id a/b": (2, "is not valid"),
+    "submit etl 1 --header k": (2, "not key=value"),
+    "submit etl 1 --header workflow.x=1": (2, "reserved"),
+    "submit etl 1 --queue a.b": (2, "queue name"),
+    "submit etl 1 --delay soon": (2, "no duration"),
+    "submit etl 1 --webhook ftp://x": (2, "refused"),
+    "submit etl 1 --webhook http://x/ --webhook-secret-env UNSET_VARIABLE": (2, "UNSET_VARIABLE is not set"),
+    "list --cursor nonsense": (2, "no cursor"),
+    "list --state sleeping": (2, "sleeping"),
+    "list --namespace a.b": (2, "namespace"),
+    "show nobody": (5, "not known"),
+    "show a*": (2, "is not valid"),
+    "result nobody": (5, "not known"),
+    "watch nobody": (5, "not known"),
+    "cancel nobody": (5, "not known"),
+    "retry nobody": (5, "not known"),
+    "hooks redeliver nothing": (5, "not known"),
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_sentence_and_an_exit_code(run, line):
+    code, part = MISTAKES[line]
+    result = run(*line.split(" "))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert part in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+BROKEN_APPS = {
+    "syntax.py": ("x = (", "SyntaxError"),
+    "crash.py": ("def f():\n    return 1 / 0\nf()", "ZeroDivisionError: division by zero (crash.py, line 2)"),
+    "exits.py": ("raise SystemExit(0)", "SystemExit"),
+    "needs.py": ("import not_there_at_all", "not_there_at_all"),
+    "empty.py": ("", "no Stepflow object called 'app'"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_APPS)
+def test_an_app_that_cannot_be_loaded_is_said_in_one_sentence(program, folder, name):
+    source, part = BROKEN_APPS[name]
+    (folder / name).write_text(source)
+    result = program("worker", f"{name.removesuffix('.py')}:app")
+    assert result.returncode == 2
+    assert part in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("target", ["nowhere:app", "capp", "capp:nothing"])
+def test_an_app_that_is_not_there_is_said_in_one_sentence(program, target):
+    result = program("worker", target)
+    assert result.returncode == 2
+    assert "cannot load app" in result.stderr
+
+
+def test_a_runner_that_the_named_app_does_not_have_is_refused(program):
+    result = program("submit", "nope", "1", "-A", "capp:app")
+    assert result.returncode == 2
+    assert "known: countdown, fails, waits" in result.stderr
+
+
+@pytest.mark.parametrize("verb", [["list"], ["submit", "etl"], ["worker", "capp:app"], ["show", "a"]])
+def test_an_unreachable_redis_exits_7_and_hides_the_password(program, verb):
+    result = program(*verb, "--redis-url", "redis://:hush@127.0.0.1:1/0", STEPFLOW_REDIS_RETRY_FOR_S="0")
+    assert result.returncode == 7, result.stderr
+    assert "does not answer" in result.stderr
+    assert "hush" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_setting_that_does_not_fit_is_named_with_its_variable(program):
+    result = program("list", STEPFLOW_WORKER_CONCURRENCY="many")
+    assert result.returncode == 2
+    assert "STEPFLOW_WORKER_CONCURRENCY" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_file(program, folder):
+    (folder / "stepflow.toml").write_text("[worker]\nconcurrency = 7\nprocesses = 3\n[redis]\nurl = 'redis://file/0'\n")
+    shown = program("config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0").stdout
+    assert "worker.concurrency       7 " in shown
+    assert "worker.processes         4 " in shown
+    assert "redis://***@env/0" in shown
+    flagged = program("config", "show", "--redis-url", "redis://u:hush@flag/0").stdout
+    assert "redis://***@flag/0" in flagged
+    assert "hush" not in shown + flagged
+
+
+def test_ctrl_c_while_waiting_exits_130_and_says_that_the_run_goes_on(start, url, client, real):
+    client.submit("waits", run_id="a1")
+    process = start("result", "a1", STEPFLOW_REDIS_URL=url)
+    until_blocking(lambda: real.pubsub_channels("*done:a1"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "run a1 goes on" in err
+    assert client.status("a1").state == "pending"

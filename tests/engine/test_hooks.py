@@ -1,0 +1,398 @@
+"""Being told of a run's end: functions of the app, webhooks of the app and of the run."""
+
+import pytest
+
+from stepflow import Cancel, Fail, PermanentError, RetryPolicy, Stepflow, Succeed, Webhook
+from stepflow.errors import HookNotFound
+from tests.hooks.receiver import Receiver, reply
+from tests.support import dump, until
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def at_once(tries, spread, after_s):
+    """A schedule of three tries without waits worth the name."""
+    return 0.001 if tries < 3 else None
+
+
+@pytest.fixture
+def ends(app):
+    """A runner that ends as its payload says."""
+
+    @app.runner("ends", retry=RetryPolicy(max_attempts=1))
+    async def ends(step):
+        match step.payload:
+            case "succeed":
+                return Succeed({"n": 1})
+            case "fail":
+                return Fail("out of stock")
+            case "cancel":
+                return Cancel("not needed")
+        raise PermanentError("boom")
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize("how", ["succeed", "fail", "cancel", "raise"])
+async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(app, aclient, working, ends, how, is_async):
+    """[C29] [C30]"""
+    seen = []
+
+    async def note_async(outcome):
+        seen.append(outcome)
+
+    def note(outcome):
+        seen.append(outcome)
+
+    app.on_terminal(note_async if is_async else note)
+    async with working(app):
+        run = await aclient.submit("ends", how, run_id="r", headers={"t": "1"})
+        status = await run.wait(10)
+        await until(lambda: seen)
+    [outcome] = seen
+    wanted = {"succeed": "succeeded", "fail": "failed", "cancel": "cancelled", "raise": "failed"}[how]
+    assert (outcome.run_id, outcome.runner, outcome.status, outcome.headers) == ("r", "ends", wanted, {"t": "1"})
+    assert (outcome.final_step, outcome.attempts, outcome.generation, outcome.end) == (0, 1, 0, 1)
+    assert outcome.result == ({"n": 1} if how == "succeed" else None)
+    assert (outcome.error and outcome.error.message) == {"fail": "out of stock", "raise": "boom"}.get(how)
+    assert outcome.reason == status.reason
+    assert (outcome.created_at, outcome.started_at, outcome.ended_at) == (status.created_at, status.started_at, status.ended_at)
+
+
+async def test_attempts_and_final_step_are_those_of_the_end(app, aclient, working):
+    """[C30]"""
+    from stepflow import Continue
+
+    seen = []
+
+    @app.runner("tries", retry=RetryPolicy(max_attempts=3, initial=0.001))
+    async def tries(step):
+        if step.number == 1:
+            raise ValueError
+        return Continue()
+
+    @app.on_terminal
+    def note(outcome):
+        seen.append((outcome.final_step, outcome.attempts))
+
+    async with working(app):
+        await (await aclient.submit("tries")).wait(10)
+        await until(lambda: seen)
+    assert seen == [(1, 3)]
+
+
+async def test_a_run_without_hooks_writes_no_hook_job(app, aclient, working, ends, real):
+    """[C32]"""
+    async with working(app):
+        await (await aclient.submit("ends", "succeed")).wait(10)
+    assert not [key for key in dump(real) if b"hook" in key and key != b"stepflow:apphooks"]
+    assert b"rq:queue:stepflow.hooks" not in real.smembers("rq:queues")
+
+
+async def test_a_webhook_of_the_run_is_delivered_signed(app, aclient, working, ends):
+    """[C31]"""
+    async with Receiver() as receiver, working(app):
+        run = await aclient.submit("ends", "succeed", run_id="w", webhooks=[Webhook(receiver.url, SECRET)])
+        [got] = await receiver.arrived(1)
+        await until(lambda: _hook_in(aclient, run.id, "delivered"))
+    body = got.verified(SECRET)
+    assert (got.method, body["type"], body["data"]["run_id"]) == ("POST", "run.succeeded", "w")
+    assert got.headers["webhook-id"] == "w-0-1-0"
+
+
+async def _hook_in(aclient, run_id, state):
+    hooks = await aclient.hooks(run_id)
+    return hooks and all(hook.state == state for hook in hooks) and hooks
+
+
+async def test_a_webhook_of_the_app_is_called_for_every_run(url, settings, aclient, working):
+    """[C31]"""
+    async with Receiver() as receiver:
+        app = Stepflow(url, settings=settings, webhooks={"ops": Webhook(receiver.url)})
+
+        @app.runner("x")
+        async def x(step):
+            return Succeed()
+
+        async with working(app):
+            for _ in range(2):
+                await aclient.submit("x")
+            await receiver.arrived(2)
+
+
+async def test_a_webhook_hears_only_of_the_ends_it_asked_for(app, aclient, working, ends):
+    """[C31]"""
+    async with Receiver() as receiver, working(app):
+        hook = Webhook(receiver.url, events=("failed",))
+        happy = await aclient.submit("ends", "succeed", webhooks=[hook])
+        await happy.wait(10)
+        await (await aclient.submit("ends", "fail", run_id="sad", webhooks=[hook])).wait(10)
+        [got] = await receiver.arrived(1)
+    assert b'"sad"' in got.body
+    assert await aclient.hooks(happy.id) == []
+
+
+async def test_a_delivery_is_tried_again_with_the_same_id_until_it_is_taken(app, aclient, working, ends):
+    """[C29] [C31]"""
+    async with Receiver(reply(503), reply(500), reply(204)) as receiver, working(app, next_wait=at_once):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url, SECRET)])
+        got = await receiver.arrived(3)
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "delivered"))
+    assert len({one.headers["webhook-id"] for one in got}) == 1
+    assert hook.tries == 3
+
+
+async def test_after_its_last_try_a_delivery_is_dead_and_listed_and_can_be_sent_again(app, aclient, working, ends):
+    """[C29]"""
+    async with Receiver(reply(500), reply(500), reply(500), reply(200)) as receiver, working(app, next_wait=at_once):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "dead"))
+        assert [dead.id for dead in await aclient.hooks()] == [hook.id]
+        assert (hook.tries, "500" in hook.problem) == (3, True)
+        await aclient.redeliver(hook.id)
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "delivered"))
+        assert len(receiver.got) == 4
+    assert hook.tries == 1
+    assert await aclient.hooks() == []
+
+
+async def test_the_waits_between_tries_stand_in_redis(app, aclient, working, ends, real, keys):
+    """[C29] A retry outlives its worker."""
+    async with Receiver(reply(503)) as receiver, working(app):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
+        [hook] = await until(lambda: _due(aclient, run.id))
+    assert real.zscore(keys.due, f"hook:{hook.id}") == pytest.approx(hook.due_at)
+    assert 4 <= hook.due_at - real.time()[0] <= 7
+
+
+async def _due(aclient, run_id):
+    return [hook for hook in await aclient.hooks(run_id) if hook.due_at]
+
+
+async def test_a_refused_delivery_is_dead_at_once(app, aclient, working, ends):
+    """[C31] 410 and other 4xx."""
+    async with Receiver(reply(410)) as receiver, working(app):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "dead"))
+    assert hook.tries == 1
+
+
+async def test_redeliver_of_what_is_unknown_says_so(aclient):
+    """[C29]"""
+    with pytest.raises(HookNotFound, match="'nothing' is not known"):
+        await aclient.redeliver("nothing")
+
+
+async def test_a_delivered_hook_can_be_sent_again(app, aclient, working, ends):
+    """[C29]"""
+    async with Receiver() as receiver, working(app):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "delivered"))
+        await aclient.redeliver(hook.id)
+        await receiver.arrived(2)
+        await until(lambda: _hook_in(aclient, run.id, "delivered"))
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+async def test_a_function_hook_that_raises_is_called_again(app, aclient, working, ends, error):
+    """[C29]"""
+    calls = []
+
+    @app.on_terminal
+    async def note(outcome):
+        calls.append(outcome)
+        if len(calls) < 3:
+            raise error("not now")
+
+    async with working(app, next_wait=at_once):
+        run = await aclient.submit("ends", "succeed")
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "delivered"))
+    assert (len(calls), hook.tries) == (3, 3)
+    assert calls[0] == calls[2]
+
+
+async def test_two_hooks_are_told_apart(app, aclient, working, ends):
+    """[C29] One that fails does not repeat the other."""
+    calls = []
+
+    @app.on_terminal
+    def good(outcome):
+        calls.append("good")
+
+    @app.on_terminal
+    def bad(outcome):
+        calls.append("bad")
+        raise ValueError
+
+    async with working(app, next_wait=at_once):
+        run = await aclient.submit("ends", "succeed")
+        await until(lambda: calls.count("bad") == 3)
+        await until(lambda: _settled(aclient, run.id))
+    assert calls.count("good") == 1
+    assert sorted(hook.state for hook in await aclient.hooks(run.id)) == ["dead", "delivered"]
+
+
+async def _settled(aclient, run_id):
+    hooks = await aclient.hooks(run_id)
+    return hooks and all(hook.state != "pending" for hook in hooks)
+
+
+async def test_two_hooks_of_one_name_are_refused(app):
+    """[C29] Was: the second took the place of the first, silently."""
+    from stepflow.errors import InvalidName
+
+    def make():
+        def note(outcome):
+            pass
+
+        return note
+
+    app.on_terminal(make())
+    with pytest.raises(InvalidName, match="it is registered already"):
+        app.on_terminal(make())
+
+
+async def test_a_hook_waits_for_a_worker_of_its_app(app, aclient, working, url, settings, ends):
+    """[C29] [C24] A run ended from outside, and a worker of another app alone: the hook is not lost and not theirs."""
+    seen = []
+
+    @app.on_terminal
+    def note(outcome):
+        seen.append(outcome.status)
+
+    other = Stepflow(url, settings=settings)
+
+    @other.runner("else")
+    async def run_else(step):
+        return Succeed()
+
+    async with working(app):
+        pass  # it told which hooks the app has
+    run = await aclient.submit("ends", "succeed", delay=100)
+    await run.cancel()
+    async with working(other):
+        await (await aclient.submit("else")).wait(10)
+    assert seen == []
+    async with working(app):
+        await until(lambda: seen)
+    assert seen == ["cancelled"]
+
+
+async def test_a_hook_whose_worker_died_is_delivered_by_another(app, aclient, working, ends, ghost, keys, link_to_real):
+    """[C29] At least once."""
+    from stepflow.store.claims import claim_steps, source_of
+    from stepflow.store.hooks import ANYONE
+
+    async with Receiver() as receiver:
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
+        await run.cancel()
+        source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
+        call = claim_steps(
+            keys, [source], given="", stem="ghost.", number=0, lease_s=1000.0, limit=1, live_workers=1, worker="ghost", now=0.0,
+            runners=[ANYONE],
+        )  # fmt: skip
+        assert len(link_to_real.call(call).taken) == 1
+        ghost.die()
+        async with working(app):
+            await receiver.arrived(1)
+            await until(lambda: _hook_in(aclient, run.id, "delivered"))
+
+
+async def test_a_private_target_is_refused_unless_a_setting_opens_it(url, aclient, working):
+    """[C31]"""
+    app = Stepflow(url)
+
+    @app.runner("x")
+    async def x(step):
+        return Succeed()
+
+    async with Receiver() as receiver, working(app):
+        run = await aclient.submit("x", webhooks=[Webhook(receiver.url)])
+        [hook] = await until(lambda: _hook_in(aclient, run.id, "dead"))
+        assert receiver.connections == 0
+    assert "refused" in hook.problem
+
+
+async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, ends, caplog):
+    """[C40]"""
+    caplog.set_level("DEBUG")
+    async with Receiver(reply(500)) as receiver, working(app, next_wait=at_once):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url, SECRET, headers={"authorization": "tok-123"})])
+        hooks = await until(lambda: _hook_in(aclient, run.id, "dead"))
+    for shown in (caplog.text, repr(hooks), repr(await run.status())):
+        assert SECRET not in shown
+        assert SECRET.removeprefix("whsec_") not in shown
+        assert "tok-123" not in shown
+
+
+# ---- retry
+
+
+async def test_a_failed_run_is_revived_at_its_last_step_with_fresh_attempts_and_its_hooks_fire_again(app, aclient, working):
+    """[C21] [C29] [C8]"""
+    from stepflow import Continue
+
+    broken, seen = [True], []
+
+    @app.runner("chain", retry=RetryPolicy(max_attempts=2, initial=0.001))
+    async def chain(step):
+        if step.number == 1 and broken:
+            raise ValueError
+        return Continue("handed on") if step.number == 0 else Succeed([step.attempt, step.payload])
+
+    @app.on_terminal
+    def note(outcome):
+        seen.append((outcome.status, outcome.end))
+
+    async with working(app):
+        run = await aclient.submit("chain", run_id="c")
+        assert (await run.wait(10)).state == "failed"
+        assert [dead.id for dead in await aclient.list(state="failed")] == ["c"]
+        broken.clear()
+        await aclient.retry("c")
+        assert await run.result(10) == [1, "handed on"]
+        await until(lambda: len(seen) == 2)
+        hooks = await until(lambda: _hook_in(aclient, run.id, "delivered"))
+    assert seen == [("failed", 1), ("succeeded", 2)]
+    assert [hook.id for hook in hooks] == ["c-0-1-0", "c-0-2-0"]
+    assert (await run.status()).error is None
+
+
+@pytest.mark.parametrize("how", ["succeed", "cancel"])
+async def test_only_a_failed_run_is_revived(app, aclient, working, ends, how):
+    """[C21]"""
+    from stepflow.errors import NotRevivable, RunNotFound
+
+    async with working(app):
+        run = await aclient.submit("ends", how)
+        await run.wait(10)
+    with pytest.raises(NotRevivable):
+        await aclient.retry(run.id)
+    with pytest.raises(RunNotFound):
+        await aclient.retry("nobody")
+
+
+async def test_a_run_past_its_deadline_is_revived_without_it(app, aclient, working):
+    """[C21]"""
+
+    @app.runner("x")
+    async def x(step):
+        return Succeed("late but done")
+
+    async with working(app, queues=["elsewhere"]):
+        run = await aclient.submit("x", timeout=0.01)
+        await run.wait(10)
+        await aclient.retry(run.id)
+    async with working(app):
+        assert await run.result(10) == "late but done"
+    assert (await run.status()).deadline_at is None
+
+
+async def test_a_revived_run_keeps_no_time_to_live(app, aclient, working, ends, real, keys):
+    """[C37]"""
+    async with working(app):
+        run = await aclient.submit("ends", "raise")
+        await run.wait(10)
+    assert real.ttl(keys.run(run.id)) > 0
+    await aclient.retry(run.id)
+    assert real.ttl(keys.run(run.id)) == real.ttl(keys.run(run.id) + ":data") == -1
+    await run.cancel()
