@@ -12,7 +12,24 @@ if TYPE_CHECKING:
     from stepflow.core.run import RunOutcome, RunState, RunStatus
     from stepflow.core.runner import Step, StepRunner
     from stepflow.engine.spec import RunSpec
-    from stepflow.errors import PermanentError, RunCancelled, RunFailed, StepFailed, StepflowError, TransientError
+    from stepflow.errors import (
+        InvalidRunId,
+        NotRevivable,
+        PayloadTooLarge,
+        PermanentError,
+        RedisUnreachable,
+        ReservedHeader,
+        RunCancelled,
+        RunConflict,
+        RunFailed,
+        RunNotFound,
+        SignalRefused,
+        StepFailed,
+        StepflowError,
+        TransientError,
+        UnsupportedValue,
+        UsageError,
+    )
     from stepflow.hooks.webhook import Webhook
     from stepflow.kits.app import Stepflow
     from stepflow.kits.flow.context import Context
@@ -24,15 +41,23 @@ __all__ = [
     "Context",
     "Continue",
     "Fail",
+    "InvalidRunId",
+    "NotRevivable",
     "Outcome",
+    "PayloadTooLarge",
     "PermanentError",
+    "RedisUnreachable",
+    "ReservedHeader",
     "RetryPolicy",
     "RunCancelled",
+    "RunConflict",
     "RunFailed",
+    "RunNotFound",
     "RunOutcome",
     "RunSpec",
     "RunState",
     "RunStatus",
+    "SignalRefused",
     "Step",
     "StepFailed",
     "StepRunner",
@@ -40,6 +65,8 @@ __all__ = [
     "StepflowError",
     "Succeed",
     "TransientError",
+    "UnsupportedValue",
+    "UsageError",
     "Webhook",
 ]
 
@@ -50,15 +77,23 @@ _HOMES = {
     "Context": "kits.flow.context",
     "Continue": "core.outcomes",
     "Fail": "core.outcomes",
+    "InvalidRunId": "errors",
+    "NotRevivable": "errors",
     "Outcome": "core.outcomes",
+    "PayloadTooLarge": "errors",
     "PermanentError": "errors",
+    "RedisUnreachable": "errors",
+    "ReservedHeader": "errors",
     "RetryPolicy": "core.backoff",
     "RunCancelled": "errors",
+    "RunConflict": "errors",
     "RunFailed": "errors",
+    "RunNotFound": "errors",
     "RunOutcome": "core.run",
     "RunSpec": "engine.spec",
     "RunState": "core.run",
     "RunStatus": "core.run",
+    "SignalRefused": "errors",
     "Step": "core.runner",
     "StepFailed": "errors",
     "StepRunner": "core.runner",
@@ -66,6 +101,8 @@ _HOMES = {
     "StepflowError": "errors",
     "Succeed": "core.outcomes",
     "TransientError": "errors",
+    "UnsupportedValue": "errors",
+    "UsageError": "errors",
     "Webhook": "hooks.webhook",
 }
 

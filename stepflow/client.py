@@ -26,6 +26,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted, submit, submit_many
 from stepflow.errors import RunCancelled, RunFailed, RunNotFound
+from stepflow.hooks.guard import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.address import Address
 from stepflow.store.calls import Plan
@@ -70,10 +71,18 @@ class _Common:
     def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
         self.settings = settings or load_settings()
         self._url = url
+        self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
         self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings))
+
+    def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
+        """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""
+        for spec in specs:
+            for webhook in spec.webhooks:
+                check_url(webhook.url, self._allowed)
+        return specs
 
     def _kv(self, run_id: str, key: str) -> Plan[Any]:
         packed = yield load_kv(self.desk.keys, run_id, key)
@@ -197,11 +206,11 @@ class Client(_Common):
             retry,
             on_conflict,
         )
-        return RunHandle(self._do(submit(spec, self.desk)), self)
+        return RunHandle(self._do(submit(self._checked([spec])[0], self.desk)), self)
 
     def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
         """Submit thousands of runs in a few round trips; gives their handles in order."""
-        return [RunHandle(item, self) for item in self._do(submit_many(read_specs(specs), self.desk))]
+        return [RunHandle(item, self) for item in self._do(submit_many(self._checked(read_specs(specs)), self.desk))]
 
     def status(self, run_id: str) -> RunStatus | None:
         """Give the run's status, None when no such run is kept."""
@@ -353,6 +362,7 @@ class AsyncClient(_Common):
             await self._listener.close()
         if self._own_link is not None:
             await self._own_link.close()
+            self._link = self._own_link = self._listener = None
 
     async def submit(
         self,
@@ -385,11 +395,14 @@ class AsyncClient(_Common):
             retry,
             on_conflict,
         )
-        return AsyncRunHandle(await self._do(submit(spec, self.desk)), self)
+        return AsyncRunHandle(await self._do(submit(self._checked([spec])[0], self.desk)), self)
 
     async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
         """See Client.submit_many."""
-        return [AsyncRunHandle(item, self) for item in await self._do(submit_many(read_specs(specs), self.desk))]
+        return [
+            AsyncRunHandle(item, self)
+            for item in await self._do(submit_many(self._checked(read_specs(specs)), self.desk))
+        ]
 
     async def status(self, run_id: str) -> RunStatus | None:
         """See Client.status."""

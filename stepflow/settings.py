@@ -106,6 +106,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="STEPFLOW_",
+        use_attribute_docstrings=True,
         env_nested_delimiter="_",
         env_nested_max_split=1,
         extra="ignore",

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -41,45 +40,71 @@ def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str]
     """
     Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on; a second one is passed on too.
 
-    *recover* is called with the worker name of a child that died, before its successor starts. A child that exits with
-    0 has done what it was told (a burst) and is not replaced. Gives the exit code: 0 unless a child failed at the end.
+    *recover* is called with the worker name of a child that died, at once; its successor starts then, or after a wait when
+    it keeps dying young. A child that exits with 0 has done what it was told (a burst) and is not replaced. Gives the exit
+    code: 0 unless a child failed at the end.
     """
-    leaving = threading.Event()
-    children = [Child(command) for _ in range(processes)]
-    codes: list[int] = []
-    quick_deaths = 0
+    crew = _Crew(command)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda sent, frame: crew.pass_on(sent))
+    for _ in range(processes):
+        crew.start()
+    while crew.children or crew.due:
+        for child in list(crew.children):
+            code = child.process.poll()
+            if code is not None:
+                crew.bury(child, code, recover)
+        crew.start_due()
+        time.sleep(LOOK_S)
+    return 1 if any(crew.codes) else 0
 
-    def on_signal(number: int, frame: object) -> None:
-        del frame
-        leaving.set()
-        for child in children:
+
+class _Crew:
+    """The children of one supervisor, and when those that died are to be replaced."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self.children: list[Child] = []
+        #: monotonic times at which a child is to be started
+        self.due: list[float] = []
+        self.codes: list[int] = []
+        self._signal: int | None = None
+        self._young_deaths = 0
+
+    def start(self) -> None:
+        """Start a child; one that starts while the signal to leave arrives is told, too."""
+        child = Child(self._command)
+        self.children.append(child)
+        if self._signal is not None:
+            child.process.send_signal(self._signal)
+
+    def start_due(self) -> None:
+        """Start the children whose time has come."""
+        now = time.monotonic()
+        for moment in [moment for moment in self.due if moment <= now]:
+            self.due.remove(moment)
+            self.start()
+
+    def pass_on(self, number: int) -> None:
+        """Pass a signal on; nobody is started any more."""
+        self._signal = number
+        self.due.clear()
+        for child in self.children:
             if child.process.poll() is None:
                 child.process.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    while children:
-        for child in list(children):
-            code = child.process.poll()
-            if code is None:
-                continue
-            children.remove(child)
-            if code == 0 or leaving.is_set():
-                codes.append(code)
-                continue
-            log.error(
-                "worker %s (pid %s) died with %s; its claims are handed over, another starts",
-                child.name,
-                child.process.pid,
-                code,
-            )
-            _recover(recover, child.name)
-            quick_deaths = 0 if time.monotonic() - child.started_at > SETTLED_S else quick_deaths + 1
-            leaving.wait(min(LONGEST_WAIT_S, 0.1 * 2**quick_deaths) if quick_deaths > 1 else 0)
-            if not leaving.is_set():
-                children.append(Child(command))
-        time.sleep(LOOK_S)
-    return max((abs(code) for code in codes), default=0) and 1
+    def bury(self, child: Child, code: int, recover: Callable[[str], object]) -> None:
+        """Take leave of a child that ended; one that died has its claims handed over and is replaced."""
+        self.children.remove(child)
+        if code == 0 or self._signal is not None:
+            self.codes.append(code)
+            return
+        log.error("worker %s (pid %s) died with %s; its claims are handed over", child.name, child.process.pid, code)
+        _recover(recover, child.name)
+        is_young = time.monotonic() - child.started_at <= SETTLED_S
+        self._young_deaths = self._young_deaths + 1 if is_young else 0
+        wait_s = min(LONGEST_WAIT_S, 0.1 * 2**self._young_deaths) if self._young_deaths > 1 else 0.0
+        self.due.append(time.monotonic() + wait_s)
 
 
 def _recover(recover: Callable[[str], object], name: str) -> None:

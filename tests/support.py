@@ -83,7 +83,7 @@ class Leaks:
             case "run":
                 self._unless(self._is_live(name.split(":")[0]), key)
             case "hook":
-                self._unless(self._record(f"hook:{name}").get(b"state") == b"pending", key)
+                self._unless(self._record(f"hook:{name}").get(b"state") in {b"pending", b"running"}, key)
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
             case "due" | "pending":
@@ -136,7 +136,8 @@ class Leaks:
         return found
 
     def _is_live(self, run_id: str) -> bool:
-        return self.client.zscore(self.keys.live, run_id) is not None and not self._record(f"run:{run_id}").get(b"ended")
+        record = self._record(f"run:{run_id}")
+        return b"state" in record and not record.get(b"ended") and self.client.zscore(self.keys.live, run_id) is not None
 
     def _expires(self, run_id: str) -> bool:
         members = self.client.zrange(self.keys.expiry, 0, -1)

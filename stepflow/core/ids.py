@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stepflow.errors import InvalidName, InvalidRunId
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RQ_ID = re.compile(r"run-(?P<run>.+)-(?P<number>\d+)(?:-g(?P<generation>\d+))?(?:-r(?P<handoff>\d+))?")
 
@@ -36,7 +36,7 @@ def check_name(kind: str, name: object) -> str:
     """Give the name of a runner or hook back if it can be one, else raise InvalidName."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
-    raise InvalidName(kind, name, "use 1 to 100 letters, digits, '_', '.', ':' or '-', not starting with a sign")
+    raise InvalidName(kind, name, "use 1 to 200 letters, digits, '_', '.', ':' or '-', not starting with a sign")
 
 
 def check_queue(name: object) -> str:

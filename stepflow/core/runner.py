@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
@@ -90,7 +91,7 @@ class Effects:
 
 
 class _NoPort:
-    """Stands in when a Step is built by hand, as in a unit test of a runner."""
+    """Stands in when a Step is built by hand, as in a unit test of a runner: awaitable on a loop, plain without one."""
 
     blocking = True
 
@@ -98,13 +99,24 @@ class _NoPort:
         self._memo: dict[str, Any] = {}
 
     def memo_get(self, key: str, default: Any) -> Any:
-        return self._memo.get(key, default)
+        return _for_either(self._memo.get(key, default))
 
-    def memo_put(self, key: str, value: Any) -> None:
+    def memo_put(self, key: str, value: Any) -> Any:
         self._memo[key] = value
+        return _for_either(None)
 
-    def extend(self, seconds_: float) -> None:
+    def extend(self, seconds_: float) -> Any:
         del seconds_
+        return _for_either(None)
+
+
+def _for_either(value: Any) -> Any:
+    try:
+        future = asyncio.get_running_loop().create_future()
+    except RuntimeError:
+        return value
+    future.set_result(value)
+    return future
 
 
 class Step(Generic[P]):

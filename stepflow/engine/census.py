@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
@@ -22,11 +22,14 @@ from stepflow.store.query import (
     scan_members,
     server_time,
     time_to_live,
+    worker_seen,
 )  # fmt: skip
 from stepflow.store.runs import load_run, load_steps
 
 #: claims or keys looked at in one round trip
 PAGE = 500
+#: seconds: a worker that was not heard of for so long is dead or stopped; it says so once a second
+SILENT_S = 5.0
 #: how RQ's entries of `rq:queues` begin
 _LIST = "rq:queue:"
 
@@ -50,7 +53,11 @@ class QueueInfo:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One live worker process as RQ knows it; *running* counts the claims under its name, -1 for a worker not ours."""
+    """
+    One worker process as RQ knows it; *running* counts the claims under its name, -1 for a worker not ours.
+
+    *is_live* is False for one that died without a word: RQ forgets it a minute or two later.
+    """
 
     name: str
     state: str
@@ -63,6 +70,7 @@ class WorkerInfo:
     done: int
     started_at: datetime | None
     seen_at: datetime | None
+    is_live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,24 @@ def workers(desk: Desk) -> Plan[list[WorkerInfo]]:
     rows = yield [rq_worker_row(name) for name in names]
     held = yield from _held(desk)
     found = [_worker(name, row, held) for name, row in zip(names, rows, strict=True) if row]
-    return sorted(found, key=lambda worker: (worker.started_at is None, worker.started_at, worker.name))
+    if not found:
+        return []
+    now, *seen = yield [server_time(), *(worker_seen(desk.keys, _group(info, desk), info.name) for info in found)]
+    found = [replace(info, is_live=_is_live(info, at, now)) for info, at in zip(found, seen, strict=True)]
+    return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
+
+
+def _group(info: WorkerInfo, desk: Desk) -> str:
+    """Name the group of workers with the same queues, in which they say that they live."""
+    return "+".join(sorted({desk.keys.split_queue(name)[0] for name in info.queues if name != desk.keys.hook_queue}))
+
+
+def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
+    """Whether a worker of ours was heard of within the last seconds, or is only just starting."""
+    if info.concurrency is None:
+        return True
+    started = 0.0 if info.started_at is None else info.started_at.timestamp()
+    return max(seen or 0.0, started) > now - SILENT_S
 
 
 def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:

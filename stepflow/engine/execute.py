@@ -49,7 +49,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
         run.id, run.step, payload, hold.headers, run.failures + 1, hold.cancel,
         generation=run.generation, deadline_at=run.deadline_at, port=Port(hold, shift, blocking=not entry.is_async),
     )  # fmt: skip
-    hold.step = step
+    hold.step, hold.in_runner = step, True
     hold.started_at = shift.desk.clock.now()
     hold.step_until = shift.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
     try:
@@ -57,7 +57,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     except asyncio.CancelledError as error:
         if hold.abandoned is not None:
             return _given_up(hold)
-        if _is_being_cancelled():
+        if is_being_cancelled():
             raise
         return raised(error, hold.policy)  # of the runner's own making: it waited for something that was cancelled
     except ClaimLost:
@@ -96,7 +96,8 @@ def _given_up(hold: Hold) -> Outcome:
     return Raised(ErrorInfo("StepTimeout", why))
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
+    """Say whether a CancelledError just caught means the present task; else user code made it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

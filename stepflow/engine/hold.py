@@ -29,6 +29,7 @@ class Hold:
         "extended_until",
         "given",
         "headers",
+        "in_runner",
         "is_first",
         "leaves",
         "lost",
@@ -44,7 +45,6 @@ class Hold:
         "task",
         "thread_busy",
         "unreadable",
-        "waiter",
         "yields",
     )
 
@@ -60,6 +60,7 @@ class Hold:
         self.is_first = True
         self.yields = False
         self.lost = False
+        self.in_runner = False
         self.on_news: Callable[[], None] | None = None
         self.leaves = False
         self.unreadable: Exception | None = None
@@ -71,7 +72,6 @@ class Hold:
         self.extended_until = 0.0
         self.stopped_at = 0.0
         self.task: asyncio.Task[None] | None = None
-        self.waiter: asyncio.Future[Any] | None = None
 
     @property
     def member(self) -> str:

@@ -11,6 +11,7 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
+from stepflow.engine.execute import describe, is_being_cancelled
 from stepflow.engine.outbox import APP_WEBHOOK, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry, is_async
 from stepflow.engine.slots import Slots
@@ -112,9 +113,18 @@ class Notifier:
         try:
             work = hook(outcome) if is_async(hook) else self._threads.run(hook, outcome)
             assert work is not None
-            await asyncio.wait_for(work, FUNCTION_TIMEOUT_S)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a user's hook raises means another try
-            return Verdict.retry(f"{type(error).__name__}: {error}")
+            async with asyncio.timeout(
+                FUNCTION_TIMEOUT_S
+            ):  # not wait_for: in a task of its own SystemExit ends the loop
+                await work
+        except (
+            Exception,
+            SystemExit,
+            asyncio.CancelledError,
+        ) as error:  # whatever a user's hook raises means another try
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            return Verdict.retry(f"{type(error).__name__}: {describe(error).message}")
         return Verdict.delivered()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:

@@ -62,7 +62,7 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     if move.kind is Kind.FINISH:
         answer = yield from finish_from_outside(run, move, proof, desk)
     elif move.kind is Kind.RETRY:
-        proof = Proof("", proof.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}")
+        proof = Proof("", proof.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost")
         answer = yield hand_over(
             desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
             due_at=move.due_at, now=now,
@@ -89,17 +89,15 @@ def recover_worker(worker: str, desk: Desk) -> Plan[int]:
 
 def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
     """Find the claims (member, token) that stand under a worker's name, whatever it knows of them."""
-    found: list[tuple[str, str]] = []
-    start = 0
+    found: dict[str, str] = {}
+    cursor = 0
     while True:
-        members = yield standing_claims(desk.keys, start, PAGE)
-        if not members:
-            return found
-        tokens = yield [claim_holder(desk.keys, member) for member in members]
-        found += [
-            (member, token) for member, token in zip(members, tokens, strict=True) if token.startswith(f"{worker}.")
-        ]
-        start += PAGE
+        cursor, members = yield standing_claims(desk.keys, cursor, PAGE)
+        tokens = (yield [claim_holder(desk.keys, member) for member in members]) if members else []
+        mine = zip(members, tokens, strict=True)
+        found |= {member: token for member, token in mine if token.startswith(f"{worker}.")}
+        if not cursor:
+            return list(found.items())
 
 
 def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:

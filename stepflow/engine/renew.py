@@ -61,12 +61,18 @@ class Renewer:
             try:
                 self.renew()
                 if self._beat is not None and time.monotonic() >= next_beat:
-                    self._beat()
+                    self._beat_once(self._beat)
                     next_beat = time.monotonic() + BEAT_S
             except StepflowError as error:
                 log.warning("claims could not be renewed: %s", error)
             except Exception:
                 log.exception("the renewing thread met a fault and goes on")
+
+    def _beat_once(self, beat: Callable[[], None]) -> None:
+        try:
+            beat()
+        except Exception as error:  # noqa: BLE001  RQ's connection fails in RQ's ways; the next beat tells what this one did not
+            log.warning("RQ could not be told that this worker lives (%s: %s)", type(error).__name__, error)
 
     def renew(self) -> None:
         """Renew once what the shift holds now."""
@@ -94,7 +100,7 @@ class Renewer:
 
     def _lost(self, hold: Hold, token: str) -> None:
         """On the loop: the claim may have been settled by its own commit while the answer was under way."""
-        if self._shift.holds.get(hold.run.id) is hold and hold.run.token == token and hold.started_at:
+        if self._shift.holds.get(hold.run.id) is hold and hold.run.token == token and hold.in_runner:
             log.warning(
                 "run=%s step=%s: this worker no longer holds it; its outcome will be dropped",
                 hold.run.id,

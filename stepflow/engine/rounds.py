@@ -11,7 +11,7 @@ from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.errors import StepflowError
-from stepflow.store.calls import command
+from stepflow.store.calls import Plan, command
 from stepflow.store.claims import Look, Source, look_round, move_due, sweep_index, waiting_source
 from stepflow.store.stream import Streaming, carry_out
 
@@ -23,6 +23,8 @@ ROUND_S = 1.0
 SILENT_S = 5.0
 #: due deliveries moved in one script
 MOVED = 100
+#: members of each kind that one look shows, and looks in one round at most
+SHOWN, LOOKS = 50, 100
 
 
 class Rounds:
@@ -62,22 +64,34 @@ class Rounds:
             await asyncio.sleep(ROUND_S)
 
     async def go(self) -> None:
-        """Make one round."""
+        """Make one round: look, and look again at once while there is more to do than one look shows."""
+        for _ in range(LOOKS):
+            look = await self._look()
+            if max(len(look.lapsed), len(look.overdue), len(look.expired)) < SHOWN:
+                return
+
+    async def _look(self) -> Look:
         desk = self._desk
         call = look_round(
-            desk.keys, self._sources, self._group, self._worker, given=desk.clock.given, silent_s=SILENT_S
+            desk.keys,
+            self._sources,
+            self._group,
+            self._worker,
+            given=desk.clock.given,
+            silent_s=SILENT_S,
+            dead_s=desk.settings.retention.hook_s,
         )
         look = await self._link.call(call)
         desk.clock.learn(look.now)
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
-        for member in look.lapsed:
-            await carry_out(self._link, recover_lapsed(member, desk))
-        for run_id in look.overdue:
-            await carry_out(self._link, stop_run(run_id, Stop(StopKind.DEADLINE, "deadline", look.now), desk))
-        for member in look.expired:
-            await self._link.call(sweep_index(desk.keys, member, look.now))
+        deadline = Stop(StopKind.DEADLINE, "deadline", look.now)
+        plans: list[Plan[bool]] = [recover_lapsed(member, desk) for member in look.lapsed]
+        plans += [stop_run(run_id, deadline, desk) for run_id in look.overdue]
+        await asyncio.gather(*[carry_out(self._link, plan) for plan in plans])
+        await self._link.calls([sweep_index(desk.keys, member, look.now) for member in look.expired])
         await self._heed_missing(look)
+        return look
 
     async def _heed_missing(self, look: Look) -> None:
         """Hand over again what has waited without a queue entry for long enough not to be a stock worker's start."""

@@ -88,7 +88,7 @@ class Shift:
             keeps = True
             while keeps:
                 outcome = await perform(hold, self)
-                hold.step_until = hold.started_at = 0.0
+                hold.in_runner, hold.step_until = False, 0.0
                 keeps = outcome is not None and await commit(hold, outcome, self)
                 self.finished_steps += 1
         except asyncio.CancelledError:
@@ -129,7 +129,7 @@ class Shift:
 
     def give_up(self, hold: Hold, why: str) -> None:
         """Cancel the runner of *hold*, if it is in it; its outcome is then a transient error that says *why*."""
-        if hold.abandoned is None and hold.started_at and hold.task is not None:
+        if hold.abandoned is None and hold.in_runner and hold.task is not None:
             hold.abandoned = why
             hold.task.cancel()
 
@@ -154,7 +154,7 @@ class Shift:
         """Look for steps past their timeout, and for steps that let the grace after their token pass."""
         now, grace_s = self.loop.time(), self.desk.settings.worker.stop_grace_s
         for hold in list(self.holds.values()):
-            if not hold.started_at:
+            if not hold.in_runner:
                 continue
             if hold.lost:
                 self.give_up(hold, "the claim was lost")

@@ -58,6 +58,9 @@ async def work_one(
         if taken is None:
             log.info("%s is not waited for any more; nothing to do", rq_id)
             return False
+        taken.row[b"held"] = (
+            b""  # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
+        )
         renewer.start()
         if delivery is not None:
             shift.start(taken)

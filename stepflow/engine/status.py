@@ -123,7 +123,8 @@ def list_runs(
     while len(found) < limit:
         pages = yield [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
         merged = list(heapq.merge(*pages, key=lambda item: -item[1]))
-        fresh = [item for item in merged if item[0] not in seen][:PAGE]
+        # a run that ended between the reads of two indexes stands in both
+        fresh = [item for item in dict.fromkeys(merged) if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
         rows = yield [

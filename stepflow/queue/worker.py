@@ -66,10 +66,11 @@ class StepWorker(BaseWorker):
         }
         self._state = state
         with self.connection.pipeline(transaction=False) as pipe:
+            pipe.exists(self.key)
             pipe.hset(self.key, mapping=fields)
             pipe.expire(self.key, WORKER_TTL_S + 60)
-            added, _ = pipe.execute()
-        if added:  # the hash had expired, say while the process was stopped: this worker is born again
+            was_there, _, _ = pipe.execute()
+        if not was_there:  # the hash had expired, say while the process was stopped: this worker is born again
             log.info("worker %s had been forgotten by RQ; registered again", self.name)
             self.connection.hset(self.key, mapping=self.serialize())
             register(self)

@@ -179,16 +179,16 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[tu
 
 
 def look_round(
-    keys: Keys, sources: Sequence[Source], queue: str, worker: str, *, given: str, silent_s: float
+    keys: Keys, sources: Sequence[Source], queue: str, worker: str, *, given: str, silent_s: float, dead_s: float
 ) -> Call[Look]:
     """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
     return Call(
         scripts.LOOK_ROUND,
         (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry, keys.dead_hooks,
             *(key for source in sources for key in (source.list, source.pending, source.wake)),
         ),
-        (given, worker, silent_s, keys.job_prefix),
+        (given, worker, silent_s, keys.job_prefix, dead_s),
         _read_look,
     )  # fmt: skip
 
@@ -210,11 +210,15 @@ def sweep_index(keys: Keys, member: str, now: float) -> Call[None]:
     )
 
 
-def standing_claims(keys: Keys, start: int, count: int) -> Call[list[str]]:
-    """Read a page of all claims' members, whoever holds them."""
-    return command(
-        "ZRANGE", keys.claims, start, start + count - 1, read=lambda reply: [member.decode() for member in reply]
-    )
+def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list[str]]]:
+    """Scan all claims' members, whoever holds them: (next cursor, members); one that stands all the while is seen."""
+    return command("ZSCAN", keys.claims, cursor, "COUNT", count, read=_scanned)
+
+
+def _scanned(reply: Any) -> tuple[int, list[str]]:
+    items = reply[1]
+    pairs = items if items and isinstance(items[0], list | tuple) else list(zip(items[::2], items[1::2], strict=True))
+    return int(reply[0]), [member.decode() for member, _ in pairs]
 
 
 def claim_holder(keys: Keys, member: str) -> Call[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map
@@ -18,14 +18,14 @@ ANYONE = "@webhook"
 
 @dataclass(slots=True)
 class HookRecord:
-    """One delivery of one hook as kept: *target* and *body* are packed; times are unix seconds."""
+    """One delivery of one hook as kept: *target* and *body* are packed and never shown; times are unix seconds."""
 
     id: str
     run_id: str
     runner: str
     state: str
-    target: bytes
-    body: bytes
+    target: bytes = field(repr=False)  # it may hold a secret
+    body: bytes = field(repr=False)
     rev: int = 1
     tries: int = 0
     delivery: str = ""

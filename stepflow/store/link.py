@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address, redacted
@@ -28,6 +28,13 @@ _HINTS = {
     "NOAUTH": "put the password into the URL",
     "WRONGPASS": "correct the user or password in the URL",
     "NOPERM": "this Redis user may not do that; grant it",
+}
+
+#: the words that redis-py turns into classes
+_WORDS = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.NoPermissionError: "NOPERM",
 }
 
 
@@ -63,6 +70,24 @@ def refusal_of(message: str) -> RedisRefused:
             if known in message:
                 word = known
     return RedisRefused(redacted(message), _HINTS.get(word, "look at the server's log"))
+
+
+def _as_answered(error: redis.RedisError) -> str:
+    """Give Redis's answer whole: redis-py makes a class of the first word and takes it off."""
+    words = str(error)
+    for kind, word in _WORDS.items():
+        if isinstance(error, kind):
+            return f"{word} {words}"
+    if isinstance(error, redis.AuthenticationError):
+        return f"{'NOAUTH' if 'required' in words else 'WRONGPASS'} {words}"
+    return words
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Say whether the same call may go well a moment later; a wrong password, to redis-py a lost connection, stays wrong."""
+    if isinstance(error, redis.AuthenticationError):
+        return False
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
 
 
 def connect(address: Address, *, connect_timeout_s: float = 5.0, reply_timeout_s: float = 30.0) -> Any:
@@ -110,20 +135,22 @@ class BlockingLink:
             for attempt in self._attempts():
                 with attempt:
                     return self._send(calls)
+        except redis.AuthenticationError as error:
+            raise refusal_of(_as_answered(error)) from None
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             for call in calls:
                 if not call.resend:
                     raise ReplyLost(call.name) from error
             raise RedisUnreachable(self._shown, redacted(str(error))) from None
         except redis.RedisError as error:
-            raise refusal_of(str(error)) from None
+            raise refusal_of(_as_answered(error)) from None
         raise AssertionError
 
     def _attempts(self) -> Retrying:
         return Retrying(
             stop=stop_after_delay(self._retry_for_s),
             wait=wait_exponential(multiplier=0.05, max=1.0) + wait_random(0, 0.05),
-            retry=retry_if_exception_type((redis.ConnectionError, redis.TimeoutError, OSError, redis.BusyLoadingError)),
+            retry=retry_if_exception(_may_pass),
             reraise=True,
         )
 

@@ -43,11 +43,6 @@ def members(key: str) -> Call[list[str]]:
     return command("SMEMBERS", key, read=lambda reply: sorted(item.decode() for item in reply))
 
 
-def by_prefix(index: str, prefix: str) -> Call[list[str]]:
-    """Read at most two members of an index by scanning for a prefix: enough to tell a unique one."""
-    return command("ZSCAN", index, 0, "MATCH", f"{prefix}*", "COUNT", 10_000, read=_scanned)
-
-
 def _scanned(reply: Any) -> list[str]:
     items = reply[1]
     if items and isinstance(items[0], list | tuple):
@@ -110,3 +105,8 @@ def rq_worker_names() -> Call[list[str]]:
 def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
     """Read what RQ knows of a worker; empty when it is gone."""
     return command("HGETALL", f"{RQ_WORKER}{name}", read=flat_map)
+
+
+def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
+    """Read when a worker of a group last said that it lives, in unix seconds; None when that is too long ago."""
+    return command("ZSCORE", keys.workers(group), name, read=lambda reply: None if reply is None else float(reply))

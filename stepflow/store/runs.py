@@ -121,7 +121,7 @@ def keep_step(
     if run.failures or run.crashes or run.handoff:
         fields += ("failures", 0, "crashes", 0, "handoff", 0)
     return Call(
-        scripts.COMMIT_STEP,
+        scripts.KEEP_STEP,
         (base, base + ":data", base + ":steps", base + ":kv", base + ":memo", *look_at),
         (
             run.rev, proof.token, proof.name, proof.record, payload, 1 if drop_memo else 0,

@@ -34,7 +34,7 @@ def load(name: str) -> Script:
 SUBMIT_RUN = load("submit_run")
 CLAIM_STEPS = load("claim_steps")
 CLAIM_ONE = load("claim_one")
-COMMIT_STEP = load("commit_step")
+KEEP_STEP = load("keep_step")
 HAND_OVER = load("hand_over")
 FINISH_RUN = load("finish_run")
 MARK_RUN = load("mark_run")

@@ -18,7 +18,7 @@ from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
 
-APP = '''
+APP = """
 from stepflow import Continue, Fail, PermanentError, Stepflow, Succeed
 
 app = Stepflow()
@@ -36,7 +36,7 @@ async def fails(step):
 async def waits(step):
     await step.cancel.wait()
     return Succeed(None)
-'''
+"""
 
 Run = Callable[..., Result]
 Program = Callable[..., "subprocess.CompletedProcess[str]"]

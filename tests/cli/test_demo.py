@@ -74,5 +74,7 @@ def test_the_servers_journal_says_how_often_each_step_was_written(tmp_path):
         return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
     write = command(b"HSET", b"stepflow:run:r1:steps", b"0", b"a\r\n*3\r\nb", b"0.token", b"lost")
-    (tmp_path / "x.1.incr.aof").write_bytes(command(b"SELECT", b"0") + write + command(b"HSET", b"stepflow:run:r1", b"0", b"1") + write)
+    (tmp_path / "x.1.incr.aof").write_bytes(
+        command(b"SELECT", b"0") + write + command(b"HSET", b"stepflow:run:r1", b"0", b"1") + write
+    )
     assert read_writes(tmp_path) == Counter({("r1", "0"): 2, ("r1", "0.token"): 2})

@@ -2,7 +2,7 @@
 A proxy between stepflow and Redis that knows requests from replies and spoils them on command.
 
     with Proxy(server.socket, folder / "proxy.sock") as proxy:
-        proxy.rule = often("commit_step", LOSE, seed=7)
+        proxy.rule = often("keep_step", LOSE, seed=7)
 
 LOSE delivers the request and cuts the connection before its reply; HALVE lets half of the reply through; CUT cuts
 before the request; TWICE sends the request a second time and keeps the first reply; SLOW holds the reply back;
@@ -115,25 +115,28 @@ class Proxy:
             for visit in list(visits):
                 visit.cancel()
             await asyncio.gather(*visits, return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends, pumps, owed = [writer], [], deque[str]()
         try:
             back, forth = await asyncio.open_unix_connection(self._server)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, forth}
-        owed: deque[str] = deque()
-        pumps = [asyncio.create_task(self._requests(reader, forth, owed)), asyncio.create_task(self._replies(back, writer, owed))]
-        try:
+            ends.append(forth)
+            self._writers.update(ends)
+            pumps.append(asyncio.create_task(self._requests(reader, forth, owed)))
+            pumps.append(asyncio.create_task(self._replies(back, writer, owed)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except OSError:
+            return  # the server is gone, and so is this connection
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            self._writers -= {writer, forth}
-            writer.transport.abort()
-            forth.transport.abort()
+            self._writers.difference_update(ends)
+            for end in ends:
+                end.transport.abort()
+                with suppress(OSError):
+                    await end.wait_closed()
 
     async def _requests(self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, owed: deque[str]) -> None:
         held, is_open = bytearray(), True

@@ -1,5 +1,7 @@
 """Being told of a run's end: functions of the app, webhooks of the app and of the run."""
 
+import asyncio
+
 import pytest
 
 from stepflow import Cancel, Fail, PermanentError, RetryPolicy, Stepflow, Succeed, Webhook
@@ -192,7 +194,7 @@ async def test_a_delivered_hook_can_be_sent_again(app, aclient, working, ends):
         await until(lambda: _hook_in(aclient, run.id, "delivered"))
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit])
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
 async def test_a_function_hook_that_raises_is_called_again(app, aclient, working, ends, error):
     """[C29]"""
     calls = []

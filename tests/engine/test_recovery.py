@@ -10,6 +10,7 @@ from stepflow.core.outcomes import Lost
 from stepflow.engine.desk import Desk
 from stepflow.engine.recover import claims_of, hand_over_again, recover_worker
 from stepflow.settings import Settings, WorkerSettings
+from stepflow.store.claims import move_due
 from stepflow.store.link import carry_out
 from tests.support import until
 
@@ -87,9 +88,9 @@ async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(app, ac
         carry_out(link_to_real, recover_worker("ghost", Desk(keys, app.settings)))
         status = await run.status()
         waits.append(round((status.due_at - status.updated_at).total_seconds(), 3) if status.due_at else 0)
-        real.delete(keys.due)
-        real.hset(keys.run(run.id), "due", "")
-        real.lpush("rq:queue:default", real.hget(keys.run(run.id), "delivery"))
+        real.hset(keys.run(run.id), "due", 1)
+        real.zadd(keys.due, {f"run:{run.id}": 1}, xx=True)
+        link_to_real.call(move_due(keys, given="", now=1.0))
     assert waits == [0, 1, 2]
     await run.cancel()
 

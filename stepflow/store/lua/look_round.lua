@@ -1,8 +1,8 @@
 -- What every worker does once a second, in one call: say it is alive, and see what needs doing.
--- Caller: store/claims.py look_round, for engine/recover.py.
--- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 awaited  6 live workers  7 expiry
+-- Caller: store/claims.py look_round, for engine/rounds.py.
+-- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 awaited  6 live workers  7 expiry  8 dead hooks
 --       then for each source: list, pending, wake
--- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix
+-- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix  5 seconds a dead hook is kept
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, awaited lists, expired records,
 --        members whose entry left the queue}; each list holds at most 50.
 --@ include _clock
@@ -12,7 +12,8 @@ redis.call('ZADD', KEYS[6], time, ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp_of(now - ARGV[3]))
 redis.call('EXPIRE', KEYS[6], 60)
 local missing = {}
-for i = 8, #KEYS, 3 do
+redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', stamp_of(now - ARGV[5]))
+for i = 9, #KEYS, 3 do
   local list, pending, wake = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   local head = redis.call('LINDEX', list, 0)
   local before = now - 1

@@ -1,5 +1,5 @@
 -- Take a run whose record has expired out of the indexes; leaves one alone that was submitted anew meanwhile.
--- Caller: store/claims.py sweep_index, for engine/recover.py.
+-- Caller: store/claims.py sweep_index, for engine/rounds.py.
 -- KEYS  1 run  2 expiry  3 done index  4 runner index
 -- ARGV  1 expiry member  2 run id  3 end state  4 now
 -- Gives 1 swept, 0 not yet due.

@@ -1,0 +1,116 @@
+"""Workers that are told to leave, and Redis that is not there: nothing lost, said in words, with an exit code."""
+
+import signal
+
+import pytest
+
+from stepflow import RunSpec
+from stepflow.client import Client
+from stepflow.errors import RedisUnreachable
+from stepflow.settings import RedisSettings, Settings
+from tests.crash.app import path
+from tests.crash.checker import check
+from tests.crash.waiting import until
+
+pytestmark = pytest.mark.crash
+
+
+def busy(cluster, count, pause):
+    """Submit so many runs and wait until each is at work."""
+    runs = cluster.submit(RunSpec("chain", path(3, pause=pause), run_id=f"j-{n}") for n in range(count))
+    for run_id in runs:
+        cluster.reached(run_id, "running")
+    return runs
+
+
+def attempts(cluster):
+    """Give the attempt numbers that user code has seen."""
+    return {line.split()[2] for line in cluster.witness.read_text().splitlines()}
+
+
+def test_a_worker_told_to_leave_commits_what_it_runs_and_gives_up_the_rest(make_cluster):
+    cluster = make_cluster()
+    leaving = cluster.worker("--name", "leaving")
+    runs = busy(cluster, 10, 0.5)
+    leaving.send(signal.SIGTERM)
+    assert leaving.wait() == 0
+    redis = cluster.server.client
+    assert redis.zcard("stepflow:claims") == 0, "it gave up its claims, none has to run out"
+    assert [cluster.status(run_id).step for run_id in runs] == [1] * 10, "what it ran was committed"
+    cluster.worker("--name", "heir")
+    cluster.all_ended(runs)
+    found = check(cluster, dict.fromkeys(runs, "succeeded"))
+    assert found.all() == []
+    assert found.attempts_lost == 0
+    assert attempts(cluster) == {"1"}
+
+
+def test_what_outlasts_the_grace_is_handed_back_and_counts_nothing(make_cluster):
+    cluster = make_cluster(STEPFLOW_WORKER_GRACE_S=0.3, STEPFLOW_WORKER_LEASE_S=60)
+    leaving = cluster.worker("--name", "leaving")
+    runs = busy(cluster, 10, 1.5)
+    leaving.send(signal.SIGTERM)
+    assert leaving.wait() == 0
+    assert {cluster.status(run_id).step for run_id in runs} == {0}
+    assert {(cluster.status(run_id).attempt, cluster.status(run_id).crashes) for run_id in runs} == {(1, 0)}
+    cluster.worker("--name", "heir")
+    cluster.all_ended(runs)
+    assert attempts(cluster) == {"1"}
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+def test_a_second_signal_leaves_at_once_and_loses_nothing(make_cluster):
+    cluster = make_cluster()
+    leaving = cluster.worker("--name", "leaving")
+    runs = busy(cluster, 10, 1.0)
+    leaving.send(signal.SIGTERM)
+    leaving.has_said("leaves")
+    leaving.send(signal.SIGTERM)
+    assert leaving.wait() == 128 + signal.SIGTERM
+    assert "second signal" in leaving.said
+    cluster.worker("--name", "heir")
+    cluster.all_ended(runs)
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+def test_a_worker_can_leave_while_redis_is_gone(make_cluster):
+    cluster = make_cluster(STEPFLOW_WORKER_GRACE_S=0.5)
+    leaving = cluster.worker("--name", "leaving")
+    runs = busy(cluster, 5, 0.3)
+    cluster.server.kill()
+    leaving.has_said("lost the connection")
+    leaving.send(signal.SIGTERM)
+    leaving.wait()
+    cluster.server.start()
+    cluster.worker("--name", "heir")
+    cluster.all_ended(runs)
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+def test_a_worker_that_finds_no_redis_says_so_and_exits_with_a_code(make_cluster):
+    cluster = make_cluster(STEPFLOW_REDIS_RETRY_FOR_S=0.2)
+    cluster.server.kill()
+    worker = cluster.worker(ready=False)
+    assert worker.wait() == 1
+    assert "does not answer" in worker.said
+    assert "Traceback" not in worker.said
+
+
+def test_a_submit_that_finds_no_redis_says_so(make_cluster):
+    cluster = make_cluster()
+    client = Client(cluster.server.url, settings=Settings(redis=RedisSettings(retry_for_s=0.2)))
+    cluster.server.kill()
+    with pytest.raises(RedisUnreachable, match="does not answer"):
+        client.submit("chain", path(1))
+    cluster.server.start()
+    assert client.submit("chain", path(1), run_id="after").created, "and goes on when it is back"
+    client.close()
+
+
+def test_a_redis_that_comes_late_is_waited_for_by_a_submit(make_cluster):
+    cluster = make_cluster()
+    cluster.server.kill()
+    submitting = cluster.program("submit", "--prefix", "late", STEPFLOW_REDIS_RETRY_FOR_S=30)
+    until(lambda: submitting.is_alive, what="the client")
+    cluster.server.start()
+    submitting.has_said("one 3")
