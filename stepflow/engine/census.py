@@ -149,7 +149,8 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
 
 def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:
     def words(field: bytes) -> list[str]:
-        return [word for word in row.get(field, b"").decode().split(",") if word]
+        # RQ writes names with commas; a worker of ours that wrote a Python list over them is understood as well
+        return [name for word in row.get(field, b"").decode().split(",") if (name := word.strip("[]' "))]
 
     ours = b"concurrency" in row
     return WorkerInfo(

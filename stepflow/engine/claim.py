@@ -28,12 +28,16 @@ def run_of(taken: Taken, keys: Keys) -> Run:
 
 
 def hold_of(taken: Taken, registry: Registry, keys: Keys) -> Hold:
-    """Make the hold of a claimed step; the claim script saw to it that this worker knows the runner; data that cannot be read fails the run, not the worker."""
+    """
+    Make the hold of a claimed step; the claim script saw to it that this worker knows the runner.
+
+    Data that cannot be read fails the run, not the worker.
+    """
     run, data = run_of(taken, keys), taken.data
     entry = registry.runners[run.runner]
     try:
         return Hold(run, entry, read_given(data.get(b"spec")), unpack(data.get(b"payload", b"")))
-    except Exception as error:  # noqa: BLE001  also what a later version wrote: a policy with fields unknown here
+    except Exception as error:
         hold = Hold(run, entry, NOTHING_GIVEN, None)
         hold.unreadable = error
         return hold

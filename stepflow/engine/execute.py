@@ -63,12 +63,12 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     except ClaimLost:
         hold.lose()
         return None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever user code raises becomes an outcome
+    except (Exception, SystemExit) as error:
         return raised(error, hold.policy)
     if hold.abandoned is not None:
         hold.abandoned = None
         _uncancel()
-    if isinstance(result, _ALLOWED) or isinstance(result, _KITS):
+    if isinstance(result, _ALLOWED + _KITS):
         return result
     names = ", ".join(kind.__name__ for kind in _ALLOWED)
     text = f"runner {entry.name!r} returned {type(result).__name__} ({result!r:.100}); it must return one of {names}"
@@ -122,6 +122,6 @@ def describe(error: BaseException) -> ErrorInfo:
     tail = "".join(traceback.format_exception(error))[-TRACEBACK_TAIL:]
     try:
         message = readable(error)
-    except Exception:  # noqa: BLE001  a __str__ of user code
+    except Exception:
         message = "(its message cannot be read: __str__ raised)"
     return ErrorInfo(type(error).__name__, message, readable(tail))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from stepflow.engine.desk import Desk
 from stepflow.engine.slots import Slots
@@ -130,7 +131,8 @@ class Feed:
             self._token = self._wake_link.send(wait_for_work(self._wakes, BLOCK_S))
             self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
         news = asyncio.ensure_future(self._news.wait())
-        await asyncio.wait({self._token, news}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self._token, news}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         news.cancel()
         self._news.clear()
         if not self._token.done():

@@ -56,7 +56,8 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     if dead_token and run.token != dead_token:
         return False
     now = desk.clock.now()
-    move = decide(run, run.step, outcome, RetryPolicy(), now, max_crashes=desk.settings.worker.max_crashes)
+    most = desk.settings.worker.max_crashes
+    move = decide(run, run.step, outcome, RetryPolicy(), now, spread=desk.die.random(), max_crashes=most)
     record = f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
     proof = Proof("", desk.request_id(), lapsed=lapsed)
     if move.kind is Kind.FINISH:

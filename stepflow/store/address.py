@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from stepflow.errors import InvalidOption
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True, "unix": False}
-_SECRET = re.compile(r"(?<=://)[^/@\s]*@")
+#: up to the last @ of a word, for a password may hold '/' and '@' although it should not, and in a query
+_SECRET = re.compile(r"(?<=://)\S*@|(?<=password=)[^&\s]*")
 
 
 def redacted(text: str) -> str:
     """Give *text* with the user and password of every URL in it taken out."""
-    return _SECRET.sub("***@", text)
+    return _SECRET.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,26 +49,32 @@ class Address:
         try:
             return cls._parse(url)
         except ValueError as error:
-            msg = f"{redacted(url)!r} is no Redis URL ({error}); write redis://[user:password@]host[:port]/[db] or unix:///path"
+            shown = redacted(url) if "://" in url else f"***@{url.rpartition('@')[2]}" if "@" in url else url
+            msg = f"{shown!r} is no Redis URL ({error}); write redis://[user:password@]host[:port]/[db] or unix:///path"
             raise InvalidOption(msg) from None
 
     @classmethod
     def _parse(cls, url: str) -> Address:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            db = int(query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "") or "0")
+            port = parts.port
+        except ValueError:  # in its own words it quotes the URL, password and all
+            msg = "it does not come apart; write '/', '@' and ':' of a password as %2F, %40 and %3A"
+            raise ValueError(msg) from None
         if parts.scheme not in _SCHEMES:
-            msg = f"scheme {parts.scheme!r} is none of {', '.join(_SCHEMES)}"
+            msg = f"its scheme is none of {', '.join(_SCHEMES)}"
             raise ValueError(msg)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        db = query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "") or "0"
         login: dict[str, Any] = {
-            "db": int(db),
+            "db": db,
             "username": unquote(parts.username) if parts.username else query.pop("username", None),
             "password": unquote(parts.password) if parts.password else query.pop("password", None),
             "options": tuple(sorted(query.items())),
         }
         if parts.scheme == "unix":
             return cls(path=unquote(parts.path), **login)
-        return cls(parts.hostname or "localhost", parts.port or 6379, tls=_SCHEMES[parts.scheme], **login)
+        return cls(parts.hostname or "localhost", port or 6379, tls=_SCHEMES[parts.scheme], **login)
 
     def handshake(self, client_name: str | None) -> list[tuple[str, ...]]:
         """Give the commands that a fresh connection starts with."""

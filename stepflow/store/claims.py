@@ -185,7 +185,8 @@ def look_round(
     return Call(
         scripts.LOOK_ROUND,
         (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry, keys.dead_hooks,
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
+            keys.dead_hooks,
             *(key for source in sources for key in (source.list, source.pending, source.wake)),
         ),
         (given, worker, silent_s, keys.job_prefix, dead_s),

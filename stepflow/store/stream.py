@@ -193,7 +193,7 @@ class AsyncLink:
             return
         try:
             future.set_result(call.read(reply))
-        except Exception as error:  # noqa: BLE001  a reply that cannot be read is the caller's to hear of
+        except Exception as error:
             future.set_exception(error)
 
     def _on_error(self, call: Call[Any], future: asyncio.Future[Any], error: ReplyError) -> None:
@@ -217,7 +217,7 @@ class AsyncLink:
             self._wire.transport.write(pack(load.command()))
 
     def _on_lost(self, owed: deque[_Waiting], wire: Wire, error: Exception | None) -> None:
-        """A connection has ended, live or still being greeted: what it owes goes over the next, where it may."""
+        """Take leave of a connection, live or still being greeted: what it owes goes over the next, where it may."""
         for call, future in reversed(owed):
             if call.resend:
                 self._queue.appendleft((call, future))

@@ -118,7 +118,8 @@ def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     # the last step of a run that was ended from outside has no record of its own
     if closed not in (list(range(last + 1)), list(range(last)) if row["state"] != "succeeded" else None):
         found.doubled.append(f"run {run_id} at step {last} has committed {closed}")
-    doubly = [name for name in attempts if records.get(name.split(".", 1)[0], "").startswith(name.split(".", 1)[1])]
+    tokens = [(name, *name.removesuffix("lost").split(".", 1)) for name in attempts]
+    doubly = [name for name, step, token in tokens if records.get(step, "").startswith(token)]
     if doubly:
         found.doubled.append(f"run {run_id}: {doubly} were retried and committed under one claim: {records}")
     kv = {name.decode(): unpack(value) for name, value in redis.hgetall(f"{base}:kv").items()}

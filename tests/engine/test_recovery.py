@@ -53,7 +53,7 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
 def _look(worker):
     from stepflow.store.claims import look_round
 
-    return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0)
+    return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
 
 
 async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_hooks_fire(url, aclient, working, ghost):

@@ -100,15 +100,15 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def run_ready(self) -> None:
         """Run what is ready until nothing is, as the running loop of this thread."""
-        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
         try:
             while self._ready:
                 handle = self._ready.popleft()
                 if not handle.cancelled():
-                    handle._run()  # noqa: SLF001  how every loop runs a handle
+                    handle._run()  # how every loop runs a handle
         finally:
-            asyncio._set_running_loop(outer)  # noqa: SLF001
+            asyncio._set_running_loop(outer)
 
     def put_aside(self) -> None:
         """
@@ -117,16 +117,17 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with PutAside.
         """
         self.is_over = True
-        outer = asyncio._get_running_loop()  # noqa: SLF001
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(self)
         try:
             for task in [task for task in self._branches if not task.done()]:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coroutine = task.get_coro()
-                with contextlib.suppress(BaseException):
-                    coroutine.close()  # type: ignore[union-attr]
+                if coroutine is not None:
+                    with contextlib.suppress(BaseException):
+                        coroutine.close()
         finally:
-            asyncio._set_running_loop(outer)  # noqa: SLF001
+            asyncio._set_running_loop(outer)
 
     # what it cannot
 
@@ -140,7 +141,7 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
-        self._refuse(words.get(name, f"the loop's {name}"))  # noqa: SLF001
+        self._refuse(words.get(name, f"the loop's {name}"))
 
     return refuse
 

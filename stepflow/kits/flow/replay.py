@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo, Outcome, Park, Pause, Raised, Succeed
@@ -19,8 +18,9 @@ from stepflow.engine.execute import describe, raised
 from stepflow.engine.port import Port
 from stepflow.engine.registry import is_async
 from stepflow.errors import ClaimLost, StepFailed, StepflowError, TransientError
-from stepflow.kits.flow.journal import ANSWERS, Entry, Kind
+from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.loop import WorkflowLoop
+from stepflow.kits.flow.scribe import Scribe
 from stepflow.kits.flow.wish import FITTING, Wish
 from stepflow.store.codec import pack, unpack
 
@@ -40,13 +40,9 @@ class Activation:
         self.loop.now = self.run.created_at
         self._outer = asyncio.get_running_loop()
         self._wishes: dict[str, Wish] = {}
-        self._next_index = 0
-        self._inbox = self.run.inbox
+        self._scribe = Scribe(port, self._landed, self._refused)
         #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
         self._rounds_of_news = 1
-        self._taking = False
-        self._held_back: deque[Entry] = deque()
-        self._in_flight = 0
         self._news = asyncio.Event()
         self._is_live = False
         self._lost = False
@@ -67,7 +63,7 @@ class Activation:
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         entries = await self.port.load_journal() if self.run.logged else []
-        self._next_index = len(entries)
+        self._scribe.index = len(entries)
         self._main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for written in entries:
@@ -134,7 +130,7 @@ class Activation:
                 raise ClaimLost(f"run {self.run.id!r} is held by another worker; its journal refused the write")
             if self.loop.misuse is not None:
                 return Raised(describe(self.loop.misuse), retryable=False)
-            if self._main.done() and not self._in_flight:
+            if self._main.done() and not self._scribe.is_busy:
                 return _end_of(self._main)
             if not self._is_busy():
                 outcome = self._park()
@@ -149,7 +145,7 @@ class Activation:
         self._news.set()
 
     def _is_busy(self) -> bool:
-        return bool(self._in_flight or self._held_back) or any(wish.is_busy for wish in self._wishes.values())
+        return self._scribe.is_busy or any(wish.is_busy for wish in self._wishes.values())
 
     async def _wait(self) -> None:
         """Wait for a try, a reply or news, but no longer than until something is due."""
@@ -206,63 +202,36 @@ class Activation:
             return None
         listens = any(wish.what == "signal" for wish in waits)
         shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
-        return Park(min(due) if due else None, self._inbox if listens else None, shown)
+        return Park(min(due) if due else None, self._scribe.inbox if listens else None, shown)
 
-    # writing
+    def _refused(self) -> None:
+        self._lost = True
+        self._news.set()
+
+    def _landed(self, entry: Entry) -> None:
+        """Hand over what is durable now; replies come in the order of the writes."""
+        self._news.set()
+        wish = self._wishes.get(entry.place)
+        if wish is not None:
+            wish.is_busy = False
+        self._hand_over(entry)
 
     def _write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
         """Write an entry; its wish is busy until the reply, which hands it over."""
         wish.is_busy = True
-        entry = Entry(kind, wish.place, wish.name, self.port.now(), data)
-        if self._taking:  # a take may or may not use up an index: what comes after waits for it
-            self._held_back.append(entry)
-        else:
-            self._send(entry)
-
-    def _send(self, entry: Entry) -> None:
-        future = self.port.add_entry(self._next_index, entry.write())
-        self._next_index += 1
-        self._in_flight += 1
-        future.add_done_callback(lambda done: self._landed(entry, done))
-
-    def _landed(self, entry: Entry, done: asyncio.Future[int]) -> None:
-        """Hand over what is durable now; replies come in the order of the writes."""
-        self._in_flight -= 1
-        self._news.set()
-        if done.cancelled() or done.exception() is not None or done.result() == 0:
-            self._lost = True
-            return
-        wish = self._wishes.get(entry.place)
-        if wish is not None:
-            wish.is_busy = False
-        if entry.kind in ANSWERS or wish is None:
-            self._hand_over(entry)
-        elif entry.kind is Kind.TRY:
-            wish.failures += 1
-            wish.due_at = float(entry.data)
+        self._scribe.write(Entry(kind, wish.place, wish.name, self.port.now(), data))
 
     def _take(self, wish: Wish) -> None:
-        if self._taking or self._in_flight:
+        """Look into the mailbox for a signal; taken, it is an entry like any other."""
+        if self._scribe.is_busy:
             return
-        wish.is_busy = self._taking = True
-        wish.seen = self._rounds_of_news
+        wish.is_busy, wish.seen = True, self._rounds_of_news
         entry = Entry(Kind.SIGNAL, wish.place, wish.name, self.port.now())
-        future = self.port.take_signal(self._next_index, entry.head(), wish.names)
-        future.add_done_callback(lambda done: self._taken(wish, entry, done))
+        self._scribe.take(entry, wish.names, lambda: self._found_nothing(wish))
 
-    def _taken(self, wish: Wish, entry: Entry, done: asyncio.Future[Any]) -> None:
-        wish.is_busy = self._taking = False
+    def _found_nothing(self, wish: Wish) -> None:
+        wish.is_busy = False
         self._news.set()
-        answer = None if done.cancelled() or done.exception() is not None else done.result()
-        if not answer:
-            self._lost = True
-            return
-        self._inbox = int(answer[0])
-        if len(answer) > 1:
-            self._next_index += 1
-            self._hand_over(Entry(entry.kind, entry.place, entry.name, entry.at, answer[1]))
-        while self._held_back:
-            self._send(self._held_back.popleft())
 
     # trying steps
 

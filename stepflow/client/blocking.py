@@ -1,0 +1,224 @@
+"""The blocking client and its run handle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, TypeVar
+
+from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds
+from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.cancel import cancel
+from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.redeliver import redeliver
+from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.errors import RunNotFound
+from stepflow.settings import Settings
+from stepflow.store.calls import Plan
+from stepflow.store.hooks import HookRecord
+from stepflow.store.link import BlockingLink, Link, carry_out
+
+T = TypeVar("T")
+
+
+class RunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: Client) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+        self._read: Callable[[Any], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
+
+    def status(self) -> RunStatus | None:
+        """See Client.status."""
+        return self._client.status(self.id)
+
+    def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        return self._client.wait(self.id, timeout)
+
+    def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        result = self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
+
+    def cancel(self, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return self._client.cancel(self.id, reason)
+
+
+class Client(Common):
+    """
+    The blocking client. Safe to share between threads.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started or joined. Calls
+    raise RedisUnreachable when Redis does not answer for a while, RedisRefused when it refuses (full, no permission).
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Link | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: BlockingLink | None = None
+        self._link = link
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def link(self) -> Link:
+        """The link that carries out this client's calls; made at first use."""
+        if self._link is None:
+            limits = self.settings.redis
+            self._link = self._own_link = BlockingLink.to(
+                self._address(), retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s
+            )
+        return self._link
+
+    def _do(self, plan: Plan[T]) -> T:
+        return carry_out(self.link, plan)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._own_link is not None:
+            self._own_link.close()
+
+    def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+    ) -> RunHandle:
+        """
+        Submit a run; the same (run id, runner, input) again finds the run that is there, `created` False.
+
+        *delay* and *timeout* (from submit to its end) are seconds or timedelta. Raises RunConflict, InvalidRunId,
+        ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
+        """
+        spec = RunSpec(
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
+        )
+        return RunHandle(self._do(submit(self._checked([spec])[0], self.desk)), self)
+
+    def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
+        """Submit thousands of runs in a few round trips; gives their handles in order."""
+        return [RunHandle(item, self) for item in self._do(submit_many(self._checked(read_specs(specs)), self.desk))]
+
+    def status(self, run_id: str) -> RunStatus | None:
+        """Give the run's status, None when no such run is kept."""
+        return self._do(status(run_id, self.desk))
+
+    def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        run = self._found(run_id)
+        if run.is_finished:
+            return run
+        with self.link.listening(self.desk.keys.done_channel(run_id)) as heard:
+            while not (run := self._found(run_id)).is_finished:
+                left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
+                if left_s <= 0:
+                    msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+                    raise TimeoutError(msg)
+                heard(left_s)
+        return run
+
+    def _found(self, run_id: str) -> RunStatus:
+        run = self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """Wait for the run's end and give its result; raises RunFailed, RunCancelled, TimeoutError, RunNotFound."""
+        return result_of(self.wait(run_id, timeout))
+
+    def cancel(self, run_id: str, reason: str = "") -> bool:
+        """Cancel the run; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+        return self._do(cancel(run_id, reason, self.desk))
+
+    def retry(self, run_id: str) -> None:
+        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""
+        self._do(revive(run_id, self.desk))
+
+    def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """
+        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its mailbox.
+
+        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, MailboxFull.
+        """
+        return self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    def resume(self, run_id: str) -> None:
+        """Take a paused run up again; raises RunNotFound, NotResumable."""
+        self._do(resume(run_id, self.desk))
+
+    def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """List runs, newest first; pass the page's `cursor` for the next one."""
+        return self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    def kv(self, run_id: str, key: str) -> Any:
+        """Read what a step of the run put under *key* by its effects; None when there is nothing."""
+        return self._do(self._kv(run_id, key))
+
+    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """Give the deliveries of a run, or without one the dead deliveries, last first."""
+        return self._do(self._hooks(run_id, limit))
+
+    def redeliver(self, hook_id: str) -> None:
+        """Send a hook again, its tries anew; raises HookNotFound."""
+        self._do(redeliver(hook_id, self.desk))
+
+    def queues(self) -> Sequence[QueueInfo]:
+        """Describe the queues: what waits in each, how long, what is held."""
+        return self._do(queues(self.desk))
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Describe the live workers, and how much each of them holds."""
+        return self._do(workers(self.desk))

@@ -1,0 +1,71 @@
+"""What both clients are built from: where Redis is, what a submit takes, what an end means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stepflow import embedded
+from stepflow.core.run import RunState, RunStatus
+from stepflow.engine.desk import Desk
+from stepflow.engine.redeliver import dead_hooks, hooks_of_run
+from stepflow.engine.spec import RunSpec
+from stepflow.errors import RunCancelled, RunFailed
+from stepflow.hooks.guard import Allowlist, check_url
+from stepflow.settings import Settings, load_settings, redis_url
+from stepflow.store.address import Address
+from stepflow.store.calls import Plan
+from stepflow.store.codec import unpack
+from stepflow.store.hooks import HookRecord
+from stepflow.store.keys import Keys
+from stepflow.store.runs import load_kv
+
+#: seconds between looks at a run that is waited for, should its notification be lost
+SAFETY_NET_S = 1.0
+
+
+def resolve(url: str | None, settings: Settings) -> str:
+    """Give the URL to connect to: argument, environment, or the embedded server, which is started or joined."""
+    return redis_url(url, settings) or embedded.ensure(settings.home).url
+
+
+def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
+    """Read what submit_many takes: RunSpecs, or (runner, payload)."""
+    return [spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs]
+
+
+def result_of(run: RunStatus) -> Any:
+    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends."""
+    if run.state is RunState.CANCELLED:
+        raise RunCancelled(run.id, run.reason)
+    if run.state is RunState.FAILED:
+        error = run.error
+        raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
+    return run.result
+
+
+class Common:
+    """What both clients are built from."""
+
+    def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
+        self.settings = settings or load_settings()
+        self._url = url
+        self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
+        self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
+
+    def _address(self) -> Address:
+        return Address.parse(resolve(self._url, self.settings))
+
+    def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
+        """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""
+        for spec in specs:
+            for webhook in spec.webhooks:
+                check_url(webhook.url, self._allowed)
+        return specs
+
+    def _kv(self, run_id: str, key: str) -> Plan[Any]:
+        packed = yield load_kv(self.desk.keys, run_id, key)
+        return None if packed is None else unpack(packed)
+
+    def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
+        return dead_hooks(self.desk, limit=limit) if run_id is None else hooks_of_run(run_id, self.desk, limit=limit)

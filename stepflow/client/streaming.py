@@ -1,0 +1,238 @@
+"""The client for asyncio and its run handle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, TypeVar
+
+from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds
+from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.cancel import cancel
+from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.redeliver import redeliver
+from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.errors import RunNotFound
+from stepflow.settings import Settings
+from stepflow.store.calls import Plan
+from stepflow.store.hooks import HookRecord
+from stepflow.store.listener import Listener
+from stepflow.store.stream import AsyncLink, Streaming
+from stepflow.store.stream import carry_out as carry_out_async
+
+T = TypeVar("T")
+
+
+class AsyncRunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: AsyncClient) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+        self._read: Callable[[Any], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"AsyncRunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
+
+    async def status(self) -> RunStatus | None:
+        """See AsyncClient.status."""
+        return await self._client.status(self.id)
+
+    async def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See AsyncClient.wait."""
+        return await self._client.wait(self.id, timeout)
+
+    async def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See AsyncClient.result."""
+        result = await self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
+
+    async def cancel(self, reason: str = "") -> bool:
+        """See AsyncClient.cancel."""
+        return await self._client.cancel(self.id, reason)
+
+
+class AsyncClient(Common):
+    """The client for asyncio: one connection, all that waits sent in one write. Lives on the loop it is first used on."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Streaming | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: AsyncLink | None = None
+        self._link = link
+        self._listener: Listener | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def _do(self, plan: Plan[T]) -> T:
+        if self._link is None:
+            limits = self.settings.redis
+            address = await asyncio.to_thread(self._address)
+            if self._link is None:
+                self._own_link = AsyncLink(
+                    address, retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s,
+                    connect_timeout_s=limits.connect_timeout_s,
+                )  # fmt: skip
+                self._link, self._listener = self._own_link, Listener(address)
+        return await carry_out_async(self._link, plan)
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._listener is not None:
+            await self._listener.close()
+        if self._own_link is not None:
+            await self._own_link.close()
+            self._link = self._own_link = self._listener = None
+
+    async def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+    ) -> AsyncRunHandle:
+        """See Client.submit."""
+        spec = RunSpec(
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
+        )
+        return AsyncRunHandle(await self._do(submit(self._checked([spec])[0], self.desk)), self)
+
+    async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
+        """See Client.submit_many."""
+        return [
+            AsyncRunHandle(item, self)
+            for item in await self._do(submit_many(self._checked(read_specs(specs)), self.desk))
+        ]
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """See Client.status."""
+        return await self._do(status(run_id, self.desk))
+
+    async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        run = await self._found(run_id)
+        if run.is_finished:
+            return run
+        ended = asyncio.Event()
+        channel = self.desk.keys.done_channel(run_id)
+
+        def heard(message: str) -> None:
+            del message
+            ended.set()
+
+        try:
+            async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+                if self._listener is not None:
+                    await self._listener.subscribe(channel, heard)
+                while not (run := await self._found(run_id)).is_finished:
+                    await _either(ended, SAFETY_NET_S)
+                return run
+        except TimeoutError:
+            msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+            raise TimeoutError(msg) from None
+        finally:
+            if self._listener is not None:
+                self._listener.unsubscribe(channel, heard)
+
+    async def _found(self, run_id: str) -> RunStatus:
+        run = await self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    async def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        return result_of(await self.wait(run_id, timeout))
+
+    async def cancel(self, run_id: str, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return await self._do(cancel(run_id, reason, self.desk))
+
+    async def retry(self, run_id: str) -> None:
+        """See Client.retry."""
+        await self._do(revive(run_id, self.desk))
+
+    async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """See Client.signal."""
+        return await self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    async def resume(self, run_id: str) -> None:
+        """See Client.resume."""
+        await self._do(resume(run_id, self.desk))
+
+    async def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """See Client.list."""
+        return await self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    async def kv(self, run_id: str, key: str) -> Any:
+        """See Client.kv."""
+        return await self._do(self._kv(run_id, key))
+
+    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """See Client.hooks."""
+        return await self._do(self._hooks(run_id, limit))
+
+    async def redeliver(self, hook_id: str) -> None:
+        """See Client.redeliver."""
+        await self._do(redeliver(hook_id, self.desk))
+
+    async def queues(self) -> Sequence[QueueInfo]:
+        """See Client.queues."""
+        return await self._do(queues(self.desk))
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """See Client.workers."""
+        return await self._do(workers(self.desk))
+
+
+async def _either(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for *event*, or for the time to pass."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,344 @@
+"""The links: what is sent again and what is not, forgotten scripts, cut connections, refusals in words."""
+
+import asyncio
+import time
+
+import pytest
+
+from stepflow.core.ids import Delivery
+from stepflow.core.run import Run
+from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
+from stepflow.store.address import Address
+from stepflow.store.calls import Call, command, raw
+from stepflow.store.claims import claim_steps, sources_of
+from stepflow.store.codec import pack
+from stepflow.store.immediate import ImmediateLink
+from stepflow.store.link import BlockingLink
+from stepflow.store.listener import Listener
+from stepflow.store.runs import submit_run
+from stepflow.store.stream import AsyncLink
+from tests.store.toy import OK, Toy, greet
+from tests.support import until, until_blocking
+
+PING = command("PING", read=raw)
+ONCE = command("INCR", "n", read=raw, resend=False)
+
+
+def echo(text):
+    return command("ECHO", text, read=lambda reply: reply.decode())
+
+
+def submit(keys, run_id="a", request="r1"):
+    run = Run(run_id, "x", delivery=Delivery(run_id, 0).rq_id, created_at=1.0)
+    return submit_run(keys, run, request=request, data=["payload", pack(1)])
+
+
+# ---- blocking
+
+
+@pytest.fixture
+def blocking(url):
+    link = BlockingLink.to(Address.parse(url), retry_for_s=2.0)
+    yield link
+    link.close()
+
+
+def test_several_calls_are_answered_in_order(link):
+    assert link.calls([echo("a"), echo("b"), echo("c")]) == ["a", "b", "c"]
+    assert link.calls([]) == []
+
+
+def test_scripts_the_server_forgot_are_loaded_and_called_again(link, keys, redis_client):
+    redis_client.script_flush()
+    assert link.call(submit(keys, "a")) is None
+    redis_client.script_flush()
+    answers = link.calls([submit(keys, "b"), echo("x"), submit(keys, "c"), submit(keys, "b", "r2")])
+    assert answers[:3] == [None, "x", None]
+    assert answers[3][b"runner"] == b"x"
+    redis_client.flushall()
+
+
+def test_a_blocking_link_goes_on_over_a_new_connection_when_its_own_was_cut(blocking, real):
+    """[C36]"""
+    for _ in range(3):
+        assert blocking.calls([echo("a"), echo("b")]) == ["a", "b"]
+        real.client_kill_filter(_type="normal", skipme=True)
+
+
+def hangs_up_on(word, times):
+    """A server that carries a command out and hangs up before the reply, so many times."""
+    left = [times]
+
+    def behave(number, command_):
+        if command_[0] == word and left[0]:
+            left[0] -= 1
+            return None
+        return greet(command_) or b":1\r\n"
+
+    return behave
+
+
+def test_a_call_that_may_arrive_twice_is_sent_again_after_a_lost_reply():
+    """[C13]"""
+    with Toy(hangs_up_on(b"GET", 2)) as toy:
+        link = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        assert link.call(command("GET", "k", read=raw)) == 1
+        assert [got[1][0] for got in toy.got] == [b"GET"] * 3
+        link.close()
+
+
+def test_a_call_that_must_not_arrive_twice_is_not_sent_again():
+    """[C13] Negative control: the same lost reply."""
+    with Toy(hangs_up_on(b"INCR", 9)) as toy:
+        link = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        with pytest.raises(ReplyLost, match="the reply to INCR was lost"):
+            link.call(ONCE)
+        with pytest.raises(ReplyLost):
+            link.calls([PING, ONCE])
+        assert [got[1][0] for got in toy.got].count(b"INCR") == 2
+        link.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "give it more memory"),
+        (b"-READONLY You can't write against a read only replica.\r\n", "this is a replica"),
+        (b"-MISCONF Errors writing to the AOF file\r\n", "it cannot persist"),
+        (b"-NOPERM this user has no permissions\r\n", "grant it"),
+        (b"-NOAUTH Authentication required.\r\n", "put the password into the URL"),
+        (b"-ERR something else\r\n", "look at the server's log"),
+    ],
+)
+async def test_a_refusal_is_told_in_words_with_what_to_do(answer, hint):
+    """[C39]"""
+    with Toy(lambda number, command_: greet(command_) or answer) as toy:
+        blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        with pytest.raises(RedisRefused, match=hint):
+            await asyncio.to_thread(blocking.call, PING)
+        blocking.close()
+        link = AsyncLink(Address.parse(toy.url))
+        await link.open()
+        with pytest.raises(RedisRefused, match=hint):
+            await link.call(PING)
+        await link.close()
+    assert len(toy.got) == 2
+
+
+async def test_a_server_that_is_still_loading_is_waited_for():
+    """[C36]"""
+    seen = []
+
+    def behave(number, command_):
+        seen.append(command_[0])
+        return b"-LOADING Redis is loading the dataset in memory\r\n" if len(seen) < 60 and number < 2 else greet(command_) or b"+PONG\r\n"
+
+    with Toy(behave) as toy:
+        link = AsyncLink(Address.parse(toy.url), retry_for_s=5.0)
+        await link.open()
+        assert await link.calls([echo("x"), PING]) == ["PONG", b"PONG"]
+        await link.close()
+        blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        assert await asyncio.to_thread(blocking.call, PING) is not None
+        blocking.close()
+
+
+def test_a_redis_that_is_not_there_is_unreachable_after_the_time_given():
+    link = BlockingLink.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
+    with pytest.raises(RedisUnreachable, match=r"Redis at redis://127.0.0.1:1/0 does not answer") as caught:
+        link.call(PING)
+    assert "s3cret" not in str(caught.value)
+    link.close()
+
+
+def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, real):
+    """[C41]"""
+    with blocking.listening("news") as heard:
+        heard(0.5)
+        until_blocking(lambda: real.publish("news", "x"))
+        before = time.monotonic()
+        heard(20.0)
+        assert time.monotonic() - before < 15, "it came at once, not when the time was over"
+        real.client_kill_filter(_type="pubsub", skipme=True)
+        heard(0.01)
+
+
+# ---- on the loop
+
+
+@pytest.fixture
+async def alink(url):
+    link = AsyncLink(Address.parse(url))
+    await link.open()
+    yield link
+    await link.close()
+
+
+async def test_what_is_sent_together_is_answered_to_each_its_own(alink):
+    assert await asyncio.gather(*[alink.call(echo(str(number))) for number in range(500)]) == [str(number) for number in range(500)]
+
+
+async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
+    sent = [alink.send(echo(str(number))) for number in range(10)]
+    sent[3].cancel()
+    await asyncio.sleep(0)
+    sent[4].cancel()
+    rest = [future for number, future in enumerate(sent) if number not in (3, 4)]
+    assert await asyncio.gather(*rest) == [str(number) for number in range(10) if number not in (3, 4)]
+
+
+async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(alink):
+    bad = [alink.send(command("ECHO", "\ud800", read=raw)), alink.send(command("ECHO", {}, read=raw)), alink.send(command("ECHO", "x", read=int))]
+    assert await alink.call(echo("fine")) == "fine"
+    kinds = [type(error) for error in await asyncio.gather(*bad, return_exceptions=True)]
+    assert kinds == [UnicodeEncodeError, TypeError, ValueError]
+
+
+async def test_the_async_link_loads_scripts_the_server_forgot(alink, keys, real):
+    real.script_flush()
+    assert await alink.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
+    real.script_flush()
+    call = claim_steps(
+        keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9, live_workers=1, worker="w", now=1.0,
+        runners=["x"],
+    )  # fmt: skip
+    assert len((await alink.call(call)).taken) == 2, "a script that was not known was not carried out: it may be sent again"
+
+
+async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(alink, real):
+    """[C36]"""
+    told = []
+    alink.on_reconnect = lambda: told.append(True)
+    for number in range(1, 4):
+        real.client_kill_filter(_type="normal", skipme=True)
+        assert await asyncio.gather(*[alink.call(echo(str(each))) for each in range(50)]) == [str(each) for each in range(50)]
+        await until(lambda number=number: len(told) == number)
+
+
+async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_again_that_may_be(alink, real):
+    """[C13]"""
+    blocked = alink.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
+    behind = alink.send(echo("behind"))
+    await until(lambda: any(client["cmd"] == "blpop" for client in real.client_list()))
+    real.client_kill_filter(_type="normal", skipme=True)
+    with pytest.raises(ReplyLost, match="the reply to BLPOP was lost"):
+        await blocked
+    assert await behind == "behind"
+
+
+async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
+    """[C36] Was: two connections at once, and the replies of one given to the callers of the other."""
+
+    def behave(number, command_):
+        if number < 4 and command_[0] == b"SCRIPT" and (number % 2 or len(toy.got) == 0):
+            return None
+        return greet(command_) or (b"$%d\r\n%s\r\n" % (len(command_[1]), command_[1]) if command_[0] == b"ECHO" else OK)
+
+    with Toy(behave) as toy:
+        link = AsyncLink(Address.parse(toy.url), retry_for_s=10.0)
+        opening = asyncio.ensure_future(link.open())
+        calls = [asyncio.ensure_future(link.call(echo(str(number)))) for number in range(20)]
+        await opening
+        assert await asyncio.gather(*calls) == [str(number) for number in range(20)]
+        assert await link.call(echo("last")) == "last"
+        await link.close()
+
+
+async def test_a_first_connection_that_fails_is_said_at_once_or_after_the_time_given():
+    with pytest.raises(RedisUnreachable):
+        await AsyncLink(Address.parse("redis://127.0.0.1:1")).open()
+    link = AsyncLink(Address.parse("redis://127.0.0.1:1"), retry_for_s=0.05)
+    with pytest.raises(RedisUnreachable):
+        await link.call(PING)
+    with pytest.raises(RedisUnreachable):
+        await link.call(PING)
+    await link.close()
+
+
+async def test_a_closed_link_fails_what_waits_and_what_comes(alink):
+    waiting = alink.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
+    await asyncio.sleep(0)
+    await alink.close()
+    for call in (waiting, alink.call(PING)):
+        with pytest.raises(RedisUnreachable, match="the link was closed"):
+            await call
+
+
+async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch):
+    """[C36]"""
+    monkeypatch.setattr("stepflow.store.stream._SWEEP_S", 0.02)
+
+    def behave(number, command_):
+        return greet(command_) or (b"" if number == 0 else b"+PONG\r\n")
+
+    with Toy(behave) as toy:
+        link = AsyncLink(Address.parse(toy.url), reply_timeout_s=0.1)
+        await link.open()
+        assert await link.call(PING) == b"PONG"
+        assert toy.connections == 2
+        await link.close()
+
+
+async def test_the_stand_in_for_the_fake_carries_out_the_same_calls(fake, keys):
+    link = ImmediateLink(BlockingLink(fake, "fake"))
+    await link.open()
+    assert await link.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
+    assert await link.send(PING)
+    with pytest.raises(RedisRefused):
+        await link.send(Call(None, (), ("HGET", "rq:queues", "x"), raw))
+    await link.close()
+
+
+# ---- listening
+
+
+@pytest.fixture
+async def listener(url):
+    listener = Listener(Address.parse(url))
+    yield listener
+    await listener.close()
+
+
+async def test_a_listener_hears_its_channels_and_no_others(listener, real):
+    heard = []
+    await listener.subscribe("a", lambda message: heard.append(("a", message)))
+    await listener.subscribe("a", lambda message: heard.append(("again", message)))
+    await listener.subscribe("b", lambda message: heard.append(("b", message)))
+    for channel, message in (("a", "1"), ("c", "2"), ("b", "é|\n")):
+        real.publish(channel, message)
+    await until(lambda: len(heard) == 3)
+    assert heard == [("a", "1"), ("again", "1"), ("b", "é|\n")]
+
+
+async def test_a_listener_that_unsubscribed_hears_nothing_more(listener, real):
+    heard = []
+    await listener.subscribe("a", heard.append)
+    listener.unsubscribe("a", heard.append)
+    listener.unsubscribe("a", heard.append)
+    await until(lambda: real.pubsub_channels() == [])
+    await listener.subscribe("a", heard.append)
+    real.publish("a", "x")
+    await until(lambda: heard == ["x"])
+
+
+async def test_a_listener_listens_again_after_its_connection_was_cut(listener, real, monkeypatch):
+    """[C36]"""
+    monkeypatch.setattr("stepflow.store.listener._AGAIN_S", 0.02)
+    heard = []
+    await listener.subscribe("a", heard.append)
+    await listener.subscribe("b", heard.append)
+    for number in range(2):
+        real.client_kill_filter(_type="pubsub", skipme=True)
+        await until(lambda: [count for _, count in real.pubsub_numsub("a", "b")] == [1, 1])
+        real.publish("b", str(number))
+        await until(lambda number=number: heard == [str(each) for each in range(number + 1)])
+
+
+async def test_a_listener_without_a_server_does_not_hang(monkeypatch):
+    monkeypatch.setattr("stepflow.store.listener._AGAIN_S", 0.01)
+    listener = Listener(Address.parse("redis://127.0.0.1:1"))
+    subscribing = asyncio.ensure_future(listener.subscribe("a", print))
+    await asyncio.sleep(0.05)
+    assert not subscribing.done()
+    await listener.close()
+    subscribing.cancel()
