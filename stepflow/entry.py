@@ -81,7 +81,7 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     names.append(keys.hook_queue)
     left: list[int] = []
 
-    def drive(rq_side: StepWorker, burst: bool) -> bool:
+    def drive(rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
         options.burst = options.burst or burst
         left.append(run_on_loop(lambda: serve(app, options, str(url or app.url), rq_side)))
         return True
@@ -164,7 +164,7 @@ def run_on_loop(work_: Callable[[], Coroutine[Any, Any, T]]) -> T:
 class RQWorker(StepWorker):
     """`STEPFLOW_APP=package.module:app rq worker -w stepflow.entry.RQWorker -u URL default`."""
 
-    def drive(self, rq_side: StepWorker, burst: bool) -> bool:
+    def drive(self, rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
         """Work the queues RQ was told of with the app of STEPFLOW_APP."""
         app = _app_of_environment()
         queues = list(dict.fromkeys(Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()))

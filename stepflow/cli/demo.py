@@ -110,7 +110,7 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
     from stepflow.hooks import Webhook
     from stepflow.store.link import carry_out
 
-    until(lambda: len(client.workers()) == 2, "two workers")
+    until(lambda: len(client.workers()) == 2, "two workers")  # noqa: PLR2004 - as its sentence says
     for run_id, (_, payload, delay, _) in KINDS.items():
         hook = Webhook(receiver.url, secret)
         client.submit("research", {"topic": run_id, **payload}, run_id=run_id, delay=delay, webhooks=[hook])

@@ -21,7 +21,7 @@ def workers_command(setup: Setup) -> None:
     rows = [
         (
             worker.name, worker.state if worker.is_live else "lost",
-            
+
             f"{worker.running}/{worker.concurrency}" if worker.concurrency else "(not stepflow's)",
             worker.done, ", ".join(worker.runners), worker.host, worker.pid, ago(worker.started_at), ago(worker.seen_at),
         )

@@ -59,7 +59,7 @@ class Setup:
             app = load_app(target)
         except (StepflowError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever stands at the top of the user's module
             raise AppNotFound(target, _where(error)) from None
         if self.namespace is not None:
             app.namespace = self.namespace
@@ -99,7 +99,7 @@ class Setup:
         if not found:
             raise RunNotFound(given)
         if len(found) > 1:
-            raise Problem(f"run {given!r} is ambiguous: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}")
+            raise Problem(f"run {given!r} is ambiguous: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}")  # noqa: PLR2004
         return found[0]
 
 

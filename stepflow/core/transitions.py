@@ -153,7 +153,7 @@ def _waiting(due_at: float | None) -> RunState:
     return RunState.PENDING if due_at is None else RunState.SCHEDULED
 
 
-def decide(
+def decide(  # noqa: C901  one match with a case for every outcome
     run: Run,
     step: int,
     outcome: Outcome,

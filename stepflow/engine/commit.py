@@ -89,10 +89,10 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     proof = _proof(hold, outcome, move, now)
     step = hold.step
     effects = NO_WRITES
-    if step is not None and step._effects is not None and _is_taken_up(outcome, move) and run.stop is None:
-        effects = _writes(step._effects.writes, limit)
+    if step is not None and step._effects is not None and _is_taken_up(outcome, move) and run.stop is None:  # noqa: SLF001
+        effects = _writes(step._effects.writes, limit)  # noqa: SLF001
     closes = move.kind is Kind.ADVANCE
-    drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))
+    drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
     if move.kind is Kind.PARK:
         return park_run(desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now), b""
     if move.kind is Kind.PAUSE:

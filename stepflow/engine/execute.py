@@ -63,7 +63,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     except ClaimLost:
         hold.lose()
         return None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever user code raises becomes an outcome
         return raised(error, hold.policy)
     if hold.abandoned is not None:
         hold.abandoned = None
@@ -122,6 +122,6 @@ def describe(error: BaseException) -> ErrorInfo:
     tail = "".join(traceback.format_exception(error))[-TRACEBACK_TAIL:]
     try:
         message = readable(error)
-    except Exception:
+    except Exception:  # noqa: BLE001  a __str__ of user code
         message = "(its message cannot be read: __str__ raised)"
     return ErrorInfo(type(error).__name__, message, readable(tail))

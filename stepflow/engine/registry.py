@@ -71,4 +71,4 @@ def is_async(function: Callable[..., Any]) -> bool:
     """Say whether calling *function* gives an awaitable: also for callable objects and partials."""
     while hasattr(function, "func"):
         function = function.func
-    return inspect.iscoroutinefunction(function) or asyncio.iscoroutinefunction(getattr(function, "__call__", None))
+    return inspect.iscoroutinefunction(function) or asyncio.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004

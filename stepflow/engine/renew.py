@@ -71,7 +71,7 @@ class Renewer:
     def _beat_once(self, beat: Callable[[], None]) -> None:
         try:
             beat()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  RQ's connection fails in RQ's ways; the next beat tells what this one did not
             log.warning("RQ could not be told that this worker lives (%s: %s)", type(error).__name__, error)
 
     def renew(self) -> None:
@@ -129,7 +129,7 @@ class Renewer:
 
     def _blame(self, hold: Hold) -> None:
         """Log once what keeps a step that should have ended long ago: the loop's stack, if it is the loop."""
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the one way to see another thread's stack
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         log.error(
             "run=%s step=%s is past its limit and its claim is not renewed any more; it will run again elsewhere. "

@@ -50,7 +50,7 @@ class Threads:
             result, error = None, None
             try:
                 result = context.run(function, *args)
-            except BaseException as caught:
+            except BaseException as caught:  # noqa: BLE001  handed to whoever waits, as it came
                 error = caught
             try:
                 loop.call_soon_threadsafe(settle, result, error)

@@ -245,7 +245,7 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
     function = _function(fn)
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except Exception:
+    except Exception:  # noqa: BLE001  an annotation is user code: it may raise anything
         return _hints_one_by_one(function)
 
 
@@ -256,7 +256,7 @@ def _hints_one_by_one(function: Any) -> dict[str, Any]:
         try:
             one = SimpleNamespace(__annotations__={name: hint})
             found |= typing.get_type_hints(one, globalns=names, include_extras=True)
-        except Exception:
+        except Exception:  # noqa: BLE001, S112  as above; without it the value comes as it is
             continue
     return found
 
@@ -264,7 +264,7 @@ def _hints_one_by_one(function: Any) -> dict[str, Any]:
 def _annotations(function: Any) -> dict[str, Any]:
     try:
         return dict(function.__annotations__)
-    except Exception:
+    except Exception:  # noqa: BLE001  an annotation is user code: it may raise anything
         return {}
 
 

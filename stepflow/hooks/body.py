@@ -93,7 +93,7 @@ def _members(value: Any, depth: int) -> list[Any]:
 
 
 def _integer(value: int) -> int | str:
-    if value.bit_length() <= 64:
+    if value.bit_length() <= 64:  # noqa: PLR2004 - as in the table above
         return int(value)
     return str(int(value)) if value.bit_length() <= _DECIMAL_BITS else hex(value)
 

@@ -67,7 +67,7 @@ def read_target(url: object) -> Target:
     if place is None:
         raise WebhookRefused(shown(url), "its host and port cannot be read")
     port = int(place["port"] or _PORTS[scheme])
-    if not 1 <= port <= 65535:
+    if not 1 <= port <= 65535:  # noqa: PLR2004 - the range of TCP ports
         raise WebhookRefused(shown(url), "its port is not between 1 and 65535")
     if problem := _host_problem(place["v6"], place["name"]):
         raise WebhookRefused(shown(url), problem)

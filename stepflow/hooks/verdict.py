@@ -18,13 +18,13 @@ _NOT_NOW = (408, 425, 429)
 
 def judge(status: int, retry_after: str | None, now: datetime) -> Verdict:
     """Say what an answer means; *retry_after* is its header of that name, *now* is aware."""
-    if 200 <= status < 300:
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes of answers
         return Verdict.delivered(status)
-    if status in _NOT_NOW or 500 <= status < 600:
+    if status in _NOT_NOW or 500 <= status < 600:  # noqa: PLR2004
         return Verdict.retry(f"answered {status}", read_retry_after(retry_after, now), status=status)
-    if 300 <= status < 400:
+    if 300 <= status < 400:  # noqa: PLR2004
         return Verdict.dead(f"answered {status}, a redirect; none is followed, register where it leads", status=status)
-    if status == 410:
+    if status == 410:  # noqa: PLR2004
         return Verdict.dead("answered 410: the receiver is gone for good, stop sending to it", status=status)
     return Verdict.dead(f"answered {status}; the same again would be refused again", status=status)
 

@@ -38,7 +38,7 @@ class StepWorker(BaseWorker):
         super().__init__(queues, *args, **kwargs)
         self.facts: Mapping[str, Any] = {}
 
-    def work(self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any) -> bool:
+    def work(self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any) -> bool:  # noqa: FBT001, FBT002
         """Register with RQ, drive, and take leave; RQ's options for one job at a time mean nothing here."""
         del args, kwargs
         for queue in self.queues:

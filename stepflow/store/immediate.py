@@ -31,7 +31,7 @@ class ImmediateLink:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(self._link.call(call))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  delivered to whoever awaits it
             future.set_exception(error)
         return future
 

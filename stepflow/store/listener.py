@@ -102,7 +102,7 @@ class Listener:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def _on_reply(self, reply: Any) -> None:
-        if isinstance(reply, ReplyError) or not isinstance(reply, list) or len(reply) != 3:
+        if isinstance(reply, ReplyError) or not isinstance(reply, list) or len(reply) != 3:  # noqa: PLR2004
             return
         kind, channel, data = reply
         name = channel.decode()

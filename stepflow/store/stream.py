@@ -193,7 +193,7 @@ class AsyncLink:
             return
         try:
             future.set_result(call.read(reply))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a reply that cannot be read is the caller's to hear of
             future.set_exception(error)
 
     def _on_error(self, call: Call[Any], future: asyncio.Future[Any], error: ReplyError) -> None:

@@ -83,7 +83,7 @@ class Context:
         self,
         *names: str,
         timeout: float | timedelta | None = None,
-        type: Any = None,
+        type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
         """Wait for the first signal of these names and give its payload, as *type*; None after *timeout*."""
         if not names:
@@ -123,7 +123,7 @@ class Context:
 
 
 def _check_name(name: str) -> str:
-    if not name or "|" in name or len(name) > 200:
+    if not name or "|" in name or len(name) > 200:  # noqa: PLR2004
         msg = f"{name!r} cannot name a step: use 1 to 200 characters without '|'"
         raise InvalidOption(msg)
     return name

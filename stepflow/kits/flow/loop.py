@@ -100,15 +100,15 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def run_ready(self) -> None:
         """Run what is ready until nothing is, as the running loop of this thread."""
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
+        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
+        asyncio._set_running_loop(self)  # noqa: SLF001
         try:
             while self._ready:
                 handle = self._ready.popleft()
                 if not handle.cancelled():
-                    handle._run()  # how every loop runs a handle
+                    handle._run()
         finally:
-            asyncio._set_running_loop(outer)
+            asyncio._set_running_loop(outer)  # noqa: SLF001
 
     def put_aside(self) -> None:
         """
@@ -117,17 +117,17 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with PutAside.
         """
         self.is_over = True
-        outer = asyncio._get_running_loop()
-        asyncio._set_running_loop(self)
+        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
+        asyncio._set_running_loop(self)  # noqa: SLF001
         try:
             for task in [task for task in self._branches if not task.done()]:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
                 coroutine = task.get_coro()
                 if coroutine is not None:
                     with contextlib.suppress(BaseException):
                         coroutine.close()
         finally:
-            asyncio._set_running_loop(outer)
+            asyncio._set_running_loop(outer)  # noqa: SLF001
 
     # what it cannot
 
@@ -141,7 +141,7 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
-        self._refuse(words.get(name, f"the loop's {name}"))
+        self._refuse(words.get(name, f"the loop's {name}"))  # noqa: SLF001
 
     return refuse
 
