@@ -41,7 +41,8 @@ def test_a_stock_worker_works_a_queue_to_the_end(make_cluster):
     runs = cluster.submit(mixed("k"))
     cluster.all_ended(runs)
     until(lambda: not cluster.server.client.exists("rq:wip:default"), what="the stock worker to tidy up")
-    assert check(cluster, ends(runs)).all() == []
+    # the token for idle workers of ours stays where none listens: one to a queue
+    assert [said for said in check(cluster, ends(runs)).all() if "stepflow:wake:default" not in said] == []
     stock.send(signal.SIGTERM)
     stock.wait()
     assert "Traceback" not in stock.said

@@ -80,7 +80,7 @@ async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_
 
 
 async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(app, aclient, working, ghost, keys, link_to_real, real):
-    """[C22] With backoff."""
+    """[C22] With backoff, spread so that what was lost with a poison step does not meet it again."""
     run = await aclient.submit("fine")
     waits = []
     for _ in range(3):
@@ -91,7 +91,9 @@ async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(app, ac
         real.hset(keys.run(run.id), "due", 1)
         real.zadd(keys.due, {f"run:{run.id}": 1}, xx=True)
         link_to_real.call(move_due(keys, given="", now=1.0))
-    assert waits == [0, 1, 2]
+    assert waits[0] == 0
+    assert 0.5 <= waits[1] <= 1.5
+    assert 1 <= waits[2] <= 3
     await run.cancel()
 
 

@@ -106,7 +106,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             while self._ready:
                 handle = self._ready.popleft()
                 if not handle.cancelled():
-                    handle._run()
+                    handle._run()  # noqa: SLF001  how every loop runs a handle
         finally:
             asyncio._set_running_loop(outer)  # noqa: SLF001
 
@@ -141,7 +141,7 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
-        self._refuse(words.get(name, f"the loop's {name}"))  # noqa: SLF001
+        self._refuse(words.get(name, f"the loop's {name}"))
 
     return refuse
 

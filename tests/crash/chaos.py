@@ -1,0 +1,243 @@
+"""
+A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 60 --seed 7`.
+
+Runs of every kind are submitted all the time while workers and the server are killed, workers stopped and resumed,
+connections cut, replies lost, and runs cancelled. Then the attacks stop, everything must end by itself, and the checker
+reads what is left. The last line counts; the exit code is 0 only when its zeros hold. With `--appendfsync everysec` what
+a kill undid is counted as lost and is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from stepflow import Client, RunSpec
+from stepflow.errors import StepflowError
+from tests.crash.app import path
+from tests.crash.checker import Findings, check
+from tests.crash.cluster import Cluster, Process
+from tests.crash.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
+
+#: requests that the proxy may send a second time: the scripts that stepflow itself may send again
+ONCE = {"claim_steps", "BLPOP", "SUBSCRIBE", "PUBLISH", "MULTI", "EXEC"}
+#: runner, payload, the states it may end in, weight
+KINDS: list[tuple[str, dict[str, object], str, int]] = [
+    ("chain", path(10, pause=0.02), "succeeded", 6),
+    ("chain", path(4, pause=0.3), "succeeded", 2),
+    ("plain", path(4, pause=0.05), "succeeded", 2),
+    ("delayed", path(4, delay=0.2), "succeeded", 2),
+    ("flaky", path(3), "succeeded", 2),
+    ("memo", path(2), "succeeded", 1),
+    ("plain-memo", path(2), "succeeded", 1),
+    ("verdict", path(3), "failed", 1),
+    ("broken", path(1), "failed", 1),
+    ("hopeless", path(1), "failed", 1),
+    ("endless", path(1), "cancelled", 1),
+    ("listener", path(1), "cancelled", 1),
+]
+#: seconds everything is given to end once the attacks are over
+PATIENCE_S = 120.0
+
+
+class Chaos:
+    """One seeded attack on one cluster."""
+
+    def __init__(self, cluster: Cluster, proxy: Proxy, *, seed: int, workers: int, rate: float) -> None:
+        self._cluster, self._proxy, self._rate = cluster, proxy, rate
+        self._dice = random.Random(seed)
+        self._wire = random.Random(seed + 1)
+        self._direct = Client(cluster.server.url, settings=cluster.settings)
+        self._through = Client(proxy.url, settings=cluster.settings)
+        self._crew = [self._new_worker() for _ in range(workers)]
+        self._stopped: list[tuple[float, Process]] = []
+        self.expected: dict[str, str] = {}
+        self._doomed: list[str] = []
+        #: submits whose answer never came: such a run may be there or not
+        self.uncertain: set[str] = set()
+        self.count: Counter[str] = Counter()
+
+    def _new_worker(self) -> Process:
+        environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}  # noqa: PLR2004
+        return self._cluster.worker("--concurrency", "40", ready=False, **environment)
+
+    def go_on(self, seconds: float) -> None:
+        """Attack for so long."""
+        self._proxy.rule = self._spoil
+        end = time.monotonic() + seconds
+        acts: list[tuple[Callable[[], None], float]] = [
+            (self._submit, self._rate), (self._cancel, 3.0), (self._kill_worker, 1.0), (self._stop_worker, 0.3),
+            (self._kill_server, 0.15), (self._proxy.cut_all, 0.3),
+        ]  # fmt: skip
+        due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
+        while (now := time.monotonic()) < end:
+            for number, (moment, act, often) in enumerate(due):
+                if now >= moment:
+                    act()
+                    due[number] = (now + self._dice.expovariate(often), act, often)
+            self._resume(now)
+            self._replace_the_dead()
+            time.sleep(0.005)
+
+    def make_peace(self) -> None:
+        """Stop attacking; what only a cancel ends is cancelled."""
+        self._proxy.rule = lambda name: PASS
+        self._resume(float("inf"))
+        self._replace_the_dead()
+        for run_id in self._doomed:
+            self._direct.cancel(run_id, "peace")
+
+    def close(self) -> None:
+        self._direct.close()
+        self._through.close()
+
+    def _spoil(self, name: str) -> str:
+        draw = self._wire.random()
+        if draw > 0.004:  # noqa: PLR2004
+            return PASS
+        what = self._wire.choice([LOSE, LOSE, HALVE, CUT, SLOW, TWICE])
+        return PASS if what == TWICE and name in ONCE else what
+
+    def _submit(self) -> None:
+        """Submit a handful, sometimes one that is there already; by a client that may lose its replies, or not."""
+        runner, payload, ends, _ = self._dice.choices(KINDS, [kind[3] for kind in KINDS])[0]
+        count, client = self._dice.randint(1, 8), self._dice.choice([self._direct, self._through])
+        start = len(self.expected)
+        specs = [
+            RunSpec(runner, payload, run_id=f"x-{start + n}", webhooks=[self._cluster.sink.webhook],
+                    priority=self._dice.choice(["high", "normal", "low"]))
+            for n in range(count)
+        ]  # fmt: skip
+        if self.expected and self._dice.random() < 0.1:  # noqa: PLR2004
+            known = self._dice.choice(list(self.expected))
+            self.count["asked_again"] += bool(client.status(known))
+        for spec in specs:
+            assert spec.run_id is not None
+            self.expected[spec.run_id] = ends
+            if ends == "cancelled":
+                self._doomed.append(spec.run_id)
+        try:
+            client.submit_many(specs)
+        except StepflowError:
+            self.uncertain.update(str(spec.run_id) for spec in specs)
+
+    def _cancel(self) -> None:
+        """Cancel a run, most likely one that waits for that."""
+        if not self.expected:
+            return
+        doomed = self._doomed[-30:]
+        run_id = self._dice.choice(doomed) if doomed and self._dice.random() < 0.8 else self._dice.choice(list(self.expected))  # noqa: PLR2004
+        if "cancelled" not in self.expected[run_id]:
+            self.expected[run_id] += "|cancelled"
+        try:
+            self.count["cancels"] += self._direct.cancel(run_id, "chaos")
+        except StepflowError:
+            self.count["cancels_refused"] += 1
+
+    def _kill_worker(self) -> None:
+        victim = self._dice.choice(self._crew)
+        if victim.is_alive:
+            victim.kill()
+            self.count["worker_kills"] += 1
+
+    def _stop_worker(self) -> None:
+        """Stop a worker for longer than its lease."""
+        victim = self._dice.choice(self._crew)
+        if victim.is_alive:
+            victim.send(signal.SIGSTOP)
+            self._stopped.append((time.monotonic() + self._dice.uniform(2, 4), victim))
+            self.count["worker_stops"] += 1
+
+    def _resume(self, now: float) -> None:
+        for moment, process in list(self._stopped):
+            if now >= moment:
+                self._stopped.remove((moment, process))
+                if process.is_alive:
+                    process.send(signal.SIGCONT)
+
+    def _replace_the_dead(self) -> None:
+        for worker in list(self._crew):
+            if not worker.is_alive:
+                self._crew.remove(worker)
+                self._crew.append(self._new_worker())
+
+    def _kill_server(self) -> None:
+        self._cluster.server.restart()
+
+
+def undone(cluster: Cluster, chaos: Chaos) -> set[str]:
+    """Name the runs that are not there though their submit was answered, or whose end was undone with its hook."""
+    redis = cluster.server.client
+    return {run_id for run_id in chaos.expected if not redis.exists(f"stepflow:run:{run_id}")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=12.0, help="submits a second, each of a few runs")
+    parser.add_argument("--appendfsync", choices=["always", "everysec"], default="always")
+    options = parser.parse_args()
+    print(f"chaos for {options.seconds:g} s, seed {options.seed}, appendfsync {options.appendfsync}", flush=True)
+    with Cluster(appendfsync=options.appendfsync) as cluster:
+        with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
+            chaos = Chaos(cluster, proxy, seed=options.seed, workers=options.workers, rate=options.rate)
+            try:
+                found, missing = attack(chaos, cluster, options.seconds)
+            finally:
+                for process in cluster.processes:
+                    process.kill_group()
+                chaos.close()
+        return report(chaos, cluster, found, missing, strict=options.appendfsync == "always")
+
+
+def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, set[str]]:
+    """Attack, make peace, wait for all to end, and check."""
+    chaos.go_on(seconds)
+    chaos.make_peace()
+    missing = undone(cluster, chaos)
+    there = {run_id: ends for run_id, ends in chaos.expected.items() if run_id not in missing}
+    began = time.monotonic()
+    stuck = []
+    try:
+        cluster.all_ended(there, PATIENCE_S)
+    except AssertionError as error:
+        stuck.append(str(error))
+    print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
+    found = check(cluster, there)
+    found.stuck += stuck
+    found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
+    return found, missing
+
+
+def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *, strict: bool) -> int:
+    """Print what was found, and the one line that counts."""
+    for said in found.all()[:40]:
+        print(said)
+    for process in cluster.processes:
+        if "Traceback" in process.said:
+            print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][:2000]}")
+            chaos.count["tracebacks"] += 1
+    print(
+        f"asked_again={chaos.count['asked_again']} cancels={chaos.count['cancels']} worker_stops={chaos.count['worker_stops']} "
+        f"attempts_lost={found.attempts_lost} uncertain={len(chaos.uncertain)} tracebacks={chaos.count['tracebacks']} "
+        f"left_over={len(found.left_over)}"
+    )
+    print(
+        f"runs={len(chaos.expected) - len(missing)} worker_kills={chaos.count['worker_kills']} "
+        f"server_kills={cluster.server.kills} lost={len(found.lost)} doubled={len(found.doubled)} "
+        f"stuck={len(found.stuck)} hooks_missing={len(found.hooks_missing)}",
+        flush=True,
+    )
+    wrong = [*found.doubled, *found.stuck, *found.left_over] + ([*found.lost, *found.hooks_missing] if strict else [])
+    return 1 if wrong or chaos.count["tracebacks"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
