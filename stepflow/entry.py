@@ -27,7 +27,7 @@ from stepflow.queue.worker import StepWorker, rq_worker
 from stepflow.store.address import Address
 from stepflow.store.fitness import check_server
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink, carry_out, connect
+from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
 
 try:
     import uvloop
@@ -87,7 +87,8 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
         return True
 
     facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
-    rq_worker(options.name, names, connect(address), drive, facts).work()
+    with in_our_words(address):
+        rq_worker(options.name, names, connect(address), drive, facts).work()
     logging.shutdown()
     return left[0] if left else 0
 

@@ -33,7 +33,7 @@ class _Group(BaseModel):
 class RedisSettings(_Group):
     """Where Redis is and how to talk to it."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, repr=False)
     """`redis:// rediss:// unix:// valkey:// valkeys://`; without one, REDIS_URL, else the embedded server."""
     namespace: str = Field(default="stepflow", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     """The prefix of every key of ours; another one is another stepflow on the same Redis."""

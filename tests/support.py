@@ -54,7 +54,7 @@ def dump(client: Any) -> dict[bytes, Any]:
 
 
 class Leaks:
-    """Finds the keys, and the members of shared keys, that belong to no live run, worker or queue and have no time to live."""
+    """Finds keys, and members of shared keys, that belong to no live run, worker or queue and have no time to live."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -72,7 +72,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912  a table: each key of keys.py has its line
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -137,7 +137,9 @@ class Leaks:
 
     def _is_live(self, run_id: str) -> bool:
         record = self._record(f"run:{run_id}")
-        return b"state" in record and not record.get(b"ended") and self.client.zscore(self.keys.live, run_id) is not None
+        return (
+            b"state" in record and not record.get(b"ended") and self.client.zscore(self.keys.live, run_id) is not None
+        )
 
     def _expires(self, run_id: str) -> bool:
         members = self.client.zrange(self.keys.expiry, 0, -1)
@@ -155,7 +157,7 @@ class Leaks:
         records = [key for room in ("run", "hook") for key in self.client.scan_iter(f"*:{room}:*", count=1000)]
         with self.client.pipeline(transaction=False) as pipe:
             for key in records:
-                if key.count(b":") == 2:  # noqa: PLR2004  not its data, steps, memo
+                if key.count(b":") == 2:
                     pipe.hmget(key, "delivery", "held")
             rows = pipe.execute()
         return {row[0] for row in rows}, {row[1] for row in rows}

@@ -99,7 +99,7 @@ class Client(Common):
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
-        return carry_out(self.link, plan)
+        return carry_out(self.link, self._on_time(plan))
 
     def close(self) -> None:
         """Give the connections back."""

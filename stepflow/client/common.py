@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from stepflow import embedded
 from stepflow.core.run import RunState, RunStatus
@@ -18,7 +18,10 @@ from stepflow.store.calls import Plan
 from stepflow.store.codec import unpack
 from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
+from stepflow.store.query import server_time
 from stepflow.store.runs import load_kv
+
+T = TypeVar("T")
 
 #: seconds between looks at a run that is waited for, should its notification be lost
 SAFETY_NET_S = 1.0
@@ -62,6 +65,12 @@ class Common:
             for webhook in spec.webhooks:
                 check_url(webhook.url, self._allowed)
         return specs
+
+    def _on_time(self, plan: Plan[T]) -> Plan[T]:
+        """Carry out *plan* by the server's clock, not by this machine's: due times and deadlines are reckoned with it."""
+        if self.desk.clock.is_stale:
+            self.desk.clock.learn((yield server_time()))
+        return (yield from plan)
 
     def _kv(self, run_id: str, key: str) -> Plan[Any]:
         packed = yield load_kv(self.desk.keys, run_id, key)

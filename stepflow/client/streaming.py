@@ -96,7 +96,7 @@ class AsyncClient(Common):
                     connect_timeout_s=limits.connect_timeout_s,
                 )  # fmt: skip
                 self._link, self._listener = self._own_link, Listener(address)
-        return await carry_out_async(self._link, plan)
+        return await carry_out_async(self._link, self._on_time(plan))
 
     async def close(self) -> None:
         """Drop the connections."""

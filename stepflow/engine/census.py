@@ -170,15 +170,15 @@ def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> W
 
 def _held(desk: Desk) -> Plan[Counter[str]]:
     """Count the claims under each worker's name."""
-    held: Counter[str] = Counter()
-    start = 0
+    holders: dict[str, str] = {}
+    cursor = 0
     while True:
-        page = yield standing_claims(desk.keys, start, PAGE)
-        if not page:
-            return held
-        tokens = yield [claim_holder(desk.keys, member) for member in page]
-        held.update(token.split(".", 1)[0] for token in tokens)
-        start += PAGE
+        cursor, members_ = yield standing_claims(desk.keys, cursor, PAGE)
+        if members_:
+            tokens = yield [claim_holder(desk.keys, member) for member in members_]
+            holders |= dict(zip(members_, tokens, strict=True))
+        if not cursor:
+            return Counter(token.partition(".")[0] for token in holders.values() if token)
 
 
 def _moment(field: bytes | None) -> datetime | None:

@@ -43,8 +43,8 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
         return Raised(describe(hold.unreadable), retryable=False)
     try:
         payload = hold.payload if entry.read is None else entry.read(hold.payload)
-    except DataError as error:
-        return Raised(describe(error), retryable=False)
+    except Exception as error:  # noqa: BLE001  a validator is user code as well
+        return raised(error, hold.policy)
     step: Step[Any] = Step(
         run.id, run.step, payload, hold.headers, run.failures + 1, hold.cancel,
         generation=run.generation, deadline_at=run.deadline_at, port=Port(hold, shift, blocking=not entry.is_async),

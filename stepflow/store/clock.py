@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+#: seconds after which two clocks may have drifted apart by more than anybody should reckon with
+STALE_S = 60.0
+
 
 class ServerClock:
     """The server's time as far as this process knows it: its own clock plus the offset that scripts taught it."""
@@ -13,6 +16,12 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._offset_s = 0.0
+        self._learned_at = -STALE_S
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the server has not been heard of for so long that it should be asked."""
+        return time.monotonic() - self._learned_at >= STALE_S
 
     def now(self) -> float:
         """Give the server's unix time in seconds."""
@@ -21,6 +30,7 @@ class ServerClock:
     def learn(self, server_now: float) -> None:
         """Take the offset from a time that a script just answered with."""
         self._offset_s = server_now - time.time()
+        self._learned_at = time.monotonic()
 
 
 class ManualClock(ServerClock):
@@ -34,6 +44,11 @@ class ManualClock(ServerClock):
     def given(self) -> str:  # type: ignore[override]
         """The time in the form scripts take."""
         return f"{self._now:.6f}"
+
+    @property
+    def is_stale(self) -> bool:
+        """It is never to be told."""
+        return False
 
     def now(self) -> float:
         """Give the time it stands at."""

@@ -90,6 +90,19 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
 
 
+@contextmanager
+def in_our_words(address: Address) -> Iterator[None]:
+    """Turn what redis-py raises in the block, where others call it, into our errors."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        if not _may_pass(error):
+            raise refusal_of(_as_answered(error)) from None
+        raise RedisUnreachable(address.shown, redacted(str(error))) from None
+    except redis.RedisError as error:
+        raise refusal_of(_as_answered(error)) from None
+
+
 def connect(address: Address, *, connect_timeout_s: float = 5.0, reply_timeout_s: float = 30.0) -> Any:
     """Make the one kind of redis-py client we use: it never retries on its own, every time limit is explicit."""
     return redis.Redis(

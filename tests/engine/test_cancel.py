@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,16 +22,12 @@ async def in_state(run, state):
 def held(app):
     """A runner that holds its step: what it does once its token has fired is chosen by the payload."""
 
-    class Held:
-        started = asyncio.Event()
-        attempts: list = []
-
-    Held.started, Held.attempts = asyncio.Event(), []
+    held = SimpleNamespace(started=asyncio.Event(), attempts=[])
 
     @app.runner("held", retry=QUICK)
-    async def held(step):
-        Held.attempts.append((step.number, step.attempt))
-        Held.started.set()
+    async def run_held(step):
+        held.attempts.append((step.number, step.attempt))
+        held.started.set()
         reason = await step.cancel.wait()
         match step.payload:
             case "succeed":
@@ -47,10 +44,9 @@ def held(app):
                 raise PermanentError
             case "raise_if_set":
                 step.cancel.raise_if_set()
-            case "odd":
-                return reason
+        return reason
 
-    return Held
+    return held
 
 
 @pytest.mark.parametrize("delay", [None, 1000])

@@ -129,7 +129,9 @@ async def test_a_permanent_error_ends_the_run_at_once(app, aclient, working):
 async def test_retry_on_and_give_up_on_choose_what_is_tried_again(app, aclient, working):
     """[C20]"""
 
-    @app.runner("choosy", retry=RetryPolicy(max_attempts=2, initial=0.001, retry_on=[OSError], give_up_on=["FileNotFoundError"]))
+    @app.runner(
+        "choosy", retry=RetryPolicy(max_attempts=2, initial=0.001, retry_on=[OSError], give_up_on=["FileNotFoundError"])
+    )
     async def choosy(step):
         raise {"os": PermissionError, "value": ValueError, "file": FileNotFoundError}[step.payload]
 
@@ -154,7 +156,9 @@ async def test_fail_is_a_verdict_and_is_not_retried(app, aclient, working):
     assert attempts == [1]
 
 
-async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_anew_with_each_step(app, aclient, working):
+async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_anew_with_each_step(
+    app, aclient, working
+):
     """[C11] attempt counts within the step; [C12] steps number without a gap."""
     seen = []
 

@@ -57,7 +57,11 @@ async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(app,
     assert outcome.result == ({"n": 1} if how == "succeed" else None)
     assert (outcome.error and outcome.error.message) == {"fail": "out of stock", "raise": "boom"}.get(how)
     assert outcome.reason == status.reason
-    assert (outcome.created_at, outcome.started_at, outcome.ended_at) == (status.created_at, status.started_at, status.ended_at)
+    assert (outcome.created_at, outcome.started_at, outcome.ended_at) == (
+        status.created_at,
+        status.started_at,
+        status.ended_at,
+    )
 
 
 async def test_attempts_and_final_step_are_those_of_the_end(app, aclient, working):
@@ -289,8 +293,8 @@ async def test_a_hook_whose_worker_died_is_delivered_by_another(app, aclient, wo
         await run.cancel()
         source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
         call = claim_steps(
-            keys, [source], given="", stem="ghost.", number=0, lease_s=1000.0, limit=1, live_workers=1, worker="ghost", now=0.0,
-            runners=[ANYONE],
+            keys, [source], given="", stem="ghost.", number=0, lease_s=1000.0, limit=1, live_workers=1, worker="ghost",
+            now=0.0, runners=[ANYONE],
         )  # fmt: skip
         assert len(link_to_real.call(call).taken) == 1
         ghost.die()
@@ -318,7 +322,9 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
     """[C40]"""
     caplog.set_level("DEBUG")
     async with Receiver(reply(500)) as receiver, working(app, next_wait=at_once):
-        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url, SECRET, headers={"authorization": "tok-123"})])
+        run = await aclient.submit(
+            "ends", "succeed", webhooks=[Webhook(receiver.url, SECRET, headers={"authorization": "tok-123"})]
+        )
         hooks = await until(lambda: _hook_in(aclient, run.id, "dead"))
     for shown in (caplog.text, repr(hooks), repr(await run.status())):
         assert SECRET not in shown
@@ -329,7 +335,9 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
 # ---- retry
 
 
-async def test_a_failed_run_is_revived_at_its_last_step_with_fresh_attempts_and_its_hooks_fire_again(app, aclient, working):
+async def test_a_failed_run_is_revived_at_its_last_step_with_fresh_attempts_and_its_hooks_fire_again(
+    app, aclient, working
+):
     """[C21] [C29] [C8]"""
     from stepflow import Continue
 
@@ -398,3 +406,20 @@ async def test_a_revived_run_keeps_no_time_to_live(app, aclient, working, ends, 
     await aclient.retry(run.id)
     assert real.ttl(keys.run(run.id)) == real.ttl(keys.run(run.id) + ":data") == -1
     await run.cancel()
+
+
+async def test_a_dead_hook_is_listed_although_one_before_it_was_delivered_and_has_expired(
+    app, aclient, working, ends, real, keys
+):
+    """[C29] Delivered ones are kept a day, dead ones thirty. Was: the listing ended at the first gap."""
+    async with Receiver() as good, Receiver(reply(410)) as bad, working(app):
+        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(good.url), Webhook(bad.url)])
+        first, second = await until(lambda: _two_settled(aclient, run.id))
+    assert (first.state, second.state) == ("delivered", "dead")
+    real.delete(keys.hook(first.id))
+    assert [hook.id for hook in await aclient.hooks(run.id)] == [second.id]
+
+
+async def _two_settled(aclient, run_id):
+    hooks = await aclient.hooks(run_id)
+    return hooks if len(hooks) == 2 and {hook.state for hook in hooks} == {"delivered", "dead"} else None

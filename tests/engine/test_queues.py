@@ -31,7 +31,11 @@ def ran(app):
 
 async def test_high_goes_before_normal_before_low_and_first_in_first_out_within(app, aclient, working, ran):
     """[C5]"""
-    specs = [RunSpec("note", run_id=f"{priority}{number}", priority=priority) for number in (1, 2, 3) for priority in ("low", "normal", "high")]
+    specs = [
+        RunSpec("note", run_id=f"{priority}{number}", priority=priority)
+        for number in (1, 2, 3)
+        for priority in ("low", "normal", "high")
+    ]
     handles = await aclient.submit_many(specs)
     async with working(app, concurrency=1):
         await asyncio.gather(*[handle.wait(10) for handle in handles])
@@ -95,7 +99,9 @@ async def test_a_chain_on_one_queue_lets_a_run_on_the_workers_other_queue_throug
         await long.wait(10)
 
 
-async def test_a_kept_chain_makes_way_for_something_more_urgent_at_its_next_commit(app, aclient, working, ran, settings):
+async def test_a_kept_chain_makes_way_for_something_more_urgent_at_its_next_commit(
+    app, aclient, working, ran, settings
+):
     """[C5] Within its time slice even."""
     app.settings.worker.__dict__["slice_s"] = 1000.0
     steps = []
@@ -239,7 +245,9 @@ async def test_a_waiting_run_can_be_cancelled_and_its_entry_is_dropped_later(app
 async def test_runs_of_all_priorities_wait_for_their_runner(app, aclient, working, ran, knowing):
     """[C24] [C5]"""
     async with working(app):
-        runs = await aclient.submit_many([RunSpec("special", priority, priority=priority) for priority in ("low", "normal", "high")])
+        runs = await aclient.submit_many(
+            [RunSpec("special", priority, priority=priority) for priority in ("low", "normal", "high")]
+        )
         for run in runs:
             await until(lambda run=run: _blocked(run))
     async with working(knowing):

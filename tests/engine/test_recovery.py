@@ -56,7 +56,9 @@ def _look(worker):
     return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
 
 
-async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_hooks_fire(url, aclient, working, ghost):
+async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_hooks_fire(
+    url, aclient, working, ghost
+):
     """[C22] max_crashes"""
     app, seen = Stepflow(url, settings=Settings(worker=WorkerSettings(max_crashes=0))), []
 
@@ -79,7 +81,9 @@ async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_
     assert seen == [("failed", "WorkerLost")]
 
 
-async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(app, aclient, working, ghost, keys, link_to_real, real):
+async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(
+    app, aclient, working, ghost, keys, link_to_real, real
+):
     """[C22] With backoff, spread so that what was lost with a poison step does not meet it again."""
     run = await aclient.submit("fine")
     waits = []
@@ -117,7 +121,9 @@ async def test_progress_under_a_claim_sets_the_count_of_crashes_back(app, aclien
     assert (await run.status()).crashes == 0
 
 
-async def test_a_supervisor_that_knows_its_worker_is_dead_need_not_wait_for_the_lease(app, aclient, ghost, link_to_real, keys):
+async def test_a_supervisor_that_knows_its_worker_is_dead_need_not_wait_for_the_lease(
+    app, aclient, ghost, link_to_real, keys
+):
     """[C35]"""
     runs = [await aclient.submit("fine") for _ in range(3)]
     ghost.claim("fine")
@@ -128,10 +134,10 @@ async def test_a_supervisor_that_knows_its_worker_is_dead_need_not_wait_for_the_
     assert all([await in_state(run, "pending") for run in runs])
 
 
-@pytest.mark.parametrize("outcome", [Succeed("late"), Continue("late"), ValueError("late")], ids=["Succeed", "Continue", "raises"])
-async def test_a_late_commit_changes_nothing_and_is_logged(
-    app, aclient, working, keys, link_to_real, caplog, outcome
-):
+@pytest.mark.parametrize(
+    "outcome", [Succeed("late"), Continue("late"), ValueError("late")], ids=["Succeed", "Continue", "raises"]
+)
+async def test_a_late_commit_changes_nothing_and_is_logged(app, aclient, working, keys, link_to_real, caplog, outcome):
     """[C13] Commit is at most once: the claim was another's by then."""
     attempts = []
 
@@ -153,7 +159,9 @@ async def test_a_late_commit_changes_nothing_and_is_logged(
     assert "late commit refused" in caplog.text
 
 
-async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(app, aclient, working, real, keys, caplog, ghost):
+async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(
+    app, aclient, working, real, keys, caplog, ghost
+):
     """[C36] The server came back without its last writes."""
     seen = []
 
@@ -186,7 +194,9 @@ async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(app, aclient
     assert (await run.status()).crashes == 0
 
 
-async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidied_up(app, aclient, working, real, fine):
+async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidied_up(
+    app, aclient, working, real, fine
+):
     """[C13] [C38]"""
     run = await aclient.submit("fine")
     real.lmove("rq:queue:default", "rq:queue:default:intermediate", "LEFT", "RIGHT")
@@ -271,7 +281,7 @@ async def test_burst_leaves_when_the_queues_are_empty(app, aclient, working, fin
     """[C33]"""
     runs = await aclient.submit_many([("fine", number) for number in range(30)])
     async with working(app, burst=True, concurrency=3) as worker:
-        await until(lambda: worker._leave.is_set())
+        await until(worker._leave.is_set)
     assert all([await in_state(run, "succeeded") for run in runs])
 
 
@@ -291,7 +301,8 @@ async def test_workers_and_clients_go_on_after_their_connections_were_cut(app, a
     async with working(app):
         runs = [await aclient.submit("chain") for _ in range(3)]
         for _ in range(3):
-            await until(lambda count=len(seen) + 20: len(seen) > count)
+            count = len(seen) + 20
+            await until(lambda count=count: len(seen) > count)
             real.client_kill_filter(_type="normal", skipme=True)
             real.client_kill_filter(_type="pubsub", skipme=True)
         assert [await run.result(20) for run in runs] == ["done"] * 3
@@ -299,7 +310,9 @@ async def test_workers_and_clients_go_on_after_their_connections_were_cut(app, a
     assert len(seen) == 61 * 3
 
 
-async def test_a_claim_whose_reply_was_lost_is_taken_up_by_its_worker(app, aclient, working, real, keys, link_to_real, fine):
+async def test_a_claim_whose_reply_was_lost_is_taken_up_by_its_worker(
+    app, aclient, working, real, keys, link_to_real, fine
+):
     """[C13] A claim is never sent twice: the worker lists what stands under its name."""
     async with working(app) as worker:
         from stepflow.store.claims import claim_steps, sources_of

@@ -34,7 +34,13 @@ async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline
         run = await aclient.submit("look", {"a": 1}, run_id="r1", headers={"tenant": "t1"}, timeout=3600)
         status = await run.wait(10)
     first, second = seen
-    assert (first.run_id, first.number, first.payload, first.headers, first.attempt) == ("r1", 0, {"a": 1}, {"tenant": "t1"}, 1)
+    assert (first.run_id, first.number, first.payload, first.headers, first.attempt) == (
+        "r1",
+        0,
+        {"a": 1},
+        {"tenant": "t1"},
+        1,
+    )
     assert (second.number, second.payload, second.headers) == (1, "next", {"tenant": "t1"})
     assert first.deadline == second.deadline == status.deadline_at == status.created_at + timedelta(hours=1)
     assert not first.cancel.is_set
@@ -202,7 +208,7 @@ async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(
         for value in ("x" * 2_000_000, object()):
             try:
                 await step.memo.put("k", value)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  whichever it is
                 problems.append(type(error).__name__)
         return Succeed(problems)
 
@@ -364,9 +370,9 @@ async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(app, aclie
 
 async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, working, real, keys, link_to_real):
     """[C16] [C13]"""
-    from stepflow.engine.recover import hand_over_again
     from stepflow.core.outcomes import Lost
     from stepflow.engine.desk import Desk
+    from stepflow.engine.recover import hand_over_again
     from stepflow.store.link import carry_out
 
     after = []
@@ -378,7 +384,7 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, w
             assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Desk(keys, app.settings)))
             try:
                 await step.extend(10)
-            except Exception:
+            except Exception:  # noqa: BLE001  what must not be swallowed is no Exception
                 after.append("swallowed")
             after.append("went on")
         return Succeed(len(after))
@@ -391,7 +397,9 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, w
 # ---- delays
 
 
-async def test_a_delayed_continue_sleeps_in_redis_and_is_not_claimable_before(app, aclient, working, real, keys, link_to_real):
+async def test_a_delayed_continue_sleeps_in_redis_and_is_not_claimable_before(
+    app, aclient, working, real, keys, link_to_real
+):
     """[C10] [C19]"""
 
     @app.runner("naps")

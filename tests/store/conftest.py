@@ -20,7 +20,17 @@ class Store:
     def now(self):
         return self.clock.now()
 
-    def run(self, run_id="a", *, due_in=0.0, priority=Priority.NORMAL, runner="x", queue="default", timeout=0.0, generation=0):
+    def run(
+        self,
+        run_id="a",
+        *,
+        due_in=0.0,
+        priority=Priority.NORMAL,
+        runner="x",
+        queue="default",
+        timeout=0.0,
+        generation=0,
+    ):
         """A run to be submitted."""
         return Run(
             run_id, runner, queue, priority, RunState.SCHEDULED if due_in else RunState.PENDING, generation=generation,
@@ -35,7 +45,9 @@ class Store:
             run.rev = replaces.rev + 1
         return self.link.call(submit_run(self.keys, run, request=request, data=["payload", pack(1)], replaces=replaces))
 
-    def claim_call(self, runners=("x",), *, queue="default", worker="w1", limit=10, live_workers=1, lease_s=15.0, sources=None):
+    def claim_call(
+        self, runners=("x",), *, queue="default", worker="w1", limit=10, live_workers=1, lease_s=15.0, sources=None
+    ):
         self.number += 100
         return claim_steps(
             self.keys, sources or sources_of(self.keys, queue), given=self.clock.given, stem=f"{worker}.", number=self.number,

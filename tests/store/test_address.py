@@ -27,7 +27,20 @@ def test_each_form_of_url_is_read(url):
     assert Address.parse(url) == FORMS[url]
 
 
-@pytest.mark.parametrize("url", ["", "h", "http://h", "redis+tls://h", "redis://h:x", "redis://h:99999", "redis://h/x", "redis://[::1", "localhost:6379"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "h",
+        "http://h",
+        "redis+tls://h",
+        "redis://h:x",
+        "redis://h:99999",
+        "redis://h/x",
+        "redis://[::1",
+        "localhost:6379",
+    ],
+)
 def test_what_is_no_redis_url_is_refused_with_the_forms_that_are(url):
     with pytest.raises(InvalidOption, match=r"is no Redis URL .*; write redis://\[user:password@\]host"):
         Address.parse(url)
@@ -48,7 +61,9 @@ def test_a_url_that_is_refused_does_not_show_its_password(url):
     assert caught.value.__cause__ is None or "s3cret" not in str(caught.value.__cause__)
 
 
-@pytest.mark.parametrize("url", ["redis://u:s3cret@h:7/2", "unix://:s3cret@/run/redis.sock", "rediss://h?password=s3cret"])
+@pytest.mark.parametrize(
+    "url", ["redis://u:s3cret@h:7/2", "unix://:s3cret@/run/redis.sock", "rediss://h?password=s3cret"]
+)
 def test_an_address_shows_where_it_points_and_not_how_to_log_in(url):
     """[C40]"""
     address = Address.parse(url)
@@ -72,7 +87,11 @@ def test_passwords_are_taken_out_of_any_text(text, shown):
 
 
 def test_the_handshake_logs_in_and_chooses_the_database():
-    assert Address.parse("redis://u:p@h/2").handshake("me") == [("AUTH", "u", "p"), ("SELECT", "2"), ("CLIENT", "SETNAME", "me")]
+    assert Address.parse("redis://u:p@h/2").handshake("me") == [
+        ("AUTH", "u", "p"),
+        ("SELECT", "2"),
+        ("CLIENT", "SETNAME", "me"),
+    ]
     assert Address.parse("redis://:p@h").handshake(None) == [("AUTH", "p")]
     assert Address.parse("redis://h").handshake(None) == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from stepflow.core.run import Priority, RunState
 from stepflow.store.claims import claim_one, sources_of, waiting_source
-from stepflow.store.runs import finish_run, Proof
+from stepflow.store.runs import Proof, finish_run
 
 
 def test_a_claim_gives_the_run_its_data_and_a_token(store, keys):
@@ -12,7 +12,13 @@ def test_a_claim_gives_the_run_its_data_and_a_token(store, keys):
     store.submit("a")
     [taken] = store.batch(worker="w7").taken
     run = store.load()
-    assert (taken.rq_id, taken.token, run.token, run.held, run.delivery) == ("run-a-0", "w7.100.", "w7.100.", "run-a-0", "")
+    assert (taken.rq_id, taken.token, run.token, run.held, run.delivery) == (
+        "run-a-0",
+        "w7.100.",
+        "w7.100.",
+        "run-a-0",
+        "",
+    )
     assert (run.state, run.rev, run.started_at) == (RunState.RUNNING, 2, pytest.approx(store.now))
     assert taken.data[b"payload"]
     client = store.client
@@ -141,7 +147,13 @@ def test_a_run_whose_runner_is_not_known_goes_to_its_waiting_list(store, keys):
     assert client.lrange(keys.awaiting("default", "special"), 0, -1) == [b"run-a-0"]
     assert client.smembers(keys.awaited) == {b"default|special"}
     assert client.llen(keys.wake("@special")) == 1
-    assert (run.state, run.rev, run.blocked_at, run.failures, run.crashes) == ("pending", 1, pytest.approx(store.now), 0, 0)
+    assert (run.state, run.rev, run.blocked_at, run.failures, run.crashes) == (
+        "pending",
+        1,
+        pytest.approx(store.now),
+        0,
+        0,
+    )
     assert store.claim(["x"]) == []
 
 

@@ -36,7 +36,22 @@ def hand(store, run, proof, *, due_at=None, step=None, **options):
 
 
 def hook_of(store, run):
-    fields = ["run", run.id, "runner", "@webhook", "state", "pending", "delivery", "hook-a-0-1-0", "rev", 1, "target", b"", "body", b""]
+    fields = [
+        "run",
+        run.id,
+        "runner",
+        "@webhook",
+        "state",
+        "pending",
+        "delivery",
+        "hook-a-0-1-0",
+        "rev",
+        1,
+        "target",
+        b"",
+        "body",
+        b"",
+    ]
     return HookJob(f"{run.id}-0-1-0", f"hook-{run.id}-0-1-0", fields)
 
 
@@ -47,10 +62,14 @@ def finish(store, run, proof, *, state=RunState.SUCCEEDED, **options):
 #: the three scripts a worker closes a step with, each with all it can carry
 CLOSING = {
     "keep": lambda store, run, proof: keep(store, run, proof, effects=FX, drop_memo=True),
-    "hand over now": lambda store, run, proof: hand(store, run, proof, step=1, payload=pack(2), effects=FX, drop_memo=True),
+    "hand over now": lambda store, run, proof: hand(
+        store, run, proof, step=1, payload=pack(2), effects=FX, drop_memo=True
+    ),
     "hand over later": lambda store, run, proof: hand(store, run, proof, due_at=store.now + 5),
     "hand over much later": lambda store, run, proof: hand(store, run, proof, due_at=store.now + 5000),
-    "finish": lambda store, run, proof: finish(store, run, proof, data=["result", pack(3)], effects=FX, hooks=[hook_of(store, run)]),
+    "finish": lambda store, run, proof: finish(
+        store, run, proof, data=["result", pack(3)], effects=FX, hooks=[hook_of(store, run)]
+    ),
 }
 closing = pytest.mark.parametrize("closes", CLOSING.values(), ids=CLOSING)
 
@@ -230,10 +249,21 @@ def test_an_end_writes_all_that_follows_from_it_in_one_script(store, keys):
     run = store.held(timeout=50.0)
     store.link.call(CLOSING["finish"](store, run, store.proof(run)))
     client, after = store.client, store.load()
-    assert (after.state, after.ends, after.ended_at, after.token, after.delivery) == ("succeeded", 1, pytest.approx(store.now), "", "")
+    assert (after.state, after.ends, after.ended_at, after.token, after.delivery) == (
+        "succeeded",
+        1,
+        pytest.approx(store.now),
+        "",
+        "",
+    )
     for part in ("", ":data", ":steps", ":kv"):
         assert 0 < client.ttl(keys.run("a") + part) <= 100
-    assert client.exists(keys.claims, keys.live, keys.deadlines, "rq:wip:default", "rq:job:run-a-0", keys.pending("default")) == 0
+    assert (
+        client.exists(
+            keys.claims, keys.live, keys.deadlines, "rq:wip:default", "rq:job:run-a-0", keys.pending("default")
+        )
+        == 0
+    )
     assert client.zrange(keys.done_index("succeeded"), 0, -1) == [b"a"]
     assert client.zrange(keys.expiry, 0, -1) == [b"succeeded|x|a"]
     assert store.entries("stepflow.hooks") == ["hook-a-0-1-0"]
@@ -247,7 +277,9 @@ def test_a_waiting_run_ends_from_outside_and_its_job_is_deleted(store, keys, due
     """[C25]"""
     store.submit("a", due_in=due_in)
     run = store.load()
-    assert store.link.call(finish(store, run, Proof("", "r1"), state=RunState.CANCELLED, data=["reason", "no"]))[0] == DONE
+    assert (
+        store.link.call(finish(store, run, Proof("", "r1"), state=RunState.CANCELLED, data=["reason", "no"]))[0] == DONE
+    )
     client = store.client
     assert client.exists("rq:job:run-a-0", keys.due, "rq:scheduled:default", keys.pending("default"), keys.live) == 0
     before = store.dump()
@@ -310,7 +342,15 @@ def test_a_commit_that_did_not_see_the_mark_is_refused(store):
 
 def failed(store):
     run = store.held()
-    store.link.call(finish(store, run, store.proof(run, "fail"), state=RunState.FAILED, data=["error", pack(["E", "m", ""]), "reason", "m"]))
+    store.link.call(
+        finish(
+            store,
+            run,
+            store.proof(run, "fail"),
+            state=RunState.FAILED,
+            data=["error", pack(["E", "m", ""]), "reason", "m"],
+        )
+    )
     return store.load()
 
 

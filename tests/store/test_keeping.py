@@ -10,12 +10,12 @@ from stepflow.store.claims import (
     move_due,
     put_memo,
     renew_claims,
-    sources_of,
     source_of,
+    sources_of,
     sweep_index,
 )
 from stepflow.store.hooks import commit_hook, load_hook, requeue_hook
-from stepflow.store.runs import HookJob, finish_run, hand_over, mark_run
+from stepflow.store.runs import HookJob, finish_run, mark_run
 
 
 def renew(store, *claims):
@@ -46,7 +46,11 @@ def test_a_renewal_of_a_claim_that_is_anothers_says_lost_and_changes_nothing(sto
     """[C13]"""
     store.held()
     before = store.dump()
-    assert renew(store, ("run:a", "w9.1.", seconds), ("run:gone", "w1.1.", seconds), ("hook:gone", "x.", 1.0))[1] == [0, 0, 0]
+    assert renew(store, ("run:a", "w9.1.", seconds), ("run:gone", "w1.1.", seconds), ("hook:gone", "x.", 1.0))[1] == [
+        0,
+        0,
+        0,
+    ]
     assert store.dump() == before
 
 
@@ -161,7 +165,11 @@ def test_each_priority_goes_to_its_own_queue_and_wakes_the_one(store, keys):
     store.client.delete(keys.wake("default"))
     store.clock.advance(1)
     move(store)
-    assert [store.entries(f"default{suffix}") for suffix in (".high", "", ".low")] == [["run-HIGH-0"], ["run-NORMAL-0"], ["run-LOW-0"]]
+    assert [store.entries(f"default{suffix}") for suffix in (".high", "", ".low")] == [
+        ["run-HIGH-0"],
+        ["run-NORMAL-0"],
+        ["run-LOW-0"],
+    ]
     assert store.client.llen(keys.wake("default")) == 1
 
 
@@ -169,8 +177,13 @@ def test_each_priority_goes_to_its_own_queue_and_wakes_the_one(store, keys):
 
 
 def look(store, worker="w1"):
-    sources = [*sources_of(store.keys, "default"), source_of(store.keys, store.keys.hook_queue, store.keys.wake(store.keys.hook_queue))]
-    return store.link.call(look_round(store.keys, sources, "default", worker, given=store.clock.given, silent_s=5.0, dead_s=60.0))
+    sources = [
+        *sources_of(store.keys, "default"),
+        source_of(store.keys, store.keys.hook_queue, store.keys.wake(store.keys.hook_queue)),
+    ]
+    return store.link.call(
+        look_round(store.keys, sources, "default", worker, given=store.clock.given, silent_s=5.0, dead_s=60.0)
+    )
 
 
 def test_a_round_of_an_idle_server_finds_nothing(store):
@@ -308,7 +321,10 @@ def test_a_hook_is_claimed_like_a_step(store, keys, hook):
 SETTLED = {
     "delivered": {"fields": ["rev", 3, "state", "delivered", "held", ""], "ttl_s": 50.0},
     "dead": {"fields": ["rev", 3, "state", "dead", "held", ""], "ttl_s": 50.0, "died_at": 5.0},
-    "again": {"fields": ["rev", 3, "state", "pending", "held", "", "delivery", "hook-h1-r3", "due", "9"], "due_at": 9.0},
+    "again": {
+        "fields": ["rev", 3, "state", "pending", "held", "", "delivery", "hook-h1-r3", "due", "9"],
+        "due_at": 9.0,
+    },
 }
 
 

@@ -6,7 +6,9 @@ from tests.support import Leaks
 
 PLANTED = {
     "a key of nobody's": lambda real: real.set("stepflow:zombie", 1),
-    "a run that ended and has no time to live": lambda real: real.hset("stepflow:run:a", mapping={"state": "failed", "ended": 1}),
+    "a run that ended and has no time to live": lambda real: real.hset(
+        "stepflow:run:a", mapping={"state": "failed", "ended": 1}
+    ),
     "data of no run": lambda real: real.hset("stepflow:run:a:data", "payload", 1),
     "a claim of nothing": lambda real: real.zadd("stepflow:claims", {"run:a": 1}),
     "a due time of nothing": lambda real: real.zadd("stepflow:due", {"hook:a": 1}),

@@ -131,7 +131,11 @@ async def test_a_server_that_is_still_loading_is_waited_for():
 
     def behave(number, command_):
         seen.append(command_[0])
-        return b"-LOADING Redis is loading the dataset in memory\r\n" if len(seen) < 60 and number < 2 else greet(command_) or b"+PONG\r\n"
+        return (
+            b"-LOADING Redis is loading the dataset in memory\r\n"
+            if len(seen) < 60 and number < 2
+            else greet(command_) or b"+PONG\r\n"
+        )
 
     with Toy(behave) as toy:
         link = AsyncLink(Address.parse(toy.url), retry_for_s=5.0)
@@ -175,7 +179,9 @@ async def alink(url):
 
 
 async def test_what_is_sent_together_is_answered_to_each_its_own(alink):
-    assert await asyncio.gather(*[alink.call(echo(str(number))) for number in range(500)]) == [str(number) for number in range(500)]
+    assert await asyncio.gather(*[alink.call(echo(str(number))) for number in range(500)]) == [
+        str(number) for number in range(500)
+    ]
 
 
 async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
@@ -188,7 +194,11 @@ async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
 
 
 async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(alink):
-    bad = [alink.send(command("ECHO", "\ud800", read=raw)), alink.send(command("ECHO", {}, read=raw)), alink.send(command("ECHO", "x", read=int))]
+    bad = [
+        alink.send(command("ECHO", "\ud800", read=raw)),
+        alink.send(command("ECHO", {}, read=raw)),
+        alink.send(command("ECHO", "x", read=int)),
+    ]
     assert await alink.call(echo("fine")) == "fine"
     kinds = [type(error) for error in await asyncio.gather(*bad, return_exceptions=True)]
     assert kinds == [UnicodeEncodeError, TypeError, ValueError]
@@ -199,10 +209,12 @@ async def test_the_async_link_loads_scripts_the_server_forgot(alink, keys, real)
     assert await alink.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
     real.script_flush()
     call = claim_steps(
-        keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9, live_workers=1, worker="w", now=1.0,
-        runners=["x"],
+        keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9, live_workers=1, worker="w",
+        now=1.0, runners=["x"],
     )  # fmt: skip
-    assert len((await alink.call(call)).taken) == 2, "a script that was not known was not carried out: it may be sent again"
+    assert len((await alink.call(call)).taken) == 2, (
+        "a script that was not known was not carried out: it may be sent again"
+    )
 
 
 async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(alink, real):
@@ -211,7 +223,9 @@ async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(alink, r
     alink.on_reconnect = lambda: told.append(True)
     for number in range(1, 4):
         real.client_kill_filter(_type="normal", skipme=True)
-        assert await asyncio.gather(*[alink.call(echo(str(each))) for each in range(50)]) == [str(each) for each in range(50)]
+        assert await asyncio.gather(*[alink.call(echo(str(each))) for each in range(50)]) == [
+            str(each) for each in range(50)
+        ]
         await until(lambda number=number: len(told) == number)
 
 

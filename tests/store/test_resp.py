@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stepflow.store.resp import PyReader, ReplyError, py_pack
 
+numbers = st.integers(-(2**63), 2**63 - 1)
 lines = st.binary(max_size=20).filter(lambda data: b"\r" not in data and b"\n" not in data)
 words = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=20)
 
@@ -30,7 +31,7 @@ def encode(reply):
 
 
 replies = st.recursive(
-    st.none() | st.integers(-(2**63), 2**63 - 1) | st.binary(max_size=40) | st.tuples(st.just("+"), lines) | st.just("null array"),
+    st.none() | numbers | st.binary(max_size=40) | st.tuples(st.just("+"), lines) | st.just("null array"),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=12,
 ) | st.tuples(st.just("-"), words)  # fmt: skip
@@ -38,7 +39,13 @@ replies = st.recursive(
 
 def shown(reply):
     """A form in which replies of both can be compared: errors are not equal to each other."""
-    return ("error", str(reply)) if isinstance(reply, ReplyError) else [shown(item) for item in reply] if isinstance(reply, list) else reply
+    return (
+        ("error", str(reply))
+        if isinstance(reply, ReplyError)
+        else [shown(item) for item in reply]
+        if isinstance(reply, list)
+        else reply
+    )
 
 
 @given(st.lists(replies, min_size=1, max_size=5), st.data())
@@ -57,7 +64,13 @@ def test_the_reader_in_python_equals_hiredis_on_any_split(sent, data):
     assert len(read) == len(sent)
 
 
-@given(st.lists(st.binary(max_size=30) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.integers(), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.binary(max_size=30) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.integers(),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_commands_are_written_as_hiredis_writes_them(command):
     assert py_pack(command) == hiredis.pack_command(tuple(command))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from typing import Self
 
 from stepflow.store.resp import PyReader
 
@@ -16,7 +17,13 @@ OK = b"+OK\r\n"
 
 def greet(command: list[bytes]) -> bytes | None:
     """Answer what a fresh connection asks; None for anything else."""
-    return b"$1\r\nx\r\n" if command[0] == b"SCRIPT" else OK if command[0] in (b"CLIENT", b"SELECT", b"AUTH", b"HELLO") else None
+    return (
+        b"$1\r\nx\r\n"
+        if command[0] == b"SCRIPT"
+        else OK
+        if command[0] in (b"CLIENT", b"SELECT", b"AUTH", b"HELLO")
+        else None
+    )
 
 
 class Toy:
@@ -35,7 +42,7 @@ class Toy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._socket.getsockname()[1]}"
 
-    def __enter__(self) -> Toy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

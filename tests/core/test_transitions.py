@@ -1,0 +1,231 @@
+"""decide: the whole table, every state with every outcome, marked or not; who wins when two things meet."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import (
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    Lost,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
+from stepflow.core.run import ENDS, Run, RunState, Stop, StopKind
+from stepflow.core.transitions import Kind, decide, decide_revival, decide_stop
+
+NOW = 1000.0
+POLICY = RetryPolicy(max_attempts=3, initial=10.0, jitter=False)
+BOOM = ErrorInfo("ValueError", "boom")
+
+#: every outcome there is, and what it makes of a running run that nobody wants to stop: kind and state
+UNMARKED = {
+    Continue("p"): (Kind.ADVANCE, "pending"),
+    Continue("p", delay=5): (Kind.ADVANCE, "scheduled"),
+    Succeed("r"): (Kind.FINISH, "succeeded"),
+    Fail("why"): (Kind.FINISH, "failed"),
+    Cancel("own"): (Kind.FINISH, "cancelled"),
+    Raised(BOOM): (Kind.RETRY, "scheduled"),
+    Raised(BOOM, retryable=False): (Kind.FINISH, "failed"),
+    Lost(): (Kind.RETRY, "pending"),
+    HandBack(): (Kind.RETRY, "pending"),
+    Park(): (Kind.PARK, "waiting"),
+    Pause("why"): (Kind.PAUSE, "paused"),
+}
+MARKS = {
+    "unmarked": None,
+    "cancel": Stop(StopKind.CANCEL, "outside", 1.0),
+    "deadline": Stop(StopKind.DEADLINE, "deadline", 1.0),
+}
+
+
+def run(**changes):
+    return dataclasses.replace(
+        Run("a", "x", state=RunState.RUNNING, rev=7, step=4, token="w.1.", created_at=1.0), **changes
+    )
+
+
+def test_every_outcome_is_in_the_table():
+    known = {kind.__name__ for kind in Outcome.__subclasses__() if kind.__module__ == "stepflow.core.outcomes"}
+    assert known == {type(outcome).__name__ for outcome in UNMARKED}
+
+
+@pytest.mark.parametrize("outcome", UNMARKED, ids=repr)
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_running_step_ends_as_the_table_says(outcome, mark):
+    """[C19] [C20] [C27]"""
+    move = decide(run(stop=MARKS[mark]), 4, outcome, POLICY, NOW)
+    wanted = UNMARKED[outcome]
+    if mark != "unmarked" and not isinstance(outcome, Cancel):
+        wanted = (Kind.FINISH, "cancelled" if mark == "cancel" else "failed")
+    assert (move.kind, move.state) == wanted
+
+
+@pytest.mark.parametrize(("outcome", "mark", "state"), list(itertools.product(UNMARKED, MARKS, ENDS)), ids=repr)
+def test_a_finished_run_is_moved_by_nothing(outcome, mark, state):
+    """[C13]"""
+    ended = run(state=state, ended_at=5.0, stop=MARKS[mark])
+    move = decide(ended, 4, outcome, POLICY, NOW)
+    assert (move.kind, move.state) == (Kind.DROP, state)
+
+
+@pytest.mark.parametrize("outcome", UNMARKED, ids=repr)
+@pytest.mark.parametrize("step", [3, 5])
+def test_the_outcome_of_another_step_is_dropped(outcome, step):
+    """[C13]"""
+    assert decide(run(), step, outcome, POLICY, NOW).kind is Kind.DROP
+
+
+def test_what_is_no_outcome_is_a_mistake_of_ours():
+    with pytest.raises(TypeError, match="which is no outcome"):
+        decide(run(), 4, Outcome(), POLICY, NOW)
+
+
+def test_decide_is_pure():
+    before = run()
+    moves = {decide(before, 4, Raised(BOOM), POLICY, NOW, spread=0.3) for _ in range(3)}
+    assert len(moves) == 1
+    assert before == run()
+
+
+# ---- what each carries
+
+
+def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
+    """[C12]"""
+    move = decide(run(failures=2, crashes=3), 4, Continue({"n": 1}), POLICY, NOW)
+    assert (move.step, move.payload, move.due_at, move.failures, move.crashes) == (5, {"n": 1}, None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due_at"),
+    [
+        (Continue(), None), (Continue(delay=0), None), (Continue(delay=-5), None), (Continue(delay=2.5), NOW + 2.5),
+        (Continue(at=NOW - 1), None), (Continue(at=NOW), None), (Continue(at=NOW + 1), NOW + 1),
+    ],
+)  # fmt: skip
+def test_only_a_future_time_needs_the_due_set(outcome, due_at):
+    """[C10]"""
+    assert decide(run(), 4, outcome, POLICY, NOW).due_at == due_at
+
+
+def test_an_end_carries_result_reason_or_error():
+    """[C19]"""
+    assert decide(run(), 4, Succeed(5), POLICY, NOW).result == 5
+    fail = decide(run(), 4, Fail("why"), POLICY, NOW)
+    assert (fail.error, fail.reason) == (ErrorInfo("Fail", "why"), "why")
+    assert decide(run(), 4, Cancel("own"), POLICY, NOW).reason == "own"
+    assert decide(run(), 4, Raised(BOOM, retryable=False), POLICY, NOW).error == BOOM
+
+
+@pytest.mark.parametrize(("failures", "kind"), [(0, Kind.RETRY), (1, Kind.RETRY), (2, Kind.FINISH), (9, Kind.FINISH)])
+def test_an_error_is_retried_while_attempts_are_left(failures, kind):
+    """[C20]"""
+    move = decide(run(failures=failures, crashes=1), 4, Raised(BOOM), POLICY, NOW)
+    assert move.kind is kind
+    if kind is Kind.RETRY:
+        assert (move.failures, move.crashes, move.step, move.due_at) == (failures + 1, 1, 4, NOW + 10 * 2**failures)
+
+
+def test_an_error_may_ask_for_a_longer_wait_but_not_for_a_shorter_or_an_endless_one():
+    """[C20]"""
+    for after_s, wait_s in ((50.0, 50.0), (1.0, 10.0), (None, 10.0)):
+        assert decide(run(), 4, Raised(BOOM, retry_after_s=after_s), POLICY, NOW).due_at == NOW + wait_s
+    assert decide(run(), 4, Raised(BOOM, retry_after_s=float("inf")), POLICY, NOW).due_at < 1e11
+
+
+def test_a_retry_without_a_wait_is_pending_at_once():
+    move = decide(run(), 4, Raised(BOOM), RetryPolicy(initial=0, jitter=False), NOW)
+    assert (move.state, move.due_at) == ("pending", None)
+
+
+@pytest.mark.parametrize(("crashes", "wait_s"), [(0, None), (1, 1.0), (2, 2.0), (3, 4.0), (9, 256.0)])
+def test_lost_deliveries_are_counted_apart_and_back_off_from_the_second_on(crashes, wait_s):
+    """[C22]"""
+    move = decide(run(crashes=crashes, failures=2), 4, Lost(), POLICY, NOW)
+    assert (move.kind, move.failures, move.crashes) == (Kind.RETRY, 2, crashes + 1)
+    assert move.due_at == (None if wait_s is None else NOW + wait_s)
+
+
+def test_too_many_losses_end_the_run_and_say_so():
+    """[C22]"""
+    move = decide(run(crashes=3), 4, Lost(), POLICY, NOW, max_crashes=3)
+    assert (move.kind, move.state, move.error.type) == (Kind.FINISH, "failed", "WorkerLost")
+    assert "lost with its worker 4 times, max_crashes is 3" in move.error.message
+
+
+def test_a_step_handed_back_counts_nothing():
+    """[C22]"""
+    move = decide(run(failures=1, crashes=2), 4, HandBack(), POLICY, NOW)
+    assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
+
+
+# ---- the deadline
+
+
+@pytest.mark.parametrize("outcome", [Continue(), Raised(BOOM), Lost()], ids=repr)
+@pytest.mark.parametrize(("deadline_at", "is_over"), [(NOW - 1, True), (NOW, True), (NOW + 1, False), (0.0, False)])
+def test_past_its_deadline_a_run_does_not_go_on(outcome, deadline_at, is_over):
+    """[C23]"""
+    move = decide(run(deadline_at=deadline_at), 4, outcome, POLICY, NOW)
+    assert (move.error is not None and move.error.type == "DeadlineExceeded") is is_over
+
+
+@pytest.mark.parametrize("outcome", [Succeed(1), Fail("f"), Cancel("c"), Raised(BOOM, retryable=False)], ids=repr)
+def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_passed(outcome):
+    """[C23] Nobody had marked the run yet."""
+    move = decide(run(deadline_at=NOW - 1), 4, outcome, POLICY, NOW)
+    assert (move.kind, move.state) == (Kind.FINISH, decide(run(), 4, outcome, POLICY, NOW).state)
+
+
+# ---- stops
+
+
+@pytest.mark.parametrize("kind", StopKind)
+@pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
+def test_a_run_that_nobody_holds_ends_at_once(state, kind):
+    """[C25] [C23]"""
+    move = decide_stop(run(state=RunState(state), token=""), Stop(kind, "why", NOW))
+    assert (move.kind, move.state) == (Kind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
+    assert move.reason == ("why" if kind is StopKind.CANCEL else "deadline")
+
+
+@pytest.mark.parametrize("kind", StopKind)
+def test_a_running_run_is_marked_once(kind):
+    """[C26] [C28]"""
+    stop = Stop(kind, "why", NOW)
+    move = decide_stop(run(), stop)
+    assert (move.kind, move.stop) == (Kind.MARK, stop)
+    assert decide_stop(run(stop=stop), Stop(StopKind.CANCEL, "again", NOW)).kind is Kind.DROP
+
+
+def test_a_marked_run_that_let_its_grace_pass_ends_without_its_worker_for_its_first_reason():
+    """[C23] [C27]"""
+    move = decide_stop(run(stop=MARKS["cancel"]), Stop(StopKind.DEADLINE, "", NOW), overdue=True)
+    assert (move.kind, move.state, move.reason) == (Kind.FINISH, "cancelled", "outside")
+
+
+def test_grace_is_given_to_marked_runs_only():
+    assert decide_stop(run(), Stop(StopKind.DEADLINE, "", NOW), overdue=True).kind is Kind.MARK
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_a_finished_run_is_not_stopped(state):
+    """[C28]"""
+    assert decide_stop(run(state=state, ended_at=5.0, token=""), Stop(StopKind.CANCEL)).kind is Kind.DROP
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_only_a_failed_run_is_revived(state):
+    """[C21]"""
+    move = decide_revival(run(state=state, failures=3))
+    assert (move.kind is Kind.REVIVE) is (state == "failed")
+    assert move.step == 4
