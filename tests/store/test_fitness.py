@@ -1,0 +1,71 @@
+"""Which Redis can carry stepflow, and what is said at start about one that may lose data."""
+
+import pytest
+
+from stepflow.errors import ServerUnfit
+from stepflow.store.fitness import check_server
+from stepflow.store.link import carry_out
+
+GOOD = {
+    "redis_version": "7.2.0",
+    "maxmemory": "0",
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": "1",
+    "role": "master",
+}
+
+
+def check(**changes):
+    """Hand the plan what INFO would say."""
+    plan = check_server()
+    next(plan)
+    try:
+        plan.send({**GOOD, **changes})
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("one look is enough")
+
+
+def test_the_embedded_server_is_fit_and_nothing_is_to_be_said_about_it(link_to_real):
+    """[C39]"""
+    assert carry_out(link_to_real, check_server()) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"redis_version": "6.2.0"}, {"redis_version": "8.0.1"}, {"valkey_version": "9.1.2"}]
+)
+def test_a_good_server_is_taken_in_silence(changes):
+    """[C39] Negative control."""
+    assert check(**changes) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"redis_version": "6.0.16"}, "Redis 6.0.16 is too old; stepflow needs Redis 6.2"),
+        ({"redis_version": "5.0"}, "is too old"),
+        ({"cluster_enabled": "1"}, "this is a Redis Cluster"),
+    ],
+)
+def test_a_server_that_cannot_carry_stepflow_is_refused_in_words(changes, words):
+    """[C39]"""
+    with pytest.raises(ServerUnfit, match=words):
+        check(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"maxmemory": "100", "maxmemory_policy": "allkeys-lru"},
+            "a full Redis will throw runs away; set it to noeviction",
+        ),
+        ({"maxmemory_policy": "allkeys-lru"}, "should a memory limit be set, runs are thrown away"),
+        ({"aof_enabled": "0"}, "the append-only file is off"),
+        ({"role": "slave"}, "this is a replica"),
+    ],
+)
+def test_what_may_lose_data_is_said(changes, words):
+    """[C39]"""
+    [warning] = check(**changes)
+    assert words in warning
