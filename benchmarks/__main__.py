@@ -68,7 +68,8 @@ def measure(args: argparse.Namespace, url: str, server: str) -> None:
             rate = row.get("steps_per_s") or row["per_s"]
             print(json.dumps(row | {"ratio_to_limit": round(rate / ceiling, 3)}))
         return
-    print(f"{server}, AOF everysec, unix socket; ceiling {ceiling:,.0f} scripts/s ({limits[0]['per_s']:,.0f}, {limits[1]['per_s']:,.0f})\n")
+    first, last = (row["per_s"] for row in limits)
+    print(f"{server}, AOF everysec, unix socket; ceiling {ceiling:,.0f} scripts/s ({first:,.0f}, {last:,.0f})\n")
     for row in rows:
         median, low, high = figure(row)
         rate = row.get("steps_per_s") if row["workload"] == "W1" else None

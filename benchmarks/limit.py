@@ -43,7 +43,9 @@ def main() -> None:
     args = c.args(["limit"])
     redis = connect(Address.parse(args.redis))
     sha = redis.script_load(LUA)
-    c.measure(args, "redis-limit", lambda _: once(redis, sha), unit="scripts", notes="10 commands a script, pipelined by 50")
+    c.measure(
+        args, "redis-limit", lambda _: once(redis, sha), unit="scripts", notes="10 commands a script, pipelined by 50"
+    )
 
 
 if __name__ == "__main__":

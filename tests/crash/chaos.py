@@ -64,7 +64,7 @@ class Chaos:
         self.count: Counter[str] = Counter()
 
     def _new_worker(self) -> Process:
-        environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}  # noqa: PLR2004
+        environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}
         return self._cluster.worker("--concurrency", "40", ready=False, **environment)
 
     def go_on(self, seconds: float) -> None:
@@ -99,7 +99,7 @@ class Chaos:
 
     def _spoil(self, name: str) -> str:
         draw = self._wire.random()
-        if draw > 0.004:  # noqa: PLR2004
+        if draw > 0.004:
             return PASS
         what = self._wire.choice([LOSE, LOSE, HALVE, CUT, SLOW, TWICE])
         return PASS if what == TWICE and name in ONCE else what
@@ -114,7 +114,7 @@ class Chaos:
                     priority=self._dice.choice(["high", "normal", "low"]))
             for n in range(count)
         ]  # fmt: skip
-        if self.expected and self._dice.random() < 0.1:  # noqa: PLR2004
+        if self.expected and self._dice.random() < 0.1:
             known = self._dice.choice(list(self.expected))
             self.count["asked_again"] += bool(client.status(known))
         for spec in specs:
@@ -132,7 +132,7 @@ class Chaos:
         if not self.expected:
             return
         doomed = self._doomed[-30:]
-        run_id = self._dice.choice(doomed) if doomed and self._dice.random() < 0.8 else self._dice.choice(list(self.expected))  # noqa: PLR2004
+        run_id = self._dice.choice(doomed) if doomed and self._dice.random() < 0.8 else self._dice.choice(list(self.expected))
         if "cancelled" not in self.expected[run_id]:
             self.expected[run_id] += "|cancelled"
         try:

@@ -19,7 +19,7 @@ def test_a_storm_of_cancels_gives_each_run_one_end_and_one_hook(make_cluster):
     storms = [cluster.program("cancel", "--seed", str(seed), "--runs", *runs) for seed in (1, 2)]
     assert [storm.wait() for storm in storms] == [0, 0]
     cluster.all_ended(runs)
-    found = check(cluster, {run_id: "cancelled|succeeded" for run_id in runs})
+    found = check(cluster, dict.fromkeys(runs, "cancelled|succeeded"))
     assert found.all() == []
     answers = [line.split()[:2] for storm in storms for line in storm.said.splitlines()]
     said_yes = {run_id for run_id, answer in answers if answer == "True"}
