@@ -97,7 +97,8 @@ class _Crew:
         """Take leave of a child that ended; one that died has its claims handed over and is replaced."""
         self.children.remove(child)
         if code == 0 or self._signal is not None:
-            self.codes.append(code)
+            # one that was told before it could listen dies of the signal, and that is leaving, too
+            self.codes.append(0 if self._signal is not None and code == -self._signal else code)
             return
         log.error("worker %s (pid %s) died with %s; its claims are handed over", child.name, child.process.pid, code)
         _recover(recover, child.name)

@@ -11,6 +11,7 @@ from stepflow.engine.desk import Desk
 from stepflow.engine.outbox import end_fields, plan_hooks
 from stepflow.engine.spec import read_given
 from stepflow.store.calls import Plan
+from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.codec import unpack
 from stepflow.store.hooks import load_app_hooks
 from stepflow.store.runs import STALE, Proof, finish_run, load_data, load_run, mark_run
@@ -34,6 +35,7 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
     while True:
         run = yield load_run(desk.keys, run_id)
         if run is None:
+            yield forget_deadline(desk.keys, run_id)
             return False
         now = desk.clock.now()
         overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
@@ -55,6 +57,8 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     """End *run* for somebody who does not hold it; gives the script's answer."""
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
+    if run.blocked_at:  # its delivery stands in a waiting list that no worker of now reads
+        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner, run.delivery)
     hooks = plan_hooks(run, move, read_given(data.get(b"spec")), unpack(packed) if packed else (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,

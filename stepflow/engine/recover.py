@@ -10,8 +10,9 @@ from stepflow.core.transitions import Kind, decide
 from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.desk import Desk
 from stepflow.store.calls import Plan
-from stepflow.store.claims import claim_holder, standing_claims, tidy_lost_knock
+from stepflow.store.claims import claim_holder, forget_claim, standing_claims, tidy_lost_knock
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
+from stepflow.store.query import forget_rq_worker, rq_worker_row
 from stepflow.store.rows import stamp
 from stepflow.store.runs import STALE, Proof, hand_over, load_run
 
@@ -50,6 +51,8 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
 def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, dead_token: str = "") -> Plan[bool]:
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
     run = yield load_run(desk.keys, run_id)
+    if run is None:
+        yield forget_claim(desk.keys, f"run:{run_id}")
     # another worker's round, or a claim, may have come first: what is lost must be claimed, a lost knock must not be
     if run is None or run.is_finished or run.is_claimed is not isinstance(outcome, Lost):
         return False
@@ -85,6 +88,8 @@ def recover_worker(worker: str, desk: Desk) -> Plan[int]:
     count = 0
     for member, token in mine:
         count += yield from recover_lapsed(member, desk, dead_token=token)
+    row = yield rq_worker_row(worker)
+    yield forget_rq_worker(worker, row)
     return count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from stepflow.core.run import Stop, StopKind
 from stepflow.engine.cancel import stop_run
@@ -12,7 +13,7 @@ from stepflow.engine.desk import Desk
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan, command
-from stepflow.store.claims import Look, Source, look_round, move_due, sweep_index, waiting_source
+from stepflow.store.claims import Look, Source, look_round, move_due, no_longer_live, sweep_index, waiting_source
 from stepflow.store.stream import Streaming, carry_out
 
 log = logging.getLogger("stepflow.worker")
@@ -140,6 +141,11 @@ class Rounds:
             self.note_due(next_due)
         except StepflowError as error:
             log.warning("what is due could not be moved: %s; the next round tries again", error)
+
+    async def leave(self) -> None:
+        """Say that this worker lives no more, so that nobody leaves a share for it."""
+        with suppress(StepflowError):
+            await self._link.call(no_longer_live(self._desk.keys, self._group, self._worker))
 
     def stop(self) -> None:
         """Stop the timer."""

@@ -143,7 +143,7 @@ class Worker:
                 "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
             )
             await self._until_leaving(shift, notifier, feeding)
-            await self._way_out(shift, notifier, feeding)
+            await self._way_out(shift, notifier, rounds, feeding)
         finally:
             for task in tasks:
                 task.cancel()
@@ -241,7 +241,9 @@ class Worker:
         if not shift.slots.used and not notifier.slots.used:
             self._leave.set()
 
-    async def _way_out(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
+    async def _way_out(
+        self, shift: Shift, notifier: Notifier, rounds: Rounds, feeding: Sequence[asyncio.Task[None]]
+    ) -> None:
         """Stop claiming, let running steps finish, hand back the rest."""
         shift.must_let_go = True
         for feed in self._feeds:
@@ -258,6 +260,7 @@ class Worker:
         if late:
             await asyncio.wait(late, timeout=5.0)
         await notifier.leave(min(grace_s, 5.0))
+        await rounds.leave()
 
     async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
         """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
@@ -286,4 +289,4 @@ def _hear(shift: Shift, message: str) -> None:
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:
     """Give what `stepflow workers` shows of this process besides RQ's own fields."""
-    return {"queues": list(options.queues), "concurrency": options.concurrency, "pid": os.getpid()}
+    return {"concurrency": options.concurrency, "pid": os.getpid()}

@@ -246,6 +246,21 @@ def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:
     ]
 
 
-def forget_awaited(keys: Keys, entry: str) -> list[Call[None]]:
-    """Forget a waiting list that is empty."""
-    return [command("SREM", keys.awaited, entry, read=nothing)]
+def forget_waiting(keys: Keys, rq_queue: str, runner: str, rq_id: str) -> Call[None]:
+    """Take a delivery that nobody waits for any more out of the waiting list of its runner."""
+    return command("LREM", keys.awaiting(rq_queue, runner), 1, rq_id, read=nothing)
+
+
+def forget_claim(keys: Keys, member: str) -> Call[None]:
+    """Take the claim of a record that is gone out of the claims."""
+    return command("ZREM", keys.claims, member, read=nothing)
+
+
+def forget_deadline(keys: Keys, run_id: str) -> Call[None]:
+    """Take the deadline of a run that is gone out of the index."""
+    return command("ZREM", keys.deadlines, run_id, read=nothing)
+
+
+def no_longer_live(keys: Keys, queue: str, worker: str) -> Call[None]:
+    """Take a worker that leaves out of those that share a queue."""
+    return command("ZREM", keys.workers(queue), worker, read=nothing)

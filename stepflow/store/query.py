@@ -107,6 +107,13 @@ def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
     return command("HGETALL", f"{RQ_WORKER}{name}", read=flat_map)
 
 
+def forget_rq_worker(name: str, row: dict[bytes, bytes]) -> list[Call[int]]:
+    """Take a worker that died out of RQ's sets, which would else keep its name until another worker starts."""
+    key, queues = f"{RQ_WORKER}{name}", [queue for queue in row.get(b"queues", b"").decode().split(",") if queue]
+    sets = [RQ_WORKERS, *(f"{RQ_WORKERS}:{queue}" for queue in queues)]
+    return [*(command("SREM", each, key, read=int) for each in sets), command("DEL", key, read=int)]
+
+
 def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
     """Read when a worker of a group last said that it lives, in unix seconds; None when that is too long ago."""
     return command("ZSCORE", keys.workers(group), name, read=lambda reply: None if reply is None else float(reply))

@@ -299,7 +299,7 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequen
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
-            *_flow_keys(base),
+            *_flow_keys(base), f"{base}:memo",
         ),
         (
             run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),

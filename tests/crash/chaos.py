@@ -132,7 +132,11 @@ class Chaos:
         if not self.expected:
             return
         doomed = self._doomed[-30:]
-        run_id = self._dice.choice(doomed) if doomed and self._dice.random() < 0.8 else self._dice.choice(list(self.expected))
+        run_id = (
+            self._dice.choice(doomed)
+            if doomed and self._dice.random() < 0.8
+            else self._dice.choice(list(self.expected))
+        )
         if "cancelled" not in self.expected[run_id]:
             self.expected[run_id] += "|cancelled"
         try:
@@ -185,7 +189,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=12.0, help="submits a second, each of a few runs")
     parser.add_argument("--appendfsync", choices=["always", "everysec"], default="always")
     options = parser.parse_args()
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # the proxy writes to connections that were cut: that is its job
+    logging.getLogger("asyncio").setLevel(
+        logging.ERROR
+    )  # the proxy writes to connections that were cut: that is its job
     print(f"chaos for {options.seconds:g} s, seed {options.seed}, appendfsync {options.appendfsync}", flush=True)
     with Cluster(appendfsync=options.appendfsync) as cluster:
         with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:

@@ -144,7 +144,11 @@ def _check_hooks(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
         hook.pop(b"body", None)
         hook.pop(b"target", None)
         found.hooks_missing.append(f"hook {hook_id} told {told}, the run is {row['state']}; {hook}")
-    others = [key for key in receiver.told if key.startswith(f"{run_id}-") and key != hook_id and key[len(run_id) + 1 :].count("-") == 2]
+    others = [
+        key
+        for key in receiver.told
+        if key.startswith(f"{run_id}-") and key != hook_id and key[len(run_id) + 1 :].count("-") == 2
+    ]
     if others:
         found.doubled.append(f"run {run_id} was told of as {others} besides {hook_id}")
 

@@ -64,7 +64,11 @@ class Process:
 
     def has_said(self, words: str, patience_s: float = PATIENCE_S) -> None:
         """Wait for words in its log."""
-        until(lambda: words in self.said or not self.is_alive, what=f"{words!r} of {self.popen.args}", patience_s=patience_s)
+        until(
+            lambda: words in self.said or not self.is_alive,
+            what=f"{words!r} of {self.popen.args}",
+            patience_s=patience_s,
+        )
         assert words in self.said, f"{self.popen.args} ended without saying {words!r}: {self.said[-2000:]}"
 
 
@@ -78,14 +82,14 @@ class Cluster:
         self.sink = Sink()
         self.processes: list[Process] = []
         self.witness = self.folder / "witness"
-        self.settings = Settings(
-            redis=RedisSettings(retry_for_s=30.0), webhook=WebhookSettings(allow_cidrs=HERE)
-        )
+        self.settings = Settings(redis=RedisSettings(retry_for_s=30.0), webhook=WebhookSettings(allow_cidrs=HERE))
         self.environment = self._environment(environment)
         self.client = Client(self.server.url, settings=self.settings)
 
     def _environment(self, more: dict[str, object]) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("STEPFLOW_", "REDIS_", "RQ_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("STEPFLOW_", "REDIS_", "RQ_"))
+        }
         settings = {
             "STEPFLOW_REDIS_URL": self.server.url,
             "STEPFLOW_APP": "tests.crash.app:app",

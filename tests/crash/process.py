@@ -56,9 +56,7 @@ def main() -> int:
 
 def _work(options: argparse.Namespace) -> int:
     name = options.name or new_worker_name()
-    return work(
-        load_app(APP), WorkerOptions(options.queue or ["default"], options.concurrency, options.burst, name)
-    )
+    return work(load_app(APP), WorkerOptions(options.queue or ["default"], options.concurrency, options.burst, name))
 
 
 def _supervise(options: argparse.Namespace) -> int:

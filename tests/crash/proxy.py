@@ -65,6 +65,12 @@ def _name_of(request: bytes) -> str:
     return _SCRIPTS.get(words[4], "?") if command == b"EVALSHA" else command.decode()
 
 
+async def _part(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 class Proxy:
     """Serves a socket of its own from a thread of its own."""
 
@@ -105,6 +111,7 @@ class Proxy:
         visits: set[asyncio.Task[None]] = set()
 
         def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._writers.add(writer)
             visit = asyncio.create_task(self._visit(reader, writer))
             visits.add(visit)
             visit.add_done_callback(visits.discard)
@@ -115,14 +122,16 @@ class Proxy:
             for visit in list(visits):
                 visit.cancel()
             await asyncio.gather(*visits, return_exceptions=True)
-            await asyncio.sleep(0)
+        # whoever was cut off in the middle of parting parts here
+        for writer in list(self._writers):
+            await _part(writer)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends, pumps, owed = [writer], [], deque[str]()
         try:
             back, forth = await asyncio.open_unix_connection(self._server)
             ends.append(forth)
-            self._writers.update(ends)
+            self._writers.add(forth)
             pumps.append(asyncio.create_task(self._requests(reader, forth, owed)))
             pumps.append(asyncio.create_task(self._replies(back, writer, owed)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -132,11 +141,9 @@ class Proxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            self._writers.difference_update(ends)
             for end in ends:
-                end.transport.abort()
-                with suppress(OSError):
-                    await end.wait_closed()
+                await _part(end)
+                self._writers.discard(end)
 
     async def _requests(self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, owed: deque[str]) -> None:
         held, is_open = bytearray(), True

@@ -1,6 +1,5 @@
 """The server is killed and started on its append-only file, or is full: what was acknowledged holds, workers live on."""
 
-
 import pytest
 
 from stepflow import RunSpec

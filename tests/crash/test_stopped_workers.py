@@ -22,7 +22,9 @@ def test_a_worker_stopped_past_its_lease_commits_nothing_when_it_comes_back(make
     cluster.worker("--name", "other")
     cluster.all_ended(runs)
     stopped.send(signal.SIGCONT)
-    until(lambda: "late commit refused" in stopped.said or "no longer holds it" in stopped.said, what="its late commits")
+    until(
+        lambda: "late commit refused" in stopped.said or "no longer holds it" in stopped.said, what="its late commits"
+    )
     more = cluster.submit(RunSpec("chain", path(3), run_id=f"c-more-{n}") for n in range(20))
     cluster.all_ended(more)
     found = check(cluster, dict.fromkeys([*runs, *more], "succeeded"))
@@ -41,7 +43,10 @@ def test_a_step_that_blocks_the_loop_is_recovered_elsewhere_and_its_stack_logged
     cluster.all_ended(runs)
     until(lambda: "lost with its worker" in other.said, what="the recovery")
     assert "late commit refused" not in blocked.said, "the run ended while the loop was still blocked"
-    until(lambda: "dropped" in blocked.said or "refused" in blocked.said or "no longer holds" in blocked.said, what="its late end")
+    until(
+        lambda: "dropped" in blocked.said or "refused" in blocked.said or "no longer holds" in blocked.said,
+        what="its late end",
+    )
     assert blocked.said.count("is past its limit") == 1
     assert 'time.sleep(step.payload["block"])' in blocked.said, "the stack of the blocking code"
     assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []

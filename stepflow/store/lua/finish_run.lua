@@ -19,7 +19,7 @@ local member, run_id = ARGV[5], ARGV[8]
 local gone = tonumber(ARGV[19])
 if gone > 0 then redis.call('HDEL', KEYS[4], unpack(ARGV, 20, 19 + gone)) end
 local at = set_fields(KEYS[3], set_fields(KEYS[2], set_fields(KEYS[1], set_fields(KEYS[4], 20 + gone))))
-redis.call('DEL', KEYS[5], KEYS[7])
+redis.call('DEL', KEYS[7])
 redis.call('ZREM', KEYS[6], member)
 redis.call('ZREM', KEYS[8], ARGV[6])
 if ARGV[7] ~= '' then
@@ -31,7 +31,7 @@ redis.call('ZREM', KEYS[12], run_id)
 redis.call('ZREM', KEYS[9], run_id)
 redis.call('ZADD', KEYS[10], ARGV[9], run_id)
 redis.call('ZADD', KEYS[11], ARGV[11], ARGV[12])
-for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
+for i = 1, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
 for i = 20, 22 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
 for i = 23, #KEYS, 2 do
   local id, hook = ARGV[at], ARGV[at + 1]

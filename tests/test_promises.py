@@ -1,0 +1,34 @@
+"""The list of promises in docs/guarantees.md names tests that are there and say which promise they are about."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROWS = re.findall(
+    r"^\| ([CF]\d+) \|.*\| ([^|]*) \|$", (TESTS.parent / "docs" / "guarantees.md").read_text(), re.MULTILINE
+)
+
+
+def docstring_of(named: str) -> str:
+    path, _, name = named.partition("::")
+    for node in ast.walk(ast.parse((TESTS / path).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return ast.get_docstring(node) or ""
+    raise AssertionError(f"there is no test {named}")
+
+
+def test_every_promise_of_the_core_is_listed() -> None:
+    assert [number for number, _ in ROWS if number.startswith("C")] == [f"C{n}" for n in range(1, 42)]
+
+
+@pytest.mark.parametrize(("number", "tests"), ROWS)
+def test_a_promise_names_tests_that_name_it(number: str, tests: str) -> None:
+    named = re.findall(r"`([^`]+)`", tests)
+    assert named, f"{number} has no test"
+    for test in named:
+        assert f"[{number}]" in docstring_of(test), f"{test} does not say {number}"
