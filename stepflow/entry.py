@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from stepflow.app import Stepflow
 from stepflow.engine.desk import Desk
@@ -74,6 +74,8 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     Refuses a Redis that cannot carry stepflow (ServerUnfit) and logs what may lose data. SIGTERM or SIGINT begins a
     graceful end, a second one ends at once.
     """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave_early)
     address = Address.parse(url or app.url)
     check(address, retry_for_s=app.settings.redis.retry_for_s)
     keys = Keys(app.namespace)
@@ -91,6 +93,12 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
         rq_worker(options.name, names, connect(address), drive, facts).work()
     logging.shutdown()
     return left[0] if left else 0
+
+
+def _leave_early(number: int, frame: object) -> NoReturn:
+    """End a process that has claimed nothing yet; what it has told RQ of itself is taken back on the way out."""
+    del number, frame
+    raise SystemExit(0)
 
 
 def check(address: Address, *, retry_for_s: float = 10.0) -> None:

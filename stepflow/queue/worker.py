@@ -43,10 +43,10 @@ class StepWorker(BaseWorker):
         del args, kwargs
         for queue in self.queues:
             clean_worker_registry(queue)
-        self.bootstrap(logging_level)
-        self.set_state(WorkerStatus.IDLE)
-        self.write_facts()
         try:
+            self.bootstrap(logging_level)
+            self.set_state(WorkerStatus.IDLE)
+            self.write_facts()
             return self.drive(self, burst)
         finally:
             self.teardown()  # type: ignore[no-untyped-call]

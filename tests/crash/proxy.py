@@ -66,8 +66,9 @@ def _name_of(request: bytes) -> str:
 
 
 async def _part(writer: asyncio.StreamWriter) -> None:
+    """Close a connection hard; a parting that was cancelled half way goes on as if it were done."""
     writer.transport.abort()
-    with suppress(OSError):
+    with suppress(OSError, asyncio.CancelledError):
         await writer.wait_closed()
 
 
@@ -125,6 +126,7 @@ class Proxy:
         # whoever was cut off in the middle of parting parts here
         for writer in list(self._writers):
             await _part(writer)
+        await asyncio.sleep(0)
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends, pumps, owed = [writer], [], deque[str]()
