@@ -62,7 +62,7 @@ def install() -> None:
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + interpreter).hexdigest()
     if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
-    print(f"installing into .venv with Python {sys.version.split()[0]} ...", flush=True)
+    print(f"installing into .venv with Python {sys.version.split()[0]} ...", file=sys.stderr, flush=True)
     if not (shutil.which("uv") and install_by_uv()):
         install_by_pip()
     STAMP.write_text(wanted)

@@ -17,6 +17,8 @@ log = logging.getLogger("stepflow.worker")
 
 #: seconds an idle worker blocks at a time
 BLOCK_S = 5.0
+#: the same in a burst, which leaves when nothing is left to do
+BURST_S = 0.2
 #: seconds between looks while RQ is suspended
 SUSPENDED_S = 1.0
 #: seconds before an idle worker blocks again on a connection that broke
@@ -126,18 +128,29 @@ class Feed:
         return batch
 
     async def _sleep(self) -> None:
-        """Block until a wake list has a token, a few seconds at a time, or there is news."""
-        if self._token is None:
-            self._token = self._wake_link.send(wait_for_work(self._wakes, BLOCK_S))
-            self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
-        news = asyncio.ensure_future(self._news.wait())
-        either: set[asyncio.Future[Any]] = {self._token, news}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        news.cancel()
+        """Block until a wake list has a token, a few seconds at a time, or there is news. A burst looks again sooner."""
+        token: asyncio.Future[str] | None = None
+        while token is None:
+            if self._token is None:
+                block_s = BLOCK_S if self.on_empty is None else BURST_S
+                self._token = self._wake_link.send(wait_for_work(self._wakes, block_s))
+                self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
+            news = asyncio.ensure_future(self._news.wait())
+            either: set[asyncio.Future[Any]] = {self._token, news}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            if not self._token.done():
+                self._news.clear()
+                return  # it goes on blocking, and is waited for again
+            token, self._token = self._token, None
+            if (
+                token.exception() is None
+                and not token.result()
+                and self.on_empty is None
+                and not self._leaving.is_set()
+            ):
+                token = None  # time passed, nothing else: a queue with jobs and no token gets one from the rounds
         self._news.clear()
-        if not self._token.done():
-            return  # it goes on blocking, and is waited for again
-        token, self._token = self._token, None
         if token.exception() is not None:
             await asyncio.sleep(_BROKEN_S)
         elif token.result() in self._callers:

@@ -12,8 +12,17 @@ from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.errors import StepflowError
-from stepflow.store.calls import Plan, command
-from stepflow.store.claims import Look, Source, look_round, move_due, no_longer_live, sweep_index, waiting_source
+from stepflow.store.calls import Plan
+from stepflow.store.claims import (
+    Look,
+    Source,
+    heed_awaited,
+    look_round,
+    move_due,
+    no_longer_live,
+    sweep_index,
+    waiting_source,
+)
 from stepflow.store.stream import Streaming, carry_out
 
 log = logging.getLogger("stepflow.worker")
@@ -62,6 +71,8 @@ class Rounds:
                 await self.go()
             except StepflowError as error:
                 log.warning("a round was cut short: %s", error)
+            except Exception:
+                log.exception("a round met a fault; the next one tries again")
             await asyncio.sleep(ROUND_S)
 
     async def go(self) -> None:
@@ -108,10 +119,7 @@ class Rounds:
         sources = []
         for queue, runner in mine:
             source, entry = waiting_source(self._desk.keys, queue, runner), f"{queue}|{runner}"
-            # forgotten first, remembered again if it holds something: an entry added in between is never lost
-            await self._link.call(command("SREM", self._desk.keys.awaited, entry, read=int))
-            if await self._link.call(command("LLEN", source.list, read=int)):
-                await self._link.call(command("SADD", self._desk.keys.awaited, entry, read=int))
+            if await self._link.call(heed_awaited(self._desk.keys, source, entry)):
                 sources.append(source)
         return sources
 

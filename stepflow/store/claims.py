@@ -199,6 +199,11 @@ def _read_look(reply: Any) -> Look:
     return Look(float(reply[0]), bool(reply[1]), reply[2], float(reply[3]) if reply[3] else None, *lists)
 
 
+def heed_awaited(keys: Keys, waiting: Source, entry: str) -> Call[bool]:
+    """Say whether a waiting list holds anything; one that does not is forgotten."""
+    return Call(scripts.HEED_AWAITED, (keys.awaited, waiting.list), (entry,), bool)
+
+
 def sweep_index(keys: Keys, member: str, now: float) -> Call[None]:
     """Take one expired run, named as the expiry index names it, out of the indexes."""
     state, rest = member.split("|", 1)

@@ -232,10 +232,10 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
         if "Traceback" in process.said:
             print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][:2000]}")
             chaos.count["tracebacks"] += 1
+    shown = ("asked_again", "cancels", "worker_stops", "tracebacks")
     print(
-        f"asked_again={chaos.count['asked_again']} cancels={chaos.count['cancels']} worker_stops={chaos.count['worker_stops']} "
-        f"attempts_lost={found.attempts_lost} uncertain={len(chaos.uncertain)} tracebacks={chaos.count['tracebacks']} "
-        f"left_over={len(found.left_over)}"
+        *(f"{name}={chaos.count[name]}" for name in shown),
+        f"attempts_lost={found.attempts_lost} uncertain={len(chaos.uncertain)} left_over={len(found.left_over)}",
     )
     print(
         f"runs={len(chaos.expected) - len(missing)} worker_kills={chaos.count['worker_kills']} "

@@ -1,0 +1,8 @@
+-- See whether a waiting list holds anything, and forget it when it does not: in one, so that no crash forgets a full one.
+-- Caller: store/claims.py heed_awaited, for engine/rounds.py.
+-- KEYS  1 awaited  2 waiting list
+-- ARGV  1 entry
+-- Gives the length of the list.
+local length = redis.call('LLEN', KEYS[2])
+if length == 0 then redis.call('SREM', KEYS[1], ARGV[1]) end
+return length

@@ -1,0 +1,115 @@
+"""Races and crash points that no kill would hit for sure, played step by step against the real server."""
+
+import pytest
+
+from stepflow import RunSpec
+from stepflow.engine.desk import Desk
+from stepflow.engine.recover import recover_knock, recover_lapsed, recover_worker
+from stepflow.engine.rounds import Rounds
+from stepflow.errors import RedisUnreachable
+from stepflow.store.address import Address
+from stepflow.store.claims import claim_one, sources_of
+from stepflow.store.immediate import ImmediateLink
+from stepflow.store.keys import Keys
+from stepflow.store.link import BlockingLink, carry_out
+from stepflow.store.runs import load_run
+from tests.crash.app import path
+
+pytestmark = pytest.mark.crash
+
+
+class Bench:
+    """One run on a server, and the calls of several workers to interleave."""
+
+    def __init__(self, cluster):
+        self.link = BlockingLink.to(Address.parse(cluster.server.url))
+        self.keys, self.redis = Keys(), cluster.server.client
+        self.desk = Desk(self.keys, cluster.settings)
+        cluster.submit([RunSpec("chain", path(2), run_id="r")])
+
+    @property
+    def run(self):
+        return self.link.call(load_run(self.keys, "r"))
+
+    def claim(self, worker, lease_s):
+        rq_id = self.run.delivery
+        taken = self.link.call(
+            claim_one(self.keys, "run:r", rq_id, f"{worker}.0.", "default", given="", lease_s=lease_s)
+        )
+        self.redis.lrem("rq:queue:default", 0, rq_id)
+        assert taken is not None
+
+    def answer(self, call):
+        """Carry out what a plan asks for."""
+        return self.link.calls(call) if isinstance(call, list) else self.link.call(call)
+
+    def finish(self, plan, call):
+        """Carry out a plan from where it stands and give what it returns."""
+        try:
+            while True:
+                call = plan.send(self.answer(call))
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.fixture
+def bench(make_cluster):
+    bench = Bench(make_cluster())
+    yield bench
+    bench.link.close()
+
+
+def test_two_workers_that_see_one_lapsed_claim_count_one_loss(bench):
+    bench.claim("dead", lease_s=-1)
+    assert carry_out(bench.link, recover_lapsed("run:r", bench.desk))
+    assert not carry_out(bench.link, recover_lapsed("run:r", bench.desk)), "the second came late"
+    assert (bench.run.crashes, bench.run.state) == (1, "pending")
+
+
+def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
+    bench.claim("dead", lease_s=-1)
+    plan = recover_worker("dead", bench.desk)
+    call = next(plan)
+    for _ in range(2):  # it has read that the claim stands under the dead worker's name ...
+        call = plan.send(bench.answer(call))
+    carry_out(bench.link, recover_lapsed("run:r", bench.desk))  # ... when another recovers it, and it is claimed anew
+    bench.claim("alive", lease_s=100)
+    assert bench.finish(plan, call) == 0
+    assert bench.run.token == "alive.0."
+
+
+def test_a_claim_that_comes_while_a_lost_knock_is_looked_into_stands(bench):
+    plan = recover_knock("run:r", bench.desk)
+    tidying = plan.send(bench.answer(next(plan)))
+    bench.claim("quick", lease_s=100)
+    assert bench.finish(plan, tidying) is False
+    assert bench.run.token == "quick.0."
+
+
+class Dying(ImmediateLink):
+    """A link whose worker dies after so many calls."""
+
+    def __init__(self, link, calls_left):
+        super().__init__(link)
+        self.calls_left = calls_left
+
+    async def call(self, call):
+        if not self.calls_left:
+            raise RedisUnreachable("here", "the worker was killed")
+        self.calls_left -= 1
+        return await super().call(call)
+
+
+@pytest.mark.parametrize("calls", range(2))
+async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none(bench, calls):
+    bench.redis.rpush("stepflow:await:default:chain", "run-r-0")
+    bench.redis.sadd("stepflow:awaited", "default|chain")
+    rounds = Rounds(
+        bench.desk, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
+        runners=["chain"], on_look=lambda look, extra: None,
+    )  # fmt: skip
+    try:
+        await rounds._waiting_lists(["default|chain"])
+    except RedisUnreachable:
+        assert calls < 1
+    assert bench.redis.smembers("stepflow:awaited") == {b"default|chain"}
