@@ -29,6 +29,8 @@ log = logging.getLogger("stepflow.worker")
 
 #: seconds between two rounds of one worker
 ROUND_S = 1.0
+#: seconds that a worker which leaves waits for its farewell to be heard
+FAREWELL_S = 1.0
 #: seconds after its last round that a worker no longer counts as live
 SILENT_S = 5.0
 #: due deliveries moved in one script
@@ -151,9 +153,10 @@ class Rounds:
             log.warning("what is due could not be moved: %s; the next round tries again", error)
 
     async def leave(self) -> None:
-        """Say that this worker lives no more, so that nobody leaves a share for it."""
-        with suppress(StepflowError):
-            await self._link.call(no_longer_live(self._desk.keys, self._group, self._worker))
+        """Say that this worker lives no more, so that nobody leaves a share for it; a Redis that is gone need not hear it."""
+        with suppress(StepflowError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._link.call(no_longer_live(self._desk.keys, self._group, self._worker))
 
     def stop(self) -> None:
         """Stop the timer."""

@@ -43,7 +43,14 @@ class Findings:
         return [*self.lost, *self.doubled, *self.stuck, *self.hooks_missing, *self.left_over]
 
 
-def check(cluster: Cluster, expected: Mapping[str, str], *, hooks: bool = True, patience_s: float = 40.0) -> Findings:
+def check(
+    cluster: Cluster,
+    expected: Mapping[str, str],
+    *,
+    hooks: bool = True,
+    patience_s: float = 40.0,
+    quiet_s: float = 20.0,
+) -> Findings:
     """
     Read everything. *expected* gives for each run id the states it may end in, such as `succeeded|cancelled`.
 
@@ -55,7 +62,7 @@ def check(cluster: Cluster, expected: Mapping[str, str], *, hooks: bool = True, 
     for run_id, states in expected.items():
         _check_run(cluster, run_id, states.split("|"), found, hooks=hooks)
     found.hooks_missing += cluster.sink.receiver.wrong
-    _wait_for_quiet(cluster, found)
+    _wait_for_quiet(cluster, found, quiet_s)
     found.left_over += leftovers(cluster)
     return found
 
@@ -68,10 +75,10 @@ def _wait_for_hooks(cluster: Cluster, expected: Mapping[str, str], patience_s: f
         return  # the findings say which
 
 
-def _wait_for_quiet(cluster: Cluster, found: Findings) -> None:
+def _wait_for_quiet(cluster: Cluster, found: Findings, quiet_s: float) -> None:
     """The last hook has arrived before its worker notes it: give that a moment, and no more."""
     try:
-        until(lambda: not _unquiet(cluster), what="quiet", patience_s=20)
+        until(lambda: not _unquiet(cluster), what="quiet", patience_s=quiet_s)
     except AssertionError:
         found.stuck += _unquiet(cluster)
 

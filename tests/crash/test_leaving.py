@@ -1,6 +1,8 @@
 """Workers that are told to leave, and Redis that is not there: nothing lost, said in words, with an exit code."""
 
+import os
 import signal
+import sys
 
 import pytest
 
@@ -94,6 +96,29 @@ def test_a_worker_that_finds_no_redis_says_so_and_exits_with_a_code(make_cluster
     assert worker.wait() == 1
     assert "does not answer" in worker.said
     assert "Traceback" not in worker.said
+
+
+def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
+    cluster = make_cluster(STEPFLOW_REDIS_RETRY_FOR_S=0.2)
+    cluster.server.kill()
+    for arguments in (["worker", "tests.crash.app:app"], ["submit", "chain", '{"steps": 1, "trail": []}']):
+        process = cluster.spawn(sys.executable, "-m", "stepflow", *arguments)
+        assert process.wait() > 0
+        assert "does not answer" in " ".join(process.said.split())
+        assert "Traceback" not in process.said
+
+
+def test_the_command_lines_supervisor_survives_the_death_of_its_children(make_cluster):
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=300)
+    crew = cluster.spawn(sys.executable, "-m", "stepflow", "worker", "tests.crash.app:app", "-p", "2", "-c", "20")
+    until(lambda: crew.said.count("listens to") == 2, what="two workers")
+    runs = busy(cluster, 10, 0.3)
+    pids = {int(line.split()[3]) for line in cluster.witness.read_text().splitlines()}
+    os.kill(sorted(pids)[0], signal.SIGKILL)
+    cluster.all_ended(runs)
+    assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+    crew.send(signal.SIGTERM)
+    assert crew.wait() == 0
 
 
 def test_a_submit_that_finds_no_redis_says_so(make_cluster):
