@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Park, Pause, Raised, Succeed
 from stepflow.core.run import Run
@@ -19,6 +19,7 @@ from stepflow.core.transitions import Kind, Transition, decide
 from stepflow.engine.execute import describe
 from stepflow.engine.hold import Hold
 from stepflow.engine.outbox import end_fields, plan_hooks
+from stepflow.engine.shift import Shift
 from stepflow.errors import RedisRefused, UsageError
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
@@ -36,9 +37,6 @@ from stepflow.store.runs import (
     park_run,
     pause_run,
 )
-
-if TYPE_CHECKING:
-    from stepflow.engine.shift import Shift
 
 log = logging.getLogger("stepflow.run")
 

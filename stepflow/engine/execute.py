@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import (
@@ -23,10 +23,8 @@ from stepflow.core.outcomes import (
 from stepflow.core.runner import Step
 from stepflow.engine.hold import Hold
 from stepflow.engine.port import Port
+from stepflow.engine.shift import Shift
 from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
-
-if TYPE_CHECKING:
-    from stepflow.engine.shift import Shift
 
 #: characters of a traceback that are kept
 TRACEBACK_TAIL = 4000

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.engine.hold import Hold
+from stepflow.engine.shift import Shift
 from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import add_entry, load_journal, take_signal
-
-if TYPE_CHECKING:
-    from stepflow.engine.shift import Shift
 
 
 class Port:

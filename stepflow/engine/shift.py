@@ -7,15 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 
 from stepflow.core.run import Run, Stop
-from stepflow.engine.claim import hold_of
-from stepflow.engine.commit import commit
 from stepflow.engine.desk import Desk
-from stepflow.engine.execute import perform
 from stepflow.engine.hold import Hold
 from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
-from stepflow.store.claims import Taken
 from stepflow.store.stream import Streaming
 
 log = logging.getLogger("stepflow.run")
@@ -74,33 +70,11 @@ class Shift:
             self._rivals[key] = [self.desk.keys.rq_list(name) for name in names]
         return self._rivals[key]
 
-    def start(self, taken: Taken) -> None:
-        """Begin with a claimed step, in a slot of its own."""
-        hold = hold_of(taken, self.registry, self.desk.keys)
+    def take_up(self, hold: Hold) -> None:
+        """Note a hold that begins, in a slot of its own."""
         self.holds[hold.run.id] = hold
         self.slots.take()
         hold.slice_until = self.loop.time() + self.desk.settings.worker.slice_s
-        hold.task = self.loop.create_task(self._drive(hold))
-
-    async def _drive(self, hold: Hold) -> None:
-        """Carry one hold from its first step to the last one kept. Safe to repeat by another worker."""
-        try:
-            keeps = True
-            while keeps:
-                outcome = await perform(hold, self)
-                hold.in_runner, hold.step_until = False, 0.0
-                keeps = outcome is not None and await commit(hold, outcome, self)
-                self.finished_steps += 1
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception(
-                "run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses",
-                hold.run.id,
-                hold.run.step,
-            )
-        finally:
-            self._ended(hold)
 
     async def until_idle(self) -> None:
         """Wait until nothing is held, looking after time limits meanwhile."""
@@ -109,7 +83,8 @@ class Shift:
             await asyncio.wait(tasks, timeout=0.1)
             self.sweep()
 
-    def _ended(self, hold: Hold) -> None:
+    def put_down(self, hold: Hold) -> None:
+        """Note a hold that has ended; its slot is free, unless a function that was given up still runs in its thread."""
         if self.holds.get(hold.run.id) is hold:
             del self.holds[hold.run.id]
         if hold.thread_busy:

@@ -6,6 +6,7 @@ import logging
 
 from stepflow.core.ids import Delivery
 from stepflow.engine.desk import Desk
+from stepflow.engine.drive import begin
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
@@ -63,7 +64,7 @@ async def work_one(
         )
         renewer.start()
         if delivery is not None:
-            shift.start(taken)
+            begin(taken, shift)
             await shift.until_idle()
         else:
             notifier.start(taken)

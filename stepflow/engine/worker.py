@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.desk import Desk
+from stepflow.engine.drive import begin
 from stepflow.engine.feed import BLOCK_S, Feed
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
@@ -181,7 +182,7 @@ class Worker:
         runners = list(self._registry.runners)
         steps = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
         return [
-            feed(wakes[0], steps, runners, shift.slots, shift.start),
+            feed(wakes[0], steps, runners, shift.slots, lambda taken: begin(taken, shift)),
             feed(wakes[1], [self._hook_source()], [*runners, ANYONE], notifier.slots, notifier.start),
         ]
 
@@ -275,8 +276,11 @@ class Worker:
             if name in shift.holds or notifier.holds(name) or row.get(b"token", b"").decode() != token:
                 continue
             log.info("%s: claim %s taken up, its reply had been lost", record, token)
-            start = notifier.start if kind == "hook" else shift.start
-            start(Taken(row[b"held"].decode(), token, row, data))
+            taken = Taken(row[b"held"].decode(), token, row, data)
+            if kind == "hook":
+                notifier.start(taken)
+            else:
+                begin(taken, shift)
 
 
 def _hear(shift: Shift, message: str) -> None:

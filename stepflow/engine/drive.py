@@ -1,0 +1,43 @@
+"""A claimed step's way through the engine: execute, commit, and on with the next one while the worker keeps the run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from stepflow.engine.claim import hold_of
+from stepflow.engine.commit import commit
+from stepflow.engine.execute import perform
+from stepflow.engine.hold import Hold
+from stepflow.engine.shift import Shift
+from stepflow.store.claims import Taken
+
+log = logging.getLogger("stepflow.run")
+
+
+def begin(taken: Taken, shift: Shift) -> None:
+    """Begin with a claimed step, in a slot and a task of its own."""
+    hold = hold_of(taken, shift.registry, shift.desk.keys)
+    shift.take_up(hold)
+    hold.task = shift.loop.create_task(_drive(hold, shift))
+
+
+async def _drive(hold: Hold, shift: Shift) -> None:
+    """Carry one hold from its first step to the last one kept. Safe to repeat by another worker."""
+    try:
+        keeps = True
+        while keeps:
+            outcome = await perform(hold, shift)
+            hold.in_runner, hold.step_until = False, 0.0
+            keeps = outcome is not None and await commit(hold, outcome, shift)
+            shift.finished_steps += 1
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception(
+            "run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses",
+            hold.run.id,
+            hold.run.step,
+        )
+    finally:
+        shift.put_down(hold)
