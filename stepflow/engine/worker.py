@@ -249,12 +249,16 @@ class Worker:
         shift.must_let_go = True
         for feed in self._feeds:
             feed.leave()
-        await asyncio.gather(*feeding)
         grace_s = self._desk.settings.worker.grace_s
+        until = shift.loop.time() + grace_s
+        # a claim that Redis, being gone, does not answer is left to its lease
+        _, waiting = await asyncio.wait(feeding, timeout=grace_s)
+        for feed_task in waiting:
+            feed_task.cancel()
         log.info("worker %s leaves: %s runs in hand, %g s of grace", self._options.name, len(shift.holds), grace_s)
         tasks = [hold.task for hold in shift.holds.values() if hold.task is not None]
         if tasks and not self.stuck:
-            await asyncio.wait(tasks, timeout=grace_s)
+            await asyncio.wait(tasks, timeout=max(0.0, until - shift.loop.time()))
         for hold in list(shift.holds.values()):
             shift.hand_back(hold)
         late = [hold.task for hold in shift.holds.values() if hold.task is not None]
