@@ -321,3 +321,46 @@ async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transie
     assert isinstance(first, Raised)
     assert isinstance(second, Raised)
     assert (first.retryable, second.retryable, second.retry_after_s) == (False, True, 5)
+
+
+async def test_a_poll_tries_until_something_is_there_and_is_parked_between_tries() -> None:
+    """[F12]"""
+    port, tries = MemoryPort(), 0
+
+    async def look() -> str | None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise ValueError("not now")
+        return "found" if tries == 4 else None
+
+    async def workflow(ctx: Context) -> Any:
+        return await ctx.poll("look", look, every=30)
+
+    first = await activate(port, workflow)
+    assert isinstance(first, Park)
+    assert tries == 1
+    assert await to_the_end(port, workflow) == Succeed("found")
+    assert tries == 4
+
+
+async def test_a_poll_gives_up_after_its_time_or_after_failures_in_a_row() -> None:
+    """[F12]"""
+
+    async def nothing() -> None:
+        return None
+
+    async def broken() -> None:
+        raise ValueError("no")
+
+    async def patient(ctx: Context) -> Any:
+        return await ctx.poll(nothing, every=30, timeout=100)
+
+    async def unlucky(ctx: Context) -> Any:
+        try:
+            await ctx.poll(broken, every=30, max_errors=2)
+        except StepFailed as error:
+            return error.error_message
+
+    assert await to_the_end(MemoryPort(), patient) == Succeed(None)
+    assert await to_the_end(MemoryPort(), unlucky) == Succeed("no")

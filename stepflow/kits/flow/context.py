@@ -13,9 +13,12 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds, unix_time
 from stepflow.engine.signal import check_signal
 from stepflow.engine.typed import reader_for, result_reader
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, StepFailed
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.wish import Wish
+
+#: the policy of a single try
+_ONCE = RetryPolicy(max_attempts=1)
 
 
 class Context:
@@ -95,6 +98,38 @@ class Context:
         return self._activation.wish(
             Wish("signal", self._place(), shown, self._future(), names=names, wait_s=wait_s, read=read)
         )
+
+    async def poll(
+        self,
+        name: str | Callable[..., Any],
+        /,
+        *args: Any,
+        every: float | timedelta,
+        timeout: float | timedelta | None = None,
+        max_errors: int = 3,
+        **kwargs: Any,
+    ) -> Any:
+        """
+        Try a function as `step` would until it gives something other than None, and give that; None after *timeout*.
+
+        Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th failure in a row is
+        raised as StepFailed.
+        """
+        began, errors = self.now(), 0
+        while True:
+            try:
+                found = await self.step(name, *args, retry=_ONCE, **kwargs)
+            except StepFailed:
+                errors += 1
+                if errors >= max_errors:
+                    raise
+            else:
+                errors = 0
+                if found is not None:
+                    return found
+            if timeout is not None and (self.now() - began).total_seconds() >= seconds(timeout):
+                return None
+            await self.sleep(every)
 
     def now(self) -> datetime:
         """Give the time of the last thing remembered: the same on replay, and free."""
