@@ -7,12 +7,14 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
-from stepflow.engine.feed import BLOCK_S, Feed
+from stepflow.engine.feed import Feed
+from stepflow.engine.links import Links
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.recover import claims_of
@@ -24,8 +26,6 @@ from stepflow.store.address import Address
 from stepflow.store.claims import Look, Source, Taken, load_record, source_of, sources_of
 from stepflow.store.codec import pack
 from stepflow.store.hooks import ANYONE, save_app_hooks
-from stepflow.store.link import BlockingLink
-from stepflow.store.listener import Listener
 from stepflow.store.rows import read_stop
 from stepflow.store.stream import AsyncLink, carry_out
 
@@ -50,6 +50,12 @@ class WorkerOptions:
     concurrency: int = 100
     burst: bool = False
     name: str = field(default_factory=new_worker_name)
+
+
+async def _end_all(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Worker:
@@ -85,6 +91,8 @@ class Worker:
         self.shift: Shift | None = None
         #: set once claims are being taken
         self.ready = asyncio.Event()
+        #: whether the worker left because functions that do not return took all its slots
+        self.stuck = False
 
     @property
     def is_busy(self) -> bool:
@@ -97,66 +105,52 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to leave."""
-        desk, options = self._desk, self._options
-        silence_s = desk.settings.redis.reply_timeout_s
-        link = AsyncLink(self._address, name=options.name, reply_timeout_s=silence_s)
-        # blocked for BLOCK_S at most: a connection that stays silent for longer is dead, and nobody would wake this worker
-        blocked_s = BLOCK_S + min(silence_s, BLOCK_S)
-        wakes = [AsyncLink(self._address, name=f"{options.name}-wait", reply_timeout_s=blocked_s) for _ in range(2)]
-        listener = Listener(self._address)
-        # a silent connection must not keep claims from being renewed over another one in time
-        renewer_link = BlockingLink.to(
-            self._address, retry_for_s=1.0, reply_timeout_s=min(silence_s, max(1.0, desk.settings.worker.lease_s / 3))
-        )
-        renewer: Renewer | None = None
-        rounds: Rounds | None = None
-        tasks: list[asyncio.Task[Any]] = []
-        try:
-            await asyncio.gather(link.open(), *(wake.open() for wake in wakes))
-            shift = self.shift = Shift(
-                options.name,
-                desk,
-                self._registry,
-                link,
-                concurrency=options.concurrency,
-                queues=options.queues,
-                app_hooks=app_hooks(self._registry),
-            )
-            await self._announce(link)
-            rounds = self._make_rounds(shift, link)
-            notifier = Notifier(
-                desk, link, self._registry,
-                deliver=self._deliver, next_wait=self._next_wait, threads=shift.threads, on_due=rounds.note_due,
-            )  # fmt: skip
+        async with AsyncExitStack() as stack:
+            links = await stack.enter_async_context(Links(self._address, self._options.name, self._desk.settings))
+            shift = self.shift = self._make_shift(links.main)
+            await self._announce(links.main)
+            rounds = self._make_rounds(shift, links.main)
+            stack.callback(rounds.stop)
             shift.on_due = rounds.note_due
-            self._feeds = self._make_feeds(shift, notifier, link, wakes, rounds)
-            link.on_reconnect = lambda: tasks.append(asyncio.ensure_future(self._adopt(shift, notifier, link)))
-            await listener.subscribe(desk.keys.tell_channel(options.name), lambda message: _hear(shift, message))
-            await rounds.go()
-            renewer = Renewer(shift, renewer_link, beat=self._beat)
-            renewer.others = notifier.claims
-            renewer.start()
-            tasks += [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
-            feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
-            tasks += feeding
-            self.ready.set()
-            log.info(
-                "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
+            notifier = self._make_notifier(shift, rounds, links.main)
+            self._feeds = self._make_feeds(shift, notifier, links.main, links.wakes, rounds)
+            tasks: list[asyncio.Task[Any]] = []
+            stack.push_async_callback(_end_all, tasks)
+            links.main.on_reconnect = lambda: tasks.append(
+                asyncio.ensure_future(self._adopt(shift, notifier, links.main))
             )
+            channel = self._desk.keys.tell_channel(self._options.name)
+            await links.listener.subscribe(channel, lambda message: _hear(shift, message))
+            await rounds.go()
+            renewer = Renewer(shift, links.renewing, beat=self._beat)
+            renewer.others = notifier.claims
+            stack.callback(renewer.stop)
+            renewer.start()
+            feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
+            tasks += [*feeding, *(asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift)))]
+            self._say_ready()
             await self._until_leaving(shift, notifier, feeding)
             await self._way_out(shift, notifier, rounds, feeding)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if rounds is not None:
-                rounds.stop()
-            if renewer is not None:
-                renewer.stop()
-            await listener.close()
-            for each in (*wakes, link):
-                await each.close()
-            renewer_link.close()
+
+    def _say_ready(self) -> None:
+        options = self._options
+        self.ready.set()
+        log.info(
+            "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
+        )
+
+    def _make_shift(self, link: AsyncLink) -> Shift:
+        options = self._options
+        return Shift(
+            options.name, self._desk, self._registry, link,
+            concurrency=options.concurrency, queues=options.queues, app_hooks=app_hooks(self._registry),
+        )  # fmt: skip
+
+    def _make_notifier(self, shift: Shift, rounds: Rounds, link: AsyncLink) -> Notifier:
+        return Notifier(
+            self._desk, link, self._registry,
+            deliver=self._deliver, next_wait=self._next_wait, threads=shift.threads, on_due=rounds.note_due,
+        )  # fmt: skip
 
     def _make_rounds(self, shift: Shift, link: AsyncLink) -> Rounds:
         sources = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
@@ -223,9 +217,6 @@ class Worker:
                 )
                 self.stuck = True
                 self._leave.set()
-
-    #: whether the worker left because functions that do not return took all its slots
-    stuck = False
 
     async def _until_leaving(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
         if self._options.burst:
