@@ -27,7 +27,7 @@ from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out
 from stepflow.supervisor import supervise
 
-APP = "tests.crash.app:app"
+APP = "tests.crash.flow:app"
 
 
 def main() -> int:

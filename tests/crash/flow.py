@@ -1,0 +1,63 @@
+"""The workflow under attack: steps one by one, at once, flaky; a sleep; a signal. It belongs to the app under attack."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from stepflow import Context, TransientError
+from tests.crash.app import QUICK, app
+
+WITNESS = os.environ.get("CRASH_WITNESS")
+
+
+def saw(run_id: str, name: str) -> None:
+    """Append one line to the file that all workers share: what user code really did."""
+    if WITNESS is not None:
+        with Path(WITNESS).open("a") as file:
+            file.write(f"{run_id} {name}\n")
+
+
+async def work(run_id: str, name: str, pause: float) -> str:
+    """Be a step that takes its time."""
+    saw(run_id, name)
+    await asyncio.sleep(pause)
+    return name
+
+
+def plain(run_id: str, name: str) -> str:
+    """Be a step in a thread."""
+    saw(run_id, name)
+    return name
+
+
+async def flaky(run_id: str) -> str:
+    """Fail twice for each run, whoever asks."""
+    saw(run_id, "flaky")
+    seen = Path(str(WITNESS)).read_text().split("\n").count(f"{run_id} flaky")
+    if seen < 3:
+        raise TransientError("not yet")
+    return "flaky"
+
+
+@app.workflow("flow", retry=QUICK)
+async def flow(ctx: Context, pause: float) -> list[Any]:
+    """Do a bit of everything and tell in which order it was answered."""
+    me, told = ctx.run_id, []
+    told.append(await ctx.step("first", work, me, "first", pause))
+    told += await asyncio.gather(*(ctx.step(f"at-once-{n}", work, me, f"at-once-{n}", pause) for n in range(3)))
+
+    async def branch(n: int) -> None:
+        for k in range(2):
+            told.append(await ctx.step(f"branch-{n}-{k}", work, me, f"branch-{n}-{k}", pause * (n + 1)))
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(2):
+            group.create_task(branch(n))
+    await ctx.sleep(0.3)
+    told.append(await ctx.step("flaky", flaky, me))
+    told.append(await ctx.signal("word", timeout=60))
+    told.append(await ctx.step("last", plain, me, "last"))
+    return [*told, str(ctx.uuid())]

@@ -1,0 +1,59 @@
+"""Workers are killed while workflows are in all their states; what was durable is not done again, the end is the same."""
+
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from stepflow import RunSpec
+from tests.crash.checker import leftovers
+from tests.crash.waiting import until
+
+pytestmark = pytest.mark.crash
+
+STEADY = ["first", "at-once-0", "at-once-1", "at-once-2"]
+BRANCHES = {f"branch-{n}-{k}" for n in range(2) for k in range(2)}
+
+
+def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_cluster):
+    """[F1] [F2] [F4] [F9] [F10]"""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(11)
+    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    runs = cluster.submit(RunSpec("flow", 0.3, run_id=f"f-{n}") for n in range(40))
+    for run_id in runs[::2]:  # before they ask; the others are told while they wait
+        cluster.client.signal(run_id, "word", "early", dedup="once")
+    next_kill, kills = time.monotonic() + 0.5, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() < next_kill or kills >= 8:
+            for run_id in runs[1::2]:
+                if kills >= 4 and not cluster.status(run_id).is_finished:
+                    cluster.client.signal(run_id, "word", "late", dedup="once")
+            return
+        workers.pop(dice.randrange(len(workers))).kill()
+        kills += 1
+        workers.append(cluster.worker("--concurrency", "10", ready=False))
+        next_kill = time.monotonic() + 0.5
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 4
+    redis = cluster.server.client
+    done = Counter(cluster.witness.read_text().split("\n"))
+    for n, run_id in enumerate(runs):
+        told = cluster.status(run_id).result
+        assert told[:4] == STEADY, run_id
+        assert set(told[4:8]) == BRANCHES, run_id
+        assert told[8:11] == ["flaky", "early" if n % 2 == 0 else "late", "last"], run_id
+        journal = redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
+        answers = Counter(
+            entry.split(b"|")[1] for entry in journal if entry.split(b"|")[0] in (b"value", b"signal", b"over")
+        )
+        assert set(answers.values()) == {1}, f"{run_id}: one answer for each place"
+        order = [entry.split(b"|")[2].decode() for entry in journal if entry.startswith(b"value|")]
+        assert [name for name in order if name in BRANCHES] == told[4:8], f"{run_id}: told in the order remembered"
+    again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
+    assert again > 0, "no kill cost a step: the attack missed"
+    until(lambda: not leftovers(cluster), what="nothing left over")
