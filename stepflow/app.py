@@ -163,13 +163,19 @@ class Stepflow:
     # working
 
     def make_worker(
-        self, options: WorkerOptions, *, deliver: Any, url: str | None = None, beat: Callable[[], None] | None = None
+        self,
+        options: WorkerOptions,
+        *,
+        deliver: Any,
+        url: str | None = None,
+        beat: Callable[[], None] | None = None,
+        on_blocked: Callable[[], None] | None = None,
     ) -> Worker:
         """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
         desk = Desk(Keys(self.namespace), self.settings)
         return Worker(
             Address.parse(url or self.url), desk, self.registry, options,
-            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat,
+            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat, on_blocked=on_blocked,
         )  # fmt: skip
 
     @staticmethod

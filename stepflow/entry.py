@@ -44,7 +44,7 @@ log = logging.getLogger("stepflow.worker")
 APP_VARIABLE = "STEPFLOW_APP"
 #: the variable in which a supervisor leaves its pid: a worker whose supervisor is gone leaves too
 SUPERVISOR_VARIABLE = "STEPFLOW_SUPERVISOR"
-#: exit code of a worker that left because functions that do not return took all its slots
+#: exit code of a worker that left because functions that do not return took all its slots, or its loop
 STUCK = 75
 
 
@@ -120,7 +120,7 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
             done = worker.shift.finished_steps if worker.shift is not None else 0
             rq_side.beat(busy=worker.is_busy, done=done)
 
-        worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat)
+        worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: _leave_now(STUCK))
         _heed_signals(worker)
         watch = asyncio.ensure_future(_leave_with_supervisor(worker))
         try:

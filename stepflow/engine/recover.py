@@ -10,7 +10,7 @@ from stepflow.core.transitions import Kind, decide
 from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.desk import Desk
 from stepflow.store.calls import Plan
-from stepflow.store.claims import claim_holder, forget_claim, standing_claims, tidy_lost_knock
+from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_knock
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.query import forget_rq_worker, rq_worker_row
 from stepflow.store.rows import stamp
@@ -43,7 +43,10 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
     run = yield load_run(desk.keys, name)
     if run is None or run.is_claimed or run.is_finished or not run.delivery:
         return False
-    yield tidy_lost_knock(desk.keys.queue_of(run), run.delivery)
+    queue = desk.keys.queue_of(run)
+    if (yield stands_in_queue(queue, run.delivery)):
+        return False  # it is there: two submits at once may stand in another order than their times
+    yield tidy_lost_knock(queue, run.delivery)
     log.warning("run=%s step=%s had lost its queue entry %s; handed over again", name, run.step, run.delivery)
     return (yield from hand_over_again(name, HandBack(), "", desk))
 

@@ -21,6 +21,8 @@ log = logging.getLogger("stepflow.worker")
 
 #: claims renewed in one script
 CHUNK = 200
+#: leases, and the grace, that a blocked loop is given before its worker ends
+BLOCKED_LEASES = 4
 #: seconds between signs of life in RQ's worker hash
 BEAT_S = 10.0
 
@@ -33,10 +35,18 @@ class Renewer:
     recovered elsewhere. Its answers carry stops that the channel may have missed.
     """
 
-    def __init__(self, shift: Shift, link: Link, *, beat: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        shift: Shift,
+        link: Link,
+        *,
+        beat: Callable[[], None] | None = None,
+        on_blocked: Callable[[], None] | None = None,
+    ) -> None:
         self._shift = shift
         self._link = link
         self._beat = beat
+        self._on_blocked = on_blocked
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
         self._loop_thread = threading.get_ident()
@@ -58,6 +68,9 @@ class Renewer:
         every_s = self._shift.desk.settings.worker.lease_s / 3
         next_beat = 0.0
         while not self._over.wait(min(every_s, BEAT_S)):
+            if self._on_blocked is not None and self._is_blocked_for_good():
+                log.error("the loop has not turned for too long; this worker ends, all it holds runs again elsewhere")
+                self._on_blocked()
             try:
                 self.renew()
                 if self._beat is not None and time.monotonic() >= next_beat:
@@ -67,6 +80,12 @@ class Renewer:
                 log.warning("claims could not be renewed: %s", error)
             except Exception:
                 log.exception("the renewing thread met a fault and goes on")
+
+    def _is_blocked_for_good(self) -> bool:
+        """Say whether a step past its limit has held the loop for so long that its neighbours must not wait for it."""
+        worker = self._shift.desk.settings.worker
+        still_s = time.monotonic() - self._shift.turned_at
+        return bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
 
     def _beat_once(self, beat: Callable[[], None]) -> None:
         try:

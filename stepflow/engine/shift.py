@@ -48,6 +48,8 @@ class Shift:
         #: threads that user code was given up in and that have not come back
         self.stray_threads = 0
         self.must_let_go = False
+        #: when the loop last turned, by its own clock; the renewing thread looks at it
+        self.turned_at = self.loop.time()
         self.finished_steps = 0
         #: told of due times this worker sets
         self.on_due: Callable[[float | None], None] = ignore

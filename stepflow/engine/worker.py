@@ -62,7 +62,8 @@ class Worker:
     """
     One worker process: feeds, rounds, renewing thread, and the way out.
 
-    `run` returns when it was told to leave, or with `burst` when the queues are empty. *beat* writes RQ's signs of life,
+    `run` returns when it was told to leave, or with `burst` when the queues are empty. *on_blocked* ends a process whose
+    loop user code blocks for good, called on the renewing thread like *beat*, which writes RQ's signs of life,
     on the renewing thread; *state* says "busy" or "idle" there.
     """
 
@@ -76,6 +77,7 @@ class Worker:
         deliver: Deliver,
         next_wait: NextWait,
         beat: Callable[[], None] | None = None,
+        on_blocked: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
         self._desk = desk
@@ -84,6 +86,7 @@ class Worker:
         self._deliver = deliver
         self._next_wait = next_wait
         self._beat = beat
+        self._on_blocked = on_blocked
         self._leave = asyncio.Event()
         self._feeds: list[Feed] = []
         self._suspended = False
@@ -122,7 +125,7 @@ class Worker:
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: _hear(shift, message))
             await rounds.go()
-            renewer = Renewer(shift, links.renewing, beat=self._beat)
+            renewer = Renewer(shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked)
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
             renewer.start()
@@ -207,6 +210,7 @@ class Worker:
         while True:
             before = loop.time()
             await asyncio.sleep(SWEEP_S)
+            shift.turned_at = loop.time()
             lag_s = loop.time() - before - SWEEP_S
             lags = lag_s > LAG_S and self._live_workers > 1
             shift.must_let_go = self._suspended or self._leave.is_set() or lags

@@ -242,6 +242,11 @@ def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:
     return command("BLPOP", *keys_, timeout_s, read=lambda reply: reply[0].decode() if reply else "", resend=False)
 
 
+def stands_in_queue(rq_queue: str, rq_id: str) -> Call[bool]:
+    """Look for a delivery in the first part of its queue: that far a search costs little."""
+    return command("LPOS", Keys.rq_list(rq_queue), rq_id, "MAXLEN", 10_000, read=lambda reply: reply is not None)
+
+
 def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:
     """Take what a stock worker or RQ's own recovery left of a delivery out of RQ's lists."""
     return [

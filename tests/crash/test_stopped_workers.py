@@ -60,3 +60,19 @@ def test_a_thread_left_behind_writes_nothing_and_keeps_its_slot_until_it_returns
     worker.has_said("its slot is free again")
     assert "ghost-ClaimLost" in cluster.witness.read_text()
     assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+def test_a_loop_that_is_blocked_for_good_does_not_keep_the_runs_beside_it(make_cluster):
+    """[C23] [C35] The worker ends, so that what it holds is recovered."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1, STEPFLOW_WORKER_STOP_GRACE_S=1)
+    blocked = cluster.worker("--name", "blocked")
+    innocents = cluster.submit(RunSpec("chain", path(2, pause=3.0), run_id=f"i-{n}") for n in range(3))
+    for run_id in innocents:
+        cluster.reached(run_id, "running")
+    cluster.submit([RunSpec("blocker", path(1, block=600), run_id="blocker")])
+    until(lambda: "blocker 0 1" in cluster.witness.read_text(), what="the step to begin")
+    cluster.worker("--name", "other")
+    assert blocked.wait() == 75
+    cluster.all_ended(innocents)
+    assert {cluster.status(run_id).state for run_id in innocents} == {"succeeded"}
+    cluster.client.cancel("blocker")

@@ -67,3 +67,17 @@ async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(app
         await until(lambda: real.exists("stepflow:await:default:misspelled"))
         assert await run.cancel()
         assert not real.exists("stepflow:await:default:misspelled")
+
+
+async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(app, aclient, real, keys, link_to_real):
+    """[C35] Negative control of the lost knock: whatever its time says."""
+    from stepflow.engine.desk import Desk
+    from stepflow.engine.recover import recover_knock
+    from stepflow.store.link import carry_out
+
+    run = await aclient.submit("anything")
+    desk = Desk(keys, app.settings)
+    assert not carry_out(link_to_real, recover_knock(f"run:{run.id}", desk))
+    real.delete("rq:queue:default")
+    assert carry_out(link_to_real, recover_knock(f"run:{run.id}", desk))
+    await run.cancel()
