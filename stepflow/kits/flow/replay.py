@@ -36,7 +36,7 @@ class Activation:
     def __init__(self, port: Port) -> None:
         self.port = port
         self.run = port.hold.run
-        self.loop = WorkflowLoop()  # type: ignore[abstract]  # asyncio's own class raises NotImplementedError instead
+        self.loop = WorkflowLoop()  # type: ignore[abstract]  # only to the type checker: asyncio leaves what is not there to raise
         self.loop.now = self.run.created_at
         self._outer = asyncio.get_running_loop()
         self._wishes: dict[str, Wish] = {}
