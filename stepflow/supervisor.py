@@ -16,8 +16,9 @@ log = logging.getLogger("stepflow.supervisor")
 
 #: seconds between looks at the children
 LOOK_S = 0.05
-#: seconds a child must have lived for its successor to start without a wait
-SETTLED_S = 5.0
+#: seconds a child must have lived for its successor to start without a wait: long enough to tell one that cannot start
+#: from one that was killed, short enough that killing workers again and again does not leave none
+SETTLED_S = 1.0
 #: seconds: the longest wait before a child that keeps dying is started again
 LONGEST_WAIT_S = 10.0
 
