@@ -15,7 +15,8 @@ from stepflow.engine.signal import check_signal
 from stepflow.engine.typed import reader_for, result_reader
 from stepflow.errors import InvalidOption, StepFailed
 from stepflow.kits.flow.replay import Activation
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.steps import StepWish
+from stepflow.kits.flow.waits import SignalWish, SleepWish
 
 #: the policy of a single try
 _ONCE = RetryPolicy(max_attempts=1)
@@ -65,22 +66,20 @@ class Context:
         _check_name(name)
         place = self._place() if key is None else f"key:{_check_name(key)}"
         return self._activation.wish(
-            Wish(
-                "step", place, name, self._future(), function, args, kwargs, retry or self._policy,
-                None if timeout is None else seconds(timeout), read=self._reader(function),
+            StepWish(
+                place, name, self._future(), function, args, kwargs, policy=retry or self._policy,
+                timeout_s=None if timeout is None else seconds(timeout), read=self._reader(function),
             )
         )  # fmt: skip
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
-        return self._activation.wish(
-            Wish("sleep", self._place(), "sleep", self._future(), wait_s=max(0.0, seconds(duration)))
-        )
+        return self._activation.wish(SleepWish(self._place(), self._future(), max(0.0, seconds(duration))))
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
         wait_s = max(0.0, unix_time(moment) - self._activation.port.now())
-        return self._activation.wish(Wish("sleep", self._place(), "sleep", self._future(), wait_s=wait_s))
+        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
 
     def signal(
         self,
@@ -95,9 +94,7 @@ class Context:
         shown = ",".join(check_signal(name) for name in names)
         wait_s = None if timeout is None else seconds(timeout)
         read = None if type is None else reader_for(f"signal {shown}", type)
-        return self._activation.wish(
-            Wish("signal", self._place(), shown, self._future(), names=names, wait_s=wait_s, read=read)
-        )
+        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, read))
 
     async def poll(
         self,

@@ -1,48 +1,75 @@
-"""A wish: something a workflow asked for at a place and awaits: a step's value, the end of a sleep, a signal."""
+"""A wish: something a workflow asked for at a place and awaits. What kinds there are: `steps.py`, `waits.py`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from stepflow.core.backoff import RetryPolicy
-from stepflow.kits.flow.journal import Kind
+from stepflow.errors import StepflowError
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.store.codec import unpack
 
-#: what kinds of entries may stand at the place of what kind of wish
-FITTING = {
-    "step": (Kind.VALUE, Kind.ERROR, Kind.TRY),
-    "sleep": (Kind.DUE, Kind.OVER),
-    "signal": (Kind.DUE, Kind.SIGNAL, Kind.NONE),
-}
+if TYPE_CHECKING:
+    from stepflow.kits.flow.replay import Activation
 
 
-@dataclass(slots=True, eq=False)
 class Wish:
     """
     What was asked for, and how far it is.
 
-    *due_at* is unix seconds: the end of a sleep, of a wait for a signal, of the
-    wait before the next attempt; None when there is none. *future* belongs to the workflow's loop.
+    *place* is where in the workflow, *name* what it is called there; *future* belongs to the workflow's loop. *read*
+    turns a remembered value into the type that is wanted. *due_at* is unix seconds: when it is to be looked at again.
     """
 
-    what: str
-    place: str
-    name: str
-    future: asyncio.Future[Any]
-    function: Callable[..., Any] | None = None
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
-    timeout_s: float | None = None
-    names: Sequence[str] = ()
-    read: Callable[[Any], Any] | None = None
-    due_at: float | None = None
-    wait_s: float | None = None
-    failures: int = 0
-    #: a try is running, or an entry is being written for it
-    is_busy: bool = False
-    #: the round of news that this wish for a signal has looked into the mailbox for
-    seen: int = 0
-    task: asyncio.Future[Any] | None = None
+    __slots__ = ("due_at", "future", "is_busy", "name", "place", "read")
+
+    #: what it is called in words
+    what: ClassVar[str]
+    #: the kinds of entries that may stand at its place
+    fits: ClassVar[tuple[Kind, ...]]
+    #: whether something put into the run's inbox may answer it
+    listens: ClassVar[bool] = False
+
+    def __init__(
+        self, place: str, name: str, future: asyncio.Future[Any], read: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.place = place
+        self.name = name
+        self.future = future
+        self.read = read
+        self.due_at: float | None = None
+        #: a try is running, or an entry is being written for it
+        self.is_busy = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the workflow still wants it."""
+        return not self.future.cancelled()
+
+    def is_answered_by(self, entry: Entry) -> bool:
+        """Take in a remembered fact at this place; False when it is not the answer yet."""
+        if entry.kind in (Kind.DUE, Kind.TRY):
+            self.due_at = float(entry.data)
+            return False
+        return True
+
+    def answer(self, entry: Entry) -> None:
+        """Answer with a remembered fact; None, where the kind has nothing to say."""
+        del entry
+        self.future.set_result(None)
+
+    def answer_with(self, packed: bytes) -> None:
+        """Answer with a packed value, as the type that is wanted."""
+        try:
+            value = unpack(packed)
+            self.future.set_result(value if self.read is None else self.read(value))
+        except StepflowError as error:
+            self.future.set_exception(error)
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        """Do what can be done for it now; called again whenever something has changed."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Leave off: the workflow wants it no more, or the activation is over."""

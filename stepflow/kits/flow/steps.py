@@ -1,0 +1,114 @@
+"""Steps: a function is called until it gives a value or its attempts are used up; either is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.execute import raised
+from stepflow.engine.registry import is_async
+from stepflow.errors import ClaimLost, StepFailed, StepflowError
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.wish import Wish
+from stepflow.store.codec import pack, unpack
+
+if TYPE_CHECKING:
+    from stepflow.kits.flow.replay import Activation
+
+log = logging.getLogger("stepflow.flow")
+
+
+class StepWish(Wish):
+    """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
+
+    __slots__ = ("_args", "_failures", "_function", "_kwargs", "_policy", "_task", "_timeout_s")
+    what = "step"
+    fits = (Kind.VALUE, Kind.ERROR, Kind.TRY)
+
+    def __init__(
+        self,
+        place: str,
+        name: str,
+        future: asyncio.Future[Any],
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        policy: RetryPolicy,
+        timeout_s: float | None = None,
+        read: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(place, name, future, read)
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs or {}
+        self._policy = policy
+        self._timeout_s = timeout_s
+        self._failures = 0
+        self._task: asyncio.Task[Any] | None = None
+
+    def is_answered_by(self, entry: Entry) -> bool:
+        if entry.kind is Kind.TRY:
+            self._failures += 1
+        return super().is_answered_by(entry)
+
+    def answer(self, entry: Entry) -> None:
+        if entry.kind is Kind.ERROR:
+            kind, message, _ = unpack(entry.data)
+            self.future.set_exception(StepFailed(self.name, kind, message))
+        else:
+            self.answer_with(entry.data)
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        if self.due_at is None or self.due_at <= now:
+            self.is_busy = True
+            self._task = activation.outer.create_task(self._call(activation))
+            self._task.add_done_callback(lambda done: self._tried(activation, done))
+
+    def drop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _call(self, activation: Activation) -> Any:
+        function, args, kwargs = self._function, self._args, self._kwargs
+        async with asyncio.timeout(self._timeout_s):
+            if is_async(function):
+                return await function(*args, **kwargs)
+            return await activation.port.threads.run(lambda: function(*args, **kwargs))
+
+    def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
+        self._task = None
+        self.is_busy = False
+        activation.look_again()
+        if done.cancelled() or not self.is_open:
+            return
+        error = done.exception()
+        if error is None:
+            try:
+                data = pack(done.result(), what=f"the value of step {self.name!r}", limit=activation.port.limit)
+            except StepflowError as problem:
+                error = problem
+            else:
+                activation.write(self, Kind.VALUE, data)
+                return
+        if isinstance(error, ClaimLost):
+            activation.lose()
+            return
+        self._write_failure(activation, error)
+
+    def _write_failure(self, activation: Activation, error: BaseException) -> None:
+        fault, failures = raised(error, self._policy), self._failures + 1
+        if not fault.retryable or failures >= self._policy.max_attempts:
+            info = fault.error
+            activation.write(self, Kind.ERROR, pack([info.type, info.message, info.traceback]))
+            return
+        port = activation.port
+        wait_s = max(self._policy.wait_s(failures, port.spread()), fault.retry_after_s or 0.0)
+        log.warning(
+            "run=%s step %r not done (%s); attempt %s of %s in %.3g s",
+            activation.run.id, self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
+        )  # fmt: skip
+        activation.write(self, Kind.TRY, f"{port.now() + wait_s:.6f}".encode())
