@@ -147,10 +147,10 @@ class HookNotFound(RunStateError):
 
 
 class NotRevivable(RunStateError):
-    """`retry` was called for a run that has not failed."""
+    """`retry` was called for a run that has not failed, or that has undone what it did."""
 
-    def __init__(self, run_id: str, state: str) -> None:
-        super().__init__(f"run {run_id!r} is {state}; only a failed run can be retried")
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"run {run_id!r} cannot be retried: {why}")
 
 
 class NotResumable(RunStateError):

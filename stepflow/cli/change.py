@@ -1,4 +1,4 @@
-"""`stepflow cancel` and `retry`."""
+"""`stepflow cancel`, `fail` and `retry`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,27 @@ def _say_end(setup: Setup, run_id: str, code: int) -> int:
     words = {Exit.OK: "had succeeded first", Exit.RUN_FAILED: "failed first", Exit.RUN_CANCELLED: "is cancelled"}
     setup.screen.line(f"run {run_id} {words[Exit(code)]}")
     return code
+
+
+@click.command("fail")
+@click.argument("run")
+@click.option("--reason", default="failed by hand", metavar="TEXT", help="Kept with the run as its error.")
+@common_options
+@pass_setup
+def fail_command(setup: Setup, run: str, reason: str) -> None:
+    """End RUN as failed without its last word: for a paused run that is not to be resumed."""
+    with setup.client() as client:
+        run_id = setup.run_id(client, run)
+        changed = client.fail(run_id, reason)
+        status = client.status(run_id)
+        if status is None:
+            raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
+        if not changed:
+            raise Problem(f"run {run_id} is {status.state} already; there is nothing to fail")
+        if setup.json:
+            setup.screen.data(status)
+        else:
+            setup.screen.line(f"run {run_id} is {status.state}")
 
 
 @click.command("retry")

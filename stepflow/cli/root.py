@@ -23,6 +23,7 @@ VERBS = {
     "cancel": "change",
     "signal": "talk",
     "resume": "talk",
+    "fail": "change",
     "retry": "change",
     "workers": "fleet",
     "queues": "fleet",

@@ -11,7 +11,7 @@ from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
-from stepflow.engine.cancel import cancel
+from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.revive import revive
@@ -180,6 +180,15 @@ class Client(Common):
     def cancel(self, run_id: str, reason: str = "") -> bool:
         """Cancel the run; True when this call ended it or set its end in motion, False when it is unknown or ended."""
         return self._do(cancel(run_id, reason, self.desk))
+
+    def fail(self, run_id: str, reason: str = "") -> bool:
+        """
+        End the run as failed, for good where it waits or is paused: no compensation runs then. A running one is told.
+
+        True when this call ended it or set its end in motion, False when it is unknown or ended. A second call ends a run
+        that was asked to stop and does not.
+        """
+        return self._do(fail(run_id, reason, self.desk))
 
     def retry(self, run_id: str) -> None:
         """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""

@@ -11,7 +11,7 @@ from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
-from stepflow.engine.cancel import cancel
+from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.revive import revive
@@ -189,6 +189,10 @@ class AsyncClient(Common):
     async def cancel(self, run_id: str, reason: str = "") -> bool:
         """See Client.cancel."""
         return await self._do(cancel(run_id, reason, self.desk))
+
+    async def fail(self, run_id: str, reason: str = "") -> bool:
+        """See Client.fail."""
+        return await self._do(fail(run_id, reason, self.desk))
 
     async def retry(self, run_id: str) -> None:
         """See Client.retry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -123,6 +124,8 @@ class Park(Outcome):
     due_at: float | None = None
     inbox: int | None = None
     waits_for: str = ""
+    #: whether the run wants to be heard once more before an outside stop ends it
+    wants_last_word: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,19 @@ class Pause(Outcome):
     """The run stands until somebody resumes it, for this *reason*; made by kits, not by runners."""
 
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord(Outcome):
+    """
+    The run has had its last word; made by kits, not by runners.
+
+    It failed with *error*, or ends as it was asked to from outside when that is None. *errors* are the compensations that
+    failed.
+    """
+
+    error: ErrorInfo | None = None
+    errors: Sequence[ErrorInfo] = ()
 
 
 @dataclass(frozen=True, slots=True)

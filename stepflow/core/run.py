@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -43,6 +43,17 @@ class StopKind(StrEnum):
 
     CANCEL = "cancel"
     DEADLINE = "deadline"
+    FAIL = "fail"
+
+
+class Rest(IntEnum):
+    """Whether a run has something left to do before an outside stop ends it."""
+
+    NONE = 0
+    #: compensations, or `finally` blocks with steps: a stop hands it over once more
+    WANTED = 1
+    #: its compensations have begun: nothing can take it up again
+    BEGUN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,8 @@ class Run:
     logged: bool = False
     #: what a parked run waits for, in a few words
     waits: str = ""
+    #: what a stop has to leave time for
+    rest: Rest = Rest.NONE
 
     @property
     def is_finished(self) -> bool:
@@ -138,6 +151,8 @@ class RunStatus:
     result: Any = None
     error: ErrorInfo | None = None
     reason: str | None = None
+    #: the compensations that failed
+    compensation_errors: Sequence[ErrorInfo] = ()
     waits_for: str | None = None
     worker: str | None = None
     created_at: datetime | None = None
@@ -176,6 +191,8 @@ class RunOutcome:
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    #: the compensations that failed
+    compensation_errors: Sequence[ErrorInfo] = ()
 
 
 def as_datetime(moment: float) -> datetime | None:

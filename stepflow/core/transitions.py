@@ -24,22 +24,25 @@ A live run stands in exactly one of these, and each says where its next move com
     running                 handed back by a leaving worker            hand_back         pending
     running                 asked to stop (cancel, deadline)           mark              running (shown: cancelling)
     running, marked         anything but the runner's own Cancel       finish            cancelled, failed
+    running, marked         the same, with a last word unsaid          as if not marked  (Succeed: retry)
+    running                 its last word                              finish            cancelled, failed
     scheduled ... paused    asked to stop                              finish            cancelled, failed
+    scheduled ... paused    asked to stop, with a last word unsaid     mark, last_word   pending (shown: cancelling)
     waiting                 due, or its inbox was added to             (a script)        pending
     paused                  resumed                                    resume            pending
     pending                 its knock was lost                         retry             pending
     failed                  retry asked for                            revive            pending
     any                     the claim is another's, the step settled   drop              unchanged
 
-Order of precedence within `decide`: a settled step, the runner's own Cancel, an outside stop, then the outcome. Every
-transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
+Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an outside stop, then the
+outcome. Every transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
+
+A run with compensations has a last word (`Run.rest`): a stop wakes it, marked, and it ends when it has said it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from collections.abc import Sequence
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
 from stepflow.core.outcomes import (
@@ -49,6 +52,7 @@ from stepflow.core.outcomes import (
     ErrorInfo,
     Fail,
     HandBack,
+    LastWord,
     Lost,
     Outcome,
     Park,
@@ -56,104 +60,11 @@ from stepflow.core.outcomes import (
     Raised,
     Succeed,
 )
-from stepflow.core.run import Run, RunState, Stop, StopKind
+from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
+from stepflow.core.transition import Transition
 
 
-class Kind(StrEnum):
-    """What the store has to do for a transition."""
-
-    ADVANCE = "advance"
-    RETRY = "retry"
-    PARK = "park"
-    PAUSE = "pause"
-    FINISH = "finish"
-    MARK = "mark"
-    REVIVE = "revive"
-    DROP = "drop"
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """What becomes of a run. Made by the named constructors only; *why* is for the log."""
-
-    kind: Kind
-    state: RunState
-    step: int = 0
-    failures: int = 0
-    crashes: int = 0
-    #: unix seconds; None means now
-    due_at: float | None = None
-    payload: Any = None
-    result: Any = None
-    error: ErrorInfo | None = None
-    reason: str | None = None
-    stop: Stop | None = None
-    why: str = ""
-    #: how much of the inbox the step has seen, for a park that anything new ends
-    inbox: int | None = None
-
-    @classmethod
-    def advance(cls, step: int, payload: Any, *, due_at: float | None) -> Transition:
-        """Close the present step and go on with *step*."""
-        return cls(Kind.ADVANCE, _waiting(due_at), step, due_at=due_at, payload=payload)
-
-    @classmethod
-    def retry(cls, run: Run, *, failures: int, crashes: int, due_at: float | None, why: str) -> Transition:
-        """Hand the present step over again."""
-        return cls(Kind.RETRY, _waiting(due_at), run.step, failures, crashes, due_at=due_at, why=why)
-
-    @classmethod
-    def park(cls, run: Run, *, due_at: float | None, inbox: int | None, why: str) -> Transition:
-        """Close the present step and let the run stand until its time, or its inbox, wakes it."""
-        return cls(Kind.PARK, RunState.WAITING, run.step + 1, due_at=due_at, inbox=inbox, why=why)
-
-    @classmethod
-    def pause(cls, run: Run, why: str) -> Transition:
-        """Let the run stand until somebody resumes it."""
-        return cls(Kind.PAUSE, RunState.PAUSED, run.step, run.failures, run.crashes, reason=why, why=why)
-
-    @classmethod
-    def resume(cls, run: Run) -> Transition:
-        """Hand over a paused run's step again, attempts fresh."""
-        return cls(Kind.RETRY, RunState.PENDING, run.step, why="resumed")
-
-    @classmethod
-    def finish(
-        cls,
-        run: Run,
-        state: RunState,
-        *,
-        result: Any = None,
-        error: ErrorInfo | None = None,
-        reason: str | None = None,
-        why: str = "",
-    ) -> Transition:
-        """End the run."""
-        return cls(
-            Kind.FINISH, state, run.step, run.failures, run.crashes, result=result, error=error, reason=reason, why=why
-        )
-
-    @classmethod
-    def mark(cls, run: Run, stop: Stop) -> Transition:
-        """Leave the run with its worker, which is told to stop."""
-        return cls(Kind.MARK, run.state, run.step, run.failures, run.crashes, stop=stop)
-
-    @classmethod
-    def revive(cls, run: Run) -> Transition:
-        """Take a failed run up again at its last step, attempts fresh."""
-        return cls(Kind.REVIVE, RunState.PENDING, run.step)
-
-    @classmethod
-    def drop(cls, run: Run, why: str) -> Transition:
-        """Change nothing."""
-        return cls(Kind.DROP, run.state, run.step, run.failures, run.crashes, why=why)
-
-
-def _waiting(due_at: float | None) -> RunState:
-    return RunState.PENDING if due_at is None else RunState.SCHEDULED
-
-
-def decide(  # noqa: C901  one match with a case for every outcome
+def decide(  # noqa: C901, PLR0912  one match with a case for every outcome
     run: Run,
     step: int,
     outcome: Outcome,
@@ -171,17 +82,21 @@ def decide(  # noqa: C901  one match with a case for every outcome
     """
     if run.is_finished or run.step != step:
         return Transition.drop(run, "another delivery already settled this step")
-    if isinstance(outcome, Cancel):
-        return Transition.finish(run, RunState.CANCELLED, reason=outcome.reason)
     if run.stop is not None:
-        return end_of_stop(run, run.stop)
+        stopped = _after_stop(run, outcome, run.stop)
+        if stopped is not None:
+            return stopped
     match outcome:
+        case LastWord():
+            return _after_last_word(run, outcome)
+        case Cancel(reason=reason):
+            return Transition.finish(run, RunState.CANCELLED, reason=reason)
         case Continue(payload=payload):
-            if run.deadline_at and now >= run.deadline_at:
+            if _is_late(run, now):
                 return end_of_stop(run, Stop(StopKind.DEADLINE))
             return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
-        case Park(due_at=due_at, inbox=inbox, waits_for=waits_for):
-            return Transition.park(run, due_at=due_at, inbox=inbox, why=waits_for)
+        case Park():
+            return Transition.park(run, outcome)
         case Pause(reason=reason):
             return Transition.pause(run, reason)
         case Succeed(result=result):
@@ -208,7 +123,11 @@ def decide_stop(run: Run, stop: Stop, *, overdue: bool = False) -> Transition:
     """
     if run.is_finished:
         return Transition.drop(run, f"the run is already {run.state}")
-    if not run.is_claimed or (overdue and run.stop is not None):
+    if stop.kind is StopKind.FAIL and (run.stop is not None or not run.is_claimed):
+        return end_of_stop(run, stop)  # somebody has decided to wait no longer
+    if run.rest and run.stop is None and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED):
+        return Transition.last_word(run, stop, f"asked to stop ({stop.kind}); it has a last word")
+    if not run.rest and (not run.is_claimed or (overdue and run.stop is not None)):
         return end_of_stop(run, run.stop or stop)
     if run.stop is not None:
         return Transition.drop(run, f"the run was already asked to stop ({run.stop.kind})")
@@ -218,21 +137,52 @@ def decide_stop(run: Run, stop: Stop, *, overdue: bool = False) -> Transition:
 def decide_revival(run: Run) -> Transition:
     """Say what becomes of *run* when somebody asks to retry it: only a failed run is revived."""
     if run.state is not RunState.FAILED:
-        return Transition.drop(run, f"the run is {run.state}")
+        return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
+    if run.rest is Rest.BEGUN:
+        return Transition.drop(run, "its compensations have run, so what it did is undone; fork it or submit it anew")
     return Transition.revive(run)
 
 
-def end_of_stop(run: Run, stop: Stop) -> Transition:
-    """Give the end that a stop leads to: cancelled for a cancel, failed for a deadline."""
+def end_of_stop(run: Run, stop: Stop, errors: Sequence[ErrorInfo] = ()) -> Transition:
+    """Give the end that a stop leads to: cancelled for a cancel, failed for a deadline and for a failing by hand."""
     if stop.kind is StopKind.DEADLINE:
         error = ErrorInfo("DeadlineExceeded", "deadline: the run's timeout passed before it ended")
-        return Transition.finish(run, RunState.FAILED, error=error, reason="deadline", why="deadline")
-    return Transition.finish(run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside")
+        return Transition.finish(run, RunState.FAILED, error=error, reason="deadline", why="deadline", errors=errors)
+    if stop.kind is StopKind.FAIL:
+        error = ErrorInfo("FailedByHand", stop.reason)
+        return Transition.finish(run, RunState.FAILED, error=error, reason=stop.reason, why="by hand", errors=errors)
+    return Transition.finish(run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside", errors=errors)
+
+
+def _after_stop(run: Run, outcome: Outcome, stop: Stop) -> Transition | None:
+    """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
+    if isinstance(outcome, LastWord | Cancel):
+        return None
+    if not run.rest or isinstance(outcome, Raised | Fail):
+        return end_of_stop(run, stop)
+    if isinstance(outcome, Succeed):
+        return Transition.last_word(run, None, "asked to stop before its end; it has a last word")
+    return None
+
+
+def _after_last_word(run: Run, word: LastWord) -> Transition:
+    if word.error is not None:
+        why = "failed and undone" if not word.errors else f"failed; {len(word.errors)} compensations failed, too"
+        return Transition.finish(
+            run, RunState.FAILED, error=word.error, reason=word.error.message, why=why, errors=word.errors
+        )
+    # a worker that was told of a stop its copy of the record does not hold yet: this is refused, and it looks again
+    return end_of_stop(run, run.stop or Stop(StopKind.CANCEL), word.errors)
+
+
+def _is_late(run: Run, now: float) -> bool:
+    """Say whether the run's time is up, and nothing is left for it to do but to end."""
+    return bool(run.deadline_at) and now >= run.deadline_at and not run.rest
 
 
 def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spread: float) -> Transition:
     failures = run.failures + 1
-    if raised.retryable and run.deadline_at and now >= run.deadline_at:
+    if raised.retryable and _is_late(run, now):
         return end_of_stop(run, Stop(StopKind.DEADLINE))
     if not raised.retryable or failures >= policy.max_attempts:
         why = "permanent" if not raised.retryable else f"attempt {failures} of {policy.max_attempts} was the last"
@@ -244,9 +194,11 @@ def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spre
 
 
 def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: int) -> Transition:
-    if run.deadline_at and now >= run.deadline_at:
+    if _is_late(run, now):
         return end_of_stop(run, Stop(StopKind.DEADLINE))
     crashes = run.crashes + 1
+    if crashes > max_crashes and run.stop is not None:
+        return end_of_stop(run, run.stop)
     if crashes > max_crashes:
         text = (
             f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"

@@ -6,7 +6,8 @@ import logging
 
 from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, Stop, StopKind
-from stepflow.core.transitions import Kind, Transition, decide_stop
+from stepflow.core.transition import Kind, Transition
+from stepflow.core.transitions import decide_stop
 from stepflow.engine.desk import Desk
 from stepflow.engine.outbox import end_fields, plan_hooks
 from stepflow.engine.spec import read_given
@@ -14,7 +15,7 @@ from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.codec import unpack
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.runs import STALE, Proof, finish_run, load_data, load_run, mark_run
+from stepflow.store.runs import STALE, Proof, finish_run, hand_over, load_data, load_run, mark_run
 
 log = logging.getLogger("stepflow.run")
 
@@ -22,6 +23,15 @@ log = logging.getLogger("stepflow.run")
 def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
     """Ask the run to end; True when this call ended it or set its end in motion, False when it is unknown or ended."""
     return (yield from stop_run(run_id, Stop(StopKind.CANCEL, readable(reason), desk.clock.now()), desk))
+
+
+def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
+    """
+    End the run as failed by hand; True when this call ended it or set its end in motion.
+
+    Final for a run that waits or is paused, and for one that was asked to stop already: nothing is compensated then.
+    """
+    return (yield from stop_run(run_id, Stop(StopKind.FAIL, readable(reason), desk.clock.now()), desk))
 
 
 def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
@@ -43,10 +53,17 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
         match move.kind:
             case Kind.FINISH:
                 answer = yield from finish_from_outside(run, move, Proof("", request), desk)
+            case Kind.RETRY:
+                answer = yield hand_over(
+                    desk.keys, run, Proof("", request), state=move.state, step=move.step, failures=move.failures,
+                    crashes=move.crashes, due_at=None, now=now, stop=move.stop,
+                )  # fmt: skip
             case Kind.MARK:
-                again = now + grace_s
+                again = None if run.rest else now + grace_s
                 answer = yield mark_run(desk.keys, run, stop, request=request, look_again_at=again, now=now)
             case _:
+                if stop.kind is StopKind.DEADLINE:  # nothing is left to look after: the run ends by the stop it has
+                    yield forget_deadline(desk.keys, run_id)
                 return False
         if answer[0] != STALE:
             log.info("run=%s %s: %s", run.id, "ended" if move.kind is Kind.FINISH else "told to stop", stop.kind)

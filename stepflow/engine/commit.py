@@ -12,10 +12,23 @@ import asyncio
 import logging
 from typing import Any
 
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, HandBack, Outcome, Park, Pause, Raised, Succeed
+from stepflow.core.outcomes import (
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    LastWord,
+    Outcome,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
-from stepflow.core.transitions import Kind, Transition, decide
+from stepflow.core.transition import Kind, Transition
+from stepflow.core.transitions import decide
 from stepflow.engine.execute import describe
 from stepflow.engine.hold import Hold
 from stepflow.engine.outbox import end_fields, plan_hooks
@@ -92,7 +105,9 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     closes = move.kind is Kind.ADVANCE
     drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
     if move.kind is Kind.PARK:
-        return park_run(desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now), b""
+        return park_run(
+            desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, rest=move.rest
+        ), b""
     if move.kind is Kind.PAUSE:
         return pause_run(desk.keys, run, proof, reason=move.why, now=now), b""
     if move.kind is Kind.FINISH:
@@ -142,6 +157,8 @@ def _word(outcome: Outcome) -> str:
             return "back"
         case Raised():
             return "raised"
+        case LastWord():
+            return "last"
     return "fail"
 
 

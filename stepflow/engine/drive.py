@@ -19,6 +19,8 @@ def begin(taken: Taken, shift: Shift) -> None:
     """Begin with a claimed step, in a slot and a task of its own."""
     hold = hold_of(taken, shift.registry, shift.desk.keys)
     shift.take_up(hold)
+    if hold.run.stop is not None:  # handed over once more for its last word
+        hold.stop(hold.run.stop, shift.loop.time())
     hold.task = shift.loop.create_task(_drive(hold, shift))
 
 

@@ -13,6 +13,7 @@ from stepflow.core.outcomes import (
     ErrorInfo,
     Fail,
     HandBack,
+    LastWord,
     Outcome,
     Park,
     Pause,
@@ -31,7 +32,7 @@ TRACEBACK_TAIL = 4000
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides
-_KITS = (Park, Pause, Raised)
+_KITS = (Park, Pause, Raised, LastWord)
 
 
 async def perform(hold: Hold, shift: Shift) -> Outcome | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, as_datetime
-from stepflow.core.transitions import Transition
+from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import Given
 from stepflow.store.calls import Part
@@ -44,6 +44,7 @@ def outcome_of(run: Run, end: Transition, given: Given, now: float) -> RunOutcom
         as_datetime(run.created_at),
         as_datetime(run.started_at),
         as_datetime(now),
+        end.errors,
     )
 
 
@@ -53,9 +54,11 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
     if move.result is not None:
         data += ("result", pack(move.result, what="the result", limit=limit))
     if move.error is not None:
-        data += ("error", pack([move.error.type, move.error.message, move.error.traceback]))
+        data += ("error", pack(_listed(move.error)))
     if move.reason is not None:
         data += ("reason", move.reason)
+    if move.errors:
+        data += ("undo_errors", pack([_listed(error) for error in move.errors]))
     return data
 
 
@@ -80,13 +83,19 @@ def plan_hooks(
 
 def pack_outcome(outcome: RunOutcome) -> bytes:
     """Pack an outcome for keeping."""
-    return pack({name: getattr(outcome, name) for name in RunOutcome.__slots__ if name != "error"} | {
-        "error": None if outcome.error is None else [outcome.error.type, outcome.error.message, outcome.error.traceback]
+    return pack({name: getattr(outcome, name) for name in RunOutcome.__slots__} | {
+        "error": None if outcome.error is None else _listed(outcome.error),
+        "compensation_errors": [_listed(error) for error in outcome.compensation_errors],
     })  # fmt: skip
+
+
+def _listed(error: ErrorInfo) -> list[str]:
+    return [error.type, error.message, error.traceback]
 
 
 def read_outcome(body: bytes) -> RunOutcome:
     """Read an outcome back."""
     kept: Mapping[str, Any] = unpack(body)
     error = kept["error"]
-    return RunOutcome(**{**kept, "error": None if error is None else ErrorInfo(*error)})
+    errors = [ErrorInfo(*failed) for failed in kept.get("compensation_errors", ())]
+    return RunOutcome(**{**kept, "error": None if error is None else ErrorInfo(*error), "compensation_errors": errors})

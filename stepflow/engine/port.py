@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from stepflow.core.run import Rest
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
 from stepflow.engine.threads import Threads
@@ -61,6 +62,11 @@ class Port:
         return self._shift.desk.die.random()
 
     @property
+    def stop_grace_s(self) -> float:
+        """Seconds that a run which was asked to stop is given."""
+        return self._shift.desk.settings.worker.stop_grace_s
+
+    @property
     def limit(self) -> int:
         """The most bytes a value may be packed."""
         return self._shift.desk.settings.limits.payload_bytes
@@ -69,10 +75,13 @@ class Port:
         """Read the run's journal."""
         return self._shift.link.send(load_journal(self._shift.desk.keys, self._hold.run.id))
 
-    def add_entry(self, index: int, entry: bytes) -> asyncio.Future[int]:
-        """Write entry *index* of the journal under the claim; 0 when it was refused."""
-        self._hold.run.logged = True
-        return self._shift.link.send(add_entry(self._shift.desk.keys, self._hold.run.id, self._token, index, entry))
+    def add_entry(self, index: int, entry: bytes, rest: Rest | None = None) -> asyncio.Future[int]:
+        """Write entry *index* of the journal under the claim, and what is left to do by it; 0 when it was refused."""
+        run = self._hold.run
+        run.logged = True
+        if rest is not None:
+            run.rest = rest
+        return self._shift.link.send(add_entry(self._shift.desk.keys, run.id, self._token, index, entry, rest))
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """Take a signal and remember it as entry *index*, in one write."""

@@ -6,7 +6,8 @@ import logging
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import HandBack, Lost, Outcome
-from stepflow.core.transitions import Kind, decide
+from stepflow.core.transition import Kind
+from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.desk import Desk
 from stepflow.store.calls import Plan

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stepflow.core.transitions import Kind, decide_revival
+from stepflow.core.transition import Kind
+from stepflow.core.transitions import decide_revival
 from stepflow.engine.desk import Desk
 from stepflow.errors import NotRevivable, RunNotFound
 from stepflow.store.calls import Plan
@@ -19,7 +20,7 @@ def revive(run_id: str, desk: Desk) -> Plan[None]:
             raise RunNotFound(run_id)
         move = decide_revival(run)
         if move.kind is Kind.DROP:
-            raise NotRevivable(run_id, run.state)
+            raise NotRevivable(run_id, move.why)
         forget = last_failure((yield load_journal(desk.keys, run_id))) if run.logged else []
         answer = yield revive_run(desk.keys, run, request=request, now=desk.clock.now(), forget=forget)
         if answer[0] != STALE:

@@ -139,7 +139,7 @@ class Shift:
                 self.give_up(
                     hold, f"step {hold.run.step} took longer than its timeout of {hold.entry.step_timeout_s:g} s"
                 )
-            elif hold.stopped_at and now >= hold.stopped_at + grace_s:
+            elif hold.stopped_at and now >= hold.stopped_at + grace_s and not hold.run.rest:
                 self.give_up(hold, f"step {hold.run.step} did not leave within {grace_s:g} s of being told to stop")
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from stepflow.core.run import RunState
-from stepflow.core.transitions import Transition
+from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.errors import InvalidName, MailboxFull, NotResumable, RunNotFound, SignalRefused
 from stepflow.store.calls import Plan

@@ -65,6 +65,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
         result=None if result is None else unpack(result),
         error=None if error is None else ErrorInfo(*unpack(error)),
         reason=None if reason is None else reason.decode(),
+        compensation_errors=[ErrorInfo(*failed) for failed in unpack(data.get(b"undo_errors", b"\x90"))],
         waits_for=_waits_for(run),
         worker=run.token.split(".", 1)[0] or None,
         created_at=as_datetime(run.created_at),

@@ -62,6 +62,10 @@ def body_of(outcome: RunOutcome) -> bytes:
         "started_at": outcome.started_at,
         "ended_at": outcome.ended_at,
     }
+    if outcome.compensation_errors:
+        data["compensation_errors"] = [
+            {"type": failed.type, "message": failed.message} for failed in outcome.compensation_errors
+        ]
     whole = plain({"type": f"run.{outcome.status}", "timestamp": outcome.ended_at, "data": data})
     # half a surrogate pair has no UTF-8, but JSON has an escape for it
     return _json(whole).encode("utf-8", "backslashreplace")

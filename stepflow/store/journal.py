@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepflow.core.run import Run, RunState
+from stepflow.core.run import Rest, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.keys import Keys
@@ -20,10 +20,16 @@ def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
     return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw)
 
 
-def add_entry(keys: Keys, run_id: str, token: str, index: int, entry: bytes) -> Call[int]:
-    """Add entry *index* under the claim: 1 written, 0 the claim is not the caller's any more."""
+def add_entry(keys: Keys, run_id: str, token: str, index: int, entry: bytes, rest: Rest | None = None) -> Call[int]:
+    """
+    Add entry *index* under the claim: 1 written, 0 the claim is not the caller's any more.
+
+    *rest* is what the run has left to do from now on before a stop ends it; None when the entry changes nothing there.
+    """
     base = keys.run(run_id)
-    return Call(scripts.ADD_ENTRY, (base, base + ":journal"), (token, index, entry), raw)
+    return Call(
+        scripts.ADD_ENTRY, (base, base + ":journal"), (token, index, entry, "" if rest is None else int(rest)), raw
+    )
 
 
 def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from stepflow.core.run import Run, RunState, Stop, StopKind
+from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.store.calls import Part
 from stepflow.store.keys import Keys
 
@@ -64,6 +64,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         _count(row, b"inbox"),
         bool(row.get(b"logged")),
         _text(row, b"waits"),
+        Rest(_count(row, b"rest")),
     )
 
 

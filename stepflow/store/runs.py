@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepflow.core.run import Run, RunState, Stop
+from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, raw
 from stepflow.store.keys import RQ_QUEUES, Keys
@@ -145,6 +145,7 @@ def hand_over(
     payload: bytes | None = None,
     effects: Writes = NO_WRITES,
     drop_memo: bool = False,
+    stop: Stop | None = None,
 ) -> Call[Any]:
     """Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
@@ -155,7 +156,9 @@ def hand_over(
         "handoff", delivery.handoff, "delivery", rq_id, "due", stamp(due_at), "token", "", "held", "", "updated", stamp(now),
     ]  # fmt: skip
     if not proof.token:
-        fields += ("ask", proof.name)
+        fields += ("ask", proof.name, "parked", "")
+    if stop is not None:
+        fields += ("stop", write_stop(stop))
     data: tuple[Part, ...] = () if payload is None else ("payload", payload)
     old = run.held or run.delivery
     return Call(
@@ -175,7 +178,15 @@ def hand_over(
 
 
 def park_run(
-    keys: Keys, run: Run, proof: Proof, *, due_at: float | None, inbox: int | None, waits_for: str, now: float
+    keys: Keys,
+    run: Run,
+    proof: Proof,
+    *,
+    due_at: float | None,
+    inbox: int | None,
+    waits_for: str,
+    now: float,
+    rest: Rest = Rest.NONE,
 ) -> Call[Any]:
     """
     Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
@@ -188,6 +199,8 @@ def park_run(
         "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", stamp(due_at), "token", "", "held", "",
         "updated", stamp(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
     ]  # fmt: skip
+    if rest is not run.rest:
+        fields += ("rest", int(rest))
     return Call(
         scripts.PARK_RUN,
         (

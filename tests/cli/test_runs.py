@@ -107,6 +107,15 @@ def test_result_of_a_run_that_does_not_end_in_time_exits_6(run, client):
     assert "still pending" in result.stderr
 
 
+def test_fail_ends_a_run_by_hand_once(run, client):
+    client.submit("etl", run_id="a1")
+    assert run("fail", "a1", "--reason", "not wanted").stdout == "run a1 is failed\n"
+    assert client.status("a1").reason == "not wanted"
+    again = run("fail", "a1")
+    assert again.exit_code == 1
+    assert "there is nothing to fail" in again.stderr
+
+
 def test_retry_is_for_failed_runs(run, client):
     client.submit("etl", run_id="a1")
     result = run("retry", "a1")

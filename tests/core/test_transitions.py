@@ -12,6 +12,7 @@ from stepflow.core.outcomes import (
     ErrorInfo,
     Fail,
     HandBack,
+    LastWord,
     Lost,
     Outcome,
     Park,
@@ -19,8 +20,9 @@ from stepflow.core.outcomes import (
     Raised,
     Succeed,
 )
-from stepflow.core.run import ENDS, Run, RunState, Stop, StopKind
-from stepflow.core.transitions import Kind, decide, decide_revival, decide_stop
+from stepflow.core.run import ENDS, Rest, Run, RunState, Stop, StopKind
+from stepflow.core.transition import Kind
+from stepflow.core.transitions import decide, decide_revival, decide_stop
 
 NOW = 1000.0
 POLICY = RetryPolicy(max_attempts=3, initial=10.0, jitter=False)
@@ -39,11 +41,22 @@ UNMARKED = {
     HandBack(): (Kind.RETRY, "pending"),
     Park(): (Kind.PARK, "waiting"),
     Pause("why"): (Kind.PAUSE, "paused"),
+    LastWord(BOOM): (Kind.FINISH, "failed"),
+}
+#: the same of a run that was asked to stop and has a last word, which these outcomes are not
+UNSAID = {
+    Continue("p"): (Kind.ADVANCE, "pending"),
+    Succeed("r"): (Kind.RETRY, "pending"),
+    Lost(): (Kind.RETRY, "pending"),
+    HandBack(): (Kind.RETRY, "pending"),
+    Park(): (Kind.PARK, "waiting"),
+    Pause("why"): (Kind.PAUSE, "paused"),
 }
 MARKS = {
     "unmarked": None,
     "cancel": Stop(StopKind.CANCEL, "outside", 1.0),
     "deadline": Stop(StopKind.DEADLINE, "deadline", 1.0),
+    "fail": Stop(StopKind.FAIL, "outside", 1.0),
 }
 
 
@@ -64,7 +77,7 @@ def test_a_running_step_ends_as_the_table_says(outcome, mark):
     """[C19] [C20] [C27]"""
     move = decide(run(stop=MARKS[mark]), 4, outcome, POLICY, NOW)
     wanted = UNMARKED[outcome]
-    if mark != "unmarked" and not isinstance(outcome, Cancel):
+    if mark != "unmarked" and not isinstance(outcome, Cancel | LastWord):
         wanted = (Kind.FINISH, "cancelled" if mark == "cancel" else "failed")
     assert (move.kind, move.state) == wanted
 
@@ -195,7 +208,7 @@ def test_a_run_that_nobody_holds_ends_at_once(state, kind):
     """[C25] [C23]"""
     move = decide_stop(run(state=RunState(state), token=""), Stop(kind, "why", NOW))
     assert (move.kind, move.state) == (Kind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
-    assert move.reason == ("why" if kind is StopKind.CANCEL else "deadline")
+    assert move.reason == ("deadline" if kind is StopKind.DEADLINE else "why")
 
 
 @pytest.mark.parametrize("kind", StopKind)
@@ -215,6 +228,68 @@ def test_a_marked_run_that_let_its_grace_pass_ends_without_its_worker_for_its_fi
 
 def test_grace_is_given_to_marked_runs_only():
     assert decide_stop(run(), Stop(StopKind.DEADLINE, "", NOW), overdue=True).kind is Kind.MARK
+
+
+@pytest.mark.parametrize("kind", [StopKind.CANCEL, StopKind.DEADLINE])
+@pytest.mark.parametrize("state", ["scheduled", "waiting", "paused"])
+def test_a_run_with_a_last_word_is_handed_over_once_more_to_say_it(state, kind):
+    """[F15]"""
+    stop, waiting = Stop(kind, "why", NOW), run(state=RunState(state), token="", rest=Rest.WANTED, crashes=1)
+    move = decide_stop(waiting, stop)
+    assert (move.kind, move.state, move.stop, move.step, move.crashes) == (Kind.RETRY, "pending", stop, 4, 1)
+    again = dataclasses.replace(waiting, stop=stop)
+    assert decide_stop(again, stop, overdue=True).kind is Kind.DROP
+
+
+@pytest.mark.parametrize("state", ["pending", "running"])
+def test_a_run_with_a_last_word_that_is_on_its_way_is_only_marked(state):
+    """[F15]"""
+    stop = Stop(StopKind.CANCEL, "why", NOW)
+    assert decide_stop(run(state=RunState(state), token="", rest=Rest.WANTED), stop).kind is Kind.MARK
+
+
+@pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
+def test_failing_by_hand_waits_for_no_last_word_and_for_no_worker_that_was_told_already(state):
+    """[F5]"""
+    stop = Stop(StopKind.FAIL, "why", NOW)
+    move = decide_stop(run(state=RunState(state), token="", rest=Rest.WANTED), stop)
+    assert (move.kind, move.state, move.reason) == (Kind.FINISH, "failed", "why")
+    assert decide_stop(run(rest=Rest.WANTED), stop).kind is Kind.MARK
+    assert decide_stop(run(rest=Rest.WANTED, stop=MARKS["cancel"]), stop).kind is Kind.FINISH
+
+
+@pytest.mark.parametrize("mark", ["cancel", "deadline"])
+@pytest.mark.parametrize("outcome", UNSAID, ids=repr)
+def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
+    """[F15]"""
+    late = run(stop=MARKS[mark], rest=Rest.BEGUN, deadline_at=NOW - 1)
+    move = decide(late, 4, outcome, POLICY, NOW)
+    assert (move.kind, move.state) == UNSAID[outcome]
+
+
+@pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
+def test_a_last_word_ends_the_run_as_it_was_asked_to(mark, state):
+    """[F15]"""
+    move = decide(run(stop=MARKS[mark], rest=Rest.BEGUN), 4, LastWord(errors=(BOOM,)), POLICY, NOW)
+    assert (move.kind, move.state, move.errors) == (Kind.FINISH, state, (BOOM,))
+
+
+def test_a_run_that_failed_and_was_then_asked_to_stop_ends_by_its_failure():
+    """[F15]"""
+    move = decide(run(stop=MARKS["cancel"], rest=Rest.BEGUN), 4, LastWord(BOOM), POLICY, NOW)
+    assert (move.state, move.error) == ("failed", BOOM)
+
+
+def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word():
+    move = decide(run(stop=MARKS["cancel"], rest=Rest.WANTED, crashes=10), 4, Lost(), POLICY, NOW)
+    assert (move.kind, move.state) == (Kind.FINISH, "cancelled")
+
+
+def test_a_run_whose_compensations_have_begun_is_not_revived():
+    """[F3] [F15]"""
+    move = decide_revival(run(state=RunState.FAILED, rest=Rest.BEGUN))
+    assert move.kind is Kind.DROP
+    assert "undone" in move.why
 
 
 @pytest.mark.parametrize("state", ENDS)

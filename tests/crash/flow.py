@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stepflow import Context, TransientError
+from stepflow import Context, PermanentError, TransientError
 from tests.crash.app import QUICK, app
 
 WITNESS = os.environ.get("CRASH_WITNESS")
@@ -40,6 +40,33 @@ async def flaky(run_id: str) -> str:
     if seen < 3:
         raise TransientError("not yet")
     return "flaky"
+
+
+async def give_back(booked: str) -> None:
+    """Undo it; the value says whose it was."""
+    saw(*booked.split("|"))
+    await asyncio.sleep(0.1)
+
+
+async def booked(run_id: str, name: str, pause: float) -> str:
+    """Be a step that is undone, and give what its compensation writes down."""
+    await work(run_id, f"book {name}", pause)
+    return f"{run_id}|back {name}"
+
+
+async def declined() -> None:
+    """Fail for good."""
+    raise PermanentError("declined")
+
+
+@app.workflow("saga", retry=QUICK)
+async def saga(ctx: Context, pause: float) -> None:
+    """Book three things, wait for a word or a cancel, then fail: all of it is undone."""
+    me = ctx.run_id
+    for name in ("a", "b", "c"):
+        await ctx.step(f"book {name}", booked, me, name, pause, compensate=give_back)
+    await ctx.signal("word", timeout=60)
+    await ctx.step("charge", declined)
 
 
 @app.workflow("flow", retry=QUICK)

@@ -59,3 +59,42 @@ def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_c
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"
     until(lambda: not leftovers(cluster), what="nothing left over")
+
+
+def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_cluster):
+    """[F15] Half of the runs fail, half are cancelled while they wait; a compensation may begin twice, and counts once."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(12)
+    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    runs = cluster.submit(RunSpec("saga", 0.2, run_id=f"s-{n}") for n in range(30))
+    next_kill, kills = time.monotonic() + 0.5, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 10:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "10", ready=False))
+            next_kill = time.monotonic() + 0.4
+        if kills == 3:
+            for n, run_id in enumerate(runs):
+                with suppress(SignalRefused):
+                    if n % 2:
+                        cluster.client.cancel(run_id, "enough")
+                    else:
+                        cluster.client.signal(run_id, "word", dedup="once")
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 5
+    redis = cluster.server.client
+    undone = 0
+    for n, run_id in enumerate(runs):
+        assert cluster.status(run_id).state == ("cancelled" if n % 2 else "failed"), run_id
+        assert not cluster.status(run_id).compensation_errors
+        journal = redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
+        values = [entry.split(b"|")[2].decode() for entry in journal if entry.startswith(b"value|")]
+        books = [name for name in values if name.startswith("book")]
+        assert [name for name in values if name.startswith("undo")] == [f"undo {name}" for name in reversed(books)]
+        undone += len(books)
+    assert undone > len(runs), "the cancels came before anything was done"
+    until(lambda: not leftovers(cluster), what="nothing left over")

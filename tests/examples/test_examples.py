@@ -42,6 +42,16 @@ def test_workflow(run_example):
     assert printed.splitlines() == ["answer: The moon pulls the sea. It goes round in 27 days."]
 
 
+def test_saga(run_example):
+    assert run_example("07_saga.py").splitlines() == [
+        "booked flight F-1",
+        "booked hotel H-2",
+        "cancelled H-2",
+        "cancelled F-1",
+        "failed: step 'charge' failed (PermanentError): card declined",
+    ]
+
+
 def test_webhook(run_example):
     printed = run_example("05_webhook.py", STEPFLOW_WEBHOOK_ALLOW_CIDRS="127.0.0.0/8")
     assert printed.splitlines() == ["run.succeeded greet-1 hello, world"]

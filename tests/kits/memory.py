@@ -9,7 +9,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.outcomes import Outcome
-from stepflow.core.run import Run
+from stepflow.core.run import Rest, Run
 from stepflow.engine.threads import Threads
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
@@ -23,6 +23,7 @@ class MemoryPort:
     """What an activation needs of the runtime; survives activations as the record in Redis does."""
 
     limit = 1_000_000
+    stop_grace_s = 5.0
 
     def __init__(self) -> None:
         self.journal: list[bytes] = []
@@ -32,9 +33,11 @@ class MemoryPort:
         self.threads = Threads()
         #: the number of writes after which the worker is gone, its reply not heard
         self.crash_after: int | None = None
+        #: whether the run was asked to stop
+        self.is_stopped = False
         #: turn a reply into one that takes its time: set by tests of interleavings
         self.run = Run("r", "w", created_at=self.clock)
-        self.hold = SimpleNamespace(run=self.run, cancel=CancelToken(), on_news=None)
+        self.hold = SimpleNamespace(run=self.run, cancel=CancelToken(), on_news=None, policy=RetryPolicy())
 
     def now(self) -> float:
         self.clock += 0.001
@@ -51,8 +54,10 @@ class MemoryPort:
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         return self._reply(list(self.journal))
 
-    def add_entry(self, index: int, entry: bytes) -> asyncio.Future[int]:
+    def add_entry(self, index: int, entry: bytes, rest: Rest | None = None) -> asyncio.Future[int]:
         self.run.logged = True
+        if rest is not None:
+            self.run.rest = rest
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return self._reply(0)
         assert index == len(self.journal)
@@ -79,7 +84,9 @@ class MemoryPort:
 async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:
     """Run one activation; raises ClaimLost where the port crashed."""
     port.run.inbox = port.inbox
-    port.hold = SimpleNamespace(run=port.run, cancel=CancelToken(), on_news=None)
+    port.hold = SimpleNamespace(run=port.run, cancel=CancelToken(), on_news=None, policy=policy or RetryPolicy())
+    if port.is_stopped:
+        port.hold.cancel.fire("stop")
     activation = Activation(port)  # type: ignore[arg-type]
     ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers={})
     return await activation.carry(lambda: workflow(ctx))

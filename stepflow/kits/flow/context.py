@@ -14,6 +14,7 @@ from stepflow.core.outcomes import seconds, unix_time
 from stepflow.engine.signal import check_signal
 from stepflow.engine.typed import reader_for, result_reader
 from stepflow.errors import InvalidOption, StepFailed
+from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.waits import SignalWish, SleepWish
@@ -47,6 +48,7 @@ class Context:
         key: str | None = None,
         retry: RetryPolicy | None = None,
         timeout: float | timedelta | None = None,
+        compensate: Callable[[Any], Any] | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -55,6 +57,7 @@ class Context:
         The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's by default) and
         *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
         stands. Raises StepFailed in the workflow when its attempts are used up. The place is taken when this is called.
+        Should the run fail or be cancelled, *compensate* is called with the step's value, tried as the step itself is.
         """
         if callable(name):
             function, name = name, getattr(name, "__name__", type(name).__name__)
@@ -65,12 +68,14 @@ class Context:
             raise InvalidOption(msg)
         _check_name(name)
         place = self._place() if key is None else f"key:{_check_name(key)}"
-        return self._activation.wish(
-            StepWish(
-                place, name, self._future(), function, args, kwargs, policy=retry or self._policy,
-                timeout_s=None if timeout is None else seconds(timeout), read=self._reader(function),
-            )
+        policy, timeout_s = retry or self._policy, None if timeout is None else seconds(timeout)
+        wish = StepWish(
+            place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
+            read=self._reader(function),
         )  # fmt: skip
+        if compensate is not None:
+            wish.compensation = Compensation(compensate, policy, timeout_s)
+        return self._activation.wish(wish)
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""

@@ -23,10 +23,8 @@ class Kind(StrEnum):
     OVER = "over"  # the sleep is over
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
-
-
-#: the kinds that answer what was asked for at a place
-ANSWERS = (Kind.VALUE, Kind.ERROR, Kind.OVER, Kind.SIGNAL, Kind.NONE)
+    STOP = "stop"  # here the run was asked to stop
+    UNDO = "undo"  # from here on only what was done is undone; with the error that ended the function, or nothing
 
 
 @dataclass(frozen=True, slots=True)

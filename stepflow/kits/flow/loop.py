@@ -49,6 +49,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.misuse: NotReplayable | None = None
         #: whether the activation is over
         self.is_over = False
+        #: whether code that was put aside, its `finally` blocks, asked for ctx
+        self.has_more_to_say = False
         #: unix seconds, set by the replay to the time of the last remembered entry
         self.now = 0.0
 
@@ -92,6 +94,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def branch(self) -> Branch:
         """Give the branch whose code is running; raises NotReplayable outside of workflow code."""
         if self.is_over:
+            self.has_more_to_say = True
             raise PutAside
         task = asyncio.current_task(self)
         if task is None:
@@ -119,6 +122,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.is_over = True
         outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
         asyncio._set_running_loop(self)  # noqa: SLF001
+        self._ready.clear()
         try:
             for task in [task for task in self._branches if not task.done()]:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
@@ -128,6 +132,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                         coroutine.close()
         finally:
             asyncio._set_running_loop(outer)  # noqa: SLF001
+            self._branches.clear()
+            self._ready.clear()
+
+    def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """End what still waits as `put_aside` does, and go on with *coro* in its stead."""
+        self.put_aside()
+        self.is_over = False
+        return self.create_task(coro)
 
     # what it cannot
 

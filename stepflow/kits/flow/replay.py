@@ -13,10 +13,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import ErrorInfo, Outcome, Park, Pause, Raised, Succeed
-from stepflow.engine.execute import describe
+from stepflow.core.outcomes import Outcome, Park, Pause
+from stepflow.core.run import Rest
 from stepflow.engine.port import Port
-from stepflow.errors import ClaimLost, TransientError
+from stepflow.errors import ClaimLost
+from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.scribe import Scribe
@@ -48,7 +49,10 @@ class Activation:
         self._scribe = Scribe(port, self._landed, self.lose)
         self._news = asyncio.Event()
         self._lost = False
-        self._main: asyncio.Task[Any] | None = None
+        self._problem: Exception | None = None
+        #: the task of the workflow's function
+        self.main: asyncio.Task[Any]
+        self._ending = Ending(self)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         """Run the workflow's function until it ends, waits, or is not the one that the journal remembers."""
@@ -60,7 +64,7 @@ class Activation:
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         entries = await self.port.load_journal() if self.run.logged else []
         self._scribe.index = len(entries)
-        self._main = self.loop.create_task(workflow())
+        self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for written in entries:
             problem = self._hand_over(Entry.read(written))
@@ -88,7 +92,13 @@ class Activation:
     def write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
         """Write an entry; its wish is busy until the reply, which hands it over."""
         wish.is_busy = True
-        self._scribe.write(Entry(kind, wish.place, wish.name, self.port.now(), data))
+        is_first_to_undo = kind is Kind.VALUE and wish.compensation is not None and not self.run.rest
+        entry = Entry(kind, wish.place, wish.name, self.port.now(), data)
+        self._scribe.write(entry, Rest.WANTED if is_first_to_undo else None)
+
+    def remember(self, kind: Kind, data: bytes = b"", rest: Rest | None = None) -> None:
+        """Write an entry about the run itself rather than a wish."""
+        self._scribe.write(Entry(kind, str(kind), "", self.port.now(), data), rest)
 
     def take(self, wish: Wish, names: Sequence[str]) -> bool:
         """Look into the mailbox for a signal; taken, it is an entry like any other. False when it cannot look now."""
@@ -103,6 +113,29 @@ class Activation:
         """Have every wish looked at once more."""
         self._news.set()
 
+    def safely(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Have what *callback* raises end the activation: asyncio would only log it, and nothing would ever go on."""
+
+        def call(argument: Any) -> None:
+            try:
+                callback(argument)
+            except Exception as error:  # noqa: BLE001  handed on
+                self._problem = error
+                self._news.set()
+
+        return call
+
+    def leave(self) -> None:
+        """Drop all that the workflow's function has asked for."""
+        for wish in self._wishes.values():
+            wish.drop()
+        self._wishes.clear()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is under way and nothing is waited for."""
+        return not self._is_busy() and not self._open()
+
     def lose(self) -> None:
         """Note that the run is another worker's now; the activation ends at once."""
         self._lost = True
@@ -112,6 +145,10 @@ class Activation:
 
     def _hand_over(self, entry: Entry) -> str | None:
         """Give one remembered fact to the wish at its place; says in words when it does not fit."""
+        if entry.kind in (Kind.STOP, Kind.UNDO):
+            self.loop.now = entry.at
+            self._ending.take_in(entry)
+            return None
         wish = self._wishes.get(entry.place)
         if wish is None:
             return f"remembered {entry.kind} {entry.name!r} at place {entry.place}, now nothing is asked for there"
@@ -121,6 +158,8 @@ class Activation:
             return None
         del self._wishes[entry.place]
         self.loop.now = entry.at
+        if entry.kind is Kind.VALUE:
+            self._ending.ledger.note(wish, entry.data)
         if not wish.future.done():
             wish.answer(entry)
         self.loop.run_ready()
@@ -129,22 +168,23 @@ class Activation:
     # live
 
     async def _live(self) -> Outcome:
-        assert self._main is not None
         while True:
             self._news.clear()
-            self._pursue()
+            self._ending.heed_stop()
+            if not self._ending.is_being_told:
+                self._pursue()
             if self._lost:
                 raise ClaimLost(f"run {self.run.id!r} is held by another worker; its journal refused the write")
-            if self.loop.misuse is not None:
-                return Raised(describe(self.loop.misuse), retryable=False)
-            if self._main.done() and not self._scribe.is_busy:
-                return _end_of(self._main)
-            if not self._is_busy():
-                outcome = self._park()
+            if self._problem is not None:
+                raise self._problem
+            if not self._scribe.is_busy:
+                outcome = self._ending.outcome()
                 if outcome is not None:
                     return outcome
-                continue
-            await self._wait()
+            if self._is_busy():
+                await self._wait()
+            elif self._is_waiting():
+                return self._park()
 
     def _heard(self) -> None:
         """Note that something was put into the run's inbox while it runs."""
@@ -156,8 +196,8 @@ class Activation:
 
     async def _wait(self) -> None:
         """Wait for a try, a reply or news, but no longer than until something is due."""
-        due = [wish.due_at for wish in self._open() if wish.due_at is not None and not wish.is_busy]
-        timeout_s = max(0.0, min(due) - self.port.now()) if due else None
+        due_at = self._due_at()
+        timeout_s = None if due_at is None else max(0.0, due_at - self.port.now())
         try:
             async with asyncio.timeout(timeout_s):
                 await self._news.wait()
@@ -174,18 +214,26 @@ class Activation:
             if not wish.is_busy:
                 wish.pursue(self, now)
 
-    def _park(self) -> Outcome | None:
-        """Give the worker back until something is due or comes in; None when something is due already."""
+    def _due_at(self) -> float | None:
+        """Say when something is due next."""
+        due = [wish.due_at for wish in self._open() if wish.due_at is not None and not wish.is_busy]
+        if self._ending.grace_until is not None:
+            due.append(self._ending.grace_until)
+        return min(due) if due else None
+
+    def _is_waiting(self) -> bool:
+        """Whether there is nothing to do until something is due or comes in."""
+        due_at = self._due_at()
+        return due_at is None or due_at > self.port.now()
+
+    def _park(self) -> Park:
+        """Give the worker back until something is due or comes in."""
         waits = self._open()
-        if not waits:
-            text = "the workflow awaits something that nothing will ever answer"
-            return Raised(ErrorInfo("Stuck", text), retryable=False)
-        due = [wish.due_at for wish in waits if wish.due_at is not None]
-        if due and min(due) <= self.port.now():
-            return None
-        listens = any(wish.listens for wish in waits)
+        inbox = self._scribe.inbox if any(wish.listens for wish in waits) else None
         shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
-        return Park(min(due) if due else None, self._scribe.inbox if listens else None, shown)
+        due_at = self._due_at()
+        self.loop.put_aside()
+        return Park(due_at, inbox, shown, wants_last_word=self.loop.has_more_to_say)
 
     def _landed(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
@@ -207,21 +255,5 @@ class Activation:
         self.outer.call_soon(self._news.set)
 
     async def _watch_stop(self) -> None:
-        """Bring a stop into the coroutine: CancelledError at its next await; its `finally` blocks still run."""
         await self.port.hold.cancel.wait()
-        if self._main is not None and not self._main.done():
-            self._main.cancel()
-            self.loop.run_ready()
         self._news.set()
-
-
-def _end_of(main: asyncio.Task[Any]) -> Outcome:
-    """Say what the end of the workflow's function means for the run."""
-    if main.cancelled():
-        return Raised(ErrorInfo("Cancelled", "the workflow was cancelled"), retryable=False)
-    error = main.exception()
-    if error is None:
-        return Succeed(main.result())
-    if isinstance(error, TransientError):
-        return Raised(describe(error), retry_after_s=error.retry_after)
-    return Raised(describe(error), retryable=False)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stepflow.core.run import Rest
 from stepflow.engine.port import Port
 from stepflow.kits.flow.journal import Entry
 
@@ -25,7 +26,7 @@ class Scribe:
         self._refused = refused
         self._in_flight = 0
         self._taking = False
-        self._held_back: deque[Entry] = deque()
+        self._held_back: deque[tuple[Entry, Rest | None]] = deque()
         self.index = 0
         #: how much was ever put into the run's inbox, as last heard
         self.inbox = port.hold.run.inbox
@@ -35,12 +36,12 @@ class Scribe:
         """Whether something is on its way."""
         return bool(self._in_flight or self._taking or self._held_back)
 
-    def write(self, entry: Entry) -> None:
-        """Write an entry at the next index."""
+    def write(self, entry: Entry, rest: Rest | None = None) -> None:
+        """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
         if self._taking:
-            self._held_back.append(entry)
+            self._held_back.append((entry, rest))
             return
-        future = self._port.add_entry(self.index, entry.write())
+        future = self._port.add_entry(self.index, entry.write(), rest)
         self.index += 1
         self._in_flight += 1
         future.add_done_callback(lambda done: self._written(entry, done))
@@ -71,7 +72,7 @@ class Scribe:
         else:
             nothing()
         while self._held_back:
-            self.write(self._held_back.popleft())
+            self.write(*self._held_back.popleft())
 
 
 def _answer_of(done: asyncio.Future[Any]) -> Any:

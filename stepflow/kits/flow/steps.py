@@ -66,7 +66,7 @@ class StepWish(Wish):
         if self.due_at is None or self.due_at <= now:
             self.is_busy = True
             self._task = activation.outer.create_task(self._call(activation))
-            self._task.add_done_callback(lambda done: self._tried(activation, done))
+            self._task.add_done_callback(activation.safely(lambda done: self._tried(activation, done)))
 
     def drop(self) -> None:
         if self._task is not None:

@@ -11,6 +11,7 @@ from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.codec import unpack
 
 if TYPE_CHECKING:
+    from stepflow.kits.flow.compensation import Compensation
     from stepflow.kits.flow.replay import Activation
 
 
@@ -22,7 +23,7 @@ class Wish:
     turns a remembered value into the type that is wanted. *due_at* is unix seconds: when it is to be looked at again.
     """
 
-    __slots__ = ("due_at", "future", "is_busy", "name", "place", "read")
+    __slots__ = ("compensation", "due_at", "future", "is_busy", "name", "place", "read")
 
     #: what it is called in words
     what: ClassVar[str]
@@ -39,6 +40,8 @@ class Wish:
         self.future = future
         self.read = read
         self.due_at: float | None = None
+        #: what undoes it once it has its value
+        self.compensation: Compensation | None = None
         #: a try is running, or an entry is being written for it
         self.is_busy = False
 

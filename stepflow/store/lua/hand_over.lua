@@ -20,6 +20,10 @@ if ARGV[14] == '1' then redis.call('DEL', KEYS[5]) end
 redis.call('ZREM', KEYS[6], member)
 redis.call('ZREM', KEYS[8], ARGV[6])
 redis.call('ZREM', KEYS[11], member)
+if ARGV[2] == '' then
+  redis.call('ZREM', KEYS[13], member)
+  redis.call('ZREM', KEYS[14], string.sub(KEYS[7], 8))
+end
 redis.call('DEL', KEYS[7])
 if due == '' then
   write_job(KEYS[9], id, ARGV[11], 'run_step', queue, 'queued', ARGV[10])

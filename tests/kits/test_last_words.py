@@ -1,0 +1,212 @@
+"""Stops and failures of workflows that have something to undo, on a real server with a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+
+from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunOutcome, RunState, Stepflow
+from stepflow.errors import NotRevivable
+from tests.conftest import Working
+from tests.support import until
+
+
+async def _is(client: AsyncClient, run_id: str, state: RunState) -> bool:
+    run = await client.status(run_id)
+    return run is not None and run.state is state
+
+
+def booking(app: Stepflow, done: list[str], *, refund_fails: bool = False) -> None:
+    """Register a workflow that books, waits for a signal, and fails when it is given None."""
+
+    async def book(name: str) -> str:
+        done.append(f"book {name}")
+        return name
+
+    async def cancel(name: str) -> None:
+        done.append(f"cancel {name}")
+        if refund_fails:
+            raise PermanentError("no refund")
+
+    async def charge() -> None:
+        raise PermanentError("declined")
+
+    @app.workflow("booking", retry=RetryPolicy(2, initial=0.01))
+    async def workflow(ctx: Context) -> str:
+        await ctx.step("flight", book, "flight", compensate=cancel)
+        await ctx.step("hotel", book, "hotel", compensate=cancel)
+        if await ctx.signal("go") is None:
+            await ctx.step("charge", charge)
+        return "booked"
+
+
+async def waiting(aclient: AsyncClient, **options: Any) -> Any:
+    run = await aclient.submit("booking", **options)
+    await until(lambda: _is(aclient, run.id, RunState.WAITING))
+    return run
+
+
+UNDONE = ["book flight", "book hotel", "cancel hotel", "cancel flight"]
+
+
+async def test_a_failed_run_undoes_what_it_did_and_ends_with_its_own_error(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F15] Hooks are told which compensations failed; such a run is not taken up again."""
+    done: list[str] = []
+    told: list[RunOutcome] = []
+    booking(app, done, refund_fails=True)
+    app.on_terminal(told.append)
+    async with working(app):
+        run = await waiting(aclient)
+        await aclient.signal(run.id, "go")
+        status = await run.wait(10)
+        assert status.state is RunState.FAILED
+        assert status.error.type == "StepFailed"
+        assert "declined" in status.error.message
+        assert [error.message for error in status.compensation_errors] == [
+            "undo hotel: no refund",
+            "undo flight: no refund",
+        ]
+        assert done == UNDONE
+        await until(lambda: bool(told))
+        assert [error.message for error in told[0].compensation_errors] == [
+            "undo hotel: no refund",
+            "undo flight: no refund",
+        ]
+        with pytest.raises(NotRevivable, match="undone"):
+            await aclient.retry(run.id)
+
+
+async def test_a_parked_run_that_is_cancelled_undoes_what_it_did_and_ends_as_cancelled(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F15] [F16]"""
+    done: list[str] = []
+    booking(app, done)
+    async with working(app):
+        run = await waiting(aclient)
+        assert await run.cancel("changed my mind")
+        status = await run.wait(10)
+        assert (status.state, status.reason) == (RunState.CANCELLED, "changed my mind")
+        assert done == UNDONE
+
+
+async def test_a_cancelled_run_waits_for_a_worker_to_undo_what_it_did_and_says_so(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F15] With no worker there the cancel is kept; it does not end the run over what is not undone."""
+    done: list[str] = []
+    booking(app, done)
+    async with working(app):
+        run = await waiting(aclient)
+    assert await run.cancel("enough")
+    assert not await run.cancel("again")
+    status = await run.status()
+    assert (status.state, status.is_finished) == (RunState.CANCELLING, False)
+    assert done == UNDONE[:2]
+    async with working(app):
+        assert (await run.wait(10)).reason == "enough"
+    assert done == UNDONE
+
+
+async def test_a_deadline_undoes_as_well(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+    """[F15] [C23]"""
+    done: list[str] = []
+    booking(app, done)
+    async with working(app):
+        run = await waiting(aclient, timeout=timedelta(seconds=1))
+        status = await run.wait(20)
+        assert (status.state, status.reason) == (RunState.FAILED, "deadline")
+        assert done == UNDONE
+
+
+async def test_a_running_workflow_that_is_cancelled_undoes_what_it_did(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F15] [F16] Its compensations have their own time: the grace of a stopped step does not cut them short."""
+    assert app.settings.worker.stop_grace_s < 0.8
+    done: list[str] = []
+    started = asyncio.Event()
+
+    async def undo(value: str) -> None:
+        await asyncio.sleep(0.8)
+        done.append(f"undone {value}")
+
+    async def long() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    @app.workflow("long")
+    async def workflow(ctx: Context) -> None:
+        try:
+            await ctx.step("a", str, "a", compensate=undo)
+            await ctx.step("long", long)
+        finally:
+            done.append(await ctx.step("tidy", str, "tidy"))
+
+    async with working(app):
+        run = await aclient.submit("long")
+        await started.wait()
+        assert await run.cancel("stop")
+        assert (await run.wait(10)).state is RunState.CANCELLED
+    assert done == ["tidy", "undone a"]
+    assert real.zcard("stepflow:deadlines") == 0
+
+
+async def test_a_parked_workflow_runs_its_finally_steps_when_it_is_cancelled(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F16]"""
+    done: list[str] = []
+
+    @app.workflow("tidy")
+    async def tidy(ctx: Context) -> None:
+        try:
+            await ctx.signal("never")
+        finally:
+            await ctx.step("close", lambda: done.append("closed"))
+
+    async with working(app):
+        run = await aclient.submit("tidy")
+        await until(lambda: _is(aclient, run.id, RunState.WAITING))
+        assert done == []
+        assert await run.cancel()
+        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert done == ["closed"]
+
+
+async def test_failing_by_hand_ends_a_waiting_run_at_once_and_undoes_nothing(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F5]"""
+    done: list[str] = []
+    booking(app, done)
+    async with working(app):
+        run = await waiting(aclient)
+        assert await aclient.fail(run.id, "not wanted any more")
+        status = await run.status()
+        assert (status.state, status.error.type, status.reason) == (
+            RunState.FAILED,
+            "FailedByHand",
+            "not wanted any more",
+        )
+        assert not await aclient.fail(run.id)
+    assert done == UNDONE[:2]
+
+
+async def test_a_second_failing_by_hand_ends_a_cancelled_run_that_nobody_can_undo(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F5] [F15] Its worker is gone; the cancel would wait for another."""
+    booking(app, [])
+    async with working(app):
+        run = await waiting(aclient)
+    assert await run.cancel("enough")
+    assert await aclient.fail(run.id, "there is no such worker any more")
+    status = await run.status()
+    assert (status.state, status.reason) == (RunState.FAILED, "there is no such worker any more")
