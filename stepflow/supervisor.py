@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+from stepflow.core import probes
 from stepflow.engine.worker import new_worker_name
 from stepflow.entry import SUPERVISOR_VARIABLE
 
@@ -102,6 +103,7 @@ class _Crew:
             self.codes.append(0 if self._signal is not None and code == -self._signal else code)
             return
         log.error("worker %s (pid %s) died with %s; its claims are handed over", child.name, child.process.pid, code)
+        probes.at("supervise.dead")
         _recover(recover, child.name)
         is_young = time.monotonic() - child.started_at <= SETTLED_S
         self._young_deaths = self._young_deaths + 1 if is_young else 0

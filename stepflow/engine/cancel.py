@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from stepflow.core import probes
 from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
@@ -50,6 +51,7 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
         now = desk.clock.now()
         overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
         move = decide_stop(run, stop, overdue=overdue)
+        probes.at("cancel.ready")
         match move.kind:
             case Kind.FINISH:
                 answer = yield from finish_from_outside(run, move, Proof("", request), desk)

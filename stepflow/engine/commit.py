@@ -12,6 +12,7 @@ import asyncio
 import logging
 from typing import Any
 
+from stepflow.core import probes
 from stepflow.core.outcomes import (
     Cancel,
     Continue,
@@ -76,7 +77,9 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
         except UsageError as error:
             outcome = Raised(describe(error), retryable=False)
             continue
+        probes.at("commit.ready")
         answer = await _written(call, run, shift)
+        probes.at("commit.done")
         if answer[0] == STALE:
             if not await _look_again(hold, answer, shift):
                 return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from stepflow.core import probes
 from stepflow.engine.claim import hold_of
 from stepflow.engine.commit import commit
 from stepflow.engine.execute import perform
@@ -17,6 +18,7 @@ log = logging.getLogger("stepflow.run")
 
 def begin(taken: Taken, shift: Shift) -> None:
     """Begin with a claimed step, in a slot and a task of its own."""
+    probes.at("claim.taken")
     hold = hold_of(taken, shift.registry, shift.desk.keys)
     shift.take_up(hold)
     if hold.run.stop is not None:  # handed over once more for its last word
@@ -30,6 +32,7 @@ async def _drive(hold: Hold, shift: Shift) -> None:
         keeps = True
         while keeps:
             outcome = await perform(hold, shift)
+            probes.at("execute.done")
             hold.in_runner, hold.step_until = False, 0.0
             keeps = outcome is not None and await commit(hold, outcome, shift)
             shift.finished_steps += 1

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from stepflow.core import probes
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
@@ -86,7 +87,10 @@ class Notifier:
     async def _carry(self, record: HookRecord) -> None:
         """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
         try:
-            await self._settle(record, await self._try(record))
+            verdict = await self._try(record)
+            probes.at("notify.sent")
+            await self._settle(record, verdict)
+            probes.at("notify.done")
         except StepflowError as error:
             log.warning("hook=%s could not be settled: %s; it is tried again when its claim lapses", record.id, error)
         except Exception:

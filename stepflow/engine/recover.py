@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import HandBack, Lost, Outcome
 from stepflow.core.transition import Kind
@@ -67,6 +68,7 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     move = decide(run, run.step, outcome, RetryPolicy(), now, spread=desk.die.random(), max_crashes=most)
     record = f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
     proof = Proof("", desk.request_id(), lapsed=lapsed)
+    probes.at("recover.ready")
     if move.kind is Kind.FINISH:
         answer = yield from finish_from_outside(run, move, proof, desk)
     elif move.kind is Kind.RETRY:
@@ -79,6 +81,7 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
         return False
     if answer[0] == STALE:
         return False
+    probes.at("recover.done")
     if isinstance(outcome, Lost):
         log.warning(
             "run=%s step=%s was lost with its worker (crash %s); %s", run_id, run.step, run.crashes + 1, move.state

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core import probes
 from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, new_run_id
 from stepflow.core.outcomes import seconds, unix_time
 from stepflow.core.run import Run, RunState
@@ -48,7 +49,9 @@ def submit(spec: RunSpec, desk: Desk) -> Plan[Submitted]:
     Raises RunConflict for a run id taken by another input or runner, and what `pack` raises; nothing is written then.
     """
     prepared = prepare(spec, desk)
+    probes.at("submit.ready")
     found = yield _call(prepared, desk)
+    probes.at("submit.done")
     return (yield from _settle(spec, prepared, found, desk))
 
 

@@ -42,6 +42,12 @@ async def flaky(run_id: str) -> str:
     return "flaky"
 
 
+@app.workflow("steps", retry=QUICK)
+async def steps(ctx: Context, count: int) -> dict[str, Any]:
+    """Take so many steps, nothing else."""
+    return {"steps": [await ctx.step(f"s{n}", int, n) for n in range(count)]}
+
+
 async def give_back(booked: str) -> None:
     """Undo it; the value says whose it was."""
     saw(*booked.split("|"))

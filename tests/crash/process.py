@@ -26,11 +26,13 @@ from stepflow.store.address import Address
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out
 from stepflow.supervisor import supervise
+from tests.crash import probing
 
 APP = "tests.crash.flow:app"
 
 
 def main() -> int:
+    probing.arm()
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["worker", "supervisor", "submit", "cancel"])
     parser.add_argument("--name", default=None)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stepflow.core import probes
 from stepflow.core.run import Rest
 from stepflow.engine.port import Port
 from stepflow.kits.flow.journal import Entry
@@ -41,6 +42,7 @@ class Scribe:
         if self._taking:
             self._held_back.append((entry, rest))
             return
+        probes.at("journal.ready")
         future = self._port.add_entry(self.index, entry.write(), rest)
         self.index += 1
         self._in_flight += 1
@@ -49,6 +51,7 @@ class Scribe:
     def _written(self, entry: Entry, done: asyncio.Future[int]) -> None:
         self._in_flight -= 1
         if _answer_of(done) == 1:
+            probes.at("journal.done")
             self._landed(entry)
         else:
             self._refused()

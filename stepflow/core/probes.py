@@ -1,0 +1,42 @@
+"""
+Probes: the named points at which a crash is worth a test. Nobody listens outside of tests.
+
+Each stands where a process may die between two writes, or between a write and its answer. `tests/crash/test_crash_points.py`
+kills a process at each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: every point there is, and what has just happened there
+POINTS = {
+    "submit.ready": "a submit is about to be sent",
+    "submit.done": "a submit was answered, its caller has not heard yet",
+    "claim.taken": "a worker was handed a step it has not begun",
+    "execute.done": "a runner has returned, nothing is written",
+    "commit.ready": "the transition is decided, about to be sent",
+    "commit.done": "the transition is written, the worker has not gone on",
+    "journal.ready": "a step of a workflow is done, its entry about to be sent",
+    "journal.done": "an entry is durable, the workflow has not gone on",
+    "notify.sent": "a hook was delivered, which is not yet written",
+    "notify.done": "the delivery is written",
+    "cancel.ready": "a stop is decided, about to be sent",
+    "recover.ready": "a recovery is decided, about to be sent",
+    "recover.done": "a recovery is written",
+    "supervise.dead": "a supervisor has found a dead worker, whose runs it has not yet taken up",
+}
+
+
+def _nobody(point: str) -> None:
+    del point
+
+
+#: called with the name of each point that is passed
+at: Callable[[str], None] = _nobody
+
+
+def listen(listener: Callable[[str], None]) -> None:
+    """Have *listener* called at every point this process passes, from whatever thread passes it."""
+    global at  # noqa: PLW0603  one process, one listener
+    at = listener
