@@ -17,9 +17,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from stepflow import Client, RunSpec
-from stepflow.errors import StepflowError
+from stepflow.errors import RunNotFound, SignalRefused, StepflowError
 from tests.crash.app import path
 from tests.crash.checker import Findings, check
 from tests.crash.cluster import Cluster, Process
@@ -28,7 +29,7 @@ from tests.crash.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
 #: requests that the proxy may send a second time: the scripts that stepflow itself may send again
 ONCE = {"claim_steps", "BLPOP", "SUBSCRIBE", "PUBLISH", "MULTI", "EXEC"}
 #: runner, payload, the states it may end in, weight
-KINDS: list[tuple[str, dict[str, object], str, int]] = [
+KINDS: list[tuple[str, object, str, int]] = [
     ("chain", path(10, pause=0.02), "succeeded", 6),
     ("chain", path(4, pause=0.3), "succeeded", 2),
     ("plain", path(4, pause=0.05), "succeeded", 2),
@@ -41,6 +42,9 @@ KINDS: list[tuple[str, dict[str, object], str, int]] = [
     ("hopeless", path(1), "failed", 1),
     ("endless", path(1), "cancelled", 1),
     ("listener", path(1), "cancelled", 1),
+    ("steps", 10, "succeeded", 2),
+    ("flow", 0.05, "succeeded", 2),
+    ("saga", 0.02, "failed", 1),
 ]
 #: seconds everything is given to end once the attacks are over
 PATIENCE_S = 120.0
@@ -59,6 +63,8 @@ class Chaos:
         self._stopped: list[tuple[float, Process]] = []
         self.expected: dict[str, str] = {}
         self._doomed: list[str] = []
+        #: workflows that wait for a word, or will
+        self._awaiting: list[str] = []
         #: submits whose answer never came: such a run may be there or not
         self.uncertain: set[str] = set()
         self.count: Counter[str] = Counter()
@@ -72,8 +78,8 @@ class Chaos:
         self._proxy.rule = self._spoil
         end = time.monotonic() + seconds
         acts: list[tuple[Callable[[], None], float]] = [
-            (self._submit, self._rate), (self._cancel, 3.0), (self._kill_worker, 1.0), (self._stop_worker, 0.3),
-            (self._kill_server, 0.2), (self._proxy.cut_all, 0.3),
+            (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0), (self._kill_worker, 1.0),
+            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3),
         ]  # fmt: skip
         due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
         while (now := time.monotonic()) < end:
@@ -92,6 +98,9 @@ class Chaos:
         self._replace_the_dead()
         for run_id in self._doomed:
             self._direct.cancel(run_id, "peace")
+        for run_id in self._awaiting:
+            with suppress(SignalRefused, RunNotFound):
+                self._direct.signal(run_id, "word", "peace", dedup="once")
 
     def close(self) -> None:
         self._direct.close()
@@ -120,6 +129,8 @@ class Chaos:
         for spec in specs:
             assert spec.run_id is not None
             self.expected[spec.run_id] = ends
+            if runner in ("flow", "saga"):
+                self._awaiting.append(spec.run_id)
             if ends == "cancelled":
                 self._doomed.append(spec.run_id)
         try:
@@ -143,6 +154,16 @@ class Chaos:
             self.count["cancels"] += self._direct.cancel(run_id, "chaos")
         except StepflowError:
             self.count["cancels_refused"] += 1
+
+    def _signal(self) -> None:
+        """Give the word to some of the workflows that ask for it, now or later; twice is once."""
+        for run_id in self._dice.sample(self._awaiting, min(4, len(self._awaiting))):
+            try:
+                self._dice.choice([self._direct, self._through]).signal(run_id, "word", "chaos", dedup="once")
+            except (SignalRefused, RunNotFound):  # it has ended, or its submit was never answered
+                self._awaiting.remove(run_id)
+            except StepflowError:
+                self.count["signals_refused"] += 1
 
     def _kill_worker(self) -> None:
         victim = self._dice.choice(self._crew)

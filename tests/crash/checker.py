@@ -9,6 +9,7 @@ or not at all. *stuck*: a run that has not ended, or a claim, queue entry or due
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,9 @@ STATIC = re.compile(
 )
 #: keys that must be gone or empty once nothing lives
 EMPTY = ("stepflow:claims", "stepflow:due", "stepflow:deadlines", "stepflow:idx:live", "stepflow:awaited")
+
+#: kinds of journal entries that answer what a workflow asked for at a place
+ANSWERS = {b"value", b"error", b"over", b"signal", b"none", b"undo", b"stop"}
 
 ENDS = {"succeeded", "failed", "cancelled"}
 
@@ -111,6 +115,8 @@ def _check_run(cluster: Cluster, run_id: str, states: list[str], found: Findings
         said = {name: data[name] for name in (b"error", b"reason") if name in data}
         found.lost.append(f"run {run_id} ended {state}, not {'|'.join(states)}: {row} {said}")
     _check_steps(cluster, run_id, row, found)
+    if row.get("logged"):
+        _check_journal(cluster, run_id, found)
     if hooks:
         _check_hooks(cluster, run_id, row, found)
 
@@ -137,6 +143,13 @@ def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
         result = unpack(redis.hget(f"{base}:data", "result"))
         if "trail" in result and (result["trail"] != closed or witnessed != closed):
             found.doubled.append(f"run {run_id}: trail {result['trail']}, records {closed}, effects {witnessed}")
+
+
+def _check_journal(cluster: Cluster, run_id: str, found: Findings) -> None:
+    """A workflow has one answer for each place."""
+    entries = [entry.split(b"|", 3) for entry in cluster.server.client.lrange(f"stepflow:run:{run_id}:journal", 0, -1)]
+    places = Counter(place for kind, place, *_ in entries if kind in ANSWERS)
+    found.doubled += [f"run {run_id} remembers {place!r} {count} times" for place, count in places.items() if count > 1]
 
 
 def _check_hooks(cluster: Cluster, run_id: str, row: Mapping[str, str], found: Findings) -> None:

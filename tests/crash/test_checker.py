@@ -13,6 +13,7 @@ def test_the_checker_finds_whatever_is_wrong(make_cluster):
     cluster = make_cluster()
     worker = cluster.worker()
     runs = cluster.submit(RunSpec("chain", path(4), run_id=f"t-{n}") for n in range(8))
+    runs += cluster.submit([RunSpec("steps", 3, run_id="t-8")])
     cluster.all_ended(runs)
     expected = dict.fromkeys(runs, "succeeded")
     assert check(cluster, expected).all() == []
@@ -27,6 +28,7 @@ def test_the_checker_finds_whatever_is_wrong(make_cluster):
     redis.hset("stepflow:run:t-5", "state", "running")
     redis.hdel("stepflow:run:t-6:kv", "step-3")
     cluster.sink.receiver.told.pop("t-7-0-1-0")
+    redis.rpush("stepflow:run:t-8:journal", redis.lindex("stepflow:run:t-8:journal", 0))
     redis.zadd("stepflow:claims", {"run:t-7": 1})
     redis.set("stepflow:stray", 1)
     found = check(cluster, expected, patience_s=0.1, quiet_s=0.1)
@@ -37,6 +39,7 @@ def test_the_checker_finds_whatever_is_wrong(make_cluster):
         "t-3",
         "t-4",
         "t-6",
+        "t-8",
     }
     assert any("t-5" in said for said in found.stuck)
     assert any("stepflow:claims" in said for said in found.stuck)
