@@ -16,7 +16,7 @@ from stepflow.engine.spec import Given
 
 class Hold:
     """
-    What a worker knows of a run it holds. Touched on the loop's thread; the renewing thread only reads.
+    What a worker knows of a run it holds. Touched on the loop's thread; the renewing thread only reads, but for *inbox*.
 
     *step_until* and *slice_until* are loop times (seconds), 0 when there is no limit; *stopped_at* is when the token
     fired. *abandoned* says why the runner was cancelled by the runtime, None while it was not.
@@ -30,6 +30,7 @@ class Hold:
         "given",
         "headers",
         "in_runner",
+        "inbox",
         "is_first",
         "leaves",
         "lost",
@@ -61,6 +62,8 @@ class Hold:
         self.yields = False
         self.lost = False
         self.in_runner = False
+        #: how much was ever put into the run's inbox, as the renewing thread last heard
+        self.inbox = run.inbox
         self.on_news: Callable[[], None] | None = None
         self.leaves = False
         self.unreadable: Exception | None = None

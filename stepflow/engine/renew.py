@@ -116,6 +116,9 @@ class Renewer:
         elif isinstance(answer, bytes):
             stop = read_stop(answer)
             self._tell(self._shift.hear, hold.run.id, stop)
+        elif answer - 1 > hold.inbox:  # the message that says so may have been lost
+            hold.inbox = answer - 1
+            self._tell(self._shift.hear_news, hold.run.id)
 
     def _lost(self, hold: Hold, token: str) -> None:
         """On the loop: the claim may have been settled by its own commit while the answer was under way."""
@@ -139,7 +142,7 @@ class Renewer:
         left_s = worker.lease_s
         if hold.step_until:
             left_s = min(left_s, hold.step_until + worker.stop_grace_s - now)
-        if hold.run.deadline_at:
+        if hold.run.deadline_at and not hold.run.rest:
             left_s = min(left_s, hold.run.deadline_at + worker.stop_grace_s - self._shift.desk.clock.now())
         if left_s <= 0 and hold.member not in self._blamed:
             self._blamed.add(hold.member)

@@ -137,7 +137,7 @@ def renew_claims(keys: Keys, claims: Sequence[tuple[str, str, float]], *, given:
     """
     Lengthen claims, each (member, token, seconds from now; 0 only asks).
 
-    Gives the server's time, then for each 1 renewed, 0 lost, or the bytes of the run's stop field.
+    Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how much its inbox ever held.
     """
     args: list[Part] = [given]
     for claim in claims:

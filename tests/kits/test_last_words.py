@@ -11,6 +11,7 @@ import redis
 
 from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunOutcome, RunState, Stepflow
 from stepflow.errors import NotRevivable
+from stepflow.settings import Settings
 from tests.conftest import Working
 from tests.support import until
 
@@ -123,6 +124,30 @@ async def test_a_deadline_undoes_as_well(app: Stepflow, aclient: AsyncClient, wo
         status = await run.wait(20)
         assert (status.state, status.reason) == (RunState.FAILED, "deadline")
         assert done == UNDONE
+
+
+async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
+    url: str, settings: Settings, aclient: AsyncClient, working: Working
+) -> None:
+    """[F15] The claim of a run past its deadline is still renewed while it is undone."""
+    brief = settings.worker.model_copy(update={"lease_s": 0.4, "stop_grace_s": 0.1})
+    app = Stepflow(url, settings=settings.model_copy(update={"worker": brief}))
+    begun: list[str] = []
+
+    async def undo(value: str) -> None:
+        begun.append(value)
+        await asyncio.sleep(1.5)
+
+    @app.workflow("slow")
+    async def slow(ctx: Context) -> None:
+        await ctx.step("a", str, "a", compensate=undo)
+        await ctx.signal("never")
+
+    async with working(app):
+        run = await aclient.submit("slow", timeout=0.5)
+        status = await run.wait(20)
+        assert (status.reason, status.crashes) == ("deadline", 0)
+        assert begun == ["a"]
 
 
 async def test_a_running_workflow_that_is_cancelled_undoes_what_it_did(

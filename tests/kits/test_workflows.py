@@ -11,6 +11,7 @@ import redis
 
 from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunFailed, RunState, Stepflow
 from stepflow.errors import MailboxFull, NotResumable, RunNotFound, SignalRefused
+from stepflow.store.codec import pack
 from tests.conftest import Working
 from tests.support import until
 
@@ -278,3 +279,34 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
         assert sent.count("finish_run") == 1
         assert "load_journal" not in sent
         assert "LRANGE" not in sent
+
+
+async def test_a_signal_whose_message_was_lost_reaches_a_running_activation_at_the_next_renewal(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F9] What is put into its mailbox here is told to nobody; another step keeps the activation from parking."""
+    busy, heard, tries = asyncio.Event(), asyncio.Event(), []
+
+    async def long() -> None:
+        tries.append("long")
+        busy.set()
+        await asyncio.wait_for(heard.wait(), 10)
+
+    @app.workflow("w")
+    async def workflow(ctx: Context) -> Any:
+        async def listen() -> Any:
+            said = await ctx.signal("go")
+            heard.set()
+            return said
+
+        return (await asyncio.gather(ctx.step("long", long), listen()))[1]
+
+    async with working(app):
+        run = await aclient.submit("w")
+        await busy.wait()
+        with real.pipeline() as pipe:
+            pipe.rpush(f"stepflow:run:{run.id}:mail", b"go|" + pack("said"))
+            pipe.hincrby(f"stepflow:run:{run.id}", "inbox", 1)
+            pipe.execute()
+        assert await run.result(20) == "said"
+        assert tries == ["long"]
