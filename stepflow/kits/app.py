@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import seconds
 from stepflow.engine.typed import input_type, reader_for
+from stepflow.kits.flow.declared import Declared, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
 
 W = TypeVar("W", bound=WorkflowFunction)
+S = TypeVar("S", bound=Callable[..., Any])
 
 
 class Stepflow(app.Stepflow):
     """
     An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`, hooks.
+
+    `@app.step` declares how a function runs as a step of workflows.
 
     *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
     before it is needed. *webhooks* are called at the end of every run of this app.
@@ -41,3 +47,39 @@ class Stepflow(app.Stepflow):
             return function
 
         return register
+
+    @overload
+    def step(self, function: S) -> S: ...
+
+    @overload
+    def step(
+        self,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        compensate: Callable[..., Any] | None = None,
+    ) -> Callable[[S], S]: ...
+
+    def step(
+        self,
+        function: Any = None,
+        *,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        compensate: Callable[..., Any] | None = None,
+    ) -> Any:
+        """
+        Say once how the function below runs as a step: `await ctx.step(charge, order)` takes it from there.
+
+        It stays callable as it is. What `ctx.step` is given beats what is declared; *timeout* (seconds or timedelta) is
+        of one attempt; *name* is the step's in the journal, the function's own by default.
+        """
+        options = Declared(name, retry, None if timeout is None else seconds(timeout), compensate)
+
+        def mark(function: S) -> S:
+            declare(function, options)
+            return function
+
+        return mark if function is None else mark(function)

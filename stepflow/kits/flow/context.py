@@ -15,6 +15,7 @@ from stepflow.engine.signal import check_signal
 from stepflow.engine.typed import reader_for, result_reader
 from stepflow.errors import InvalidOption, StepFailed
 from stepflow.kits.flow.compensation import Compensation
+from stepflow.kits.flow.declared import declared, step_name
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.waits import SignalWish, SleepWish
@@ -58,23 +59,29 @@ class Context:
         *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
         stands. Raises StepFailed in the workflow when its attempts are used up. The place is taken when this is called.
         Should the run fail or be cancelled, *compensate* is called with the step's value, tried as the step itself is.
+        What is not given here is taken from `@app.step` above the function.
         """
         if callable(name):
-            function, name = name, getattr(name, "__name__", type(name).__name__)
+            function, name = name, step_name(name)
         elif args and callable(args[0]):
             function, args = args[0], args[1:]
         else:
             msg = f"ctx.step({name!r}) was given no function; write ctx.step({name!r}, function, arguments ...)"
             raise InvalidOption(msg)
         _check_name(name)
+        own = declared(function)
         place = self._place() if key is None else f"key:{_check_name(key)}"
-        policy, timeout_s = retry or self._policy, None if timeout is None else seconds(timeout)
+        policy = retry or own.retry or self._policy
+        timeout_s = own.timeout_s if timeout is None else seconds(timeout)
         wish = StepWish(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
             read=self._reader(function),
         )  # fmt: skip
-        if compensate is not None:
-            wish.compensation = Compensation(compensate, policy, timeout_s)
+        undo = compensate or own.compensate
+        if undo is not None:
+            wish.compensation = Compensation(
+                undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
+            )
         return self._activation.wish(wish)
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
