@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from stepflow.hooks.webhook import Webhook
     from stepflow.kits.app import Stepflow
     from stepflow.kits.flow.context import Context
+    from stepflow.kits.flow.sync_context import SyncContext
 
 __all__ = [
     "AsyncClient",
@@ -64,6 +65,7 @@ __all__ = [
     "Stepflow",
     "StepflowError",
     "Succeed",
+    "SyncContext",
     "TransientError",
     "UnsupportedValue",
     "UsageError",
@@ -100,6 +102,7 @@ _HOMES = {
     "Stepflow": "kits.app",
     "StepflowError": "errors",
     "Succeed": "core.outcomes",
+    "SyncContext": "kits.flow.sync_context",
     "TransientError": "errors",
     "UnsupportedValue": "errors",
     "UsageError": "errors",

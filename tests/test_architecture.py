@@ -31,6 +31,7 @@ ROOMMATES = {"client": "app", "jobs": "app", "supervisor": "entry", "__init__": 
 HOMES = {
     "click": ["cli"],
     "fakeredis": ["testing"],
+    "greenlet": ["kits"],
     "hiredis": ["store"],
     "httpx": ["hooks.deliver"],
     "jinja2": ["web"],

@@ -98,7 +98,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             raise PutAside
         task = asyncio.current_task(self)
         if task is None:
-            self._refuse("ctx outside of the workflow's own code, such as inside a step")
+            self.refuse("ctx outside of the workflow's own code, such as inside a step")
         return self._branches[task]
 
     def run_ready(self) -> None:
@@ -143,7 +143,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     # what it cannot
 
-    def _refuse(self, what: str) -> NoReturn:
+    def refuse(self, what: str) -> NoReturn:
+        """Refuse what a replay could not repeat, and remember that it was tried."""
         self.misuse = NotReplayable(what)
         raise self.misuse
 
@@ -153,7 +154,7 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
-        self._refuse(words.get(name, f"the loop's {name}"))
+        self.refuse(words.get(name, f"the loop's {name}"))
 
     return refuse
 
@@ -162,6 +163,6 @@ for _name in (
     "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "getaddrinfo", "getnameinfo", "create_connection",
     "create_server", "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "subprocess_exec",
     "subprocess_shell", "connect_read_pipe", "connect_write_pipe", "add_reader", "add_writer", "sock_recv", "sock_sendall",
-    "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler",
+    "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler", "run_until_complete", "run_forever",
 ):  # fmt: skip
     setattr(WorkflowLoop, _name, _refusing(_name))

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.port import Port
+from stepflow.engine.registry import is_async
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
+from stepflow.kits.flow.sync_context import carry_plain
 
-WorkflowFunction = Callable[..., Coroutine[Any, Any, Any]]
+WorkflowFunction = Callable[..., Any]
 
 
 class Workflow(StepRunner):
-    """Runs *function* as a workflow: `async def function(ctx)` or `async def function(ctx, input)`."""
+    """Runs *function* as a workflow: `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`."""
 
     def __init__(self, function: WorkflowFunction, *, policy: RetryPolicy, takes_input: bool) -> None:
         self.function = function
         self._policy = policy
         self._takes_input = takes_input
+        self._is_plain = not is_async(inspect.unwrap(function))
         self._readers: dict[Any, Any] = {}
 
     async def run_step(self, step: Step[Any]) -> Outcome:
@@ -32,5 +36,7 @@ class Workflow(StepRunner):
         ctx = Context(
             activation, headers=step.headers, policy=port.hold.given.policy or self._policy, readers=self._readers
         )
-        args = (ctx, step.payload) if self._takes_input else (ctx,)
-        return await activation.carry(lambda: self.function(*args))
+        given = (step.payload,) if self._takes_input else ()
+        if self._is_plain:
+            return await activation.carry(lambda: carry_plain(self.function, ctx, activation.loop, *given))
+        return await activation.carry(lambda: self.function(ctx, *given))

@@ -1,0 +1,80 @@
+"""Lines: plain code of a workflow, each in a greenlet of its own, so that it can wait where a coroutine would await."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from stepflow.kits.flow.loop import PutAside, WorkflowLoop
+
+T = TypeVar("T")
+
+
+class Line(greenlet):
+    """Plain code that runs until it waits for something; its task awaits that, and the code goes on with the answer."""
+
+    def __init__(self, code: Callable[[], Any], loop: WorkflowLoop) -> None:
+        super().__init__(code)
+        self.loop = loop
+        self.gr_context = getcurrent().gr_context
+
+    def wait(self, what: Awaitable[T]) -> T:
+        """Block this line, and nothing else, until *what* has its answer."""
+        if self.loop.is_over:
+            if isinstance(what, Coroutine):
+                what.close()
+            raise PutAside
+        assert self.parent is not None
+        answer: T = self.parent.switch(what)
+        return answer
+
+
+def current_line(loop: WorkflowLoop) -> Line:
+    """Give the line whose code is running; raises NotReplayable outside of the plain code of *loop*'s workflow."""
+    line = getcurrent()
+    if not isinstance(line, Line) or line.loop is not loop:
+        loop.refuse("ctx outside of the workflow's own code, such as inside a step")
+    return line
+
+
+async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
+    """
+    Run plain code in a line of its own, awaiting here what it waits for.
+
+    Closed, as workflow code is that is put aside, it ends the line: the code's `finally` blocks run.
+    """
+    line = Line(code, loop)
+    given = line.switch()
+    while not line.dead:
+        try:
+            answer = await given
+        except GeneratorExit:
+            line.throw(GreenletExit)
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised where the code waits
+            given = line.throw(error)
+        else:
+            given = line.switch(answer)
+    return given  # type: ignore[no-any-return]
+
+
+async def run_all(codes: Sequence[Callable[[], T]], loop: WorkflowLoop) -> list[T]:
+    """
+    Run plain codes side by side, each a branch of its own, and give what they return, in their order.
+
+    When one raises, the others are cancelled, and once all have ended its error is raised.
+    """
+    branches = [loop.create_task(run_plain(code, loop)) for code in codes]
+    try:
+        values: list[T] = await asyncio.gather(*branches)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        for branch in branches:
+            branch.cancel()
+        await asyncio.wait(branches)
+        raise
+    return values
