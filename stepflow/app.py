@@ -66,6 +66,7 @@ class Stepflow:
         """A blocking client of this app's Redis, made once."""
         if self._client is None:
             self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
+            self._client.versions.registered = self.registry.newest
         return self._client
 
     @property
@@ -76,7 +77,9 @@ class Stepflow:
             self._async_clients = {
                 known: client for known, client in self._async_clients.items() if not known.is_closed()
             }
-            self._async_clients[loop] = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
+            client = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
+            client.versions.registered = self.registry.newest
+            self._async_clients[loop] = client
         return self._async_clients[loop]
 
     # registering

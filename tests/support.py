@@ -98,7 +98,7 @@ class Leaks:
                 self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
             case "hooks":
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
-            case "apphooks" | "awaited":
+            case "apphooks" | "awaited" | "versions":
                 pass
             case "await":
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]

@@ -19,6 +19,7 @@ STATIC_KEYS = (
     "stepflow:idx:*",
     "stepflow:expiry",
     "stepflow:apphooks",
+    "stepflow:versions",
     "stepflow:workers:*",
     "rq:queues",
     "rq:workers*",

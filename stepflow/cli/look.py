@@ -81,7 +81,8 @@ def _print_facts(run: RunStatus, screen: Screen) -> None:
         return "" if value is None else json.dumps(plain(value), ensure_ascii=False)
 
     facts = {
-        "run": run.id, "runner": run.runner, "state": run.state, "waits for": run.waits_for, "step": run.step,
+        "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None, "state": run.state,
+        "waits for": run.waits_for, "step": run.step,
         "attempt": run.attempt, "crashes": run.crashes or None, "generation": run.generation or None,
         "queue": f"{run.queue} ({run.priority})", "worker": None if run.is_finished else run.worker,
         "headers": data(run.headers or None), "payload": data(run.payload), "result": data(run.result),

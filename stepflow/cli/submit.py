@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=DURATION, metavar="S", help="The run fails when it has not ended so long after submit.")
 @click.option("--webhook", "urls", multiple=True, metavar="URL", help="Called at the run's end; may be repeated.")
 @click.option("--webhook-secret-env", metavar="VAR", help="Environment variable that holds the webhooks' secret.")
+@click.option("--version", type=click.IntRange(1), metavar="N", help="Version of the workflow; the newest by default.")
 @click.option("--restart", is_flag=True, help="Start a run of that id anew when it has ended.")
 @click.option("--wait", is_flag=True, help="Wait for the end, print the result, and exit as the run did.")
 @common_options
@@ -36,10 +37,13 @@ def submit_command(setup: Setup, /, runner: str, payload: Any, wait: bool, resta
     webhooks = read_webhooks(given.pop("urls"), given.pop("webhook_secret_env"))
     given["headers"] = dict(given["headers"])
     app = setup.load_app()
-    if app is not None and runner not in app.registry.runners:
-        from stepflow.errors import UnknownRunner
+    if app is not None:
+        newest = app.registry.newest(runner)
+        if newest is None:
+            from stepflow.errors import UnknownRunner
 
-        raise UnknownRunner(runner, list(app.registry.runners))
+            raise UnknownRunner(runner, app.registry.names)
+        given["version"] = given["version"] or newest
     with setup.client() as client:
         run = client.submit(runner, payload, webhooks=webhooks, on_conflict="restart" if restart else "return", **given)
         if not run.created:

@@ -18,7 +18,7 @@ from stepflow.engine.revive import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
-from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.submit import Submitted
 from stepflow.errors import RunNotFound
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -121,12 +121,14 @@ class Client(Common):
         webhooks: Sequence[Any] = (),
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
+        version: int | None = None,
     ) -> RunHandle:
         """
         Submit a run; the same (run id, runner, input) again finds the run that is there, `created` False.
 
-        *delay* and *timeout* (from submit to its end) are seconds or timedelta. Raises RunConflict, InvalidRunId,
-        ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
+        *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a workflow is by default the
+        newest that the app at hand registers, or that workers hold. Raises RunConflict, InvalidRunId, ReservedHeader,
+        UnsupportedValue, PayloadTooLarge; nothing is written then.
         """
         spec = RunSpec(
             runner,
@@ -141,12 +143,13 @@ class Client(Common):
             webhooks,
             retry,
             on_conflict,
+            version,
         )
-        return RunHandle(self._do(submit(self._checked([spec])[0], self.desk)), self)
+        return RunHandle(self._do(self._submit(spec)), self)
 
     def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
         """Submit thousands of runs in a few round trips; gives their handles in order."""
-        return [RunHandle(item, self) for item in self._do(submit_many(self._checked(read_specs(specs)), self.desk))]
+        return [RunHandle(item, self) for item in self._do(self._submit_many(read_specs(specs)))]
 
     def status(self, run_id: str) -> RunStatus | None:
         """Give the run's status, None when no such run is kept."""

@@ -10,6 +10,8 @@ from stepflow.core.run import RunState, RunStatus
 from stepflow.engine.desk import Desk
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
+from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.versions import Versions
 from stepflow.errors import RunCancelled, RunFailed
 from stepflow.hooks.guard import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
@@ -54,6 +56,7 @@ class Common:
         self.settings = settings or load_settings()
         self._url = url
         self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
+        self.versions = Versions()
         self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
 
     def _address(self) -> Address:
@@ -65,6 +68,14 @@ class Common:
             for webhook in spec.webhooks:
                 check_url(webhook.url, self._allowed)
         return specs
+
+    def _submit(self, spec: RunSpec) -> Plan[Submitted]:
+        [chosen] = yield from self.versions.choose(self._checked([spec]), self.desk)
+        return (yield from submit(chosen, self.desk))
+
+    def _submit_many(self, specs: list[RunSpec]) -> Plan[list[Submitted]]:
+        chosen = yield from self.versions.choose(self._checked(specs), self.desk)
+        return (yield from submit_many(chosen, self.desk))
 
     def _on_time(self, plan: Plan[T]) -> Plan[T]:
         """Carry out *plan* by the server's clock, not by this machine's: due times and deadlines are reckoned with it."""

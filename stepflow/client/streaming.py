@@ -18,7 +18,7 @@ from stepflow.engine.revive import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
-from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.submit import Submitted
 from stepflow.errors import RunNotFound
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -121,6 +121,7 @@ class AsyncClient(Common):
         webhooks: Sequence[Any] = (),
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
+        version: int | None = None,
     ) -> AsyncRunHandle:
         """See Client.submit."""
         spec = RunSpec(
@@ -136,15 +137,13 @@ class AsyncClient(Common):
             webhooks,
             retry,
             on_conflict,
+            version,
         )
-        return AsyncRunHandle(await self._do(submit(self._checked([spec])[0], self.desk)), self)
+        return AsyncRunHandle(await self._do(self._submit(spec)), self)
 
     async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
         """See Client.submit_many."""
-        return [
-            AsyncRunHandle(item, self)
-            for item in await self._do(submit_many(self._checked(read_specs(specs)), self.desk))
-        ]
+        return [AsyncRunHandle(item, self) for item in await self._do(self._submit_many(read_specs(specs)))]
 
     async def status(self, run_id: str) -> RunStatus | None:
         """See Client.status."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stepflow.errors import InvalidName, InvalidRunId
+from stepflow.errors import InvalidName, InvalidOption, InvalidRunId
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
@@ -37,6 +37,25 @@ def check_name(kind: str, name: object) -> str:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise InvalidName(kind, name, "use 1 to 200 letters, digits, '_', '.', ':' or '-', not starting with a sign")
+
+
+def check_version(version: object) -> int:
+    """Give a version back if it can be one, else raise InvalidOption."""
+    if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
+        return version
+    msg = f"{version!r} is no version; versions are whole numbers from 1"
+    raise InvalidOption(msg)
+
+
+def runner_key(name: str, version: int) -> str:
+    """Give the one word that says runner and version, by which workers know what they hold: `name`, later `name@2`."""
+    return name if version == 1 else f"{name}@{version}"
+
+
+def split_runner(key: str) -> tuple[str, int]:
+    """Read name and version back from a runner's key; no name holds the sign between them."""
+    name, at, version = key.rpartition("@")
+    return (name, int(version)) if name and at else (key, 1)
 
 
 def check_queue(name: object) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import Delivery, runner_key
 from stepflow.core.outcomes import ErrorInfo
 
 
@@ -108,6 +108,13 @@ class Run:
     waits: str = ""
     #: what a stop has to leave time for
     rest: Rest = Rest.NONE
+    #: of its workflow; 1 for a runner without versions
+    version: int = 1
+
+    @property
+    def runner_key(self) -> str:
+        """What a worker must hold to claim the run: its runner in this version."""
+        return runner_key(self.runner, self.version)
 
     @property
     def is_finished(self) -> bool:
@@ -134,7 +141,8 @@ class RunStatus:
     A run as callers see it.
 
     *state* is one of RunState; *attempt* counts from 1 within the present step; *deadline_at* and the other times are
-    aware datetimes or None. *waits_for* says in words what a run that does not move is waiting for.
+    aware datetimes or None. *waits_for* says in words what a run that does not move is waiting for. *version* is the one
+    of its workflow that it was submitted for.
     """
 
     id: str
@@ -161,6 +169,7 @@ class RunStatus:
     updated_at: datetime | None = None
     ended_at: datetime | None = None
     deadline_at: datetime | None = None
+    version: int = 1
 
     @property
     def is_finished(self) -> bool:

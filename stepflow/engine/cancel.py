@@ -77,7 +77,7 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
     if run.blocked_at:  # its delivery stands in a waiting list that no worker of now reads
-        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner, run.delivery)
+        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
     hooks = plan_hooks(run, move, read_given(data.get(b"spec")), unpack(packed) if packed else (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,

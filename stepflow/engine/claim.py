@@ -34,7 +34,7 @@ def hold_of(taken: Taken, registry: Registry, keys: Keys) -> Hold:
     Data that cannot be read fails the run, not the worker.
     """
     run, data = run_of(taken, keys), taken.data
-    entry = registry.runners[run.runner]
+    entry = registry.runners[run.runner_key]
     try:
         return Hold(run, entry, read_given(data.get(b"spec")), unpack(data.get(b"payload", b"")))
     except Exception as error:  # noqa: BLE001  also what a later version wrote: a policy with fields unknown here

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.ids import check_name
+from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.errors import InvalidName, InvalidOption
@@ -28,11 +28,13 @@ class Registered:
     policy: RetryPolicy
     step_timeout_s: float | None = None
     read: Callable[[Any], Any] | None = None
+    #: None for a runner that has no versions
+    version: int | None = None
 
 
 @dataclass(slots=True)
 class Registry:
-    """The runners and hooks of one app."""
+    """The runners and hooks of one app; a workflow's later versions stand beside it as `name@2`."""
 
     runners: dict[str, Registered] = field(default_factory=dict)
     hooks: dict[str, HookFunction] = field(default_factory=dict)
@@ -47,18 +49,33 @@ class Registry:
         retry: RetryPolicy | None = None,
         step_timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
+        version: int | None = None,
     ) -> Registered:
-        """Register *runner* under *name*; a name can be given once."""
-        check_name("runner", name)
-        if name in self.runners:
+        """Register *runner* under *name*; a name can be given once, and once for each version."""
+        key = runner_key(check_name("runner", name), 1 if version is None else check_version(version))
+        if key in self.runners:
             raise InvalidName("runner", name, "it is registered already, and a name means one runner")
         if step_timeout_s is not None and step_timeout_s <= 0:
             msg = f"step_timeout of runner {name!r} is {step_timeout_s}; it must be above 0 seconds, or None"
             raise InvalidOption(msg)
         run = runner.run_step if isinstance(runner, StepRunner) else runner
-        entry = Registered(name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read)
-        self.runners[name] = entry
+        entry = Registered(name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version)
+        self.runners[key] = entry
         return entry
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the runners, whatever their versions."""
+        return list(dict.fromkeys(entry.name for entry in self.runners.values()))
+
+    @property
+    def versioned(self) -> list[str]:
+        """The keys of the runners that have versions."""
+        return [key for key, entry in self.runners.items() if entry.version is not None]
+
+    def newest(self, name: str) -> int | None:
+        """Give the newest version registered of a runner, 1 for one that has none; None when it is not known here."""
+        return max((entry.version or 1 for entry in self.runners.values() if entry.name == name), default=None)
 
     def add_hook(self, hook: HookFunction) -> None:
         """Register a function to be called with the outcome of every run of this app."""

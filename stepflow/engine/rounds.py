@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from stepflow.core.run import Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
 from stepflow.engine.recover import recover_knock, recover_lapsed
+from stepflow.engine.versions import FORGET_S, LIVE_S
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import (
@@ -24,6 +25,7 @@ from stepflow.store.claims import (
     waiting_source,
 )
 from stepflow.store.stream import Streaming, carry_out
+from stepflow.store.versions import forget_versions, say_versions
 
 log = logging.getLogger("stepflow.worker")
 
@@ -40,7 +42,12 @@ SHOWN, LOOKS = 50, 100
 
 
 class Rounds:
-    """What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer."""
+    """
+    What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer.
+
+    *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ queue; *versions* are
+    the workflows it holds, which it says once a round.
+    """
 
     def __init__(
         self,
@@ -50,7 +57,8 @@ class Rounds:
         worker: str,
         sources: Sequence[Source],
         queues: Sequence[str],
-        runners: Sequence[str],
+        serves: Mapping[str, Collection[str]],
+        versions: Sequence[str] = (),
         on_look: Callable[[Look, list[Source]], None],
     ) -> None:
         self._desk = desk
@@ -58,8 +66,8 @@ class Rounds:
         self._worker = worker
         self._sources = list(sources)
         self._group = "+".join(sorted(queues))
-        self._runners = set(runners)
-        self._names = {source.rq_queue for source in sources}
+        self._serves = serves
+        self._versions = versions
         self._on_look = on_look
         self._suspects: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -97,6 +105,8 @@ class Rounds:
         )
         look = await self._link.call(call)
         desk.clock.learn(look.now)
+        if self._versions:
+            await self._link.call(say_versions(desk.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
         deadline = Stop(StopKind.DEADLINE, "deadline", look.now)
@@ -117,7 +127,7 @@ class Rounds:
     async def _waiting_lists(self, entries: Sequence[str]) -> list[Source]:
         """Give the waiting lists this worker can serve; forgets those that are empty."""
         mine = [tuple(entry.split("|", 1)) for entry in entries]
-        mine = [(queue, runner) for queue, runner in mine if runner in self._runners and queue in self._names]
+        mine = [(queue, runner) for queue, runner in mine if runner in self._serves.get(queue, ())]
         sources = []
         for queue, runner in mine:
             source, entry = waiting_source(self._desk.keys, queue, runner), f"{queue}|{runner}"
@@ -157,6 +167,10 @@ class Rounds:
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._link.call(no_longer_live(self._desk.keys, self._group, self._worker))
+                if self._versions:  # others that hold them say so within a second
+                    now = self._desk.clock.now()
+                    await self._link.call(say_versions(self._desk.keys, self._versions, now - LIVE_S))
+                    await self._link.call(forget_versions(self._desk.keys, now - FORGET_S))
 
     def stop(self) -> None:
         """Stop the timer."""

@@ -23,6 +23,7 @@ class RunSpec:
 
     *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or aware datetime) keeps the
     first step back. *webhooks* are Webhook objects. *on_conflict* "restart" starts an ended run of that id anew.
+    *version* is the workflow's, by default the newest that the app at hand registers, or that workers hold.
     """
 
     runner: str
@@ -37,6 +38,7 @@ class RunSpec:
     webhooks: Sequence[Any] = ()
     retry: RetryPolicy | None = None
     on_conflict: Literal["return", "restart"] = "return"
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

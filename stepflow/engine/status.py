@@ -11,6 +11,7 @@ from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import read_given
+from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption, UnreadableValue
 from stepflow.store.calls import Plan
 from stepflow.store.codec import unpack
@@ -38,11 +39,13 @@ class Page:
 def status(run_id: str, desk: Desk) -> Plan[RunStatus | None]:
     """Read one run; None when none is kept."""
     run, data = yield [load_run(desk.keys, run_id), load_data(desk.keys, run_id)]
-    return None if run is None else status_of(run, data)
+    if run is None:
+        return None
+    return status_of(run, data, (yield from live_versions(run.runner, desk)) if run.blocked_at else ())
 
 
-def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
-    """Turn a run's row and data into what callers see."""
+def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
+    """Turn a run's row and data into what callers see; *held* are the versions of its runner that live workers hold."""
     state = run.state
     if run.stop is not None and not run.is_finished:
         state = RunState.CANCELLING
@@ -66,7 +69,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
         error=None if error is None else ErrorInfo(*unpack(error)),
         reason=None if reason is None else reason.decode(),
         compensation_errors=[ErrorInfo(*failed) for failed in unpack(data.get(b"undo_errors", b"\x90"))],
-        waits_for=_waits_for(run),
+        waits_for=_waits_for(run, held),
         worker=run.token.split(".", 1)[0] or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
@@ -74,6 +77,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes]) -> RunStatus:
         updated_at=as_datetime(run.updated_at),
         ended_at=as_datetime(run.ended_at),
         deadline_at=as_datetime(run.deadline_at),
+        version=run.version,
     )
 
 
@@ -92,13 +96,15 @@ def _readable(packed: bytes | None) -> Any:
         return f"<{error}>"
 
 
-def _waits_for(run: Run) -> str | None:
+def _waits_for(run: Run, held: Sequence[int]) -> str | None:
     """Say in words what a run that does not move waits for."""
     if run.is_finished or run.is_claimed:
         return None
     if run.blocked_at:
         since = as_datetime(run.blocked_at)
-        return f"a worker that knows runner {run.runner!r}; none that came by did, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        which = f" in version {run.version}" if held or run.version > 1 else ""
+        others = f"live workers hold version {' and '.join(map(str, held))}" if held else "none that came by did"
+        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since:%Y-%m-%d %H:%M:%S} UTC"
     if run.state is RunState.PAUSED:
         return "somebody to resume it"
     if run.state is RunState.WAITING:

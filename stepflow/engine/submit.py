@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepflow.core import probes
-from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, new_run_id
+from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, check_version, new_run_id
 from stepflow.core.outcomes import seconds, unix_time
 from stepflow.core.run import Run, RunState
 from stepflow.engine.desk import Desk
@@ -92,6 +92,7 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
         digest=digest(spec.runner, spec.payload),
         created_at=now,
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout),
+        version=1 if spec.version is None else check_version(spec.version),
     )
     _hand_over_first(run, spec, desk)
     return _Prepared(run, ["payload", payload, *(("spec", given) if given else ())], desk.request_id())

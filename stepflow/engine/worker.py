@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,9 +157,11 @@ class Worker:
 
     def _make_rounds(self, shift: Shift, link: AsyncLink) -> Rounds:
         sources = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
+        serves: dict[str, Collection[str]] = {source.rq_queue: self._registry.runners for source in sources}
+        serves[self._desk.keys.hook_queue] = [*self._registry.names, ANYONE]  # hooks know no versions
         return Rounds(
             self._desk, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
-            runners=[*self._registry.runners, ANYONE], on_look=lambda look, extra: self._heed(shift, look, extra),
+            serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(shift, look, extra),
         )  # fmt: skip
 
     def _hook_source(self) -> Source:
@@ -180,13 +182,13 @@ class Worker:
         steps = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
         return [
             feed(wakes[0], steps, runners, shift.slots, lambda taken: begin(taken, shift)),
-            feed(wakes[1], [self._hook_source()], [*runners, ANYONE], notifier.slots, notifier.start),
+            feed(wakes[1], [self._hook_source()], [*self._registry.names, ANYONE], notifier.slots, notifier.start),
         ]
 
     async def _announce(self, link: AsyncLink) -> None:
         """Write which terminal hooks this app has, for those who end its runs from outside."""
         packed = pack(app_hooks(self._registry))
-        fields = [part for name in self._registry.runners for part in (name, packed)]
+        fields = [part for name in self._registry.names for part in (name, packed)]
         if fields:
             await link.call(save_app_hooks(self._desk.keys, fields))
 

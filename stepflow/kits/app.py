@@ -28,11 +28,13 @@ class Stepflow(app.Stepflow):
     before it is needed. *webhooks* are called at the end of every run of this app.
     """
 
-    def workflow(self, name: str, *, retry: RetryPolicy | None = None) -> Callable[[W], W]:
+    def workflow(self, name: str, *, version: int = 1, retry: RetryPolicy | None = None) -> Callable[[W], W]:
         """
         Register the function below as workflow *name*: `async def research(ctx: Context, topic: Topic) -> Report`.
 
-        *retry* is the default of its steps, and how often the function's own TransientError tries an activation again.
+        A run keeps the *version* it was submitted for, and only workers that hold it claim the run; several may be
+        registered side by side. *retry* is the default of its steps, and how often the function's own TransientError
+        tries an activation again.
         """
 
         def register(function: W) -> W:
@@ -42,7 +44,7 @@ class Stepflow(app.Stepflow):
             wanted = input_type(function) if takes_input else None
             self.registry.add(
                 name, Workflow(function, policy=policy, takes_input=takes_input), retry=policy,
-                read=None if wanted is None else reader_for(name, wanted),
+                read=None if wanted is None else reader_for(name, wanted), version=version,
             )  # fmt: skip
             return function
 

@@ -22,6 +22,7 @@ Every key stepflow uses, in one table.
     <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
     <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
     <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
+    <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
     <ns>:tell:<worker>               channel run ids whose token fires
     <ns>:done:<id>                   channel the run has ended
@@ -62,6 +63,7 @@ class Keys:
         "job_prefix",
         "live",
         "namespace",
+        "versions",
     )
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:
@@ -76,6 +78,7 @@ class Keys:
         self.expiry = f"{namespace}:expiry"
         self.awaited = f"{namespace}:awaited"
         self.apphooks = f"{namespace}:apphooks"
+        self.versions = f"{namespace}:versions"
         self.dead_hooks = f"{namespace}:hooks:dead"
 
     def run(self, run_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from stepflow.core.ids import split_runner
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.store.calls import Part
 from stepflow.store.keys import Keys
@@ -36,9 +37,10 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
     """Read a run's hash."""
     queue, priority = keys.split_queue(_text(row, b"queue"))
     stop = row.get(b"stop")
+    runner, version = split_runner(_text(row, b"runner"))
     return Run(
         run_id,
-        _text(row, b"runner"),
+        runner,
         queue,
         priority,
         RunState(_text(row, b"state")),
@@ -65,13 +67,14 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         bool(row.get(b"logged")),
         _text(row, b"waits"),
         Rest(_count(row, b"rest")),
+        version,
     )
 
 
 def write_new(run: Run, keys: Keys) -> list[Part]:
     """Write the fields of a new run; those at their default are left out, they cost memory."""
     fields: list[Part] = [
-        "runner", run.runner, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev, "delivery", run.delivery,
+        "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev, "delivery", run.delivery,
         "digest", run.digest, "created", stamp(run.created_at),
     ]  # fmt: skip
     if run.generation:

@@ -106,7 +106,7 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
     bench.redis.sadd("stepflow:awaited", "default|chain")
     rounds = Rounds(
         bench.desk, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
-        runners=["chain"], on_look=lambda look, extra: None,
+        serves={"default": ["chain"]}, on_look=lambda look, extra: None,
     )  # fmt: skip
     try:
         await rounds._waiting_lists(["default|chain"])

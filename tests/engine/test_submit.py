@@ -462,7 +462,7 @@ def test_submit_many_takes_a_few_round_trips(settings, link):
 
     counted = Counted()
     Client("redis://nowhere", settings=settings, link=counted).submit_many([("x", number) for number in range(700)])
-    assert counted.trips <= 3
+    assert counted.trips <= 4  # the time, the versions that workers hold, and two chunks
 
 
 # ---- name spaces

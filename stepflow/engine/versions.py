@@ -1,0 +1,74 @@
+"""Versions: which one a submit takes, and which ones live workers hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from stepflow.core.ids import split_runner
+from stepflow.engine.desk import Desk
+from stepflow.engine.spec import RunSpec
+from stepflow.store.calls import Plan
+from stepflow.store.versions import load_versions
+
+#: seconds after it was last said that a version no longer counts as held; workers say it once a second
+LIVE_S = 5.0
+#: seconds that what workers said is not read again by the same client
+FRESH_S = 5.0
+#: seconds after which a version that nobody has held is forgotten
+FORGET_S = 30 * 86400.0
+
+#: runner keys with the time they were last said
+Said = Sequence[tuple[str, float]]
+
+
+def newest_held(runner: str, said: Said, now: float) -> int:
+    """Give the newest version that live workers hold; with none alive, the newest of those said last; else 1."""
+    known = [(at, version) for key, at in said for name, version in [split_runner(key)] if name == runner]
+    live = [version for at, version in known if at > now - LIVE_S]
+    if live:
+        return max(live)
+    return max(known)[1] if known else 1
+
+
+def live_versions(runner: str, desk: Desk) -> Plan[list[int]]:
+    """Give the versions of workflow *runner* that live workers hold, the oldest first."""
+    said = yield load_versions(desk.keys)
+    since = desk.clock.now() - LIVE_S
+    held = [split_runner(key) for key, at in said if at > since]
+    return sorted(version for name, version in held if name == runner)
+
+
+class Versions:
+    """
+    Chooses the version of runs that are submitted without one, for one client.
+
+    *registered* gives the newest version that the code at hand has of a runner, None when it has none: then it is the
+    newest that workers hold, asked for once in FRESH_S at most.
+    """
+
+    def __init__(self) -> None:
+        self.registered: Callable[[str], int | None] = _nothing
+        self._said: Said = ()
+        self._read_at = -FRESH_S
+
+    def choose(self, specs: Sequence[RunSpec], desk: Desk) -> Plan[list[RunSpec]]:
+        """Give the specs, each with its version."""
+        chosen = []
+        for spec in specs:
+            chosen.append(replace(spec, version=(yield from self._version(spec, desk))))  # noqa: PERF401  it yields
+        return chosen
+
+    def _version(self, spec: RunSpec, desk: Desk) -> Plan[int]:
+        version = self.registered(spec.runner) if spec.version is None else spec.version
+        if version is not None:
+            return version
+        if time.monotonic() - self._read_at >= FRESH_S:
+            self._said = yield load_versions(desk.keys)
+            self._read_at = time.monotonic()
+        return newest_held(spec.runner, self._said, desk.clock.now())
+
+
+def _nothing(runner: str) -> None:
+    del runner
