@@ -94,3 +94,26 @@ def test_what_cannot_be_declared_is_refused_in_words() -> None:
         app.step(len)
     with pytest.raises(InvalidOption, match="above 0 seconds"):
         app.step(timeout=0)(lambda: None)
+
+
+async def test_a_declared_compensation_undoes_and_one_given_at_the_call_wins() -> None:
+    """[F15] An undo that is declared itself is tried as that says."""
+    undone: list[str] = []
+
+    @app.step(retry=RetryPolicy(3, initial=0.0))
+    async def undo(value: str) -> None:
+        undone.append(f"try {value}")
+        if len(undone) < 3:
+            raise ValueError(value)
+
+    @app.step(compensate=undo, retry=RetryPolicy(1))
+    async def book(what: str) -> str:
+        return what
+
+    async def workflow(ctx: Context) -> None:
+        await ctx.step(book, "hotel")
+        await ctx.step(book, "train", compensate=lambda value: undone.append(f"other {value}"))
+        raise ValueError("no")
+
+    await to_the_end(MemoryPort(), workflow)
+    assert undone == ["other train", "try hotel", "try hotel"]

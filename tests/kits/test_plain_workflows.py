@@ -383,3 +383,36 @@ async def test_a_worker_that_leaves_ends_its_greenlets(app: Stepflow, aclient: A
     async with working(app):
         assert await run.result(10) == "done"
     assert len(ended) >= 2
+
+
+async def test_a_parked_plain_workflow_is_undone_and_runs_its_finally_steps_when_it_is_cancelled(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F19] [F15] [F16]"""
+    done: list[str] = []
+
+    @app.step(compensate=lambda value: done.append(f"undo {value}"))
+    def book(what: str) -> str:
+        done.append(what)
+        return what
+
+    @app.workflow("trip")
+    def trip(ctx: SyncContext) -> None:
+        try:
+            ctx.step(book, "hotel")
+            ctx.step("train", book, "train")
+            ctx.signal("never")
+        finally:
+            ctx.step("note", done.append, "note")
+
+    async with working(app):
+        run = await aclient.submit("trip")
+        await until(lambda: _is_waiting(aclient, run.id))
+        assert await run.cancel("stop")
+        assert (await run.wait(10)).state is RunState.CANCELLED
+    assert done == ["hotel", "train", "note", "undo train", "undo hotel"]
+
+
+async def _is_waiting(client: AsyncClient, run_id: str) -> bool:
+    run = await client.status(run_id)
+    return run is not None and run.state is RunState.WAITING

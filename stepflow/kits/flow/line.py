@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from stepflow.kits.flow.loop import PutAside, WorkflowLoop
+from stepflow.kits.flow.loop import WorkflowLoop
 
 T = TypeVar("T")
 
@@ -23,17 +23,14 @@ class Line(greenlet):
 
     def wait(self, what: Awaitable[T]) -> T:
         """Block this line, and nothing else, until *what* has its answer."""
-        if self.loop.is_over:
-            if isinstance(what, Coroutine):
-                what.close()
-            raise PutAside
         assert self.parent is not None
         answer: T = self.parent.switch(what)
         return answer
 
 
 def current_line(loop: WorkflowLoop) -> Line:
-    """Give the line whose code is running; raises NotReplayable outside of the plain code of *loop*'s workflow."""
+    """Give the line whose code is running; raises NotReplayable elsewhere, PutAside when the activation is over."""
+    loop.branch()
     line = getcurrent()
     if not isinstance(line, Line) or line.loop is not loop:
         loop.refuse("ctx outside of the workflow's own code, such as inside a step")
