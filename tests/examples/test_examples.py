@@ -52,6 +52,14 @@ def test_saga(run_example):
     ]
 
 
+def test_poll(run_example):
+    assert run_example("09_poll.py").splitlines() == ["render-tides.mp4, after 4 looks"]
+
+
+def test_plain_def(run_example):
+    assert run_example("10_plain_def.py").splitlines() == ["ordered tea for 4", "ordered tea, honey, cup for 20"]
+
+
 def test_webhook(run_example):
     printed = run_example("05_webhook.py", STEPFLOW_WEBHOOK_ALLOW_CIDRS="127.0.0.0/8")
     assert printed.splitlines() == ["run.succeeded greet-1 hello, world"]
