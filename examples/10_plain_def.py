@@ -33,7 +33,7 @@ def order(ctx: SyncContext, items: list[str]) -> str:
     total = sum(prices)
     if total > 15:
         answer = ctx.signal("approval", timeout=86400)  # a day, held by nobody; None after that
-        if not answer:
+        if answer != "yes":
             return "withdrawn"
     ctx.sleep(0.2)
     return f"ordered {', '.join(items)} for {total}"
@@ -44,7 +44,7 @@ def main() -> None:
     try:
         small = app.client.submit("order", ["tea"])
         large = app.client.submit("order", ["tea", "honey", "cup"])
-        app.client.signal(large.id, "approval", True)  # a web app would send this when somebody clicks
+        app.client.signal(large.id, "approval", "yes")  # a web app would send this when somebody clicks
         print(small.result(timeout=30))
         print(large.result(timeout=30))
     finally:

@@ -157,3 +157,26 @@ def test_queues_of_another_namespace_are_not_ours(run, client):
     run("submit", "etl", "--namespace", "other")
     assert json.loads(run("queues", "--json").stdout) == []
     assert json.loads(run("queues", "--json", "--namespace", "other").stdout)[0]["queue"] == "default"
+
+
+def test_a_version_is_given_at_submit_and_shown_unless_it_is_the_first(run, client):
+    """[F6]"""
+    run("submit", "etl", "--id", "a1")
+    run("submit", "etl", "--id", "a2", "--version", "2")
+    assert [client.status(each).version for each in ("a1", "a2")] == [1, 2]
+    assert "version    2" in run("show", "a2").stdout
+    assert "version" not in run("show", "a1").stdout
+    assert run("submit", "etl", "--version", "0").exit_code == 2
+
+
+def test_a_submit_through_an_app_takes_the_newest_version_that_it_registers(run, client, tmp_path, monkeypatch):
+    """[F6]"""
+    code = "from stepflow import Stepflow\napp = Stepflow()\n"
+    code += "".join(f"app.workflow('w', version={n})(lambda ctx: None)\n" for n in (1, 3))
+    (tmp_path / "vapp.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    run("--app", "vapp:app", "submit", "w", "--id", "a1")
+    run("--app", "vapp:app", "submit", "w", "--id", "a2", "--version", "1")
+    assert [client.status(each).version for each in ("a1", "a2")] == [3, 1]
+    wrong = run("--app", "vapp:app", "submit", "v")
+    assert "known: w" in wrong.stderr
