@@ -126,6 +126,8 @@ class Park(Outcome):
     waits_for: str = ""
     #: whether the run wants to be heard once more before an outside stop ends it
     wants_last_word: bool = False
+    #: whether it knows that it was asked to stop: it waits in the course of its last word
+    knows_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

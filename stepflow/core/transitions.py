@@ -24,7 +24,8 @@ A live run stands in exactly one of these, and each says where its next move com
     running                 handed back by a leaving worker            hand_back         pending
     running                 asked to stop (cancel, deadline)           mark              running (shown: cancelling)
     running, marked         anything but the runner's own Cancel       finish            cancelled, failed
-    running, marked         the same, with a last word unsaid          as if not marked  (Succeed: retry)
+    running, marked         the same, with a last word unsaid          as if not marked
+    running, marked         Succeed or Park that did not know of it    last_word         pending
     running                 its last word                              finish            cancelled, failed
     scheduled ... paused    asked to stop                              finish            cancelled, failed
     scheduled ... paused    asked to stop, with a last word unsaid     mark, last_word   pending (shown: cancelling)
@@ -158,10 +159,11 @@ def _after_stop(run: Run, outcome: Outcome, stop: Stop) -> Transition | None:
     """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
     if isinstance(outcome, LastWord | Cancel):
         return None
-    if not run.rest or isinstance(outcome, Raised | Fail):
+    has_last_word = run.rest or (isinstance(outcome, Park) and outcome.wants_last_word)
+    if not has_last_word or isinstance(outcome, Raised | Fail):
         return end_of_stop(run, stop)
-    if isinstance(outcome, Succeed):
-        return Transition.last_word(run, None, "asked to stop before its end; it has a last word")
+    if isinstance(outcome, Succeed) or (isinstance(outcome, Park) and not outcome.knows_stop):
+        return Transition.last_word(run, None, "asked to stop before it knew; it has a last word")
     return None
 
 

@@ -49,7 +49,8 @@ UNSAID = {
     Succeed("r"): (Kind.RETRY, "pending"),
     Lost(): (Kind.RETRY, "pending"),
     HandBack(): (Kind.RETRY, "pending"),
-    Park(): (Kind.PARK, "waiting"),
+    Park(): (Kind.RETRY, "pending"),
+    Park(knows_stop=True): (Kind.PARK, "waiting"),
     Pause("why"): (Kind.PAUSE, "paused"),
 }
 MARKS = {
@@ -265,6 +266,15 @@ def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
     late = run(stop=MARKS[mark], rest=Rest.BEGUN, deadline_at=NOW - 1)
     move = decide(late, 4, outcome, POLICY, NOW)
     assert (move.kind, move.state) == UNSAID[outcome]
+
+
+@pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
+def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks_have_steps(mark, state):
+    """[F16] The record does not know yet that the run has a last word; the park that was refused does."""
+    park = Park(wants_last_word=True)
+    move = decide(run(stop=MARKS[mark]), 4, park, POLICY, NOW)
+    assert (move.kind, move.state) == (Kind.RETRY, "pending")
+    assert decide(run(stop=MARKS[mark]), 4, Park(), POLICY, NOW).state == state
 
 
 @pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])

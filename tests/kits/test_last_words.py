@@ -150,6 +150,32 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
         assert begun == ["a"]
 
 
+async def test_a_cancel_while_a_failed_run_waits_to_undo_changes_nothing_and_keeps_no_worker_busy(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F15] It fails by its own error; the wait between the attempts of its compensation is still a wait."""
+    tries: list[str] = []
+
+    def undo(value: str) -> None:
+        tries.append(value)
+        if len(tries) == 1:
+            raise ValueError("not yet")
+
+    @app.workflow("w", retry=RetryPolicy(2, initial=1.0, jitter=False))
+    async def workflow(ctx: Context) -> None:
+        await ctx.step("a", str, "a", compensate=undo)
+        raise ValueError("wrong")
+
+    async with working(app):
+        run = await aclient.submit("w")
+        await until(lambda: _is(aclient, run.id, RunState.WAITING))
+        assert await run.cancel("enough")
+        status = await run.wait(10)
+        assert (status.state, status.error.message) == (RunState.FAILED, "wrong")
+        assert tries == ["a", "a"]
+        assert status.step <= 3
+
+
 async def test_a_running_workflow_that_is_cancelled_undoes_what_it_did(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:

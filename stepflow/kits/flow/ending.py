@@ -40,6 +40,11 @@ class Ending:
         return self._is_stopping and self._stopped_at is None
 
     @property
+    def knows_stop(self) -> bool:
+        """Whether a stop is remembered, or nothing a stop could change is left: what was done is being undone."""
+        return self._stopped_at is not None or self._undoing is not None
+
+    @property
     def grace_until(self) -> float | None:
         """When (unix seconds) a function that was told to stop is left; None when it was not told, or has been left."""
         if self._stopped_at is None or self._undoing is not None:
@@ -79,7 +84,7 @@ class Ending:
         end = self._end()
         if end is None:
             return None
-        is_stopped = self._stopped_at is not None
+        is_stopped = self.knows_stop
         if self.ledger and (is_stopped or self._is_final(end)):
             why = b""
             if isinstance(end, Raised) and not is_stopped:

@@ -233,7 +233,7 @@ class Activation:
         shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
         due_at = self._due_at()
         self.loop.put_aside()
-        return Park(due_at, inbox, shown, wants_last_word=self.loop.has_more_to_say)
+        return Park(due_at, inbox, shown, wants_last_word=self.loop.has_more_to_say, knows_stop=self._ending.knows_stop)
 
     def _landed(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
