@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 FILES = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE))
 
 #: what differs from run to run, and what it is compared as
-MASKS = ((r"\d+(\.\d+)? (s|min)\b", "<span>"), (r" +", " "))
+MASKS = ((r"\d+(\.\d+)? (s|min)\b", "<span>"), (r" +", " "), (r": (delivered|buffered)$", ": <taken>"))
+#: the workers it tells the reader to start
+WORKERS = re.findall(r"`stepflow worker (\w+:app)`", README)
 
 
 def masked(text: str) -> list[str]:
@@ -38,7 +41,9 @@ def test_the_consoles_print_what_the_readme_says(home, environment, background):
     for name, text in FILES.items():
         (home / name).write_text(text)
     environment.update(STEPFLOW_HOME=str(home / "server"), PYTHONPATH=str(home))
-    with background("stepflow", "worker", "orders:app", cwd=home):
+    with contextlib.ExitStack() as workers:
+        for app in WORKERS:
+            workers.enter_context(background("stepflow", "worker", app, cwd=home))
         until_blocking((home / "server" / "redis.sock").exists)
         for kind, block in BLOCKS:
             for command, printed in commands(block) if kind == "console" else ():
