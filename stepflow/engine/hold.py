@@ -32,6 +32,7 @@ class Hold:
         "in_runner",
         "inbox",
         "is_first",
+        "is_waiting",
         "leaves",
         "lost",
         "on_news",
@@ -61,6 +62,8 @@ class Hold:
         self.is_first = True
         self.yields = False
         self.lost = False
+        #: the runner itself waits for a time or for news, whatever runs on its behalf
+        self.is_waiting = False
         self.in_runner = False
         #: how much was ever put into the run's inbox, as the renewing thread last heard
         self.inbox = run.inbox

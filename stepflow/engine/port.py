@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
@@ -56,6 +58,19 @@ class Port:
     def now(self) -> float:
         """Give the server's unix time in seconds."""
         return self._shift.desk.clock.now()
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """Limit an `async with` block to so many seconds of the clock that `now` reads."""
+        return self._shift.desk.clock.timeout(seconds)
+
+    def call(
+        self, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Awaitable[Any]:
+        """Call the function of the step *name*, on the loop or in a thread."""
+        return self._shift.call(self._hold.run.id, name, function, args, kwargs)
+
+    def go_live(self, so_far: Outcome | None) -> None:
+        """Hear that what was remembered has been handed over; *so_far* is the end, if that led to one."""
 
     def spread(self) -> float:
         """Give a random number in [0, 1) for the wait before a retry."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from stepflow.core.run import Run, Stop
 from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
-from stepflow.engine.registry import Registry
+from stepflow.engine.registry import Registry, is_async
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
 from stepflow.store.stream import Streaming
 
 log = logging.getLogger("stepflow.run")
+
+#: calls a function for a run: (run id, what it is called there, function, arguments, arguments by keyword)
+Caller = Callable[[str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Awaitable[Any]]
 
 
 class Shift:
@@ -53,8 +57,19 @@ class Shift:
         self.finished_steps = 0
         #: told of due times this worker sets
         self.on_due: Callable[[float | None], None] = ignore
+        #: how functions are called within a step; a testing kit puts itself in between
+        self.call: Caller = self._call
         self._rivals: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
+
+    async def _call(
+        self, run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call a function where it belongs: on the loop, or in a thread."""
+        del run_id, name
+        if is_async(function):
+            return await function(*args, **kwargs)
+        return await self.threads.run(lambda: function(*args, **kwargs))
 
     def take_numbers(self, count: int) -> int:
         """Reserve so many token numbers; a number is never used twice."""

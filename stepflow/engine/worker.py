@@ -123,7 +123,7 @@ class Worker:
                 asyncio.ensure_future(self._adopt(shift, notifier, links.main))
             )
             channel = self._desk.keys.tell_channel(self._options.name)
-            await links.listener.subscribe(channel, lambda message: _hear(shift, message))
+            await links.listener.subscribe(channel, lambda message: hear(shift, message))
             await rounds.go()
             renewer = Renewer(shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked)
             renewer.others = notifier.claims
@@ -284,7 +284,8 @@ class Worker:
                 begin(taken, shift)
 
 
-def _hear(shift: Shift, message: str) -> None:
+def hear(shift: Shift, message: str) -> None:
+    """Take in what was said on the worker's channel: a stop, or news for a run that it holds."""
     run_id, what = message.split("|", 1)
     if what.startswith("inbox"):
         shift.hear_news(run_id)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 #: seconds after which two clocks may have drifted apart by more than anybody should reckon with
 STALE_S = 60.0
@@ -32,6 +37,10 @@ class ServerClock:
         self._offset_s = server_now - time.time()
         self._learned_at = time.monotonic()
 
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this clock; None: never."""
+        return asyncio.timeout(seconds)
+
 
 class ManualClock(ServerClock):
     """A clock that stands still until it is advanced; scripts are given its time."""
@@ -39,6 +48,7 @@ class ManualClock(ServerClock):
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         super().__init__()
         self._now = now
+        self._limits: list[tuple[float, asyncio.Timeout]] = []
 
     @property
     def given(self) -> str:  # type: ignore[override]
@@ -58,5 +68,33 @@ class ManualClock(ServerClock):
         """Ignore what the server says."""
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward; time limits that this passes end their blocks at the loop's next turns."""
         self._now += seconds
+        for until, limit in self._limits:
+            if until <= self._now:
+                _end(limit)
+
+    @contextlib.asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        """Limit a block by this clock: no real time ends it, only `advance`."""
+        async with asyncio.timeout(None) as limit:
+            mine = (self._now + (seconds or 0.0), limit)
+            if seconds is not None:
+                self._limits.append(mine)
+            if seconds is not None and seconds <= 0:
+                _end(limit)
+            try:
+                yield
+            finally:
+                if seconds is not None:
+                    self._limits.remove(mine)
+
+    @property
+    def next_limit(self) -> float | None:
+        """When the first of the running time limits ends, in unix seconds; None without one."""
+        return min((until for until, _ in self._limits), default=None)
+
+
+def _end(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())

@@ -10,6 +10,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest, Run
+from stepflow.engine.registry import is_async
 from stepflow.engine.threads import Threads
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
@@ -42,6 +43,17 @@ class MemoryPort:
     def now(self) -> float:
         self.clock += 0.001
         return self.clock
+
+    def timeout(self, seconds: float | None) -> Any:
+        return asyncio.timeout(seconds)
+
+    async def call(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+        if is_async(function):
+            return await function(*args, **kwargs)
+        return await self.threads.run(lambda: function(*args, **kwargs))
+
+    def go_live(self, so_far: Outcome | None) -> None:
+        pass
 
     def spread(self) -> float:
         return 0.5

@@ -77,6 +77,10 @@ class Ending:
         self._undoing = self._activation.loop.start_over(self.ledger.undo(self._activation))
         self._activation.loop.run_ready()
 
+    def so_far(self) -> Outcome | None:
+        """Say how the function ended by itself, None while it goes on, was stopped, or what it did is undone."""
+        return self._end() if self._undoing is None and self._stopped_at is None else None
+
     def outcome(self) -> Outcome | None:
         """Say how the activation ends, None while it goes on; what has to be undone is undone first."""
         if self._undoing is not None:

@@ -70,6 +70,7 @@ class Activation:
             problem = self._hand_over(Entry.read(written))
             if problem is not None:
                 return Pause(f"code changed: {problem}")
+        self.port.go_live(self._ending.so_far())
         hold = self.port.hold
         hold.on_news = self._heard
         watch = self.outer.create_task(self._watch_stop())
@@ -198,11 +199,15 @@ class Activation:
         """Wait for a try, a reply or news, but no longer than until something is due."""
         due_at = self._due_at()
         timeout_s = None if due_at is None else max(0.0, due_at - self.port.now())
+        hold = self.port.hold
+        hold.is_waiting = True
         try:
-            async with asyncio.timeout(timeout_s):
+            async with self.port.timeout(timeout_s):
                 await self._news.wait()
         except TimeoutError:
             return
+        finally:
+            hold.is_waiting = False
 
     def _open(self) -> list[Wish]:
         return [wish for wish in self._wishes.values() if wish.is_open]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.execute import raised
-from stepflow.engine.registry import is_async
 from stepflow.errors import ClaimLost, StepFailed, StepflowError
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
@@ -73,11 +72,9 @@ class StepWish(Wish):
             self._task.cancel()
 
     async def _call(self, activation: Activation) -> Any:
-        function, args, kwargs = self._function, self._args, self._kwargs
-        async with asyncio.timeout(self._timeout_s):
-            if is_async(function):
-                return await function(*args, **kwargs)
-            return await activation.port.threads.run(lambda: function(*args, **kwargs))
+        port = activation.port
+        async with port.timeout(self._timeout_s):
+            return await port.call(self.name, self._function, self._args, self._kwargs)
 
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None
