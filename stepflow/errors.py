@@ -9,10 +9,10 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
-    │   ├── SignalRefused, MailboxFull
+    │   ├── SignalRefused, MailboxFull, UnknownStep
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, PayloadMismatch
+    │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable, RedisRefused
     │   └── ReplyLost         the command may or may not have been carried out
@@ -160,6 +160,14 @@ class NotResumable(RunStateError):
         super().__init__(f"run {run_id!r} is {state}; only a paused run can be resumed")
 
 
+class UnknownStep(RunStateError):
+    """A run was to be forked at a step that it does not remember."""
+
+    def __init__(self, run_id: str, step: str, known: list[str]) -> None:
+        self.known = known
+        super().__init__(f"run {run_id!r} remembers no step {step!r}; it remembers: {', '.join(known) or 'nothing'}")
+
+
 class SignalRefused(RunStateError):
     """A signal was sent to a run that has ended."""
 
@@ -203,6 +211,13 @@ class PayloadMismatch(DataError):
 
     def __init__(self, runner: str, problem: str) -> None:
         super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
+
+
+class UnreadableHistory(DataError):
+    """A document that is no exported history."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"this is no history that `stepflow export` wrote ({problem})")
 
 
 class UnavailableError(StepflowError):

@@ -13,6 +13,8 @@ from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.fork import fork
+from stepflow.engine.history import history
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.revive import revive
 from stepflow.engine.signal import resume, signal
@@ -218,6 +220,25 @@ class Client(Common):
     def kv(self, run_id: str, key: str) -> Any:
         """Read what a step of the run put under *key* by its effects; None when there is nothing."""
         return self._do(self._kv(run_id, key))
+
+    def fork(self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None) -> RunHandle:
+        """
+        Make a new run with the runner, input and headers of the run, that remembers what it did before step *at*.
+
+        *at* is a step's name (the first of that name), place or key; that step and all after it run anew. The run may be in
+        any state and stays as it is; signals it has not taken stay with it. *version* is that of the workflow, as it was
+        without one. The same fork again is the same run.
+        Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
+        """
+        return RunHandle(self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+
+    def history(self, run_id: str) -> dict[str, Any]:
+        """
+        Give the run and all that it remembers as a document of JSON's own types; raises RunNotFound.
+
+        `stepflow check` and the testing kit replay it against later code. Webhooks and their secrets are left out.
+        """
+        return self._do(history(run_id, self.desk))
 
     def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
         """Give the deliveries of a run, or without one the dead deliveries, last first."""

@@ -13,6 +13,8 @@ from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.fork import fork
+from stepflow.engine.history import history
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.revive import revive
 from stepflow.engine.signal import resume, signal
@@ -214,6 +216,16 @@ class AsyncClient(Common):
     async def kv(self, run_id: str, key: str) -> Any:
         """See Client.kv."""
         return await self._do(self._kv(run_id, key))
+
+    async def fork(
+        self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
+    ) -> AsyncRunHandle:
+        """See Client.fork."""
+        return AsyncRunHandle(await self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+
+    async def history(self, run_id: str) -> dict[str, Any]:
+        """See Client.history."""
+        return await self._do(history(run_id, self.desk))
 
     async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
         """See Client.hooks."""

@@ -110,6 +110,8 @@ class Run:
     rest: Rest = Rest.NONE
     #: of its workflow; 1 for a runner without versions
     version: int = 1
+    #: of a fork: "<id>.<generation>|<created at>" of the run whose journal it began with
+    origin: str = ""
 
     @property
     def runner_key(self) -> str:
@@ -125,6 +127,16 @@ class Run:
     def is_claimed(self) -> bool:
         """Whether a worker holds the present step."""
         return bool(self.token)
+
+    @property
+    def seed(self) -> str:
+        """What a workflow's chance follows from: a fork draws what its origin drew, for it remembers what came of that."""
+        return self.origin.partition("|")[0] if self.origin and not self.generation else f"{self.id}.{self.generation}"
+
+    @property
+    def began_at(self) -> float:
+        """When what the run remembers began, in unix seconds: for a fork, when its origin was created."""
+        return float(self.origin.partition("|")[2]) if self.origin and not self.generation else self.created_at
 
     def next_delivery(self, step: int) -> Delivery:
         """Name the delivery that hands over *step* next: the first of a new step, or one more of the present one."""

@@ -68,6 +68,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         _text(row, b"waits"),
         Rest(_count(row, b"rest")),
         version,
+        origin=_text(row, b"origin"),
     )
 
 
@@ -83,6 +84,12 @@ def write_new(run: Run, keys: Keys) -> list[Part]:
         fields += ("due", stamp(run.due_at))
     if run.deadline_at:
         fields += ("deadline", stamp(run.deadline_at))
+    if run.origin:
+        fields += ("origin", run.origin)
+    if run.logged:
+        fields += ("logged", "1")
+    if run.rest:
+        fields += ("rest", int(run.rest))
     return fields
 
 

@@ -146,8 +146,7 @@ class Context:
 
     def random(self) -> random.Random:
         """Give a source of random numbers that follows from the run and this place: the same on replay, and free."""
-        run = self._activation.run
-        return random.Random(f"{run.id}.{run.generation}.{self._place()}")
+        return random.Random(f"{self._activation.run.seed}.{self._place()}")
 
     def uuid(self) -> uuid.UUID:
         """Give a UUID that follows from the run and this place: the same on replay, and free."""

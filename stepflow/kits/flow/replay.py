@@ -41,7 +41,7 @@ class Activation:
         self.port = port
         self.run = port.hold.run
         self.loop = WorkflowLoop()  # type: ignore[abstract]  # only to the type checker: asyncio leaves what is not there to raise
-        self.loop.now = self.run.created_at
+        self.loop.now = self.run.began_at
         self.outer = asyncio.get_running_loop()
         #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
         self.rounds_of_news = 1

@@ -1,0 +1,100 @@
+"""`stepflow export`, `check` and `fork`: what a run remembers, taken out, held against today's code, and begun with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stepflow.cli.failures import Exit, Problem
+from stepflow.cli.setup import Setup, common_options, pass_setup
+
+if TYPE_CHECKING:
+    from stepflow.app import Stepflow
+
+
+@click.command("export")
+@click.argument("run")
+@common_options
+@pass_setup
+def export_command(setup: Setup, run: str) -> None:
+    """Print RUN and all that it remembers as JSON, for `stepflow check`; webhooks and their secrets are left out."""
+    with setup.client() as client:
+        history = client.history(setup.run_id(client, run))
+    setup.screen.line(json.dumps(history, ensure_ascii=False, indent=None if setup.json else 2))
+
+
+@click.command("check")
+@click.argument("app_path", metavar="APP")
+@click.argument("paths", metavar="FILES", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@common_options
+@pass_setup
+def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
+    """
+    Replay exported histories, files or folders of *.json, against the workflows of APP; 1 when one no longer fits.
+
+    Nothing is executed and no Redis is asked: where a history ends its replay stops.
+    """
+    import asyncio
+
+    app = setup.load_app(app_path)
+    assert app is not None
+    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    if not files:
+        raise Problem(f"no *.json in {', '.join(map(str, paths))}; write one: stepflow export RUN > a.json", Exit.USAGE)
+    found = asyncio.run(_check_all(app, files))
+    if setup.json:
+        setup.screen.data(found)
+    else:
+        for item in found:
+            setup.screen.line(_line(item))
+    return Exit.OK if all(item["fits"] for item in found) else Exit.ERROR
+
+
+async def _check_all(app: Stepflow, files: Sequence[Path]) -> list[dict[str, Any]]:
+    from stepflow.errors import StepflowError
+    from stepflow.kits.flow.check import check
+
+    found = []
+    for file in files:
+        item: dict[str, Any] = {"file": str(file), "id": None, "runner": None}
+        try:
+            history = json.loads(file.read_text(encoding="utf-8"))
+            item |= {"id": history["run"]["id"], "runner": history["run"]["runner"]}
+            difference = await check(history, app.registry)
+        except (StepflowError, OSError) as error:
+            difference = str(error)
+        except (ValueError, KeyError, TypeError):
+            difference = "this is no history that `stepflow export` wrote"
+        found.append({**item, "fits": difference is None, "difference": difference})
+    return found
+
+
+def _line(item: dict[str, Any]) -> str:
+    run = f"  run {item['id']} of {item['runner']}" if item["id"] else ""
+    if item["fits"]:
+        return f"fits     {item['file']}{run}"
+    lines = str(item["difference"]).splitlines()
+    return "\n".join([f"CHANGED  {item['file']}{run}", *(f"           {line}" for line in lines)])
+
+
+@click.command("fork")
+@click.argument("run")
+@click.option("--at", required=True, metavar="STEP", help="The step to run anew, by name, place or key.")
+@click.option("--id", "new_id", metavar="ID", help="Id of the new run; the same fork again is the same run.")
+@click.option("--version", type=click.IntRange(1), metavar="N", help="Version of the workflow; that of RUN by default.")
+@common_options
+@pass_setup
+def fork_command(setup: Setup, run: str, at: str, new_id: str | None, version: int | None) -> None:
+    """Make a new run out of RUN that remembers what it did before STEP, and print its id; RUN stays as it is."""
+    with setup.client() as client:
+        fork = client.fork(setup.run_id(client, run), at, new_id=new_id, version=version)
+    if not fork.created:
+        setup.screen.note(f"run {fork.id} was there already")
+    if setup.json:
+        setup.screen.data({"id": fork.id, "created": fork.created})
+    else:
+        setup.screen.line(fork.id)

@@ -1,0 +1,78 @@
+"""fork: a new run with another's runner, input and memory, up to a step; that one and all after it run anew."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+
+from stepflow.core.ids import Delivery, check_run_id, new_run_id
+from stepflow.core.run import Rest, Run, RunState
+from stepflow.engine.desk import Desk
+from stepflow.engine.submit import Submitted
+from stepflow.errors import RunConflict, RunNotFound, UnknownStep
+from stepflow.store.calls import Part, Plan
+from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
+from stepflow.store.journal import load_journal
+from stepflow.store.rows import stamp
+from stepflow.store.runs import load_data, load_run
+
+
+def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:
+    """
+    Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and leave that as it is.
+
+    *at* is the name, place or key of a step; of several of that name, the first; not one that ran in answer to a stop, or
+    undid another. *version* is that of the workflow, as it was without one. The same fork again is the same run.
+    Raises RunNotFound, UnknownStep, and RunConflict for an id that is taken by anything else.
+    """
+    new_id = new_run_id(desk.clock.now(), secrets.randbits(80)) if new_id is None else check_run_id(new_id)
+    request = desk.request_id()
+    while True:
+        source, data, journal = yield [
+            load_run(desk.keys, run_id),
+            load_data(desk.keys, run_id),
+            load_journal(desk.keys, run_id),
+        ]
+        if source is None:
+            raise RunNotFound(run_id)
+        journal = before_its_end(journal)
+        index = find_step(journal, at)
+        if index is None:
+            raise UnknownStep(run_id, at, step_names(journal))
+        run = _forked(source, new_id, desk, logged=index > 0)
+        run.version = version or source.version
+        place = journal[index].split(b"|", 2)[1].decode()
+        mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
+        row = yield submit_fork(
+            desk.keys, run, run_id, index, journal[index], request=request, data=_kept(data, mark),
+        )  # fmt: skip
+        if row is None:
+            return Submitted(new_id, created=True)
+        if row:
+            there = yield load_data(desk.keys, new_id)
+            if there.get(b"forked") != mark:
+                raise RunConflict(new_id, "origin", row.get(b"state", b"there").decode())
+            return Submitted(new_id, created=False)
+
+
+def _forked(source: Run, new_id: str, desk: Desk, *, logged: bool) -> Run:
+    """Make the new run's row: what *source* was submitted with, and where its memory comes from."""
+    now = desk.clock.now()
+    return replace(
+        source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0, crashes=0, handoff=0,
+        delivery=desk.keys.rq_id(Delivery(new_id, 0, 0)), due_at=0.0, token="", held="", stop=None, ends=0, created_at=now,
+        started_at=0.0, updated_at=0.0, ended_at=0.0, blocked_at=0.0, inbox=0, logged=logged, waits="",
+        rest=Rest.WANTED if source.rest and logged else Rest.NONE,
+        deadline_at=now + source.deadline_at - source.created_at if source.deadline_at else 0.0,
+        origin=f"{source.seed}|{stamp(source.began_at)}",
+    )  # fmt: skip
+
+
+def _kept(data: Mapping[bytes, bytes], mark: bytes) -> list[Part]:
+    """Give the data of the new run: the input and the spec, packed as they are, and where it was forked."""
+    kept: list[Part] = ["forked", mark]
+    for name in ("payload", "spec"):
+        if name.encode() in data:
+            kept += (name, data[name.encode()])
+    return kept

@@ -1,0 +1,144 @@
+"""history: a run as a document, its journal entry by entry, that says the same when it is read back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow.core.run import ENDS, Run, RunState
+from stepflow.engine.desk import Desk
+from stepflow.engine.spec import read_given
+from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
+from stepflow.store.calls import Plan
+from stepflow.store.codec import pack, unpack
+from stepflow.store.journal import load_journal
+from stepflow.store.runs import load_data, load_run
+
+#: the form of the documents; a later one is not read
+FORMAT = 1
+
+#: characters of a value that JSON cannot carry, shown beside its bytes
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A history read back: the run as it was begun, its input, and the journal as it stands in Redis."""
+
+    run: Run
+    payload: Any
+    headers: Mapping[str, str]
+    journal: Sequence[bytes]
+
+
+def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
+    """
+    Give a run and its journal as a document of JSON's own types; raises RunNotFound.
+
+    Webhooks and their secrets stay out of it. `read_history` gives back every byte of the journal.
+    """
+    run, data, journal = yield [
+        load_run(desk.keys, run_id),
+        load_data(desk.keys, run_id),
+        load_journal(desk.keys, run_id),
+    ]
+    if run is None:
+        raise RunNotFound(run_id)
+    facts = {
+        "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
+        "generation": run.generation, "step": run.step, "queue": run.queue, "origin": run.origin or None,
+        "created_at": run.created_at, "ended_at": run.ended_at or None, "deadline_at": run.deadline_at or None,
+    }  # fmt: skip
+    return {
+        "format": FORMAT,
+        "run": {name: fact for name, fact in facts.items() if fact is not None},
+        "headers": dict(read_given(data.get(b"spec")).headers),
+        "input": _show(data.get(b"payload", b"")),
+        **{name: _show(data[name.encode()]) for name in ("result", "error") if name.encode() in data},
+        "journal": [_show_entry(entry) for entry in journal],
+    }
+
+
+def read_history(document: Any) -> Remembered:
+    """Read a document of `history` back; raises UnreadableHistory for anything else."""
+    try:
+        if document["format"] != FORMAT:
+            raise UnreadableHistory(f"it has format {document['format']}, known is {FORMAT}")
+        facts = document["run"]
+        run = Run(
+            facts["id"], facts["runner"], facts["queue"], state=RunState(facts["state"]), step=facts["step"],
+            generation=facts["generation"], created_at=facts["created_at"], ended_at=facts.get("ended_at", 0.0),
+            deadline_at=facts.get("deadline_at", 0.0), origin=facts.get("origin", ""), version=facts["version"],
+        )  # fmt: skip
+        payload = _read(document["input"])
+        journal = [_read_entry(entry) for entry in document["journal"]]
+        return Remembered(run, unpack(payload) if payload else None, document["headers"], journal)
+    except (KeyError, TypeError, ValueError, AttributeError, StepflowError) as error:
+        if isinstance(error, UnreadableHistory):
+            raise
+        raise UnreadableHistory(f"{type(error).__name__}: {error}") from None
+
+
+def ended_well(run: Run) -> bool:
+    """Say whether a run has not ended, or succeeded."""
+    return run.state not in ENDS or run.state is RunState.SUCCEEDED
+
+
+def _show_entry(entry: bytes) -> dict[str, Any]:
+    """Show an entry by its parts, or by its bytes should those not lead back to it."""
+    try:
+        kind, place, name, at, data = entry.split(b"|", 4)
+        shown = {"kind": kind.decode(), "place": place.decode(), "name": name.decode(), "at": float(at), **_show(data)}
+        if _read_entry(json.loads(json.dumps(shown))) == entry:
+            return shown
+    except ValueError:
+        pass
+    return {"entry": base64.b64encode(entry).decode()}
+
+
+def _read_entry(shown: Mapping[str, Any]) -> bytes:
+    if "entry" in shown:
+        return base64.b64decode(shown["entry"])
+    return f"{shown['kind']}|{shown['place']}|{shown['name']}|{shown['at']:.6f}|".encode() + _read(shown)
+
+
+def _show(data: bytes) -> dict[str, Any]:
+    """
+    Show bytes so that a person can read them and `_read` gives them back.
+
+    A packed value that JSON can carry, after a name and '|' for a signal; text; else base64, and a value in words.
+    """
+    if not data:
+        return {}
+    name, sign, rest = data.partition(b"|")
+    for forms in ({"value": data}, {"signal": name, "value": rest} if sign else {}):
+        shown = {key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"}
+        try:
+            shown["value"] = unpack(forms["value"])
+            if _read(json.loads(json.dumps(shown, allow_nan=False))) == data:
+                return shown
+        except (KeyError, ValueError, TypeError, RecursionError, StepflowError):
+            continue
+    if data.isascii() and (text := data.decode()).isprintable():
+        return {"text": text}
+    return {"base64": base64.b64encode(data).decode(), **_in_words(data)}
+
+
+def _in_words(data: bytes) -> dict[str, str]:
+    try:
+        return {"shown": repr(unpack(data))[:_SHOWN]}
+    except StepflowError:
+        return {}
+
+
+def _read(shown: Mapping[str, Any]) -> bytes:
+    """Give back the bytes that `_show` showed."""
+    if "base64" in shown:
+        return base64.b64decode(shown["base64"])
+    if "text" in shown:
+        return str(shown["text"]).encode()
+    head = f"{shown['signal']}|".encode() if "signal" in shown else b""
+    return head + pack(shown["value"]) if "value" in shown else b""

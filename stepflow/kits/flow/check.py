@@ -1,0 +1,122 @@
+"""check: a remembered history replayed by today's code, without executing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
+
+from stepflow.core.outcomes import Outcome, Pause, Raised
+from stepflow.core.runner import Step
+from stepflow.engine.history import Remembered, ended_well, read_history
+from stepflow.engine.hold import Hold
+from stepflow.engine.port import Port
+from stepflow.engine.registry import Registered, Registry
+from stepflow.engine.shift import Shift
+from stepflow.engine.spec import Given
+from stepflow.errors import UnknownRunner
+from stepflow.kits.flow.journal import Entry
+from stepflow.kits.flow.workflow import Workflow
+
+#: entries shown before the one that does not fit
+_SHOWN = 3
+
+
+async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
+    """
+    Replay an exported history against the workflows of *registry*; None when it fits, else what differs, in lines.
+
+    It is held against the version that it was made by. No step is executed: where the journal is used up the replay stops.
+    A runner that is no workflow remembers nothing, so it fits. Raises UnreadableHistory for what is none, UnknownRunner.
+    """
+    remembered = read_history(document)
+    key = remembered.run.runner_key
+    entry = registry.runners.get(key)
+    if entry is None:
+        raise UnknownRunner(key, list(registry.runners))
+    workflow = getattr(entry.run, "__self__", None)
+    if not isinstance(workflow, Workflow):
+        return None
+    try:
+        payload = remembered.payload if entry.read is None else entry.read(remembered.payload)
+    except Exception as error:  # noqa: BLE001  a validator is user code as well
+        return str(error)
+    return _difference(remembered, await _replay(workflow, remembered, entry, payload))
+
+
+async def _replay(workflow: Workflow, remembered: Remembered, entry: Registered, payload: Any) -> Outcome | None:
+    """Activate the workflow up to where memory ends; gives the end that this led to, or the misfit, if any."""
+    run = remembered.run
+    run.logged = bool(remembered.journal)
+    hold = Hold(run, entry, Given(remembered.headers), remembered.payload)
+    step: Step[Any] = Step(
+        run.id, run.step, payload, remembered.headers, 1, hold.cancel,
+        generation=run.generation, deadline_at=run.deadline_at, port=_MemoryPort(hold, remembered.journal),
+    )  # fmt: skip
+    try:
+        return await workflow.run_step(step)
+    except _MemoryEndsError as end:
+        return end.so_far
+
+
+def _difference(remembered: Remembered, outcome: Outcome | None) -> str | None:
+    match outcome:
+        case Pause(reason):
+            return "\n".join([reason, *_around(remembered.journal, reason)])
+        case Raised(error) if ended_well(remembered.run):
+            return f"it is {remembered.run.state}, and would fail now with {error.type}: {error.message}"
+    return None
+
+
+def _around(journal: Sequence[bytes], reason: str) -> list[str]:
+    """Show the entry that *reason* speaks of, and those before it."""
+    entries = [Entry.read(written) for written in journal]
+    found = [
+        index for index, entry in enumerate(entries) if re.search(rf"place {re.escape(entry.place)}(?![\w.:])", reason)
+    ]
+    if not found:
+        return []
+    shown = range(max(0, found[0] - _SHOWN), found[0] + 1)
+    return [f"{'>' if index == found[0] else ' '} {_line(index, entries[index])}" for index in shown]
+
+
+def _line(index: int, entry: Entry) -> str:
+    return f"{index:>4}  {entry.kind:<7} {entry.name}  (place {entry.place})"
+
+
+class _MemoryEndsError(BaseException):
+    """Ends an activation that is not to go live."""
+
+    def __init__(self, so_far: Outcome | None) -> None:
+        super().__init__()
+        self.so_far = so_far
+
+
+class _MemoryPort(Port):
+    """A port to a journal alone: it refuses to go live."""
+
+    __slots__ = ("_journal",)
+
+    def __init__(self, hold: Hold, journal: Sequence[bytes]) -> None:
+        super().__init__(hold, cast("Shift", None), blocking=False)
+        self._journal = journal
+
+    def load_journal(self) -> asyncio.Future[list[bytes]]:
+        """Give the journal."""
+        future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+        future.set_result(list(self._journal))
+        return future
+
+    def now(self) -> float:
+        """Give the time of the last entry: what is reckoned from it here is never waited for."""
+        return Entry.read(self._journal[-1]).at if self._journal else self.hold.run.created_at
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """Limit a block by the loop's clock."""
+        return asyncio.timeout(seconds)
+
+    def go_live(self, so_far: Outcome | None) -> None:
+        """Refuse."""
+        raise _MemoryEndsError(so_far)
