@@ -40,6 +40,7 @@ HOMES = {
     "prometheus_client": ["telemetry"],
     "pydantic": ["store.codec", "app", "engine", "settings"],
     "pydantic_settings": ["settings"],
+    "pytest": ["testing.fixtures"],
     "redis": ["store", "queue"],
     "rich": ["cli"],
     "rq": ["queue", "entry"],

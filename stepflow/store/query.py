@@ -21,6 +21,11 @@ def newest(index: str, *, before: float | None, count: int, offset: int = 0) -> 
     return command("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, count, read=_pairs)
 
 
+def earliest(index: str) -> Call[float | None]:
+    """Read the lowest score of an index; None when it is empty."""
+    return command("ZRANGE", index, 0, 0, "WITHSCORES", read=lambda reply: _pairs(reply)[0][1] if reply else None)
+
+
 def index_size(index: str) -> Call[int]:
     """Count the members of an index."""
     return command("ZCARD", index, read=int)

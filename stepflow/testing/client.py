@@ -1,0 +1,46 @@
+"""The client of a harness: after each call the runs go on until none can, so that a test never waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from stepflow.client import AsyncClient
+from stepflow.core.run import RunStatus
+from stepflow.store.calls import Plan
+from stepflow.store.immediate import ImmediateLink
+from stepflow.testing.errors import RunUnfinished
+
+if TYPE_CHECKING:
+    from stepflow.testing.harness import Harness
+
+T = TypeVar("T")
+
+#: seconds between looks of a step that waits for another run, while the harness carries that out
+_LOOK_S = 0.001
+
+
+class InProcessClient(AsyncClient):
+    """An AsyncClient of the harness's fake server. `wait` and `result` never wait: what has not ended cannot."""
+
+    def __init__(self, harness: Harness) -> None:
+        app = harness.app
+        link = ImmediateLink(harness.server.link)
+        super().__init__(namespace=app.namespace, settings=app.settings, link=link)
+        self.desk.clock = harness.clock
+        self._harness = harness
+
+    async def _do(self, plan: Plan[T]) -> T:
+        answer = await super()._do(plan)
+        await self._harness.settle()
+        return answer
+
+    async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """Give the ended run's status; raises RunUnfinished for one that waits for something, RunNotFound."""
+        del timeout
+        while not (run := await self._found(run_id)).is_finished:
+            if not self._harness.is_settling:
+                raise RunUnfinished(run_id, run.waits_for or f"it is {run.state}")
+            await asyncio.sleep(_LOOK_S)  # a step of some run that waits for another
+        return run

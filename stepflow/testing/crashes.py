@@ -1,0 +1,73 @@
+"""Crashes that a test asks for: where the harness's worker is gone, as if killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.store.calls import Call
+from stepflow.store.immediate import ImmediateLink
+from stepflow.store.link import Link
+from stepflow.store.scripts import ADD_ENTRY, TAKE_SIGNAL
+
+T = TypeVar("T")
+
+#: entries that are not yet what was asked for at their place
+_ON_THE_WAY = (Kind.TRY, Kind.DUE)
+
+
+@dataclass(slots=True)
+class Crash:
+    """The worker is gone when the entry of step *name* comes, *written* or not; *left* times more."""
+
+    name: str
+    written: bool
+    left: int
+
+    def is_meant_by(self, call: Call[Any]) -> bool:
+        """Say whether *call* writes the entry that is waited for."""
+        if self.left <= 0 or call.script not in ((ADD_ENTRY, TAKE_SIGNAL) if self.written else (ADD_ENTRY,)):
+            return False
+        entry = Entry.read(bytes(call.args[2]))  # type: ignore[arg-type]
+        return entry.name == self.name and entry.kind not in _ON_THE_WAY
+
+
+class WorkerLine(ImmediateLink):
+    """The harness's worker's line to the server: once cut, what was sent is not answered and nothing more arrives."""
+
+    def __init__(self, link: Link, crashes: Sequence[Crash]) -> None:
+        super().__init__(link)
+        self._crashes = crashes
+        self.is_cut = False
+
+    def send(self, call: Call[T]) -> asyncio.Future[T]:
+        """Carry out one call; the future is done, unless the worker is gone."""
+        crash = next((crash for crash in self._crashes if crash.is_meant_by(call)), None)
+        if self.is_cut or (crash is not None and not crash.written):
+            self._cut(crash)
+            return asyncio.get_running_loop().create_future()
+        future = super().send(call)
+        if crash is not None and _has_written(call, future.result()):
+            self._cut(crash)
+            return asyncio.get_running_loop().create_future()
+        return future
+
+    def _cut(self, crash: Crash | None) -> None:
+        if crash is not None and not self.is_cut:
+            crash.left -= 1
+        self.is_cut = True
+
+    async def call(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        return await self.send(call)
+
+    async def calls(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Carry out several calls, in order."""
+        return [await self.send(call) for call in calls]
+
+
+def _has_written(call: Call[Any], answer: Any) -> bool:
+    return bool(answer == 1) if call.script is ADD_ENTRY else len(answer) > 1

@@ -1,0 +1,263 @@
+"""The harness: one app, its worker and its server in the test's process, and the clock in the test's hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from stepflow.client import AsyncRunHandle, Client
+from stepflow.core.outcomes import seconds
+from stepflow.core.run import RunStatus
+from stepflow.engine.desk import Desk
+from stepflow.kits.app import Stepflow
+from stepflow.kits.flow.check import check
+from stepflow.store.clock import ManualClock
+from stepflow.store.keys import Keys
+from stepflow.store.query import earliest
+from stepflow.testing.client import InProcessClient
+from stepflow.testing.crashes import Crash
+from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
+from stepflow.testing.hand import Hand
+from stepflow.testing.hooks import HookSeen, Recorder, recording
+from stepflow.testing.mocks import Mock
+from stepflow.testing.server import FakeServer
+
+#: where a harness's clock stands at first
+BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
+#: turns of the loop without a move after which nothing will move: the longest way from one to the next takes five
+_QUIET_TURNS = 12
+#: turns of waiting for user code before the loop is left to it for a while, and how long that is, in seconds
+_BUSY_TURNS, _BUSY_S = 50, 0.0005
+#: how finely times are kept, in seconds
+_TICK_S = 0.000_001
+
+#: whether this code runs on behalf of the harness, which then goes on by itself
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
+
+
+class Harness:
+    """
+    Runs everything of *app* in this process: workflows, runners, jobs and hooks, on a fake server with a manual clock.
+
+    Each call first does what it says, then lets the runs go on until none can: they have ended, or wait for a time, a
+    signal or a person. `advance` moves the clock. Functions of steps are really called, unless there is a mock for them;
+    the app's own clients reach the fake server meanwhile. Webhooks are not sent: `hooks` lists them. Terminal hooks of
+    the app are called, and listed there too.
+
+    *patience_s* is how long a step may run, in real seconds. Use it as `async with Harness(app) as h:`.
+    """
+
+    def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
+        self.app = app
+        self.clock = ManualClock(now.timestamp())
+        self.server = FakeServer()
+        self.client = InProcessClient(self)
+        #: the deliveries of hooks, in order
+        self.hooks: list[HookSeen] = []
+        #: the steps whose functions were called, or their mocks, by name and in order
+        self.called: list[str] = []
+        self._patience_s = patience_s
+        self._mocks: list[Mock] = []
+        self._crashes: list[Crash] = []
+        self._running: dict[object, str] = {}
+        self._asleep = 0
+        self._lock = asyncio.Lock()
+        self._desk = Desk(Keys(app.namespace), app.settings, self.clock)
+        self._hand: Hand | None = None
+        self._clients_before: tuple[Any, Any] = (None, {})
+
+    async def __aenter__(self) -> Self:
+        app, loop = self.app, asyncio.get_running_loop()
+        self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
+        blocking = Client(namespace=app.namespace, settings=app.settings, link=self.server.link)
+        blocking.desk.clock = self.clock
+        blocking.versions.registered = self.client.versions.registered = app.registry.newest
+        app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
+        await self._take_on()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self.app._client, self.app._async_clients = self._clients_before  # noqa: SLF001  what tests alone may do
+        await self._worker.end()
+        self.server.close()
+        missing = [crash.name for crash in self._crashes if crash.left > 0]
+        if kind is None and missing:
+            raise NeverHappened(missing, self.called)
+
+    # what a test does
+
+    async def submit(self, runner: str, payload: Any = None, **options: Any) -> AsyncRunHandle:
+        """Submit a run, with the options of Client.submit, and let it go as far as it can."""
+        return await self.client.submit(runner, payload, **options)
+
+    async def signal(
+        self, run: str | AsyncRunHandle, name: str, payload: Any = None, *, dedup: str | None = None
+    ) -> str:
+        """Send a signal; see Client.signal."""
+        return await self.client.signal(_id(run), name, payload, dedup=dedup)
+
+    async def cancel(self, run: str | AsyncRunHandle, reason: str = "") -> bool:
+        """Cancel a run; see Client.cancel."""
+        return await self.client.cancel(_id(run), reason)
+
+    async def status(self, run: str | AsyncRunHandle) -> RunStatus:
+        """Give a run's status; raises RunNotFound."""
+        return await self.client._found(_id(run))  # noqa: SLF001  one house
+
+    async def result(self, run: str | AsyncRunHandle) -> Any:
+        """Give an ended run's result; raises RunFailed, RunCancelled, RunUnfinished for one that waits, RunNotFound."""
+        return await (self.client.result(run) if isinstance(run, str) else run.result())
+
+    async def history(self, run: str | AsyncRunHandle) -> dict[str, Any]:
+        """Give a run and what it remembers; see Client.history."""
+        return await self.client.history(_id(run))
+
+    async def replay(self, history: Mapping[str, Any]) -> None:
+        """Replay a history against the app's code, executing nothing; raises ReplayMismatch when it does not fit."""
+        difference = await check(history, self.app.registry)
+        if difference is not None:
+            raise ReplayMismatch(history["run"]["id"], difference)
+
+    def now(self) -> datetime:
+        """Give the time by the harness's clock."""
+        return datetime.fromtimestamp(self.clock.now(), UTC)
+
+    async def advance(self, duration: float | timedelta) -> None:
+        """Move the clock by *duration* (seconds or timedelta); what comes due on the way is carried out then, in order."""
+        end = self.clock.now() + max(0.0, seconds(duration))
+        await self.settle()
+        while (due := await self._next_due()) is not None and due <= end + _TICK_S:
+            self._move_to(due)
+            await self.settle()
+        self._move_to(end)
+        await self.settle()
+
+    async def sleep(self, duration: float | timedelta) -> None:
+        """Wait by the harness's clock: for functions and mocks of steps that take their time. Only `advance` ends it."""
+        self._asleep += 1
+        try:
+            with suppress(TimeoutError):
+                async with self.clock.timeout(seconds(duration)):
+                    await asyncio.get_running_loop().create_future()
+        finally:
+            self._asleep -= 1
+
+    def mock(self, name: str, answer: Any = None) -> Mock:
+        """
+        Have steps called *name* (`read-*` stands for many) give *answer* and not call their function.
+
+        *answer* is a value, an exception (raised, so the step's retry policy applies), or a function that is called with
+        the step's arguments, `async def` or plain. The mock made last counts; its `calls` lists what it was asked.
+        """
+        made = Mock(name, answer)
+        self._mocks.insert(0, made)
+        return made
+
+    def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
+        """
+        Have the worker die at the next step, signal or sleep called *name*, as if killed, and another take over.
+
+        It dies right after that was written into the journal; with *written* False after a step's function returned and
+        before that was written, so the function is called again. From the second loss in a row on a run waits before it
+        goes on: `advance`. A crash that never happened fails the test at the end of the harness.
+        """
+        self._crashes.append(Crash(name, written, times))
+
+    # how it goes on
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether runs are going on right now."""
+        return self._lock.locked()
+
+    async def settle(self) -> None:
+        """Let the runs go on until none can; every call of the harness and its client does so."""
+        if _inside.get() or self._hand is None:
+            return
+        async with self._lock:
+            token = _inside.set(True)
+            try:
+                await self._go_on()
+            finally:
+                _inside.reset(token)
+
+    async def _go_on(self) -> None:
+        await self._worker.round()
+        link, quiet, busy, count, moves, news = self.server.link, 0, 0, -1, -1, (-1, -1)
+        until = 0.0
+        while quiet < _QUIET_TURNS:
+            worker = self._worker
+            worker.hear()
+            if worker.line.is_cut:
+                await self._take_over(worker)
+            if link.moves != moves:
+                await self._worker.work()
+                moves = link.moves
+            if (moves, len(self.called)) != news:  # what only looks, as a step that waits for another run does, is none
+                news, busy, until = (moves, len(self.called)), 0, time.monotonic() + self._patience_s
+            if link.count != count:
+                count, quiet = link.count, 0
+            elif self._is_busy(worker):
+                quiet, busy = 0, busy + 1
+                worker.sweep()
+                if time.monotonic() > until:
+                    raise HarnessStuck(self._patience_s, [*self._running.values()] or worker.busy_with())
+            else:
+                quiet += 1
+            await asyncio.sleep(0 if busy < _BUSY_TURNS else _BUSY_S)
+
+    def _is_busy(self, worker: Hand) -> bool:
+        return len(self._running) + worker.busy > self._asleep
+
+    async def _take_on(self) -> None:
+        """Have a worker begin."""
+        deliver = self.app.delivering(Recorder(self.hooks))
+        registry = recording(self.app.registry, self.hooks)
+        worker = self._hand = Hand(self.server, self._desk, registry, self._crashes, deliver)
+        plainly = worker.held.call
+
+        async def call(
+            run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        ) -> Any:
+            self.called.append(name)
+            mark = object()
+            self._running[mark] = f"step {name!r} of run {run_id!r}"
+            try:
+                mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
+                if mock is not None:
+                    return await mock.call(args, kwargs)
+                return await plainly(run_id, name, function, args, kwargs)
+            finally:
+                del self._running[mark]
+
+        worker.held.call = call
+        await worker.begin()
+
+    async def _take_over(self, gone: Hand) -> None:
+        """Have another worker begin where one is gone, and take up what that one held."""
+        await gone.end()
+        await self._take_on()
+        await self._worker.recover(gone.name)
+
+    @property
+    def _worker(self) -> Hand:
+        assert self._hand is not None, "use the harness as `async with Harness(app) as h:`"
+        return self._hand
+
+    async def _next_due(self) -> float | None:
+        """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""
+        keys, link, now = self._desk.keys, self.server.link, self.clock.now()
+        found = [*link.calls([earliest(keys.due), earliest(keys.deadlines)]), self.clock.next_limit]
+        return min((due for due in found if due is not None and due > now), default=None)
+
+    def _move_to(self, moment: float) -> None:
+        self.clock.advance(round(max(moment, self.clock.now()), 6) - self.clock.now())
+
+
+def _id(run: str | AsyncRunHandle) -> str:
+    return run if isinstance(run, str) else run.id

@@ -1,0 +1,39 @@
+"""Mocks by step name: what a step gives instead of calling its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from stepflow.engine.registry import is_async
+
+
+@dataclass(slots=True)
+class Mock:
+    """
+    What stands in for the steps called *name*, in which `*` stands for anything.
+
+    *answer* is a value, an exception to raise, or a function to call with the step's arguments. `calls` lists the
+    arguments of every call: (arguments, arguments by keyword).
+    """
+
+    name: str
+    answer: Any
+    calls: list[tuple[Sequence[Any], Mapping[str, Any]]] = field(default_factory=list)
+
+    def stands_for(self, name: str) -> bool:
+        """Say whether a step called *name* is meant."""
+        return fnmatchcase(name, self.name)
+
+    async def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Answer one call."""
+        self.calls.append((args, kwargs))
+        answer = self.answer
+        if isinstance(answer, BaseException) or (isinstance(answer, type) and issubclass(answer, BaseException)):
+            raise answer
+        if not callable(answer):
+            return answer
+        made: Callable[..., Any] = answer
+        return await made(*args, **kwargs) if is_async(made) else made(*args, **kwargs)

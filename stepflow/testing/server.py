@@ -1,0 +1,53 @@
+"""The fake server: Redis and its Lua in this process, gone with the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from stepflow.store.calls import Call
+from stepflow.store.link import BlockingLink
+from stepflow.store.scripts import ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL
+
+if find_spec("fakeredis") is None or find_spec("lupa") is None:
+    raise ModuleNotFoundError(
+        "stepflow.testing needs fakeredis with Lua; install it with: pip install 'stepflow-rq[testing]'"
+    )
+
+import fakeredis
+
+T = TypeVar("T")
+
+#: scripts after which nothing new can be claimed: those that write under a claim
+_QUIET = frozenset((ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL))
+
+
+class FakeServer:
+    """One fake server, and the link that everybody in this process uses."""
+
+    def __init__(self) -> None:
+        self.client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+        self.link = CountingLink(self.client, "the harness's fake server")
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.client.close()
+
+
+class CountingLink(BlockingLink):
+    """
+    A link that counts, for the harness.
+
+    *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed a run over: when it
+    has grown, there may be something to claim.
+    """
+
+    count = moves = 0
+
+    def calls(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Carry out several calls, in order."""
+        self.count += 1
+        if any(call.script is not None and call.script not in _QUIET for call in calls):
+            self.moves += 1
+        return super().calls(calls)
