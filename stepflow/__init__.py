@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stepflow.core.runner import Step, StepRunner
     from stepflow.engine.spec import RunSpec
     from stepflow.errors import (
+        ChildFailed,
         InvalidRunId,
         NotRevivable,
         PayloadTooLarge,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "Cancel",
+    "ChildFailed",
     "Client",
     "Context",
     "Continue",
@@ -75,6 +77,7 @@ __all__ = [
 _HOMES = {
     "AsyncClient": "client",
     "Cancel": "core.outcomes",
+    "ChildFailed": "errors",
     "Client": "client",
     "Context": "kits.flow.context",
     "Continue": "core.outcomes",

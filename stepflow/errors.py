@@ -9,7 +9,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
-    │   ├── SignalRefused, MailboxFull, UnknownStep
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
     │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
@@ -19,6 +19,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
     ├── StepFailed            what a workflow sees of a step that failed for good
+    ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         └── PermanentError    end the run now
@@ -182,6 +183,14 @@ class MailboxFull(RunStateError):
         super().__init__(f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more")
 
 
+class SpawnRefused(RunStateError):
+    """A run may begin no child: it was asked to stop, or it is nested as deep as runs may be, *limit*."""
+
+    def __init__(self, run_id: str, limit: int | None = None) -> None:
+        why = "was asked to stop" if limit is None else f"is nested {limit} deep, the limit (does it begin itself?)"
+        super().__init__(f"run {run_id!r} {why}; it begins no more children")
+
+
 class RunFailed(RunStateError):
     """`result` was asked of a run that failed."""
 
@@ -265,6 +274,15 @@ class StepFailed(StepflowError):
     def __init__(self, name: str, kind: str, message: str) -> None:
         self.step, self.error_type, self.error_message = name, kind, message
         super().__init__(f"step {name!r} failed ({kind}): {message}")
+
+
+class ChildFailed(StepflowError):
+    """A child ended otherwise than by success, *status* `failed` or `cancelled`; names and texts, as in StepFailed."""
+
+    def __init__(self, run_id: str, status: str, kind: str, message: str) -> None:
+        self.run_id, self.status, self.error_type, self.error_message = run_id, status, kind, message
+        super().__init__(f"child {run_id!r} was {status}: {message}" if status == "cancelled" else
+                         f"child {run_id!r} {status} ({kind}): {message}")  # fmt: skip
 
 
 class StepError(StepflowError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from stepflow.errors import InvalidName, InvalidOption, InvalidRunId
 
@@ -109,3 +110,9 @@ class Delivery:
 def step_key(run_id: str, generation: int, number: int) -> str:
     """Make the idempotency key of one step: the same for all its attempts, and no other step's."""
     return f"{run_id}.{generation}.{number}"
+
+
+def child_run_id(run_id: str, generation: int, restarts: int, place: str) -> str:
+    """Make the id of what a run begins at a place: the same however often it gets there, and no other's."""
+    made = blake2b(f"{run_id}|{generation}|{restarts}|{place}".encode(), digest_size=16)
+    return _base32(int.from_bytes(made.digest()), 26)

@@ -112,6 +112,8 @@ class Run:
     version: int = 1
     #: of a fork: "<id>.<generation>|<created at>" of the run whose journal it began with
     origin: str = ""
+    #: whether the run has begun children
+    children: bool = False
 
     @property
     def runner_key(self) -> str:

@@ -10,7 +10,7 @@ from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide_stop
 from stepflow.engine.desk import Desk
-from stepflow.engine.outbox import end_fields, plan_hooks
+from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
 from stepflow.engine.spec import read_given
 from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
@@ -78,9 +78,10 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     now = desk.clock.now()
     if run.blocked_at:  # its delivery stands in a waiting list that no worker of now reads
         yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
-    hooks = plan_hooks(run, move, read_given(data.get(b"spec")), unpack(packed) if packed else (), desk, now)
+    given, fields = read_given(data.get(b"spec")), end_fields(move, desk.settings.limits.payload_bytes)
+    hooks = plan_hooks(run, move, given, unpack(packed) if packed else (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
-        data=end_fields(move, desk.settings.limits.payload_bytes), hooks=hooks,
+        data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk),
     )  # fmt: skip
     return answer

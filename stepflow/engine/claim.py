@@ -34,11 +34,12 @@ def hold_of(taken: Taken, registry: Registry, keys: Keys) -> Hold:
     Data that cannot be read fails the run, not the worker.
     """
     run, data = run_of(taken, keys), taken.data
-    entry = registry.runners[run.runner_key]
+    entry, given = registry.runners[run.runner_key], NOTHING_GIVEN
     try:
-        return Hold(run, entry, read_given(data.get(b"spec")), unpack(data.get(b"payload", b"")))
+        given = read_given(data.get(b"spec"))
+        return Hold(run, entry, given, unpack(data.get(b"payload", b"")))
     except Exception as error:  # noqa: BLE001  also what a later version wrote: a policy with fields unknown here
-        hold = Hold(run, entry, NOTHING_GIVEN, None)
+        hold = Hold(run, entry, given, None)
         hold.unreadable = error
         return hold
 

@@ -32,7 +32,7 @@ from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide
 from stepflow.engine.execute import describe
 from stepflow.engine.hold import Hold
-from stepflow.engine.outbox import end_fields, plan_hooks
+from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
 from stepflow.engine.shift import Shift
 from stepflow.errors import RedisRefused, UsageError
 from stepflow.store.calls import Call, Part
@@ -132,7 +132,7 @@ def _finish(hold: Hold, move: Transition, proof: Proof, effects: Writes, now: fl
     return finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(run, move, hold.given, shift.app_hooks, desk, now),
+        hooks=plan_hooks(run, move, hold.given, shift.app_hooks, desk, now), kin=plan_kin(run, move, hold.given, data, desk),
     )  # fmt: skip
 
 

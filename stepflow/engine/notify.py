@@ -13,7 +13,8 @@ from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
 from stepflow.engine.execute import describe, is_being_cancelled
-from stepflow.engine.outbox import APP_WEBHOOK, FUNCTION, read_outcome
+from stepflow.engine.family import stop_children
+from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry, is_async
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
@@ -22,7 +23,7 @@ from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
 from stepflow.store.codec import unpack
 from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
-from stepflow.store.stream import Streaming
+from stepflow.store.stream import Streaming, carry_out
 
 log = logging.getLogger("stepflow.hook")
 
@@ -101,6 +102,9 @@ class Notifier:
 
     async def _try(self, record: HookRecord) -> Verdict:
         kind, what = unpack(record.target)
+        if kind == CHILDREN:
+            await carry_out(self._link, stop_children(record.run_id, what, self._desk))
+            return Verdict.delivered()
         outcome = read_outcome(record.body)
         if kind == FUNCTION:
             return await self._call(what, outcome)

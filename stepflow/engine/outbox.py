@@ -6,20 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import Run, RunOutcome, as_datetime
+from stepflow.core.run import Run, RunOutcome, RunState, as_datetime
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import Given
 from stepflow.store.calls import Part
 from stepflow.store.codec import pack, unpack
-from stepflow.store.hooks import ANYONE, PENDING, HookRecord, rq_id_of, write_new_hook
-from stepflow.store.runs import HookJob
+from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
+from stepflow.store.kin import NO_KIN, Kin, kin_of
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
 
 #: kinds of targets: a function of the app, a webhook of the app, a webhook of the run
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
+#: and one of our own: the children that end with the run, of this generation
+CHILDREN = "children"
 
 
 def app_hooks(registry: Registry) -> list[list[str]]:
@@ -69,9 +71,9 @@ def plan_hooks(
     status = end.state.value
     targets: list[tuple[str, list[Any]]] = [(run.runner, list(hook)) for hook in app_hooks]
     targets += [(ANYONE, [RUN_WEBHOOK, web]) for web in given.webhooks if status in web.get("events", (status,))]
-    if not targets:
-        return []
-    body = pack_outcome(outcome_of(run, end, given, now))
+    body = pack_outcome(outcome_of(run, end, given, now)) if targets else b""
+    if run.children:
+        targets.append((ANYONE, [CHILDREN, run.generation]))
     jobs = []
     for number, (runner, target) in enumerate(targets):
         hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-{number}"
@@ -79,6 +81,20 @@ def plan_hooks(
         record = HookRecord(hook_id, run.id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, desk.keys)))
     return jobs
+
+
+def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk: Desk) -> Kin:
+    """Give what the end of *run* means to its family; *data* are the data fields that it writes."""
+    if given.parent is None and not run.children:
+        return NO_KIN
+    told: Part
+    if end.state is RunState.SUCCEEDED:
+        told = data[1] if data else pack(None)
+    else:
+        error = end.error or ErrorInfo("Cancelled", end.reason or "")
+        told = pack([error.type, error.message])
+    assert isinstance(told, bytes)
+    return kin_of(desk.keys, run, given.parent, end.state, f"{end.state}|".encode() + told)
 
 
 def pack_outcome(outcome: RunOutcome) -> bytes:

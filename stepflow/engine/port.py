@@ -7,15 +7,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from stepflow.core.family import Brood
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest
+from stepflow.engine.family import bear, stop_brood
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
+from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
+from stepflow.store.children import load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import add_entry, load_journal, take_signal
+from stepflow.store.stream import carry_out
 
 
 class Port:
@@ -103,6 +108,24 @@ class Port:
         self._hold.run.logged = True
         call = take_signal(self._shift.desk.keys, self._hold.run.id, self._token, index, head, names)
         return self._shift.link.send(call)
+
+    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, brood: Brood | None = None) -> bool:
+        """Make children of the run; see `engine.family.bear`."""
+        plan = bear(specs, self._hold, self._token, self._shift.desk, abandon=abandon, brood=brood)
+        return await carry_out(self._shift.link, plan)
+
+    async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """Read how much the run's inbox got, and how these children and maps ended; None for each that has not."""
+        keys, run = self._shift.desk.keys, self._hold.run
+        link = self._shift.link
+        inbox, answers = await asyncio.gather(
+            link.send(load_inbox(keys, run.id)), link.send(load_answers(keys, run, names))
+        )
+        return inbox, answers
+
+    async def stop_brood(self, brood: Brood) -> None:
+        """Ask those children of a settled map to end that have not."""
+        await carry_out(self._shift.link, stop_brood(brood, self._hold.run, self._shift.desk))
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:

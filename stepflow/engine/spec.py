@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.family import Parent
 from stepflow.core.run import Priority
 from stepflow.errors import InvalidOption, ReservedHeader
 from stepflow.store.codec import pack, unpack
@@ -39,6 +40,8 @@ class RunSpec:
     retry: RetryPolicy | None = None
     on_conflict: Literal["return", "restart"] = "return"
     version: int | None = None
+    #: set by the runtime for the children of a run
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Given:
     headers: Mapping[str, str] = field(default_factory=dict)
     webhooks: Sequence[dict[str, Any]] = ()
     policy: RetryPolicy | None = None
+    parent: Parent | None = None
 
 
 #: what a run without headers, webhooks or policy of its own was given
@@ -88,6 +92,8 @@ def pack_given(spec: RunSpec, limit: int) -> bytes:
         kept["webhooks"] = [webhook.as_dict() for webhook in spec.webhooks]
     if spec.retry is not None:
         kept["policy"] = spec.retry.as_dict()
+    if spec.parent is not None:
+        kept["parent"] = list(astuple(spec.parent))
     return pack(kept, what="the run's spec") if kept else b""
 
 
@@ -97,4 +103,5 @@ def read_given(data: bytes | None) -> Given:
         return NOTHING_GIVEN
     kept = unpack(data)
     policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
-    return Given(kept.get("headers", {}), kept.get("webhooks", ()), policy)
+    parent = Parent(*kept["parent"]) if "parent" in kept else None
+    return Given(kept.get("headers", {}), kept.get("webhooks", ()), policy, parent)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
 from stepflow.engine.desk import Desk
+from stepflow.engine.family import progress
 from stepflow.engine.spec import read_given
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption, UnreadableValue
@@ -41,7 +42,9 @@ def status(run_id: str, desk: Desk) -> Plan[RunStatus | None]:
     run, data = yield [load_run(desk.keys, run_id), load_data(desk.keys, run_id)]
     if run is None:
         return None
-    return status_of(run, data, (yield from live_versions(run.runner, desk)) if run.blocked_at else ())
+    shown = status_of(run, data, (yield from live_versions(run.runner, desk)) if run.blocked_at else ())
+    far = (yield from progress(run, desk)) if run.children and run.state is RunState.WAITING else ""
+    return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
 
 
 def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
@@ -109,7 +112,7 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
         return "somebody to resume it"
     if run.state is RunState.WAITING:
         until = f", until {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC" if run.due_at else ""
-        return f"{run.waits}{until}"
+        return f"{run.waits or 'its turn in the map of its parent'}{until}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC"
     return f"a free worker on queue {run.queue!r}"

@@ -75,3 +75,27 @@ def flat_map(reply: Any) -> dict[bytes, bytes]:
 
 #: a piece of work without a colour: yields calls, or lists of calls for one round trip, is sent the answers, returns T
 Plan = Generator["Call[Any] | list[Call[Any]]", Any, T]
+
+
+def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
+    """Carry out plans side by side, each round trip serving all of them; gives their results in order."""
+    results: dict[int, T] = {}
+    answers: dict[int, Any] = {}
+    while len(results) < len(plans):
+        asked: dict[int, list[Call[Any]] | Call[Any]] = {}
+        for number, plan in enumerate(plans):
+            if number in results:
+                continue
+            try:
+                asked[number] = plan.send(answers.get(number))
+            except StopIteration as end:
+                results[number] = end.value
+        if asked:
+            replies = iter(
+                (yield [call for want in asked.values() for call in (want if isinstance(want, list) else [want])])
+            )
+            answers = {
+                number: [next(replies) for _ in want] if isinstance(want, list) else next(replies)
+                for number, want in asked.items()
+            }
+    return [results[number] for number in range(len(plans))]

@@ -36,6 +36,15 @@ class HookRecord:
     created_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class HookJob:
+    """A hook delivery to write with the run's end."""
+
+    id: str
+    rq_id: str
+    fields: Sequence[Part]
+
+
 def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
     """Read a hook's hash."""
 

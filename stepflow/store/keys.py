@@ -8,6 +8,9 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:steps              hash    n -> how step n was closed; n.<token> -> an attempt with the run
     <ns>:run:<id>:memo               hash    <n>.<key> -> packed value                          its step's end, or the run
     <ns>:run:<id>:kv                 hash    key -> packed value, written by effects            with the run
+    <ns>:run:<id>:children:<gen>     set     run ids of live children that end with it           with the run
+    <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
+    <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
     <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
     <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
     <ns>:due                         zset    the same members -> due time                       a delayed delivery

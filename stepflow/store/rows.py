@@ -69,6 +69,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         Rest(_count(row, b"rest")),
         version,
         origin=_text(row, b"origin"),
+        children=bool(row.get(b"children")),
     )
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, raw
+from stepflow.store.hooks import HookJob
 from stepflow.store.keys import RQ_QUEUES, Keys
+from stepflow.store.kin import NO_KIN, Kin, family_keys
 from stepflow.store.rows import read_run, rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
@@ -50,15 +52,6 @@ class Proof:
     def record_fields(self) -> tuple[Part, ...]:
         """Give the step records to write, counted."""
         return (2, self.record_name or self.name, self.record) if self.record else (0,)
-
-
-@dataclass(frozen=True, slots=True)
-class HookJob:
-    """A hook delivery to write with the run's end."""
-
-    id: str
-    rq_id: str
-    fields: Sequence[Part]
 
 
 def _flow_keys(base: str) -> tuple[str, str, str]:
@@ -245,8 +238,9 @@ def finish_run(
     data: Sequence[Part] = (),
     effects: Writes = NO_WRITES,
     hooks: Sequence[HookJob] = (),
+    kin: Kin = NO_KIN,
 ) -> Call[Any]:
-    """End the run: record, indexes, times to live, hooks, waiters. Answers as `keep_step`."""
+    """End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
@@ -268,13 +262,14 @@ def finish_run(
             keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
             keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *_flow_keys(base),
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys,
         ),
         (
             run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
             run.id, stamp(run.created_at), max(1, int(ttl_s)), stamp(now + ttl_s), _expiry_member(ended),
             keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
-            *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
+            len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
+            *kin.args,
         ),
         raw,
     )  # fmt: skip
@@ -312,7 +307,7 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequen
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
-            *_flow_keys(base), f"{base}:memo",
+            *_flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
         ),
         (
             run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),

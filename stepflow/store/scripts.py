@@ -32,6 +32,7 @@ def load(name: str) -> Script:
 
 
 SUBMIT_RUN = load("submit_run")
+SUBMIT_CHILD = load("submit_child")
 CLAIM_STEPS = load("claim_steps")
 CLAIM_ONE = load("claim_one")
 KEEP_STEP = load("keep_step")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
+from stepflow.core.family import Brood
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest, Run
 from stepflow.engine.registry import is_async
+from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
+from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
+from stepflow.store.codec import pack
 
 
 class Crash(BaseException):
@@ -91,6 +96,45 @@ class MemoryPort:
                     return self._reply([])
                 return self._reply([b"%d" % self.inbox, item])
         return self._reply([b"%d" % self.inbox])
+
+
+class FamilyPort(MemoryPort):
+    """A port with children: made in memory, ended by the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: run id -> spec, in the order in which they were made
+        self.children: dict[str, RunSpec] = {}
+        self.answered: dict[str, bytes] = {}
+        self.stopped: list[str] = []
+        #: how often `bear` was asked for a child that was there
+        self.again = 0
+        #: the number of children after which the worker is gone
+        self.dies_after: int | None = None
+
+    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, brood: Brood | None = None) -> bool:
+        await asyncio.sleep(0)
+        for spec in specs:
+            if self.dies_after is not None and len(self.children) >= self.dies_after:
+                raise ClaimLost("gone")
+            if brood is not None and brood.stem in self.answered:
+                return False
+            self.again += str(spec.run_id) in self.children
+            self.children.setdefault(str(spec.run_id), spec)
+        return True
+
+    def answers(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
+        return self._reply((self.inbox, [self.answered.get(name) for name in names]))
+
+    async def stop_brood(self, brood: Brood) -> None:
+        await asyncio.sleep(0)
+        self.stopped += [child for child in brood.children() if child not in self.answered]
+
+    def end(self, run_id: str, value: Any = None, *, number: int = 0, error: str = "") -> None:
+        """Have a child end, as the *number*-th of its kind."""
+        told = b"failed|" + pack(["ValueError", error]) if error else b"succeeded|" + pack(value)
+        self.answered[run_id] = f"{number}|".encode() + told
+        self.inbox += 1
 
 
 async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:

@@ -6,11 +6,11 @@ import pytest
 
 from stepflow.core.run import RunState, Stop, StopKind
 from stepflow.store.codec import pack
+from stepflow.store.hooks import HookJob
 from stepflow.store.runs import (
     AGAIN,
     DONE,
     STALE,
-    HookJob,
     Proof,
     Writes,
     finish_run,

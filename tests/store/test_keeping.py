@@ -14,8 +14,8 @@ from stepflow.store.claims import (
     sources_of,
     sweep_index,
 )
-from stepflow.store.hooks import commit_hook, load_hook, requeue_hook
-from stepflow.store.runs import HookJob, finish_run, mark_run
+from stepflow.store.hooks import HookJob, commit_hook, load_hook, requeue_hook
+from stepflow.store.runs import finish_run, mark_run
 
 
 def renew(store, *claims):

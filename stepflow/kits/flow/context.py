@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds, unix_time
+from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
+from stepflow.engine.spec import RunSpec
 from stepflow.engine.typed import reader_for, result_reader
 from stepflow.errors import InvalidOption, StepFailed
+from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import declared, step_name
+from stepflow.kits.flow.maps import Policy, carry_map
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.waits import SignalWish, SleepWish
@@ -140,6 +145,52 @@ class Context:
                 return None
             await self.sleep(every)
 
+    def spawn(
+        self,
+        workflow: str,
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        queue: str | None = None,
+        priority: str | Priority | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | timedelta | None = None,
+        abandon: bool = False,
+    ) -> asyncio.Future[Child]:
+        """
+        Begin a run of its own, once whatever is replayed: `child = await ctx.spawn("publish", {...})`.
+
+        *queue* and *priority* are this run's own by default; *key* makes the child known by that key wherever it stands.
+        A child that still runs when this run ends is cancelled, unless *abandon* leaves it to itself.
+        """
+        place = self._place() if key is None else f"key:spawn:{_check_name(key)}"
+        spec = self._child(workflow, queue, priority, headers, timeout)
+        spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
+        return spawn(self._activation, place, spec, abandon=abandon)
+
+    def map(
+        self,
+        workflow: str,
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        policy: Policy = "all",
+        queue: str | None = None,
+        priority: str | Priority | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """
+        Begin a child for each item, at most *limit* of them at work at once, and wait until *policy* is met.
+
+        "all" gives the results in the order of the items; "settled" a result or a ChildFailed for each; a number n gives
+        (index, result) of the first n that succeeded. Raises ChildFailed, of the child by whose end the policy could no
+        longer be met; the rest is cancelled then, as it is once n have succeeded. *timeout* counts from the beginning of
+        the map, also for a child that waits for its turn.
+        """
+        spec = self._child(workflow, queue, priority, headers, timeout)
+        return carry_map(self._activation, self._place(), spec, list(items), limit=limit, policy=policy)
+
     def now(self) -> datetime:
         """Give the time of the last thing remembered: the same on replay, and free."""
         return datetime.fromtimestamp(self._activation.loop.now, UTC)
@@ -154,6 +205,20 @@ class Context:
 
     def _place(self) -> str:
         return self._activation.loop.branch().next_place()
+
+    def _child(
+        self,
+        workflow: str,
+        queue: str | None,
+        priority: str | Priority | None,
+        headers: Mapping[str, str] | None,
+        timeout: float | timedelta | None,
+    ) -> RunSpec:
+        run = self._activation.run
+        return RunSpec(
+            workflow, headers=headers or {}, queue=queue or run.queue, timeout=timeout,
+            priority=run.priority if priority is None else priority,
+        )  # fmt: skip
 
     def _future(self) -> asyncio.Future[Any]:
         self._activation.loop.branch()

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     NONE = "none"  # the time for a signal passed without one
     STOP = "stop"  # here the run was asked to stop
     UNDO = "undo"  # from here on only what was done is undone; with the error that ended the function, or nothing
+    CHILD = "child"  # a child ended like this
+    MAP = "map"  # a map was settled; how its children ended is kept beside the journal
 
 
 @dataclass(frozen=True, slots=True)

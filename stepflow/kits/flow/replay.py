@@ -19,7 +19,9 @@ from stepflow.engine.port import Port
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
+from stepflow.kits.flow.maps import recall
 from stepflow.kits.flow.scribe import Scribe
 
 if TYPE_CHECKING:
@@ -46,7 +48,10 @@ class Activation:
         #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
         self.rounds_of_news = 1
         self._wishes: dict[str, Wish] = {}
-        self._scribe = Scribe(port, self._landed, self.lose)
+        self._scribe = Scribe(port, self._landed, self.lose, self._heard)
+        self.lookout = Lookout(port, self._scribe.hear, self.lose)
+        #: answers of settled maps, by stem: the journal only points to them
+        self.recalled: dict[str, list[bytes | None]] = {}
         self._news = asyncio.Event()
         self._lost = False
         self._problem: Exception | None = None
@@ -64,6 +69,7 @@ class Activation:
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         entries = await self.port.load_journal() if self.run.logged else []
         self._scribe.index = len(entries)
+        self.recalled |= await recall(entries, self.port)
         self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for written in entries:

@@ -18,13 +18,17 @@ class Scribe:
     Keeps the journal's next index.
 
     *landed* is called with each entry once it is durable, *refused* when the claim is another's now. A take may or may not
-    use up an index, so what is to be written meanwhile waits for it.
+    use up an index, so what is to be written meanwhile waits for it. *news* is called when more was put into the inbox
+    than was heard of: what came after another had looked must be looked for again before the run may park.
     """
 
-    def __init__(self, port: Port, landed: Callable[[Entry], None], refused: Callable[[], None]) -> None:
+    def __init__(
+        self, port: Port, landed: Callable[[Entry], None], refused: Callable[[], None], news: Callable[[], None]
+    ) -> None:
         self._port = port
         self._landed = landed
         self._refused = refused
+        self._news = news
         self._in_flight = 0
         self._taking = False
         self._held_back: deque[tuple[Entry, Rest | None]] = deque()
@@ -36,6 +40,12 @@ class Scribe:
     def is_busy(self) -> bool:
         """Whether something is on its way."""
         return bool(self._in_flight or self._taking or self._held_back)
+
+    def hear(self, inbox: int) -> None:
+        """Take note of how much was ever put into the run's inbox."""
+        if inbox != self.inbox:
+            self.inbox = inbox
+            self._news()
 
     def write(self, entry: Entry, rest: Rest | None = None) -> None:
         """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
@@ -68,7 +78,7 @@ class Scribe:
         if not answer:
             self._refused()
             return
-        self.inbox = int(answer[0])
+        self.hear(int(answer[0]))
         if len(answer) > 1:
             self.index += 1
             self._landed(Entry(entry.kind, entry.place, entry.name, entry.at, answer[1]))

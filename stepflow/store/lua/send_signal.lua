@@ -6,25 +6,18 @@
 -- Gives 'delivered', 'buffered', 'full', 'ended' or 'unknown'; the same id again is answered as the first time.
 --@ include _job
 --@ include _knock
-local row = redis.call('HMGET', KEYS[1], 'rev', 'ended', 'parked', 'token', 'delivery')
+--@ include _wake
+local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended')
 if not row[1] then return 'unknown' end
-if row[2] and row[2] ~= '' then return 'ended' end
+if row[5] and row[5] ~= '' then return 'ended' end
 local answered = redis.call('HGET', KEYS[3], ARGV[1])
 if answered then return answered end
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'inbox', 1)
-local answer = 'buffered'
-if row[3] == 'inbox' and row[5] ~= '' then
-  answer = 'delivered'
-  redis.call('HSET', KEYS[1], 'rev', row[1] + 1, 'state', ARGV[9], 'parked', '', 'due', '')
-  redis.call('ZREM', KEYS[8], ARGV[4])
-  redis.call('ZREM', KEYS[9], row[5])
-  write_job('rq:job:' .. row[5], row[5], ARGV[7], 'run_step', ARGV[8], 'queued', ARGV[6])
-  knock(KEYS[5], KEYS[6], KEYS[7], row[5], ARGV[4], ARGV[5])
-elseif row[4] and row[4] ~= '' then
-  answer = 'delivered'
-  redis.call('PUBLISH', ARGV[10] .. string.match(row[4], '^[^.]+'), ARGV[11])
-end
+local told = wake(KEYS[1], row, ARGV[4], {
+  list = KEYS[5], pending = KEYS[6], wake = KEYS[7], due = KEYS[8], scheduled = KEYS[9], now = ARGV[5], rq_time = ARGV[6],
+  ns = ARGV[7], queue = ARGV[8], state = ARGV[9], channels = ARGV[10], message = ARGV[11],
+})
+local answer = told and 'delivered' or 'buffered'
 redis.call('HSET', KEYS[3], ARGV[1], answer)
 return answer

@@ -1,0 +1,110 @@
+"""Runs begin runs: a child is made once under its parent's claim, and stopped when its parent ends first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stepflow.core.family import MAX_DEPTH, Brood, Parent
+from stepflow.core.run import Run, Stop, StopKind
+from stepflow.engine.cancel import stop_run
+from stepflow.engine.desk import Desk
+from stepflow.engine.hold import Hold
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.submit import prepare
+from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
+from stepflow.store.calls import Plan, together
+from stepflow.store.children import Birth, forget_children, load_answers, load_maps, scan_children, submit_child
+from stepflow.store.rows import read_run
+from stepflow.store.runs import load_run
+
+#: children looked at in one round trip
+PAGE = 200
+
+
+def bear(
+    specs: Sequence[RunSpec], hold: Hold, token: str, desk: Desk, *, abandon: bool = False, brood: Brood | None = None
+) -> Plan[bool]:
+    """
+    Make children of the run of *hold*, in one round trip; those that are there stay as they are.
+
+    Each spec brings its run id, for a *brood* its place in it as well. False when that brood is settled already. Raises
+    ClaimLost, SpawnRefused for a run that was asked to stop or is too deep, RunConflict for an id that another runner has.
+    """
+    run, calls = hold.run, []
+    above = hold.given.parent
+    depth = 1 if above is None else above.depth + 1
+    for spec in specs:
+        if depth > MAX_DEPTH:
+            raise SpawnRefused(run.id, MAX_DEPTH)
+        index = None if brood is None else int(str(spec.run_id).rpartition("-")[2])
+        parent = Parent(run.id, run.generation, desk.keys.queue_of(run), depth, index)
+        made = prepare(replace(spec, parent=parent), desk)
+        calls.append(
+            submit_child(
+                desk.keys, made.run, run, token, request=made.request, data=made.data, listed=not abandon, brood=brood,
+                index=index or 0,
+            )
+        )  # fmt: skip
+    births = yield calls
+    return all(_is_born(birth, spec, run, desk) for spec, birth in zip(specs, births, strict=True))
+
+
+def _is_born(birth: Birth, spec: RunSpec, run: Run, desk: Desk) -> bool:
+    """Say whether the child is there now, and note what the script did to the record of *run*."""
+    match birth.refused:
+        case "lost":
+            raise ClaimLost(f"run {run.id!r} is held by another worker; child {spec.run_id!r} not made")
+        case "stopped":
+            raise SpawnRefused(run.id)
+        case "settled":
+            return False
+    run.rev, run.children = max(run.rev, birth.rev), True
+    if birth.there is not None:
+        there = read_run(str(spec.run_id), birth.there, desk.keys)
+        if there.runner != spec.runner:
+            raise RunConflict(there.id, "runner", there.state)
+    return True
+
+
+def stop_children(run_id: str, generation: int, desk: Desk) -> Plan[None]:
+    """Ask the children that end with a run to end; safe to repeat. One whose record is gone counts as ended."""
+    cursor = "0"
+    while True:
+        cursor, ids = yield scan_children(desk.keys, run_id, generation, cursor, PAGE)
+        if ids:
+            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ended", desk)
+        if cursor == "0":
+            return
+
+
+def stop_brood(brood: Brood, run: Run, desk: Desk) -> Plan[None]:
+    """Ask those children of a settled map to end that have not; safe to repeat."""
+    ids = brood.children()
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        answers = yield load_answers(desk.keys, run, page)
+        left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
+        if left:
+            yield from _stop(left, run.id, run.generation, "the map it belongs to is settled without it", desk)
+
+
+def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, desk: Desk) -> Plan[None]:
+    runs = yield [load_run(desk.keys, child) for child in ids]
+    gone = [child for child, run in zip(ids, runs, strict=True) if run is None]
+    if gone:
+        yield forget_children(desk.keys, run_id, generation, gone)
+    stop = Stop(StopKind.CANCEL, reason, desk.clock.now())
+    yield from together([stop_run(run.id, stop, desk) for run in runs if run is not None and not run.is_finished])
+
+
+def progress(run: Run, desk: Desk) -> Plan[str]:
+    """Say how far the maps of *run* are that it waits for, such as "12 of 1000 children"; empty when there is none."""
+    rows = yield load_maps(desk.keys, run)
+    shown = []
+    for name, goal in rows.items():
+        stem, _, what = name.partition(b".")
+        if what == b"goal":
+            ended = int(rows.get(stem + b".ok", 0)) + int(rows.get(stem + b".bad", 0))
+            shown.append(f"{ended} of {int(goal.rpartition(b'|')[2])} children")
+    return ", ".join(shown[:3])

@@ -1,0 +1,126 @@
+"""Children: runs that a workflow begins, and how it learns of their ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import child_run_id
+from stepflow.errors import ChildFailed, SpawnRefused
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.steps import StepWish
+from stepflow.kits.flow.wish import Wish
+from stepflow.store.codec import unpack
+
+if TYPE_CHECKING:
+    from stepflow.engine.spec import RunSpec
+    from stepflow.kits.flow.replay import Activation
+
+#: how often the making of children is tried while Redis refuses
+BIRTH = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
+
+SUCCEEDED = "succeeded"
+
+
+def id_at(activation: Activation, place: str) -> str:
+    """Make the id of what the run begins at *place*: the same on every replay."""
+    run = activation.run
+    return child_run_id(run.id, run.generation, getattr(activation, "restarts", 0), place)
+
+
+def failure_of(run_id: str, status: str, packed: bytes) -> ChildFailed:
+    """Read how a child ended that did not succeed."""
+    kind, message = unpack(packed)
+    return ChildFailed(run_id, status, kind, message)
+
+
+class AnswerWish(Wish):
+    """What somebody's end brings; looked for whenever something has come into the run's inbox. *wanted* names it."""
+
+    __slots__ = ("_is_dropped", "_seen", "wanted")
+    listens = True
+
+    def __init__(self, place: str, name: str, future: asyncio.Future[Any], wanted: str) -> None:
+        super().__init__(place, name, future)
+        self.wanted = wanted
+        #: the round of news in which it was looked for last
+        self._seen = 0
+        self._is_dropped = False
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        del now
+        if self._seen != activation.rounds_of_news:
+            self._seen = activation.rounds_of_news
+            self.is_busy = True
+            asked = activation.lookout.ask(self.wanted)
+            asked.add_done_callback(lambda done: self._looked(activation, done.result()))
+
+    def drop(self) -> None:
+        self._is_dropped = True
+
+    def _looked(self, activation: Activation, answer: bytes | None) -> None:
+        self.is_busy = False
+        activation.look_again()
+        if answer is not None and self.is_open and not self._is_dropped:
+            self.found(activation, answer)
+
+    def found(self, activation: Activation, answer: bytes) -> None:
+        """Remember the answer."""
+        raise NotImplementedError
+
+
+class ChildWish(AnswerWish):
+    """The end of one child."""
+
+    __slots__ = ()
+    what = "child"
+    fits = (Kind.CHILD,)
+
+    def found(self, activation: Activation, answer: bytes) -> None:
+        activation.write(self, Kind.CHILD, answer.split(b"|", 1)[1])
+
+    def answer(self, entry: Entry) -> None:
+        status, packed = entry.data.split(b"|", 1)
+        if status.decode() == SUCCEEDED:
+            self.answer_with(packed)
+        else:
+            self.future.set_exception(failure_of(self.wanted, status.decode(), packed))
+
+
+class Child:
+    """A run that a workflow began: `id`, and `await child.result()`."""
+
+    def __init__(self, activation: Activation, run_id: str) -> None:
+        self.id = run_id
+        self._activation = activation
+        self._asked: asyncio.Future[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Child({self.id!r})"
+
+    def result(self) -> asyncio.Future[Any]:
+        """
+        Wait until the child has ended, held by nobody, and give its result; however often it is asked, the same.
+
+        Raises ChildFailed when it failed or was cancelled.
+        """
+        if self._asked is None:
+            loop = self._activation.loop
+            place = loop.branch().next_place()
+            self._asked = self._activation.wish(ChildWish(place, self.id, loop.create_future(), self.id))
+        return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
+
+
+def spawn(activation: Activation, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:
+    """Begin the child of *spec*, whose id is set here, at *place*; gives the future of its handle."""
+
+    async def begin() -> str:
+        await activation.port.bear([spec], abandon=abandon)
+        return str(spec.run_id)
+
+    wish = StepWish(
+        place, f"spawn {spec.runner}", activation.loop.create_future(), begin, policy=BIRTH,
+        read=lambda run_id: Child(activation, run_id),
+    )  # fmt: skip
+    return activation.wish(wish)

@@ -1,0 +1,180 @@
+"""Maps: one child for each item, counted in Redis; the workflow is woken once, when the policy is met or can no longer be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from stepflow.core.family import Brood
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.children import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
+from stepflow.kits.flow.journal import SIGN, Entry, Kind
+from stepflow.kits.flow.steps import StepWish
+from stepflow.store.codec import unpack
+
+if TYPE_CHECKING:
+    from stepflow.engine.port import Port
+    from stepflow.engine.spec import RunSpec
+    from stepflow.kits.flow.replay import Activation
+
+#: children made in one round trip
+BATCH = 200
+#: answers read in one
+PAGE = 500
+
+#: when a map is settled: all have succeeded, all have ended, so many have succeeded
+Policy = Literal["all", "settled"] | int
+
+
+class Answer(NamedTuple):
+    """How one child ended: as the *number*-th of those that did so before the map was settled, 0 after that."""
+
+    number: int
+    status: str
+    packed: bytes
+
+
+def brood_of(stem: str, total: int, limit: int | None, policy: Policy) -> Brood:
+    """Say what settles a map of so many children; raises InvalidOption."""
+    if limit is not None and limit < 1:
+        msg = f"ctx.map was given limit {limit!r}; it is at least 1, or None"
+        raise InvalidOption(msg)
+    room = total if limit is None else limit
+    if policy == "all":
+        return Brood(stem, total, total, 0, room)
+    if policy == "settled":
+        return Brood(stem, total, total + 1, total, room)
+    if isinstance(policy, int) and not isinstance(policy, bool) and 1 <= policy <= total:
+        return Brood(stem, total, policy, total - policy, room)
+    msg = f"ctx.map was given policy {policy!r}; it is 'all', 'settled', or how many of the {total} must succeed"
+    raise InvalidOption(msg)
+
+
+async def carry_map(
+    activation: Activation, place: str, spec: RunSpec, items: Sequence[Any], *, limit: int | None, policy: Policy
+) -> list[Any]:
+    """Begin one child like *spec* for each item, wait till the policy is settled, stop the rest, give the results."""
+    total = len(items)
+    if not total:
+        return []
+    brood = brood_of(id_at(activation, place), total, limit, policy)
+
+    async def begin() -> None:
+        for start in range(0, total, BATCH):
+            numbers = range(start, min(start + BATCH, total))
+            specs = [replace(spec, payload=items[number], run_id=brood.child(number)) for number in numbers]
+            if not await activation.port.bear(specs, brood=brood):
+                return
+
+    async def stop_the_rest() -> None:
+        await activation.port.stop_brood(brood)
+
+    def future() -> asyncio.Future[Any]:
+        return activation.loop.create_future()
+
+    name = f"{spec.runner} of {total}"
+    await activation.wish(StepWish(f"{place}.begin", f"map {name}", future(), begin, policy=BIRTH))
+    ended, answers = await activation.wish(MapWish(f"{place}.wait", name, future(), brood, activation.recalled))
+    if ended < total:
+        await activation.wish(StepWish(f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=BIRTH))
+    return conclude(brood, policy, answers)
+
+
+class MapWish(AnswerWish):
+    """The settling of a map. The journal remembers only that; the answers are read in pages, again on each replay."""
+
+    __slots__ = ("_brood", "_loading", "_recalled")
+    what = "map"
+    fits = (Kind.MAP,)
+
+    def __init__(
+        self,
+        place: str,
+        name: str,
+        future: asyncio.Future[Any],
+        brood: Brood,
+        recalled: dict[str, list[bytes | None]],
+    ) -> None:
+        super().__init__(place, name, future, brood.stem)
+        self._brood = brood
+        self._recalled = recalled
+        self._loading: asyncio.Task[None] | None = None
+
+    def found(self, activation: Activation, answer: bytes) -> None:
+        self.is_busy = True
+        self._loading = activation.outer.create_task(self._load(activation, answer))
+
+    async def _load(self, activation: Activation, answer: bytes) -> None:
+        brood = self._brood
+        self._recalled[brood.stem] = await load_pages(brood, activation.port)
+        if not self._is_dropped:
+            activation.write(self, Kind.MAP, SIGN.join((brood.stem.encode(), b"%d" % brood.total, answer)))
+
+    def drop(self) -> None:
+        super().drop()
+        if self._loading is not None:
+            self._loading.cancel()
+
+    def answer(self, entry: Entry) -> None:
+        _, _, ok, bad = entry.data.split(SIGN)
+        answers = [_read(written) for written in self._recalled[self._brood.stem]]
+        self.future.set_result((int(ok) + int(bad), answers))
+
+
+async def recall(entries: Sequence[bytes], port: Port) -> dict[str, list[bytes | None]]:
+    """Read what the journal only points to: the answers of each map that it remembers as settled."""
+    recalled = {}
+    for written in entries:
+        if written.startswith(b"map|"):
+            stem, total, _ = Entry.read(written).data.split(SIGN, 2)
+            brood = Brood(stem.decode(), int(total), 0, 0, 0)
+            recalled[brood.stem] = await load_pages(brood, port)
+    return recalled
+
+
+async def load_pages(brood: Brood, port: Port) -> list[bytes | None]:
+    """Read the answers of a map, a page at a time."""
+    ids = brood.children()
+    found: list[bytes | None] = []
+    for start in range(0, len(ids), PAGE):
+        found += (await port.answers(ids[start : start + PAGE]))[1]
+    return found
+
+
+def _read(written: bytes | None) -> Answer | None:
+    if written is None:
+        return None
+    number, status, packed = written.split(SIGN, 2)
+    return Answer(int(number), status.decode(), packed)
+
+
+def conclude(brood: Brood, policy: Policy, answers: Sequence[Answer | None]) -> list[Any]:
+    """
+    Give what `ctx.map` gives, of those ends that were counted before the map was settled: the same at any later time.
+
+    Raises ChildFailed of the child by whose end the policy could no longer be met.
+    """
+    if policy == "settled":
+        return [_value(brood.child(index), answer) for index, answer in enumerate(answers)]
+    won = [
+        (index, unpack(answer.packed))
+        for index, answer in enumerate(answers)
+        if answer is not None and answer.status == SUCCEEDED and 1 <= answer.number <= brood.need
+    ]
+    if len(won) == brood.need:
+        return [value for _, value in won] if policy == "all" else won
+    for index, answer in enumerate(answers):
+        if answer is not None and answer.status != SUCCEEDED and answer.number == brood.most_bad + 1:
+            raise failure_of(brood.child(index), answer.status, answer.packed)
+    msg = f"map {brood.stem} is settled, yet the end that settled it is not kept"
+    raise AssertionError(msg)
+
+
+def _value(run_id: str, answer: Answer | None) -> Any:
+    if answer is None:
+        return None
+    if answer.status == SUCCEEDED:
+        return unpack(answer.packed)
+    return failure_of(run_id, answer.status, answer.packed)

@@ -1,0 +1,92 @@
+"""Calls of a run about its children: make one, look for how they ended, list those that end with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from stepflow.core.family import Brood
+from stepflow.core.run import Run, RunState
+from stepflow.store import scripts
+from stepflow.store.calls import Call, Part, command, flat_map, raw
+from stepflow.store.keys import Keys
+from stepflow.store.kin import family_keys
+from stepflow.store.runs import submit_run
+
+
+class Birth(NamedTuple):
+    """
+    What became of a child's submit.
+
+    *refused* is `lost`, `stopped` or `settled`, empty for a child that is there now; *there* is the hash of one that was
+    there before; *rev* is the parent's.
+    """
+
+    refused: str = ""
+    rev: int = 0
+    there: dict[bytes, bytes] | None = None
+
+
+def submit_child(
+    keys: Keys,
+    child: Run,
+    parent: Run,
+    token: str,
+    *,
+    request: str,
+    data: Sequence[Part],
+    listed: bool,
+    brood: Brood | None = None,
+    index: int = 0,
+) -> Call[Birth]:
+    """
+    Make *child*, number *index* of *brood* if there is one, under the claim of *parent*.
+
+    One that is not *listed* lives on when its parent ends.
+    """
+    made = submit_run(keys, child, request=request, data=data)
+    place: tuple[Part, ...] = ("", "", "", "")
+    if brood is not None:
+        place = (brood.stem, index, f"{brood.need}|{brood.most_bad}|{brood.total}", brood.limit)
+    return Call(
+        scripts.SUBMIT_CHILD,
+        (*made.keys, keys.run(parent.id), *family_keys(keys, parent.id, parent.generation)),
+        (*made.args, token, child.id if listed else "", RunState.WAITING, *place),
+        _read_birth,
+    )
+
+
+def _read_birth(reply: Any) -> Birth:
+    if isinstance(reply[0], bytes):
+        return Birth(reply[0].decode())
+    return Birth("", reply[0], None if reply[1] else flat_map(reply[2]))
+
+
+def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes | None]]:
+    """Read how children (by run id) and maps (by stem) ended; None for each that has not."""
+    return command("HMGET", family_keys(keys, run.id, run.generation)[1], *names, read=raw)
+
+
+def load_inbox(keys: Keys, run_id: str) -> Call[int]:
+    """Read how much was ever put into the run's inbox."""
+    return command("HGET", keys.run(run_id), "inbox", read=lambda reply: int(reply or 0))
+
+
+def load_maps(keys: Keys, run: Run) -> Call[dict[bytes, bytes]]:
+    """Read the counters of the run's maps that are not settled."""
+    return command("HGETALL", family_keys(keys, run.id, run.generation)[2], read=flat_map)
+
+
+def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: int) -> Call[tuple[str, list[str]]]:
+    """Read one page of the children that end with their parent; gives the next cursor, "0" at the end."""
+    return command(
+        "SSCAN", family_keys(keys, run_id, generation)[0], cursor, "COUNT", count,
+        read=lambda reply: (
+            reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0]), [item.decode() for item in reply[1]]
+        ),
+    )  # fmt: skip
+
+
+def forget_children(keys: Keys, run_id: str, generation: int, gone: Sequence[str]) -> Call[int]:
+    """Take children whose records are gone off the list."""
+    return command("SREM", family_keys(keys, run_id, generation)[0], *gone, read=int)

@@ -1,0 +1,48 @@
+"""What the end of a run means to its family, as `finish_run` takes it: its own children's keys, and the parent to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stepflow.core.family import Parent
+from stepflow.core.run import Run, RunState
+from stepflow.store.calls import Part
+from stepflow.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Keys and arguments of `_family.lua`; none for a run without parent and children."""
+
+    keys: Sequence[str] = ()
+    args: Sequence[Part] = ()
+
+
+NO_KIN = Kin()
+
+
+def family_keys(keys: Keys, run_id: str, generation: int) -> tuple[str, str, str]:
+    """Name what one generation of a run keeps of its children: who they are, how they ended, how its maps stand."""
+    base = keys.run(run_id)
+    return f"{base}:children:{generation}", f"{base}:answers:{generation}", f"{base}:maps:{generation}"
+
+
+def kin_of(keys: Keys, run: Run, parent: Parent | None, state: RunState, outcome: bytes) -> Kin:
+    """Put together what the end of *run* in *state* writes for its family; *outcome* is what its parent is told."""
+    own = family_keys(keys, run.id, run.generation) if run.children else ()
+    if parent is None:
+        return Kin(own, (len(own),)) if own else NO_KIN
+    queue, mine = parent.queue, keys.queue_of(run)
+    return Kin(
+        (
+            *own, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
+            keys.pending(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),
+            keys.rq_list(mine), keys.pending(mine), keys.wake_of(run.queue),
+        ),
+        (
+            len(own), f"run:{parent.run_id}", parent.generation, queue, mine, "ok" if state is RunState.SUCCEEDED else "bad",
+            outcome, "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING, keys.tell_channel(""),
+            f"{parent.run_id}|inbox||",
+        ),
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+-- Included, after _wake. What the end of a run means to its family: what it kept of its own children lives as long as its
+-- record; its parent is told, once, in the same write.
+-- KEYS from k: own children, answers, maps (as many as ARGV[at] says), then of the parent: run, children, answers, maps,
+--   list, pending, wake, due, scheduled, then list, pending and wake of the run's own queue
+-- ARGV from at: 0 own keys, then for a child: 1 member of the parent  2 its generation  3 its rq queue  4 own rq queue
+--   5 'ok' or 'bad'  6 packed outcome  7 stem of the map or ''  8 pending state  9 start of the channels' names  10 message
+
+-- Begin the next child of a map that was made waiting. Each number is passed once in the life of the map, so all these
+-- loops together are as long as it; a child that is not there yet begins when it is made.
+local function release(maps, stem, total, to)
+  while true do
+    local index = redis.call('HINCRBY', maps, stem .. '.next', 1) - 1
+    if index >= total then return end
+    local id = stem .. '-' .. index
+    local row = redis.call('HMGET', to.ns .. ':run:' .. id, 'rev', 'parked', 'delivery', 'ended')
+    if not row[1] then return end
+    if row[2] == 'held' and (row[4] or '') == '' then
+      return rouse(to.ns .. ':run:' .. id, row[1], row[3], 'run:' .. id, to)
+    end
+  end
+end
+
+-- Count a child's end, and settle the map when its policy is met or can no longer be.
+-- Gives the number of this end among its like, whether the map is settled by it, and how many children there are.
+local function count(maps, answers, stem, goal, word)
+  local number = redis.call('HINCRBY', maps, stem .. '.' .. word, 1)
+  local row = redis.call('HMGET', maps, stem .. '.ok', stem .. '.bad')
+  local ok, bad = tonumber(row[1] or 0), tonumber(row[2] or 0)
+  local need, most_bad, total = string.match(goal, '^(%d+)|(%d+)|(%d+)$')
+  if ok < tonumber(need) and bad <= tonumber(most_bad) and ok + bad < tonumber(total) then
+    return number, false, tonumber(total)
+  end
+  redis.call('HSET', answers, stem, ok .. '|' .. bad)
+  redis.call('HDEL', maps, stem .. '.ok', stem .. '.bad', stem .. '.goal', stem .. '.next')
+  return number, true, tonumber(total)
+end
+
+local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
+  local own = tonumber(ARGV[at])
+  for i = k, k + own - 1 do redis.call('EXPIRE', KEYS[i], ttl) end
+  if not ARGV[at + 1] then return end
+  k = k + own
+  local parent, answers, maps, stem = KEYS[k], KEYS[k + 2], KEYS[k + 3], ARGV[at + 7]
+  redis.call('SREM', KEYS[k + 1], run_id)
+  local row = redis.call('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop')
+  if not row[1] or (row[5] or '0') ~= ARGV[at + 2] or redis.call('HEXISTS', answers, run_id) == 1 then return end
+  local goal = stem ~= '' and redis.call('HGET', maps, stem .. '.goal')
+  local number, settled, total = 0, stem == '', 0
+  if goal then number, settled, total = count(maps, answers, stem, goal, ARGV[at + 5]) end
+  redis.call('HSET', answers, run_id, number .. '|' .. ARGV[at + 6])
+  if (row[6] or '') ~= '' then
+    local left = redis.call('PTTL', parent)
+    redis.call('PEXPIRE', answers, left)
+    redis.call('PEXPIRE', maps, left)
+    return
+  end
+  local state = ARGV[at + 8]
+  if settled then
+    wake(parent, row, ARGV[at + 1], {
+      list = KEYS[k + 4], pending = KEYS[k + 5], wake = KEYS[k + 6], due = KEYS[k + 7], scheduled = KEYS[k + 8], now = now,
+      rq_time = rq_time, ns = ns, queue = ARGV[at + 3], state = state, channels = ARGV[at + 9], message = ARGV[at + 10],
+    })
+  elseif goal and (row[7] or '') == '' and redis.call('HGET', run, 'parked') ~= 'held' then
+    release(maps, stem, total, {
+      list = KEYS[k + 9], pending = KEYS[k + 10], wake = KEYS[k + 11], now = now, rq_time = rq_time, ns = ns,
+      queue = ARGV[at + 4], state = state,
+    })
+  end
+end

@@ -1,0 +1,34 @@
+-- Make a child, or find it made, under the claim of its parent. In one write with the list of the children that end with
+-- their parent: a worker that lost the claim leaves no child that nobody knows of. A parent that was asked to stop makes none.
+-- Caller: store/children.py submit_child, for engine/family.py.
+-- KEYS  1 to 21 as submit_run, then  22 parent  23 its children  24 its answers  25 its maps
+-- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
+--       4 stem of the map or ''  5 number in it  6 what settles it  7 how many begin at once
+-- Gives {rev of the parent, 1} made, {rev, 0, the fields of the run that is there}, or {'lost'}, {'stopped'}, {'settled'}.
+--@ include _fields
+--@ include _job
+--@ include _knock
+--@ include _submit
+local tail = #ARGV - 7
+local parent, children, answers, maps = KEYS[22], KEYS[23], KEYS[24], KEYS[25]
+local listed, stem, held = ARGV[tail + 2], ARGV[tail + 4], nil
+local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children')
+if row[1] ~= ARGV[tail + 1] then return {'lost'} end
+if (row[3] or '') ~= '' then return {'stopped'} end
+local is_new = redis.call('EXISTS', KEYS[1]) == 0
+if stem ~= '' then
+  if redis.call('HEXISTS', answers, stem) == 1 then return {'settled'} end
+  if redis.call('HSETNX', maps, stem .. '.goal', ARGV[tail + 6]) == 1 then
+    redis.call('HSET', maps, stem .. '.next', ARGV[tail + 7])
+  end
+  local next_one = tonumber(redis.call('HGET', maps, stem .. '.next'))
+  if tonumber(ARGV[tail + 5]) >= next_one then held = ARGV[tail + 3] end
+end
+local rev = tonumber(row[2])
+if not row[4] then
+  rev = rev + 1
+  redis.call('HSET', parent, 'children', '1', 'rev', rev)
+end
+if is_new and listed ~= '' then redis.call('SADD', children, listed) end
+local made = submit(held, nil)
+return {rev, unpack(made)}

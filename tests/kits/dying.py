@@ -1,0 +1,53 @@
+"""A worker that is lost at the n-th write of a run, as far as that run can tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis
+
+from stepflow.engine.worker import Worker
+from stepflow.errors import ClaimLost
+
+#: what an activation writes
+WRITES = {"add_entry", "take_signal", "submit_child"}
+
+
+@asynccontextmanager
+async def dying_at(number: int, runner: str, worker: Worker, real: redis.Redis) -> AsyncIterator[list[str]]:
+    """
+    Lose the claim of runs of *runner* at write *number*: carried out, its reply heard by nobody, the lease run out at once.
+
+    Gives the list of what was lost, which a test looks at to know that it was.
+    """
+    shift, died, seen = worker.shift, [], 0
+    assert shift is not None
+    send = shift.link.send
+
+    def is_about(call: Any) -> bool:
+        held = [hold.run.id for hold in shift.holds.values() if hold.run.runner == runner]
+        return any(f"stepflow:run:{run_id}" in call.keys for run_id in held)
+
+    async def lose(future: asyncio.Future[Any], name: str) -> Any:
+        await future
+        died.append(name)
+        for member in real.zrange("stepflow:claims", 0, -1):
+            real.zadd("stepflow:claims", {member: 1.0})
+        raise ClaimLost(name)
+
+    def sending(call: Any) -> Any:
+        nonlocal seen
+        future = send(call)
+        if call.name not in WRITES or not is_about(call):
+            return future
+        seen += 1
+        return asyncio.ensure_future(lose(future, call.name)) if seen == number else future
+
+    shift.link.send = sending  # type: ignore[method-assign]
+    try:
+        yield died
+    finally:
+        shift.link.send = send  # type: ignore[method-assign]

@@ -1,0 +1,304 @@
+"""Children of workflows on a real server: made once, told of once, stopped with their parent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis
+
+from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
+from tests.conftest import Working
+from tests.kits.dying import dying_at
+from tests.support import until
+
+
+async def is_in(client: AsyncClient, run_id: str, *states: str) -> bool:
+    run = await client.status(run_id)
+    return run is not None and run.state in states
+
+
+def runs_of(real: redis.Redis, runner: str = "child") -> list[str]:
+    return sorted(item.decode() for item in real.zrange(f"stepflow:idx:runner:{runner}", 0, -1))
+
+
+def answers_of(real: redis.Redis, run_id: str) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = real.hgetall(f"stepflow:run:{run_id}:answers:0")
+    return found
+
+
+@pytest.fixture
+def family(app: Stepflow) -> Stepflow:
+    """An app with a child that waits for a word, and fails when that is "fail"."""
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> Any:
+        word = await ctx.signal("word")
+        if word == "fail":
+            raise PermanentError(f"no {number}")
+        return [number, word]
+
+    @app.workflow("parent")
+    async def parent(ctx: Context, how: dict[str, Any]) -> Any:
+        begun = [await ctx.spawn("child", n, abandon=how.get("abandon", False)) for n in range(how.get("children", 1))]
+        await ctx.signal(*how.get("after", ["go"])) if how.get("waits") else None
+        if how.get("leaves"):
+            return "left"
+        try:
+            return [await child.result() for child in begun]
+        except ChildFailed as error:
+            if how.get("fails"):
+                raise
+            return [error.run_id, error.status, error.error_type, error.error_message]
+
+    return app
+
+
+async def test_a_parent_and_its_children_need_no_more_than_one_slot_of_one_worker(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13] The parent is held by nobody while it waits, so its children run where it ran."""
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> int:
+        return number * 10
+
+    @app.workflow("parent")
+    async def parent(ctx: Context, count: int) -> Any:
+        begun = [await ctx.spawn("child", number) for number in range(count)]
+        first = await begun[0].result()
+        rest = await asyncio.gather(*(child.result() for child in begun[1:]))
+        return [first, *rest, await begun[0].result()]
+
+    async with working(app, concurrency=1):
+        run = await aclient.submit("parent", 3)
+        assert await run.result(10) == [0, 10, 20, 0]
+    assert len(runs_of(real)) == 3
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["ended before it is asked", "asked before it ends"])
+async def test_a_childs_result_comes_whether_it_ends_before_or_after_it_is_asked_for(
+    family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis, *, waits: bool
+) -> None:
+    """[F13]"""
+    async with working(family):
+        run = await aclient.submit("parent", {"waits": waits})
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        (child,) = runs_of(real)
+        if not waits:
+            status = await run.status()
+            assert status is not None
+            assert status.waits_for == f"child {child}"
+        await aclient.signal(child, "word", "done")
+        await aclient.wait(child, 10)
+        if waits:
+            await aclient.signal(run.id, "go")
+        assert await run.result(10) == [[0, "done"]]
+
+
+async def test_a_child_that_failed_or_was_cancelled_raises_child_failed_with_its_error(
+    family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+    async with working(family):
+        first = await aclient.submit("parent", {})
+        await until(lambda: runs_of(real))
+        (child,) = runs_of(real)
+        await aclient.signal(child, "word", "fail")
+        assert await first.result(10) == [child, "failed", "PermanentError", "no 0"]
+        second = await aclient.submit("parent", {})
+        await until(lambda: len(runs_of(real)) == 2)
+        (other,) = set(runs_of(real)) - {child}
+        await aclient.cancel(other, "enough")
+        assert await second.result(10) == [other, "cancelled", "Cancelled", "enough"]
+
+
+async def test_a_key_makes_a_child_known_wherever_it_stands(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13] Children of one run with one key and place are one; those of another run, or generation, are others."""
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> str:
+        return ctx.run_id
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> Any:
+        return await (await ctx.spawn("child", key="pub")).result()
+
+    async with working(app):
+        first, second = await aclient.submit("parent", run_id="a"), await aclient.submit("parent", run_id="b")
+        ids = [await first.result(10), await second.result(10)]
+        again = await aclient.submit("parent", run_id="a", on_conflict="restart")
+        ids.append(await again.result(10))
+    assert len(set(ids)) == 3
+    assert set(ids) == set(runs_of(real))
+
+
+async def test_runs_are_nested_eight_deep_and_no_deeper(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14]"""
+
+    @app.workflow("endless")
+    async def endless(ctx: Context) -> Any:
+        return await (await ctx.spawn("endless")).result()
+
+    async with working(app):
+        run = await aclient.submit("endless")
+        with pytest.raises(RunFailed, match="is nested 8 deep, the limit"):
+            await run.result(10)
+    assert len(runs_of(real, "endless")) == 9
+
+
+async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to_themselves(
+    family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14]"""
+    async with working(family):
+        kept = await aclient.submit("parent", {"leaves": True, "abandon": True})
+        assert await kept.result(10) == "left"
+        (alone,) = runs_of(real)
+        run = await aclient.submit("parent", {"leaves": True, "children": 3})
+        assert await run.result(10) == "left"
+        for child in set(runs_of(real)) - {alone}:
+            assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
+        assert await is_in(aclient, alone, "waiting")
+        await aclient.signal(alone, "word", "on")
+        assert await aclient.result(alone, 10) == [0, "on"]
+
+
+async def test_cancelling_a_parked_parent_stops_its_children_and_theirs(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14]"""
+
+    @app.workflow("tree")
+    async def tree(ctx: Context, depth: int) -> None:
+        begun = [await ctx.spawn("tree", depth - 1) for _ in range(2)] if depth else []
+        await ctx.signal("never")
+        del begun
+
+    async with working(app):
+        run = await aclient.submit("tree", 2)
+        await until(lambda: len(runs_of(real, "tree")) == 7)
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        assert await run.cancel("enough")
+        for each in runs_of(real, "tree"):
+            assert (await aclient.wait(each, 10)).state is RunState.CANCELLED
+
+
+async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
+    family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13] The first answer stays."""
+    async with working(family):
+        run = await aclient.submit("parent", {"waits": True})
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        (child,) = runs_of(real)
+        await aclient.signal(child, "word", "fail")
+        await aclient.wait(child, 10)
+        before, inbox = answers_of(real, run.id), real.hget(f"stepflow:run:{run.id}", "inbox")
+        await aclient.retry(child)
+        await aclient.wait(child, 10)
+        assert answers_of(real, run.id) == before
+        assert real.hget(f"stepflow:run:{run.id}", "inbox") == inbox
+        await aclient.signal(run.id, "go")
+        assert await run.result(10) == [child, "failed", "PermanentError", "no 0"]
+
+
+async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_with_it(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14] An ended parent is told as well: what it would else wait for after its revival never comes again."""
+    is_mended = False
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> None:
+        await ctx.signal("never")
+
+    async def step() -> None:
+        if not is_mended:
+            raise PermanentError("broken")
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> str:
+        begun = await ctx.spawn("child")
+        await ctx.step(step)
+        try:
+            await begun.result()
+        except ChildFailed as error:
+            return error.status
+        return "?"
+
+    async with working(app):
+        run = await aclient.submit("parent")
+        with pytest.raises(RunFailed, match="broken"):
+            await run.result(10)
+        (id_,) = runs_of(real)
+        await aclient.wait(id_, 10)
+        assert 0 < real.ttl(f"stepflow:run:{run.id}:answers:0") <= real.ttl(f"stepflow:run:{run.id}")
+        is_mended = True
+        await aclient.retry(run.id)
+        assert await run.result(10) == "cancelled"
+
+
+async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14] Also not in a `finally` block."""
+    started, said = asyncio.Event(), []
+
+    async def long() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> None:
+        try:
+            await ctx.step(long)
+        finally:
+            try:
+                await ctx.spawn("child")
+            except Exception as error:
+                said.append(str(error))
+                raise
+
+    async with working(app):
+        run = await aclient.submit("parent")
+        await started.wait()
+        await run.cancel("enough")
+        assert (await run.wait(10)).state is RunState.CANCELLED
+    assert "was asked to stop; it begins no more children" in said[0]
+    assert not runs_of(real)
+
+
+@pytest.mark.parametrize("write", range(1, 7))
+async def test_a_worker_lost_at_any_write_leaves_each_child_made_once_and_its_answer_taken_once(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis, write: int
+) -> None:
+    """[F13] The write is carried out, the reply comes to nobody."""
+    begun: list[int] = []
+
+    async def witness(number: int) -> None:
+        begun.append(number)
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> int:
+        await ctx.step(witness, number, key=f"{number}")
+        return number
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> Any:
+        first, second = await ctx.spawn("child", 1), await ctx.spawn("child", 2)
+        return [await second.result(), await first.result()]
+
+    async with working(app) as worker, dying_at(write, "parent", worker, real) as died:
+        run = await aclient.submit("parent", run_id="p")
+        assert await run.result(10) == [2, 1]
+    assert died
+    assert sorted(set(begun)) == [1, 2]
+    assert len(runs_of(real)) == 2
+    journal = real.lrange(f"stepflow:run:{run.id}:journal", 0, -1)
+    assert sorted(entry.split(b"|")[0] for entry in journal) == [b"child", b"child", b"value", b"value"]

@@ -1,0 +1,235 @@
+"""Children and maps as the replay sees them, a crash wherever a test wants one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from stepflow import ChildFailed, Context, StepFailed, Succeed
+from stepflow.core.outcomes import Park, Pause, Raised
+from stepflow.engine.spec import RunSpec
+from stepflow.errors import ClaimLost
+from stepflow.kits.flow import maps
+from stepflow.store.codec import pack
+from tests.kits.memory import FamilyPort, activate
+
+
+async def family(ctx: Context) -> Any:
+    """A workflow that spawns two children and a map, and races them."""
+    first, second = await asyncio.gather(ctx.spawn("a", 1), ctx.spawn("b", 2, key="two"))
+    told = [await second.result(), await first.result()]
+    told.append(await ctx.map("c", range(5)))
+    return [*told, await first.result()]
+
+
+async def to_the_end(port: FamilyPort, workflow: Any) -> Any:
+    """Activate until the run ends; whenever it is parked, one more of what it waits for ends."""
+    for _ in range(50):
+        outcome = await activate(port, workflow)
+        if not isinstance(outcome, Park):
+            return outcome
+        open_ = [run_id for run_id in port.children if run_id not in port.answered]
+        assert open_, "it waits for nothing that is open"
+        stem = open_[0].rpartition("-")[0]
+        port.end(open_[0], port.children[open_[0]].payload, number=1)
+        if stem and all(run_id in port.answered for run_id in port.children if run_id.startswith(stem)):
+            for number, run_id in enumerate(run_id for run_id in port.children if run_id.startswith(stem)):
+                port.end(run_id, port.children[run_id].payload, number=number + 1)
+            port.answered[stem] = b"5|0"
+            port.inbox += 1
+    raise AssertionError("no end")
+
+
+EXPECTED = Succeed([2, 1, [0, 1, 2, 3, 4], 1])
+
+
+async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_leads_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """[F13] Journal writes and births alike; a map is made in batches of two here."""
+    monkeypatch.setattr(maps, "BATCH", 2)
+    port = FamilyPort()
+    assert await to_the_end(port, family) == EXPECTED
+    names, writes = list(port.children), len(port.journal)
+    assert len(names) == 7
+    for crash_after in range(1, writes + 1):
+        port = FamilyPort()
+        port.crash_after = crash_after
+        with pytest.raises(ClaimLost):
+            await to_the_end(port, family)
+        port.crash_after = None
+        assert await to_the_end(port, family) == EXPECTED, crash_after
+        assert list(port.children) == names, crash_after
+        assert len(port.journal) == writes
+    for dies_after in range(7):
+        port = FamilyPort()
+        port.dies_after = dies_after
+        with pytest.raises(ClaimLost):
+            await to_the_end(port, family)
+        port.dies_after = None
+        assert await to_the_end(port, family) == EXPECTED, dies_after
+        assert sorted(port.children) == sorted(names), dies_after
+
+
+async def test_a_remembered_child_is_not_made_again() -> None:
+    """[F13]"""
+    port = FamilyPort()
+    await to_the_end(port, family)
+    assert port.again == 0
+
+
+async def test_a_map_costs_the_replay_two_wishes_and_the_journal_two_small_entries() -> None:
+    """[F13] However many children and however large their answers."""
+    port = FamilyPort()
+
+    async def workflow(ctx: Context) -> int:
+        return len(await ctx.map("c", [b"x" * 1000] * 1200))
+
+    assert isinstance(await activate(port, workflow), Park)
+    stem = next(iter(port.children)).rpartition("-")[0]
+    for number, run_id in enumerate(port.children):
+        port.end(run_id, b"y" * 1000, number=number + 1)
+    port.answered[stem] = b"1200|0"
+    assert await activate(port, workflow) == Succeed(1200)
+    assert len(port.journal) == 2
+    assert sum(map(len, port.journal)) < 300
+    assert await activate(port, workflow) == Succeed(1200)
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends", "settled", "gives", "stops"),
+    [
+        ("all", {0: 1, 1: 2, 2: 3}, b"3|0", ["r0", "r1", "r2"], 0),
+        ("all", {2: 1, 1: -1}, b"1|1", "e1", 1),
+        ("settled", {0: -1, 1: 1, 2: -2}, b"1|2", ["e0", "r1", "e2"], 0),
+        (1, {2: 1}, b"1|0", [(2, "r2")], 2),
+        (2, {2: 1, 0: 2, 1: 0}, b"2|0", [(0, "r0"), (2, "r2")], 0),
+        (2, {2: -1, 0: -2}, b"0|2", "e0", 1),
+    ],
+)
+async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
+    policy: Any, ends: dict[int, int], settled: bytes, gives: Any, stops: int
+) -> None:
+    """[F13] Ends are index: number among its like, below zero for a failure, 0 for one after the map was settled."""
+    port, seen = FamilyPort(), []
+
+    async def workflow(ctx: Context) -> Any:
+        try:
+            found = await ctx.map("c", ["a", "b", "c"], policy=policy)
+        except ChildFailed as error:
+            found = error.error_message
+        if isinstance(found, list):
+            found = [each.error_message if isinstance(each, ChildFailed) else each for each in found]
+        seen.append(found)
+        await ctx.signal("more")
+
+    assert isinstance(await activate(port, workflow), Park)
+    ids = list(port.children)
+    for index, number in ends.items():
+        port.end(ids[index], f"r{index}", number=abs(number), error=f"e{index}" if number < 0 else "")
+    port.answered[ids[0].rpartition("-")[0]] = settled
+    assert isinstance(await activate(port, workflow), Park)
+    assert seen == [gives]
+    assert len(port.stopped) == stops
+    for run_id in ids:  # what ends later is counted no more: the replay gives the same
+        if run_id not in port.answered:
+            port.end(run_id, "late")
+    assert isinstance(await activate(port, workflow), Park)
+    assert seen == [gives, gives]
+    assert len(port.stopped) == stops
+
+
+async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused() -> None:
+    """[F13]"""
+
+    async def nothing(ctx: Context) -> Any:
+        return await ctx.map("c", [])
+
+    assert await activate(FamilyPort(), nothing) == Succeed([])
+    for options, words in (({"limit": 0}, "limit 0"), ({"policy": 3}, "of the 2 must"), ({"policy": "most"}, "'most'")):
+
+        async def wrong(ctx: Context, options: Any = options) -> Any:
+            return await ctx.map("c", [1, 2], **options)
+
+        outcome = await activate(FamilyPort(), wrong)
+        assert isinstance(outcome, Raised)
+        assert words in outcome.error.message
+
+
+async def test_a_map_of_another_size_is_changed_code() -> None:
+    """[F5] [F13]"""
+    port = FamilyPort()
+
+    async def map_of(ctx: Context, items: int) -> Any:
+        return await ctx.map("c", range(items))
+
+    assert isinstance(await activate(port, lambda ctx: map_of(ctx, 3)), Park)
+    outcome = await activate(port, lambda ctx: map_of(ctx, 4))
+    assert isinstance(outcome, Pause)
+    assert "remembered value 'map c of 3', now step 'map c of 4'" in outcome.reason
+
+
+@pytest.mark.parametrize("other", ["a signal", "a child"])
+async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_looked_for_again(other: str) -> None:
+    """[F9] [F10] Else the park would know of it by its count alone, and nothing would ever wake the run for it."""
+
+    class Late(FamilyPort):
+        def come(self) -> None:
+            if not self.inbox:
+                self.mail.append(b"go|" + pack("said"))
+                self.inbox = 1
+
+        def answers(self, names: Any) -> Any:
+            self.come()
+            return super().answers(names)
+
+        def take_signal(self, index: int, head: bytes, names: Any) -> Any:
+            if "other" in names:
+                self.come()
+            return super().take_signal(index, head, names)
+
+    async def workflow(ctx: Context) -> Any:
+        child = await ctx.spawn("c")
+        go = ctx.signal("go")
+        await asyncio.wait(
+            [go, ctx.signal("other") if other == "a signal" else child.result()], return_when=asyncio.FIRST_COMPLETED
+        )
+        return go.result()
+
+    assert await activate(Late(), workflow) == Succeed("said")
+
+
+async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
+    """[F13]"""
+
+    class Barren(FamilyPort):
+        async def bear(self, specs: Any, **options: Any) -> bool:
+            raise ValueError("no")
+
+    port = Barren()
+
+    async def workflow(ctx: Context) -> Any:
+        try:
+            await ctx.spawn("c")
+        except StepFailed as error:
+            return error.step
+
+    outcome = await activate(port, workflow)
+    while isinstance(outcome, Park):
+        port.clock = outcome.due_at or 0.0
+        outcome = await activate(port, workflow)
+    assert outcome == Succeed("spawn c")
+
+
+async def test_a_child_gets_what_spawn_is_given() -> None:
+    """[F13]"""
+    port = FamilyPort()
+
+    async def workflow(ctx: Context) -> Any:
+        await ctx.spawn("c", {"a": 1}, queue="gpu", priority="high", headers={"k": "v"}, timeout=5)
+
+    await activate(port, workflow)
+    ((run_id, spec),) = port.children.items()
+    assert spec == RunSpec("c", {"a": 1}, run_id, {"k": "v"}, "gpu", "high", timeout=5)

@@ -1,0 +1,176 @@
+"""Maps on a real server: counted in Redis, at most so many at work, the parent woken once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import redis
+
+from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
+from stepflow.kits.flow import maps
+from tests.conftest import Working
+from tests.kits.dying import dying_at
+from tests.support import until
+
+
+def runs_of(real: redis.Redis, runner: str = "child") -> list[str]:
+    return sorted(item.decode() for item in real.zrange(f"stepflow:idx:runner:{runner}", 0, -1))
+
+
+@pytest.fixture
+def mapping(app: Stepflow) -> Stepflow:
+    """An app whose parent maps as it is told; a child of a number below zero fails."""
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> Any:
+        if number < 0:
+            raise PermanentError(f"no {number}")
+        if number == 1000:
+            return await ctx.signal("never")
+        return number * 10
+
+    @app.workflow("parent")
+    async def parent(ctx: Context, how: dict[str, Any]) -> Any:
+        found = await ctx.map("child", how["items"], limit=how.get("limit"), policy=how.get("policy", "all"))
+        return [str(each) if isinstance(each, ChildFailed) else each for each in found]
+
+    return app
+
+
+@pytest.mark.parametrize("limit", [None, 1, 7])
+async def test_a_map_gives_the_results_in_the_order_of_its_items_and_wakes_its_parent_once(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis, limit: int | None
+) -> None:
+    """[F13] On one slot of one worker, too."""
+    async with working(mapping, concurrency=1 if limit == 1 else 10):
+        run = await aclient.submit("parent", {"items": list(range(30)), "limit": limit})
+        assert await run.result(10) == [number * 10 for number in range(30)]
+        assert real.hget(f"stepflow:run:{run.id}", "inbox") == b"1"
+        assert real.hget(f"stepflow:run:{run.id}", "step") == b"1"
+    assert len(runs_of(real)) == 30
+
+
+async def test_no_more_than_the_limit_are_at_work_at_any_time(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+    at_work, most = 0, 0
+
+    async def work() -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        at_work -= 1
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> None:
+        await ctx.step(work)
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> int:
+        return len(await ctx.map("child", range(60), limit=4))
+
+    async with working(app, concurrency=50):
+        run = await aclient.submit("parent")
+        assert await run.result(10) == 60
+    assert most == 4
+
+
+async def test_a_map_that_cannot_be_met_any_more_fails_and_stops_the_rest(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13] Those at work as well as those that wait for their turn."""
+    async with working(mapping):
+        run = await aclient.submit("parent", {"items": [1000, 1000, -1, 1000, 5], "limit": 3})
+        with pytest.raises(RunFailed, match="no -1"):
+            await run.result(10)
+        states = [(await aclient.wait(child, 10)).state for child in runs_of(real)]
+    assert sorted(states) == [RunState.CANCELLED] * 4 + [RunState.FAILED]
+
+
+async def test_a_settled_map_gives_what_became_of_each(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+    async with working(mapping):
+        run = await aclient.submit("parent", {"items": [-1, 2, -3, 4], "limit": 2, "policy": "settled"})
+        first, second, third, fourth = await run.result(10)
+    assert (second, fourth) == (20, 40)
+    assert "failed (PermanentError): no -1" in first
+    assert "failed (PermanentError): no -3" in third
+
+
+async def test_the_first_so_many_are_enough(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+    async with working(mapping):
+        run = await aclient.submit("parent", {"items": [1000, 2, -3, 4], "policy": 2})
+        assert await run.result(10) == [(1, 20), (3, 40)]
+        assert (await aclient.wait(runs_of(real)[0], 10)).state is RunState.CANCELLED
+
+
+async def test_status_says_how_far_a_map_is(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+
+    async def shown() -> str | None:
+        status = await run.status()
+        return None if status is None else status.waits_for
+
+    async def is_shown(words: str) -> bool:
+        return await shown() == words
+
+    async with working(mapping):
+        run = await aclient.submit("parent", {"items": [1, 1000, 2, 1000, 1000], "policy": "settled", "limit": 2})
+        await until(lambda: is_shown("map child of 5: 2 of 5 children"))
+        last = next(child for child in runs_of(real) if child.endswith("-4"))
+        status = await aclient.status(last)
+        assert status is not None
+        assert status.waits_for == "its turn in the map of its parent"
+        assert await run.cancel()
+        for child in runs_of(real):
+            await aclient.wait(child, 10)
+
+
+@pytest.mark.parametrize("write", [2, 3, 6, 9, 10, 11, 12])
+async def test_a_worker_lost_in_the_middle_of_making_a_map_doubles_no_child(
+    mapping: Stepflow,
+    aclient: AsyncClient,
+    working: Working,
+    real: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    write: int,
+) -> None:
+    """[F13]"""
+    monkeypatch.setattr(maps, "BATCH", 3)
+    async with working(mapping) as worker, dying_at(write, "parent", worker, real) as died:
+        run = await aclient.submit("parent", {"items": list(range(10)), "limit": 2})
+        assert await run.result(10) == [number * 10 for number in range(10)]
+    assert died
+    assert len(runs_of(real)) == 10
+    for child in runs_of(real):
+        assert real.hget(f"stepflow:run:{child}", "ends") == b"1"
+
+
+async def test_cancelling_a_parent_stops_the_map_it_waits_for(
+    mapping: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14] More than one page of them; none of those that wait for their turn begins."""
+    async with working(mapping):
+        run = await aclient.submit("parent", {"items": [1000] * 450, "limit": 5})
+
+        async def is_parked() -> bool:
+            return real.hget(f"stepflow:run:{run.id}", "state") == b"waiting"
+
+        await until(is_parked)
+        assert await run.cancel("enough")
+        for child in runs_of(real):
+            assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
+    begun = [child for child in runs_of(real) if real.hget(f"stepflow:run:{child}", "started")]
+    assert len(begun) <= 5
