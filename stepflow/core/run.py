@@ -50,9 +50,9 @@ class Rest(IntEnum):
     """Whether a run has something left to do before an outside stop ends it."""
 
     NONE = 0
-    #: compensations, or `finally` blocks with steps: a stop hands it over once more
+    #: compensations, `finally` blocks with steps, or children: a stop hands it over once more
     WANTED = 1
-    #: its compensations have begun: nothing can take it up again
+    #: its children are being stopped, its compensations have begun: nothing can take it up again
     BEGUN = 2
 
 

@@ -38,7 +38,7 @@ A live run stands in exactly one of these, and each says where its next move com
 Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an outside stop, then the
 outcome. Every transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
 
-A run with compensations has a last word (`Run.rest`): a stop wakes it, marked, and it ends when it has said it.
+A run with compensations or children has a last word (`Run.rest`): a stop wakes it, marked, and it ends when it has said it.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def decide_revival(run: Run) -> Transition:
     if run.state is not RunState.FAILED:
         return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
     if run.rest is Rest.BEGUN:
-        return Transition.drop(run, "its compensations have run, so what it did is undone; fork it or submit it anew")
+        return Transition.drop(run, "what it did is undone, or its children were stopped; fork it or submit it anew")
     return Transition.revive(run)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stepflow.core.family import MAX_DEPTH, Brood, Parent
-from stepflow.core.run import Run, Stop, StopKind
+from stepflow.core.run import Rest, Run, Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
@@ -47,7 +47,11 @@ def bear(
             )
         )  # fmt: skip
     births = yield calls
-    return all(_is_born(birth, spec, run, desk) for spec, birth in zip(specs, births, strict=True))
+    if not all(_is_born(birth, spec, run, desk) for spec, birth in zip(specs, births, strict=True)):
+        return False
+    if not abandon:
+        run.rest = max(run.rest, Rest.WANTED)
+    return True
 
 
 def _is_born(birth: Birth, spec: RunSpec, run: Run, desk: Desk) -> bool:
@@ -73,7 +77,7 @@ def stop_children(run_id: str, generation: int, desk: Desk) -> Plan[None]:
     while True:
         cursor, ids = yield scan_children(desk.keys, run_id, generation, cursor, PAGE)
         if ids:
-            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ended", desk)
+            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ends", desk)
         if cursor == "0":
             return
 

@@ -10,13 +10,13 @@ from typing import Any
 from stepflow.core.family import Brood
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest
-from stepflow.engine.family import bear, stop_brood
+from stepflow.engine.family import bear, stop_brood, stop_children
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
-from stepflow.store.children import load_answers, load_inbox
+from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import add_entry, load_journal, take_signal
@@ -122,6 +122,16 @@ class Port:
             link.send(load_inbox(keys, run.id)), link.send(load_answers(keys, run, names))
         )
         return inbox, answers
+
+    async def stop_children(self) -> None:
+        """Ask the children that end with the run to end."""
+        run = self._hold.run
+        await carry_out(self._shift.link, stop_children(run.id, run.generation, self._shift.desk))
+
+    async def count_children(self) -> tuple[int, int]:
+        """Read how much the run's inbox got, and how many children that end with it live."""
+        keys, run, link = self._shift.desk.keys, self._hold.run, self._shift.link
+        return await asyncio.gather(link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run)))
 
     async def stop_brood(self, brood: Brood) -> None:
         """Ask those children of a settled map to end that have not."""

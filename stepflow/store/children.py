@@ -87,6 +87,11 @@ def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: 
     )  # fmt: skip
 
 
+def count_children(keys: Keys, run: Run) -> Call[int]:
+    """Count the live children that end with their parent."""
+    return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int)
+
+
 def forget_children(keys: Keys, run_id: str, generation: int, gone: Sequence[str]) -> Call[int]:
     """Take children whose records are gone off the list."""
     return command("SREM", family_keys(keys, run_id, generation)[0], *gone, read=int)

@@ -75,6 +75,23 @@ async def saga(ctx: Context, pause: float) -> None:
     await ctx.step("charge", declined)
 
 
+@app.workflow("part", retry=QUICK)
+async def part(ctx: Context, number: int) -> int:
+    """Be a child: take a step, wait a moment, end."""
+    await ctx.step("part", work, ctx.run_id, "part", 0.2)
+    await ctx.sleep(0.1)
+    return number
+
+
+@app.workflow("whole", retry=QUICK)
+async def whole(ctx: Context, parts: int) -> dict[str, Any]:
+    """Map, and spawn one child beside; below zero be a tree of so many levels that waits for ever."""
+    last = await ctx.spawn("part", -1)
+    if parts <= 0:
+        return {"parts": await ctx.map("whole", [parts + 1] * 2) if parts else await ctx.signal("never")}
+    return {"parts": [*await ctx.map("part", range(parts), limit=10), await last.result()]}
+
+
 @app.workflow("flow", retry=QUICK)
 async def flow(ctx: Context, pause: float) -> list[Any]:
     """Do a bit of everything and tell in which order it was answered."""

@@ -98,3 +98,40 @@ def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_c
         undone += len(books)
     assert undone > len(runs), "the cancels came before anything was done"
     until(lambda: not leftovers(cluster), what="nothing left over")
+
+
+def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(make_cluster):
+    """[F13] [F14] Maps over two hundred children; a tree of runs that wait for ever is cancelled in the middle of it."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(13)
+    workers = [cluster.worker("--concurrency", "20") for _ in range(2)]
+    runs = cluster.submit(RunSpec("whole", 50, run_id=f"w-{n}") for n in range(4))
+    (tree,) = cluster.submit([RunSpec("whole", -3, run_id="tree")])
+    redis = cluster.server.client
+    next_kill, kills = time.monotonic() + 0.3, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 8:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "20", ready=False))
+            next_kill = time.monotonic() + 0.4
+        if redis.zcard("stepflow:idx:runner:whole") == 4 + 15:
+            cluster.client.cancel(tree, "enough")
+
+    cluster.all_ended([*runs, tree], 90, also=attack)
+    assert kills >= 4
+    for run_id in runs:
+        assert cluster.status(run_id).result == {"parts": [*range(50), -1]}, run_id
+        assert redis.scard(f"stepflow:run:{run_id}:children:0") == 0
+    parts, wholes = (
+        [run_id.decode() for run_id in redis.zrange(f"stepflow:idx:runner:{name}", 0, -1)] for name in ("part", "whole")
+    )
+    assert (len(parts), len(wholes)) == (4 * 51 + 15, 4 + 15)
+    assert all(cluster.status(run_id).is_finished for run_id in parts), "the tree ended after its leaves"
+    assert [cluster.status(run_id).state for run_id in wholes].count("cancelled") == 15
+    assert {redis.hget(f"stepflow:run:{run_id}", "ends") for run_id in [*parts, *wholes]} == {b"1"}
+    done = Counter(cluster.witness.read_text().split("\n"))
+    assert sum(count - 1 for line, count in done.items() if line) > 0, "no kill cost a step: the attack missed"
+    until(lambda: not leftovers(cluster), what="nothing left over")

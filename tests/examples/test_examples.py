@@ -52,6 +52,10 @@ def test_saga(run_example):
     ]
 
 
+def test_map(run_example):
+    assert run_example("08_map.py").splitlines() == ["census: {'people': 2991, 'missing': 1}"]
+
+
 def test_poll(run_example):
     assert run_example("09_poll.py").splitlines() == ["render-tides.mp4, after 4 looks"]
 

@@ -121,6 +121,7 @@ class FamilyPort(MemoryPort):
                 return False
             self.again += str(spec.run_id) in self.children
             self.children.setdefault(str(spec.run_id), spec)
+            self.run.children = True
         return True
 
     def answers(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
@@ -129,6 +130,14 @@ class FamilyPort(MemoryPort):
     async def stop_brood(self, brood: Brood) -> None:
         await asyncio.sleep(0)
         self.stopped += [child for child in brood.children() if child not in self.answered]
+
+    async def stop_children(self) -> None:
+        await asyncio.sleep(0)
+        self.stopped += [child for child in self.children if child not in self.answered]
+
+    async def count_children(self) -> tuple[int, int]:
+        await asyncio.sleep(0)
+        return self.inbox, sum(child not in self.answered for child in self.children)
 
     def end(self, run_id: str, value: Any = None, *, number: int = 0, error: str = "") -> None:
         """Have a child end, as the *number*-th of its kind."""

@@ -169,23 +169,78 @@ async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to
         assert await aclient.result(alone, 10) == [0, "on"]
 
 
-async def test_cancelling_a_parked_parent_stops_its_children_and_theirs(
+async def test_cancelling_a_parked_parent_stops_its_children_and_theirs_and_each_ends_after_its_own(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F14]"""
+    """[F14] What the parent did is undone when its children are gone."""
+    done: list[str] = []
+
+    async def book(name: str) -> str:
+        done.append(name)
+        return name
+
+    async def undo(name: str) -> None:
+        done.append(f"undo {name}")
 
     @app.workflow("tree")
-    async def tree(ctx: Context, depth: int) -> None:
-        begun = [await ctx.spawn("tree", depth - 1) for _ in range(2)] if depth else []
+    async def tree(ctx: Context, name: str) -> None:
+        await ctx.step("book", book, name, compensate=undo)
+        for n in range(2 if len(name) < 3 else 0):
+            await ctx.spawn("tree", f"{name}{n}")
         await ctx.signal("never")
-        del begun
 
-    async with working(app):
-        run = await aclient.submit("tree", 2)
+    async with working(app, concurrency=2):
+        run = await aclient.submit("tree", "t")
         await until(lambda: len(runs_of(real, "tree")) == 7)
         await until(lambda: is_in(aclient, run.id, "waiting"))
         assert await run.cancel("enough")
+        status = await run.wait(10)
+        assert (status.state, status.reason) == (RunState.CANCELLED, "enough")
         for each in runs_of(real, "tree"):
+            assert await is_in(aclient, each, "cancelled")
+    undone = [name.removeprefix("undo ") for name in done[7:]]
+    assert sorted(undone) == sorted(done[:7])
+    for name in undone[:-1]:
+        assert undone.index(name) < undone.index(name[:-1]), undone
+
+
+async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_holds_nobody_meanwhile(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14] `fail` waits for nobody; its children are stopped by the delivery that its end leaves."""
+    let_go = asyncio.Event()
+
+    async def slow(value: int) -> None:
+        await let_go.wait()
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> None:
+        await ctx.step("book", int, 1, compensate=slow)
+        await ctx.signal("never")
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> None:
+        begun = [await ctx.spawn("child") for _ in range(2)]
+        await begun[0].result()
+
+    async def waits_for(run_id: str, words: str) -> bool:
+        row = real.hgetall(f"stepflow:run:{run_id}")
+        return row[b"state"] == b"waiting" and words in row[b"waits"].decode()
+
+    async with working(app) as worker:
+        first, second = await aclient.submit("parent"), await aclient.submit("parent")
+        for run in (first, second):
+            await until(lambda run=run: waits_for(run.id, "child "))
+            assert await run.cancel("enough")
+            await until(lambda run=run: waits_for(run.id, "children to end"))
+            assert await is_in(aclient, run.id, "cancelling")
+            assert worker.shift is not None
+            assert run.id not in worker.shift.holds
+        assert await aclient.fail(first.id, "now")
+        assert (await first.wait(10)).state is RunState.FAILED
+        let_go.set()
+        assert (await second.wait(10)).state is RunState.CANCELLED
+        for each in runs_of(real):
             assert (await aclient.wait(each, 10)).state is RunState.CANCELLED
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepflow import ChildFailed, Context, StepFailed, Succeed
-from stepflow.core.outcomes import Park, Pause, Raised
+from stepflow.core.outcomes import LastWord, Park, Pause, Raised
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow import maps
@@ -71,6 +71,53 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
         port.dies_after = None
         assert await to_the_end(port, family) == EXPECTED, dies_after
         assert sorted(port.children) == sorted(names), dies_after
+
+
+async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> None:
+    """[F14] [F15] Children first, then what was done is undone."""
+    done: list[str] = []
+
+    async def undo(value: int) -> None:
+        done.append(f"undo {value}")
+
+    async def workflow(ctx: Context) -> Any:
+        await ctx.step("book", int, 7, compensate=undo)
+        await (await ctx.spawn("c")).result()
+
+    async def stopped(port: FamilyPort) -> Any:
+        """Activate a run that was asked to stop until it ends; while it is parked its child ends."""
+        port.is_stopped = True
+        for _ in range(20):
+            outcome = await activate(port, workflow)
+            if not isinstance(outcome, Park):
+                return outcome
+            assert not done, "nothing is undone before the children are gone"
+            for child in port.stopped:
+                if child not in port.answered:
+                    port.end(child, error="stopped")
+        raise AssertionError("no end")
+
+    async def parked() -> FamilyPort:
+        port = FamilyPort()
+        assert isinstance(await activate(port, workflow), Park)
+        return port
+
+    port = await parked()
+    before = len(port.journal)
+    assert await stopped(port) == LastWord(None, [])
+    writes = len(port.journal)
+    assert done == ["undo 7"]
+    for crash_after in range(before + 1, writes + 1):
+        done.clear()
+        port = await parked()
+        port.crash_after = crash_after
+        with pytest.raises(ClaimLost):
+            await stopped(port)
+        port.crash_after = None
+        done.clear()
+        assert await stopped(port) == LastWord(None, []), crash_after
+        assert len(port.journal) == writes
+        assert done == (["undo 7"] if crash_after < writes else []), "what is durable is not done again"
 
 
 async def test_a_remembered_child_is_not_made_again() -> None:

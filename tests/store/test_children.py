@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stepflow.core.family import Brood, Parent
-from stepflow.core.run import RunState, Stop, StopKind
+from stepflow.core.run import Rest, RunState, Stop, StopKind
 from stepflow.store.children import Birth, load_answers, load_maps, submit_child
 from stepflow.store.codec import pack
 from stepflow.store.kin import kin_of
@@ -278,3 +278,26 @@ def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decid
     assert store.link.call(end)[0] == 0
     family.parent = store.load("p")
     assert family.bear("d").rev == family.parent.rev, "only the first one does"
+
+
+def test_a_parent_has_something_left_to_do_from_its_first_child_on_that_ends_with_it(family, store):
+    """[F14] A stop hands it over then, to stop them before it ends."""
+    family.bear("a", listed=False)
+    assert store.load("p").rest is Rest.NONE
+    rev = family.bear("b").rev
+    assert (store.load("p").rest, store.load("p").rev) == (Rest.WANTED, rev)
+    store.client.hset("stepflow:run:p", "rest", int(Rest.BEGUN))
+    assert family.bear("c").rev == rev
+    assert store.load("p").rest is Rest.BEGUN
+
+
+def test_a_parent_that_waits_for_its_children_to_be_gone_hears_of_the_last(family, store):
+    """[F14] However many there are; none of those that wait for their turn begins."""
+    family.brood(4, limit=1)
+    store.client.hset("stepflow:run:p", "rest", int(Rest.BEGUN))
+    for index in (3, 0, 1):
+        family.end(f"m-{index}", BAD, index=index)
+        assert store.load("p").inbox == 0
+    assert family.at_work() == ["m-0"]
+    family.end("m-2", BAD, index=2)
+    assert store.load("p").inbox == 1

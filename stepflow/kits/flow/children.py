@@ -11,7 +11,7 @@ from stepflow.errors import ChildFailed, SpawnRefused
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.wish import Wish
-from stepflow.store.codec import unpack
+from stepflow.store.codec import pack, unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
@@ -54,7 +54,7 @@ class AnswerWish(Wish):
             self._seen = activation.rounds_of_news
             self.is_busy = True
             asked = activation.lookout.ask(self.wanted)
-            asked.add_done_callback(lambda done: self._looked(activation, done.result()))
+            asked.add_done_callback(activation.safely(lambda done: self._looked(activation, done.result())))
 
     def drop(self) -> None:
         self._is_dropped = True
@@ -88,6 +88,47 @@ class ChildWish(AnswerWish):
             self.future.set_exception(failure_of(self.wanted, status.decode(), packed))
 
 
+class StopWish(Wish):
+    """That the children which end with the run have ended: they are asked to, and waited for, by nobody."""
+
+    __slots__ = ("_seen", "_task", "_was_asked")
+    what = "children"
+    fits = (Kind.VALUE,)
+    listens = True
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        super().__init__("children", "to end", future)
+        self._seen = 0
+        self._was_asked = False
+        self._task: asyncio.Task[int] | None = None
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        del now
+        if self._seen != activation.rounds_of_news:
+            self._seen = activation.rounds_of_news
+            self.is_busy = True
+            self._task = activation.outer.create_task(self._look(activation))
+            self._task.add_done_callback(activation.safely(lambda done: self._looked(activation, done)))
+
+    async def _look(self, activation: Activation) -> int:
+        if not self._was_asked:
+            await activation.port.stop_children()
+            self._was_asked = True
+        inbox, left = await activation.port.count_children()
+        activation.hear(inbox)
+        return left
+
+    def _looked(self, activation: Activation, done: asyncio.Task[int]) -> None:
+        self.is_busy = False
+        activation.look_again()
+        if not done.cancelled() and done.result() == 0:
+            activation.write(self, Kind.VALUE, pack(None))
+
+    def drop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
 class Child:
     """A run that a workflow began: `id`, and `await child.result()`."""
 
@@ -105,9 +146,10 @@ class Child:
 
         Raises ChildFailed when it failed or was cancelled.
         """
+        loop = self._activation.loop
+        branch = loop.branch()
         if self._asked is None:
-            loop = self._activation.loop
-            place = loop.branch().next_place()
+            place = branch.next_place()
             self._asked = self._activation.wish(ChildWish(place, self.id, loop.create_future(), self.id))
         return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
 

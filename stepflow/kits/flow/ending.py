@@ -9,6 +9,7 @@ from stepflow.core.outcomes import ErrorInfo, LastWord, Outcome, Raised, Succeed
 from stepflow.core.run import Rest
 from stepflow.engine.execute import describe
 from stepflow.errors import TransientError
+from stepflow.kits.flow.children import StopWish
 from stepflow.kits.flow.compensation import Ledger
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.codec import pack, unpack
@@ -74,22 +75,28 @@ class Ending:
         """Leave the function, should it still run, and undo what its steps have done."""
         self._error = ErrorInfo(*unpack(entry.data)) if entry.data else None
         self._activation.leave()
-        self._undoing = self._activation.loop.start_over(self.ledger.undo(self._activation))
+        self._undoing = self._activation.loop.start_over(self._clear_up())
         self._activation.loop.run_ready()
+
+    async def _clear_up(self) -> list[ErrorInfo]:
+        """Stop the children, then undo what the steps have done; gives the errors of that."""
+        if self._activation.run.children:
+            await self._activation.wish(StopWish(self._activation.loop.create_future()))
+        return await self.ledger.undo(self._activation)
 
     def so_far(self) -> Outcome | None:
         """Say how the function ended by itself, None while it goes on, was stopped, or what it did is undone."""
         return self._end() if self._undoing is None and self._stopped_at is None else None
 
     def outcome(self) -> Outcome | None:
-        """Say how the activation ends, None while it goes on; what has to be undone is undone first."""
+        """Say how the activation ends, None while it goes on; children are stopped, and what is to be undone is, before."""
         if self._undoing is not None:
             return LastWord(self._error, self._undoing.result()) if self._undoing.done() else None
         end = self._end()
         if end is None:
             return None
         is_stopped = self.knows_stop
-        if self.ledger and (is_stopped or self._is_final(end)):
+        if (is_stopped and self._activation.run.children) or (self.ledger and (is_stopped or self._is_final(end))):
             why = b""
             if isinstance(end, Raised) and not is_stopped:
                 why = pack([end.error.type, end.error.message, end.error.traceback])

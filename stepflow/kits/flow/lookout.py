@@ -11,15 +11,14 @@ from stepflow.errors import StepflowError
 
 class Lookout:
     """
-    *heard* is told how much the run's inbox got, read before the answers; *lose* is called when Redis gives none.
+    *heard* is told how much the run's inbox got, read before the answers.
 
     So a park that compares the inbox cannot miss an answer that came after it was looked for.
     """
 
-    def __init__(self, port: Port, heard: Callable[[int], None], lose: Callable[[], None]) -> None:
+    def __init__(self, port: Port, heard: Callable[[int], None]) -> None:
         self._port = port
         self._heard = heard
-        self._lose = lose
         self._asked: list[tuple[str, asyncio.Future[bytes | None]]] = []
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -41,10 +40,10 @@ class Lookout:
         asked, self._asked = self._asked, []
         try:
             inbox, answers = await self._port.answers([name for name, _ in asked])
-        except StepflowError:
-            self._lose()
+        except StepflowError as error:
+            for _, future in asked:
+                future.set_exception(error)
             return
         self._heard(inbox)
         for (_, future), answer in zip(asked, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+            future.set_result(answer)

@@ -49,7 +49,7 @@ class Activation:
         self.rounds_of_news = 1
         self._wishes: dict[str, Wish] = {}
         self._scribe = Scribe(port, self._landed, self.lose, self._heard)
-        self.lookout = Lookout(port, self._scribe.hear, self.lose)
+        self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
         self._news = asyncio.Event()
@@ -115,6 +115,10 @@ class Activation:
         entry = Entry(Kind.SIGNAL, wish.place, wish.name, self.port.now())
         self._scribe.take(entry, names, lambda: self._found_nothing(wish))
         return True
+
+    def hear(self, inbox: int) -> None:
+        """Take note of how much was ever put into the run's inbox; when that is new, all who listen look again."""
+        self._scribe.hear(inbox)
 
     def look_again(self) -> None:
         """Have every wish looked at once more."""

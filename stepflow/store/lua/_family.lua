@@ -1,5 +1,6 @@
 -- Included, after _wake. What the end of a run means to its family: what it kept of its own children lives as long as its
--- record; its parent is told, once, in the same write.
+-- record; its parent is told, once, in the same write. A parent that only waits for its children to be gone (rest 2) hears of
+-- the last one.
 -- KEYS from k: own children, answers, maps (as many as ARGV[at] says), then of the parent: run, children, answers, maps,
 --   list, pending, wake, due, scheduled, then list, pending and wake of the run's own queue
 -- ARGV from at: 0 own keys, then for a child: 1 member of the parent  2 its generation  3 its rq queue  4 own rq queue
@@ -42,7 +43,7 @@ local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
   k = k + own
   local parent, answers, maps, stem = KEYS[k], KEYS[k + 2], KEYS[k + 3], ARGV[at + 7]
   redis.call('SREM', KEYS[k + 1], run_id)
-  local row = redis.call('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop')
+  local row = redis.call('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop', 'rest')
   if not row[1] or (row[5] or '0') ~= ARGV[at + 2] or redis.call('HEXISTS', answers, run_id) == 1 then return end
   local goal = stem ~= '' and redis.call('HGET', maps, stem .. '.goal')
   local number, settled, total = 0, stem == '', 0
@@ -54,13 +55,14 @@ local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
     redis.call('PEXPIRE', maps, left)
     return
   end
-  local state = ARGV[at + 8]
+  local state, is_stopping = ARGV[at + 8], row[8] == '2'
+  if is_stopping then settled = redis.call('SCARD', KEYS[k + 1]) == 0 end
   if settled then
     wake(parent, row, ARGV[at + 1], {
       list = KEYS[k + 4], pending = KEYS[k + 5], wake = KEYS[k + 6], due = KEYS[k + 7], scheduled = KEYS[k + 8], now = now,
       rq_time = rq_time, ns = ns, queue = ARGV[at + 3], state = state, channels = ARGV[at + 9], message = ARGV[at + 10],
     })
-  elseif goal and (row[7] or '') == '' and redis.call('HGET', run, 'parked') ~= 'held' then
+  elseif goal and not is_stopping and (row[7] or '') == '' and redis.call('HGET', run, 'parked') ~= 'held' then
     release(maps, stem, total, {
       list = KEYS[k + 9], pending = KEYS[k + 10], wake = KEYS[k + 11], now = now, rq_time = rq_time, ns = ns,
       queue = ARGV[at + 4], state = state,

@@ -1,5 +1,6 @@
 -- Make a child, or find it made, under the claim of its parent. In one write with the list of the children that end with
--- their parent: a worker that lost the claim leaves no child that nobody knows of. A parent that was asked to stop makes none.
+-- their parent: a worker that lost the claim leaves no child that nobody knows of. The parent has something left to do from
+-- then on when it is stopped. One that was asked to stop makes no child.
 -- Caller: store/children.py submit_child, for engine/family.py.
 -- KEYS  1 to 21 as submit_run, then  22 parent  23 its children  24 its answers  25 its maps
 -- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
@@ -12,7 +13,7 @@
 local tail = #ARGV - 7
 local parent, children, answers, maps = KEYS[22], KEYS[23], KEYS[24], KEYS[25]
 local listed, stem, held = ARGV[tail + 2], ARGV[tail + 4], nil
-local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children')
+local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children', 'rest')
 if row[1] ~= ARGV[tail + 1] then return {'lost'} end
 if (row[3] or '') ~= '' then return {'stopped'} end
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
@@ -24,10 +25,11 @@ if stem ~= '' then
   local next_one = tonumber(redis.call('HGET', maps, stem .. '.next'))
   if tonumber(ARGV[tail + 5]) >= next_one then held = ARGV[tail + 3] end
 end
-local rev = tonumber(row[2])
-if not row[4] then
+local rev, has_rest = tonumber(row[2]), listed == '' or (row[5] or '0') ~= '0'
+if not row[4] or not has_rest then
   rev = rev + 1
   redis.call('HSET', parent, 'children', '1', 'rev', rev)
+  if not has_rest then redis.call('HSET', parent, 'rest', '1') end
 end
 if is_new and listed ~= '' then redis.call('SADD', children, listed) end
 local made = submit(held, nil)
