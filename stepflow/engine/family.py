@@ -12,6 +12,7 @@ from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
+from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
 from stepflow.store.calls import Plan, together
 from stepflow.store.children import Birth, forget_children, load_answers, load_maps, scan_children, submit_child
@@ -23,14 +24,23 @@ PAGE = 200
 
 
 def bear(
-    specs: Sequence[RunSpec], hold: Hold, token: str, desk: Desk, *, abandon: bool = False, brood: Brood | None = None
+    specs: Sequence[RunSpec],
+    hold: Hold,
+    token: str,
+    desk: Desk,
+    *,
+    versions: Versions,
+    abandon: bool = False,
+    brood: Brood | None = None,
 ) -> Plan[bool]:
     """
     Make children of the run of *hold*, in one round trip; those that are there stay as they are.
 
-    Each spec brings its run id, for a *brood* its place in it as well. False when that brood is settled already. Raises
-    ClaimLost, SpawnRefused for a run that was asked to stop or is too deep, RunConflict for an id that another runner has.
+    Each spec brings its run id, for a *brood* its place in it as well; *versions* chooses where it brings none. False when
+    that brood is settled already. Raises ClaimLost, SpawnRefused for a run that was asked to stop or is too deep,
+    RunConflict for an id that another runner has.
     """
+    specs = yield from versions.choose(specs, desk)
     run, calls = hold.run, []
     above = hold.given.parent
     depth = 1 if above is None else above.depth + 1

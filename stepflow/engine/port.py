@@ -15,6 +15,7 @@ from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
+from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
 from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
@@ -111,8 +112,10 @@ class Port:
 
     async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, brood: Brood | None = None) -> bool:
         """Make children of the run; see `engine.family.bear`."""
-        plan = bear(specs, self._hold, self._token, self._shift.desk, abandon=abandon, brood=brood)
-        return await carry_out(self._shift.link, plan)
+        shift, versions = self._shift, Versions()
+        versions.registered = shift.registry.newest
+        plan = bear(specs, self._hold, self._token, shift.desk, versions=versions, abandon=abandon, brood=brood)
+        return await carry_out(shift.link, plan)
 
     async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """Read how much the run's inbox got, and how these children and maps ended; None for each that has not."""

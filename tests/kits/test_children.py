@@ -136,6 +136,31 @@ async def test_a_key_makes_a_child_known_wherever_it_stands(
     assert set(ids) == set(runs_of(real))
 
 
+async def test_a_plain_def_has_children_as_well_and_versions_are_those_of_a_submit(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13] [F19] [F6]"""
+
+    @app.workflow("child")
+    async def old(ctx: Context, number: int) -> list[int]:
+        return [1, number]
+
+    @app.workflow("child", version=2)
+    async def new(ctx: Context, number: int) -> list[int]:
+        return [2, number]
+
+    @app.workflow("parent")
+    def parent(ctx: Any) -> Any:
+        child = ctx.spawn("child", 7, version=1)
+        return [child.result(), ctx.map("child", [8, 9]), child.id]
+
+    async with working(app):
+        run = await aclient.submit("parent")
+        first, mapped, child = await run.result(10)
+    assert (first, mapped) == ([1, 7], [[2, 8], [2, 9]])
+    assert child in runs_of(real)
+
+
 async def test_runs_are_nested_eight_deep_and_no_deeper(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:

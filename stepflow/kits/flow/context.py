@@ -155,16 +155,18 @@ class Context:
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
+        version: int | None = None,
         abandon: bool = False,
     ) -> asyncio.Future[Child]:
         """
         Begin a run of its own, once whatever is replayed: `child = await ctx.spawn("publish", {...})`.
 
-        *queue* and *priority* are this run's own by default; *key* makes the child known by that key wherever it stands.
+        *queue* and *priority* are this run's own by default, *version* is the newest one known here; *key* makes the child
+        known by that key wherever it stands.
         A child that still runs when this run ends is cancelled, unless *abandon* leaves it to itself.
         """
         place = self._place() if key is None else f"key:spawn:{_check_name(key)}"
-        spec = self._child(workflow, queue, priority, headers, timeout)
+        spec = self._child(workflow, queue, priority, headers, timeout, version)
         spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
         return spawn(self._activation, place, spec, abandon=abandon)
 
@@ -179,6 +181,7 @@ class Context:
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
+        version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
         Begin a child for each item, at most *limit* of them at work at once, and wait until *policy* is met.
@@ -188,7 +191,7 @@ class Context:
         longer be met; the rest is cancelled then, as it is once n have succeeded. *timeout* counts from the beginning of
         the map, also for a child that waits for its turn.
         """
-        spec = self._child(workflow, queue, priority, headers, timeout)
+        spec = self._child(workflow, queue, priority, headers, timeout, version)
         return carry_map(self._activation, self._place(), spec, list(items), limit=limit, policy=policy)
 
     def now(self) -> datetime:
@@ -213,11 +216,12 @@ class Context:
         priority: str | Priority | None,
         headers: Mapping[str, str] | None,
         timeout: float | timedelta | None,
+        version: int | None,
     ) -> RunSpec:
         run = self._activation.run
         return RunSpec(
             workflow, headers=headers or {}, queue=queue or run.queue, timeout=timeout,
-            priority=run.priority if priority is None else priority,
+            priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
 
     def _future(self) -> asyncio.Future[Any]:
