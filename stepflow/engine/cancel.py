@@ -82,6 +82,6 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     hooks = plan_hooks(run, move, given, unpack(packed) if packed else (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
-        data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk),
+        data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
     )  # fmt: skip
     return answer

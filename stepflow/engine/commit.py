@@ -132,7 +132,8 @@ def _finish(hold: Hold, move: Transition, proof: Proof, effects: Writes, now: fl
     return finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(run, move, hold.given, shift.app_hooks, desk, now), kin=plan_kin(run, move, hold.given, data, desk),
+        hooks=plan_hooks(run, move, hold.given, shift.app_hooks, desk, now),
+        kin=plan_kin(run, move, hold.given, data, desk, now),
     )  # fmt: skip
 
 

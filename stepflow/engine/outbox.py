@@ -71,9 +71,9 @@ def plan_hooks(
     status = end.state.value
     targets: list[tuple[str, list[Any]]] = [(run.runner, list(hook)) for hook in app_hooks]
     targets += [(ANYONE, [RUN_WEBHOOK, web]) for web in given.webhooks if status in web.get("events", (status,))]
-    body = pack_outcome(outcome_of(run, end, given, now)) if targets else b""
-    if run.children:
-        targets.append((ANYONE, [CHILDREN, run.generation]))
+    if not targets:
+        return []
+    body = pack_outcome(outcome_of(run, end, given, now))
     jobs = []
     for number, (runner, target) in enumerate(targets):
         hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-{number}"
@@ -83,7 +83,7 @@ def plan_hooks(
     return jobs
 
 
-def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk: Desk) -> Kin:
+def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk: Desk, now: float) -> Kin:
     """Give what the end of *run* means to its family; *data* are the data fields that it writes."""
     if given.parent is None and not run.children:
         return NO_KIN
@@ -94,7 +94,17 @@ def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk
         error = end.error or ErrorInfo("Cancelled", end.reason or "")
         told = pack([error.type, error.message])
     assert isinstance(told, bytes)
-    return kin_of(desk.keys, run, given.parent, end.state, f"{end.state}|".encode() + told)
+    told = f"{end.state}|".encode() + told
+    return kin_of(desk.keys, run, given.parent, end.state, told, _stops(run, desk, now) if run.children else None)
+
+
+def _stops(run: Run, desk: Desk, now: float) -> HookJob:
+    """Make the delivery that asks the children of *run* to end."""
+    hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
+    rq_id = rq_id_of(desk.keys, hook_id, 0)
+    target = pack([CHILDREN, run.generation])
+    record = HookRecord(hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now)
+    return HookJob(hook_id, rq_id, write_new_hook(record, desk.keys))
 
 
 def pack_outcome(outcome: RunOutcome) -> bytes:

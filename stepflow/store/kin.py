@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stepflow.core.family import Parent
 from stepflow.core.run import Run, RunState
 from stepflow.store.calls import Part
+from stepflow.store.hooks import HookJob
 from stepflow.store.keys import Keys
 
 
@@ -28,20 +29,34 @@ def family_keys(keys: Keys, run_id: str, generation: int) -> tuple[str, str, str
     return f"{base}:children:{generation}", f"{base}:answers:{generation}", f"{base}:maps:{generation}"
 
 
-def kin_of(keys: Keys, run: Run, parent: Parent | None, state: RunState, outcome: bytes) -> Kin:
-    """Put together what the end of *run* in *state* writes for its family; *outcome* is what its parent is told."""
-    own = family_keys(keys, run.id, run.generation) if run.children else ()
+def kin_of(
+    keys: Keys, run: Run, parent: Parent | None, state: RunState, outcome: bytes, stops: HookJob | None = None
+) -> Kin:
+    """
+    Put together what the end of *run* in *state* writes for its family.
+
+    *outcome* is what its parent is told; *stops* is the delivery that stops its own children, written where some live.
+    """
+    own_keys: tuple[str, ...] = ()
+    own_args: tuple[Part, ...] = (0,)
+    if stops is not None:
+        own_keys = (
+            *family_keys(keys, run.id, run.generation),
+            keys.hook(stops.id),
+            keys.rq_job(stops.rq_id),
+        )
+        own_args = (1, stops.rq_id, f"hook:{stops.id}", len(stops.fields), *stops.fields)
     if parent is None:
-        return Kin(own, (len(own),)) if own else NO_KIN
+        return Kin(own_keys, own_args) if own_keys else NO_KIN
     queue, mine = parent.queue, keys.queue_of(run)
     return Kin(
         (
-            *own, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
+            *own_keys, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),
             keys.rq_list(mine), keys.pending(mine), keys.wake_of(run.queue),
         ),
         (
-            len(own), f"run:{parent.run_id}", parent.generation, queue, mine, "ok" if state is RunState.SUCCEEDED else "bad",
+            *own_args, f"run:{parent.run_id}", parent.generation, queue, mine, "ok" if state is RunState.SUCCEEDED else "bad",
             outcome, "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING, keys.tell_channel(""),
             f"{parent.run_id}|inbox||",
         ),

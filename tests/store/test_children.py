@@ -8,6 +8,7 @@ from stepflow.core.family import Brood, Parent
 from stepflow.core.run import Rest, RunState, Stop, StopKind
 from stepflow.store.children import Birth, load_answers, load_maps, submit_child
 from stepflow.store.codec import pack
+from stepflow.store.hooks import HookJob
 from stepflow.store.kin import kin_of
 from stepflow.store.runs import Proof, finish_run, mark_run, park_run, revive_run
 
@@ -45,6 +46,12 @@ class Family:
         answer = store.link.call(call)
         assert store.link.call(call) == [2], "a second arrival changes nothing"
         return answer
+
+    def end_parent(self):
+        store, run = self.store, self.store.load("p")
+        fields = ["run", "p", "runner", "@webhook", "state", "pending", "delivery", "hook-p-stop", "rev", 1]
+        kin = kin_of(store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields))
+        store.link.call(finish_run(store.keys, run, store.proof(run), state=BAD, now=store.now, ttl_s=100, kin=kin))
 
     def answers(self, *names):
         return self.store.link.call(load_answers(self.store.keys, self.parent, names))
@@ -161,15 +168,24 @@ def test_a_parent_of_another_generation_or_one_that_is_gone_is_told_nothing(fami
 def test_an_ended_parent_is_told_too_and_what_it_is_told_goes_with_it(family, store):
     """[F14] A revival needs it; `revive_run` keeps it."""
     family.bear()
-    run = store.load("p")
-    kin = kin_of(store.keys, run, None, BAD, b"")
-    store.link.call(finish_run(store.keys, run, store.proof(run), state=BAD, now=store.now, ttl_s=100, kin=kin))
+    family.end_parent()
     assert 0 < store.client.ttl("stepflow:run:p:children:0") <= 100
     family.end()
     assert family.answers("c") == [b"0|x"]
     assert 0 < store.client.ttl("stepflow:run:p:answers:0") <= 100
     store.link.call(revive_run(store.keys, store.load("p"), request="again", now=store.now))
     assert store.client.ttl("stepflow:run:p:answers:0") == -1
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_the_end_of_a_run_leaves_a_delivery_that_stops_its_children_where_some_live(family, store, lives):
+    """[F14]"""
+    family.bear()
+    if not lives:
+        family.end()
+    family.end_parent()
+    assert store.entries("stepflow.hooks") == (["hook-p-stop"] if lives else [])
+    assert store.client.exists("stepflow:hook:p-stop", "rq:job:hook-p-stop") == (2 if lives else 0)
 
 
 def test_a_map_is_settled_once_by_the_end_that_meets_its_policy(family, store):

@@ -1,10 +1,11 @@
--- Included, after _wake. What the end of a run means to its family: what it kept of its own children lives as long as its
+-- Included, after _wake and _hook. What the end of a run means to its family: what it kept of its own children lives as long as its
 -- record; its parent is told, once, in the same write. A parent that only waits for its children to be gone (rest 2) hears of
 -- the last one.
--- KEYS from k: own children, answers, maps (as many as ARGV[at] says), then of the parent: run, children, answers, maps,
---   list, pending, wake, due, scheduled, then list, pending and wake of the run's own queue
--- ARGV from at: 0 own keys, then for a child: 1 member of the parent  2 its generation  3 its rq queue  4 own rq queue
---   5 'ok' or 'bad'  6 packed outcome  7 stem of the map or ''  8 pending state  9 start of the channels' names  10 message
+-- KEYS from k: for a run with children: children, answers, maps, hook, job; for one with a parent, of that: run, children,
+--   answers, maps, list, pending, wake, due, scheduled, then list, pending and wake of the run's own queue
+-- ARGV from at: 0, or 1 and the hook that stops the children, where some live, as _hook has it; then for a child: 1 member of
+--   the parent  2 its generation  3 its rq queue  4 own rq queue  5 'ok' or 'bad'  6 packed outcome  7 stem of the map or ''
+--   8 pending state  9 start of the channels' names  10 message
 
 -- Begin the next child of a map that was made waiting. Each number is passed once in the life of the map, so all these
 -- loops together are as long as it; a child that is not there yet begins when it is made.
@@ -37,10 +38,13 @@ local function count(maps, answers, stem, goal, word)
 end
 
 local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
-  local own = tonumber(ARGV[at])
-  for i = k, k + own - 1 do redis.call('EXPIRE', KEYS[i], ttl) end
+  if ARGV[at] == '1' then
+    for i = k, k + 2 do redis.call('EXPIRE', KEYS[i], ttl) end
+    if redis.call('EXISTS', KEYS[k]) == 1 then at = leave_hook(KEYS[k + 3], KEYS[k + 4], at + 1) - 1
+    else at = at + 3 + tonumber(ARGV[at + 3]) end
+    k = k + 5
+  end
   if not ARGV[at + 1] then return end
-  k = k + own
   local parent, answers, maps, stem = KEYS[k], KEYS[k + 2], KEYS[k + 3], ARGV[at + 7]
   redis.call('SREM', KEYS[k + 1], run_id)
   local row = redis.call('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop', 'rest')

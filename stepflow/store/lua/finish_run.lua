@@ -14,6 +14,7 @@
 --@ include _guard
 --@ include _job
 --@ include _knock
+--@ include _hook
 --@ include _wake
 --@ include _family
 local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
@@ -36,13 +37,7 @@ redis.call('ZADD', KEYS[10], ARGV[9], run_id)
 redis.call('ZADD', KEYS[11], ARGV[11], ARGV[12])
 for i = 1, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
 for i = 20, 22 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-for i = 23, kin - 1, 2 do
-  local id, hook = ARGV[at], ARGV[at + 1]
-  at = set_fields(KEYS[i], at + 2)
-  write_job(KEYS[i + 1], id, ARGV[17], 'run_hook', ARGV[18], 'queued', ARGV[16])
-  knock(KEYS[16], KEYS[17], KEYS[18], id, hook, ARGV[15])
-  redis.call('SADD', KEYS[19], KEYS[16])
-end
+for i = 23, kin - 1, 2 do at = leave_hook(KEYS[i], KEYS[i + 1], at) end
 if ARGV[at] then tell_family(kin, at, KEYS[1], run_id, ARGV[10], ARGV[15], ARGV[16], ARGV[17]) end
 redis.call('PUBLISH', ARGV[13], ARGV[14])
 return {1}
