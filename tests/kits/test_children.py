@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
+from stepflow.core.ids import child_run_id
 from tests.conftest import Working
 from tests.kits.dying import dying_at
 from tests.support import until
@@ -352,6 +353,56 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
         assert (await run.wait(10)).state is RunState.CANCELLED
     assert "was asked to stop; it begins no more children" in said[0]
     assert not runs_of(real)
+
+
+async def test_an_id_that_another_runner_has_is_no_child(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+    """[F13]"""
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> None:
+        await ctx.spawn("child")
+
+    async with working(app):
+        taken = await aclient.submit("other", run_id=child_run_id("p", 0, 0, "0"))
+        run = await aclient.submit("parent", run_id="p")
+        with pytest.raises(RunFailed, match=r"RunConflict.*different runner"):
+            await run.result(10)
+        await taken.cancel()
+
+
+async def test_a_child_whose_input_cannot_be_read_fails_and_its_parent_hears_of_it(
+    url: str, settings: Any, family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F13]"""
+    alone = Stepflow(url, settings=settings)
+
+    @alone.workflow("parent")
+    async def parent(ctx: Context, how: dict[str, Any]) -> None:
+        await (await ctx.spawn("child", 1)).result()
+
+    async with working(alone):
+        run = await aclient.submit("parent", {})
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+    (child,) = runs_of(real)
+    real.hset(f"stepflow:run:{child}:data", "payload", b"\xc1")
+    async with working(family):
+        assert (await run.result(10))[:3] == [child, "failed", "UnreadableValue"]
+
+
+async def test_a_child_whose_record_is_gone_holds_up_nobody(
+    family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F14]"""
+    async with working(family):
+        run = await aclient.submit("parent", {})
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        (child,) = runs_of(real)
+        await until(lambda: is_in(aclient, child, "waiting"))
+        real.delete(*real.scan_iter(f"stepflow:run:{child}*"))
+        for index in real.scan_iter("stepflow:idx:*"):
+            real.zrem(index, child)
+        assert await run.cancel()
+        assert (await run.wait(10)).state is RunState.CANCELLED
 
 
 @pytest.mark.parametrize("write", range(1, 7))

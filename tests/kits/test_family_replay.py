@@ -248,6 +248,25 @@ async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_l
     assert await activate(Late(), workflow) == Succeed("said")
 
 
+async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() -> None:
+    """[F13]"""
+    port = FamilyPort()
+
+    async def workflow(ctx: Context) -> Any:
+        child = await ctx.spawn("c")
+        wait = child.result()
+        await ctx.sleep(1)
+        wait.cancel()
+        return await child.result()
+
+    outcome = await activate(port, workflow)
+    assert isinstance(outcome, Park)
+    port.clock = outcome.due_at or 0.0
+    assert isinstance(await activate(port, workflow), Park)
+    port.end(next(iter(port.children)), "result")
+    assert await activate(port, workflow) == Succeed("result")
+
+
 async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
     """[F13]"""
 

@@ -90,6 +90,14 @@ def test_a_child_is_made_and_listed_and_its_parent_knows_that_it_has_some(family
     assert store.entries("other") == ["run-c-0"]
 
 
+def test_a_child_that_is_asked_for_again_after_its_end_is_not_listed_again(family):
+    """[F14] Its parent's worker was lost before it remembered the child; nobody would ever take it off the list."""
+    family.bear()
+    family.end()
+    family.bear(request="another")
+    assert family.children() == set()
+
+
 def test_a_child_left_to_itself_is_not_listed(family):
     """[F14]"""
     family.bear(listed=False)
@@ -309,7 +317,7 @@ def test_a_parent_has_something_left_to_do_from_its_first_child_on_that_ends_wit
 
 def test_a_parent_that_waits_for_its_children_to_be_gone_hears_of_the_last(family, store):
     """[F14] However many there are; none of those that wait for their turn begins."""
-    family.brood(4, limit=1)
+    family.brood(4, need=5, most_bad=4, limit=1)
     store.client.hset("stepflow:run:p", "rest", int(Rest.BEGUN))
     for index in (3, 0, 1):
         family.end(f"m-{index}", BAD, index=index)

@@ -54,9 +54,7 @@ local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
   if goal then number, settled, total = count(maps, answers, stem, goal, ARGV[at + 5]) end
   redis.call('HSET', answers, run_id, number .. '|' .. ARGV[at + 6])
   if (row[6] or '') ~= '' then
-    local left = redis.call('PTTL', parent)
-    redis.call('PEXPIRE', answers, left)
-    redis.call('PEXPIRE', maps, left)
+    redis.call('PEXPIRE', answers, redis.call('PTTL', parent))
     return
   end
   local state, is_stopping = ARGV[at + 8], row[8] == '2'
