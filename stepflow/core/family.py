@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: how deep runs may be nested: the child of a run without a parent is at depth 1
@@ -44,3 +45,13 @@ class Brood:
     def children(self) -> list[str]:
         """Give the run ids of all."""
         return [self.child(index) for index in range(self.total)]
+
+
+def settled_maps(journal: Sequence[bytes]) -> list[Brood]:
+    """Give the maps that a journal remembers as settled, by stem and total: their answers are kept beside it."""
+    found = []
+    for entry in journal:
+        if entry.startswith(b"map|") and not (data := entry.split(b"|", 4)[4]).startswith(b"failed|"):
+            stem, total, _ = data.split(b"|", 2)
+            found.append(Brood(stem.decode(), int(total), 0, 0, 0))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.family import MAX_DEPTH, Brood, Parent
+from stepflow.core.family import MAX_DEPTH, Brood, Parent, settled_maps
 from stepflow.core.run import Rest, Run, Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
@@ -122,3 +122,15 @@ def progress(run: Run, desk: Desk) -> Plan[str]:
             ended = int(rows.get(stem + b".ok", 0)) + int(rows.get(stem + b".bad", 0))
             shown.append(f"{ended} of {int(goal.rpartition(b'|')[2])} children")
     return ", ".join(shown[:3])
+
+
+def map_answers(run: Run, journal: Sequence[bytes], desk: Desk) -> Plan[dict[str, bytes]]:
+    """Give how the children of those maps ended that *journal* remembers as settled, by run id."""
+    found: dict[str, bytes] = {}
+    for brood in settled_maps(journal):
+        ids = brood.children()
+        for start in range(0, len(ids), PAGE):
+            page = ids[start : start + PAGE]
+            answers = yield load_answers(desk.keys, run, page)
+            found |= {child: answer for child, answer in zip(page, answers, strict=True) if answer is not None}
+    return found

@@ -9,6 +9,7 @@ from dataclasses import replace
 from stepflow.core.ids import Delivery, check_run_id, new_run_id
 from stepflow.core.run import Rest, Run, RunState
 from stepflow.engine.desk import Desk
+from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, Plan
@@ -45,7 +46,7 @@ def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version
         place = journal[index].split(b"|", 2)[1].decode()
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
         row = yield submit_fork(
-            desk.keys, run, run_id, index, journal[index], request=request, data=_kept(data, mark),
+            desk.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)
@@ -72,7 +73,7 @@ def _forked(source: Run, new_id: str, desk: Desk, *, logged: bool) -> Run:
 def _kept(data: Mapping[bytes, bytes], mark: bytes) -> list[Part]:
     """Give the data of the new run: the input and the spec, packed as they are, and where it was forked."""
     kept: list[Part] = ["forked", mark]
-    for name in ("payload", "spec"):
-        if name.encode() in data:
-            kept += (name, data[name.encode()])
-    return kept
+    if b"payload" in data:
+        kept += ("payload", data[b"payload"])
+    spec = without_parent(data.get(b"spec", b""))
+    return [*kept, "spec", spec] if spec else kept

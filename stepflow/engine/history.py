@@ -10,6 +10,7 @@ from typing import Any
 
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.desk import Desk
+from stepflow.engine.family import map_answers
 from stepflow.engine.spec import read_given
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
 from stepflow.store.calls import Plan
@@ -32,6 +33,8 @@ class Remembered:
     payload: Any
     headers: Mapping[str, str]
     journal: Sequence[bytes]
+    #: how the children of settled maps ended, by run id
+    answers: Mapping[str, bytes]
 
 
 def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
@@ -47,6 +50,7 @@ def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
     ]
     if run is None:
         raise RunNotFound(run_id)
+    answers = yield from map_answers(run, journal, desk)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
         "generation": run.generation, "step": run.step, "queue": run.queue, "origin": run.origin or None,
@@ -59,6 +63,7 @@ def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
         "input": _show(data.get(b"payload", b"")),
         **{name: _show(data[name.encode()]) for name in ("result", "error") if name.encode() in data},
         "journal": [_show_entry(entry) for entry in journal],
+        **({"answers": {child: _show(answer) for child, answer in answers.items()}} if answers else {}),
     }
 
 
@@ -75,7 +80,8 @@ def read_history(document: Any) -> Remembered:
         )  # fmt: skip
         payload = _read(document["input"])
         journal = [_read_entry(entry) for entry in document["journal"]]
-        return Remembered(run, unpack(payload) if payload else None, document["headers"], journal)
+        answers = {child: _read(answer) for child, answer in document.get("answers", {}).items()}
+        return Remembered(run, unpack(payload) if payload else None, document["headers"], journal, answers)
     except (KeyError, TypeError, ValueError, AttributeError, StepflowError) as error:
         if isinstance(error, UnreadableHistory):
             raise

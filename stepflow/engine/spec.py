@@ -105,3 +105,12 @@ def read_given(data: bytes | None) -> Given:
     policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
     parent = Parent(*kept["parent"]) if "parent" in kept else None
     return Given(kept.get("headers", {}), kept.get("webhooks", ()), policy, parent)
+
+
+def without_parent(data: bytes) -> bytes:
+    """Give what a run kept of its spec without its parent: for a run that is nobody's child."""
+    kept = unpack(data) if data else {}
+    if "parent" not in kept:
+        return data
+    del kept["parent"]
+    return pack(kept, what="the run's spec") if kept else b""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stepflow.core.run import Run
 from stepflow.store.calls import Call, Part
 from stepflow.store.keys import Keys
+from stepflow.store.kin import family_keys
 from stepflow.store.runs import submit_run
 
 #: the kinds of entries with which the end of a run begins; a fork that remembered one would only end as well
@@ -35,13 +36,16 @@ def step_names(journal: Sequence[bytes]) -> list[str]:
 
 
 def submit_fork(
-    keys: Keys, run: Run, source_id: str, entries: int, following: bytes, *, request: str, data: Sequence[Part]
+    keys: Keys, run: Run, source: Run, entries: int, following: bytes, *, request: str, data: Sequence[Part]
 ) -> Call[dict[bytes, bytes] | None]:
     """
-    Make *run* with the first *entries* of the journal of run *source_id*, of which *following* is the next.
+    Make *run* with the first *entries* of the journal of *source*, of which *following* is the next.
 
-    Answers as `submit_run`, or with no fields at all when that journal is not so any more.
+    It is told all that the children of *source* have told that. Answers as `submit_run`, or with no fields at all when that
+    journal is not so any more.
     """
     call = submit_run(keys, run, request=request, data=data)
-    journal = f"{keys.run(source_id)}:journal"
-    return Call(call.script, (*call.keys, journal), (*call.args, entries, following), call.read)
+    _, told, _ = family_keys(keys, source.id, source.generation)
+    _, own, _ = family_keys(keys, run.id, run.generation)
+    journal = f"{keys.run(source.id)}:journal"
+    return Call(call.script, (*call.keys, journal, told, own), (*call.args, entries, following), call.read)

@@ -53,7 +53,7 @@ async def _replay(workflow: Workflow, remembered: Remembered, entry: Registered,
     hold = Hold(run, entry, Given(remembered.headers), remembered.payload)
     step: Step[Any] = Step(
         run.id, run.step, payload, remembered.headers, 1, hold.cancel,
-        generation=run.generation, deadline_at=run.deadline_at, port=_MemoryPort(hold, remembered.journal),
+        generation=run.generation, deadline_at=run.deadline_at, port=_MemoryPort(hold, remembered),
     )  # fmt: skip
     try:
         return await workflow.run_step(step)
@@ -97,17 +97,22 @@ class _MemoryEndsError(BaseException):
 class _MemoryPort(Port):
     """A port to a journal alone: it refuses to go live."""
 
-    __slots__ = ("_journal",)
+    __slots__ = ("_answers", "_journal")
 
-    def __init__(self, hold: Hold, journal: Sequence[bytes]) -> None:
+    def __init__(self, hold: Hold, remembered: Remembered) -> None:
         super().__init__(hold, cast("Shift", None), blocking=False)
-        self._journal = journal
+        self._journal = remembered.journal
+        self._answers = remembered.answers
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Give the journal."""
         future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         future.set_result(list(self._journal))
         return future
+
+    async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """Give how the children of settled maps ended."""
+        return 0, [self._answers.get(name) for name in names]
 
     def now(self) -> float:
         """Give the time of the last entry: what is reckoned from it here is never waited for."""

@@ -22,6 +22,8 @@ BIRTH = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
 
 SUCCEEDED = "succeeded"
 
+NOT_TOLD = "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
+
 
 def id_at(activation: Activation, place: str) -> str:
     """Make the id of what the run begins at *place*: the same on every replay."""
@@ -36,14 +38,20 @@ def failure_of(run_id: str, status: str, packed: bytes) -> ChildFailed:
 
 
 class AnswerWish(Wish):
-    """What somebody's end brings; looked for whenever something has come into the run's inbox. *wanted* names it."""
+    """
+    What somebody's end brings; looked for whenever something has come into the run's inbox.
 
-    __slots__ = ("_is_dropped", "_seen", "wanted")
+    *wanted* names who. One that is not *ours* was begun by the run that this one was forked from, and tells that one alone:
+    either it had told before the fork, or it never does.
+    """
+
+    __slots__ = ("_is_dropped", "_is_ours", "_seen", "wanted")
     listens = True
 
-    def __init__(self, place: str, name: str, future: asyncio.Future[Any], wanted: str) -> None:
+    def __init__(self, place: str, name: str, future: asyncio.Future[Any], wanted: str, *, is_ours: bool) -> None:
         super().__init__(place, name, future)
         self.wanted = wanted
+        self._is_ours = is_ours
         #: the round of news in which it was looked for last
         self._seen = 0
         self._is_dropped = False
@@ -62,8 +70,12 @@ class AnswerWish(Wish):
     def _looked(self, activation: Activation, answer: bytes | None) -> None:
         self.is_busy = False
         activation.look_again()
-        if answer is not None and self.is_open and not self._is_dropped:
+        if not self.is_open or self._is_dropped:
+            return
+        if answer is not None:
             self.found(activation, answer)
+        elif not self._is_ours:
+            activation.write(self, self.fits[0], b"failed|" + pack(["NotTold", NOT_TOLD]))
 
     def found(self, activation: Activation, answer: bytes) -> None:
         """Remember the answer."""
@@ -132,8 +144,9 @@ class StopWish(Wish):
 class Child:
     """A run that a workflow began: `id`, and `await child.result()`."""
 
-    def __init__(self, activation: Activation, run_id: str) -> None:
+    def __init__(self, activation: Activation, run_id: str, *, is_ours: bool) -> None:
         self.id = run_id
+        self._is_ours = is_ours
         self._activation = activation
         self._asked: asyncio.Future[Any] | None = None
 
@@ -150,7 +163,8 @@ class Child:
         branch = loop.branch()
         if self._asked is None:
             place = branch.next_place()
-            self._asked = self._activation.wish(ChildWish(place, self.id, loop.create_future(), self.id))
+            wish = ChildWish(place, self.id, loop.create_future(), self.id, is_ours=self._is_ours)
+            self._asked = self._activation.wish(wish)
         return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
 
 
@@ -163,6 +177,6 @@ def spawn(activation: Activation, place: str, spec: RunSpec, *, abandon: bool) -
 
     wish = StepWish(
         place, f"spawn {spec.runner}", activation.loop.create_future(), begin, policy=BIRTH,
-        read=lambda run_id: Child(activation, run_id),
+        read=lambda run_id: Child(activation, run_id, is_ours=run_id == spec.run_id),
     )  # fmt: skip
     return activation.wish(wish)

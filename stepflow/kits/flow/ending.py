@@ -75,12 +75,12 @@ class Ending:
         """Leave the function, should it still run, and undo what its steps have done."""
         self._error = ErrorInfo(*unpack(entry.data)) if entry.data else None
         self._activation.leave()
-        self._undoing = self._activation.loop.start_over(self._clear_up())
+        self._undoing = self._activation.loop.start_over(self._clear_up(with_children=bool(entry.name)))
         self._activation.loop.run_ready()
 
-    async def _clear_up(self) -> list[ErrorInfo]:
+    async def _clear_up(self, *, with_children: bool) -> list[ErrorInfo]:
         """Stop the children, then undo what the steps have done; gives the errors of that."""
-        if self._activation.run.children:
+        if with_children:
             await self._activation.wish(StopWish(self._activation.loop.create_future()))
         return await self.ledger.undo(self._activation)
 
@@ -100,7 +100,8 @@ class Ending:
             why = b""
             if isinstance(end, Raised) and not is_stopped:
                 why = pack([end.error.type, end.error.message, end.error.traceback])
-            self._activation.remember(Kind.UNDO, why, Rest.BEGUN)
+            has_children = "children" if self._activation.run.children else ""
+            self._activation.remember(Kind.UNDO, why, Rest.BEGUN, name=has_children)
             return None
         return LastWord() if is_stopped else end
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from stepflow.core.family import Brood
+from stepflow.core.family import Brood, settled_maps
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.children import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
 from stepflow.kits.flow.journal import SIGN, Entry, Kind
@@ -61,12 +61,13 @@ async def carry_map(
         return []
     brood = brood_of(id_at(activation, place), total, limit, policy)
 
-    async def begin() -> None:
+    async def begin() -> str:
         for start in range(0, total, BATCH):
             numbers = range(start, min(start + BATCH, total))
             specs = [replace(spec, payload=items[number], run_id=brood.child(number)) for number in numbers]
             if not await activation.port.bear(specs, brood=brood):
-                return
+                break
+        return brood.stem
 
     async def stop_the_rest() -> None:
         await activation.port.stop_brood(brood)
@@ -75,9 +76,11 @@ async def carry_map(
         return activation.loop.create_future()
 
     name = f"{spec.runner} of {total}"
-    await activation.wish(StepWish(f"{place}.begin", f"map {name}", future(), begin, policy=BIRTH))
-    ended, answers = await activation.wish(MapWish(f"{place}.wait", name, future(), brood, activation.recalled))
-    if ended < total:
+    stem = await activation.wish(StepWish(f"{place}.begin", f"map {name}", future(), begin, policy=BIRTH))
+    is_ours, brood = stem == brood.stem, replace(brood, stem=stem)
+    wish = MapWish(f"{place}.wait", name, future(), brood, activation.recalled, is_ours=is_ours)
+    ended, answers = await activation.wish(wish)
+    if ended < total and is_ours:
         await activation.wish(StepWish(f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=BIRTH))
     return conclude(brood, policy, answers)
 
@@ -96,8 +99,10 @@ class MapWish(AnswerWish):
         future: asyncio.Future[Any],
         brood: Brood,
         recalled: dict[str, list[bytes | None]],
+        *,
+        is_ours: bool,
     ) -> None:
-        super().__init__(place, name, future, brood.stem)
+        super().__init__(place, name, future, brood.stem, is_ours=is_ours)
         self._brood = brood
         self._recalled = recalled
         self._loading: asyncio.Task[None] | None = None
@@ -119,6 +124,9 @@ class MapWish(AnswerWish):
             self._loading.cancel()
 
     def answer(self, entry: Entry) -> None:
+        if entry.data.startswith(b"failed|"):
+            self.future.set_exception(failure_of(self.wanted, "failed", entry.data.split(SIGN, 1)[1]))
+            return
         _, _, ok, bad = entry.data.split(SIGN)
         answers = [_read(written) for written in self._recalled[self._brood.stem]]
         self.future.set_result((int(ok) + int(bad), answers))
@@ -126,13 +134,7 @@ class MapWish(AnswerWish):
 
 async def recall(entries: Sequence[bytes], port: Port) -> dict[str, list[bytes | None]]:
     """Read what the journal only points to: the answers of each map that it remembers as settled."""
-    recalled = {}
-    for written in entries:
-        if written.startswith(b"map|"):
-            stem, total, _ = Entry.read(written).data.split(SIGN, 2)
-            brood = Brood(stem.decode(), int(total), 0, 0, 0)
-            recalled[brood.stem] = await load_pages(brood, port)
-    return recalled
+    return {brood.stem: await load_pages(brood, port) for brood in settled_maps(entries)}
 
 
 async def load_pages(brood: Brood, port: Port) -> list[bytes | None]:

@@ -103,9 +103,9 @@ class Activation:
         entry = Entry(kind, wish.place, wish.name, self.port.now(), data)
         self._scribe.write(entry, Rest.WANTED if is_first_to_undo else None)
 
-    def remember(self, kind: Kind, data: bytes = b"", rest: Rest | None = None) -> None:
+    def remember(self, kind: Kind, data: bytes = b"", rest: Rest | None = None, name: str = "") -> None:
         """Write an entry about the run itself rather than a wish."""
-        self._scribe.write(Entry(kind, str(kind), "", self.port.now(), data), rest)
+        self._scribe.write(Entry(kind, str(kind), name, self.port.now(), data), rest)
 
     def take(self, wish: Wish, names: Sequence[str]) -> bool:
         """Look into the mailbox for a signal; taken, it is an entry like any other. False when it cannot look now."""

@@ -19,6 +19,10 @@ local function submit(stands, origin)
       redis.call('COPY', origin, KEYS[19])
       redis.call('LTRIM', KEYS[19], 0, n - 1)
       redis.call('PERSIST', KEYS[19])
+      if redis.call('COPY', KEYS[23], KEYS[24]) == 1 then
+        redis.call('PERSIST', KEYS[24])
+        redis.call('HSET', run, 'children', '1')
+      end
     end
   end
   set_fields(KEYS[2], set_fields(run, 14))
