@@ -22,7 +22,7 @@ from stepflow.errors import DataError
 from stepflow.hooks.body import body_of
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
-from stepflow.jobs import Job
+from stepflow.jobs import Job, call_runner
 from stepflow.settings import Settings, load_settings
 from stepflow.store.address import Address
 from stepflow.store.keys import Keys
@@ -158,7 +158,7 @@ class Stepflow:
                 dedup=dedup,
             )
             limit = None if timeout is None else seconds(timeout)
-            self.registry.add(job.name, job.as_runner(), retry=retry, step_timeout_s=limit)
+            self.registry.add(job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit)
             return job
 
         return make if function is None else make(function)

@@ -28,7 +28,6 @@ class Job:
         self._queue = queue
         self._dedup = dedup
         self._read = result_reader(function)
-        self._arguments = call_reader(function, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function here and now."""
@@ -53,19 +52,20 @@ class Job:
             return None
         return "job-" + hashlib.blake2b(digest(self.name, payload), digest_size=16).hexdigest()
 
-    def as_runner(self) -> Callable[[Step[Any]], Any]:
-        """Give the runner that calls the function with a step's payload."""
-        function, arguments = self.function, self._arguments
-        if is_async(function):
 
-            async def run_async(step: Step[Any]) -> Outcome:
-                args, kwargs = arguments(step.payload)
-                return Succeed(await function(*args, **kwargs))
+def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:
+    """Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors."""
+    arguments = call_reader(function, name)
+    if is_async(function):
 
-            return run_async
-
-        def run(step: Step[Any]) -> Outcome:
+        async def run_async(step: Step[Any]) -> Outcome:
             args, kwargs = arguments(step.payload)
-            return Succeed(function(*args, **kwargs))
+            return Succeed(await function(*args, **kwargs))
 
-        return run
+        return run_async
+
+    def run(step: Step[Any]) -> Outcome:
+        args, kwargs = arguments(step.payload)
+        return Succeed(function(*args, **kwargs))
+
+    return run

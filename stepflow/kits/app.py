@@ -11,6 +11,7 @@ from stepflow import app
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.engine.typed import input_type, reader_for
+from stepflow.jobs import call_runner
 from stepflow.kits.flow.declared import Declared, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
 
@@ -61,6 +62,7 @@ class Stepflow(app.Stepflow):
         retry: RetryPolicy | None = None,
         timeout: float | timedelta | None = None,
         compensate: Callable[..., Any] | None = None,
+        queue: str | None = None,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -71,17 +73,21 @@ class Stepflow(app.Stepflow):
         retry: RetryPolicy | None = None,
         timeout: float | timedelta | None = None,
         compensate: Callable[..., Any] | None = None,
+        queue: str | None = None,
     ) -> Any:
         """
         Say once how the function below runs as a step: `await ctx.step(charge, order)` takes it from there.
 
         It stays callable as it is. What `ctx.step` is given beats what is declared; *timeout* (seconds or timedelta) is
-        of one attempt; *name* is the step's in the journal, the function's own by default.
+        of one attempt; *name* is the step's in the journal, the function's own by default. With *queue* the step is a run
+        of its own on that queue, made by a worker that serves it and knows this function.
         """
-        options = Declared(name, retry, None if timeout is None else seconds(timeout), compensate)
+        limit_s = None if timeout is None else seconds(timeout)
 
         def mark(function: S) -> S:
-            declare(function, options)
+            runner = f"step:{name or f'{function.__module__}.{function.__qualname__}'.replace('.<locals>', '')}"
+            declare(function, Declared(name, retry, limit_s, compensate, queue, runner))
+            self.registry.add(runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s)
             return function
 
         return mark if function is None else mark(function)

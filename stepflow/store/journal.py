@@ -42,8 +42,12 @@ def last_failure(journal: Sequence[bytes]) -> list[bytes]:
     """
     Give the entries by which a journal remembers the failure that ended its run: an error at its end, and its tries.
 
-    An error with values after it was caught by the workflow, which went on: that one stays.
+    An error with values after it was caught by the workflow, which went on: that one stays. A stop is forgotten with all
+    that came after it.
     """
+    for index, entry in enumerate(journal):
+        if entry.startswith(b"stop|"):
+            return list(journal[index:])
     if not journal or not journal[-1].startswith(b"error|"):
         return []
     place = journal[-1].split(b"|", 2)[1]

@@ -257,6 +257,29 @@ async def test_retry_forgets_the_failure_that_ended_the_run_and_keeps_its_values
         assert done == ["first"]
 
 
+async def test_retry_after_a_deadline_takes_the_workflow_up_where_it_was_told_to_stop(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F3] [F16] The stop, and the steps of its `finally` block, are forgotten with it."""
+    done: list[str] = []
+
+    @app.workflow("w")
+    async def workflow(ctx: Context) -> str:
+        try:
+            done.append(await ctx.step("first", str, "first"))
+            return str(await ctx.signal("go"))
+        finally:
+            done.append(await ctx.step("tidy", str, "tidy"))
+
+    async with working(app):
+        run = await aclient.submit("w", timeout=0.5)
+        assert (await run.wait(10)).reason == "deadline"
+        await aclient.retry(run.id)
+        await aclient.signal(run.id, "go", "on")
+        assert await run.result(10) == "on"
+        assert done.count("tidy") == 2
+
+
 async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:

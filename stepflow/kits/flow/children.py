@@ -92,6 +92,10 @@ class ChildWish(AnswerWish):
     def found(self, activation: Activation, answer: bytes) -> None:
         activation.write(self, Kind.CHILD, answer.split(b"|", 1)[1])
 
+    def value_in(self, entry: Entry) -> bytes | None:
+        status, packed = entry.data.split(b"|", 1)
+        return packed if status.decode() == SUCCEEDED else None
+
     def answer(self, entry: Entry) -> None:
         status, packed = entry.data.split(b"|", 1)
         if status.decode() == SUCCEEDED:
@@ -162,10 +166,12 @@ class Child:
         loop = self._activation.loop
         branch = loop.branch()
         if self._asked is None:
-            place = branch.next_place()
-            wish = ChildWish(place, self.id, loop.create_future(), self.id, is_ours=self._is_ours)
-            self._asked = self._activation.wish(wish)
+            self._asked = self._activation.wish(self.end_at(branch.next_place(), self.id))
         return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
+
+    def end_at(self, place: str, name: str) -> ChildWish:
+        """Make the wish for its end at a place, called *name* there."""
+        return ChildWish(place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours)
 
 
 def spawn(activation: Activation, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:

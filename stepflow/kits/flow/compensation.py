@@ -35,9 +35,9 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._done)
 
-    def note(self, wish: Wish, value: bytes) -> None:
+    def note(self, wish: Wish, value: bytes | None) -> None:
         """Note that *wish* has its *value*, packed."""
-        if wish.compensation is not None:
+        if wish.compensation is not None and value is not None:
             self._done.append((wish.name, wish.compensation, value, wish.read))
 
     async def undo(self, activation: Activation) -> list[ErrorInfo]:

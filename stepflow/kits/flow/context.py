@@ -15,11 +15,12 @@ from stepflow.core.outcomes import seconds, unix_time
 from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.typed import reader_for, result_reader
+from stepflow.engine.typed import bind, reader_for, result_reader
 from stepflow.errors import InvalidOption, StepFailed
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
-from stepflow.kits.flow.declared import declared, step_name
+from stepflow.kits.flow.declared import Declared, declared, step_name
+from stepflow.kits.flow.elsewhere import step_elsewhere
 from stepflow.kits.flow.maps import Policy, carry_map
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
@@ -55,6 +56,7 @@ class Context:
         retry: RetryPolicy | None = None,
         timeout: float | timedelta | None = None,
         compensate: Callable[[Any], Any] | None = None,
+        queue: str | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -64,7 +66,8 @@ class Context:
         *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
         stands. Raises StepFailed in the workflow when its attempts are used up. The place is taken when this is called.
         Should the run fail or be cancelled, *compensate* is called with the step's value, tried as the step itself is.
-        What is not given here is taken from `@app.step` above the function.
+        On another *queue* the step is a child run of one step, made by a worker that serves that queue: its function must
+        be declared. What is not given here is taken from `@app.step` above the function.
         """
         if callable(name):
             function, name = name, step_name(name)
@@ -78,15 +81,24 @@ class Context:
         place = self._place() if key is None else f"key:{_check_name(key)}"
         policy = retry or own.retry or self._policy
         timeout_s = own.timeout_s if timeout is None else seconds(timeout)
+        undo = compensate or own.compensate
+        compensation = undo and Compensation(
+            undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
+        )
+        elsewhere = queue or own.queue
+        if elsewhere is not None:
+            _check_elsewhere(name, own, timeout)
+            spec = RunSpec(
+                own.runner, bind(function, args, kwargs), id_at(self._activation, place), queue=elsewhere, retry=policy,
+                priority=self._activation.run.priority, version=1,
+            )  # fmt: skip
+            read = self._reader(function)
+            return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
         wish = StepWish(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
             read=self._reader(function),
         )  # fmt: skip
-        undo = compensate or own.compensate
-        if undo is not None:
-            wish.compensation = Compensation(
-                undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
-            )
+        wish.compensation = compensation
         return self._activation.wish(wish)
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
@@ -232,6 +244,15 @@ class Context:
         if function not in self._readers:
             self._readers[function] = result_reader(function)
         return self._readers[function]  # type: ignore[no-any-return]
+
+
+def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:
+    if not own.runner:
+        msg = f"step {name!r} is to run on another queue, whose workers find it by the app: put @app.step above its function"
+        raise InvalidOption(msg)
+    if timeout is not None:
+        msg = f"step {name!r} runs on another queue, as its own run: give its timeout to @app.step, not to ctx.step"
+        raise InvalidOption(msg)
 
 
 def _check_name(name: str) -> str:

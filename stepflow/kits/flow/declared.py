@@ -22,6 +22,8 @@ class Declared:
     timeout_s: float | None = None
     compensate: Callable[..., Any] | None = None
     queue: str | None = None
+    #: the runner it is registered as, for steps on another queue
+    runner: str = ""
 
 
 #: what a function that was not declared says

@@ -169,8 +169,7 @@ class Activation:
             return None
         del self._wishes[entry.place]
         self.loop.now = entry.at
-        if entry.kind is Kind.VALUE:
-            self._ending.ledger.note(wish, entry.data)
+        self._ending.ledger.note(wish, wish.value_in(entry))
         if not wish.future.done():
             wish.answer(entry)
         self.loop.run_ready()

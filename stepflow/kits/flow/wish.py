@@ -57,6 +57,10 @@ class Wish:
             return False
         return True
 
+    def value_in(self, entry: Entry) -> bytes | None:
+        """Give the value, packed, that an answer brings and that a compensation would be called with."""
+        return entry.data if entry.kind is Kind.VALUE else None
+
     def answer(self, entry: Entry) -> None:
         """Answer with a remembered fact; None, where the kind has nothing to say."""
         del entry
