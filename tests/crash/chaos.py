@@ -45,6 +45,7 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("steps", 10, "succeeded", 2),
     ("flow", 0.05, "succeeded", 2),
     ("saga", 0.02, "failed", 1),
+    ("whole", 6, "succeeded", 1),
 ]
 #: seconds everything is given to end once the attacks are over
 PATIENCE_S = 120.0

@@ -92,6 +92,31 @@ async def whole(ctx: Context, parts: int) -> dict[str, Any]:
     return {"parts": [*await ctx.map("part", range(parts), limit=10), await last.result()]}
 
 
+@app.workflow("thirty", retry=QUICK)
+async def thirty(ctx: Context, fails: bool) -> list[Any]:
+    """Thirty steps with everything in them: undone ones, some at once, in branches, flaky; a sleep, a signal, a child."""
+    me, told = ctx.run_id, []
+    for n in range(4):
+        told.append(await ctx.step(f"book {n}", booked, me, str(n), 0.01, compensate=give_back))
+    told += await asyncio.gather(*(ctx.step(f"wide-{n}", work, me, f"wide-{n}", 0.02 * n) for n in range(8)))
+
+    async def branch(k: int) -> list[str]:
+        return [await ctx.step(f"branch-{k}-{n}", work, me, f"branch-{k}-{n}", 0.02 * k) for n in range(3)]
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(branch(k)) for k in range(3)]
+    told += [task.result() for task in tasks]
+    await ctx.sleep(0.2)
+    child = await ctx.spawn("part", 7)
+    told.append(await ctx.signal("word", timeout=60))
+    told.append(await ctx.step("flaky", flaky, me))
+    told.append(await child.result())
+    told += [await ctx.step(f"last-{n}", plain, me, f"last-{n}") for n in range(8)]
+    if fails:
+        await ctx.step("charge", declined)
+    return told
+
+
 @app.workflow("flow", retry=QUICK)
 async def flow(ctx: Context, pause: float) -> list[Any]:
     """Do a bit of everything and tell in which order it was answered."""

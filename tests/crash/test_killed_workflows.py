@@ -135,3 +135,42 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     done = Counter(cluster.witness.read_text().split("\n"))
     assert sum(count - 1 for line, count in done.items() if line) > 0, "no kill cost a step: the attack missed"
     until(lambda: not leftovers(cluster), what="nothing left over")
+
+
+def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_killed(make_cluster):
+    """[F1] [F2] [F4] [F9] [F10] [F13] [F15] No value is answered twice; half of the runs fail in the end and are undone."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(14)
+    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    runs = cluster.submit(RunSpec("thirty", n % 2 == 1, run_id=f"t-{n}") for n in range(16))
+    for run_id in runs:
+        cluster.client.signal(run_id, "word", "said", dedup="once")
+    next_kill, kills = time.monotonic() + 0.3, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 10:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "10", ready=False))
+            next_kill = time.monotonic() + 0.35
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 5
+    redis = cluster.server.client
+    told = [cluster.status(run_id).result for run_id in runs[::2]]
+    assert len(told[0]) == 4 + 8 + 3 + 3 + 8
+    assert all(each[4:] == told[0][4:] for each in told)
+    for n, run_id in enumerate(runs):
+        assert cluster.status(run_id).state == ("failed" if n % 2 else "succeeded"), run_id
+        entries = [entry.split(b"|", 3) for entry in redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)]
+        places = Counter(place for kind, place, *_ in entries if kind not in (b"try", b"due"))
+        assert set(places.values()) == {1}, f"{run_id}: one answer for each place"
+        values = [name.decode() for kind, _, name, _ in entries if kind == b"value"]
+        undone = [f"undo book {k}" for k in reversed(range(4))] if n % 2 else []
+        assert [name for name in values if name.startswith("undo")] == undone, run_id
+    assert redis.zcard("stepflow:idx:runner:part") == len(runs)
+    done = Counter(cluster.witness.read_text().split("\n"))
+    again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
+    assert again > 0, "no kill cost a step: the attack missed"
+    until(lambda: not leftovers(cluster), what="nothing left over")
