@@ -1,81 +1,99 @@
-"""`python3 dev.py bench [W1 ...] [--json] [--reps N]`: the workloads beside what the server itself can do, in one run."""
+"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow, its peers and the server, in one run."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from stepflow import embedded
+from benchmarks import servers, table
+from benchmarks.catalogue import WORKLOADS
+from benchmarks.peers.catalogue import ABSENT, Line, lines
+from benchmarks.peers.environment import interpreter
+from benchmarks.servers import Unavailable
 
-WORKLOADS = {
-    "W1": "chain: 200 runs x 10 trivial steps, submitted first, one worker process (steps/s)",
-    "W2": "latency: one such run at a time, submit to result (ms)",
-    "W3": "queue: 5,000 one-step no-op runs (runs/s)",
-    "W4": "in flight: 2,000 runs, one step awaiting asyncio.sleep(1) (s)",
-    "W5": "submit_many of 20,000 (runs/s)",
-}
-
-
-def line(module: str, url: str, *arguments: str) -> dict[str, Any]:
-    """Run one workload in a process of its own and read its line."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", "--redis", url, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def figure(row: dict[str, Any]) -> tuple[float, float, float]:
-    """Give the workload's own figure: median, least, most."""
-    if row["workload"] == "W2":
-        return row["p50_ms"], row["p50_min"], row["p99_ms"]
-    if row["workload"] == "W4":
-        return row["seconds"], row["n"] / row["per_s_max"], row["n"] / row["per_s_min"]
-    name = "steps_per_s" if row["workload"] == "W1" else "per_s"
-    return row[name], row[f"{name}_min"], row[f"{name}_max"]
+#: seconds for all repetitions of one line
+LONGEST_S = 1200
+SERVERS = {"redis": servers.redis, "postgres": servers.postgres, "": lambda: nullcontext({})}
 
 
 def main() -> None:
-    """Measure what was asked for and print a table, or a line each."""
-    parser = argparse.ArgumentParser(prog="bench")
+    """Measure what was asked for and print one table, or a line each."""
+    parser = argparse.ArgumentParser(
+        prog="bench", epilog="; ".join(f"{name}: {it.what}" for name, it in WORKLOADS.items())
+    )
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them without one")
     parser.add_argument("--json", action="store_true", help="a JSON line each")
-    parser.add_argument("--reps", default="5")
+    parser.add_argument("--reps", default="3", help="repetitions of each line that count")
+    parser.add_argument("--no-peers", action="store_true", help="stepflow alone")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = embedded.ensure(Path(folder))
-        try:
-            measure(args, server.url, server.name)
-        finally:
-            embedded.stop(Path(folder))
-
-
-def measure(args: argparse.Namespace, url: str, server: str) -> None:
-    """Measure against a fresh server: the limit first and last, the workloads between."""
-    limits = [line("limit", url, "-w", "limit", "--reps", args.reps)]
-    rows = [line("workloads", url, "-w", name, "--reps", args.reps) for name in args.workloads or WORKLOADS]
-    limits.append(line("limit", url, "-w", "limit", "--reps", args.reps))
-    ceiling = sum(row["per_s"] for row in limits) / len(limits)
+    limits, rows = [limit(args.reps)], []
+    for name in args.workloads or WORKLOADS:
+        rows += [ours(name, line, args.reps) for line in WORKLOADS[name].lines]
+        rows += [] if args.no_peers else theirs(name, args.reps)
+        limits.append(limit(args.reps))
+    ceiling = statistics.median(row["per_s"] for row in limits)
+    rows = table.related(rows, ceiling)
     if args.json:
-        for row in [*limits, *rows]:
-            rate = row.get("steps_per_s") or row["per_s"]
-            print(json.dumps(row | {"ratio_to_limit": round(rate / ceiling, 3)}))
+        print("\n".join(json.dumps(row) for row in [*limits, *rows]))
         return
-    first, last = (row["per_s"] for row in limits)
-    print(f"{server}, AOF everysec, unix socket; ceiling {ceiling:,.0f} scripts/s ({first:,.0f}, {last:,.0f})\n")
-    for row in rows:
-        median, low, high = figure(row)
-        rate = row.get("steps_per_s") if row["workload"] == "W1" else None
-        ratio = f"  {rate / ceiling:.2f} of the ceiling" if rate else ""
-        memory = f"  {row['rss_mb']:.0f} MB" if row.get("rss_mb") else ""
-        print(f"{WORKLOADS[row['workload']]:<78} {median:>10,.2f}  ({low:,.2f} to {high:,.2f}){ratio}{memory}")
+    low, high = min(row["per_s_min"] for row in limits), max(row["per_s_max"] for row in limits)
+    print(f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} to {high:,.0f})\n")
+    print("\n".join(table.lines(rows)))
+    if not args.no_peers:
+        print("\n" + "\n".join(f"not measured: {peer}: {why}" for peer, why in ABSENT.items()))
+
+
+def limit(reps: str) -> dict[str, Any]:
+    """Measure what the server itself can do."""
+    return measured(sys.executable, "limit", "redis", "-w", "limit", "--reps", reps)
+
+
+def ours(workload: str, line: str, reps: str) -> dict[str, Any]:
+    """Measure a line of stepflow's."""
+    return measured(sys.executable, WORKLOADS[workload].module, "redis", "-w", workload, "--reps", reps, *line.split())
+
+
+def theirs(workload: str, reps: str) -> Iterator[dict[str, Any]]:
+    """Measure the peers that this machine can have; says of each other one why not."""
+    for line in lines(workload):
+        try:
+            yield peer(line, reps)
+        except Unavailable as reason:
+            print(f"skipped: {line.workload} {line.peer}/{line.variant}: {reason}", file=sys.stderr, flush=True)
+
+
+def peer(line: Line, reps: str) -> dict[str, Any]:
+    """Measure a line of a peer's; raises Unavailable."""
+    arguments = ["-w", line.workload, "--variant", line.variant, "--n", str(line.n), "--reps", reps]
+    return measured(str(interpreter(line.peer)), f"peers.{line.peer}", line.needs, *arguments)
+
+
+def measured(python: str, module: str, needs: str, *arguments: str) -> dict[str, Any]:
+    """Run one line in a process of its own, on a server of its own, and read what it found; raises Unavailable."""
+    print("measuring", module, *arguments, file=sys.stderr, flush=True)
+    root = Path(__file__).resolve().parent.parent
+    with SERVERS[needs]() as places, tempfile.TemporaryDirectory(prefix="stepflow-bench-") as scratch:
+        command = [python, "-m", f"benchmarks.{module}", *arguments]
+        env = {**os.environ, **places, "TMPDIR": scratch, "PYTHONPATH": str(root)}
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=root, env=env, timeout=LONGEST_S
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"no figure after {LONGEST_S} s") from None
+    if done.returncode:
+        raise Unavailable((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 if __name__ == "__main__":

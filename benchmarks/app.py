@@ -1,8 +1,9 @@
-"""The runners that the workloads submit; a step does nothing but leave its time stamp."""
+"""The runners and workflows that the workloads submit; a step does nothing but leave its time stamp."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from benchmarks.marks import hit
@@ -46,3 +47,36 @@ async def nap(step: Step[Any]) -> Outcome:
     await asyncio.sleep(1)
     hit()
     return Succeed({"n": step.payload})
+
+
+def ms_since(moment: float) -> float:
+    """Milliseconds since then, by the clock that all processes of the machine share."""
+    return (time.time() - moment) * 1e3
+
+
+@app.runner("late")
+async def late(step: Step[Any]) -> Outcome:
+    """Say how late it is, in ms after `since`."""
+    return Succeed(ms_since(step.payload["since"]))
+
+
+@app.runner("park")
+async def park(step: Step[Any]) -> Outcome:
+    """Wait between two steps until `since`, then say how late it is."""
+    since = step.payload["since"]
+    return Succeed(ms_since(since)) if step.number else Continue(step.payload, at=since)
+
+
+@app.workflow("sleep")
+async def sleep(ctx: Context, given: dict[str, float]) -> float:
+    """Sleep until `since`, then say how late it is."""
+    await ctx.sleep_until(given["since"])
+    return ms_since(given["since"])
+
+
+@app.workflow("answer")
+async def answer(ctx: Context, given: dict[str, int]) -> list[float]:
+    """Remember `steps` steps, then answer `signals` signals: how late was each of them heard."""
+    for n in range(given["steps"]):
+        await ctx.step("trivial", trivial, n)
+    return [await ctx.step("heard", ms_since, await ctx.signal("go")) for _ in range(given["signals"])]

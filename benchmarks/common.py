@@ -26,11 +26,11 @@ NCPU = os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------- arguments
-def args(workloads, **defaults):
+def args(workloads, size=0, **defaults):
     p = argparse.ArgumentParser()
     p.add_argument("--workload", "-w", required=True, choices=workloads)
     p.add_argument("--variant", default=defaults.pop("variant", ""))
-    p.add_argument("--n", type=int, default=0, help="runs (W1, W2, W4) or jobs (W3); 0 = default")
+    p.add_argument("--n", type=int, default=0, help="runs or jobs; 0 = default")
     p.add_argument("--steps", type=int, default=10)
     p.add_argument("--reps", type=int, default=3)
     p.add_argument("--redis", default=os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6391/0"))
@@ -39,7 +39,7 @@ def args(workloads, **defaults):
         p.add_argument("--" + k.replace("_", "-"), default=v, type=type(v) if v is not None else str)
     a = p.parse_args()
     if not a.n:
-        a.n = {"W1": 200, "W2": 200, "W3": 5000, "W4": 2000, "W5": 20000, "limit": 20000}[a.workload]
+        a.n = {"W1": 200, "W2": 200, "W3": 5000, "W4": 2000}.get(a.workload, 0) or size
     return a
 
 
@@ -155,11 +155,12 @@ class Proc:
 
     def __init__(self, cmd, env=None, cwd=None, log=None):
         _subreaper()
-        e = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.abspath(__file__)), **(env or {}))
+        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        e = dict(os.environ, PYTHONPATH=root, **(env or {}))
         e.pop("PYTHONDONTWRITEBYTECODE", None)
         self.log = open(log or os.environ.get("BENCH_LOG", os.devnull), "ab")
         self.p = subprocess.Popen(
-            cmd, env=e, cwd=cwd or os.path.dirname(os.path.abspath(__file__)), stdout=self.log, stderr=self.log
+            cmd, env=e, cwd=cwd or root, stdout=self.log, stderr=self.log
         )
         self.pid = self.p.pid
 
@@ -282,6 +283,8 @@ def measure(a, peer, once, *, unit, notes="", versions="", steps_per_run=None):
         "python": platform.python_version(),
         "notes": notes,
     }
+    for name in mid.get("figures", ()):     # what a workload counts besides: medians over repetitions
+        out[name] = rnd(statistics.median(d["figures"][name] for d in reps if name in d["figures"]), 3)
     if steps_per_run:
         out["steps_per_s"] = rnd(mid["per_s"] * steps_per_run, 1)
         out["steps_per_s_min"] = rnd(out["per_s_min"] * steps_per_run, 1)

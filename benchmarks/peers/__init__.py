@@ -1,0 +1,1 @@
+"""The peers: a script each, carried out by an environment that has the peer and not stepflow; standard library besides."""
