@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import servers, table
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.peers.catalogue import ABSENT, Line, lines
-from benchmarks.peers.environment import interpreter
+from benchmarks.peers.environment import command
 from benchmarks.servers import Unavailable
 
 #: seconds for all repetitions of one line
@@ -54,7 +54,7 @@ def main() -> None:
 
 def limit(reps: str) -> dict[str, Any]:
     """Measure what the server itself can do."""
-    return measured(sys.executable, "limit", "redis", "-w", "limit", "--reps", reps)
+    return measured([sys.executable], "limit", "redis", "-w", "limit", "--reps", reps)
 
 
 def ours(workload: str, line: str, reps: str) -> dict[str, Any]:
@@ -74,19 +74,19 @@ def theirs(workload: str, reps: str) -> Iterator[dict[str, Any]]:
 def peer(line: Line, reps: str) -> dict[str, Any]:
     """Measure a line of a peer's; raises Unavailable."""
     arguments = ["-w", line.workload, "--variant", line.variant, "--n", str(line.n), "--reps", reps]
-    return measured(str(interpreter(line.peer)), f"peers.{line.peer}", line.needs, *arguments)
+    return measured(command(line.peer), f"peers.{line.peer}", line.needs, *arguments)
 
 
-def measured(python: str, module: str, needs: str, *arguments: str) -> dict[str, Any]:
+def measured(python: list[str], module: str, needs: str, *arguments: str) -> dict[str, Any]:
     """Run one line in a process of its own, on a server of its own, and read what it found; raises Unavailable."""
     print("measuring", module, *arguments, file=sys.stderr, flush=True)
     root = Path(__file__).resolve().parent.parent
     with SERVERS[needs]() as places, tempfile.TemporaryDirectory(prefix="stepflow-bench-") as scratch:
-        command = [python, "-m", f"benchmarks.{module}", *arguments]
+        words = [*python, "-m", f"benchmarks.{module}", *arguments]
         env = {**os.environ, **places, "TMPDIR": scratch, "PYTHONPATH": str(root)}
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, check=False, cwd=root, env=env, timeout=LONGEST_S
+                words, capture_output=True, text=True, check=False, cwd=root, env=env, timeout=LONGEST_S
             )
         except subprocess.TimeoutExpired:
             raise Unavailable(f"no figure after {LONGEST_S} s") from None

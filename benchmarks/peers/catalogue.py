@@ -17,7 +17,7 @@ class Line:
     @property
     def needs(self) -> str:
         """The server it stands on: "redis", "postgres", or "" for none."""
-        if self.peer not in ("dbos", "langgraph", "resonate"):
+        if self.peer not in ("dbos", "langgraph", "resonate", "restate"):
             return "redis"
         return "postgres" if self.variant.startswith("pg-") else ""
 
@@ -34,7 +34,14 @@ PACKAGES = {
     "dbos": "dbos psycopg[binary]",
     "langgraph": "langgraph langgraph-checkpoint-sqlite langgraph-checkpoint-postgres psycopg[binary,pool] aiosqlite",
     "resonate": "resonate-sdk",
+    "restate": "restate_sdk hypercorn",
 }
+
+#: what npm installs besides
+NODE_PACKAGES = {"restate": "@restatedev/restate-server"}
+
+#: what would look for the internet: it is given a network of its own, with nothing on it
+SHUT_IN = ("restate",)
 
 #: the oldest Python of those that need a newer one than stepflow
 PYTHON = {"resonate": (3, 12)}
@@ -44,14 +51,14 @@ MEMORY_ONLY = ("resonate", "langgraph/memory")
 
 #: peers that are not measured, and why
 ABSENT = {
-    "restate": "its server is no Python package and looks for the internet",
     "absurd": "its schema is in no package of the index",
-    "temporal": "its server is no Python package and looks for the internet",
+    "temporal": "its SDK downloads its server from the internet",
     "prefect": "a flow is not resumed from its steps by default",
 }
 
 #: workload, peer, variant, runs: fewer where a peer is slow, for a rate does not need more
 _LINES = """
+W1 restate default 200
 W1 dbos sqlite-here 60
 W1 dbos sqlite-queue 60
 W1 dbos pg-here 100
@@ -64,6 +71,7 @@ W1 rq simple 150
 W1 rq worker 30
 W1 langgraph memory-sync 100
 W1 resonate memory 200
+W2 restate default 100
 W2 dbos sqlite-here 80
 W2 dbos pg-here 80
 W2 langgraph sqlite-sync 80
@@ -88,6 +96,7 @@ W3 celery threads-10 5000
 W3 rq simple 2000
 W3 rq pool2simple 3000
 W3 rq worker 300
+W4 restate default 2000
 W4 dbos sqlite-here 2000
 W4 langgraph sqlite-sync 2000
 W4 langgraph memory-sync 2000

@@ -10,22 +10,36 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from benchmarks.peers.catalogue import PACKAGES, PYTHON
+from benchmarks.peers.catalogue import NODE_PACKAGES, PACKAGES, PYTHON, SHUT_IN
 from benchmarks.servers import Unavailable
 
 
+def command(peer: str) -> list[str]:
+    """Give what starts a Python that has *peer* installed, after installing it if need be; raises Unavailable."""
+    found = _made(peer)
+    if isinstance(found, Unavailable):
+        raise found
+    return [*(_shut_in() if peer in SHUT_IN else []), str(found / "bin" / "python")]
+
+
 @cache
-def interpreter(peer: str) -> Path:
-    """Give the Python that has *peer* installed, after installing it if need be; raises Unavailable."""
+def _made(peer: str) -> Path | Unavailable:
+    # What went wrong is remembered, too: it is asked for once a line.
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stepflow-bench"
-    home, python, packages = cached / peer, _python(peer), PACKAGES[peer]
-    stamp, wanted = home / "stepflow-bench", hashlib.sha256(f"{python} {packages}".encode()).hexdigest()
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        print(f"installing {peer} into {home} ...", file=sys.stderr, flush=True)
-        cached.mkdir(parents=True, exist_ok=True)
-        _install(home, python, packages.split())
-        stamp.write_text(wanted)
-    return home / "bin" / "python"
+    home = cached / peer
+    try:
+        python, packages, of_node = _python(peer), PACKAGES[peer].split(), NODE_PACKAGES.get(peer, "").split()
+        stamp, wanted = home / "stepflow-bench", hashlib.sha256(f"{python} {packages} {of_node}".encode()).hexdigest()
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            print(f"installing {peer} into {home} ...", file=sys.stderr, flush=True)
+            cached.mkdir(parents=True, exist_ok=True)
+            _install(home, python, packages)
+            if of_node:
+                _run(["npm", "install", "--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund", *of_node])
+            stamp.write_text(wanted)
+    except Unavailable as reason:
+        return reason
+    return home
 
 
 def _python(peer: str) -> str:
@@ -42,16 +56,28 @@ def _python(peer: str) -> str:
 def _install(home: Path, python: str, packages: list[str]) -> None:
     target = str(home / "bin" / "python")
     if shutil.which("uv"):
-        make, fill = (
-            ["uv", "venv", "--clear", "--python", python, str(home)],
-            ["uv", "pip", "install", "--python", target],
-        )
-    else:
-        # Our own pip installs for it: its Python may have none.
-        make = [python, "-m", "venv", "--clear", "--without-pip", str(home)]
-        fill = [sys.executable, "-m", "pip", "--python", target, "install", "--quiet", "--disable-pip-version-check"]
-    for command in (make, [*fill, *packages]):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["no reason given"]
-            raise Unavailable(f"it cannot be installed: {said[-1]}")
+        _run(["uv", "venv", "--clear", "--python", python, str(home)])
+        _run(["uv", "pip", "install", "--python", target, *packages])
+        return
+    # Our own pip installs for it: its Python may have none.
+    pip = [sys.executable, "-m", "pip", "--python", target, "--disable-pip-version-check"]
+    _run([python, "-m", "venv", "--clear", "--without-pip", str(home)])
+    _run([*pip, "install", "--quiet", *packages])
+
+
+def _shut_in() -> list[str]:
+    """Give what a command is put behind to have a network of its own, with nothing but the loopback on it."""
+    shell = 'ip link set lo up && exec "$@"'
+    behind = ["unshare", "-n" if os.geteuid() == 0 else "-rn", "sh", "-c", shell, "sh"]
+    _run([*behind, "true"])
+    return behind
+
+
+def _run(words: list[str]) -> None:
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Unavailable(f"it needs {words[0]}, which is not on PATH") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise Unavailable(f"{words[0]} failed: {said[-1]}")
