@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--reps", default="3", help="repetitions of each line that count")
     parser.add_argument("--no-peers", action="store_true", help="stepflow alone")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that servers and folders go, too
     limits, rows = [limit(args.reps)], []
     for name in args.workloads or WORKLOADS:
         rows += [ours(name, line, args.reps) for line in WORKLOADS[name].lines]
@@ -59,7 +61,9 @@ def limit(reps: str) -> dict[str, Any]:
 
 def ours(workload: str, line: str, reps: str) -> dict[str, Any]:
     """Measure a line of stepflow's."""
-    return measured(sys.executable, WORKLOADS[workload].module, "redis", "-w", workload, "--reps", reps, *line.split())
+    return measured(
+        [sys.executable], WORKLOADS[workload].module, "redis", "-w", workload, "--reps", reps, *line.split()
+    )
 
 
 def theirs(workload: str, reps: str) -> Iterator[dict[str, Any]]:
