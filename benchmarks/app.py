@@ -74,6 +74,18 @@ async def sleep(ctx: Context, given: dict[str, float]) -> float:
     return ms_since(given["since"])
 
 
+@app.workflow("leaf")
+async def leaf(ctx: Context, n: int) -> int:
+    """Give what was given."""
+    return n
+
+
+@app.workflow("tree")
+async def tree(ctx: Context, given: dict[str, int]) -> int:
+    """Map over `children` children."""
+    return sum(await ctx.map("leaf", range(given["children"])))
+
+
 @app.workflow("answer")
 async def answer(ctx: Context, given: dict[str, int]) -> list[float]:
     """Remember `steps` steps, then answer `signals` signals: how late was each of them heard."""

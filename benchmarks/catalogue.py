@@ -48,6 +48,7 @@ WORKLOADS = {
         "w8_wake_up", "how late a step begins: timer due, signal sent, run submitted", "p50_ms", "ms p50",
         ("--variant timer", "--variant signal", "--variant submit"), rises=False,
     ),
+    "map": Workload("map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False),
     "replay": Workload(
         "replay", "signal to next step, 5,000 remembered steps replayed each time", "p50_ms", "ms p50", rises=False
     ),

@@ -63,10 +63,10 @@ class Ground:
             process.stop()
 
     @contextmanager
-    def idle_worker(self) -> Iterator[c.Proc]:
-        """Run a worker that has said it is there."""
-        with self.worker() as process:
-            c.wait_for(self.client.workers, 30, 0.02, process)
+    def idle_worker(self, processes: int = 1) -> Iterator[c.Proc]:
+        """Run worker processes that have said they are there."""
+        with self.worker(processes=processes) as process:
+            c.wait_for(lambda: len(self.client.workers()) == processes, 30, 0.02, process)
             yield process
 
     def drain(

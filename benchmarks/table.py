@@ -14,7 +14,7 @@ HEAD = ("", "who", "median", "least to most", "p99 ms", "of limit", "of best pee
 
 #: what is shown besides, and how
 BESIDES = {
-    "relative_cost": "{:.2f} of the small case's time a step",
+    "relative_cost": "{:.2f} of the small case's time each",
     "relative_python": "{:.2f} of its Python",
     "commands_per_step": "{:.1f} commands a step",
     "scripts_per_step": "in {:.2f} scripts",
