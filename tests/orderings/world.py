@@ -1,0 +1,382 @@
+"""
+The engine's own plans, one call at a time: what clients, workers and rounds do, in any order a test wants.
+
+Everything here is the real thing. A verb that is a plan is carried out call by call; one that is a coroutine (commit, the
+writes of a kit) is turned into a plan by a link that hands each call to whoever drives the coroutine. Time stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import Continue, Outcome, Park
+from stepflow.core.run import Rest, Stop, StopKind
+from stepflow.engine.cancel import stop_run
+from stepflow.engine.claim import hold_of
+from stepflow.engine.commit import commit
+from stepflow.engine.desk import Desk
+from stepflow.engine.hold import Hold
+from stepflow.engine.port import Port
+from stepflow.engine.recover import recover_knock, recover_lapsed
+from stepflow.engine.registry import Registry
+from stepflow.engine.shift import Shift
+from stepflow.engine.spec import RunSpec
+from stepflow.errors import ClaimLost
+from stepflow.hooks.webhook import Webhook
+from stepflow.settings import Settings, WorkerSettings
+from stepflow.store.calls import Call, Plan, command
+from stepflow.store.claims import claim_one, claim_steps, look_round, move_due, renew_claims, sources_of, sweep_index
+from stepflow.store.clock import ManualClock
+from stepflow.store.journal import load_journal
+from stepflow.store.keys import Keys
+from stepflow.store.link import BlockingLink
+from stepflow.store.runs import AGAIN, DONE
+
+#: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a knock counts as lost
+LEASE_S, GRACE_S, BACKOFF_S, KNOCK_S = 10.0, 4.0, 8.0, 3.0
+#: tries of a step; losses with its workers that a step survives
+ATTEMPTS, CRASHES = 2, 2
+
+SETTINGS = Settings(worker=WorkerSettings(lease_s=LEASE_S, stop_grace_s=GRACE_S, knock_s=KNOCK_S, max_crashes=CRASHES))
+#: what every run of these tests tells its end to; nobody delivers it
+HOOK = Webhook("https://example.org/told")
+
+#: scripts whose second arrival changes nothing and has another answer: they count what they did
+COUNTING = {"move_due"}
+
+
+class Killed:
+    """What becomes of a plan whose process died on the way."""
+
+
+KILLED = Killed()
+
+
+@types.coroutine
+def _ask(call: Any) -> Generator[Any, Any, Any]:
+    return (yield call)
+
+
+class HandingLink:
+    """The async link of a coroutine that is driven by hand: each call is yielded to the driver, who sends the answer."""
+
+    is_connected = True
+
+    def send(self, call: Call[Any]) -> Awaitable[Any]:
+        return _ask(call)
+
+    async def call(self, call: Call[Any]) -> Any:
+        return await _ask(call)
+
+    async def calls(self, calls: list[Call[Any]]) -> Any:
+        return await _ask(calls)
+
+
+def plan_of(work: Coroutine[Any, Any, Any]) -> Plan[Any]:
+    """Give a coroutine over a HandingLink as a plan."""
+    answer: Any = None
+    try:
+        while True:
+            answer = yield work.send(answer)
+    except StopIteration as end:
+        return end.value
+    finally:
+        work.close()
+
+
+async def _awaited(what: Awaitable[Any]) -> Any:
+    return await what
+
+
+class NumberedDesk(Desk):
+    """A desk whose request ids and chances can be had again."""
+
+    def __init__(self, name: str, clock: ManualClock) -> None:
+        super().__init__(Keys(), SETTINGS, clock, random.Random(name))
+        self.name, self.requests = name, 0
+
+    def request_id(self) -> str:
+        self.requests += 1
+        return f"{self.name}.{self.requests}"
+
+
+def spec(run_id: str = "a", payload: Any = 0, **options: Any) -> RunSpec:
+    """A run as these tests submit it: one try more after an error, one hook."""
+    policy = RetryPolicy(max_attempts=ATTEMPTS, initial=BACKOFF_S, jitter=False)
+    return RunSpec("x", payload, run_id, webhooks=[HOOK], retry=policy, **options)
+
+
+class Worker:
+    """A worker by hand. It knows what it claimed and not what has become of it since; every verb is a plan."""
+
+    def __init__(self, name: str, clock: ManualClock, *, runners: tuple[str, ...] = ("x",)) -> None:
+        self.name, self.clock, self.number = name, clock, 0
+        self.desk = NumberedDesk(name, clock)
+        self.registry = Registry()
+        for runner in runners:
+            self.registry.add(runner, _never_called)
+        self.shift: Shift = asyncio.run(self._begin())
+        #: deliveries it took out of queues as a stock worker, whose jobs RQ takes away
+        self.popped: set[str] = set()
+        #: by the token of the claim: it may hold a run again and not know yet that it lost it
+        self.holds: dict[str, Hold] = {}
+
+    async def _begin(self) -> Shift:
+        return Shift(self.name, self.desk, self.registry, HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
+
+    def claim(self, *, limit: int = 1) -> Plan[list[Hold]]:
+        """Take what waits, at most so many runs."""
+        self.number += limit
+        batch = yield claim_steps(
+            self.desk.keys, sources_of(self.desk.keys, "default"), given=self.clock.given, stem=f"{self.name}.",
+            number=self.number, lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
+            runners=list(self.registry.runners),
+        )  # fmt: skip
+        return [self._hold(taken) for taken in batch.taken]
+
+    def claim_as_stock(self) -> Plan[Hold | None]:
+        """Take the first delivery of the queue out and claim it afterwards, as a stock RQ worker does."""
+        rq_id = yield command("LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False)
+        if not rq_id:
+            return None
+        self.popped.add(rq_id)
+        self.number += 1
+        member = f"run:{rq_id.split('-')[1]}"
+        call = claim_one(
+            self.desk.keys, member, rq_id, f"{self.name}.s{self.number}.", "default", given=self.clock.given, lease_s=LEASE_S
+        )  # fmt: skip
+        taken = yield call
+        if taken is None:
+            return None
+        taken.row[b"held"] = b""
+        return self._hold(taken)
+
+    def _hold(self, taken: Any) -> Hold:
+        hold = hold_of(taken, self.registry, self.desk.keys)
+        hold.started_at = self.clock.now()
+        hold.slice_until = float("inf")
+        self.holds[hold.run.token] = hold
+        return hold
+
+    def commit(self, hold: Hold, outcome: Outcome, *, lets_go: bool = False) -> Plan[bool]:
+        """Settle the step it holds; True when it goes on with the next one."""
+        self.shift.must_let_go = lets_go
+        keeps = yield from plan_of(commit(hold, outcome, self.shift))
+        if not keeps:
+            self.forget(hold)
+        return bool(keeps)
+
+    def forget(self, hold: Hold) -> None:
+        """Put down what it held."""
+        self.holds.pop(hold.run.token, None)
+
+    def work(self, outcome: Outcome) -> Plan[bool | None]:
+        """Claim a step and settle it; None when there was none."""
+        for hold in (yield from self.claim()):
+            return (yield from self.commit(hold, outcome))
+        return None
+
+    def renew(self, hold: Hold) -> Plan[bool]:
+        """Lengthen its claim by a lease; False when it is lost."""
+        call = renew_claims(self.desk.keys, [(hold.member, hold.run.token, LEASE_S)], given=self.clock.given)
+        _, [answer] = yield call
+        return answer != 0
+
+    def extend(self, hold: Hold, seconds: float) -> Plan[bool]:
+        return (yield from _refusable(Port(hold, self.shift, blocking=False).extend(seconds)))
+
+    def put_memo(self, hold: Hold, value: Any) -> Plan[bool]:
+        return (yield from _refusable(Port(hold, self.shift, blocking=False).memo_put("k", value)))
+
+    def journal(self, hold: Hold, entry: bytes, rest: Rest | None = None) -> Plan[int]:
+        """Read the journal and add an entry to it; 0 when it was refused."""
+        port = Port(hold, self.shift, blocking=False)
+        index = len((yield from plan_of(_awaited(port.load_journal()))))
+        return int((yield from plan_of(_awaited(port.add_entry(index, entry, rest)))))
+
+    def take_signal(self, hold: Hold) -> Plan[list[Any]]:
+        """Look into the mailbox and remember what is there: [inbox, item], [inbox] for nothing, [] when it was refused."""
+        index = len((yield load_journal(self.desk.keys, hold.run.id)))
+        port = Port(hold, self.shift, blocking=False)
+        return list((yield from plan_of(_awaited(port.take_signal(index, b"value|0|", ["go"])))))
+
+    def wait_for_signal(self, hold: Hold, *, due_in: float | None = None, rest: bool = False) -> Plan[bool]:
+        """Go on when there is a signal, else park until there is: what a workflow does; True when it goes on itself."""
+        found = yield from self.take_signal(hold)
+        if not found:
+            hold.lose()
+            self.forget(hold)
+            return False
+        due_at = None if due_in is None else self.clock.now() + due_in
+        wait = Park(due_at, int(found[0]), "signal 'go'", wants_last_word=rest)
+        return (yield from self.commit(hold, wait if len(found) == 1 else Continue(1)))
+
+    def round(self) -> Plan[None]:
+        """Look at everything once and do what is needed: what each worker does once a second."""
+        keys, desk = self.desk.keys, self.desk
+        look = yield look_round(
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+        )  # fmt: skip
+        for member in look.lapsed:
+            yield from recover_lapsed(member, desk)
+        for run_id in look.overdue:
+            yield from stop_run(run_id, Stop(StopKind.DEADLINE, "deadline", look.now), desk)
+        for member in look.expired:
+            yield sweep_index(keys, member, look.now)
+
+    def heed_missing(self) -> Plan[None]:
+        """Hand over again what has no entry in its queue; what the round does after some seconds of it."""
+        keys = self.desk.keys
+        look = yield look_round(
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+        )  # fmt: skip
+        for member in look.missing:
+            yield from recover_knock(member, self.desk)
+
+    def move_due(self) -> Plan[None]:
+        """Move what has come due into its queue."""
+        yield move_due(self.desk.keys, given=self.clock.given, now=self.clock.now())
+
+
+def _refusable(work: Coroutine[Any, Any, Any]) -> Plan[bool]:
+    try:
+        yield from plan_of(work)
+    except ClaimLost:
+        return False
+    return True
+
+
+def _never_called(step: Any) -> None:
+    raise AssertionError
+
+
+@dataclass
+class World:
+    """A server, a clock, workers by name, and a client for each thing asked of it."""
+
+    client: Any
+    clock: ManualClock = field(default_factory=ManualClock)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    clients: int = 0
+
+    def __post_init__(self) -> None:
+        self.link: Any = BlockingLink(self.client, "the test's server")
+        self.keys = Keys()
+
+    def worker(self, name: str = "w1") -> Worker:
+        """Give the worker of that name, which begins when it is first asked for."""
+        if name not in self.workers:
+            self.workers[name] = Worker(name, self.clock)
+        return self.workers[name]
+
+    def desk(self) -> NumberedDesk:
+        """Give a client of its own."""
+        self.clients += 1
+        return NumberedDesk(f"c{self.clients}", self.clock)
+
+    def clean_up_as_rq(self) -> None:
+        """Take away the jobs that stock workers are done with, as RQ does when the job's function has returned."""
+        for worker in self.workers.values():
+            for rq_id in sorted(worker.popped):
+                row = self.client.hmget(self.keys.run(rq_id.split("-")[1]), "delivery", "held")
+                if rq_id.encode() not in row:
+                    self.client.delete(self.keys.rq_job(rq_id))
+
+    def carry_out(self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None) -> Any:
+        """
+        Carry a plan out and give what it gives.
+
+        *twice*: every reply is lost once and its command sent again, which must change nothing and be answered as at
+        first. *calls*: the process dies after so many.
+        """
+        answer: Any = None
+        done = 0
+        send = partial(self.send, twice=twice)
+        try:
+            while True:
+                asked = plan.send(answer)
+                if done == calls:
+                    plan.close()
+                    return KILLED
+                answer, done = send(asked), done + 1
+        except StopIteration as end:
+            return end.value
+
+    def send(self, asked: Any, *, twice: bool = False) -> Any:
+        """Carry out one call, or a list of them in one round trip."""
+        calls = asked if isinstance(asked, list) else [asked]
+        answers = self.link.calls(calls)
+        if twice and all(call.resend for call in calls):
+            before = content(self.client)
+            again = self.link.calls(calls)
+            names = [call.name for call in calls]
+            assert content(self.client) == before, f"the second arrival of {names} changed something"
+            for call, first, second in zip(calls, answers, again, strict=True):
+                assert is_as_first(first, second) or call.name in COUNTING, f"{call.name}: {first}, then {second}"
+            answers = again
+        return answers if isinstance(asked, list) else answers[0]
+
+
+def is_as_first(first: Any, second: Any) -> bool:
+    """Say whether a second arrival was answered as the first; a deciding script may say that it knows itself."""
+    if isinstance(first, list) and first[:1] == [DONE]:
+        return second in (first, [AGAIN])
+    return bool(first == second)
+
+
+#: how a key of each type is read; what it gives can be compared and written again
+_READ: dict[bytes, Callable[[Any, bytes], Any]] = {
+    b"string": lambda client, key: client.get(key),
+    b"hash": lambda client, key: client.hgetall(key),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+}
+
+#: all that a database holds: of each key its type, its value and whether it has a time to live
+Content = dict[str, tuple[bytes, Any, bool]]
+
+
+def content(client: Any) -> Content:
+    """Read everything, in three round trips."""
+    keys = sorted(client.scan_iter(count=1000))
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.type(key)
+            pipe.ttl(key)
+        facts = pipe.execute()
+        kinds, ttls = facts[::2], facts[1::2]
+        for key, kind in zip(keys, kinds, strict=True):
+            _READ[kind](pipe, key)
+        values = pipe.execute()
+    return {
+        key.decode(): (kind, value, ttl > 0) for key, kind, value, ttl in zip(keys, kinds, values, ttls, strict=True)
+    }
+
+
+def restore(client: Any, there: Content) -> None:
+    """Make a database hold that and nothing else."""
+    client.flushdb()
+    with client.pipeline(transaction=False) as pipe:
+        for key, (kind, value, lives_shortly) in there.items():
+            match kind:
+                case b"string":
+                    pipe.set(key, value)
+                case b"hash":
+                    pipe.hset(key, mapping=value)
+                case b"list":
+                    pipe.rpush(key, *value)
+                case b"set":
+                    pipe.sadd(key, *value)
+                case b"zset":
+                    pipe.zadd(key, dict(value))
+            if lives_shortly:
+                pipe.expire(key, 1000)
+        pipe.execute()
