@@ -299,8 +299,8 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequen
     base, queue = keys.run(run.id), keys.queue_of(run)
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1,
-        "delivery", rq_id, "due", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
+        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
+        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
     ]  # fmt: skip
     return Call(
         scripts.REVIVE_RUN,
