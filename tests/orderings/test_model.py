@@ -1,0 +1,479 @@
+"""
+Anything may happen in any order: the engine's verbs against a plain model of a run, on the fake and on the real server.
+
+Hypothesis draws what happens next. Replies are lost and commands sent again, processes die in the middle of a plan, workers
+come back late; after each operation every invariant holds and each run is where its model is. At the end all runs end.
+
+The suite draws the same orderings each time. `STEPFLOW_ORDERINGS=2000` draws so many others (`--hypothesis-seed` for the
+same again).
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from stepflow.core.outcomes import (
+    Cancel,
+    Continue,
+    ErrorInfo,
+    Fail,
+    HandBack,
+    LastWord,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
+from stepflow.core.run import Rest
+from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.submit import submit
+from stepflow.errors import NotResumable, NotRevivable, RunConflict, RunNotFound, SignalRefused, StepflowError
+from stepflow.store.codec import pack
+from stepflow.store.keys import Keys
+from tests.orderings.invariants import Seen, Watcher
+from tests.orderings.model import Model
+from tests.orderings.world import KILLED, World, content, spec
+
+MORE = os.environ.get("STEPFLOW_ORDERINGS")
+PROFILE = settings(
+    max_examples=int(MORE or 60),
+    stateful_step_count=50 if MORE else 40,
+    derandomize=not MORE,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+RUNS = st.sampled_from(["a", "b"])
+WORKERS = st.sampled_from(["w1", "w2", "w3"])
+#: what becomes of an operation: done, done with every reply lost once, or its process dead after so many calls
+FATES = st.sampled_from(["done", "done", "done", "twice", "twice", 1, 2, 3])
+NUMBERS = st.integers(0, 99)
+ERROR = ErrorInfo("ValueError", "no")
+
+#: commands of which an old copy may arrive at any time: what was sent once is sent again much later
+DECIDING = {
+    "add_entry", "finish_run", "hand_over", "keep_step", "mark_run", "park_run", "pause_run", "revive_run", "send_signal",
+    "submit_run",
+}  # fmt: skip
+
+Change = Callable[[Model], object]
+
+
+class Orderings(RuleBasedStateMachine):
+    """Two runs, three workers, and everybody who may ask something of them."""
+
+    def __init__(self, client):
+        super().__init__()
+        client.flushall()
+        self.world = World(client)
+        self.watcher = Watcher(client)
+        self.models: dict[str, Model] = {}
+        self.sent = []
+
+    @property
+    def now(self):
+        return self.world.clock.now()
+
+    def held(self, number):
+        """One of the claims that workers believe to have, with its worker; most of them are right."""
+        holds = [(worker, hold) for worker in self.world.workers.values() for hold in worker.holds.values()]
+        return holds[number % len(holds)]
+
+    def holds_anything(self):
+        return any(worker.holds for worker in self.world.workers.values())
+
+    def do(self, plan, fate, changes: dict[str, list[Change]], expected=...):
+        """Carry out a plan; each run is then where *changes* lead, or on the way there when the process died."""
+        try:
+            given = self.world.carry_out(
+                self._noted(plan), twice=fate == "twice", calls=fate if isinstance(fate, int) else None
+            )
+        except StepflowError as error:
+            given = type(error)
+        if given is not KILLED and expected is not ...:
+            assert given == expected
+        self.agree(changes, was_killed=given is KILLED)
+        return given
+
+    def _noted(self, plan):
+        answer = None
+        try:
+            while True:
+                asked = plan.send(answer)
+                answer = yield asked
+                self.sent += [call for call in (asked if isinstance(asked, list) else [asked]) if call.name in DECIDING]
+        except StopIteration as end:
+            return end.value
+
+    def agree(self, changes, *, was_killed=False):
+        self.world.clean_up_as_rq()
+        seen = self.watcher.look()
+        assert set(seen) <= set(self.models)
+        for run_id, model in list(self.models.items()):
+            stages = [model]
+            for change in changes.get(run_id, []):
+                stages.append(stages[-1].copy())
+                change(stages[-1])
+            if run_id not in seen:  # its submit died before it wrote
+                assert was_killed
+                del self.models[run_id]
+                continue
+            is_there = shown(seen[run_id])
+            if was_killed and is_there in [wanted(stage) for stage in stages]:
+                self.models[run_id] = next(stage for stage in stages if wanted(stage) == is_there)
+                continue
+            assert is_there == wanted(stages[-1])
+            self.models[run_id] = stages[-1]
+
+    # clients
+
+    @initialize(run_id=RUNS)
+    def begin(self, run_id):
+        self.submit(run_id, 0, "return", None, None, "done")
+
+    @rule(
+        run_id=RUNS,
+        payload=st.sampled_from([0, 0, 0, 1]),
+        on_conflict=st.sampled_from(["return", "return", "restart"]),
+        delay=st.sampled_from([None, None, None, 5.0, 500.0]),
+        timeout=st.sampled_from([None, None, 20.0]),
+        fate=FATES,
+    )
+    def submit(self, run_id, payload, on_conflict, delay, timeout, fate):
+        there = self.models.get(run_id)
+        made = Model(self.now, payload, timeout, delay)
+        expected, changes = True, []
+        if there is None:
+            self.models[run_id] = made
+        elif there.is_ended and on_conflict == "restart":
+            made.generation = there.generation + 1
+            changes = [lambda model: model.__dict__.update(made.__dict__)]
+        else:
+            expected = RunConflict if there.payload != payload else False
+        run = spec(run_id, payload, on_conflict=on_conflict, delay=delay, timeout=timeout)
+        self.do(created(submit(run, self.world.desk())), fate, {run_id: changes}, expected)
+
+    @rule(run_id=RUNS, kind=st.sampled_from(["cancel", "cancel", "fail"]), fate=FATES)
+    def stop(self, run_id, kind, fate):
+        verb = cancel if kind == "cancel" else fail
+        model = self.models.get(run_id)
+        expected = model is not None and model.copy().ask_to_stop(kind, self.now)
+        self.do(
+            verb(run_id, "enough", self.world.desk()),
+            fate,
+            {run_id: [lambda m: m.ask_to_stop(kind, self.now)]},
+            expected,
+        )
+
+    @rule(run_id=RUNS, dedup=st.sampled_from([None, "d1", "d2"]), fate=FATES)
+    def signal(self, run_id, dedup, fate):
+        model = self.models.get(run_id)
+        change = partial(Model.send, item=b"go|" + pack(7), dedup=dedup)
+        if model is None or model.is_ended:
+            self.do(
+                signal(run_id, "go", 7, dedup, self.world.desk()), fate, {}, SignalRefused if model else RunNotFound
+            )
+        else:
+            self.do(signal(run_id, "go", 7, dedup, self.world.desk()), fate, {run_id: [change]})
+
+    @rule(run_id=RUNS, fate=FATES)
+    def resume(self, run_id, fate):
+        model = self.models.get(run_id)
+        if model is None or model.state != "paused":
+            self.do(resume(run_id, self.world.desk()), fate, {}, NotResumable if model else RunNotFound)
+        else:
+            self.do(resume(run_id, self.world.desk()), fate, {run_id: [Model.resume]}, None)
+
+    @rule(run_id=RUNS, fate=FATES)
+    def retry(self, run_id, fate):
+        model = self.models.get(run_id)
+        if model is None or model.state != "failed" or model.rest == 2:
+            self.do(revive(run_id, self.world.desk()), fate, {}, NotRevivable if model else RunNotFound)
+        else:
+            self.do(revive(run_id, self.world.desk()), fate, {run_id: [Model.revive]}, None)
+
+    # workers
+
+    def _begun(self, worker, plan, fate):
+        given = self.do(plan, fate, self._claims_made(worker))
+        if given is KILLED:
+            worker.holds.clear()
+
+    def _claims_made(self, worker):
+        """Whatever it claimed stands in the records; that it may not know of it is another matter."""
+
+        def change(model, run_id):
+            token = (self.world.client.hget(Keys().run(run_id), "token") or b"").decode()
+            if token.startswith(f"{worker.name}.") and token != model.holder:
+                model.claim(token, self.now)
+
+        return {run_id: [partial(change, run_id=run_id)] for run_id in self.models}
+
+    @rule(name=WORKERS, limit=st.sampled_from([1, 2]), fate=st.sampled_from(["done", "done", "done", 1]))
+    def claim(self, name, limit, fate):
+        worker = self.world.worker(name)
+        self._begun(worker, worker.claim(limit=limit), fate)
+
+    @rule(name=WORKERS, fate=FATES)
+    def claim_as_stock(self, name, fate):
+        worker = self.world.worker(name)
+        self._begun(worker, worker.claim_as_stock(), fate)
+
+    @rule(name=WORKERS)
+    def die(self, name):
+        self.world.worker(name).holds.clear()
+
+    def settle(self, number, plan_of_hold, stages: list[Change], fate):
+        """Do something under a claim; one that is lost changes nothing."""
+        worker, hold = self.held(number)
+        run_id = hold.run.id
+        is_his = self.models[run_id].holder == hold.run.token
+        expected = ...
+        if is_his:
+            after = self.models[run_id].copy()
+            for stage in stages:
+                stage(after)
+            expected = after.holder == hold.run.token
+        given = self.do(plan_of_hold(worker, hold), fate, {run_id: stages if is_his else []})
+        if given is KILLED:
+            worker.holds.clear()
+        elif is_his:
+            assert bool(given) == expected
+        else:
+            assert not given, "a worker that lost its claim was told that it has it"
+
+    @precondition(holds_anything)
+    @rule(
+        number=NUMBERS,
+        due_in=st.sampled_from([None, None, None, 3.0, 300.0]),
+        lets_go=st.booleans(),
+        fate=FATES,
+    )
+    def go_on(self, number, due_in, lets_go, fate):
+        goes = lets_go or bool(self.held(number)[1].extended_until)
+        self.settle(
+            number,
+            lambda worker, hold: worker.commit(hold, Continue(1, delay=due_in), lets_go=lets_go),
+            [lambda model: model.go_on(self.now, due_in=due_in, lets_go=goes)],
+            fate,
+        )
+
+    @precondition(holds_anything)
+    @rule(
+        number=NUMBERS,
+        outcome=st.sampled_from([
+            (Succeed(3), Model.succeed),
+            (Fail("no"), Model.fail),
+            (Cancel("done with it"), Model.cancel_itself),
+            (Pause("why"), Model.pause),
+            (HandBack(), Model.hand_back),
+            (LastWord(), partial(Model.say_last_word, failed=False)),
+            (LastWord(ERROR, [ERROR]), partial(Model.say_last_word, failed=True)),
+        ]),
+        fate=FATES,
+    )  # fmt: skip
+    def give_up(self, number, outcome, fate):
+        said, change = outcome
+        self.settle(number, lambda worker, hold: worker.commit(hold, said), [change], fate)
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, retryable=st.sampled_from([True, True, False]), fate=FATES)
+    def has_error(self, number, retryable, fate):
+        self.settle(
+            number,
+            lambda worker, hold: worker.commit(hold, Raised(ERROR, retryable=retryable)),
+            [lambda model: model.has_error(self.now, retryable=retryable)],
+            fate,
+        )
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, due_in=st.sampled_from([3.0, 300.0]), rest=st.booleans(), fate=FATES)
+    def sleep(self, number, due_in, rest, fate):
+        due_at = self.now + due_in
+        self.settle(
+            number,
+            lambda worker, hold: worker.commit(hold, Park(due_at, None, "time", wants_last_word=rest)),
+            [lambda model: model.park(self.now, due_at=due_at, wakes=False, rest=rest, seen=0)],
+            fate,
+        )
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), rest=st.booleans(), fate=FATES)
+    def wait_for_signal(self, number, due_in, rest, fate):
+        due_at = None if due_in is None else self.now + due_in
+        goes = bool(self.held(number)[1].extended_until)
+
+        had_mail = bool(self.models[self.held(number)[1].run.id].mail)
+        if had_mail:
+            stages = [Model.take_signal, lambda model: model.go_on(self.now, due_in=None, lets_go=goes)]
+        else:
+            stages = [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=rest, seen=model.inbox)]
+        self.settle(number, lambda worker, hold: worker.wait_for_signal(hold, due_in=due_in, rest=rest), stages, fate)
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), fate=FATES)
+    def wait_with_an_old_look(self, number, due_in, fate):
+        """It parks for its inbox, having looked into it before the last signal came."""
+        due_at = None if due_in is None else self.now + due_in
+        seen = max(0, self.models[self.held(number)[1].run.id].inbox - 1)
+        self.settle(
+            number,
+            lambda worker, hold: worker.commit(hold, Park(due_at, seen, "signal"), lets_go=True),
+            [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=False, seen=seen, lets_go=True)],
+            fate,
+        )
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, rest=st.sampled_from([None, None, Rest.WANTED, Rest.BEGUN]), fate=FATES)
+    def remember(self, number, rest, fate):
+        entry = b"value|1|%d" % number
+
+        def change(model):
+            model.journal.append(entry)
+            model.rest = model.rest if rest is None else int(rest)
+            model.progress()
+
+        if rest is not None and self.models[self.held(number)[1].run.id].rest > rest:
+            rest = None
+        self.settle(number, lambda worker, hold: worker.journal(hold, entry, rest), [change], fate)
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, fate=FATES)
+    def put_memo(self, number, fate):
+        self.settle(number, lambda worker, hold: worker.put_memo(hold, number), [Model.progress], fate)
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, fate=FATES)
+    def renew(self, number, fate):
+        until = self.now + 10.0
+        self.settle(number, lambda worker, hold: worker.renew(hold), [lambda model: model.renew(until)], fate)
+
+    @precondition(holds_anything)
+    @rule(number=NUMBERS, fate=FATES)
+    def extend(self, number, fate):
+        until = self.now + 60.0
+        self.settle(number, lambda worker, hold: worker.extend(hold, 60.0), [lambda model: model.renew(until)], fate)
+
+    # time, and those who look after everything
+
+    @rule(seconds=st.sampled_from([0.5, 2.0, 5.0, 11.0, 400.0]))
+    def pass_time(self, seconds):
+        self.world.clock.advance(seconds)
+
+    @rule(name=WORKERS, fate=FATES)
+    def go_round(self, name, fate):
+        def recover(model, run_id):
+            if model.state == "running" and model.lease_at <= self.now and model.lose_worker(self.now):
+                model.wait_until(float(self.world.client.hget(Keys().run(run_id), "due") or 0))
+
+        def stop(model):
+            if model.time_is_up(self.now):
+                model.ask_to_stop("deadline", self.now)
+
+        changes = {run_id: [partial(recover, run_id=run_id), stop] for run_id in self.models}
+        self.do(self.world.worker(name).round(), fate, changes)
+
+    @rule(name=WORKERS, fate=FATES)
+    def move_due(self, name, fate):
+        changes = {run_id: [lambda model: model.move_due(self.now)] for run_id in self.models}
+        self.do(self.world.worker(name).move_due(), fate, changes)
+
+    @rule()
+    def lose_the_first_knock(self):
+        """Somebody empties the queue, or a stock worker dies with what it took."""
+        self.world.client.lpop("rq:queue:default")
+        self.agree({})
+
+    @rule(name=WORKERS, fate=FATES)
+    def look_for_lost_knocks(self, name, fate):
+        self.do(self.world.worker(name).heed_missing(), fate, {})
+
+    # what comes late
+
+    @precondition(lambda self: self.sent)
+    @rule(number=NUMBERS)
+    def arrive_again(self, number):
+        """A command whose reply was lost long ago arrives once more: it changes nothing."""
+        call = self.sent[-1 - number % len(self.sent)]
+        if call.name == "send_signal" and not self._is_of_now(call):
+            return
+        before = content(self.world.client)
+        self.world.link.call(call)
+        assert content(self.world.client) == before, f"an old {call.name} changed something"
+
+    def _is_of_now(self, call):
+        """Signals are of one generation, and known for as long as that lasts."""
+        return self.world.client.hexists(call.keys[2], call.args[0])
+
+    @rule(number=NUMBERS)
+    def knock_again(self, number):
+        """RQ puts a delivery back that was taken out of the queue long ago."""
+        old = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
+        there = {seen.run.delivery for seen in self.watcher.last.values()}
+        if old and old[number % len(old)] not in there:
+            self.world.client.rpush("rq:queue:default", old[number % len(old)])
+            self.agree({})
+
+    def teardown(self):
+        """Whatever happened, every run can end: nothing is stuck."""
+        for run_id, model in self.models.items():
+            if model.state in ("paused", "waiting"):
+                self.world.carry_out(fail(run_id, "over", self.world.desk()))
+        worker = self.world.worker("last")
+        for _ in range(40):
+            self.world.clean_up_as_rq()
+            if all(seen.run.is_finished for seen in self.watcher.look().values()):
+                return
+            self.world.clock.advance(700.0)
+            for plan in (worker.round(), worker.heed_missing(), worker.move_due()):
+                self.world.carry_out(plan)
+            for hold in self.world.carry_out(worker.claim(limit=10)):
+                self.world.carry_out(worker.commit(hold, LastWord() if hold.run.stop else Succeed()))
+        raise AssertionError(f"stuck: {self.watcher.last}")
+
+
+def created(plan):
+    return (yield from plan).created
+
+
+def shown(seen: Seen):
+    """A run in Redis, in the terms of the model."""
+    run = seen.run
+    ended = (run.generation, run.state.value, run.step, run.ends, seen.mail, seen.journal)
+    if run.is_finished:
+        return ended
+    return (
+        *ended, run.failures, run.crashes, run.token, seen.lease_at, seen.due_at, seen.parked == "inbox",
+        run.stop.kind.value if run.stop else "", int(run.rest), run.inbox, seen.has_deadline,
+    )  # fmt: skip
+
+
+def wanted(model: Model):
+    ended = (model.generation, model.state, model.step, model.ends, model.mail, model.journal)
+    if model.is_ended:
+        return ended
+    return (
+        *ended, model.failures, model.crashes, model.holder, model.lease_at or None, model.due_at, model.wakes,
+        model.stop, model.rest, model.inbox, model.look_at is not None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def quiet(caplog):
+    """What the engine says of each thing that goes wrong is not wanted here."""
+    caplog.set_level("CRITICAL", "stepflow")
+
+
+def test_in_any_order_each_run_is_where_its_model_is(redis_client, quiet):
+    """[C12] [C13] [C28] [C29] [C37]"""
+    run_state_machine_as_test(lambda: Orderings(redis_client), settings=PROFILE)
+    redis_client.flushall()
