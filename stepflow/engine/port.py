@@ -99,7 +99,7 @@ class Port:
     def add_entry(self, index: int, entry: bytes, rest: Rest | None = None) -> asyncio.Future[int]:
         """Write entry *index* of the journal under the claim, and what is left to do by it; 0 when it was refused."""
         run = self._hold.run
-        run.logged = True
+        run.logged, run.crashes = True, 0
         if rest is not None:
             run.rest = rest
         return self._shift.link.send(add_entry(self._shift.desk.keys, run.id, self._token, index, entry, rest))

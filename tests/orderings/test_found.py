@@ -8,7 +8,7 @@ from stepflow.engine.revive import revive
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import submit
 from tests.orderings.invariants import Watcher
-from tests.orderings.world import World, spec
+from tests.orderings.world import LEASE_S, World, spec
 
 ERROR = ErrorInfo("ValueError", "no")
 
@@ -43,3 +43,18 @@ def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signa
     world.carry_out(world.worker().commit(hold, Raised(ERROR)))
     assert world.carry_out(signal("a", "go", 1, None, world.desk())) == "buffered"
     assert look().run.state == "scheduled"
+
+
+def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look):
+    """[C22] The count of crashes was set back in Redis, and the commit wrote the old one over it."""
+    world.carry_out(submit(spec(), world.desk()))
+    worker = world.worker()
+    world.carry_out(worker.claim())
+    world.clock.advance(LEASE_S)
+    world.carry_out(worker.round())
+    [hold] = world.carry_out(worker.claim())
+    assert look().run.crashes == 1
+    world.carry_out(worker.journal(hold, b"value|1|"))
+    assert look().run.crashes == 0
+    world.carry_out(worker.commit(hold, Raised(ERROR)))
+    assert look().run.crashes == 0
