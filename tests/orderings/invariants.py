@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.core.run import Rest, Run, RunState, Stop
+from stepflow.core.run import Rest, Run, RunState
 from stepflow.store.keys import Keys
 from stepflow.store.rows import read_run
 from tests.orderings.world import Content, content
@@ -111,15 +111,17 @@ class Watcher:
 
     def look(self) -> dict[str, Seen]:
         """Check everything and give what is there."""
-        there = content(self.client)
-        seen = check(there)
-        leaked = Leaks(self.client).find()
-        assert not leaked, f"without a time to live, and of nothing that lives: {leaked}"
+        seen = check(content(self.client))
         for run_id, before in self.last.items():
             assert run_id in seen, f"run {run_id} is gone"
             self._compare(before, seen[run_id])
         self.last = seen
         return seen
+
+    def look_for_leaks(self) -> None:
+        """Look for what is left behind more closely, and more slowly."""
+        leaked = Leaks(self.client).find()
+        assert not leaked, f"without a time to live, and of nothing that lives: {leaked}"
 
     def _compare(self, before: Seen, now: Seen) -> None:
         run, was = now.run, before.run
@@ -160,14 +162,28 @@ def check(there: Content) -> dict[str, Seen]:
     for seen in found.values():
         _check_any(seen)
         (_check_finished if seen.run.is_finished else _check_live)(seen)
+    _check_shared(there, found)
+    return found
+
+
+def _check_shared(there: Content, found: dict[str, Seen]) -> None:
+    """Nothing that lives for ever belongs to nobody."""
     keys = Keys()
-    for key in (keys.claims, keys.due):
+    for key in (keys.claims, keys.due, *(key for key in there if key.startswith("stepflow:pending:default"))):
         for member in scores(there, key):
             assert member.removeprefix("run:") in found, f"{key} holds {member}, which is not there"
     for key in (keys.live, keys.deadlines):
         for run_id in scores(there, key):
             assert run_id in found, f"{key} holds {run_id}, which is not there"
-    return found
+    known = {keys.rq_job(rq_id) for seen in found.values() for rq_id in (seen.run.delivery, seen.run.held)}
+    for key, (_, _, shortly) in there.items():
+        if key.startswith("rq:job:run-"):
+            assert key in known, f"{key} is left of a delivery that nobody waits for"
+        if key.startswith(keys.run("")) and not shortly:
+            assert key.split(":")[2] in found, f"{key} is left of a run that is gone"
+    for key in (key for key in there if key.startswith("rq:scheduled:")):
+        for rq_id in scores(there, key):
+            assert keys.rq_job(rq_id) in known, f"{key} holds {rq_id}, which nobody waits for"
 
 
 def _check_any(seen: Seen) -> None:
@@ -221,8 +237,3 @@ def _check_live(seen: Seen) -> None:
     assert not seen.is_pending, f"{run.id} is {run.state} and counts as waiting in its queue"
     if run.state in (RunState.SCHEDULED, RunState.WAITING):
         assert seen.due_at == (run.due_at or None), f"{run.id} is due at {run.due_at}, in the set at {seen.due_at}"
-
-
-def reason_of(stop: Stop | None) -> str | None:
-    """Give the reason of a stop, if there is one."""
-    return None if stop is None else stop.reason

@@ -61,6 +61,12 @@ class Model:
     def is_ended(self) -> bool:
         return self.state in ENDED
 
+    def times(self) -> list[float]:
+        """Give when something happens to it if nobody does anything."""
+        if self.is_ended:
+            return []
+        return [at for at in (self.due_at, self.lease_at, self.look_at) if at]
+
     def is_late(self, now: float) -> bool:
         return self.deadline_at is not None and now >= self.deadline_at and not self.rest
 
@@ -224,7 +230,6 @@ class Model:
     def take_signal(self) -> None:
         if self.mail:
             self.journal.append(b"value|0|" + self.mail.pop(0))
-            self.progress()
 
     def send(self, item: bytes, dedup: str | None) -> None:
         if dedup is not None:

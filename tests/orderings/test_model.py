@@ -52,7 +52,7 @@ PROFILE = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-RUNS = st.sampled_from(["a", "b"])
+RUNS = st.sampled_from(["a", "a", "a", "b"])
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
 #: what becomes of an operation: done, done with every reply lost once, or its process dead after so many calls
 FATES = st.sampled_from(["done", "done", "done", "twice", "twice", 1, 2, 3])
@@ -84,12 +84,30 @@ class Orderings(RuleBasedStateMachine):
         return self.world.clock.now()
 
     def held(self, number):
-        """One of the claims that workers believe to have, with its worker; most of them are right."""
+        """One of the claims that workers believe to have, with its worker; one is made when there is none."""
+        if not self.holds_anything():
+            self.claim(f"w{1 + number % 3}", 1 + number % 2, "done")
         holds = [(worker, hold) for worker in self.world.workers.values() for hold in worker.holds.values()]
         return holds[number % len(holds)]
 
     def holds_anything(self):
         return any(worker.holds for worker in self.world.workers.values())
+
+    def can_be_held(self):
+        """Somebody holds something, or can: the first entry of the queue is what a record waits for."""
+        if self.holds_anything():
+            return True
+        head = self.world.client.lindex("rq:queue:default", 0)
+        return head is not None and head.decode() in {seen.run.delivery for seen in self.watcher.last.values()}
+
+    def lives(self):
+        return any(not model.is_ended for model in self.models.values())
+
+    def those(self, state):
+        return sorted(run_id for run_id, model in self.models.items() if model.state == state)
+
+    def one(self, state, number):
+        return self.those(state)[number % len(self.those(state))]
 
     def do(self, plan, fate, changes: dict[str, list[Change]], expected=...):
         """Carry out a plan; each run is then where *changes* lead, or on the way there when the process died."""
@@ -150,6 +168,8 @@ class Orderings(RuleBasedStateMachine):
     )
     def submit(self, run_id, payload, on_conflict, delay, timeout, fate):
         there = self.models.get(run_id)
+        if not self.lives():  # nothing could happen any more
+            on_conflict = "restart"
         made = Model(self.now, payload, timeout, delay)
         expected, changes = True, []
         if there is None:
@@ -162,8 +182,11 @@ class Orderings(RuleBasedStateMachine):
         run = spec(run_id, payload, on_conflict=on_conflict, delay=delay, timeout=timeout)
         self.do(created(submit(run, self.world.desk())), fate, {run_id: changes}, expected)
 
-    @rule(run_id=RUNS, kind=st.sampled_from(["cancel", "cancel", "fail"]), fate=FATES)
+    @precondition(lives)
+    @rule(run_id=RUNS, kind=st.sampled_from([None, None, "cancel", "cancel", "fail"]), fate=FATES)
     def stop(self, run_id, kind, fate):
+        if kind is None:
+            return
         verb = cancel if kind == "cancel" else fail
         model = self.models.get(run_id)
         expected = model is not None and model.copy().ask_to_stop(kind, self.now)
@@ -174,6 +197,7 @@ class Orderings(RuleBasedStateMachine):
             expected,
         )
 
+    @precondition(lives)
     @rule(run_id=RUNS, dedup=st.sampled_from([None, "d1", "d2"]), fate=FATES)
     def signal(self, run_id, dedup, fate):
         model = self.models.get(run_id)
@@ -185,19 +209,18 @@ class Orderings(RuleBasedStateMachine):
         else:
             self.do(signal(run_id, "go", 7, dedup, self.world.desk()), fate, {run_id: [change]})
 
-    @rule(run_id=RUNS, fate=FATES)
-    def resume(self, run_id, fate):
-        model = self.models.get(run_id)
-        if model is None or model.state != "paused":
-            self.do(resume(run_id, self.world.desk()), fate, {}, NotResumable if model else RunNotFound)
-        else:
-            self.do(resume(run_id, self.world.desk()), fate, {run_id: [Model.resume]}, None)
+    @precondition(lambda self: self.those("paused"))
+    @rule(number=NUMBERS, fate=FATES)
+    def resume(self, number, fate):
+        run_id = self.one("paused", number)
+        self.do(resume(run_id, self.world.desk()), fate, {run_id: [Model.resume]}, None)
 
-    @rule(run_id=RUNS, fate=FATES)
-    def retry(self, run_id, fate):
-        model = self.models.get(run_id)
-        if model is None or model.state != "failed" or model.rest == 2:
-            self.do(revive(run_id, self.world.desk()), fate, {}, NotRevivable if model else RunNotFound)
+    @precondition(lambda self: self.those("failed"))
+    @rule(number=NUMBERS, fate=FATES)
+    def retry(self, number, fate):
+        run_id = self.one("failed", number)
+        if self.models[run_id].rest == 2:
+            self.do(revive(run_id, self.world.desk()), fate, {}, NotRevivable)
         else:
             self.do(revive(run_id, self.world.desk()), fate, {run_id: [Model.revive]}, None)
 
@@ -218,19 +241,12 @@ class Orderings(RuleBasedStateMachine):
 
         return {run_id: [partial(change, run_id=run_id)] for run_id in self.models}
 
-    @rule(name=WORKERS, limit=st.sampled_from([1, 2]), fate=st.sampled_from(["done", "done", "done", 1]))
+    @precondition(lambda self: self.those("pending"))
+    @rule(name=WORKERS, limit=st.sampled_from([1, 1, 2, None]), fate=st.sampled_from(["done", "done", "twice", 1]))
     def claim(self, name, limit, fate):
+        """Take what waits; without a limit it is a stock worker that does."""
         worker = self.world.worker(name)
-        self._begun(worker, worker.claim(limit=limit), fate)
-
-    @rule(name=WORKERS, fate=FATES)
-    def claim_as_stock(self, name, fate):
-        worker = self.world.worker(name)
-        self._begun(worker, worker.claim_as_stock(), fate)
-
-    @rule(name=WORKERS)
-    def die(self, name):
-        self.world.worker(name).holds.clear()
+        self._begun(worker, worker.claim_as_stock() if limit is None else worker.claim(limit=limit), fate)
 
     def settle(self, number, plan_of_hold, stages: list[Change], fate):
         """Do something under a claim; one that is lost changes nothing."""
@@ -251,7 +267,7 @@ class Orderings(RuleBasedStateMachine):
         else:
             assert not given, "a worker that lost its claim was told that it has it"
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(
         number=NUMBERS,
         due_in=st.sampled_from([None, None, None, 3.0, 300.0]),
@@ -267,7 +283,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(
         number=NUMBERS,
         outcome=st.sampled_from([
@@ -285,7 +301,7 @@ class Orderings(RuleBasedStateMachine):
         said, change = outcome
         self.settle(number, lambda worker, hold: worker.commit(hold, said), [change], fate)
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, retryable=st.sampled_from([True, True, False]), fate=FATES)
     def has_error(self, number, retryable, fate):
         self.settle(
@@ -295,7 +311,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, due_in=st.sampled_from([3.0, 300.0]), rest=st.booleans(), fate=FATES)
     def sleep(self, number, due_in, rest, fate):
         due_at = self.now + due_in
@@ -306,7 +322,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), rest=st.booleans(), fate=FATES)
     def wait_for_signal(self, number, due_in, rest, fate):
         due_at = None if due_in is None else self.now + due_in
@@ -319,7 +335,7 @@ class Orderings(RuleBasedStateMachine):
             stages = [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=rest, seen=model.inbox)]
         self.settle(number, lambda worker, hold: worker.wait_for_signal(hold, due_in=due_in, rest=rest), stages, fate)
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), fate=FATES)
     def wait_with_an_old_look(self, number, due_in, fate):
         """It parks for its inbox, having looked into it before the last signal came."""
@@ -332,7 +348,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, rest=st.sampled_from([None, None, Rest.WANTED, Rest.BEGUN]), fate=FATES)
     def remember(self, number, rest, fate):
         entry = b"value|1|%d" % number
@@ -346,18 +362,18 @@ class Orderings(RuleBasedStateMachine):
             rest = None
         self.settle(number, lambda worker, hold: worker.journal(hold, entry, rest), [change], fate)
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def put_memo(self, number, fate):
         self.settle(number, lambda worker, hold: worker.put_memo(hold, number), [Model.progress], fate)
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def renew(self, number, fate):
         until = self.now + 10.0
         self.settle(number, lambda worker, hold: worker.renew(hold), [lambda model: model.renew(until)], fate)
 
-    @precondition(holds_anything)
+    @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def extend(self, number, fate):
         until = self.now + 60.0
@@ -369,8 +385,29 @@ class Orderings(RuleBasedStateMachine):
     def pass_time(self, seconds):
         self.world.clock.advance(seconds)
 
+    @precondition(lambda self: any(model.times() for model in self.models.values()))
     @rule(name=WORKERS, fate=FATES)
-    def go_round(self, name, fate):
+    def pass_time_to_what_is_next(self, name, fate):
+        """A lease, a deadline or a wait runs out, and a worker sees to it."""
+        next_at = min(at for model in self.models.values() for at in model.times())
+        self.world.clock.advance(max(0.0, next_at - self.now))
+        self.look_after_all(name, "lapsed and overdue", fate)
+        self.look_after_all(name, "due", fate)
+
+    @precondition(lives)
+    @rule(name=WORKERS, what=st.sampled_from(["lapsed and overdue", "due", "lost knocks"]), fate=FATES)
+    def look_after_all(self, name, what, fate):
+        worker = self.world.worker(name)
+        match what:
+            case "lapsed and overdue":
+                self.do(worker.round(), fate, self._seen_to())
+            case "due":
+                changes = {run_id: [lambda model: model.move_due(self.now)] for run_id in self.models}
+                self.do(worker.move_due(), fate, changes)
+            case "lost knocks":
+                self.do(worker.heed_missing(), fate, {})
+
+    def _seen_to(self):
         def recover(model, run_id):
             if model.state == "running" and model.lease_at <= self.now and model.lose_worker(self.now):
                 model.wait_until(float(self.world.client.hget(Keys().run(run_id), "due") or 0))
@@ -379,49 +416,59 @@ class Orderings(RuleBasedStateMachine):
             if model.time_is_up(self.now):
                 model.ask_to_stop("deadline", self.now)
 
-        changes = {run_id: [partial(recover, run_id=run_id), stop] for run_id in self.models}
-        self.do(self.world.worker(name).round(), fate, changes)
+        return {run_id: [partial(recover, run_id=run_id), stop] for run_id in self.models}
 
-    @rule(name=WORKERS, fate=FATES)
-    def move_due(self, name, fate):
-        changes = {run_id: [lambda model: model.move_due(self.now)] for run_id in self.models}
-        self.do(self.world.worker(name).move_due(), fate, changes)
+    # what goes wrong
 
-    @rule()
-    def lose_the_first_knock(self):
-        """Somebody empties the queue, or a stock worker dies with what it took."""
-        self.world.client.lpop("rq:queue:default")
+    @rule(
+        what=st.sampled_from(["a worker dies", "a knock is lost", "an old knock", "an old command", "in vain"]),
+        number=NUMBERS,
+    )
+    def go_wrong(self, what, number):
+        match what:
+            case "a worker dies":
+                self.world.worker(f"w{1 + number % 3}").holds.clear()
+            case "a knock is lost":  # `rq empty`, or a stock worker died with what it took
+                self.world.client.lpop("rq:queue:default")
+            case "an old knock":
+                self.knock_again(number)
+            case "an old command":
+                self.arrive_again(number)
+            case "in vain":
+                self.ask_for_what_cannot_be(number)
         self.agree({})
 
-    @rule(name=WORKERS, fate=FATES)
-    def look_for_lost_knocks(self, name, fate):
-        self.do(self.world.worker(name).heed_missing(), fate, {})
-
-    # what comes late
-
-    @precondition(lambda self: self.sent)
-    @rule(number=NUMBERS)
-    def arrive_again(self, number):
-        """A command whose reply was lost long ago arrives once more: it changes nothing."""
-        call = self.sent[-1 - number % len(self.sent)]
-        if call.name == "send_signal" and not self._is_of_now(call):
-            return
-        before = content(self.world.client)
-        self.world.link.call(call)
-        assert content(self.world.client) == before, f"an old {call.name} changed something"
-
-    def _is_of_now(self, call):
-        """Signals are of one generation, and known for as long as that lasts."""
-        return self.world.client.hexists(call.keys[2], call.args[0])
-
-    @rule(number=NUMBERS)
     def knock_again(self, number):
         """RQ puts a delivery back that was taken out of the queue long ago."""
-        old = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
         there = {seen.run.delivery for seen in self.watcher.last.values()}
-        if old and old[number % len(old)] not in there:
+        knocks = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
+        old = [rq_id for rq_id in knocks if rq_id not in there]
+        if old:
             self.world.client.rpush("rq:queue:default", old[number % len(old)])
-            self.agree({})
+
+    def arrive_again(self, number):
+        """A command whose reply was lost long ago arrives once more: it changes nothing."""
+        # signals are of one generation, and known for as long as that lasts
+        old = [
+            call
+            for call in self.sent
+            if call.name != "send_signal" or self.world.client.hexists(call.keys[2], call.args[0])
+        ]
+        if old:
+            before = content(self.world.client)
+            self.world.link.call(old[number % len(old)])
+            assert content(self.world.client) == before, f"an old {old[number % len(old)].name} changed something"
+
+    def ask_for_what_cannot_be(self, number):
+        run_id = ["a", "b", "unknown"][number % 3]
+        model = self.models.get(run_id)
+        if model is None or model.state != "paused":
+            self.do(resume(run_id, self.world.desk()), "done", {}, NotResumable if model else RunNotFound)
+        if model is None or model.state != "failed":
+            self.do(revive(run_id, self.world.desk()), "done", {}, NotRevivable if model else RunNotFound)
+        if model is None or model.is_ended:
+            plan = signal(run_id, "go", 7, None, self.world.desk())
+            self.do(plan, "done", {}, SignalRefused if model else RunNotFound)
 
     def teardown(self):
         """Whatever happened, every run can end: nothing is stuck."""
@@ -432,6 +479,7 @@ class Orderings(RuleBasedStateMachine):
         for _ in range(40):
             self.world.clean_up_as_rq()
             if all(seen.run.is_finished for seen in self.watcher.look().values()):
+                self.watcher.look_for_leaks()
                 return
             self.world.clock.advance(700.0)
             for plan in (worker.round(), worker.heed_missing(), worker.move_due()):
@@ -448,23 +496,29 @@ def created(plan):
 def shown(seen: Seen):
     """A run in Redis, in the terms of the model."""
     run = seen.run
-    ended = (run.generation, run.state.value, run.step, run.ends, seen.mail, seen.journal)
+    ended = {
+        "generation": run.generation, "state": run.state.value, "step": run.step, "ends": run.ends, "mail": seen.mail,
+        "journal": seen.journal,
+    }  # fmt: skip
     if run.is_finished:
         return ended
-    return (
-        *ended, run.failures, run.crashes, run.token, seen.lease_at, seen.due_at, seen.parked == "inbox",
-        run.stop.kind.value if run.stop else "", int(run.rest), run.inbox, seen.has_deadline,
-    )  # fmt: skip
+    return ended | {
+        "failures": run.failures, "crashes": run.crashes, "holder": run.token, "lease_at": seen.lease_at,
+        "due_at": seen.due_at, "wakes": seen.parked == "inbox", "stop": run.stop.kind.value if run.stop else "",
+        "rest": int(run.rest), "inbox": run.inbox, "is looked at": seen.has_deadline,
+    }  # fmt: skip
 
 
 def wanted(model: Model):
-    ended = (model.generation, model.state, model.step, model.ends, model.mail, model.journal)
+    ended = {name: getattr(model, name) for name in ("generation", "state", "step", "ends", "mail", "journal")}
     if model.is_ended:
         return ended
     return (
-        *ended, model.failures, model.crashes, model.holder, model.lease_at or None, model.due_at, model.wakes,
-        model.stop, model.rest, model.inbox, model.look_at is not None,
-    )  # fmt: skip
+        ended
+        | {name: getattr(model, name) for name in ("failures", "crashes", "holder", "due_at", "wakes", "stop")}
+        | {"rest": model.rest, "inbox": model.inbox, "lease_at": model.lease_at or None}
+        | {"is looked at": model.look_at is not None}
+    )
 
 
 @pytest.fixture
