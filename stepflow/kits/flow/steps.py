@@ -73,14 +73,16 @@ class StepWish(Wish):
 
     async def _call(self, activation: Activation) -> Any:
         port = activation.port
+        if self._timeout_s is None:
+            return await port.call(self.name, self._function, self._args, self._kwargs)
         async with port.timeout(self._timeout_s):
             return await port.call(self.name, self._function, self._args, self._kwargs)
 
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None
         self.is_busy = False
-        activation.look_again()
         if done.cancelled() or not self.is_open:
+            activation.look_again()
             return
         error = done.exception()
         if error is None:
