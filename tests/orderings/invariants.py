@@ -7,6 +7,7 @@ Each broken rule is an AssertionError that says which, of which run.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,15 +107,11 @@ class Watcher:
 
     client: Any
     last: dict[str, Seen] = field(default_factory=dict)
-    #: runs whose step records may change because an operator took them up again
-    revived: set[str] = field(default_factory=set)
 
     def look(self) -> dict[str, Seen]:
         """Check everything and give what is there."""
         seen = check(content(self.client))
-        for run_id, before in self.last.items():
-            assert run_id in seen, f"run {run_id} is gone"
-            self._compare(before, seen[run_id])
+        compare(self.last, seen)
         self.last = seen
         return seen
 
@@ -123,37 +120,44 @@ class Watcher:
         leaked = Leaks(self.client).find()
         assert not leaked, f"without a time to live, and of nothing that lives: {leaked}"
 
-    def _compare(self, before: Seen, now: Seen) -> None:
-        run, was = now.run, before.run
-        assert run.rev >= was.rev, f"rev of {run.id} went from {was.rev} to {run.rev}"
-        assert run.generation in (was.generation, was.generation + 1)
-        if run.generation > was.generation:
-            assert was.is_finished, f"{run.id} was restarted while it was {was.state}"
-            assert run.rev > was.rev
-            self.revived.discard(run.id)
-            return
-        assert run.ends in (was.ends, was.ends + 1), f"{run.id} ended {was.ends} times, then {run.ends}"
-        assert (run.ends > was.ends) <= (not was.is_finished), f"{run.id} ended again without having been revived"
-        assert run.step in (was.step, was.step + 1), f"{run.id} went from step {was.step} to {run.step}"
-        moved = (run.state, run.step, run.token, run.delivery, run.stop) != (
-            was.state, was.step, was.token, was.delivery, was.stop,
-        )  # fmt: skip
-        assert run.rev > was.rev or not moved, f"{run.id} moved at rev {run.rev}: {was} became {run}"
-        if was.is_finished and run.is_finished:
-            assert now.parts == before.parts, f"the ended run {run.id} changed"
-        if was.is_finished and not run.is_finished:
-            assert was.state is RunState.FAILED, f"{run.id} came back from {was.state}"
-            assert run.rev > was.rev
-            self.revived.add(run.id)
-        if was.rest is Rest.BEGUN:
-            assert run.rest is Rest.BEGUN
-        self._compare_steps(before, now)
 
-    def _compare_steps(self, before: Seen, now: Seen) -> None:
-        """A step is closed once; only an operator's retry opens it again."""
-        for name, record in before.steps.items():
-            reopened = now.run.id in self.revived and name == str(before.run.step).encode()
-            assert now.steps.get(name) == record or reopened, f"step {name!r} of {now.run.id} was settled again"
+def compare(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> None:
+    """Check what cannot have become of what was there before."""
+    for run_id, seen in before.items():
+        assert run_id in now, f"run {run_id} is gone"
+        _compare(seen, now[run_id])
+
+
+def _compare(before: Seen, now: Seen) -> None:
+    run, was = now.run, before.run
+    assert run.rev >= was.rev, f"rev of {run.id} went from {was.rev} to {run.rev}"
+    assert run.generation in (was.generation, was.generation + 1)
+    if run.generation > was.generation:
+        assert was.is_finished, f"{run.id} was restarted while it was {was.state}"
+        assert run.rev > was.rev
+        return
+    assert run.ends in (was.ends, was.ends + 1), f"{run.id} ended {was.ends} times, then {run.ends}"
+    assert (run.ends > was.ends) <= (not was.is_finished), f"{run.id} ended again without having been revived"
+    assert run.step in (was.step, was.step + 1), f"{run.id} went from step {was.step} to {run.step}"
+    moved = (run.state, run.step, run.token, run.delivery, run.stop) != (
+        was.state, was.step, was.token, was.delivery, was.stop,
+    )  # fmt: skip
+    assert run.rev > was.rev or not moved, f"{run.id} moved at rev {run.rev}: {was} became {run}"
+    if was.is_finished and run.is_finished:
+        assert now.parts == before.parts, f"the ended run {run.id} changed"
+    if was.is_finished and not run.is_finished:
+        assert was.state is RunState.FAILED, f"{run.id} came back from {was.state}"
+        assert run.rev > was.rev
+    if was.rest is Rest.BEGUN:
+        assert run.rest is Rest.BEGUN
+    _compare_steps(before, now)
+
+
+def _compare_steps(before: Seen, now: Seen) -> None:
+    """A step is closed once; only an operator's retry opens it again."""
+    for name, record in before.steps.items():
+        reopened = now.run.ends > 0 and name == str(before.run.step).encode()
+        assert now.steps.get(name) == record or reopened, f"step {name!r} of {now.run.id} was settled again"
 
 
 def check(there: Content) -> dict[str, Seen]:

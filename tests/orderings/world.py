@@ -12,13 +12,13 @@ import random
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import Continue, Outcome, Park
-from stepflow.core.run import Rest, Stop, StopKind
-from stepflow.engine.cancel import stop_run
+from stepflow.core.outcomes import Continue, LastWord, Outcome, Park, Succeed
+from stepflow.core.run import Rest, RunState, Stop, StopKind
+from stepflow.engine.cancel import fail, stop_run
 from stepflow.engine.claim import hold_of
 from stepflow.engine.commit import commit
 from stepflow.engine.desk import Desk
@@ -31,8 +31,17 @@ from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings, WorkerSettings
-from stepflow.store.calls import Call, Plan, command
-from stepflow.store.claims import claim_one, claim_steps, look_round, move_due, renew_claims, sources_of, sweep_index
+from stepflow.store.calls import Call, Plan, command, raw
+from stepflow.store.claims import (
+    claim_one,
+    claim_steps,
+    look_round,
+    move_due,
+    renew_claims,
+    sources_of,
+    sweep_index,
+    waiting_source,
+)
 from stepflow.store.clock import ManualClock
 from stepflow.store.journal import load_journal
 from stepflow.store.keys import Keys
@@ -113,6 +122,17 @@ def spec(run_id: str = "a", payload: Any = 0, **options: Any) -> RunSpec:
     return RunSpec("x", payload, run_id, webhooks=[HOOK], retry=policy, **options)
 
 
+@cache
+def _shift(name: str) -> Shift:
+    """Make a shift, which wants to be made on a loop; nothing here runs on one."""
+
+    async def begin() -> Shift:
+        desk = NumberedDesk(name, ManualClock())
+        return Shift(name, desk, Registry(), HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
+
+    return asyncio.run(begin())
+
+
 class Worker:
     """A worker by hand. It knows what it claimed and not what has become of it since; every verb is a plan."""
 
@@ -122,22 +142,20 @@ class Worker:
         self.registry = Registry()
         for runner in runners:
             self.registry.add(runner, _never_called)
-        self.shift: Shift = asyncio.run(self._begin())
-        #: deliveries it took out of queues as a stock worker, whose jobs RQ takes away
-        self.popped: set[str] = set()
+        self.shift = _shift(name)
+        self.shift.desk, self.shift.registry = self.desk, self.registry
         #: by the token of the claim: it may hold a run again and not know yet that it lost it
         self.holds: dict[str, Hold] = {}
 
-    async def _begin(self) -> Shift:
-        return Shift(self.name, self.desk, self.registry, HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
-
-    def claim(self, *, limit: int = 1) -> Plan[list[Hold]]:
-        """Take what waits, at most so many runs."""
+    def claim(self, *, limit: int = 1, queue: str = "default") -> Plan[list[Hold]]:
+        """Take what waits in the queue, and what waits there for a worker that knows its runner."""
         self.number += limit
+        keys, runners = self.desk.keys, list(self.registry.runners)
+        sources = [*sources_of(keys, queue), *(waiting_source(keys, queue, runner) for runner in runners)]
         batch = yield claim_steps(
-            self.desk.keys, sources_of(self.desk.keys, "default"), given=self.clock.given, stem=f"{self.name}.",
+            keys, sources, given=self.clock.given, stem=f"{self.name}.",
             number=self.number, lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
-            runners=list(self.registry.runners),
+            runners=runners,
         )  # fmt: skip
         return [self._hold(taken) for taken in batch.taken]
 
@@ -146,7 +164,7 @@ class Worker:
         rq_id = yield command("LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False)
         if not rq_id:
             return None
-        self.popped.add(rq_id)
+        yield command("DEL", f"rq:job:{rq_id}", read=raw)  # RQ's to take away, later in truth
         self.number += 1
         member = f"run:{rq_id.split('-')[1]}"
         call = claim_one(
@@ -281,31 +299,46 @@ class World:
         self.clients += 1
         return NumberedDesk(f"c{self.clients}", self.clock)
 
-    def clean_up_as_rq(self) -> None:
-        """Take away the jobs that stock workers are done with, as RQ does when the job's function has returned."""
-        for worker in self.workers.values():
-            for rq_id in sorted(worker.popped):
-                row = self.client.hmget(self.keys.run(rq_id.split("-")[1]), "delivery", "held")
-                if rq_id.encode() not in row:
-                    self.client.delete(self.keys.rq_job(rq_id))
+    def see_through(self, look: Callable[[], dict[str, Any]], worker: str = "last") -> None:
+        """
+        Bring every run to its end: whoever was at work is dead, and one worker more looks after everything.
 
-    def carry_out(self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None) -> Any:
+        *look* is called after each thing it does. A run that only somebody outside can move is failed by hand.
+        """
+        last = self.worker(worker)
+        for _ in range(40):
+            runs = [seen.run for seen in look().values()]
+            if all(run.is_finished for run in runs):
+                return
+            for run in runs:
+                if run.state is RunState.PAUSED or (run.state is RunState.WAITING and not run.due_at):
+                    self.carry_out(fail(run.id, "over", self.desk()))
+            self.clock.advance(700.0)
+            for plan in (last.round(), last.heed_missing(), last.move_due()):
+                self.carry_out(plan)
+                look()
+            for hold in self.carry_out(last.claim(limit=10)):
+                look()
+                self.carry_out(last.commit(hold, LastWord() if hold.run.stop else Succeed()))
+        raise AssertionError(f"stuck: {look()}")
+
+    def carry_out(self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None, asked: Any = None) -> Any:
         """
         Carry a plan out and give what it gives.
 
         *twice*: every reply is lost once and its command sent again, which must change nothing and be answered as at
-        first. *calls*: the process dies after so many.
+        first. *calls*: the process dies after so many. *asked*: what a plan that has begun asked last.
         """
         answer: Any = None
         done = 0
         send = partial(self.send, twice=twice)
         try:
             while True:
-                asked = plan.send(answer)
+                asked = plan.send(answer) if asked is None else asked
                 if done == calls:
                     plan.close()
                     return KILLED
-                answer, done = send(asked), done + 1
+                answer, done, asked = send(asked), done + 1, None
         except StopIteration as end:
             return end.value
 
