@@ -7,6 +7,7 @@ import logging
 from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import HandBack, Lost, Outcome
+from stepflow.core.run import RunState
 from stepflow.core.transition import Kind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
@@ -43,7 +44,7 @@ def recover_knock(member: str, desk: Desk) -> Plan[bool]:
     if kind == "hook":
         return (yield from _requeue_hook(name, "", desk, was_claimed=False))
     run = yield load_run(desk.keys, name)
-    if run is None or run.is_claimed or run.is_finished or not run.delivery:
+    if run is None or run.state is not RunState.PENDING:
         return False
     queue = desk.keys.queue_of(run)
     if (yield stands_in_queue(queue, run.delivery)):
@@ -58,8 +59,9 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     run = yield load_run(desk.keys, run_id)
     if run is None:
         yield forget_claim(desk.keys, f"run:{run_id}")
-    # another worker's round, or a claim, may have come first: what is lost must be claimed, a lost knock must not be
-    if run is None or run.is_finished or run.is_claimed is not isinstance(outcome, Lost):
+    # others may have come first: what is lost must be claimed still; what lost its knock must still wait for one, and not
+    # have been claimed and put to sleep since somebody looked
+    if run is None or run.state is not (RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING):
         return False
     if dead_token and run.token != dead_token:
         return False
