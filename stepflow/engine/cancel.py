@@ -76,12 +76,13 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     """End *run* for somebody who does not hold it; gives the script's answer."""
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
-    if run.blocked_at:  # its delivery stands in a waiting list that no worker of now reads
-        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
     given, fields = read_given(data.get(b"spec")), end_fields(move, desk.settings.limits.payload_bytes)
     hooks = plan_hooks(run, move, given, unpack(packed) if packed else (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
     )  # fmt: skip
+    if run.blocked_at and answer[0] != STALE:
+        # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has
+        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
     return answer
