@@ -33,11 +33,13 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
     """
     check_signal(name)
     item = f"{name}|".encode() + pack(payload, what=f"signal {name!r}", limit=desk.settings.limits.payload_bytes)
-    run = yield load_run(desk.keys, run_id)
-    if run is None:
-        raise RunNotFound(run_id)
     signal_id = f"d:{dedup}" if dedup is not None else f"r:{desk.request_id()}"
-    answer: str = yield send_signal(desk.keys, run, signal_id, item, now=desk.clock.now())
+    answer = "moved"
+    while answer == "moved":
+        run = yield load_run(desk.keys, run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        answer = yield send_signal(desk.keys, run, signal_id, item, now=desk.clock.now())
     match answer:
         case "unknown":
             raise RunNotFound(run_id)

@@ -55,7 +55,7 @@ def last_failure(journal: Sequence[bytes]) -> list[bytes]:
 
 
 def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float) -> Call[str]:
-    """Put a signal into the mailbox of *run*: 'delivered', 'buffered', 'full', 'ended' or 'unknown'."""
+    """Put a signal into the mailbox of *run*: 'delivered', 'buffered', 'full', 'ended', 'unknown' or 'moved': look again."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
         scripts.SEND_SIGNAL,

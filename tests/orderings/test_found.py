@@ -2,13 +2,14 @@
 
 import pytest
 
-from stepflow.core.outcomes import ErrorInfo, Park, Raised
-from stepflow.engine.cancel import fail
+from stepflow.core.outcomes import Continue, ErrorInfo, Park, Raised, Succeed
+from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.recover import recover_knock
 from stepflow.engine.revive import revive
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import submit
 from tests.orderings.invariants import Watcher
-from tests.orderings.world import LEASE_S, World, spec
+from tests.orderings.world import LEASE_S, Worker, World, spec
 
 ERROR = ErrorInfo("ValueError", "no")
 
@@ -58,3 +59,42 @@ def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look)
     assert look().run.crashes == 0
     world.carry_out(worker.commit(hold, Raised(ERROR)))
     assert look().run.crashes == 0
+
+
+def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhile(world, look):
+    """[C10] [C13] A stock worker was slow to claim what it had taken; between a round's look and its repair it was done."""
+    world.carry_out(submit(spec(), world.desk()))
+    world.client.lpop("rq:queue:default")
+    world.clock.advance(2.0)
+    repair = recover_knock("run:a", world.desk())
+    world.client.rpush("rq:queue:default", "run-a-0")
+    [hold] = world.carry_out(world.worker().claim())
+    world.carry_out(world.worker().commit(hold, Continue(1, delay=100.0)))
+    assert world.carry_out(repair) is False
+    assert look().run.state == "scheduled"
+
+
+@pytest.mark.parametrize("calls", range(5))
+def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_leaves_it_in_its_list(world, look, calls):
+    """[C24] [C25] It was taken out of the list first, and found by nobody when the end was not written."""
+    world.carry_out(submit(spec(), world.desk()))
+    world.carry_out(Worker("w1", world.clock, runners=("y",)).claim())
+    world.carry_out(cancel("a", "enough", world.desk()), calls=calls)
+    look()
+    for hold in world.carry_out(world.worker("w2").claim()):
+        world.carry_out(world.worker("w2").commit(hold, Succeed()))
+    assert look().run.is_finished
+
+
+def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, redis_client):
+    """[F10] Between its look and its write the run was restarted on another queue, and parked there."""
+    world.carry_out(submit(spec(), world.desk()))
+    world.carry_out(cancel("a", "enough", world.desk()))
+    slow = signal("a", "go", 7, None, world.desk())
+    write = slow.send(world.send(slow.send(None)))
+    world.carry_out(submit(spec(queue="other", on_conflict="restart"), world.desk()))
+    [hold] = world.carry_out(world.worker().claim(queue="other"))
+    world.carry_out(world.worker().commit(hold, Park(None, 0, "signal")))
+    assert world.carry_out(slow, asked=write) == "delivered"
+    queues = [redis_client.lrange(f"rq:queue:{name}", 0, -1) for name in ("default", "other")]
+    assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"

@@ -3,15 +3,17 @@
 -- KEYS  1 run  2 mailbox  3 sent ids  4 job  5 list  6 pending  7 wake  8 due  9 scheduled
 -- ARGV  1 id of this signal  2 item  3 most items  4 member  5 now  6 rq time  7 namespace  8 rq queue  9 pending state
 --       10 start of the channels' names  11 message
--- Gives 'delivered', 'buffered', 'full', 'ended' or 'unknown'; the same id again is answered as the first time.
+-- Gives 'delivered', 'buffered', 'full', 'ended' or 'unknown'; the same id again is answered as the first time. 'moved'
+-- when the run was restarted on another queue since the caller looked, and nothing is written.
 --@ include _job
 --@ include _knock
 --@ include _wake
-local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended')
+local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended', 'queue')
 if not row[1] then return 'unknown' end
 if row[5] and row[5] ~= '' then return 'ended' end
 local answered = redis.call('HGET', KEYS[3], ARGV[1])
 if answered then return answered end
+if row[6] ~= ARGV[8] then return 'moved' end
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[2])
 local told = wake(KEYS[1], row, ARGV[4], {

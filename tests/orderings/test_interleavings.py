@@ -1,0 +1,409 @@
+"""
+Every interleaving, call by call, of what may meet at one run: each invariant holds in each, and each ends well.
+
+Every order is enumerated, not drawn: a worker loads, decides and writes; so do a recovery, a cancel, a signal, a retry. In
+each state that can be reached all of them may die as well, and the run still comes to its end. On the fake server: a script
+is one call there as on the real one, and `test_model.py` sees to it that both carry them out alike.
+"""
+
+import pytest
+
+from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, LastWord, Park, Pause, Raised, Succeed
+from stepflow.core.run import Rest
+from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.submit import submit
+from stepflow.errors import NotResumable, NotRevivable
+from tests.orderings.space import Passes, Space
+from tests.orderings.world import GRACE_S, LEASE_S, NumberedDesk, Worker, World, spec
+
+ERROR = ErrorInfo("ValueError", "no")
+SOON = 1_800_000_050.0
+
+#: what a worker may say of its step, and how the run ends if nobody else says anything
+OUTCOMES = {
+    "continue": (Continue(1), None),
+    "continue later": (Continue(1, delay=5.0), None),
+    "succeed": (Succeed(1), "succeeded"),
+    "fail": (Fail("no"), "failed"),
+    "cancel itself": (Cancel("done with it"), "cancelled"),
+    "raised": (Raised(ERROR), None),
+    "raised for good": (Raised(ERROR, retryable=False), "failed"),
+    "park": (Park(None, 0, "signal"), None),
+    "sleep": (Park(SOON, None, "time"), None),
+    "pause": (Pause("why"), None),
+}
+each_outcome = pytest.mark.parametrize(("outcome", "end"), OUTCOMES.values(), ids=OUTCOMES)
+
+
+@pytest.fixture
+def world(fake, caplog):
+    caplog.set_level("CRITICAL", "stepflow")
+    return World(fake)
+
+
+@pytest.fixture
+def explore(world):
+    """Explores every order of some actors after the run was submitted, and gives the ends."""
+
+    def explore(*, begun=(), at_least, run=None, **actors):
+        world.carry_out(submit(run or spec(), world.desk()))
+        found = Space(world, actors).explore(begun=begun)
+        assert found.orders >= at_least, f"only {found.orders} orders, {found.states} states"
+        return found.ends
+
+    return explore
+
+
+# actors: each is begun anew for every order, so none keeps anything
+
+
+def worker(name, outcome):
+    """Claims a step and settles it."""
+
+    def act(clock):
+        me = Worker(name, clock)
+        for hold in (yield from me.claim()):
+            said = LastWord() if hold.run.stop and hold.run.rest else outcome
+            yield from me.commit(hold, said, lets_go=True)
+
+    return act
+
+
+def waiter(name, *, due_in=None):
+    """Claims a step and waits for a signal."""
+
+    def act(clock):
+        me = Worker(name, clock)
+        for hold in (yield from me.claim()):
+            yield from me.wait_for_signal(hold, due_in=due_in)
+
+    return act
+
+
+def rounds(name="w9", *, after):
+    """Looks after everything, each time so many seconds later."""
+
+    def act(clock):
+        me = Worker(name, clock)
+        for seconds in after:
+            yield Passes(seconds)
+            yield from me.round()
+
+    return act
+
+
+def asks(*verbs, name="c"):
+    """A client that asks for one thing after the other."""
+
+    def act(clock):
+        desk = NumberedDesk(name, clock)
+        for verb in verbs:
+            given = yield from verb(desk)
+        return given
+
+    return act
+
+
+def stop(desk):
+    return cancel("a", "enough", desk)
+
+
+def fail_it(desk):
+    return fail("a", "enough", desk)
+
+
+def retry(desk):
+    return revive("a", desk)
+
+
+def send(dedup=None):
+    return lambda desk: signal("a", "go", 7, dedup, desk)
+
+
+def word_of(seen):
+    """What its worker said last, by the record of the step that stands closed last."""
+    *_, record = (seen.steps[b"%d" % number] for number in range(len(seen.steps)) if b"%d" % number in seen.steps)
+    return record.split(b" ")[0].rsplit(b".", 1)[1].decode()
+
+
+# deliveries, expiries, cancels
+
+
+@each_outcome
+def test_two_deliveries_an_expiry_and_a_cancel(explore, outcome, end):
+    """[C12] [C13] [C25] [C26] [C27] [C28] [C35] The first delivery is in a worker's hands when it begins."""
+    ends = explore(
+        begun=["first"],
+        at_least=5_000,
+        first=worker("w1", outcome),
+        second=worker("w2", outcome),
+        recovery=rounds(after=[LEASE_S]),
+        stop=asks(stop),
+    )
+    for each in ends:
+        run = each.at_last["a"].run
+        assert run.ends == 1
+        assert run.state == ("cancelled" if each.results["stop"] else end)
+    assert {each.results["stop"] for each in ends} == ({True, False} if end else {True})
+
+
+@pytest.mark.parametrize("name", ["continue", "succeed"])
+def test_a_submit_two_workers_and_a_cancel(explore, name):
+    """[C12] [C25] Nothing has begun yet, and who comes first is all that counts."""
+    outcome, end = OUTCOMES[name]
+    ends = explore(at_least=100, first=worker("w1", outcome), second=worker("w2", outcome), stop=asks(stop))
+    for each in ends:
+        assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else end)
+
+
+@each_outcome
+def test_two_recoveries_and_the_worker_they_take_for_dead(explore, outcome, end):
+    """[C13] [C22] [C35] One loss is counted once, whoever sees it."""
+    ends = explore(
+        begun=["first"],
+        at_least=200,
+        first=worker("w1", outcome),
+        recovery=rounds("w8", after=[LEASE_S]),
+        other=rounds("w9", after=[0.5]),
+    )
+    assert max(each.seen["a"].run.crashes for each in ends) == 1
+    states = {each.at_last["a"].run.state.value for each in ends}
+    stands = outcome in (OUTCOMES["park"][0], OUTCOMES["pause"][0])  # and is failed by hand, to see it through
+    assert states == {end or "succeeded", "failed" if stands else "succeeded", "succeeded"}
+
+
+def test_a_renewal_and_a_recovery_at_once(explore):
+    """[C35] Who renewed in time keeps the step; nobody takes it away who looked before."""
+
+    def renews(clock):
+        me = Worker("w1", clock)
+        for hold in (yield from me.claim()):
+            yield Passes(0.0)
+            renewed_at = clock.now()
+            kept = yield from me.renew(hold)
+            yield from me.commit(hold, Succeed())
+            return kept and renewed_at >= hold.started_at + LEASE_S
+        return False
+
+    ends = explore(
+        begun=["first"], at_least=20, first=renews, recovery=rounds(after=[LEASE_S]), other=rounds(after=[0.5])
+    )
+    for each in ends:
+        assert each.seen["a"].run.is_finished >= each.results["first"]
+    assert {each.results["first"] for each in ends} == {True, False}
+
+
+def test_a_deadline_a_grace_and_a_commit(explore):
+    """[C23] [C27] A run past its time ends failed, whether its worker heard of it or not."""
+    ends = explore(
+        begun=["first"],
+        at_least=100,
+        run=spec(timeout=5.0),
+        first=worker("w1", Continue(1)),
+        second=worker("w2", Continue(2)),
+        rounds=rounds(after=[5.0, GRACE_S]),
+    )
+    assert {each.at_last["a"].run.state for each in ends} == {"failed"}
+
+
+def test_a_cancel_and_a_deadline_at_once(explore):
+    """[C27] [C28] [C29] Whoever was first, it ends once."""
+    ends = explore(
+        begun=["first"],
+        at_least=1_000,
+        run=spec(timeout=5.0),
+        first=worker("w1", Succeed()),
+        stop=asks(stop),
+        other=asks(fail_it, name="d"),
+        rounds=rounds(after=[5.0]),
+    )
+    for each in ends:
+        assert each.at_last["a"].run.ends == 1
+
+
+# signals
+
+
+@pytest.mark.parametrize("due_in", [None, 3.0])
+def test_a_signal_and_a_park(explore, due_in):
+    """[F10] No signal slips in between the look into the mailbox and the park."""
+    ends = explore(
+        begun=["first"],
+        at_least=40,
+        first=waiter("w1", due_in=due_in),
+        second=waiter("w2", due_in=due_in),
+        sender=asks(send()),
+    )
+    for each in ends:
+        seen = each.seen["a"]
+        assert not (seen.parked and seen.mail), "it waits for what is there"
+        assert len(seen.mail) + len(seen.journal) == 1
+
+
+def test_two_senders_of_one_signal_and_a_park(explore):
+    """[F10] With the same dedup it is one signal, and both are told the same."""
+    ends = explore(
+        begun=["first"],
+        at_least=100,
+        first=waiter("w1"),
+        second=waiter("w2"),
+        sender=asks(send("d"), name="c"),
+        other=asks(send("d"), name="d"),
+    )
+    for each in ends:
+        assert len(each.seen["a"].mail) + len(each.seen["a"].journal) == 1
+        assert each.results["sender"] == each.results["other"]
+
+
+def test_a_signal_the_due_time_and_a_cancel(explore):
+    """[C25] [F9] Three ways to end one wait."""
+
+    def time_comes(clock):
+        yield Passes(3.0)
+        yield from Worker("w9", clock).move_due()
+
+    ends = explore(
+        begun=["first"] * 4,
+        at_least=1_000,
+        first=waiter("w1", due_in=3.0),
+        second=worker("w2", Succeed()),
+        sender=asks(send(), name="s"),
+        stop=asks(stop),
+        time=time_comes,
+    )
+    for each in ends:
+        assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")
+
+
+def test_two_resume_a_paused_run_and_one_cancels_it(explore):
+    """[C13] [C28] It is handed over once for each pause."""
+    ends = explore(
+        begun=["first"] * 2,
+        at_least=500,
+        first=worker("w1", Pause("why")),
+        second=worker("w2", Succeed()),
+        one=asks(lambda desk: resume("a", desk), name="r"),
+        other=asks(lambda desk: resume("a", desk), name="q"),
+        stop=asks(stop),
+    )
+    for each in ends:
+        assert NotResumable in (each.results["one"], each.results["other"])
+        assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")
+
+
+# what an operator does meets what a worker does too late
+
+
+@each_outcome
+def test_a_retry_and_a_late_commit(explore, outcome, end):
+    """[C13] [C21] [C29] The commit belongs to an end that was, or to none."""
+    ends = explore(
+        begun=["first"],
+        at_least=50,
+        first=worker("w1", outcome),
+        second=worker("w2", Succeed()),
+        operator=asks(fail_it, fail_it, retry),
+    )
+    for each in ends:
+        run = each.at_last["a"].run
+        was_revived = each.results["operator"] is not NotRevivable
+        assert run.ends == 1 + was_revived
+        assert run.state == ("succeeded" if was_revived else end or "succeeded")
+
+
+@each_outcome
+def test_a_restart_and_a_late_commit(explore, outcome, end):
+    """[C8] [C13] Nothing of the old generation touches the new one."""
+    again = spec(on_conflict="restart")
+    ends = explore(
+        begun=["first"],
+        at_least=50,
+        first=worker("w1", outcome),
+        second=worker("w2", Continue(2)),
+        operator=asks(fail_it, fail_it, lambda desk: submit(again, desk)),
+    )
+    for each in ends:
+        seen = each.at_last["a"]
+        assert each.results["operator"].created
+        assert seen.run.generation == 1
+        assert not any(record.startswith(b"w1.") for record in seen.steps.values())
+
+
+def test_two_restarts_at_once(explore):
+    """[C3] [C8] One of them makes the next generation, the other finds it."""
+    again = spec(on_conflict="restart")
+    ends = explore(
+        begun=["first"] * 2,
+        at_least=20,
+        first=worker("w1", Succeed()),
+        second=worker("w2", Pause("why")),
+        one=asks(lambda desk: submit(again, desk), name="o"),
+        other=asks(lambda desk: submit(again, desk), name="p"),
+    )
+    for each in ends:
+        assert sorted((each.results["one"].created, each.results["other"].created)) == [False, True]
+        assert each.seen["a"].run.generation == 1
+
+
+# the last word
+
+
+@pytest.mark.parametrize("outcome", [Park(SOON, None, "time", wants_last_word=True), Continue(1), Raised(ERROR)])
+def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
+    """[C25] [F15] Whatever comes first, the run is heard once more before it ends, and ends as it was asked to."""
+
+    def registers(clock):
+        me = Worker("w1", clock)
+        for hold in (yield from me.claim()):
+            yield from me.journal(hold, b"value|1|", Rest.WANTED)
+            yield from me.commit(hold, outcome, lets_go=True)
+
+    ends = explore(begun=["first"] * 3, at_least=15, first=registers, second=worker("w2", Continue(2)), stop=asks(stop))
+    for each in ends:
+        seen = each.at_last["a"]
+        assert each.results["stop"]
+        if isinstance(outcome, Raised) and word_of(seen) != "last":
+            continue  # a step that raised says nothing any more
+        assert seen.run.state in ("cancelled", "failed")
+        assert word_of(seen) == "last"
+
+
+# knocks
+
+
+@pytest.mark.parametrize(
+    "outcome", [Continue(1, delay=100.0), Park(SOON, 0, "time or signal"), Pause("why"), Succeed()]
+)
+def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outcome):
+    """[C10] [C13] [F9] What went to sleep meanwhile is not woken."""
+
+    def stock(clock):
+        me = Worker("w1", clock)
+        hold = yield from me.claim_as_stock()
+        if hold is not None:
+            yield from me.commit(hold, outcome, lets_go=True)
+        return hold is not None
+
+    def looks(clock):
+        yield Passes(2.0)
+        yield from Worker("w9", clock).heed_missing()
+
+    ends = explore(begun=["stock"], at_least=20, stock=stock, looks=looks)
+    for each in ends:
+        run = each.seen["a"].run
+        assert run.state != "pending" or not run.step, "it was handed over although it was asleep"
+
+
+def test_a_run_whose_runner_nobody_knew_a_worker_that_does_and_a_cancel(explore):
+    """[C24] [C25] Nobody's death leaves it in no list at all."""
+
+    def does_not_know_it(clock):
+        yield from Worker("w1", clock, runners=("y",)).claim()
+
+    ends = explore(
+        begun=["stranger"], at_least=10, stranger=does_not_know_it, second=worker("w2", Succeed()), stop=asks(stop)
+    )
+    for each in ends:
+        assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")
