@@ -8,6 +8,7 @@ from stepflow.engine.recover import recover_knock
 from stepflow.engine.revive import revive
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import submit
+from tests.orderings import meetings as meet
 from tests.orderings.invariants import Watcher
 from tests.orderings.world import LEASE_S, Worker, World, spec
 
@@ -86,15 +87,6 @@ def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_lea
     assert look().run.is_finished
 
 
-def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, redis_client):
+def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, look):
     """[F10] Between its look and its write the run was restarted on another queue, and parked there."""
-    world.carry_out(submit(spec(), world.desk()))
-    world.carry_out(cancel("a", "enough", world.desk()))
-    slow = signal("a", "go", 7, None, world.desk())
-    write = slow.send(world.send(slow.send(None)))
-    world.carry_out(submit(spec(queue="other", on_conflict="restart"), world.desk()))
-    [hold] = world.carry_out(world.worker().claim(queue="other"))
-    world.carry_out(world.worker().commit(hold, Park(None, 0, "signal")))
-    assert world.carry_out(slow, asked=write) == "delivered"
-    queues = [redis_client.lrange(f"rq:queue:{name}", 0, -1) for name in ("default", "other")]
-    assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"
+    meet.a_slow_signal_and_a_restart(world, look)

@@ -31,7 +31,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings, WorkerSettings
-from stepflow.store.calls import Call, Plan, command, raw
+from stepflow.store.calls import Call, Plan, command, nothing
 from stepflow.store.claims import (
     claim_one,
     claim_steps,
@@ -164,7 +164,7 @@ class Worker:
         rq_id = yield command("LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False)
         if not rq_id:
             return None
-        yield command("DEL", f"rq:job:{rq_id}", read=raw)  # RQ's to take away, later in truth
+        yield command("DEL", f"rq:job:{rq_id}", read=nothing)  # RQ's to take away, later in truth
         self.number += 1
         member = f"run:{rq_id.split('-')[1]}"
         call = claim_one(
@@ -361,7 +361,7 @@ def is_as_first(first: Any, second: Any) -> bool:
     """Say whether a second arrival was answered as the first; a deciding script may say that it knows itself."""
     if isinstance(first, list) and first[:1] == [DONE]:
         return second in (first, [AGAIN])
-    return bool(first == second)
+    return bool(first == second) or (first, second) == (DONE, AGAIN)
 
 
 #: how a key of each type is read; what it gives can be compared and written again

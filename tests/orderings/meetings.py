@@ -1,0 +1,477 @@
+"""
+Small orderings, two or three parties at one run: each goes well because of one guard in one script.
+
+`test_guards.py` takes the guard away and sees that the same ordering goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
+from stepflow.engine.cancel import cancel
+from stepflow.engine.hold import Hold
+from stepflow.engine.recover import recover_lapsed
+from stepflow.engine.revive import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.submit import submit
+from stepflow.errors import SignalRefused
+from stepflow.store.claims import Taken, claim_steps, renew_claims, source_of
+from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
+from tests.orderings.invariants import Seen
+from tests.orderings.world import CRASHES, LEASE_S, Worker, World, content, restore, spec
+
+#: checks everything and gives the run
+Look = Callable[[], Seen]
+Meeting = Callable[[World, Look], None]
+
+HOOK_ID = "a-0-1-0"
+
+
+def submitted(world: World, **options: Any) -> None:
+    world.carry_out(submit(spec(**options), world.desk()))
+
+
+def held(world: World, name: str = "w1") -> Hold:
+    """Give the run as a worker has just claimed it."""
+    if not world.client.exists(world.keys.run("a")):
+        submitted(world)
+    [hold] = world.carry_out(world.worker(name).claim())
+    return hold
+
+
+def lost(world: World) -> Hold:
+    """Give a claim that its worker believes to have, while another worker has the run."""
+    late = held(world)
+    world.clock.advance(LEASE_S)
+    world.carry_out(world.worker("w9").round())
+    held(world, "w2")
+    return late
+
+
+def commit(world: World, hold: Hold, outcome: Outcome, **how: Any) -> Any:
+    worker = world.worker(hold.run.token.split(".")[0])
+    return world.carry_out(worker.commit(hold, outcome, lets_go=how.pop("lets_go", False)), **how)
+
+
+def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
+    """Carry out the first calls of a plan; gives it and what it asks next."""
+    asked = plan.send(None)
+    for _ in range(calls):
+        asked = plan.send(world.send(asked))
+    return plan, asked
+
+
+# a worker settles its step
+
+
+def with_a_cancel(outcome: Outcome, **how: Any) -> Meeting:
+    def meet(world: World, look: Look) -> None:
+        """A cancel marks the run before its worker settles the step; the worker has not heard of it."""
+        hold = held(world)
+        assert world.carry_out(cancel("a", "enough", world.desk()))
+        look()
+        commit(world, hold, outcome, **how)
+        assert look().run.state == "cancelled"
+
+    return meet
+
+
+def after_lost_writes(outcome: Outcome, **how: Any) -> Meeting:
+    def meet(world: World, look: Look) -> None:
+        """The server comes back without its last writes, and another worker's claim has the same rev."""
+        submitted(world)
+        before = content(world.client)
+        hold = held(world)
+        restore(world.client, before)
+        other = held(world, "w2")
+        assert other.run.rev == hold.run.rev
+        commit(world, hold, outcome, **how)
+        assert (look().run.token, look().run.step) == (other.run.token, 0)
+
+    return meet
+
+
+def sent_twice(outcome: Outcome, **how: Any) -> Meeting:
+    def meet(world: World, look: Look) -> None:
+        """The reply to the commit is lost."""
+        commit(world, held(world), outcome, twice=True, **how)
+        look()
+
+    return meet
+
+
+def a_signal_before_the_park(world: World, look: Look) -> None:
+    """A signal comes between the worker's look into the mailbox and its park."""
+    hold = held(world)
+    waits, asked = begun(world, world.worker().wait_for_signal(hold), 2)
+    world.carry_out(signal("a", "go", 1, None, world.desk()))
+    world.carry_out(waits, asked=asked)
+    assert not (look().parked and look().mail), "it waits for what is there"
+
+
+# a worker that is late
+
+
+def a_late_journal_entry(world: World, look: Look) -> None:
+    late = lost(world)
+    assert not world.carry_out(world.worker().journal(late, b"value|1|late"))
+    assert look().journal == []
+
+
+def a_late_look_into_the_mailbox(world: World, look: Look) -> None:
+    late = lost(world)
+    world.carry_out(signal("a", "go", 1, None, world.desk()))
+    assert world.carry_out(world.worker().take_signal(late)) == []
+    assert len(look().mail) == 1
+
+
+def a_late_memo(world: World, look: Look) -> None:
+    late = lost(world)
+    assert not world.carry_out(world.worker().put_memo(late, 1))
+    assert ":memo" not in look().parts
+
+
+def a_memo_of_the_step_before(world: World, look: Look) -> None:
+    """A function left behind in its thread writes while its worker, by the same claim, is one step further."""
+    hold = held(world)
+    put, asked = begun(world, world.worker().put_memo(hold, 1), 1)
+    assert commit(world, hold, Continue(1))
+    assert not world.carry_out(put, asked=asked)
+    assert ":memo" not in look().parts
+
+
+def a_late_extension(world: World, look: Look) -> None:
+    late = lost(world)
+    before = look().lease_at
+    assert not world.carry_out(world.worker().extend(late, 1000.0))
+    assert look().lease_at == before
+
+
+def a_late_renewal(world: World, look: Look) -> None:
+    late = lost(world)
+    before = look().lease_at
+    world.clock.advance(1.0)
+    assert not world.carry_out(world.worker().renew(late))
+    assert look().lease_at == before
+
+
+def a_renewal_after_an_extension(world: World, look: Look) -> None:
+    hold = held(world)
+    assert world.carry_out(world.worker().extend(hold, 1000.0))
+    assert world.carry_out(world.worker().renew(hold))
+    assert look().lease_at == world.clock.now() + 1000.0
+
+
+def an_extension_by_less_than_the_lease(world: World, look: Look) -> None:
+    hold = held(world)
+    assert world.carry_out(world.worker().extend(hold, 1.0))
+    assert look().lease_at == world.clock.now() + LEASE_S
+
+
+def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
+    """A claim is not made where it is renewed: what stands in the record alone is not brought back."""
+    hold = held(world)
+    world.client.zrem(world.keys.claims, "run:a")
+    world.carry_out(world.worker().renew(hold))
+    assert world.client.zscore(world.keys.claims, "run:a") is None
+
+
+# what comes twice
+
+
+def a_journal_entry_sent_twice(world: World, look: Look) -> None:
+    hold = held(world)
+    assert world.carry_out(world.worker().journal(hold, b"value|1|"), twice=True)
+    assert look().journal == [b"value|1|"]
+
+
+def a_journal_that_lost_its_last_entry(world: World, look: Look) -> None:
+    """A worker counts on from the entries it wrote, of which the server has lost one."""
+    hold = held(world)
+    writes, asked = begun(world, world.worker().journal(hold, b"value|1|"), 1)
+    later = type(asked)(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
+    assert not world.carry_out(writes, asked=later)
+    assert look().journal == []
+
+
+def two_signals_and_a_look_sent_twice(world: World, look: Look) -> None:
+    hold = held(world)
+    for payload in (1, 2):
+        world.carry_out(signal("a", "go", payload, None, world.desk()))
+    world.carry_out(world.worker().take_signal(hold), twice=True)
+    assert (len(look().mail), len(look().journal)) == (1, 1)
+
+
+def a_signal_sent_twice(world: World, look: Look) -> None:
+    held(world)
+    world.carry_out(signal("a", "go", 1, None, world.desk()), twice=True)
+    assert len(look().mail) == 1
+
+
+def two_senders_of_one_signal(world: World, look: Look) -> None:
+    held(world)
+    for _ in range(2):
+        world.carry_out(signal("a", "go", 1, "once", world.desk()))
+    assert len(look().mail) == 1
+
+
+def a_submit_sent_twice(world: World, look: Look) -> None:
+    assert world.carry_out(submit(spec(), world.desk()), twice=True).created
+    look()
+
+
+def a_cancel_of_a_pending_run_sent_twice(world: World, look: Look) -> None:
+    submitted(world)
+    assert world.carry_out(cancel("a", "enough", world.desk()), twice=True)
+    look()
+
+
+def a_cancel_of_a_running_run_sent_twice(world: World, look: Look) -> None:
+    held(world)
+    assert world.carry_out(cancel("a", "enough", world.desk()), twice=True)
+    look()
+
+
+def a_retry_sent_twice(world: World, look: Look) -> None:
+    commit(world, held(world), Fail("no"))
+    world.carry_out(revive("a", world.desk()), twice=True)
+    look()
+
+
+def a_resume_sent_twice(world: World, look: Look) -> None:
+    commit(world, held(world), Pause("why"))
+    world.carry_out(resume("a", world.desk()), twice=True)
+    look()
+
+
+def a_stock_workers_claim_sent_twice(world: World, look: Look) -> None:
+    submitted(world)
+    assert world.carry_out(world.worker().claim_as_stock(), twice=True)
+    look()
+
+
+# outsiders
+
+
+def two_stops(world: World, look: Look) -> None:
+    """Two have seen the running run and ask it to stop: the first one's reason stays."""
+    held(world)
+    other, asked = begun(world, cancel("a", "second", world.desk()), 1)
+    assert world.carry_out(cancel("a", "first", world.desk()))
+    assert not world.carry_out(other, asked=asked)
+    stop = look().run.stop
+    assert stop is not None
+    assert stop.reason == "first"
+
+
+def two_retries_and_a_claim(world: World, look: Look) -> None:
+    commit(world, held(world), Fail("no"))
+    other, asked = begun(world, revive("a", world.desk()), 1)
+    world.carry_out(revive("a", world.desk()))
+    held(world, "w2")
+    with suppress(Exception):
+        world.carry_out(other, asked=asked)
+    assert look().run.token.startswith("w2.")
+
+
+def two_resumes_and_a_claim(world: World, look: Look) -> None:
+    commit(world, held(world), Pause("why"))
+    other, asked = begun(world, resume("a", world.desk()), 1)
+    world.carry_out(resume("a", world.desk()))
+    held(world, "w2")
+    with suppress(Exception):
+        world.carry_out(other, asked=asked)
+    assert look().run.token.startswith("w2.")
+
+
+def a_cancel_and_a_claim(world: World, look: Look) -> None:
+    """The cancel saw a pending run, and a worker has it when the end is written."""
+    submitted(world)
+    stop, asked = begun(world, cancel("a", "enough", world.desk()), 2)
+    held(world)
+    assert world.carry_out(stop, asked=asked)
+    assert look().run.state == "running"
+
+
+def two_restarts(world: World, look: Look) -> None:
+    commit(world, held(world), Succeed())
+    again = spec(on_conflict="restart")
+    other, asked = begun(world, submit(again, world.desk()), 1)
+    assert world.carry_out(submit(again, world.desk())).created
+    held(world, "w2")
+    assert not world.carry_out(other, asked=asked).created
+    assert look().run.token.startswith("w2.")
+
+
+def a_renewal_before_the_recovery_writes(world: World, look: Look) -> None:
+    hold = held(world)
+    world.clock.advance(LEASE_S)
+    recovery, asked = begun(world, recover_lapsed("run:a", world.desk()), 1)
+    assert world.carry_out(world.worker().renew(hold))
+    assert not world.carry_out(recovery, asked=asked)
+    assert look().run.token == hold.run.token
+
+
+def a_renewal_before_the_poison_step_ends(world: World, look: Look) -> None:
+    for _ in range(CRASHES):
+        held(world)
+        world.clock.advance(LEASE_S)
+        world.carry_out(world.worker("w9").round())
+        world.clock.advance(100.0)
+        world.carry_out(world.worker("w9").move_due())
+    hold = held(world)
+    world.clock.advance(LEASE_S)
+    recovery, asked = begun(world, recover_lapsed("run:a", world.desk()), 2)
+    assert world.carry_out(world.worker().renew(hold))
+    assert not world.carry_out(recovery, asked=asked)
+    assert look().run.token == hold.run.token
+
+
+def a_signal_and_an_ended_run(world: World, look: Look) -> None:
+    commit(world, held(world), Succeed())
+    look()
+    with suppress(SignalRefused):
+        world.carry_out(signal("a", "go", 1, None, world.desk()))
+    look()
+
+
+def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
+    """Between the sender's look and its write the run is restarted on another queue, and parks there."""
+    submitted(world)
+    world.carry_out(cancel("a", "enough", world.desk()))
+    slow, asked = begun(world, signal("a", "go", 7, None, world.desk()), 1)
+    submitted(world, queue="other", on_conflict="restart")
+    [hold] = world.carry_out(world.worker().claim(queue="other"))
+    commit(world, hold, Park(None, 0, "signal"))
+    assert world.carry_out(slow, asked=asked) == "delivered"
+    queues = [world.client.lrange(f"rq:queue:{name}", 0, -1) for name in ("default", "other")]
+    assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"
+
+
+def a_restart_before_old_indexes_are_swept(world: World, look: Look) -> None:
+    """A round has seen that the record has expired; before it sweeps, the run is submitted anew and ends in the same way."""
+    commit(world, held(world), Succeed())
+    world.clock.advance(world.desk().settings.retention.result_s + 1.0)
+    sweeps, asked = begun(world, world.worker("w9").round(), 1)
+    submitted(world, on_conflict="restart")
+    commit(world, held(world), Succeed())
+    look()
+    world.carry_out(sweeps, asked=asked)
+    look()
+
+
+# knocks
+
+
+def an_old_knock(world: World, look: Look) -> None:
+    """RQ puts a delivery back that was taken out long ago, while the run waits for another."""
+    commit(world, held(world), Continue(1), lets_go=True)
+    world.client.lpush("rq:queue:default", "run-a-0")
+    assert len(world.carry_out(world.worker("w2").claim(limit=2))) == 1
+    look()
+
+
+def an_old_knock_and_a_run_in_progress(world: World, look: Look) -> None:
+    hold = held(world)
+    world.client.lpush("rq:queue:default", "run-a-0")
+    assert not world.carry_out(world.worker("w2").claim())
+    assert look().run.token == hold.run.token
+
+
+def an_early_knock(world: World, look: Look) -> None:
+    """RQ's own scheduler goes by its own clock and enqueues what is not due yet."""
+    submitted(world, delay=5.0)
+    world.client.rpush("rq:queue:default", "run-a-0")
+    assert not world.carry_out(world.worker().claim())
+    assert look().run.state == "scheduled"
+
+
+def an_old_knock_for_a_stock_worker(world: World, look: Look) -> None:
+    hold = held(world)
+    world.client.lpush("rq:queue:default", "run-a-0")
+    assert not world.carry_out(world.worker("w2").claim_as_stock())
+    assert look().run.token == hold.run.token
+
+
+def an_early_knock_for_a_stock_worker(world: World, look: Look) -> None:
+    submitted(world, delay=500.0)
+    world.client.rpush("rq:queue:default", "run-a-0")
+    assert not world.carry_out(world.worker().claim_as_stock())
+    assert look().run.state == "scheduled"
+
+
+def a_runner_that_is_not_known(world: World, look: Look) -> None:
+    submitted(world)
+    with suppress(KeyError):
+        world.carry_out(Worker("w1", world.clock, runners=("y",)).claim())
+    assert look().run.state == "pending"
+
+
+# hooks
+
+
+def told(world: World, name: str) -> HookRecord:
+    """Give the hook's delivery as a worker has just claimed it."""
+    keys, clock = world.keys, world.clock
+    world.clients += 1
+    batch = world.link.call(
+        claim_steps(
+            keys, [source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))], given=clock.given, stem=f"{name}.",
+            number=world.clients, lease_s=LEASE_S, limit=1, live_workers=1, worker=name, now=clock.now(),
+            runners=["@webhook"],
+        )
+    )  # fmt: skip
+    taken: list[Taken] = batch.taken
+    assert taken
+    record = hook(world)
+    assert record.token == taken[0].token
+    return record
+
+
+def hook(world: World) -> HookRecord:
+    record: HookRecord | None = world.link.call(load_hook(world.keys, HOOK_ID))
+    assert record is not None
+    return record
+
+
+def ended(world: World) -> None:
+    commit(world, held(world), Succeed())
+
+
+def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
+    ended(world)
+    late = told(world, "w1")
+    world.clock.advance(LEASE_S)
+    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.desk()))
+    other = told(world, "w2")
+    assert not world.send(commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now()))
+    assert hook(world).token == other.token
+
+
+def a_delivery_of_a_hook_settled_twice(world: World, look: Look) -> None:
+    ended(world)
+    record = told(world, "w1")
+    assert world.send(commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100), twice=True)
+
+
+def two_recoveries_of_a_hook(world: World, look: Look) -> None:
+    ended(world)
+    told(world, "w1")
+    world.clock.advance(LEASE_S)
+    other, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.desk()), 1)
+    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.desk()))
+    assert not world.carry_out(other, asked=asked)
+    look()
+
+
+def a_renewal_before_a_hook_is_recovered(world: World, look: Look) -> None:
+    ended(world)
+    record = told(world, "w1")
+    world.clock.advance(LEASE_S)
+    recovery, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.desk()), 1)
+    world.link.call(renew_claims(world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given))
+    assert not world.carry_out(recovery, asked=asked)
+    assert hook(world).token == record.token

@@ -1,0 +1,181 @@
+"""
+Negative controls: each guard of each script is taken away, and a small ordering that went well goes wrong.
+
+A guard is a piece of a script's text, which must be there exactly once: who changes the script hears of it here.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import pytest
+
+from stepflow.core.outcomes import Continue, Park, Pause, Succeed
+from stepflow.store import scripts
+from stepflow.store.calls import Call
+from stepflow.store.scripts import Script
+from tests.orderings import meetings as meet
+from tests.orderings.invariants import Watcher
+from tests.orderings.world import World
+
+
+class Guard(NamedTuple):
+    """A guard: its script, its name, its text and what takes its place, and the ordering that needs it."""
+
+    script: str
+    name: str
+    text: str
+    instead: str
+    meeting: meet.Meeting
+
+
+REV = ("rev", "row[1] == rev and ", "")
+TOKEN = ("token", "row[1] == rev and (token == '' or row[2] == token)", "row[1] == rev")
+RECORD = ("step record", "if written and string.sub(written, 1, #token) == token then return {2} end", "")
+ASK = ("request id", "redis.call('HGET', run, 'ask') == proof", "false")
+LAPSED = ("lapsed lease", "same = not lease or tonumber(lease) <= tonumber(lapsed)", "same = true")
+
+#: how a worker settles its step by each script
+SETTLING = {
+    "keep_step": (Continue(1), {}),
+    "hand_over": (Continue(1), {"lets_go": True}),
+    "finish_run": (Succeed(1), {}),
+    "park_run": (Park(1_800_000_050.0, None, "time"), {}),
+    "pause_run": (Pause("why"), {}),
+}
+CLAIM_DUE = " or (tonumber(row[2]) or 0) > now"
+
+GUARDS = [
+    *(Guard(script, *REV, meet.with_a_cancel(said, **how)) for script, (said, how) in SETTLING.items()),
+    *(Guard(script, *TOKEN, meet.after_lost_writes(said, **how)) for script, (said, how) in SETTLING.items()),
+    *(Guard(script, *RECORD, meet.sent_twice(said, **how)) for script, (said, how) in SETTLING.items()),
+    Guard("hand_over", *REV, meet.two_resumes_and_a_claim),
+    Guard("finish_run", *REV, meet.a_cancel_and_a_claim),
+    Guard("mark_run", *REV, meet.two_stops),
+    Guard("revive_run", *REV, meet.two_retries_and_a_claim),
+    Guard("hand_over", *ASK, meet.a_resume_sent_twice),
+    Guard("finish_run", *ASK, meet.a_cancel_of_a_pending_run_sent_twice),
+    Guard("mark_run", *ASK, meet.a_cancel_of_a_running_run_sent_twice),
+    Guard("revive_run", *ASK, meet.a_retry_sent_twice),
+    Guard("hand_over", *LAPSED, meet.a_renewal_before_the_recovery_writes),
+    Guard("finish_run", *LAPSED, meet.a_renewal_before_the_poison_step_ends),
+    Guard("park_run", "inbox", "if ARGV[4] ~= '' and", "if false and", meet.a_signal_before_the_park),
+    Guard("submit_run", "request id", "if row[2] == ARGV[1] then return {1} end", "", meet.a_submit_sent_twice),
+    Guard("submit_run", "rev", "if row[1] ~= ARGV[2] then", "if ARGV[2] == '' then", meet.two_restarts),
+    Guard("add_entry", "token", "if row[1] ~= ARGV[1] then return 0 end", "", meet.a_late_journal_entry),
+    Guard("add_entry", "index", "if length > index then", "if false then", meet.a_journal_entry_sent_twice),
+    Guard("add_entry", "no gap", "if length < index then return 0 end", "", meet.a_journal_that_lost_its_last_entry),
+    Guard("take_signal", "token", "if row[1] ~= ARGV[1] then return {} end", "", meet.a_late_look_into_the_mailbox),
+    Guard("take_signal", "index", "if length > index then", "if false then", meet.two_signals_and_a_look_sent_twice),
+    Guard("send_signal", "request id", "if answered then return answered end", "", meet.a_signal_sent_twice),
+    Guard("send_signal", "dedup", "if answered then return answered end", "", meet.two_senders_of_one_signal),
+    Guard(
+        "send_signal", "ended", "if row[5] and row[5] ~= '' then return 'ended' end", "", meet.a_signal_and_an_ended_run
+    ),
+    Guard("send_signal", "queue", "if row[6] ~= ARGV[8] then return 'moved' end", "", meet.a_slow_signal_and_a_restart),
+    Guard("claim_steps", "delivery", "row[1] ~= id or ", "", meet.an_old_knock),
+    Guard("claim_steps", "delivery of a claimed run", "row[1] ~= id or ", "", meet.an_old_knock_and_a_run_in_progress),
+    Guard("claim_steps", "due", CLAIM_DUE, "", meet.an_early_knock),
+    Guard("claim_steps", "known", "if not known[row[3]] then", "if false then", meet.a_runner_that_is_not_known),
+    Guard("claim_one", "delivery", "row[1] ~= ARGV[2] or ", "", meet.an_old_knock_for_a_stock_worker),
+    Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_knock_for_a_stock_worker),
+    Guard("claim_one", "token", "if row[5] ~= ARGV[3] then", "if true then", meet.a_stock_workers_claim_sent_twice),
+    Guard("put_memo", "token", "row[1] ~= ARGV[1] or ", "", meet.a_late_memo),
+    Guard("put_memo", "step", " or (row[2] or '0') ~= ARGV[2]", "", meet.a_memo_of_the_step_before),
+    Guard("extend_claim", "token", "redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]", "false", meet.a_late_extension),
+    Guard("extend_claim", "never shorter", "'XX', 'GT'", "'XX'", meet.an_extension_by_less_than_the_lease),
+    Guard("renew_claims", "token", "row[1] == token", "true", meet.a_late_renewal),
+    Guard("renew_claims", "never shorter", "'XX', 'GT'", "'XX'", meet.a_renewal_after_an_extension),
+    Guard("renew_claims", "makes none", "'XX', 'GT'", "'GT'", meet.a_renewal_and_a_claim_that_was_taken_out),
+    Guard(
+        "sweep_index",
+        "expired",
+        "tonumber(expires) > tonumber(ARGV[4])",
+        "false",
+        meet.a_restart_before_old_indexes_are_swept,
+    ),
+    Guard("commit_hook", "token", "if row[1] ~= ARGV[1] then", "if false then", meet.a_late_delivery_of_a_hook),
+    Guard("commit_hook", "settled", "row[2] == ARGV[1] and 2 or 0", "0", meet.a_delivery_of_a_hook_settled_twice),
+    Guard(
+        "requeue_hook", "rev", "redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1]", "false", meet.two_recoveries_of_a_hook
+    ),
+    Guard(
+        "requeue_hook",
+        "lapsed lease",
+        "if lease and tonumber(lease) > tonumber(ARGV[10]) then return 0 end",
+        "",
+        meet.a_renewal_before_a_hook_is_recovered,
+    ),
+]
+
+#: scripts that are not here, and why
+WITHOUT = {
+    "heed_awaited": "it asks and forgets in one, and guards nothing",
+    "look_round": "it reads",
+    "move_due": "it goes by the record: tests/store/test_keeping.py",
+    "submit_child": "tests/store/test_children.py",
+}
+
+
+class AlteredLink:
+    """A link that carries out another script in the place of one."""
+
+    def __init__(self, link, script):
+        self.link, self.script = link, script
+        link.client.script_load(script.text)
+
+    def call(self, call):
+        return self.calls([call])[0]
+
+    def calls(self, calls):
+        return self.link.calls([self._altered(call) for call in calls])
+
+    def _altered(self, call):
+        if call.script is None or call.script.name != self.script.name:
+            return call
+        return Call(self.script, call.keys, call.args, call.read, resend=call.resend)
+
+
+def without(guard):
+    """The script of a guard with that taken away."""
+    script = getattr(scripts, guard.script.upper())
+    assert script.text.count(guard.text) == 1, f"{guard.script} has not {guard.text!r} once"
+    text = script.text.replace(guard.text, guard.instead)
+    return Script(script.name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+each_guard = pytest.mark.parametrize(
+    "guard", GUARDS, ids=lambda guard: f"{guard.script}: {guard.name}: {guard.meeting.__qualname__.split('.')[0]}"
+)
+
+
+@pytest.fixture
+def world(redis_client, caplog):
+    caplog.set_level("CRITICAL", "stepflow")
+    redis_client.flushall()
+    yield World(redis_client)
+    redis_client.flushall()
+
+
+@pytest.fixture
+def look(redis_client):
+    watcher = Watcher(redis_client)
+    return lambda: watcher.look()["a"]
+
+
+@each_guard
+def test_with_its_guard_it_goes_well(world, look, guard):
+    """[C13]"""
+    guard.meeting(world, look)
+
+
+@each_guard
+def test_without_its_guard_it_goes_wrong(world, look, guard):
+    """[C13] Negative control of the one above."""
+    world.link = AlteredLink(world.link, without(guard))
+    with pytest.raises(AssertionError):
+        guard.meeting(world, look)
+
+
+def test_every_script_is_here_or_says_why_not():
+    assert {guard.script for guard in GUARDS}.isdisjoint(WITHOUT)
+    assert {guard.script for guard in GUARDS} | set(WITHOUT) == {script.name for script in scripts.all_scripts()}
