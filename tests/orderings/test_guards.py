@@ -1,5 +1,5 @@
 """
-Negative controls: each guard of each script is taken away, and a small ordering that went well goes wrong.
+Negative controls: the guards of the scripts are taken away one by one, and a small ordering that went well goes wrong.
 
 A guard is a piece of a script's text, which must be there exactly once: who changes the script hears of it here.
 """
