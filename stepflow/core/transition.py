@@ -85,7 +85,9 @@ class Transition:
     @classmethod
     def last_word(cls, run: Run, stop: Stop | None, why: str) -> Transition:
         """Hand the run over once more, to say its last word; *stop* is written unless it is already."""
-        return cls(Kind.RETRY, RunState.PENDING, run.step, run.failures, run.crashes, stop=stop, why=why)
+        # a park may be the first to know of a last word: the record must, too, or the next lost worker ends the run
+        rest = max(run.rest, Rest.WANTED)
+        return cls(Kind.RETRY, RunState.PENDING, run.step, run.failures, run.crashes, stop=stop, why=why, rest=rest)
 
     @classmethod
     def finish(

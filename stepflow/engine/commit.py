@@ -123,6 +123,7 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     return hand_over(
         desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
         due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo,
+        rest=move.rest,
     ), b""  # fmt: skip
 
 

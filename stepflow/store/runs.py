@@ -139,6 +139,7 @@ def hand_over(
     effects: Writes = NO_WRITES,
     drop_memo: bool = False,
     stop: Stop | None = None,
+    rest: Rest = Rest.NONE,
 ) -> Call[Any]:
     """Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
@@ -152,6 +153,8 @@ def hand_over(
         fields += ("ask", proof.name, "parked", "")
     if stop is not None:
         fields += ("stop", write_stop(stop))
+    if rest > run.rest:
+        fields += ("rest", int(rest))
     data: tuple[Part, ...] = () if payload is None else ("payload", payload)
     old = run.held or run.delivery
     return Call(

@@ -150,8 +150,12 @@ class Model:
     def park(
         self, now: float, *, due_at: float | None, wakes: bool, rest: bool, seen: int, lets_go: bool = False
     ) -> None:
-        if self._goes_by_its_stop(gives_up=False):
-            self._end_by(self.stop)
+        if self.stop:  # it did not know of it when it parked
+            self.rest = max(self.rest, int(rest))
+            if self.rest:
+                self._queue()
+            else:
+                self._end_by(self.stop)
             return
         if wakes and seen != self.inbox:  # something came that it has not seen
             self.go_on(now, due_in=None, lets_go=lets_go)

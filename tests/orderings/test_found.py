@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepflow.core.outcomes import Continue, ErrorInfo, Park, Raised, Succeed
+from stepflow.core.outcomes import Continue, ErrorInfo, LastWord, Park, Raised, Succeed
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.recover import recover_knock
 from stepflow.engine.revive import revive
@@ -90,3 +90,18 @@ def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_lea
 def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, look):
     """[F10] Between its look and its write the run was restarted on another queue, and parked there."""
     meet.a_slow_signal_and_a_restart(world, look)
+
+
+def test_a_run_that_parked_for_its_last_word_just_when_it_was_stopped_says_it_though_a_worker_is_lost(
+    world, hold, look
+):
+    """[C25] It was handed over once more, and nothing remembered what for."""
+    assert world.carry_out(cancel("a", "enough", world.desk()))
+    world.carry_out(world.worker().commit(hold, Park(None, 0, "signal", wants_last_word=True)))
+    world.carry_out(world.worker("w2").claim())
+    world.clock.advance(LEASE_S)
+    world.carry_out(world.worker("w9").round())
+    assert look().run.state == "pending"
+    [hold] = world.carry_out(world.worker("w3").claim())
+    world.carry_out(world.worker("w3").commit(hold, LastWord()))
+    assert look().run.state == "cancelled"
