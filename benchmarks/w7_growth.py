@@ -13,6 +13,8 @@ from benchmarks.ground import Ground
 
 #: steps of a case in all, and of each run of the small case
 TOTAL, FEW = 20_000, 10
+#: runs in progress at once in each process: no more than there are of the longest, or they could not share round trips
+AT_ONCE = 20
 
 
 def fill(ground: Ground, finished: int) -> None:
@@ -24,7 +26,9 @@ def fill(ground: Ground, finished: int) -> None:
 
 def rate(ground: Ground, runner: str, steps: int, processes: int) -> dict[str, Any]:
     """Take TOTAL steps, in runs of *steps* each."""
-    return ground.drain([(runner, {"steps": steps})] * (TOTAL // steps), TOTAL, processes=processes)
+    return ground.drain(
+        [(runner, {"steps": steps})] * (TOTAL // steps), TOTAL, concurrency=AT_ONCE, processes=processes
+    )
 
 
 def main() -> None:
