@@ -10,7 +10,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.family import Brood
-from stepflow.core.outcomes import Outcome
+from stepflow.core.outcomes import Outcome, Park
 from stepflow.core.run import Rest, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
@@ -155,3 +155,27 @@ async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | Non
     activation = Activation(port)  # type: ignore[arg-type]
     ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers={})
     return await activation.carry(lambda: workflow(ctx))
+
+
+class World:
+    """What steps do to the outside: counted."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    async def act(self, name: str, value: Any = None) -> Any:
+        await asyncio.sleep(0)
+        self.done.append(name)
+        return value
+
+
+async def to_the_end(port: MemoryPort, workflow: Any, **options: Any) -> Any:
+    """Activate until the run ends, moving the clock over every wait."""
+    while True:
+        outcome = await activate(port, workflow, **options)
+        if not isinstance(outcome, Park):
+            return outcome
+        if outcome.due_at is not None:
+            port.clock = max(port.clock, outcome.due_at)
+        elif outcome.inbox == port.inbox:
+            return outcome

@@ -12,31 +12,7 @@ from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, 
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
 from stepflow.store.codec import pack
-from tests.kits.memory import MemoryPort, activate
-
-
-class World:
-    """What steps do to the outside: counted."""
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    async def act(self, name: str, value: Any = None) -> Any:
-        await asyncio.sleep(0)
-        self.done.append(name)
-        return value
-
-
-async def to_the_end(port: MemoryPort, workflow: Any, **options: Any) -> Any:
-    """Activate until the run ends, moving the clock over every wait."""
-    while True:
-        outcome = await activate(port, workflow, **options)
-        if not isinstance(outcome, Park):
-            return outcome
-        if outcome.due_at is not None:
-            port.clock = max(port.clock, outcome.due_at)
-        elif outcome.inbox == port.inbox:
-            return outcome
+from tests.kits.memory import MemoryPort, World, activate, to_the_end
 
 
 def rich(world: World) -> Any:

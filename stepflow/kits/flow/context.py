@@ -21,6 +21,7 @@ from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import Declared, declared, step_name
 from stepflow.kits.flow.elsewhere import step_elsewhere
+from stepflow.kits.flow.keyed import KEYED, ForgetWish
 from stepflow.kits.flow.maps import Policy, carry_map
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
@@ -64,7 +65,8 @@ class Context:
 
         The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's by default) and
         *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
-        stands. Raises StepFailed in the workflow when its attempts are used up. The place is taken when this is called.
+        stands: asked for again it is the value remembered. Raises StepFailed in the workflow when its attempts are used
+        up. The place is taken when this is called.
         Should the run fail or be cancelled, *compensate* is called with the step's value, tried as the step itself is.
         On another *queue* the step is a child run of one step, made by a worker that serves that queue: its function must
         be declared. What is not given here is taken from `@app.step` above the function.
@@ -78,7 +80,7 @@ class Context:
             raise InvalidOption(msg)
         _check_name(name)
         own = declared(function)
-        place = self._place() if key is None else f"key:{_check_name(key)}"
+        place = self._place() if key is None else KEYED + _check_name(key)
         policy = retry or own.retry or self._policy
         timeout_s = own.timeout_s if timeout is None else seconds(timeout)
         undo = compensate or own.compensate
@@ -100,6 +102,20 @@ class Context:
         )  # fmt: skip
         wish.compensation = compensation
         return self._activation.wish(wish)
+
+    def forget(self, key: str) -> asyncio.Future[None]:
+        """Forget what steps with this *key* gave, from this call on: the next one runs its function again. Is remembered."""
+        self._activation.keyed.forget(_check_name(key))
+        return self._activation.wish(ForgetWish(self._place(), key, self._future()))
+
+    def patched(self, name: str) -> bool:
+        """
+        Choose the way at a change of the code: `if ctx.patched("v2"): new else: old`. Takes no place.
+
+        True for a run that gets here for the first time, and from then on; False for one that had gone past before.
+        """
+        self._activation.loop.branch()
+        return self._activation.patched(_check_name(name))
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""

@@ -105,6 +105,11 @@ class Ending:
             return None
         return LastWord() if is_stopped else end
 
+    def another_try(self) -> Outcome | None:
+        """Give the outcome of a function that raised TransientError before its time: that is no end of it; else None."""
+        end = _end_of(self._activation.main) if self._activation.main.done() else None
+        return end if isinstance(end, Raised) and end.retryable and not self._is_final(end) else None
+
     def _end(self) -> Outcome | None:
         """Say how the function ended, None while it goes on."""
         activation = self._activation

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     OVER = "over"  # the sleep is over
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
+    FORGET = "forget"  # what keyed steps of this name had given counts no more
+    PATCH = "patch"  # the run takes the new way at this patch
     STOP = "stop"  # here the run was asked to stop
     UNDO = "undo"  # from here on only what was done is undone; with the error that ended the function, or nothing
     CHILD = "child"  # a child ended like this

@@ -19,6 +19,7 @@ from stepflow.engine.port import Port
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.keyed import KEYED, Keyed
 from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
@@ -48,6 +49,11 @@ class Activation:
         #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
         self.rounds_of_news = 1
         self._wishes: dict[str, Wish] = {}
+        self.keyed = Keyed()
+        #: patches asked for or remembered: whether the run takes the new way
+        self._patches: dict[str, bool] = {}
+        #: remembered entries not handed over yet; 0 when live
+        self._left = 0
         self._scribe = Scribe(port, self._landed, self.lose, self._heard)
         self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
@@ -67,15 +73,18 @@ class Activation:
             self.loop.put_aside()
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
-        entries = await self.port.load_journal() if self.run.logged else []
-        self._scribe.index = len(entries)
-        self.recalled |= await recall(entries, self.port)
+        written = await self.port.load_journal() if self.run.logged else []
+        entries = [Entry.read(entry) for entry in written]
+        self._patches = {entry.name: True for entry in entries if entry.kind is Kind.PATCH}
+        self._scribe.index = self._left = len(entries)
+        self.recalled |= await recall(written, self.port)
         self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
-        for written in entries:
-            problem = self._hand_over(Entry.read(written))
+        for entry in entries:
+            self._left -= 1
+            problem = self._hand_over(entry)
             if problem is not None:
-                return Pause(f"code changed: {problem}")
+                return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.port.go_live(self._ending.so_far())
         hold = self.port.hold
         hold.on_news = self._heard
@@ -91,14 +100,18 @@ class Activation:
     # for the context and for wishes
 
     def wish(self, wish: Wish) -> asyncio.Future[Any]:
-        """Take in what the workflow asks for, at the place it took when it asked."""
+        """Take in what the workflow asks for, at the place it took when it asked, or by its key."""
+        if wish.place.startswith(KEYED) and self._finds(wish):
+            return wish.future
         self._wishes[wish.place] = wish
         wish.future.add_done_callback(lambda done: self._dropped(wish) if done.cancelled() else None)
         return wish.future
 
     def write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
-        """Write an entry; its wish is busy until the reply, which hands it over."""
-        wish.is_busy = True
+        """Write an entry; its wish is busy until the reply, which hands it over. One that comes too late is dropped."""
+        if self.loop.is_over or self._wishes.get(wish.place) is not wish:
+            return
+        wish.is_busy = wish.is_writing = True
         is_first_to_undo = kind is Kind.VALUE and wish.compensation is not None and not self.run.rest
         entry = Entry(kind, wish.place, wish.name, self.port.now(), data)
         self._scribe.write(entry, Rest.WANTED if is_first_to_undo else None)
@@ -119,6 +132,14 @@ class Activation:
     def hear(self, inbox: int) -> None:
         """Take note of how much was ever put into the run's inbox; when that is new, all who listen look again."""
         self._scribe.hear(inbox)
+
+    def patched(self, name: str) -> bool:
+        """Say whether the run takes the new way at a patch; one that goes past it live for the first time remembers that."""
+        if name not in self._patches:
+            self._patches[name] = not self._left
+            if self._patches[name]:
+                self._scribe.write(Entry(Kind.PATCH, f"patch:{name}", name, self.port.now()))
+        return self._patches[name]
 
     def look_again(self) -> None:
         """Have every wish looked at once more."""
@@ -154,16 +175,34 @@ class Activation:
 
     # replay and live alike
 
+    def _finds(self, wish: Wish) -> bool:
+        """Answer a keyed wish by what is remembered, or have it ask again when the one open at its key is done."""
+        first = self._wishes.get(wish.place)
+        if first is not None and first.is_open:
+            first.future.add_done_callback(lambda _: None if wish.future.done() else self.wish(wish))
+            return True
+        if first is not None:  # cancelled; its entry, on the way already, is for this one
+            wish.is_busy = wish.is_writing = first.is_writing
+        return self.keyed.answer(wish, self._ending.ledger)
+
     def _hand_over(self, entry: Entry) -> str | None:
         """Give one remembered fact to the wish at its place; says in words when it does not fit."""
         if entry.kind in (Kind.STOP, Kind.UNDO):
             self.loop.now = entry.at
             self._ending.take_in(entry)
             return None
+        if entry.kind is Kind.PATCH:
+            return None
         wish = self._wishes.get(entry.place)
-        if wish is None:
-            return f"remembered {entry.kind} {entry.name!r} at place {entry.place}, now nothing is asked for there"
-        if entry.name != wish.name or entry.kind not in wish.fits:
+        if entry.place.startswith(KEYED):
+            self.keyed.keep(entry, is_asked_for=wish is not None)
+            if wish is None:
+                self.loop.now = entry.at
+                return None
+        elif wish is None:
+            there = "the function ends before it" if self.main.done() else "nothing is asked for there"
+            return f"remembered {entry.kind} {entry.name!r} at place {entry.place}, now {there}"
+        elif entry.name != wish.name or entry.kind not in wish.fits:
             return f"at place {entry.place} remembered {entry.kind} {entry.name!r}, now {wish.what} {wish.name!r}"
         if not wish.is_answered_by(entry):
             return None
@@ -254,7 +293,7 @@ class Activation:
         self._news.set()
         wish = self._wishes.get(entry.place)
         if wish is not None:
-            wish.is_busy = False
+            wish.is_busy = wish.is_writing = False
         self._hand_over(entry)
 
     def _found_nothing(self, wish: Wish) -> None:

@@ -23,7 +23,7 @@ class Wish:
     turns a remembered value into the type that is wanted. *due_at* is unix seconds: when it is to be looked at again.
     """
 
-    __slots__ = ("compensation", "due_at", "future", "is_busy", "name", "place", "read")
+    __slots__ = ("compensation", "due_at", "future", "is_busy", "is_writing", "name", "place", "read")
 
     #: what it is called in words
     what: ClassVar[str]
@@ -44,6 +44,8 @@ class Wish:
         self.compensation: Compensation | None = None
         #: a try is running, or an entry is being written for it
         self.is_busy = False
+        #: an entry is being written for it
+        self.is_writing = False
 
     @property
     def is_open(self) -> bool:

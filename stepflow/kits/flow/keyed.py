@@ -1,0 +1,62 @@
+"""Keyed steps: known by their key alone, wherever they stand; and the forgetting of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.wish import Wish
+
+if TYPE_CHECKING:
+    from stepflow.kits.flow.compensation import Ledger
+    from stepflow.kits.flow.replay import Activation
+
+#: how the place of a keyed step begins
+KEYED = "key:"
+
+
+class Keyed:
+    """
+    What the journal holds of keyed steps, by place: handed over already, or kept until it is asked for.
+
+    A key that is asked for again is answered from here at once, and a failed attempt counts whoever asked.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, list[Entry]] = {}
+        #: places of values that nobody has asked for yet
+        self._unasked: set[str] = set()
+
+    def keep(self, entry: Entry, *, is_asked_for: bool) -> None:
+        """Take in a remembered fact."""
+        self._entries.setdefault(entry.place, []).append(entry)
+        if not is_asked_for and entry.kind is Kind.VALUE:
+            self._unasked.add(entry.place)
+
+    def forget(self, key: str) -> None:
+        """Drop what is remembered under *key*."""
+        self._entries.pop(KEYED + key, None)
+        self._unasked.discard(KEYED + key)
+
+    def answer(self, wish: Wish, ledger: Ledger) -> bool:
+        """Give *wish* what is remembered under its key, noted in *ledger* once; False when that is not the answer yet."""
+        for entry in self._entries.get(wish.place, ()):
+            if wish.is_answered_by(entry):
+                if wish.place in self._unasked:
+                    self._unasked.remove(wish.place)
+                    ledger.note(wish, entry.data)
+                wish.answer(entry)
+                return True
+        return False
+
+
+class ForgetWish(Wish):
+    """The word that a key was forgotten: what the journal holds of it before this counts no more."""
+
+    __slots__ = ()
+    what = "forget"
+    fits = (Kind.FORGET,)
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        del now
+        activation.write(self, Kind.FORGET)
