@@ -138,6 +138,15 @@ class Pause(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class Restart(Outcome):
+    """The run goes on under its id, with *payload* as its input and a new history; made by kits, not by runners."""
+
+    payload: Any = None
+    #: how often the run was restarted, this time included
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class LastWord(Outcome):
     """
     The run has had its last word; made by kits, not by runners.

@@ -43,6 +43,8 @@ class Transition:
     why: str = ""
     #: how much of the inbox the step has seen, for a park that anything new ends
     inbox: int | None = None
+    #: how often the run was restarted, when this does so: its history is replaced
+    restarts: int = 0
     #: what the run has left to do, when that becomes known
     rest: Rest = Rest.NONE
     #: the compensations that failed
@@ -52,6 +54,11 @@ class Transition:
     def advance(cls, step: int, payload: Any, *, due_at: float | None) -> Transition:
         """Close the present step and go on with *step*."""
         return cls(Kind.ADVANCE, _waiting(due_at), step, due_at=due_at, payload=payload)
+
+    @classmethod
+    def restart(cls, step: int, payload: Any, *, count: int) -> Transition:
+        """Close the present step and begin a new history with *step*, for the *count*-th time."""
+        return cls(Kind.ADVANCE, RunState.PENDING, step, payload=payload, restarts=count)
 
     @classmethod
     def retry(cls, run: Run, *, failures: int, crashes: int, due_at: float | None, why: str) -> Transition:

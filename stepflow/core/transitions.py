@@ -14,6 +14,7 @@ A live run stands in exactly one of these, and each says where its next move com
     from                    what happens                               transition        to
     ---------------------   ----------------------------------------   ---------------   ------------------
     running                 Continue, due now or later                 advance           running/pending, scheduled
+    running                 Restart                                    restart           pending, its history new
     running                 Park                                       park              waiting
     running                 Pause                                      pause             paused
     running                 Succeed, Fail, Cancel                      finish            succeeded, failed, cancelled
@@ -25,7 +26,7 @@ A live run stands in exactly one of these, and each says where its next move com
     running                 asked to stop (cancel, deadline)           mark              running (shown: cancelling)
     running, marked         anything but the runner's own Cancel       finish            cancelled, failed
     running, marked         the same, with a last word unsaid          as if not marked
-    running, marked         Succeed or Park that did not know of it    last_word         pending
+    running, marked         Succeed, Restart, Park that knew not       last_word         pending
     running                 its last word                              finish            cancelled, failed
     scheduled ... paused    asked to stop                              finish            cancelled, failed
     scheduled ... paused    asked to stop, with a last word unsaid     mark, last_word   pending (shown: cancelling)
@@ -59,6 +60,7 @@ from stepflow.core.outcomes import (
     Park,
     Pause,
     Raised,
+    Restart,
     Succeed,
 )
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
@@ -96,6 +98,10 @@ def decide(  # noqa: C901, PLR0912  one match with a case for every outcome
             if _is_late(run, now):
                 return end_of_stop(run, Stop(StopKind.DEADLINE))
             return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
+        case Restart(payload=payload, count=count):
+            if _is_late(run, now):
+                return end_of_stop(run, Stop(StopKind.DEADLINE))
+            return Transition.restart(step + 1, payload, count=count)
         case Park():
             return Transition.park(run, outcome)
         case Pause(reason=reason):
@@ -162,7 +168,7 @@ def _after_stop(run: Run, outcome: Outcome, stop: Stop) -> Transition | None:
     has_last_word = run.rest or (isinstance(outcome, Park) and outcome.wants_last_word)
     if not has_last_word or isinstance(outcome, Raised | Fail):
         return end_of_stop(run, stop)
-    if isinstance(outcome, Succeed) or (isinstance(outcome, Park) and not outcome.knows_stop):
+    if isinstance(outcome, Succeed | Restart) or (isinstance(outcome, Park) and not outcome.knows_stop):
         return Transition.last_word(run, None, "asked to stop before it knew; it has a last word")
     return None
 

@@ -24,6 +24,7 @@ from stepflow.core.outcomes import (
     Park,
     Pause,
     Raised,
+    Restart,
     Succeed,
 )
 from stepflow.core.run import Run
@@ -70,7 +71,7 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
         keeps = move.kind is Kind.ADVANCE and move.due_at is None and not hold.yields and not shift.must_let_go
-        if hold.extended_until:  # the next step must not inherit a lease that this one lengthened
+        if hold.extended_until or move.restarts:  # the next step must not inherit a lease that this one lengthened
             keeps = False
         try:
             call, payload = _call(hold, outcome, move, shift, keeps=keeps)
@@ -122,8 +123,8 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
         ), payload
     return hand_over(
         desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-        due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo,
-        rest=move.rest,
+        due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo, rest=move.rest,
+        restarts=move.restarts,
     ), b""  # fmt: skip
 
 
@@ -156,6 +157,8 @@ def _word(outcome: Outcome) -> str:
             return "cancel"
         case Park():
             return "park"
+        case Restart():
+            return "restart"
         case Pause():
             return "pause"
         case HandBack():

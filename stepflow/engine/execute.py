@@ -18,6 +18,7 @@ from stepflow.core.outcomes import (
     Park,
     Pause,
     Raised,
+    Restart,
     Succeed,
     readable,
 )
@@ -32,7 +33,7 @@ TRACEBACK_TAIL = 4000
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides
-_KITS = (Park, Pause, Raised, LastWord)
+_KITS = (Park, Pause, Raised, Restart, LastWord)
 
 
 async def perform(hold: Hold, shift: Shift) -> Outcome | None:

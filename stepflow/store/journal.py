@@ -32,6 +32,11 @@ def add_entry(keys: Keys, run_id: str, token: str, index: int, entry: bytes, res
     )
 
 
+def start_entry(restarts: int, now: float) -> bytes:
+    """Write the entry that the journal of a run begins with that was restarted *restarts* times."""
+    return f"start|start|{restarts}|{now:.6f}|".encode()
+
+
 def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:
     """Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or [] when refused."""
     base = keys.run(run_id)

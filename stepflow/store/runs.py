@@ -10,8 +10,9 @@ from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, raw
 from stepflow.store.hooks import HookJob
+from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.kin import NO_KIN, Kin, family_keys
+from stepflow.store.kin import NO_KIN, Kin
 from stepflow.store.rows import read_run, rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
@@ -54,7 +55,8 @@ class Proof:
         return (2, self.record_name or self.name, self.record) if self.record else (0,)
 
 
-def _flow_keys(base: str) -> tuple[str, str, str]:
+def flow_keys(base: str) -> tuple[str, str, str]:
+    """Name what a workflow keeps beside the record of its run."""
     return f"{base}:journal", f"{base}:mail", f"{base}:sent"
 
 
@@ -74,7 +76,7 @@ def submit_run(
     base, queue = keys.run(run.id), keys.queue_of(run)
     due = stamp(run.due_at)
     fields = (*write_new(run, keys), "req", request)
-    old_state, gone = ("", "") if replaces is None else (replaces.state, _expiry_member(replaces))
+    old_state, gone = ("", "") if replaces is None else (replaces.state, expiry_member(replaces))
     return Call(
         scripts.SUBMIT_RUN,
         (
@@ -82,7 +84,7 @@ def submit_run(
             keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
             keys.runner_index(run.runner), keys.deadlines, keys.due, keys.rq_scheduled(queue),
             keys.done_index(old_state), keys.expiry, keys.runner_index((replaces or run).runner),
-            *_flow_keys(base),
+            *flow_keys(base),
         ),
         (
             request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, stamp(run.created_at), due,
@@ -140,8 +142,13 @@ def hand_over(
     drop_memo: bool = False,
     stop: Stop | None = None,
     rest: Rest = Rest.NONE,
+    restarts: int = 0,
 ) -> Call[Any]:
-    """Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`."""
+    """
+    Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`.
+
+    With *restarts* above 0 it begins a new history: its journal and step records go.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     delivery = run.next_delivery(step)
     rq_id = keys.rq_id(delivery)
@@ -155,6 +162,8 @@ def hand_over(
         fields += ("stop", write_stop(stop))
     if rest > run.rest:
         fields += ("rest", int(rest))
+    if restarts:
+        fields += ("logged", 1, *(() if run.children else ("rest", int(Rest.NONE))))
     data: tuple[Part, ...] = () if payload is None else ("payload", payload)
     old = run.held or run.delivery
     return Call(
@@ -162,12 +171,13 @@ def hand_over(
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims, keys.rq_job(old),
             keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue),
-            keys.due, keys.rq_scheduled(queue),
+            keys.due, keys.rq_scheduled(queue), f"{base}:journal",
         ),
         (
             run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", rq_id,
             stamp(due_at), stamp(now), rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now),
-            1 if drop_memo else 0, *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(),
+            1 if drop_memo else 0, start_entry(restarts, now) if restarts else "",
+            *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -264,12 +274,12 @@ def finish_run(
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
             keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
-            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *_flow_keys(base),
+            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base),
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys,
         ),
         (
             run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
-            run.id, stamp(run.created_at), max(1, int(ttl_s)), stamp(now + ttl_s), _expiry_member(ended),
+            run.id, stamp(run.created_at), max(1, int(ttl_s)), stamp(now + ttl_s), expiry_member(ended),
             keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
             len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
             *kin.args,
@@ -288,33 +298,6 @@ def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: f
         (
             run.rev, request, run.id, stamp(look_again_at), keys.tell_channel(worker), f"{run.id}|{write_stop(stop)}",
             len(fields), *fields,
-        ),
-        raw,
-    )  # fmt: skip
-
-
-def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
-    """
-    Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
-
-    *forget* are journal entries that go: the failure that ended it, should it have remembered one.
-    """
-    base, queue = keys.run(run.id), keys.queue_of(run)
-    rq_id = keys.rq_id(run.next_delivery(run.step))
-    fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
-        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
-    ]  # fmt: skip
-    return Call(
-        scripts.REVIVE_RUN,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
-            keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
-            *_flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
-        ),
-        (
-            run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
-            keys.namespace, queue, _expiry_member(run), len(forget), *forget, len(fields), *fields,
         ),
         raw,
     )  # fmt: skip
@@ -342,7 +325,8 @@ def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     return command("HGETALL", f"{keys.run(run_id)}:steps", read=flat_map)
 
 
-def _expiry_member(run: Run) -> str:
+def expiry_member(run: Run) -> str:
+    """Name the run as the set of what expires holds it."""
     return f"{run.state}|{run.runner}|{run.id}"
 
 

@@ -18,6 +18,7 @@ from stepflow.core.outcomes import (
     Park,
     Pause,
     Raised,
+    Restart,
     Succeed,
 )
 from stepflow.core.run import ENDS, Rest, Run, RunState, Stop, StopKind
@@ -41,12 +42,14 @@ UNMARKED = {
     HandBack(): (Kind.RETRY, "pending"),
     Park(): (Kind.PARK, "waiting"),
     Pause("why"): (Kind.PAUSE, "paused"),
+    Restart("p"): (Kind.ADVANCE, "pending"),
     LastWord(BOOM): (Kind.FINISH, "failed"),
 }
 #: the same of a run that was asked to stop and has a last word, which these outcomes are not
 UNSAID = {
     Continue("p"): (Kind.ADVANCE, "pending"),
     Succeed("r"): (Kind.RETRY, "pending"),
+    Restart("p"): (Kind.RETRY, "pending"),
     Lost(): (Kind.RETRY, "pending"),
     HandBack(): (Kind.RETRY, "pending"),
     Park(): (Kind.RETRY, "pending"),
@@ -117,6 +120,14 @@ def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
     """[C12]"""
     move = decide(run(failures=2, crashes=3), 4, Continue({"n": 1}), POLICY, NOW)
     assert (move.step, move.payload, move.due_at, move.failures, move.crashes) == (5, {"n": 1}, None, 0, 0)
+
+
+def test_a_restart_advances_into_a_new_history_unless_the_time_of_the_run_is_up():
+    """[F18]"""
+    move = decide(run(failures=2), 4, Restart({"n": 1}, 3), POLICY, NOW)
+    assert (move.step, move.payload, move.due_at, move.failures, move.restarts) == (5, {"n": 1}, None, 0, 3)
+    late = decide(run(deadline_at=NOW), 4, Restart({"n": 1}, 3), POLICY, NOW)
+    assert (late.kind, late.state) == (Kind.FINISH, "failed")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.family import Brood
-from stepflow.core.outcomes import Outcome, Park
+from stepflow.core.outcomes import Outcome, Park, Restart
 from stepflow.core.run import Rest, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
@@ -19,6 +19,7 @@ from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
 from stepflow.store.codec import pack
+from stepflow.store.journal import start_entry
 
 
 class Crash(BaseException):
@@ -82,6 +83,11 @@ class MemoryPort:
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return asyncio.get_running_loop().create_future() if False else self._reply(0)
         return self._reply(1)
+
+    def restart(self, outcome: Restart) -> None:
+        """Begin a new history, as the commit of a restart does."""
+        self.journal = [start_entry(outcome.count, self.now())]
+        self.run.logged, self.run.rest = True, Rest.NONE
 
     def take_signal(self, index: int, head: bytes, names: tuple[str, ...]) -> asyncio.Future[Any]:
         self.run.logged = True
@@ -170,9 +176,12 @@ class World:
 
 
 async def to_the_end(port: MemoryPort, workflow: Any, **options: Any) -> Any:
-    """Activate until the run ends, moving the clock over every wait."""
+    """Activate until the run ends, moving the clock over every wait and beginning anew at every restart."""
     while True:
         outcome = await activate(port, workflow, **options)
+        if isinstance(outcome, Restart):
+            port.restart(outcome)
+            continue
         if not isinstance(outcome, Park):
             return outcome
         if outcome.due_at is not None:

@@ -7,6 +7,7 @@ import pytest
 from stepflow.core.run import RunState, Stop, StopKind
 from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
+from stepflow.store.revive import revive_run
 from stepflow.store.runs import (
     AGAIN,
     DONE,
@@ -17,7 +18,6 @@ from stepflow.store.runs import (
     hand_over,
     keep_step,
     mark_run,
-    revive_run,
 )
 
 FX = Writes(["gone"], ["kept", b"v"])

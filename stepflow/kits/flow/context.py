@@ -117,6 +117,17 @@ class Context:
         self._activation.loop.branch()
         return self._activation.patched(_check_name(name))
 
+    def restart(self, new_input: Any = None) -> asyncio.Future[Any]:
+        """
+        End this history and go on under the same run id with *new_input*: `return await ctx.restart(new_input)`.
+
+        The journal begins anew, so a loop stays small; the mailbox, the variables and the children stay. Nothing that was
+        done is undone, as at the end of a run that succeeds.
+        """
+        future = self._future()
+        future.set_result(self._activation.begin_anew(new_input))
+        return future
+
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
         return self._activation.wish(SleepWish(self._place(), self._future(), max(0.0, seconds(duration))))
@@ -228,7 +239,9 @@ class Context:
 
     def random(self) -> random.Random:
         """Give a source of random numbers that follows from the run and this place: the same on replay, and free."""
-        return random.Random(f"{self._activation.run.seed}.{self._place()}")
+        run, restarts = self._activation.run, self._activation.restarts
+        history = f"{run.seed}.{restarts}" if restarts else run.seed
+        return random.Random(f"{history}.{self._place()}")
 
     def uuid(self) -> uuid.UUID:
         """Give a UUID that follows from the run and this place: the same on replay, and free."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import ErrorInfo, LastWord, Outcome, Raised, Succeed
+from stepflow.core.outcomes import ErrorInfo, LastWord, Outcome, Raised, Restart, Succeed
 from stepflow.core.run import Rest
 from stepflow.engine.execute import describe
 from stepflow.errors import TransientError
@@ -32,6 +32,8 @@ class Ending:
         self._is_stopping = False
         self._stopped_at: float | None = None
         self._undoing: asyncio.Task[list[ErrorInfo]] | None = None
+        #: set when the function asked for a restart, whose answer it then has to return
+        self.restart: Restart | None = None
         #: the error that the function ended with, when that is why its steps are undone
         self._error: ErrorInfo | None = None
 
@@ -116,13 +118,21 @@ class Ending:
         if activation.loop.misuse is not None:
             return Raised(describe(activation.loop.misuse), retryable=False)
         if activation.main.done():
-            return _end_of(activation.main)
+            return self._without_return() or _end_of(activation.main)
         if self.grace_until is not None and activation.port.now() >= self.grace_until:
             return Raised(ErrorInfo("Cancelled", "the workflow did not end when it was asked to"), retryable=False)
         if activation.is_stuck:
             text = "the workflow awaits something that nothing will ever answer"
             return Raised(ErrorInfo("Stuck", text), retryable=False)
         return None
+
+    def _without_return(self) -> Outcome | None:
+        """Refuse the end of a function that asked for a restart and returned something else; None for any other end."""
+        main = self._activation.main
+        if self.restart is None or main.cancelled() or main.exception() is not None or main.result() is self.restart:
+            return None
+        text = "the workflow called ctx.restart and returned something else; write: return await ctx.restart(...)"
+        return Raised(ErrorInfo("RestartNotReturned", text), retryable=False)
 
     def _is_final(self, end: Outcome) -> bool:
         """Whether the run fails by *end*, rather than trying this activation again."""
@@ -136,7 +146,8 @@ def _end_of(main: asyncio.Task[Any]) -> Outcome:
         return Raised(ErrorInfo("Cancelled", "the workflow was cancelled"), retryable=False)
     error = main.exception()
     if error is None:
-        return Succeed(main.result())
+        result = main.result()
+        return result if isinstance(result, Restart) else Succeed(result)
     if isinstance(error, TransientError):
         return Raised(describe(error), retry_after_s=error.retry_after)
     return Raised(describe(error), retryable=False)

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     NONE = "none"  # the time for a signal passed without one
     FORGET = "forget"  # what keyed steps of this name had given counts no more
     PATCH = "patch"  # the run takes the new way at this patch
+    START = "start"  # the run was restarted, for the time that is its name
     STOP = "stop"  # here the run was asked to stop
     UNDO = "undo"  # from here on only what was done is undone; with the error that ended the function, or nothing
     CHILD = "child"  # a child ended like this

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Outcome, Park, Pause
+from stepflow.core.outcomes import Outcome, Pause, Restart
 from stepflow.core.run import Rest
 from stepflow.engine.port import Port
 from stepflow.errors import ClaimLost
@@ -23,6 +23,8 @@ from stepflow.kits.flow.keyed import KEYED, Keyed
 from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
+from stepflow.kits.flow.parking import park
+from stepflow.kits.flow.patches import Patches
 from stepflow.kits.flow.scribe import Scribe
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ class Activation:
         self.rounds_of_news = 1
         self._wishes: dict[str, Wish] = {}
         self.keyed = Keyed()
-        #: patches asked for or remembered: whether the run takes the new way
-        self._patches: dict[str, bool] = {}
+        #: how often the run was restarted
+        self.restarts = 0
+        self._patches = Patches()
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
         self._scribe = Scribe(port, self._landed, self.lose, self._heard)
@@ -74,10 +77,13 @@ class Activation:
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         written = await self.port.load_journal() if self.run.logged else []
-        entries = [Entry.read(entry) for entry in written]
-        self._patches = {entry.name: True for entry in entries if entry.kind is Kind.PATCH}
-        self._scribe.index = self._left = len(entries)
         self.recalled |= await recall(written, self.port)
+        entries = [Entry.read(entry) for entry in written]
+        self._scribe.index = len(entries)
+        if entries and entries[0].kind is Kind.START:
+            start = entries.pop(0)
+            self.restarts, self.loop.now = int(start.name), start.at
+        self._patches, self._left = Patches(entries), len(entries)
         self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for entry in entries:
@@ -134,12 +140,16 @@ class Activation:
         self._scribe.hear(inbox)
 
     def patched(self, name: str) -> bool:
-        """Say whether the run takes the new way at a patch; one that goes past it live for the first time remembers that."""
-        if name not in self._patches:
-            self._patches[name] = not self._left
-            if self._patches[name]:
-                self._scribe.write(Entry(Kind.PATCH, f"patch:{name}", name, self.port.now()))
-        return self._patches[name]
+        """Say whether the run takes the new way at a patch."""
+        is_new, is_news = self._patches.choose(name, is_live=not self._left)
+        if is_news:
+            self._scribe.write(Entry(Kind.PATCH, f"patch:{name}", name, self.port.now()))
+        return is_new
+
+    def begin_anew(self, payload: Any) -> Restart:
+        """Give what the function has to return for its run to be restarted."""
+        self._ending.restart = Restart(payload, self.restarts + 1)
+        return self._ending.restart
 
     def look_again(self) -> None:
         """Have every wish looked at once more."""
@@ -233,7 +243,8 @@ class Activation:
             if self._is_busy():
                 await self._wait()
             elif self._is_waiting():
-                return self._park()
+                due_at, knows_stop = self._due_at(), self._ending.knows_stop
+                return park(self._open(), self.loop, due_at=due_at, inbox=self._scribe.inbox, knows_stop=knows_stop)
 
     def _heard(self) -> None:
         """Note that something was put into the run's inbox while it runs."""
@@ -278,15 +289,6 @@ class Activation:
         """Whether there is nothing to do until something is due or comes in."""
         due_at = self._due_at()
         return due_at is None or due_at > self.port.now()
-
-    def _park(self) -> Park:
-        """Give the worker back until something is due or comes in."""
-        waits = self._open()
-        inbox = self._scribe.inbox if any(wish.listens for wish in waits) else None
-        shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
-        due_at = self._due_at()
-        self.loop.put_aside()
-        return Park(due_at, inbox, shown, wants_last_word=self.loop.has_more_to_say, knows_stop=self._ending.knows_stop)
 
     def _landed(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""

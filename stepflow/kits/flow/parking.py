@@ -1,0 +1,20 @@
+"""Parking: a workflow that only waits gives its worker back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from stepflow.core.outcomes import Park
+
+if TYPE_CHECKING:
+    from stepflow.kits.flow.loop import WorkflowLoop
+    from stepflow.kits.flow.wish import Wish
+
+
+def park(waits: Sequence[Wish], loop: WorkflowLoop, *, due_at: float | None, inbox: int, knows_stop: bool) -> Park:
+    """Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of *waits* listens."""
+    loop.put_aside()
+    listens = any(wish.listens for wish in waits)
+    shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
+    return Park(due_at, inbox if listens else None, shown, wants_last_word=loop.has_more_to_say, knows_stop=knows_stop)

@@ -1,0 +1,25 @@
+"""Patches: which way a run takes at a change of its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stepflow.kits.flow.journal import Entry, Kind
+
+
+class Patches:
+    """The patches that a run has been asked about, and those that its journal remembers as taken."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._chosen = {entry.name: True for entry in entries if entry.kind is Kind.PATCH}
+
+    def choose(self, name: str, *, is_live: bool) -> tuple[bool, bool]:
+        """
+        Say whether the run takes the new way at *name*, and whether that has to be remembered now.
+
+        One that goes past it live for the first time does. One that had gone past without it keeps to the old way, also
+        where it comes by again later.
+        """
+        is_first = name not in self._chosen
+        is_new = self._chosen.setdefault(name, is_live)
+        return is_new, is_new and is_first
