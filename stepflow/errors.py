@@ -4,7 +4,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
@@ -85,6 +85,16 @@ class PayloadTooLarge(UsageError):
         super().__init__(
             f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and pass a reference, "
             "or raise STEPFLOW_LIMITS_PAYLOAD_BYTES"
+        )
+
+
+class NotAnInteger(UsageError):
+    """`incr` of a variable that holds no whole number, or beyond 64 bits."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"variable {name!r} holds no whole number, or its sum is beyond 64 bits; incr counts whole numbers only, "
+            "set it to one first"
         )
 
 

@@ -86,6 +86,8 @@ class RetentionSettings(_Group):
     """Seconds a finished run's record is kept."""
     hook_s: float = Field(default=30 * 86400.0, gt=0)
     """Seconds a dead hook delivery is kept."""
+    session_s: float = Field(default=30 * 86400.0, gt=0)
+    """Seconds the variables of a session are kept after their last use."""
     delivered_s: float = Field(default=86400.0, gt=0)
     """Seconds a delivered hook's record is kept."""
 

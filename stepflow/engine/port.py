@@ -22,6 +22,7 @@ from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.stream import carry_out
+from stepflow.store.variables import touch_var
 
 
 class Port:
@@ -139,6 +140,17 @@ class Port:
     async def stop_brood(self, brood: Brood) -> None:
         """Ask those children of a settled map to end that have not."""
         await carry_out(self._shift.link, stop_brood(brood, self._hold.run, self._shift.desk))
+
+    def touch_var(
+        self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
+    ) -> asyncio.Future[list[bytes]]:
+        """Read or change a variable and remember the answer as entry *index*, in one write."""
+        self._hold.run.logged = True
+        call = touch_var(
+            self._shift.desk.keys, self._hold.run.id, self._token, index, head, session=session, verb=verb, name=name,
+            args=args, ttl_s=self._shift.desk.settings.retention.session_s,
+        )  # fmt: skip
+        return self._shift.link.send(call)
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:

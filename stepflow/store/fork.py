@@ -12,6 +12,8 @@ from stepflow.store.runs import submit_run
 
 #: the kinds of entries with which the end of a run begins; a fork that remembered one would only end as well
 _ENDINGS = (b"stop", b"undo")
+#: how the entry begins that a restarted run's history begins with: no step
+_START = b"start|"
 
 
 def before_its_end(journal: Sequence[bytes]) -> Sequence[bytes]:
@@ -24,6 +26,8 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
     """Give the index of the first entry of a step, by its name, its place or its key; None when there is none."""
     wanted = step.encode()
     heads = [entry.split(b"|", 3)[1:3] for entry in journal]
+    if journal and journal[0].startswith(_START):
+        heads[0] = [b"", b""]
     for index, (_, name) in enumerate(heads):
         if name == wanted:
             return index
@@ -32,7 +36,8 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
 
 def step_names(journal: Sequence[bytes]) -> list[str]:
     """Name the steps of a journal, each once, in order."""
-    return list(dict.fromkeys(entry.split(b"|", 3)[2].decode() for entry in journal))
+    entries = (entry for entry in journal if not entry.startswith(_START))
+    return list(dict.fromkeys(entry.split(b"|", 3)[2].decode() for entry in entries))
 
 
 def submit_fork(
@@ -47,5 +52,6 @@ def submit_fork(
     call = submit_run(keys, run, request=request, data=data)
     _, told, _ = family_keys(keys, source.id, source.generation)
     _, own, _ = family_keys(keys, run.id, run.generation)
-    journal = f"{keys.run(source.id)}:journal"
-    return Call(call.script, (*call.keys, journal, told, own), (*call.args, entries, following), call.read)
+    base = keys.run(source.id)
+    origin = (f"{base}:journal", told, own, f"{base}:vars")
+    return Call(call.script, (*call.keys, *origin), (*call.args, entries, following), call.read)

@@ -11,6 +11,8 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:children:<gen>     set     run ids of live children that end with it           with the run
     <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
     <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
+    <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
+    <ns>:session:<id>                hash    the same, shared by the runs of a session          days after its last use
     <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
     <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
     <ns>:due                         zset    the same members -> due time                       a delayed delivery
@@ -57,6 +59,7 @@ class Keys:
     __slots__ = (
         "_queue_prefix",
         "apphooks",
+        "asks",
         "awaited",
         "claims",
         "dead_hooks",
@@ -79,6 +82,7 @@ class Keys:
         self.deadlines = f"{namespace}:deadlines"
         self.live = f"{namespace}:idx:live"
         self.expiry = f"{namespace}:expiry"
+        self.asks = f"{namespace}:asks"
         self.awaited = f"{namespace}:awaited"
         self.apphooks = f"{namespace}:apphooks"
         self.versions = f"{namespace}:versions"
@@ -86,6 +90,9 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
+
+    def session(self, session_id: str) -> str:
+        return f"{self.namespace}:session:{session_id}"
 
     def hook(self, hook_id: str) -> str:
         return f"{self.namespace}:hook:{hook_id}"

@@ -55,9 +55,9 @@ class Proof:
         return (2, self.record_name or self.name, self.record) if self.record else (0,)
 
 
-def flow_keys(base: str) -> tuple[str, str, str]:
+def flow_keys(base: str) -> tuple[str, ...]:
     """Name what a workflow keeps beside the record of its run."""
-    return f"{base}:journal", f"{base}:mail", f"{base}:sent"
+    return tuple(f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "asks", "replies"))
 
 
 def member_of(run_id: str) -> str:
@@ -274,7 +274,7 @@ def finish_run(
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
             keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
-            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base),
+            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.asks,
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys,
         ),
         (

@@ -36,6 +36,8 @@ class MemoryPort:
         self.journal: list[bytes] = []
         self.mail: list[bytes] = []
         self.inbox = 0
+        #: variables by session (None for the run's own) and name
+        self.vars: dict[tuple[str | None, str], bytes] = {}
         self.clock = 1_800_000_000.0
         self.threads = Threads()
         #: the number of writes after which the worker is gone, its reply not heard
@@ -83,6 +85,33 @@ class MemoryPort:
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return asyncio.get_running_loop().create_future() if False else self._reply(0)
         return self._reply(1)
+
+    def touch_var(
+        self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
+    ) -> asyncio.Future[list[bytes]]:
+        self.run.logged = True
+        if self.is_gone:
+            return self._reply([])
+        assert index == len(self.journal)
+        held = self.vars.get((session, name), b"")
+        match verb:
+            case "get":
+                answer, value = held, held
+            case "set":
+                answer, value = b"", args[0]
+            case "incr":
+                value = b"%d" % (int(held or 0) + int(args[0])) if held[:1] != b"=" else held
+                answer = value if held[:1] != b"=" else b"!"
+            case _:
+                answer, value = (b"1", args[1]) if held == args[0] else (b"0", held)
+        self.vars[session, name] = value
+        self.journal.append(head + answer)
+        return self._reply([] if self.is_gone else [answer])
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the worker is gone: so many writes were made as it was to live for."""
+        return self.crash_after is not None and len(self.journal) >= self.crash_after
 
     def restart(self, outcome: Restart) -> None:
         """Begin a new history, as the commit of a restart does."""

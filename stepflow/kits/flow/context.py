@@ -25,6 +25,7 @@ from stepflow.kits.flow.keyed import KEYED, ForgetWish
 from stepflow.kits.flow.maps import Policy, carry_map
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
+from stepflow.kits.flow.variables import Session, Variables
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 
 #: the policy of a single try
@@ -105,7 +106,7 @@ class Context:
 
     def forget(self, key: str) -> asyncio.Future[None]:
         """Forget what steps with this *key* gave, from this call on: the next one runs its function again. Is remembered."""
-        self._activation.keyed.forget(_check_name(key))
+        self._activation.wishes.keyed.forget(_check_name(key))
         return self._activation.wish(ForgetWish(self._place(), key, self._future()))
 
     def patched(self, name: str) -> bool:
@@ -183,6 +184,15 @@ class Context:
             if timeout is not None and (self.now() - began).total_seconds() >= seconds(timeout):
                 return None
             await self.sleep(every)
+
+    @property
+    def vars(self) -> Variables:
+        """The variables of this run: `await ctx.vars.incr("turns")`."""
+        return Variables(self._activation)
+
+    def session(self, session_id: str) -> Session:
+        """Give what the runs of a session share, kept for days after its last use: `ctx.session(user).vars`."""
+        return Session(self._activation, session_id)
 
     def spawn(
         self,

@@ -76,7 +76,7 @@ class Ending:
     def _undo(self, entry: Entry) -> None:
         """Leave the function, should it still run, and undo what its steps have done."""
         self._error = ErrorInfo(*unpack(entry.data)) if entry.data else None
-        self._activation.leave()
+        self._activation.wishes.leave()
         self._undoing = self._activation.loop.start_over(self._clear_up(with_children=bool(entry.name)))
         self._activation.loop.run_ready()
 

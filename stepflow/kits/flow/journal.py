@@ -23,6 +23,7 @@ class Kind(StrEnum):
     OVER = "over"  # the sleep is over
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
+    VAR = "var"  # a variable was read or changed, with this answer
     FORGET = "forget"  # what keyed steps of this name had given counts no more
     PATCH = "patch"  # the run takes the new way at this patch
     START = "start"  # the run was restarted, for the time that is its name
@@ -49,6 +50,10 @@ class Entry:
     def write(self) -> bytes:
         """Write the entry."""
         return self.head() + self.data
+
+    def holding(self, data: bytes) -> Entry:
+        """Give the same entry with *data*."""
+        return Entry(self.kind, self.place, self.name, self.at, data)
 
     @classmethod
     def read(cls, written: bytes) -> Entry:

@@ -19,16 +19,16 @@ from stepflow.engine.port import Port
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.keyed import KEYED, Keyed
 from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
 from stepflow.kits.flow.parking import park
 from stepflow.kits.flow.patches import Patches
-from stepflow.kits.flow.scribe import Scribe
+from stepflow.kits.flow.scribe import Scribe, Send
+from stepflow.kits.flow.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
     from stepflow.kits.flow.wish import Wish
 
@@ -50,8 +50,6 @@ class Activation:
         self.outer = asyncio.get_running_loop()
         #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
         self.rounds_of_news = 1
-        self._wishes: dict[str, Wish] = {}
-        self.keyed = Keyed()
         #: how often the run was restarted
         self.restarts = 0
         self._patches = Patches()
@@ -67,6 +65,7 @@ class Activation:
         #: the task of the workflow's function
         self.main: asyncio.Task[Any]
         self._ending = Ending(self)
+        self.wishes = Wishes(self._ending.ledger, self._dropped)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         """Run the workflow's function until it ends, waits, or is not the one that the journal remembers."""
@@ -100,22 +99,18 @@ class Activation:
         finally:
             hold.on_news = None
             watch.cancel()
-            for wish in self._wishes.values():
-                wish.drop()
+            self.wishes.leave()
 
     # for the context and for wishes
 
     def wish(self, wish: Wish) -> asyncio.Future[Any]:
         """Take in what the workflow asks for, at the place it took when it asked, or by its key."""
-        if wish.place.startswith(KEYED) and self._finds(wish):
-            return wish.future
-        self._wishes[wish.place] = wish
-        wish.future.add_done_callback(lambda done: self._dropped(wish) if done.cancelled() else None)
+        self.wishes.take_in(wish)
         return wish.future
 
     def write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
         """Write an entry; its wish is busy until the reply, which hands it over. One that comes too late is dropped."""
-        if self.loop.is_over or self._wishes.get(wish.place) is not wish:
+        if self.loop.is_over or self.wishes.at(wish.place) is not wish:
             return
         wish.is_busy = wish.is_writing = True
         is_first_to_undo = kind is Kind.VALUE and wish.compensation is not None and not self.run.rest
@@ -126,13 +121,17 @@ class Activation:
         """Write an entry about the run itself rather than a wish."""
         self._scribe.write(Entry(kind, str(kind), name, self.port.now(), data), rest)
 
-    def take(self, wish: Wish, names: Sequence[str]) -> bool:
-        """Look into the mailbox for a signal; taken, it is an entry like any other. False when it cannot look now."""
+    def ask(self, wish: Wish, kind: Kind, send: Send) -> None:
+        """Write an entry whose data is what the server answers to *send*."""
+        wish.is_busy = wish.is_writing = True
+        self._scribe.ask(Entry(kind, wish.place, wish.name, self.port.now()), send)
+
+    def take(self, wish: Wish, kind: Kind, send: Send) -> bool:
+        """Have *send* look for what came in; taken, it is an entry like any other. False when it cannot look now."""
         if self._scribe.is_busy:
             return False
         wish.is_busy = True
-        entry = Entry(Kind.SIGNAL, wish.place, wish.name, self.port.now())
-        self._scribe.take(entry, names, lambda: self._found_nothing(wish))
+        self._scribe.take(Entry(kind, wish.place, wish.name, self.port.now()), send, lambda: self._found_nothing(wish))
         return True
 
     def hear(self, inbox: int) -> None:
@@ -167,16 +166,10 @@ class Activation:
 
         return call
 
-    def leave(self) -> None:
-        """Drop all that the workflow's function has asked for."""
-        for wish in self._wishes.values():
-            wish.drop()
-        self._wishes.clear()
-
     @property
     def is_stuck(self) -> bool:
         """Whether nothing is under way and nothing is waited for."""
-        return not self._is_busy() and not self._open()
+        return not self._is_busy() and not self.wishes.open()
 
     def lose(self) -> None:
         """Note that the run is another worker's now; the activation ends at once."""
@@ -184,16 +177,6 @@ class Activation:
         self._news.set()
 
     # replay and live alike
-
-    def _finds(self, wish: Wish) -> bool:
-        """Answer a keyed wish by what is remembered, or have it ask again when the one open at its key is done."""
-        first = self._wishes.get(wish.place)
-        if first is not None and first.is_open:
-            first.future.add_done_callback(lambda _: None if wish.future.done() else self.wish(wish))
-            return True
-        if first is not None:  # cancelled; its entry, on the way already, is for this one
-            wish.is_busy = wish.is_writing = first.is_writing
-        return self.keyed.answer(wish, self._ending.ledger)
 
     def _hand_over(self, entry: Entry) -> str | None:
         """Give one remembered fact to the wish at its place; says in words when it does not fit."""
@@ -203,20 +186,15 @@ class Activation:
             return None
         if entry.kind is Kind.PATCH:
             return None
-        wish = self._wishes.get(entry.place)
-        if entry.place.startswith(KEYED):
-            self.keyed.keep(entry, is_asked_for=wish is not None)
-            if wish is None:
-                self.loop.now = entry.at
-                return None
-        elif wish is None:
-            there = "the function ends before it" if self.main.done() else "nothing is asked for there"
-            return f"remembered {entry.kind} {entry.name!r} at place {entry.place}, now {there}"
-        elif entry.name != wish.name or entry.kind not in wish.fits:
-            return f"at place {entry.place} remembered {entry.kind} {entry.name!r}, now {wish.what} {wish.name!r}"
+        wish, problem = self.wishes.wanted_by(entry, has_ended=self.main.done())
+        if problem:
+            return problem
+        if wish is None:
+            self.loop.now = entry.at
+            return None
         if not wish.is_answered_by(entry):
             return None
-        del self._wishes[entry.place]
+        self.wishes.remove(entry.place)
         self.loop.now = entry.at
         self._ending.ledger.note(wish, wish.value_in(entry))
         if not wish.future.done():
@@ -243,8 +221,8 @@ class Activation:
             if self._is_busy():
                 await self._wait()
             elif self._is_waiting():
-                due_at, knows_stop = self._due_at(), self._ending.knows_stop
-                return park(self._open(), self.loop, due_at=due_at, inbox=self._scribe.inbox, knows_stop=knows_stop)
+                waits, due_at, knows_stop = self.wishes.open(), self._due_at(), self._ending.knows_stop
+                return park(waits, self.loop, due_at=due_at, inbox=self._scribe.inbox, knows_stop=knows_stop)
 
     def _heard(self) -> None:
         """Note that something was put into the run's inbox while it runs."""
@@ -252,7 +230,7 @@ class Activation:
         self._news.set()
 
     def _is_busy(self) -> bool:
-        return self._scribe.is_busy or any(wish.is_busy for wish in self._wishes.values())
+        return self._scribe.is_busy or self.wishes.is_busy()
 
     async def _wait(self) -> None:
         """Wait for a try, a reply or news, but no longer than until something is due."""
@@ -268,19 +246,16 @@ class Activation:
         finally:
             hold.is_waiting = False
 
-    def _open(self) -> list[Wish]:
-        return [wish for wish in self._wishes.values() if wish.is_open]
-
     def _pursue(self) -> None:
         """Do for every open wish what can be done for it now."""
         now = self.port.now()
-        for wish in self._open():
+        for wish in self.wishes.open():
             if not wish.is_busy:
                 wish.pursue(self, now)
 
     def _due_at(self) -> float | None:
         """Say when something is due next."""
-        due = [wish.due_at for wish in self._open() if wish.due_at is not None and not wish.is_busy]
+        due = [wish.due_at for wish in self.wishes.open() if wish.due_at is not None and not wish.is_busy]
         if self._ending.grace_until is not None:
             due.append(self._ending.grace_until)
         return min(due) if due else None
@@ -293,7 +268,7 @@ class Activation:
     def _landed(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
         self._news.set()
-        wish = self._wishes.get(entry.place)
+        wish = self.wishes.at(entry.place)
         if wish is not None:
             wish.is_busy = wish.is_writing = False
         self._hand_over(entry)

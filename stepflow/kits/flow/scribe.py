@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.run import Rest
 from stepflow.engine.port import Port
 from stepflow.kits.flow.journal import Entry
+
+#: sends an entry whose data the server makes, given its index and its head
+Send = Callable[[int, bytes], asyncio.Future[Any]]
 
 
 class Scribe:
@@ -31,7 +34,7 @@ class Scribe:
         self._news = news
         self._in_flight = 0
         self._taking = False
-        self._held_back: deque[tuple[Entry, Rest | None]] = deque()
+        self._held_back: deque[Callable[[], None]] = deque()
         self.index = 0
         #: how much was ever put into the run's inbox, as last heard
         self.inbox = port.hold.run.inbox
@@ -50,26 +53,42 @@ class Scribe:
     def write(self, entry: Entry, rest: Rest | None = None) -> None:
         """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
         if self._taking:
-            self._held_back.append((entry, rest))
+            self._held_back.append(lambda: self.write(entry, rest))
             return
+        future = self._port.add_entry(self._next(), entry.write(), rest)
+        future.add_done_callback(lambda done: self._written(entry if _answer_of(done) == 1 else None))
+
+    def ask(self, entry: Entry, send: Send) -> None:
+        """Write an entry at the next index whose data is what the server answers to *send*."""
+        if self._taking:
+            self._held_back.append(lambda: self.ask(entry, send))
+            return
+        future = send(self._next(), entry.head())
+        future.add_done_callback(lambda done: self._written(entry.holding(a[0]) if (a := _answer_of(done)) else None))
+
+    def _next(self) -> int:
+        """Take the next index for an entry that is about to be sent."""
         probes.at("journal.ready")
-        future = self._port.add_entry(self.index, entry.write(), rest)
         self.index += 1
         self._in_flight += 1
-        future.add_done_callback(lambda done: self._written(entry, done))
+        return self.index - 1
 
-    def _written(self, entry: Entry, done: asyncio.Future[int]) -> None:
+    def _written(self, entry: Entry | None) -> None:
         self._in_flight -= 1
-        if _answer_of(done) == 1:
-            probes.at("journal.done")
-            self._landed(entry)
-        else:
+        if entry is None:
             self._refused()
+            return
+        probes.at("journal.done")
+        self._landed(entry)
 
-    def take(self, entry: Entry, names: Sequence[str], nothing: Callable[[], None]) -> None:
-        """Take a signal of *names* and remember it as *entry*, in one write; *nothing* is called when there is none."""
+    def take(self, entry: Entry, send: Send, nothing: Callable[[], None]) -> None:
+        """
+        Have *send* take what there may be for *entry* and remember it, in one write; *nothing* is called for nothing.
+
+        Its answer is [inbox, data], [inbox], or [] when refused.
+        """
         self._taking = True
-        future = self._port.take_signal(self.index, entry.head(), names)
+        future = send(self.index, entry.head())
         future.add_done_callback(lambda done: self._taken(entry, done, nothing))
 
     def _taken(self, entry: Entry, done: asyncio.Future[Any], nothing: Callable[[], None]) -> None:
@@ -81,11 +100,11 @@ class Scribe:
         self.hear(int(answer[0]))
         if len(answer) > 1:
             self.index += 1
-            self._landed(Entry(entry.kind, entry.place, entry.name, entry.at, answer[1]))
+            self._landed(entry.holding(answer[1]))
         else:
             nothing()
         while self._held_back:
-            self.write(*self._held_back.popleft())
+            self._held_back.popleft()()
 
 
 def _answer_of(done: asyncio.Future[Any]) -> Any:

@@ -59,7 +59,7 @@ class SignalWish(Wish):
             self.due_at = now + self._wait_s
             activation.write(self, Kind.DUE, f"{self.due_at:.6f}".encode())
         elif self._seen != activation.rounds_of_news:
-            if activation.take(self, self.names):
+            if activation.take(self, Kind.SIGNAL, lambda at, head: activation.port.take_signal(at, head, self.names)):
                 self._seen = activation.rounds_of_news
         elif self.due_at is not None and self.due_at <= now:
             activation.write(self, Kind.NONE)

@@ -1,7 +1,7 @@
 -- Take an ended run up again: its keys live on, its index entries move, its last step is handed over.
 -- Caller: store/revive.py revive_run, for engine/revive.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 job  6 list  7 pending  8 wake  9 live  10 done index  11 expiry
---       12 journal  13 mailbox  14 sent ids  15 memo  16 children  17 answers  18 maps
+--       12 journal  13 mailbox  14 sent ids  15 variables  16 asks  17 replies  18 memo  19 children  20 answers  21 maps
 -- ARGV  1 rev  2 request id  3 run id  4 member  5 created  6 rq id  7 now  8 rq time  9 namespace  10 rq queue
 --       11 expiry member  12 journal entries to forget ...  then run fields ...
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
@@ -16,7 +16,7 @@ for i = 13, 12 + forgotten do redis.call('LREM', KEYS[12], -1, ARGV[i]) end
 set_fields(KEYS[1], 13 + forgotten)
 redis.call('HDEL', KEYS[2], 'result', 'error', 'reason')
 for i = 1, 4 do redis.call('PERSIST', KEYS[i]) end
-for i = 12, 18 do redis.call('PERSIST', KEYS[i]) end
+for i = 12, 21 do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZREM', KEYS[10], ARGV[3])
 redis.call('ZREM', KEYS[11], ARGV[11])
 redis.call('ZADD', KEYS[9], ARGV[5], ARGV[3])

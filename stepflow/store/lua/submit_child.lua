@@ -2,7 +2,7 @@
 -- their parent: a worker that lost the claim leaves no child that nobody knows of. The parent has something left to do from
 -- then on when it is stopped. One that was asked to stop makes no child.
 -- Caller: store/children.py submit_child, for engine/family.py.
--- KEYS  1 to 21 as submit_run, then  22 parent  23 its children  24 its answers  25 its maps
+-- KEYS  1 to 24 as submit_run, then  25 parent  26 its children  27 its answers  28 its maps
 -- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
 --       4 stem of the map or ''  5 number in it  6 what settles it  7 how many begin at once
 -- Gives {rev of the parent, 1} made, {rev, 0, the fields of the run that is there}, or {'lost'}, {'stopped'}, {'settled'}.
@@ -11,7 +11,7 @@
 --@ include _knock
 --@ include _submit
 local tail = #ARGV - 7
-local parent, children, answers, maps = KEYS[22], KEYS[23], KEYS[24], KEYS[25]
+local parent, children, answers, maps = KEYS[25], KEYS[26], KEYS[27], KEYS[28]
 local listed, stem, held = ARGV[tail + 2], ARGV[tail + 4], nil
 local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children', 'rest')
 if row[1] ~= ARGV[tail + 1] then return {'lost'} end
@@ -32,5 +32,5 @@ if not row[4] or not has_rest then
   if not has_rest then redis.call('HSET', parent, 'rest', '1') end
 end
 if is_new and listed ~= '' then redis.call('SADD', children, listed) end
-local made = submit(held, nil)
+local made = submit(held)
 return {rev, unpack(made)}

@@ -1,0 +1,118 @@
+"""Variables: small durable values of a run, or shared by the runs of a session; every access is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stepflow.errors import InvalidOption, NotAnInteger
+from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.wish import Wish
+from stepflow.store.variables import LEAST, MOST, read_var, write_var
+
+if TYPE_CHECKING:
+    from stepflow.kits.flow.replay import Activation
+
+#: the answer of an incr of what cannot be counted up
+_NO_SUM = b"!"
+
+#: what turns the data of an entry into what the workflow sees
+Reader = Callable[[bytes], Any]
+
+
+class VarWish(Wish):
+    """The answer to one access to a variable, given by the script that remembers it: an incr counts once."""
+
+    __slots__ = ("_args", "_reader", "_session", "_variable", "_verb")
+    what = "variable"
+    fits = (Kind.VAR,)
+
+    def __init__(
+        self,
+        place: str,
+        future: asyncio.Future[Any],
+        session: str | None,
+        verb: str,
+        variable: str,
+        args: Sequence[bytes],
+        reader: Reader,
+    ) -> None:
+        super().__init__(place, " ".join((verb, variable) if session is None else (verb, session, variable)), future)
+        self._session = session
+        self._verb = verb
+        self._variable = variable
+        self._args = args
+        self._reader = reader
+
+    def pursue(self, activation: Activation, now: float) -> None:
+        del now
+        given = (self._session, self._verb, self._variable, self._args)
+        activation.ask(self, Kind.VAR, lambda index, head: activation.port.touch_var(index, head, *given))
+
+    def answer(self, entry: Entry) -> None:
+        if self._verb == "incr" and entry.data == _NO_SUM:
+            self.future.set_exception(NotAnInteger(self._variable))
+        else:
+            self.future.set_result(self._reader(entry.data))
+
+
+class Variables:
+    """
+    Named values that outlive activations and restarts; None is the same as not being there.
+
+    Values come back plain, as `unpack` gives them. All methods are awaited; the place is taken when they are called.
+    """
+
+    def __init__(self, activation: Activation, session: str | None = None) -> None:
+        self._activation = activation
+        self._session = session
+
+    def get(self, name: str, default: Any = None) -> asyncio.Future[Any]:
+        """Give the value, or *default* when there is none."""
+        return self._touch("get", name, (), lambda data: default if (value := read_var(data)) is None else value)
+
+    def set(self, name: str, value: Any) -> asyncio.Future[None]:
+        """Write the value; None removes it."""
+        return self._touch("set", name, (self._packed(name, value),), lambda _: None)
+
+    def incr(self, name: str, by: int = 1) -> asyncio.Future[int]:
+        """Add *by* to a whole number, counted from 0, and give the sum; raises NotAnInteger for anything else."""
+        if isinstance(by, bool) or not isinstance(by, int) or not LEAST <= by <= MOST:
+            msg = f"incr of variable {name!r} by {by!r}: that is no whole number of 64 bits"
+            raise InvalidOption(msg)
+        return self._touch("incr", name, (b"%d" % by,), int)
+
+    def compare_and_set(self, name: str, expected: Any, value: Any) -> asyncio.Future[bool]:
+        """
+        Write *value* if the variable holds *expected*, None meaning nothing; says whether it did.
+
+        Compared is what is stored: 1 is not 1.0, and a dict has an order.
+        """
+        args = (self._packed(name, expected), self._packed(name, value))
+        return self._touch("swap", name, args, lambda data: data == b"1")
+
+    def _packed(self, name: str, value: Any) -> bytes:
+        return write_var(value, what=f"variable {name!r}", limit=self._activation.port.limit)
+
+    def _touch(self, verb: str, name: str, args: Sequence[bytes], reader: Reader) -> asyncio.Future[Any]:
+        loop = self._activation.loop
+        place = loop.branch().next_place()
+        wish = VarWish(place, loop.create_future(), self._session, verb, check_variable("variable", name), args, reader)
+        return self._activation.wish(wish)
+
+
+class Session:
+    """What the runs of a session share."""
+
+    def __init__(self, activation: Activation, session_id: str) -> None:
+        self.id = check_variable("session", session_id)
+        self.vars = Variables(activation, session_id)
+
+
+def check_variable(kind: str, name: str) -> str:
+    """Give the name of a variable or session back if it can be one; raises InvalidOption."""
+    if isinstance(name, str) and name and "|" not in name and len(name) <= 200:  # noqa: PLR2004
+        return name
+    msg = f"{name!r} cannot name a {kind}: use 1 to 200 characters without '|'"
+    raise InvalidOption(msg)

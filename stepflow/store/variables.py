@@ -1,0 +1,57 @@
+"""The call for variables of runs and sessions, and how their values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepflow.store import scripts
+from stepflow.store.calls import Call, raw
+from stepflow.store.codec import pack, unpack
+from stepflow.store.keys import Keys
+
+#: what Redis counts in: 64 bits
+LEAST, MOST = -(2**63), 2**63 - 1
+#: how a value begins that is no whole number of 64 bits
+_PACKED = b"="
+
+
+def write_var(value: Any, *, what: str, limit: int) -> bytes:
+    """Write a value: a whole number as decimal text, which Redis can count up, anything else packed; None is nothing."""
+    if value is None:
+        return b""
+    if isinstance(value, int) and not isinstance(value, bool) and LEAST <= value <= MOST:
+        return b"%d" % value
+    return _PACKED + pack(value, what=what, limit=limit)
+
+
+def read_var(written: bytes) -> Any:
+    """Read a value back; None for nothing."""
+    if written.startswith(_PACKED):
+        return unpack(written[1:])
+    return int(written) if written else None
+
+
+def touch_var(
+    keys: Keys,
+    run_id: str,
+    token: str,
+    index: int,
+    head: bytes,
+    *,
+    session: str | None,
+    verb: str,
+    name: str,
+    args: Sequence[bytes],
+    ttl_s: float,
+) -> Call[list[bytes]]:
+    """
+    Do *verb* (get, set, incr, swap) to a variable of the run or of *session* and remember it as entry *index*.
+
+    Gives [answer], or [] when the claim is not the caller's any more. *ttl_s* is for those of a session.
+    """
+    base = keys.run(run_id)
+    variables, ttl = (f"{base}:vars", "") if session is None else (keys.session(session), str(max(1, int(ttl_s))))
+    return Call(
+        scripts.TOUCH_VAR, (base, f"{base}:journal", variables), (token, index, head, verb, name, ttl, *args), raw
+    )
