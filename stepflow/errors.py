@@ -4,7 +4,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
@@ -95,6 +95,15 @@ class NotAnInteger(UsageError):
         super().__init__(
             f"variable {name!r} holds no whole number, or its sum is beyond 64 bits; incr counts whole numbers only, "
             "set it to one first"
+        )
+
+
+class SignalMisfit(UsageError):
+    """A signal's payload is not what the run waits for."""
+
+    def __init__(self, run_id: str, name: str, problem: str) -> None:
+        super().__init__(
+            f"signal {name!r} does not fit what run {run_id!r} waits for: {problem}; correct the payload and send it again"
         )
 
 

@@ -203,7 +203,8 @@ class Client(Common):
         """
         Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its mailbox.
 
-        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, MailboxFull.
+        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, SignalMisfit when the
+        run waits for this signal with a type that the payload does not fit, MailboxFull.
         """
         return self._do(signal(run_id, name, payload, dedup, self.desk))
 

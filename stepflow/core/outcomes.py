@@ -126,6 +126,8 @@ class Park(Outcome):
     waits_for: str = ""
     #: whether the run wants to be heard once more before an outside stop ends it
     wants_last_word: bool = False
+    #: what the signals it waits for must look like, packed: name -> JSON schemas
+    expects: bytes = b""
     #: whether it knows that it was asked to stop: it waits in the course of its last word
     knows_stop: bool = False
 

@@ -43,6 +43,8 @@ class Transition:
     why: str = ""
     #: how much of the inbox the step has seen, for a park that anything new ends
     inbox: int | None = None
+    #: what the signals that a parked run waits for must look like, packed
+    expects: bytes = b""
     #: how often the run was restarted, when this does so: its history is replaced
     restarts: int = 0
     #: what the run has left to do, when that becomes known
@@ -77,6 +79,7 @@ class Transition:
             inbox=park.inbox,
             why=park.waits_for,
             rest=rest,
+            expects=park.expects,
         )
 
     @classmethod

@@ -110,8 +110,9 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
     drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
     if move.kind is Kind.PARK:
         return park_run(
-            desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, rest=move.rest
-        ), b""
+            desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, rest=move.rest,
+            expects=move.expects,
+        ), b""  # fmt: skip
     if move.kind is Kind.PAUSE:
         return pause_run(desk.keys, run, proof, reason=move.why, now=now), b""
     if move.kind is Kind.FINISH:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepflow.core.run import RunState
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
-from stepflow.errors import InvalidName, MailboxFull, NotResumable, RunNotFound, SignalRefused
+from stepflow.engine.schema import misfit
+from stepflow.errors import InvalidName, MailboxFull, NotResumable, RunNotFound, SignalMisfit, SignalRefused
 from stepflow.store.calls import Plan
-from stepflow.store.codec import pack
-from stepflow.store.journal import MAILBOX, send_signal
+from stepflow.store.codec import pack, unpack
+from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
 from stepflow.store.runs import STALE, Proof, hand_over, load_run
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -29,16 +31,24 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
     Put a signal into the run's mailbox; gives "delivered" when the run was waiting or running, else "buffered".
 
     The same *dedup* again is answered as the first time and changes nothing. Raises RunNotFound, SignalRefused for a
-    run that has ended, MailboxFull.
+    run that has ended, SignalMisfit where the run is parked on this signal and waits for something else, MailboxFull.
     """
     check_signal(name)
-    item = f"{name}|".encode() + pack(payload, what=f"signal {name!r}", limit=desk.settings.limits.payload_bytes)
+    packed = pack(payload, what=f"signal {name!r}", limit=desk.settings.limits.payload_bytes)
+    item = f"{name}|".encode() + packed
     signal_id = f"d:{dedup}" if dedup is not None else f"r:{desk.request_id()}"
     answer = "moved"
     while answer == "moved":
-        run = yield load_run(desk.keys, run_id)
+        run, expected = yield [load_run(desk.keys, run_id), load_expected(desk.keys, run_id)]
         if run is None:
             raise RunNotFound(run_id)
+        if run.state is RunState.WAITING and expected:
+            problem = _misfit(unpack(packed), unpack(expected).get(name, ()))
+            if problem is not None:
+                before = yield load_sent(desk.keys, run_id, signal_id)
+                if before is None:
+                    raise SignalMisfit(run_id, name, problem)
+                return str(before.decode())
         answer = yield send_signal(desk.keys, run, signal_id, item, now=desk.clock.now())
     match answer:
         case "unknown":
@@ -48,6 +58,12 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
         case "full":
             raise MailboxFull(run_id, MAILBOX)
     return answer
+
+
+def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say in words which of *schemas* the payload does not fit; None when it fits all: any of the waits may take it."""
+    problems = (misfit(payload, schema) for schema in schemas)
+    return next((problem for problem in problems if problem is not None), None)
 
 
 def resume(run_id: str, desk: Desk) -> Plan[None]:

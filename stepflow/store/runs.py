@@ -193,6 +193,7 @@ def park_run(
     waits_for: str,
     now: float,
     rest: Rest = Rest.NONE,
+    expects: bytes = b"",
 ) -> Call[Any]:
     """
     Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
@@ -215,7 +216,7 @@ def park_run(
         ),
         (
             run.rev, proof.token, proof.name, "" if inbox is None else inbox, member_of(run.id),
-            f"{run.held}:{run.token}", stamp(due_at), len(fields), *fields, *proof.record_fields(),
+            f"{run.held}:{run.token}", stamp(due_at), expects, len(fields), *fields, *proof.record_fields(),
         ),
         raw,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from stepflow.core.outcomes import seconds, unix_time
 from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.typed import bind, reader_for, result_reader
+from stepflow.engine.typed import bind, result_reader
 from stepflow.errors import InvalidOption, StepFailed
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
@@ -27,6 +27,7 @@ from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.variables import Session, Variables
 from stepflow.kits.flow.waits import SignalWish, SleepWish
+from stepflow.kits.flow.wanted import Wanted
 
 #: the policy of a single try
 _ONCE = RetryPolicy(max_attempts=1)
@@ -144,14 +145,18 @@ class Context:
         timeout: float | timedelta | None = None,
         type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
-        """Wait for the first signal of these names and give its payload, as *type*; None after *timeout*."""
+        """
+        Wait for the first signal of these names and give its payload, as *type*; None after *timeout*.
+
+        A sender is refused what is not of that type while the run waits; one that came before is set aside.
+        """
         if not names:
             msg = "ctx.signal needs a name to wait for"
             raise InvalidOption(msg)
         shown = ",".join(check_signal(name) for name in names)
         wait_s = None if timeout is None else seconds(timeout)
-        read = None if type is None else reader_for(f"signal {shown}", type)
-        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, read))
+        wanted = None if type is None else self._wanted(f"signal {shown}", type)
+        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
 
     async def poll(
         self,
@@ -278,6 +283,15 @@ class Context:
     def _future(self) -> asyncio.Future[Any]:
         self._activation.loop.branch()
         return self._activation.loop.create_future()
+
+    def _wanted(self, what: str, kind: Any) -> Wanted:
+        """Give what reads a type, made once for all activations where that type can be looked up."""
+        try:
+            if (what, kind) not in self._readers:
+                self._readers[what, kind] = Wanted(what, kind)
+        except TypeError:  # not hashable, such as an Annotated with a list in it
+            return Wanted(what, kind)
+        return self._readers[what, kind]  # type: ignore[no-any-return]
 
     def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
         if function not in self._readers:

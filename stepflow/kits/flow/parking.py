@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import Park
+from stepflow.store.codec import pack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.loop import WorkflowLoop
@@ -16,5 +17,16 @@ def park(waits: Sequence[Wish], loop: WorkflowLoop, *, due_at: float | None, inb
     """Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of *waits* listens."""
     loop.put_aside()
     listens = any(wish.listens for wish in waits)
+    expects: dict[str, list[dict[str, Any]]] = {}
+    for wish in waits:
+        for name, schema in wish.expects().items():
+            expects.setdefault(name, []).append(schema)
     shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
-    return Park(due_at, inbox if listens else None, shown, wants_last_word=loop.has_more_to_say, knows_stop=knows_stop)
+    return Park(
+        due_at,
+        inbox if listens else None,
+        shown,
+        wants_last_word=loop.has_more_to_say,
+        knows_stop=knows_stop,
+        expects=pack(expects) if expects else b"",
+    )

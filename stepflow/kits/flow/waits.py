@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.wanted import Wanted
 from stepflow.kits.flow.wish import Wish
+from stepflow.store.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation
+
+log = logging.getLogger("stepflow.flow")
 
 
 class SleepWish(Wish):
@@ -33,9 +38,13 @@ class SleepWish(Wish):
 
 
 class SignalWish(Wish):
-    """The first signal of some names, or None when its time has passed: whichever is written first."""
+    """
+    The first signal of some names, or None when its time has passed: whichever is written first.
 
-    __slots__ = ("_seen", "_wait_s", "names")
+    One that is not as *wanted* is set aside, with a line in the log, and the wait goes on.
+    """
+
+    __slots__ = ("_run_id", "_seen", "_value", "_wait_s", "_wanted", "names")
     what = "signal"
     fits = (Kind.DUE, Kind.SIGNAL, Kind.NONE)
     listens = True
@@ -46,15 +55,23 @@ class SignalWish(Wish):
         future: asyncio.Future[Any],
         names: Sequence[str],
         wait_s: float | None = None,
-        read: Callable[[Any], Any] | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
-        super().__init__(place, ",".join(names), future, read)
+        super().__init__(place, ",".join(names), future, None if wanted is None else wanted.read)
         self.names = names
         self._wait_s = wait_s
-        #: the round of news in which it looked into the mailbox last
+        self._wanted = wanted
+        self._value: Any = None
+        #: the round of news in which it looked into the mailbox last; 0 during a replay
         self._seen = 0
+        self._run_id = ""
+
+    def expects(self) -> dict[str, dict[str, Any]]:
+        schema = None if self._wanted is None else self._wanted.schema
+        return {} if schema is None else dict.fromkeys(self.names, schema)
 
     def pursue(self, activation: Activation, now: float) -> None:
+        self._run_id = activation.run.id
         if self.due_at is None and self._wait_s is not None:
             self.due_at = now + self._wait_s
             activation.write(self, Kind.DUE, f"{self.due_at:.6f}".encode())
@@ -64,8 +81,24 @@ class SignalWish(Wish):
         elif self.due_at is not None and self.due_at <= now:
             activation.write(self, Kind.NONE)
 
+    def is_answered_by(self, entry: Entry) -> bool:
+        return super().is_answered_by(entry) and (entry.kind is Kind.NONE or self._fits(entry.data))
+
+    def _fits(self, item: bytes) -> bool:
+        """Read a signal that was taken; False sets it aside, on replay as it did live."""
+        name, packed = item.split(b"|", 1)
+        try:
+            value = unpack(packed)
+            self._value = value if self.read is None else self.read(value)
+        except Exception as error:  # noqa: BLE001  a validator is user code as well
+            if self._seen:
+                log.warning(
+                    "run=%s signal %r set aside, its payload is not what is waited for (%s); the wait goes on",
+                    self._run_id, name.decode(), error,
+                )  # fmt: skip
+            self._seen = 0
+            return False
+        return True
+
     def answer(self, entry: Entry) -> None:
-        if entry.kind is Kind.SIGNAL:
-            self.answer_with(entry.data.split(b"|", 1)[1])
-        else:
-            self.future.set_result(None)
+        self.future.set_result(self._value if entry.kind is Kind.SIGNAL else None)

@@ -76,6 +76,10 @@ class Wish:
         except StepflowError as error:
             self.future.set_exception(error)
 
+    def expects(self) -> dict[str, dict[str, Any]]:
+        """Give the JSON schemas that what is sent to it must fit, by the signal's name."""
+        return {}
+
     def pursue(self, activation: Activation, now: float) -> None:
         """Do what can be done for it now; called again whenever something has changed."""
         raise NotImplementedError
