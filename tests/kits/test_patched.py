@@ -8,6 +8,8 @@ import pytest
 
 from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, TransientError
 from stepflow.core.outcomes import Park, Pause, Raised
+from stepflow.kits.flow.check import check
+from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end
 from tests.support import until
@@ -179,3 +181,24 @@ async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_ne
         fresh = await aclient.submit("w")
         await aclient.signal(fresh.id, "go", "on")
         assert await fresh.result(10) == "on by other"
+
+
+async def test_a_history_that_ends_at_a_patch_is_checked_without_writing_anything() -> None:
+    """[F5] What is chosen before the journal is used up is written when the run goes live, which a check does not."""
+
+    async def before(ctx: Context) -> None:
+        await ctx.step("upper", upper, "a")
+        await ctx.signal("go")
+
+    async def after(ctx: Context) -> None:
+        await ctx.step("upper", upper, "a")
+        if ctx.patched("p"):
+            await ctx.step("upper", upper, "b")
+        await ctx.signal("go")
+
+    old, new = Stepflow(), Stepflow()
+    old.workflow("w")(before)
+    new.workflow("w")(after)
+    async with Harness(old) as h:
+        history = await h.history(await h.submit("w"))
+    assert await check(history, new.registry) is None

@@ -11,6 +11,7 @@ from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, SyncCont
 from stepflow.core.ids import Delivery
 from stepflow.core.outcomes import Park, Raised, Restart
 from stepflow.core.run import Run
+from stepflow.errors import UnknownStep
 from stepflow.store.codec import pack
 from stepflow.store.journal import start_entry
 from stepflow.store.runs import AGAIN, DONE, STALE, Proof, hand_over
@@ -207,3 +208,26 @@ async def test_a_cancel_reaches_the_history_that_runs(app: Stepflow, aclient: As
         await until(is_waiting)
         assert await run.cancel("enough")
         assert (await run.wait(10)).state is RunState.CANCELLED
+
+
+async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_variables_of_now(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+) -> None:
+    """[F18] [F5] [F8]"""
+
+    @app.workflow("loop")
+    async def loop(ctx: Context, turn: int) -> Any:
+        turns = await ctx.vars.incr("turns")
+        drawn = str(ctx.uuid())
+        await ctx.step("upper", upper, "a")
+        return await ctx.restart(turn + 1) if turn < 2 else [turn, turns, drawn, await ctx.vars.incr("turns")]
+
+    async with working(app):
+        run = await aclient.submit("loop", 0)
+        turn, turns, drawn, last = await run.result(10)
+        assert (turn, turns, last) == (2, 3, 4)
+        with pytest.raises(UnknownStep, match="upper"):
+            await aclient.fork(run.id, "start")
+        forked = await aclient.fork(run.id, "upper")
+        assert await forked.result(10) == [2, 3, drawn, 5]
+    assert real.hget(f"stepflow:run:{run.id}:vars", "turns") == b"4"

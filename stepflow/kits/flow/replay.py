@@ -53,6 +53,9 @@ class Activation:
         #: how often the run was restarted
         self.restarts = 0
         self._patches = Patches()
+        #: whether more than the journal is there to be had; what the function chose before that is written then
+        self._is_live = False
+        self._unwritten: list[Entry] = []
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
         self._scribe = Scribe(port, self._landed, self.lose, self._heard)
@@ -91,6 +94,9 @@ class Activation:
             if problem is not None:
                 return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.port.go_live(self._ending.so_far())
+        self._is_live = True
+        for entry in self._unwritten:
+            self._scribe.write(entry)
         hold = self.port.hold
         hold.on_news = self._heard
         watch = self.outer.create_task(self._watch_stop())
@@ -142,7 +148,11 @@ class Activation:
         """Say whether the run takes the new way at a patch."""
         is_new, is_news = self._patches.choose(name, is_live=not self._left)
         if is_news:
-            self._scribe.write(Entry(Kind.PATCH, f"patch:{name}", name, self.port.now()))
+            entry = Entry(Kind.PATCH, f"patch:{name}", name, self.port.now())
+            if self._is_live:
+                self._scribe.write(entry)
+            else:
+                self._unwritten.append(entry)
         return is_new
 
     def begin_anew(self, payload: Any) -> Restart:
