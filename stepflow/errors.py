@@ -4,12 +4,13 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
+    │   ├── AskNotFound, AskSettled
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
     │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
@@ -107,6 +108,13 @@ class SignalMisfit(UsageError):
         )
 
 
+class AnswerMisfit(UsageError):
+    """An answer is not what the run asks for."""
+
+    def __init__(self, token: str, problem: str) -> None:
+        super().__init__(f"the answer to {token!r} does not fit what is asked: {problem}; correct it and answer again")
+
+
 class UnknownRunner(UsageError):
     """A runner name that the app at hand has not registered."""
 
@@ -193,6 +201,21 @@ class SignalRefused(RunStateError):
 
     def __init__(self, run_id: str, name: str) -> None:
         super().__init__(f"run {run_id!r} has ended and takes no signal {name!r} any more")
+
+
+class AskNotFound(RunStateError):
+    """Nothing is asked under that token."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"nothing is asked under {token!r}: no such token, or its run has ended or begun anew")
+
+
+class AskSettled(RunStateError):
+    """It was answered before, its time is up, or the workflow wants it no more."""
+
+    def __init__(self, token: str, word: str, when: str) -> None:
+        self.token, self.word = token, word
+        super().__init__(f"{token!r} was {word} at {when}; it takes no further answer")
 
 
 class MailboxFull(RunStateError):

@@ -98,6 +98,8 @@ class Leaks:
                 self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
             case "hooks":
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
+            case "asks":
+                self._members(key, self._is_live)
             case "apphooks" | "awaited" | "versions":
                 pass
             case "await":

@@ -22,6 +22,8 @@ VERBS = {
     "result": "wait",
     "cancel": "change",
     "signal": "talk",
+    "asks": "asks",
+    "answer": "asks",
     "resume": "talk",
     "fail": "change",
     "retry": "change",

@@ -11,6 +11,7 @@ from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.fork import fork
@@ -207,6 +208,14 @@ class Client(Common):
         run waits for this signal with a type that the payload does not fit, MailboxFull.
         """
         return self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+        """Give what runs ask people and nobody has answered yet."""
+        return self._do(asks(self.desk, limit=limit))
+
+    def answer(self, token: str, value: Any) -> None:
+        """Answer what is asked under *token*, once; raises AskNotFound, AskSettled, AnswerMisfit."""
+        self._do(answer(token, value, self.desk))
 
     def resume(self, run_id: str) -> None:
         """Take a paused run up again; raises RunNotFound, NotResumable."""

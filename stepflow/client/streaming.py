@@ -11,6 +11,7 @@ from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.fork import fork
@@ -202,6 +203,14 @@ class AsyncClient(Common):
     async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
         """See Client.signal."""
         return await self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    async def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+        """See Client.asks."""
+        return await self._do(asks(self.desk, limit=limit))
+
+    async def answer(self, token: str, value: Any) -> None:
+        """See Client.answer."""
+        await self._do(answer(token, value, self.desk))
 
     async def resume(self, run_id: str) -> None:
         """See Client.resume."""

@@ -17,6 +17,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
+from stepflow.store.asks import Mark, close_ask, settle_ask
 from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
@@ -151,6 +152,23 @@ class Port:
             args=args, ttl_s=self._shift.desk.settings.retention.session_s,
         )  # fmt: skip
         return self._shift.link.send(call)
+
+    def settle_ask(
+        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: Mark | None
+    ) -> asyncio.Future[Any]:
+        """Look for the answer to an ask and remember it as entry *index*, in one write."""
+        self._hold.run.logged = True
+        call = settle_ask(
+            self._shift.desk.keys, self._hold.run.id, self._token, index, head, digest=digest, asked=asked, now=self.now(),
+            lapsed=lapsed,
+        )  # fmt: skip
+        return self._shift.link.send(call)
+
+    def close_ask(self, digest: str, mark: Mark) -> asyncio.Future[int]:
+        """Take an ask off the list that is wanted no more."""
+        return self._shift.link.send(
+            close_ask(self._shift.desk.keys, self._hold.run.id, self._token, digest=digest, mark=mark)
+        )
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:

@@ -12,8 +12,11 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
     <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
     <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
+    <ns>:run:<id>:asks               hash    digest -> what is asked and not answered yet        with the run, or a restart
+    <ns>:run:<id>:replies            hash    digest -> what became of it; <digest>= -> answer    with the run, or a restart
     <ns>:session:<id>                hash    the same, shared by the runs of a session          days after its last use
     <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
+    <ns>:asks                        zset    run id -> since when it asks somebody              a live run that asks
     <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
     <ns>:due                         zset    the same members -> due time                       a delayed delivery
     <ns>:deadlines                   zset    run id -> deadline                                 a live run with a timeout

@@ -171,7 +171,7 @@ def hand_over(
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims, keys.rq_job(old),
             keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue),
-            keys.due, keys.rq_scheduled(queue), f"{base}:journal",
+            keys.due, keys.rq_scheduled(queue), f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks,
         ),
         (
             run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", rq_id,

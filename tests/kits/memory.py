@@ -18,6 +18,7 @@ from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay import Activation
+from stepflow.store.asks import Mark
 from stepflow.store.codec import pack
 from stepflow.store.journal import start_entry
 
@@ -37,6 +38,9 @@ class MemoryPort:
         self.mail: list[bytes] = []
         self.inbox = 0
         #: variables by session (None for the run's own) and name
+        #: what is asked, by digest, and the answers not taken yet
+        self.asks: dict[str, bytes] = {}
+        self.replies: dict[str, bytes] = {}
         self.vars: dict[tuple[str | None, str], bytes] = {}
         self.clock = 1_800_000_000.0
         self.threads = Threads()
@@ -107,6 +111,35 @@ class MemoryPort:
         self.vars[session, name] = value
         self.journal.append(head + answer)
         return self._reply([] if self.is_gone else [answer])
+
+    def settle_ask(
+        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: Mark | None
+    ) -> asyncio.Future[Any]:
+        self.run.logged = True
+        if self.is_gone:
+            return self._reply([])
+        assert index == len(self.journal)
+        if digest in self.replies:
+            data = b"=" + self.replies.pop(digest)
+        elif lapsed is not None:
+            self.asks.pop(digest, None)
+            data = b""
+        else:
+            self.asks.setdefault(digest, asked)
+            return self._reply([b"%d" % self.inbox])
+        self.journal.append(head + data)
+        return self._reply([] if self.is_gone else [b"%d" % self.inbox, data])
+
+    def close_ask(self, digest: str, mark: Mark) -> asyncio.Future[int]:
+        del mark
+        return self._reply(0 if self.is_gone or self.asks.pop(digest, None) is None else 1)
+
+    def answer(self, value: Any) -> None:
+        """Answer the one thing that is asked."""
+        [digest] = self.asks
+        del self.asks[digest]
+        self.replies[digest] = pack(value)
+        self.inbox += 1
 
     @property
     def is_gone(self) -> bool:

@@ -231,3 +231,42 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
         forked = await aclient.fork(run.id, "upper")
         assert await forked.result(10) == [2, 3, drawn, 5]
     assert real.hget(f"stepflow:run:{run.id}:vars", "turns") == b"4"
+
+
+async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F18] [F14] A child of the new history is another one."""
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> None:
+        await ctx.signal("never")
+
+    @app.workflow("parent")
+    async def parent(ctx: Context, turn: int) -> Any:
+        await ctx.spawn("child", key="c")
+        return await ctx.restart(turn + 1) if turn < 1 else await ctx.signal("never")
+
+    async def state_of(run_id: str) -> RunState | None:
+        status = await aclient.status(run_id)
+        return None if status is None else status.state
+
+    async def children() -> list[str]:
+        return [found.id for found in (await aclient.list(runner="child", limit=10)).runs]
+
+    async with working(app):
+        run = await aclient.submit("parent", 0)
+        await until(lambda: _are(2, children))
+        assert len(set(await children())) == 2
+        await until(lambda: _is_waiting(state_of, run.id))
+        assert await run.cancel("enough")
+        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert {await state_of(each) for each in await children()} == {RunState.CANCELLED}
+
+
+async def _are(count: int, children: Any) -> bool:
+    return len(await children()) == count
+
+
+async def _is_waiting(state_of: Any, run_id: str) -> bool:
+    return await state_of(run_id) is RunState.WAITING

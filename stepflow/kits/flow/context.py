@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds, unix_time
@@ -16,21 +16,22 @@ from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.typed import bind, result_reader
-from stepflow.errors import InvalidOption, StepFailed
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.asks import AskWish
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import Declared, declared, step_name
 from stepflow.kits.flow.elsewhere import step_elsewhere
 from stepflow.kits.flow.keyed import KEYED, ForgetWish
 from stepflow.kits.flow.maps import Policy, carry_map
+from stepflow.kits.flow.polling import ONCE, carry_poll
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.variables import Session, Variables
 from stepflow.kits.flow.waits import SignalWish, SleepWish
-from stepflow.kits.flow.wanted import Wanted
+from stepflow.kits.flow.wanted import Wanted, WantedAnswer
 
-#: the policy of a single try
-_ONCE = RetryPolicy(max_attempts=1)
+T = TypeVar("T")
 
 
 class Context:
@@ -155,8 +156,20 @@ class Context:
             raise InvalidOption(msg)
         shown = ",".join(check_signal(name) for name in names)
         wait_s = None if timeout is None else seconds(timeout)
-        wanted = None if type is None else self._wanted(f"signal {shown}", type)
+        what = f"signal {shown}"
+        wanted = None if type is None else self._known((what, type), lambda: Wanted(what, type))
         return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
+
+    def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
+        """
+        Ask people and wait for their decision: `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
+
+        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
+        `client.answer`; None after *timeout*.
+        """
+        wait_s = None if timeout is None else seconds(timeout)
+        answer = self._known(("ask", repr(wanted)), lambda: WantedAnswer(wanted))
+        return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
 
     async def poll(
         self,
@@ -174,21 +187,12 @@ class Context:
         Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th failure in a row is
         raised as StepFailed.
         """
-        began, errors = self.now(), 0
-        while True:
-            try:
-                found = await self.step(name, *args, retry=_ONCE, **kwargs)
-            except StepFailed:
-                errors += 1
-                if errors >= max_errors:
-                    raise
-            else:
-                errors = 0
-                if found is not None:
-                    return found
-            if timeout is not None and (self.now() - began).total_seconds() >= seconds(timeout):
-                return None
-            await self.sleep(every)
+        ends_s = None if timeout is None else seconds(timeout)
+
+        def attempt() -> asyncio.Future[Any]:
+            return self.step(name, *args, retry=ONCE, **kwargs)
+
+        return await carry_poll(self, attempt, seconds(every), ends_s, max_errors)
 
     @property
     def vars(self) -> Variables:
@@ -284,19 +288,17 @@ class Context:
         self._activation.loop.branch()
         return self._activation.loop.create_future()
 
-    def _wanted(self, what: str, kind: Any) -> Wanted:
-        """Give what reads a type, made once for all activations where that type can be looked up."""
-        try:
-            if (what, kind) not in self._readers:
-                self._readers[what, kind] = Wanted(what, kind)
-        except TypeError:  # not hashable, such as an Annotated with a list in it
-            return Wanted(what, kind)
-        return self._readers[what, kind]  # type: ignore[no-any-return]
-
     def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
-        if function not in self._readers:
-            self._readers[function] = result_reader(function)
-        return self._readers[function]  # type: ignore[no-any-return]
+        return self._known(function, lambda: result_reader(function))
+
+    def _known(self, key: Any, make: Callable[[], T]) -> T:
+        """Give what is made once for all activations, where *key* can be looked up."""
+        try:
+            if key not in self._readers:
+                self._readers[key] = make()
+        except TypeError:  # not hashable, such as an Annotated with a list in it
+            return make()
+        return self._readers[key]  # type: ignore[no-any-return]
 
 
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     OVER = "over"  # the sleep is over
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
+    ANSWER = "answer"  # what was asked was answered, or its time is up
     VAR = "var"  # a variable was read or changed, with this answer
     FORGET = "forget"  # what keyed steps of this name had given counts no more
     PATCH = "patch"  # the run takes the new way at this patch

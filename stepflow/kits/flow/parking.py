@@ -21,7 +21,7 @@ def park(waits: Sequence[Wish], loop: WorkflowLoop, *, due_at: float | None, inb
     for wish in waits:
         for name, schema in wish.expects().items():
             expects.setdefault(name, []).append(schema)
-    shown = ", ".join(f"{wish.what} {wish.name}" for wish in waits[:3])
+    shown = ", ".join(wish.shown() for wish in waits[:3])
     return Park(
         due_at,
         inbox if listens else None,

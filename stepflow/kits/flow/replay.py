@@ -53,8 +53,8 @@ class Activation:
         #: how often the run was restarted
         self.restarts = 0
         self._patches = Patches()
-        #: whether more than the journal is there to be had; what the function chose before that is written then
-        self._is_live = False
+        #: whether the journal is used up and more may be written; what the function chose before is written then
+        self.is_live = False
         self._unwritten: list[Entry] = []
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
@@ -94,7 +94,7 @@ class Activation:
             if problem is not None:
                 return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.port.go_live(self._ending.so_far())
-        self._is_live = True
+        self.is_live = True
         for entry in self._unwritten:
             self._scribe.write(entry)
         hold = self.port.hold
@@ -134,7 +134,7 @@ class Activation:
 
     def take(self, wish: Wish, kind: Kind, send: Send) -> bool:
         """Have *send* look for what came in; taken, it is an entry like any other. False when it cannot look now."""
-        if self._scribe.is_busy:
+        if self._scribe.is_taking:
             return False
         wish.is_busy = True
         self._scribe.take(Entry(kind, wish.place, wish.name, self.port.now()), send, lambda: self._found_nothing(wish))
@@ -149,7 +149,7 @@ class Activation:
         is_new, is_news = self._patches.choose(name, is_live=not self._left)
         if is_news:
             entry = Entry(Kind.PATCH, f"patch:{name}", name, self.port.now())
-            if self._is_live:
+            if self.is_live:
                 self._scribe.write(entry)
             else:
                 self._unwritten.append(entry)

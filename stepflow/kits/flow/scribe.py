@@ -40,6 +40,11 @@ class Scribe:
         self.inbox = port.hold.run.inbox
 
     @property
+    def is_taking(self) -> bool:
+        """Whether a take is on its way: the next index is not known until it has come back."""
+        return self._taking
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is on its way."""
         return bool(self._in_flight or self._taking or self._held_back)

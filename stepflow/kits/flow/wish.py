@@ -76,6 +76,10 @@ class Wish:
         except StepflowError as error:
             self.future.set_exception(error)
 
+    def shown(self) -> str:
+        """Say in a few words what a run waits for that waits for it."""
+        return f"{self.what} {self.name}"
+
     def expects(self) -> dict[str, dict[str, Any]]:
         """Give the JSON schemas that what is sent to it must fit, by the signal's name."""
         return {}

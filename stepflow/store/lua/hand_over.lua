@@ -1,7 +1,7 @@
 -- Give the run back to its queue, or to the due set: after a Continue that is not kept, a retry, a recovery.
 -- Caller: store/runs.py hand_over, for engine/commit.py, recover.py and signal.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 job  10 list  11 pending  12 wake
---       13 due  14 scheduled  15 journal
+--       13 due  14 scheduled  15 journal  16 asks  17 replies  18 index of asks
 -- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member
 --       6 wip member  7 rq id  8 due or ''  9 now  10 rq time  11 namespace  12 rq queue  13 brief delay 1/0
 --       14 drop memo 1/0  15 first entry of a new history, or ''  16 effects deleted ...  then effects written ...
@@ -15,7 +15,8 @@ local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], AR
 if refused then return refused end
 local member, id, due, queue = ARGV[5], ARGV[7], ARGV[8], ARGV[12]
 if ARGV[15] ~= '' then
-  redis.call('DEL', KEYS[3], KEYS[15])
+  redis.call('DEL', KEYS[3], KEYS[15], KEYS[16], KEYS[17])
+  redis.call('ZREM', KEYS[18], string.sub(member, 5))
   redis.call('RPUSH', KEYS[15], ARGV[15])
 end
 local gone = tonumber(ARGV[16])

@@ -1,0 +1,87 @@
+"""Asks: what runs ask people, each with a token by which it is answered, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stepflow.core.run import as_datetime
+from stepflow.engine.desk import Desk
+from stepflow.engine.schema import misfit
+from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled
+from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, load_mark
+from stepflow.store.calls import Plan
+from stepflow.store.codec import pack, unpack
+from stepflow.store.runs import load_run
+
+#: runs looked at in one round trip of a listing
+PAGE = 100
+
+ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a run asks: *token* answers it, *schema* (JSON) says what an answer is; *until* is None without a timeout."""
+
+    token: str
+    run_id: str
+    prompt: str
+    schema: Mapping[str, Any]
+    asked_at: datetime | None
+    until: datetime | None
+
+
+def asks(desk: Desk, *, limit: int) -> Plan[list[Ask]]:
+    """List what is asked and not answered yet, at most *limit*, the runs first that have asked for longest."""
+    found: list[Ask] = []
+    first = 0
+    while len(found) < limit:
+        run_ids = yield asking(desk.keys, first, PAGE)
+        if not run_ids:
+            break
+        first += PAGE
+        for run_id, asked in zip(run_ids, (yield [load_asks(desk.keys, run_id) for run_id in run_ids]), strict=True):
+            mine = [_read(run_id, digest.decode(), packed) for digest, packed in asked.items()]
+            found += sorted(mine, key=lambda ask: (ask.asked_at is not None, ask.asked_at))
+    return found[:limit]
+
+
+def _read(run_id: str, digest: str, packed: bytes) -> Ask:
+    prompt, schema, asked_at, until = unpack(packed)
+    return Ask(f"{run_id}.{digest}", run_id, prompt, schema, as_datetime(asked_at), as_datetime(until))
+
+
+def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
+    """
+    Answer what was asked under *token*, once.
+
+    Raises AskNotFound, AskSettled when it was answered before or is wanted no more, AnswerMisfit, nothing written then.
+    """
+    run_id, _, digest = token.rpartition(".")
+    packed = pack(value, what="the answer", limit=desk.settings.limits.payload_bytes)
+    run, asked, mark = yield [
+        load_run(desk.keys, run_id),
+        load_ask(desk.keys, run_id, digest),
+        load_mark(desk.keys, run_id, digest),
+    ]
+    if mark is not None:
+        raise _settled(token, mark)
+    if run is None or asked is None or run.is_finished:
+        raise AskNotFound(token)
+    problem = misfit(unpack(packed), _read(run_id, digest, asked).schema)
+    if problem is not None:
+        raise AnswerMisfit(token, problem)
+    now = desk.clock.now()
+    mine = Mark(ANSWERED, now, desk.request_id())
+    mark = yield answer_ask(desk.keys, run, digest, packed, mark=mine, now=now)
+    if mark is None:
+        raise AskNotFound(token)
+    if mark.request != mine.request:
+        raise _settled(token, mark)
+
+
+def _settled(token: str, mark: Mark) -> AskSettled:
+    return AskSettled(token, mark.word, f"{as_datetime(mark.at):%Y-%m-%d %H:%M:%S} UTC")

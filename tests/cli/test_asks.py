@@ -1,0 +1,36 @@
+import json
+
+from tests.support import until_blocking
+
+
+def test_what_runs_ask_is_listed_and_answered_once(at_work, run, client):
+    """[F11] One test for the whole way: a worker takes its time to start."""
+    asked = client.submit("asks").id
+    [ask] = until_blocking(client.asks)
+    [shown] = json.loads(run("asks", "--json").stdout)
+    assert (shown["token"], shown["run_id"], shown["prompt"]) == (ask.token, asked, "Publish?")
+    assert shown["schema"] == {"type": "boolean"}
+    head, row = run("asks").stdout.splitlines()
+    assert head.split() == ["TOKEN", "ASKS", "SINCE", "UNTIL"]
+    assert row.split()[:2] == [ask.token, "Publish?"]
+    misfit = run("answer", ask.token, '"yes"')
+    assert misfit.exit_code == 2
+    assert "'yes' is not of type 'boolean'" in misfit.stderr
+    assert run("answer", ask.token, "true").stdout == f"answered {ask.token}\n"
+    assert client.result(asked, 20) is True
+    again = run("answer", ask.token, "false", "--json")
+    assert again.exit_code == 1
+    assert "was answered at" in again.stderr
+
+
+def test_with_nobody_asked_the_list_says_so_and_an_unknown_token_is_not_found(run):
+    assert "nobody is asked anything" in run("asks").stderr
+    assert run("asks", "--json").stdout == "[]\n"
+    result = run("answer", "a1.0123", "true")
+    assert result.exit_code == 5
+    assert "nothing is asked under 'a1.0123'" in result.stderr
+
+
+def test_an_answer_may_come_on_stdin_and_must_be_json(run):
+    assert run("answer", "a1.0123", "-", stdin='{"ok": true}').exit_code == 5
+    assert run("answer", "a1.0123", "{").exit_code == 2
