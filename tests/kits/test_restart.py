@@ -70,6 +70,8 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     key = f"stepflow:run:{run_id}"
     real.hset(key, mapping={"token": "w.1.", "state": "running", "rev": 2, "held": f"run-{run_id}-0", "delivery": ""})
     real.rpush(f"{key}:journal", b"value|0|a|1.0|")
+    real.hset(f"{key}:asks", "d", "asked")
+    real.zadd("stepflow:asks", {run_id: 1.0})
     keys = aclient.desk.keys
 
     def restart(rev: int, token: str) -> Any:
@@ -88,6 +90,7 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     assert restart(2, "w.1.")[0] == DONE
     after = dump(real)
     assert real.lrange(f"{key}:journal", 0, -1) == [start_entry(1, 2.0)]
+    assert not real.exists(f"{key}:asks", "stepflow:asks")
     assert restart(2, "w.1.")[0] == AGAIN
     assert dump(real) == after
     await aclient.cancel(run_id)
@@ -236,7 +239,7 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
 async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
     app: Stepflow, aclient: AsyncClient, working: Working
 ) -> None:
-    """[F18] [F14] A child of the new history is another one."""
+    """[F18] [F14] Their parent ends last, as if it had not begun anew; a child of the new history is another one."""
 
     @app.workflow("child")
     async def child(ctx: Context) -> None:
@@ -244,8 +247,10 @@ async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
 
     @app.workflow("parent")
     async def parent(ctx: Context, turn: int) -> Any:
-        await ctx.spawn("child", key="c")
-        return await ctx.restart(turn + 1) if turn < 1 else await ctx.signal("never")
+        if turn < 2:
+            await ctx.spawn("child", key="c")
+            return await ctx.restart(turn + 1)
+        return await ctx.signal("never")
 
     async def state_of(run_id: str) -> RunState | None:
         status = await aclient.status(run_id)
@@ -260,8 +265,15 @@ async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
         assert len(set(await children())) == 2
         await until(lambda: _is_waiting(state_of, run.id))
         assert await run.cancel("enough")
-        assert (await run.wait(10)).state is RunState.CANCELLED
-        assert {await state_of(each) for each in await children()} == {RunState.CANCELLED}
+        ended = await run.wait(10)
+        assert ended.state is RunState.CANCELLED
+        for each in await children():
+            status = await aclient.status(each)
+            assert status is not None
+            assert status.state is RunState.CANCELLED
+            assert status.ended_at is not None
+            assert ended.ended_at is not None
+            assert status.ended_at <= ended.ended_at
 
 
 async def _are(count: int, children: Any) -> bool:
