@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, TransientError
+from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, StepFailed, Stepflow, Succeed, TransientError
 from stepflow.core.outcomes import Park, Pause
 from stepflow.errors import ClaimLost
+from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end
 
 
@@ -227,3 +228,28 @@ async def test_what_a_key_did_is_undone_once_though_it_is_asked_for_late_and_twi
     assert isinstance(await activate(port, before), Park)
     await to_the_end(port, after)
     assert world.done == ["k", "undo k"]
+
+
+async def test_a_keyed_step_on_another_queue_is_done_once_and_again_when_it_was_forgotten(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[F8] [F17]"""
+    done: list[int] = []
+
+    @app.step(queue="gpu")
+    def render(n: int) -> int:
+        done.append(n)
+        return n
+
+    @app.workflow("w")
+    async def workflow(ctx: Context) -> list[int]:
+        values = [await ctx.step(render, 1, key="k"), await ctx.step(render, 2, key="k")]
+        ctx.forget("k")
+        values.append(await ctx.step(render, 3, key="k"))
+        await ctx.sleep(0.05)
+        return [*values, *await asyncio.gather(*(ctx.step(render, n, key="k") for n in (4, 5)))]
+
+    async with working(app, queues=["default", "gpu"]):
+        run = await aclient.submit("w")
+        assert await run.result(10) == [1, 1, 3, 3, 3]
+    assert done == [1, 3]

@@ -8,16 +8,14 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds, unix_time
+from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority
-from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.typed import bind, result_reader
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.asks import AskWish
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import Declared, declared, step_name
@@ -25,31 +23,18 @@ from stepflow.kits.flow.elsewhere import step_elsewhere
 from stepflow.kits.flow.keyed import KEYED, ForgetWish
 from stepflow.kits.flow.maps import Policy, carry_map
 from stepflow.kits.flow.polling import ONCE, carry_poll
-from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.variables import Session, Variables
-from stepflow.kits.flow.waits import SignalWish, SleepWish
-from stepflow.kits.flow.wanted import Wanted, WantedAnswer
-
-T = TypeVar("T")
+from stepflow.kits.flow.waiting import Waiting
 
 
-class Context:
+class Context(Waiting):
     """
     The workflow's side of its run.
 
     Everything here is remembered: on replay it answers at once, with what it answered first. Outside of `ctx` a workflow
     may compute, branch and `gather` as it likes, but not wait, draw lots or ask the time.
     """
-
-    def __init__(
-        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: dict[Any, Any]
-    ) -> None:
-        self._activation = activation
-        self._policy = policy
-        self._readers = readers
-        self.run_id = activation.run.id
-        self.headers = headers
 
     def step(
         self,
@@ -94,8 +79,8 @@ class Context:
         if elsewhere is not None:
             _check_elsewhere(name, own, timeout)
             spec = RunSpec(
-                own.runner, bind(function, args, kwargs), id_at(self._activation, place), queue=elsewhere, retry=policy,
-                priority=self._activation.run.priority, version=1,
+                own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.wishes.keyed.turn(place)),
+                queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
             read = self._reader(function)
             return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
@@ -130,46 +115,6 @@ class Context:
         future = self._future()
         future.set_result(self._activation.begin_anew(new_input))
         return future
-
-    def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
-        """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
-        return self._activation.wish(SleepWish(self._place(), self._future(), max(0.0, seconds(duration))))
-
-    def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
-        """Wait until then (unix seconds or an aware datetime)."""
-        wait_s = max(0.0, unix_time(moment) - self._activation.port.now())
-        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
-
-    def signal(
-        self,
-        *names: str,
-        timeout: float | timedelta | None = None,
-        type: Any = None,  # noqa: A002  the public face
-    ) -> asyncio.Future[Any]:
-        """
-        Wait for the first signal of these names and give its payload, as *type*; None after *timeout*.
-
-        A sender is refused what is not of that type while the run waits; one that came before is set aside.
-        """
-        if not names:
-            msg = "ctx.signal needs a name to wait for"
-            raise InvalidOption(msg)
-        shown = ",".join(check_signal(name) for name in names)
-        wait_s = None if timeout is None else seconds(timeout)
-        what = f"signal {shown}"
-        wanted = None if type is None else self._known((what, type), lambda: Wanted(what, type))
-        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
-
-    def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
-        """
-        Ask people and wait for their decision: `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
-
-        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
-        `client.answer`; None after *timeout*.
-        """
-        wait_s = None if timeout is None else seconds(timeout)
-        answer = self._known(("ask", repr(wanted)), lambda: WantedAnswer(wanted))
-        return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
 
     async def poll(
         self,
@@ -266,9 +211,6 @@ class Context:
         """Give a UUID that follows from the run and this place: the same on replay, and free."""
         return uuid.UUID(int=self.random().getrandbits(128), version=4)
 
-    def _place(self) -> str:
-        return self._activation.loop.branch().next_place()
-
     def _child(
         self,
         workflow: str,
@@ -284,21 +226,8 @@ class Context:
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
 
-    def _future(self) -> asyncio.Future[Any]:
-        self._activation.loop.branch()
-        return self._activation.loop.create_future()
-
     def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
         return self._known(function, lambda: result_reader(function))
-
-    def _known(self, key: Any, make: Callable[[], T]) -> T:
-        """Give what is made once for all activations, where *key* can be looked up."""
-        try:
-            if key not in self._readers:
-                self._readers[key] = make()
-        except TypeError:  # not hashable, such as an Annotated with a list in it
-            return make()
-        return self._readers[key]  # type: ignore[no-any-return]
 
 
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from stepflow.kits.flow.journal import Entry, Kind
@@ -26,6 +27,8 @@ class Keyed:
         self._entries: dict[str, list[Entry]] = {}
         #: places of values that nobody has asked for yet
         self._unasked: set[str] = set()
+        #: how often each place was forgotten
+        self._forgotten: Counter[str] = Counter()
 
     def keep(self, entry: Entry, *, is_asked_for: bool) -> None:
         """Take in a remembered fact."""
@@ -34,9 +37,17 @@ class Keyed:
             self._unasked.add(entry.place)
 
     def forget(self, key: str) -> None:
-        """Drop what is remembered under *key*."""
-        self._entries.pop(KEYED + key, None)
-        self._unasked.discard(KEYED + key)
+        """Drop what is remembered under *key*; a step on another queue has a second entry, its end."""
+        place = KEYED + key
+        self._forgotten[place] += 1
+        for each in (place, f"{place}.end"):
+            self._entries.pop(each, None)
+            self._unasked.discard(each)
+
+    def turn(self, place: str) -> str:
+        """Name what is done at *place* now: another thing each time after it was forgotten."""
+        count = self._forgotten[place]
+        return f"{place}#{count}" if count else place
 
     def answer(self, wish: Wish, ledger: Ledger) -> bool:
         """Give *wish* what is remembered under its key, noted in *ledger* once; False when that is not the answer yet."""
