@@ -36,10 +36,6 @@ async def fails(step):
 async def waits(step):
     await step.cancel.wait()
     return Succeed(None)
-
-@app.workflow("asks")
-async def asks(ctx):
-    return await ctx.ask(bool, "Publish?", timeout=3600)
 """
 
 Run = Callable[..., Result]

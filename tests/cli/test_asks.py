@@ -1,9 +1,34 @@
 import json
 
+import pytest
+
 from tests.support import until_blocking
 
+APP = """
+from stepflow import Stepflow
 
-def test_what_runs_ask_is_listed_and_answered_once(at_work, run, client):
+app = Stepflow()
+
+@app.workflow("asks")
+async def asks(ctx):
+    return await ctx.ask(bool, "Publish?", timeout=3600)
+"""
+
+
+@pytest.fixture
+def asking(folder, start, url, client):
+    """A worker process for an app that asks."""
+    (folder / "asking.py").write_text(APP)
+    process = start("worker", "asking:app", STEPFLOW_REDIS_URL=url)
+    until_blocking(lambda: process.poll() is not None or client.workers())
+    yield process
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
+@pytest.mark.usefixtures("asking")
+def test_what_runs_ask_is_listed_and_answered_once(run, client):
     """[F11] One test for the whole way: a worker takes its time to start."""
     asked = client.submit("asks").id
     [ask] = until_blocking(client.asks)
