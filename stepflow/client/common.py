@@ -21,7 +21,7 @@ from stepflow.store.codec import unpack
 from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
-from stepflow.store.runs import load_kv
+from stepflow.store.reading import load_kv
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled
 from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, load_mark
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
-from stepflow.store.runs import load_run
+from stepflow.store.reading import load_run
 
 #: runs looked at in one round trip of a listing
 PAGE = 100

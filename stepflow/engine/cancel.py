@@ -16,7 +16,8 @@ from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.codec import unpack
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.runs import STALE, Proof, finish_run, hand_over, load_data, load_run, mark_run
+from stepflow.store.reading import load_data, load_run
+from stepflow.store.runs import STALE, Proof, finish_run, hand_over, mark_run
 
 log = logging.getLogger("stepflow.run")
 

@@ -24,7 +24,7 @@ from stepflow.store.query import (
     time_to_live,
     worker_seen,
 )  # fmt: skip
-from stepflow.store.runs import load_run, load_steps
+from stepflow.store.reading import load_run, load_steps
 
 #: claims or keys looked at in one round trip
 PAGE = 500

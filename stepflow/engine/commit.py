@@ -38,20 +38,9 @@ from stepflow.engine.shift import Shift
 from stepflow.errors import RedisRefused, UsageError
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
-from stepflow.store.runs import (
-    DONE,
-    NO_WRITES,
-    NOT_YET,
-    STALE,
-    Proof,
-    Writes,
-    finish_run,
-    hand_over,
-    keep_step,
-    load_run,
-    park_run,
-    pause_run,
-)
+from stepflow.store.reading import load_run
+from stepflow.store.runs import DONE, NO_WRITES, NOT_YET, STALE, Proof, Writes, finish_run, hand_over, keep_step
+from stepflow.store.standing import park_run, pause_run
 
 log = logging.getLogger("stepflow.run")
 

@@ -16,8 +16,8 @@ from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
 from stepflow.store.calls import Plan, together
 from stepflow.store.children import Birth, forget_children, load_answers, load_maps, scan_children, submit_child
+from stepflow.store.reading import load_run
 from stepflow.store.rows import read_run
-from stepflow.store.runs import load_run
 
 #: children looked at in one round trip
 PAGE = 200

@@ -15,8 +15,8 @@ from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, Plan
 from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
 from stepflow.store.journal import load_journal
+from stepflow.store.reading import load_data, load_run
 from stepflow.store.rows import stamp
-from stepflow.store.runs import load_data, load_run
 
 
 def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:

@@ -16,7 +16,7 @@ from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import load_journal
-from stepflow.store.runs import load_data, load_run
+from stepflow.store.reading import load_data, load_run
 
 #: the form of the documents; a later one is not read
 FORMAT = 1

@@ -7,7 +7,7 @@ from stepflow.errors import HookNotFound
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.query import newest
-from stepflow.store.runs import load_run
+from stepflow.store.reading import load_run
 
 
 def redeliver(hook_id: str, desk: Desk) -> Plan[None]:

@@ -8,8 +8,9 @@ from stepflow.engine.desk import Desk
 from stepflow.errors import NotRevivable, RunNotFound
 from stepflow.store.calls import Plan
 from stepflow.store.journal import last_failure, load_journal
+from stepflow.store.reading import load_run
 from stepflow.store.revive import revive_run
-from stepflow.store.runs import STALE, load_run
+from stepflow.store.runs import STALE
 
 
 def revive(run_id: str, desk: Desk) -> Plan[None]:

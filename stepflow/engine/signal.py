@@ -14,7 +14,8 @@ from stepflow.errors import InvalidName, MailboxFull, NotResumable, RunNotFound,
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
-from stepflow.store.runs import STALE, Proof, hand_over, load_run
+from stepflow.store.reading import load_run
+from stepflow.store.runs import STALE, Proof, hand_over
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 

@@ -17,7 +17,7 @@ from stepflow.errors import InvalidOption, UnreadableValue
 from stepflow.store.calls import Plan
 from stepflow.store.codec import unpack
 from stepflow.store.query import newest
-from stepflow.store.runs import load_data, load_run
+from stepflow.store.reading import load_data, load_run
 
 #: index members looked at in one round trip of a listing
 PAGE = 200

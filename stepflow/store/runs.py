@@ -8,12 +8,12 @@ from typing import Any
 
 from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, flat_map, raw
+from stepflow.store.calls import Call, Part, flat_map, raw
 from stepflow.store.hooks import HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.kin import NO_KIN, Kin
-from stepflow.store.rows import read_run, rq_time, stamp, write_new, write_stop
+from stepflow.store.rows import rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
 #: not parked, for the inbox holds what the step has not seen
@@ -183,63 +183,6 @@ def hand_over(
     )  # fmt: skip
 
 
-def park_run(
-    keys: Keys,
-    run: Run,
-    proof: Proof,
-    *,
-    due_at: float | None,
-    inbox: int | None,
-    waits_for: str,
-    now: float,
-    rest: Rest = Rest.NONE,
-    expects: bytes = b"",
-) -> Call[Any]:
-    """
-    Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
-
-    Answers as `keep_step`, or [NOT_YET]. *inbox* None waits for the due time alone.
-    """
-    base, queue = keys.run(run.id), keys.queue_of(run)
-    fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
-        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", stamp(due_at), "token", "", "held", "",
-        "updated", stamp(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
-    ]  # fmt: skip
-    if rest is not run.rest:
-        fields += ("rest", int(rest))
-    return Call(
-        scripts.PARK_RUN,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.held), keys.rq_wip(queue),
-            keys.due, keys.wake_of(run.queue),
-        ),
-        (
-            run.rev, proof.token, proof.name, "" if inbox is None else inbox, member_of(run.id),
-            f"{run.held}:{run.token}", stamp(due_at), expects, len(fields), *fields, *proof.record_fields(),
-        ),
-        raw,
-    )  # fmt: skip
-
-
-def pause_run(keys: Keys, run: Run, proof: Proof, *, reason: str, now: float) -> Call[Any]:
-    """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
-    base, queue = keys.run(run.id), keys.queue_of(run)
-    fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "",
-        "updated", stamp(now), "parked", "", "waits", "resume",
-    ]  # fmt: skip
-    return Call(
-        scripts.PAUSE_RUN,
-        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.held or run.delivery), keys.rq_wip(queue)),
-        (
-            run.rev, proof.token, proof.name, member_of(run.id), f"{run.held}:{run.token}", reason, len(fields), *fields,
-            *proof.record_fields(),
-        ),
-        raw,
-    )  # fmt: skip
-
-
 def finish_run(
     keys: Keys,
     run: Run,
@@ -302,28 +245,6 @@ def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: f
         ),
         raw,
     )  # fmt: skip
-
-
-def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
-    """Read the run's row; None when there is none."""
-    return command(
-        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None
-    )
-
-
-def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
-    """Read the run's payload, result, error and spec, packed."""
-    return command("HGETALL", f"{keys.run(run_id)}:data", read=flat_map)
-
-
-def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
-    """Read one value of the run's own space, packed."""
-    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
-
-
-def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
-    """Read the run's step records."""
-    return command("HGETALL", f"{keys.run(run_id)}:steps", read=flat_map)
 
 
 def expiry_member(run: Run) -> str:

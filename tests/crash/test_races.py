@@ -12,7 +12,7 @@ from stepflow.store.claims import claim_one, sources_of
 from stepflow.store.immediate import ImmediateLink
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out
-from stepflow.store.runs import load_run
+from stepflow.store.reading import load_run
 from tests.crash.app import path
 
 pytestmark = pytest.mark.crash

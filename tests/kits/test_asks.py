@@ -17,7 +17,7 @@ from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
 from stepflow.kits.flow.check import check
 from stepflow.store.asks import Mark, answer_ask, settle_ask
 from stepflow.store.codec import pack
-from stepflow.store.runs import load_run
+from stepflow.store.reading import load_run
 from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end

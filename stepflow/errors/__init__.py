@@ -1,0 +1,125 @@
+"""
+Everything stepflow raises, as one tree; the branch says whose move it is.
+
+    StepflowError
+    ├── UsageError            your call: change the call
+    │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
+    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
+    │   └── RunConflict
+    ├── RunStateError         this run's state: look at the run
+    │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
+    │   ├── AskNotFound, AskSettled
+    │   └── RunFailed, RunCancelled
+    ├── DataError             data we cannot read
+    │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
+    ├── UnavailableError      try again (retryable)
+    │   ├── RedisUnreachable, RedisRefused
+    │   └── ReplyLost         the command may or may not have been carried out
+    ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
+    ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── StepFailed            what a workflow sees of a step that failed for good
+    ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
+    └── StepError             raised by your runners, read by the runtime
+        ├── TransientError    try this step again
+        └── PermanentError    end the run now
+
+The class builds the sentence, callers pass facts. Control flow that user code must not swallow derives from
+BaseException: `ClaimLost`.
+"""
+
+from stepflow.errors.base import StepflowError
+from stepflow.errors.data import (
+    DataError,
+    EmbeddedServerError,
+    PayloadMismatch,
+    RedisRefused,
+    RedisUnreachable,
+    ReplyLost,
+    ServerUnfit,
+    UnavailableError,
+    UnreadableHistory,
+    UnreadableValue,
+)
+from stepflow.errors.state import (
+    AskNotFound,
+    AskSettled,
+    HookNotFound,
+    MailboxFull,
+    NotResumable,
+    NotRevivable,
+    RunCancelled,
+    RunFailed,
+    RunNotFound,
+    RunStateError,
+    SignalRefused,
+    SpawnRefused,
+    UnknownStep,
+)
+from stepflow.errors.steps import ChildFailed, ClaimLost, PermanentError, StepError, StepFailed, TransientError
+from stepflow.errors.usage import (
+    AnswerMisfit,
+    AppNotFound,
+    InvalidName,
+    InvalidOption,
+    InvalidRunId,
+    NotAnInteger,
+    NotReplayable,
+    PayloadTooLarge,
+    ReservedHeader,
+    RunConflict,
+    SignalMisfit,
+    UnknownRunner,
+    UnsupportedValue,
+    UsageError,
+    WebhookRefused,
+)
+
+__all__ = [
+    "AnswerMisfit",
+    "AppNotFound",
+    "AskNotFound",
+    "AskSettled",
+    "ChildFailed",
+    "ClaimLost",
+    "DataError",
+    "EmbeddedServerError",
+    "HookNotFound",
+    "InvalidName",
+    "InvalidOption",
+    "InvalidRunId",
+    "MailboxFull",
+    "NotAnInteger",
+    "NotReplayable",
+    "NotResumable",
+    "NotRevivable",
+    "PayloadMismatch",
+    "PayloadTooLarge",
+    "PermanentError",
+    "RedisRefused",
+    "RedisUnreachable",
+    "ReplyLost",
+    "ReservedHeader",
+    "RunCancelled",
+    "RunConflict",
+    "RunFailed",
+    "RunNotFound",
+    "RunStateError",
+    "ServerUnfit",
+    "SignalMisfit",
+    "SignalRefused",
+    "SpawnRefused",
+    "StepError",
+    "StepFailed",
+    "StepflowError",
+    "TransientError",
+    "UnavailableError",
+    "UnknownRunner",
+    "UnknownStep",
+    "UnreadableHistory",
+    "UnreadableValue",
+    "UnsupportedValue",
+    "UsageError",
+    "WebhookRefused",
+]

@@ -1,0 +1,62 @@
+"""Data we cannot read, and servers that are away or unfit."""
+
+from __future__ import annotations
+
+from stepflow.errors.base import StepflowError
+
+
+class DataError(StepflowError):
+    """Something stored cannot be read as what it should be."""
+
+
+class UnreadableValue(DataError):
+    """Bytes in Redis that are not a packed value of ours."""
+
+
+class PayloadMismatch(DataError):
+    """A payload does not fit the runner's annotation."""
+
+    def __init__(self, runner: str, problem: str) -> None:
+        super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
+
+
+class UnreadableHistory(DataError):
+    """A document that is no exported history."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"this is no history that `stepflow export` wrote ({problem})")
+
+
+class UnavailableError(StepflowError):
+    """Nothing is wrong with the call; try it again."""
+
+    retryable = True
+
+
+class RedisUnreachable(UnavailableError):
+    """No answer from Redis after the retries the link was given."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"Redis at {url} does not answer ({problem}); start it or correct the URL")
+
+
+class RedisRefused(UnavailableError):
+    """Redis answered, with a refusal: out of memory, read-only, loading, no permission."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(f"Redis refused the command ({problem}); {hint}")
+
+
+class ReplyLost(UnavailableError):
+    """The connection broke between a command that must not be re-sent and its reply."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the reply to {name} was lost with the connection; it may have been carried out")
+
+
+class ServerUnfit(StepflowError):
+    """This Redis cannot carry stepflow."""
+
+
+class EmbeddedServerError(StepflowError):
+    """The embedded server could not be started, joined or stopped."""

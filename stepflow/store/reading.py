@@ -1,0 +1,30 @@
+"""Calls that read what is kept of one run."""
+
+from __future__ import annotations
+
+from stepflow.core.run import Run
+from stepflow.store.calls import Call, command, flat_map, raw
+from stepflow.store.keys import Keys
+from stepflow.store.rows import read_run
+
+
+def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
+    """Read the run's row; None when there is none."""
+    return command(
+        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None
+    )
+
+
+def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's payload, result, error and spec, packed."""
+    return command("HGETALL", f"{keys.run(run_id)}:data", read=flat_map)
+
+
+def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
+    """Read one value of the run's own space, packed."""
+    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
+
+
+def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's step records."""
+    return command("HGETALL", f"{keys.run(run_id)}:steps", read=flat_map)
