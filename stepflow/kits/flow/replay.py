@@ -117,6 +117,7 @@ class Activation:
     def write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
         """Write an entry; its wish is busy until the reply, which hands it over. One that comes too late is dropped."""
         if self.loop.is_over or self.wishes.at(wish.place) is not wish:
+            self._news.set()
             return
         wish.is_busy = wish.is_writing = True
         is_first_to_undo = kind is Kind.VALUE and wish.compensation is not None and not self.run.rest
@@ -249,6 +250,9 @@ class Activation:
         hold = self.port.hold
         hold.is_waiting = True
         try:
+            if timeout_s is None:
+                await self._news.wait()
+                return
             async with self.port.timeout(timeout_s):
                 await self._news.wait()
         except TimeoutError:
@@ -277,11 +281,23 @@ class Activation:
 
     def _landed(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
-        self._news.set()
         wish = self.wishes.at(entry.place)
         if wish is not None:
             wish.is_busy = wish.is_writing = False
         self._hand_over(entry)
+        if not self._goes_on():
+            self._news.set()
+
+    def _goes_on(self) -> bool:
+        """
+        Begin at once with what was asked for just now; False when `_live` has to look.
+
+        A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs.
+        """
+        if self.main.done() or self._lost or self._problem is not None or self.port.hold.cancel.is_set:
+            return False
+        self._pursue()
+        return self.wishes.is_busy() and self._due_at() is None
 
     def _found_nothing(self, wish: Wish) -> None:
         wish.is_busy = False
