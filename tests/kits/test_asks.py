@@ -15,7 +15,7 @@ from stepflow.core.outcomes import Park, Raised
 from stepflow.engine.ask import Ask
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
 from stepflow.kits.flow.check import check
-from stepflow.store.asks import Mark, answer_ask, settle_ask
+from stepflow.store.asks import Mark, answer_ask, close_ask, settle_ask
 from stepflow.store.codec import pack
 from stepflow.store.reading import load_run
 from stepflow.testing import Harness
@@ -171,6 +171,9 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
 
         assert settle(0, None) == [0]
         assert real.hget(f"stepflow:run:{run}:asks", "d") == b"asked"
+        withdrawn = close_ask(keys, run, "other.", digest="d", mark=Mark("withdrawn", 1.5))
+        assert link_to_real.call(withdrawn) == 0
+        assert real.hexists(f"stepflow:run:{run}:asks", "d")
         answered, lapsed = Mark("answered", 2.0, "r"), Mark("timed out", 3.0)
         if answer_first:
             assert link_to_real.call(answer_ask(keys, row, "d", b"yes", mark=answered, now=2.0)) == answered
