@@ -62,14 +62,14 @@ class AnswerWish(Wish):
             self._seen = activation.rounds_of_news
             self.is_busy = True
             asked = activation.lookout.ask(self.wanted)
-            asked.add_done_callback(activation.safely(lambda done: self._looked(activation, done.result())))
+            asked.add_done_callback(activation.news.safely(lambda done: self._looked(activation, done.result())))
 
     def drop(self) -> None:
         self._is_dropped = True
 
     def _looked(self, activation: Activation, answer: bytes | None) -> None:
         self.is_busy = False
-        activation.look_again()
+        activation.news.look_again()
         if not self.is_open or self._is_dropped:
             return
         if answer is not None:
@@ -124,7 +124,7 @@ class StopWish(Wish):
             self._seen = activation.rounds_of_news
             self.is_busy = True
             self._task = activation.outer.create_task(self._look(activation))
-            self._task.add_done_callback(activation.safely(lambda done: self._looked(activation, done)))
+            self._task.add_done_callback(activation.news.safely(lambda done: self._looked(activation, done)))
 
     async def _look(self, activation: Activation) -> int:
         if not self._was_asked:
@@ -136,7 +136,7 @@ class StopWish(Wish):
 
     def _looked(self, activation: Activation, done: asyncio.Task[int]) -> None:
         self.is_busy = False
-        activation.look_again()
+        activation.news.look_again()
         if not done.cancelled() and done.result() == 0:
             activation.write(self, Kind.VALUE, pack(None))
 

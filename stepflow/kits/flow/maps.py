@@ -110,7 +110,9 @@ class MapWish(AnswerWish):
     def found(self, activation: Activation, answer: bytes) -> None:
         self.is_busy = True
         self._loading = activation.outer.create_task(self._load(activation, answer))
-        self._loading.add_done_callback(activation.safely(lambda done: None if done.cancelled() else done.result()))
+        self._loading.add_done_callback(
+            activation.news.safely(lambda done: None if done.cancelled() else done.result())
+        )
 
     async def _load(self, activation: Activation, answer: bytes) -> None:
         brood = self._brood

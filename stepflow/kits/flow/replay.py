@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import Outcome, Pause, Restart
 from stepflow.core.run import Rest
 from stepflow.engine.port import Port
-from stepflow.errors import ClaimLost
 from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
+from stepflow.kits.flow.news import News
 from stepflow.kits.flow.parking import park
 from stepflow.kits.flow.patches import Patches
 from stepflow.kits.flow.scribe import Scribe, Send
@@ -58,13 +58,11 @@ class Activation:
         self._unwritten: list[Entry] = []
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
-        self._scribe = Scribe(port, self._landed, self.lose, self._heard)
+        self.news = News(self.run.id)
+        self._scribe = Scribe(port, self._landed, self.news.lose, self._heard)
         self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
-        self._news = asyncio.Event()
-        self._lost = False
-        self._problem: Exception | None = None
         #: the task of the workflow's function
         self.main: asyncio.Task[Any]
         self._ending = Ending(self)
@@ -117,7 +115,7 @@ class Activation:
     def write(self, wish: Wish, kind: Kind, data: bytes = b"") -> None:
         """Write an entry; its wish is busy until the reply, which hands it over. One that comes too late is dropped."""
         if self.loop.is_over or self.wishes.at(wish.place) is not wish:
-            self._news.set()
+            self.news.look_again()
             return
         wish.is_busy = wish.is_writing = True
         is_first_to_undo = kind is Kind.VALUE and wish.compensation is not None and not self.run.rest
@@ -161,31 +159,10 @@ class Activation:
         self._ending.restart = Restart(payload, self.restarts + 1)
         return self._ending.restart
 
-    def look_again(self) -> None:
-        """Have every wish looked at once more."""
-        self._news.set()
-
-    def safely(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Have what *callback* raises end the activation: asyncio would only log it, and nothing would ever go on."""
-
-        def call(argument: Any) -> None:
-            try:
-                callback(argument)
-            except Exception as error:  # noqa: BLE001  handed on
-                self._problem = error
-                self._news.set()
-
-        return call
-
     @property
     def is_stuck(self) -> bool:
         """Whether nothing is under way and nothing is waited for."""
         return not self._is_busy() and not self.wishes.open()
-
-    def lose(self) -> None:
-        """Note that the run is another worker's now; the activation ends at once."""
-        self._lost = True
-        self._news.set()
 
     # replay and live alike
 
@@ -217,14 +194,10 @@ class Activation:
 
     async def _live(self) -> Outcome:
         while True:
-            self._news.clear()
+            self.news.heed()
             self._ending.heed_stop()
             if not self._ending.is_being_told:
                 self._pursue()
-            if self._lost:
-                raise ClaimLost(f"run {self.run.id!r} is held by another worker; its journal refused the write")
-            if self._problem is not None:
-                raise self._problem
             if not self._scribe.is_busy:
                 outcome = self._ending.outcome()
                 if outcome is not None:
@@ -238,7 +211,7 @@ class Activation:
     def _heard(self) -> None:
         """Note that something was put into the run's inbox while it runs."""
         self.rounds_of_news += 1
-        self._news.set()
+        self.news.look_again()
 
     def _is_busy(self) -> bool:
         return self._scribe.is_busy or self.wishes.is_busy()
@@ -251,10 +224,10 @@ class Activation:
         hold.is_waiting = True
         try:
             if timeout_s is None:
-                await self._news.wait()
+                await self.news.wait()
                 return
             async with self.port.timeout(timeout_s):
-                await self._news.wait()
+                await self.news.wait()
         except TimeoutError:
             return
         finally:
@@ -286,7 +259,7 @@ class Activation:
             wish.is_busy = wish.is_writing = False
         self._hand_over(entry)
         if not self._goes_on():
-            self._news.set()
+            self.news.look_again()
 
     def _goes_on(self) -> bool:
         """
@@ -294,22 +267,22 @@ class Activation:
 
         A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs.
         """
-        if self.main.done() or self._lost or self._problem is not None or self.port.hold.cancel.is_set:
+        if self.main.done() or self.news.is_bad or self.port.hold.cancel.is_set:
             return False
         self._pursue()
         return self.wishes.is_busy() and self._due_at() is None
 
     def _found_nothing(self, wish: Wish) -> None:
         wish.is_busy = False
-        self._news.set()
+        self.news.look_again()
 
     # ending
 
     def _dropped(self, wish: Wish) -> None:
         """Cancel the try of what the workflow wants no more; its answer will not be handed over."""
         self.outer.call_soon(wish.drop)
-        self.outer.call_soon(self._news.set)
+        self.outer.call_soon(self.news.look_again)
 
     async def _watch_stop(self) -> None:
         await self.port.hold.cancel.wait()
-        self._news.set()
+        self.news.look_again()

@@ -65,7 +65,7 @@ class StepWish(Wish):
         if self.due_at is None or self.due_at <= now:
             self.is_busy = True
             self._task = activation.outer.create_task(self._call(activation))
-            self._task.add_done_callback(activation.safely(lambda done: self._tried(activation, done)))
+            self._task.add_done_callback(activation.news.safely(lambda done: self._tried(activation, done)))
 
     def drop(self) -> None:
         if self._task is not None:
@@ -82,7 +82,7 @@ class StepWish(Wish):
         self._task = None
         self.is_busy = False
         if done.cancelled() or not self.is_open:
-            activation.look_again()
+            activation.news.look_again()
             return
         error = done.exception()
         if error is None:
@@ -94,7 +94,7 @@ class StepWish(Wish):
                 activation.write(self, Kind.VALUE, data)
                 return
         if isinstance(error, ClaimLost):
-            activation.lose()
+            activation.news.lose()
             return
         self._write_failure(activation, error)
 
