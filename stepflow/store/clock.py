@@ -39,7 +39,8 @@ class ServerClock:
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this clock; None: never."""
-        return asyncio.timeout(seconds)
+        # A limit that never comes costs as much as one that does: 2 us, twice a ctx.step.
+        return contextlib.nullcontext() if seconds is None else asyncio.timeout(seconds)
 
 
 class ManualClock(ServerClock):
