@@ -77,15 +77,20 @@ def go_through(cluster: Cluster, prefix: str) -> dict[str, str]:
 def test_every_script_may_lose_many_a_reply(spoiled, what):
     cluster, proxy = spoiled
     worker = cluster.worker()
-    rare = {"renew_claims", "mark_run", "extend_claim"}
+    rare = {"renew_claims", "mark_run", "extend_claim", "put_memo"}
+    wanted = {"submit_run", "claim_steps", "keep_step", "hand_over", "finish_run", "mark_run", "put_memo", "commit_hook",
+              "renew_claims", "move_due"}  # fmt: skip
     usual, more = often(set(SCRIPTS) - rare, what, seed=3, share=0.15), often(rare, what, seed=4, share=0.5)
     proxy.rule = lambda name: more(name) if name in rare else usual(name)
-    expected = go_through(cluster, "e") | go_through(cluster, "f")
+    expected: dict[str, str] = {}
+    for prefix in "efghi":  # how often a script is sent depends on the machine: go on until each was hit
+        expected |= go_through(cluster, prefix)
+        if prefix != "e" and {name for name, _ in proxy.done} >= wanted:
+            break
     proxy.rule = lambda name: PASS
     assert check(cluster, expected).all() == []
     hit = {name for name, _ in proxy.done}
-    assert hit >= {"submit_run", "claim_steps", "keep_step", "hand_over", "finish_run", "mark_run", "put_memo"}, hit
-    assert hit >= {"commit_hook", "renew_claims", "move_due"}, hit
+    assert hit >= wanted, wanted - hit
     assert "Traceback" not in worker.said
 
 
