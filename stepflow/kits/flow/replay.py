@@ -267,7 +267,7 @@ class Activation:
 
         A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs.
         """
-        if self.main.done() or self.news.is_bad or self.port.hold.cancel.is_set:
+        if self.main.done() or self.news.is_bad or self.loop.misuse is not None or self.port.hold.cancel.is_set:
             return False
         self._pursue()
         return self.wishes.is_busy() and self._due_at() is None
