@@ -18,10 +18,13 @@ class Links:
 
     def __init__(self, address: Address, name: str, settings: Settings) -> None:
         silence_s = settings.redis.reply_timeout_s
-        self.main = AsyncLink(address, name=name, reply_timeout_s=silence_s)
+        open_s = settings.redis.retry_for_s
+        self.main = AsyncLink(address, name=name, open_for_s=open_s, reply_timeout_s=silence_s)
         # blocked for BLOCK_S at most: a connection that stays silent for longer is dead, and nobody would wake this worker
         blocked_s = BLOCK_S + min(silence_s, BLOCK_S)
-        self.wakes = [AsyncLink(address, name=f"{name}-wait", reply_timeout_s=blocked_s) for _ in range(2)]
+        self.wakes = [
+            AsyncLink(address, name=f"{name}-wait", open_for_s=open_s, reply_timeout_s=blocked_s) for _ in range(2)
+        ]
         self.listener = Listener(address)
         # a silent connection must not keep claims from being renewed over another one in time
         renewal_s = min(silence_s, max(1.0, settings.worker.lease_s / 3))

@@ -49,7 +49,14 @@ class StepWorker(BaseWorker):
             self.write_facts()
             return self.drive(self, burst)
         finally:
+            self._take_leave()
+
+    def _take_leave(self) -> None:
+        """Unregister from RQ; where that cannot be done it must not hide how the work ended: the entry runs out by itself."""
+        try:
             self.teardown()  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001  redis-py may be reconnecting in RQ's thread meanwhile
+            log.warning("worker %s is still registered with RQ (%s: %s)", self.name, type(error).__name__, error)
 
     def write_facts(self) -> None:
         """Write what `stepflow workers` shows beside RQ's own fields."""

@@ -15,8 +15,6 @@ T = TypeVar("T")
 class ImmediateLink:
     """Carries out each call at once, on the loop's thread."""
 
-    is_connected = True
-
     def __init__(self, link: Link) -> None:
         self._link = link
 

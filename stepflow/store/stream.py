@@ -88,7 +88,8 @@ class AsyncLink:
     Carries out calls on the running loop.
 
     *retry_for_s* None keeps trying for ever (workers); else a call fails with RedisUnreachable once there has been no
-    connection for that long. *reply_timeout_s* without any reply breaks the connection; None for blocking commands.
+    connection for that long. *open_for_s* is the same for the first connection, *retry_for_s* unless given.
+    *reply_timeout_s* without any reply breaks the connection; None for blocking commands.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class AsyncLink:
         *,
         name: str | None = None,
         retry_for_s: float | None = None,
+        open_for_s: float | None = None,
         reply_timeout_s: float | None = 30.0,
         connect_timeout_s: float = 5.0,
     ) -> None:
         self._address = address
         self._name = name
         self._retry_for_s = retry_for_s
+        self._open_for_s = (retry_for_s or 0.0) if open_for_s is None else open_for_s
         self._reply_timeout_s = reply_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._queue: deque[_Waiting] = deque()
@@ -118,7 +121,7 @@ class AsyncLink:
         self.on_reconnect: Callable[[], None] | None = None
 
     async def open(self) -> None:
-        """Connect; raises RedisUnreachable when that takes longer than *retry_for_s*, or at once when that is None."""
+        """Connect; raises RedisUnreachable when that takes longer than *open_for_s*."""
         self._start_connecting(first=True)
         assert self._connecting is not None
         await self._connecting
@@ -135,11 +138,6 @@ class AsyncLink:
             self._wire.transport.abort()
         self._wire = None
         self._fail_all(RedisUnreachable(self._address.shown, "the link was closed"))
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a connection right now."""
-        return self._wire is not None
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
         """Put *call* into the next write; the future has its answer."""
@@ -243,7 +241,7 @@ class AsyncLink:
             try:
                 await asyncio.wait_for(self._connect_once(), self._connect_timeout_s)
             except (TimeoutError, OSError, StepflowError) as error:
-                limit_s = self._retry_for_s if self._retry_for_s is not None else (0.0 if first else None)
+                limit_s = self._open_for_s if first else self._retry_for_s
                 if limit_s is not None and self._loop.time() - began >= limit_s:
                     problem = RedisUnreachable(self._address.shown, str(error) or type(error).__name__)
                     self._fail_all(problem)

@@ -252,7 +252,7 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
         print(said)
     for process in cluster.processes:
         if "Traceback" in process.said:
-            print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][:2000]}")
+            print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][-4000:]}")
             chaos.count["tracebacks"] += 1
     shown = ("asked_again", "cancels", "worker_stops", "tracebacks")
     print(

@@ -119,6 +119,32 @@ def test_everything_at_once_at_random(spoiled):
     assert all("Traceback" not in worker.said for worker in workers)
 
 
+def test_a_worker_whose_first_connections_are_lost_tries_again(spoiled):
+    cluster, proxy = spoiled
+    answers = iter([LOSE, CUT, LOSE])
+    proxy.rule = lambda name: next(answers, PASS) if name == "SCRIPT" else PASS
+    worker = cluster.worker()
+    runs = cluster.submit([RunSpec("chain", path(3), run_id="patient")])
+    cluster.all_ended(runs)
+    assert proxy.count(LOSE) == 2
+    assert "Traceback" not in worker.said
+
+
+def test_a_worker_whose_server_goes_while_it_starts_says_so_in_one_sentence(spoiled):
+    cluster, proxy = spoiled
+    greeted = []
+
+    def rule(name: str) -> str:
+        greeted.extend([name] if name == "SCRIPT" else [])
+        return CUT if greeted else PASS
+
+    proxy.rule = rule
+    worker = cluster.worker(ready=False, STEPFLOW_REDIS_RETRY_FOR_S=1)
+    until(lambda: not worker.is_alive, what="the worker to give up")
+    assert "does not answer" in worker.said.splitlines()[-1]
+    assert "Traceback" not in worker.said
+
+
 def test_a_connection_that_goes_silent_is_given_up(spoiled):
     """Cut cables send no reset: the idle worker's wait for work must not outlive its connection."""
     cluster, proxy = spoiled

@@ -76,8 +76,6 @@ def _ask(call: Any) -> Generator[Any, Any, Any]:
 class HandingLink:
     """The async link of a coroutine that is driven by hand: each call is yielded to the driver, who sends the answer."""
 
-    is_connected = True
-
     def send(self, call: Call[Any]) -> Awaitable[Any]:
         return _ask(call)
 
