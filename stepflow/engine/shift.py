@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from stepflow.core.run import Run, Stop
@@ -18,7 +18,7 @@ from stepflow.store.stream import Streaming
 log = logging.getLogger("stepflow.run")
 
 #: calls a function for a run: (run id, what it is called there, function, arguments, arguments by keyword)
-Caller = Callable[[str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Awaitable[Any]]
+Caller = Callable[[str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]]
 
 
 class Shift:

@@ -28,7 +28,7 @@ from stepflow.kits.flow.scribe import Scribe, Send
 from stepflow.kits.flow.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from stepflow.kits.flow.wish import Wish
 
@@ -235,9 +235,13 @@ class Activation:
 
     def _pursue(self) -> None:
         """Do for every open wish what can be done for it now."""
+        self.wishes.fresh()
+        self._pursue_all(self.wishes.open())
+
+    def _pursue_all(self, wishes: Sequence[Wish]) -> None:
         now = self.port.now()
-        for wish in self.wishes.open():
-            if not wish.is_busy:
+        for wish in wishes:
+            if wish.is_open and not wish.is_busy:
                 wish.pursue(self, now)
 
     def _due_at(self) -> float | None:
@@ -258,19 +262,22 @@ class Activation:
         if wish is not None:
             wish.is_busy = wish.is_writing = False
         self._hand_over(entry)
-        if not self._goes_on():
+        is_answered = wish is not None and not wish.listens and self.wishes.at(entry.place) is not wish
+        if not (is_answered and self._goes_on()):
             self.news.look_again()
 
     def _goes_on(self) -> bool:
         """
         Begin at once with what was asked for just now; False when `_live` has to look.
 
-        A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs.
+        A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs. What
+        waits is not looked at: of a thousand branches the end of one concerns that one.
         """
         if self.main.done() or self.news.is_bad or self.loop.misuse is not None or self.port.hold.cancel.is_set:
             return False
-        self._pursue()
-        return self.wishes.is_busy() and self._due_at() is None
+        fresh = self.wishes.fresh()
+        self._pursue_all(fresh)
+        return all(wish.is_busy for wish in fresh) if fresh else self.wishes.is_busy()
 
     def _found_nothing(self, wish: Wish) -> None:
         wish.is_busy = False

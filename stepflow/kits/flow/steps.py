@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -65,18 +67,19 @@ class StepWish(Wish):
         if self.due_at is None or self.due_at <= now:
             self.is_busy = True
             self._task = activation.outer.create_task(self._call(activation))
-            self._task.add_done_callback(activation.news.safely(lambda done: self._tried(activation, done)))
+            self._task.add_done_callback(activation.news.safely(partial(self._tried, activation)))
 
     def drop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _call(self, activation: Activation) -> Any:
-        port = activation.port
-        if self._timeout_s is None:
-            return await port.call(self.name, self._function, self._args, self._kwargs)
-        async with port.timeout(self._timeout_s):
-            return await port.call(self.name, self._function, self._args, self._kwargs)
+    def _call(self, activation: Activation) -> Coroutine[Any, Any, Any]:
+        call = activation.port.call(self.name, self._function, self._args, self._kwargs)
+        return call if self._timeout_s is None else self._limited(call, activation.port.timeout(self._timeout_s))
+
+    async def _limited(self, call: Coroutine[Any, Any, Any], limit: AbstractAsyncContextManager[Any]) -> Any:
+        async with limit:
+            return await call
 
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None

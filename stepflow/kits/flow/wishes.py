@@ -18,6 +18,7 @@ class Wishes:
 
     def __init__(self, ledger: Ledger, dropped: Callable[[Wish], None]) -> None:
         self._by_place: dict[str, Wish] = {}
+        self._fresh: list[Wish] = []
         self._ledger = ledger
         self._dropped = dropped
         self.keyed = Keyed()
@@ -30,6 +31,7 @@ class Wishes:
         if wish.place.startswith(KEYED) and self._finds(wish):
             return
         self._by_place[wish.place] = wish
+        self._fresh.append(wish)
         wish.future.add_done_callback(lambda done: self._dropped(wish) if done.cancelled() else None)
 
     def _finds(self, wish: Wish) -> bool:
@@ -71,6 +73,11 @@ class Wishes:
     def open(self) -> list[Wish]:
         """Give those that the workflow still wants."""
         return [wish for wish in self._by_place.values() if wish.is_open]
+
+    def fresh(self) -> list[Wish]:
+        """Give those taken in since this was asked last: nothing was done for them yet."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def is_busy(self) -> bool:
         """Whether a try or a write for one of them is under way."""
