@@ -57,7 +57,7 @@ IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}
 
 #: longest file in lines; those above it by name, and their numbers may only shrink
 LONGEST = 300
-LONGER = {"store/codec.py": 375, "store/stream.py": 310}
+LONGER = {"store/codec.py": 375}
 #: the same for the lines of code of a script
 LONGEST_SCRIPT = 60
 LONGER_SCRIPTS = {"claim_steps.lua": 63}

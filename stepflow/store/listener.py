@@ -9,7 +9,7 @@ from typing import Any
 
 from stepflow.store.address import Address
 from stepflow.store.resp import ReplyError, pack
-from stepflow.store.stream import Wire
+from stepflow.store.wire import Wire
 
 log = logging.getLogger("stepflow.link")
 

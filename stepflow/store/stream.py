@@ -1,7 +1,7 @@
 """
-The async link: one connection, everything that waits sent in one write per turn of the loop.
+The async link: one connection, everything that waits sent in one write per turn of the loop, or in a few.
 
-A hundred concurrent steps cost one round trip, not a hundred. After a lost connection it connects again by itself, with
+A hundred concurrent steps cost a few round trips, not a hundred. After a lost connection it connects again by itself, with
 growing waits, and re-sends what may arrive twice.
 """
 
@@ -20,8 +20,9 @@ from stepflow.errors import RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address
 from stepflow.store.calls import Call, Plan
 from stepflow.store.link import refusal_of
-from stepflow.store.resp import ReplyError, make_reader, pack
+from stepflow.store.resp import ReplyError, pack
 from stepflow.store.scripts import all_scripts
+from stepflow.store.wire import Wire
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ log = logging.getLogger("stepflow.link")
 
 #: seconds between looks for a connection that gave no reply for too long
 _SWEEP_S = 1.0
+#: calls that are sent before the turn of the loop is over: the server works on them while the turn goes on
+_EARLY = 16
 
 
 class Streaming(Protocol):
@@ -56,31 +59,6 @@ async def carry_out(link: Streaming, plan: Plan[T]) -> T:
 
 
 _Waiting = tuple[Call[Any], "asyncio.Future[Any]"]
-
-
-class Wire(asyncio.Protocol):
-    """One connection's life: bytes in, replies out to whoever is first in line."""
-
-    def __init__(self, on_reply: Callable[[Any], None], on_lost: Callable[[Wire, Exception | None], None]) -> None:
-        self._reader = make_reader()
-        self._on_reply = on_reply
-        self._on_lost = on_lost
-        self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        reader, on_reply = self._reader, self._on_reply
-        reader.feed(data)
-        while True:
-            reply = reader.gets()
-            if reply is False:
-                return
-            on_reply(reply)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._on_lost(self, exc)
 
 
 class AsyncLink:
@@ -146,7 +124,9 @@ class AsyncLink:
             future.set_exception(RedisUnreachable(self._address.shown, "the link was closed"))
             return future
         self._queue.append((call, future))
-        if not self._flushing:
+        if len(self._queue) >= _EARLY:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
         return future
