@@ -133,6 +133,14 @@ class Park(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class Yield(Outcome):
+    """The run makes room for others and goes on when its turn comes again; made by kits, not by runners."""
+
+    #: whether it has something left to do should it be asked to stop meanwhile
+    wants_last_word: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pause(Outcome):
     """The run stands until somebody resumes it, for this *reason*; made by kits, not by runners."""
 

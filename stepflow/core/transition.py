@@ -68,6 +68,12 @@ class Transition:
         return cls(Kind.RETRY, _waiting(due_at), run.step, failures, crashes, due_at=due_at, why=why)
 
     @classmethod
+    def make_room(cls, run: Run, *, wants_last_word: bool) -> Transition:
+        """Put the run at the end of its queue, where it stands."""
+        rest = max(run.rest, Rest(wants_last_word))
+        return cls(Kind.RETRY, RunState.PENDING, run.step, run.failures, run.crashes, why="made room", rest=rest)
+
+    @classmethod
     def park(cls, run: Run, park: Park) -> Transition:
         """Close the present step and let the run stand until its time, or its inbox, wakes it."""
         rest = max(run.rest, Rest(park.wants_last_word))

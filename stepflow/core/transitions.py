@@ -62,6 +62,7 @@ from stepflow.core.outcomes import (
     Raised,
     Restart,
     Succeed,
+    Yield,
 )
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.core.transition import Transition
@@ -104,6 +105,10 @@ def decide(  # noqa: C901, PLR0912  one match with a case for every outcome
             return Transition.restart(step + 1, payload, count=count)
         case Park():
             return Transition.park(run, outcome)
+        case Yield(wants_last_word=wants):
+            if _is_late(run, now):
+                return end_of_stop(run, Stop(StopKind.DEADLINE))
+            return Transition.make_room(run, wants_last_word=wants)
         case Pause(reason=reason):
             return Transition.pause(run, reason)
         case Succeed(result=result):
@@ -165,7 +170,7 @@ def _after_stop(run: Run, outcome: Outcome, stop: Stop) -> Transition | None:
     """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
     if isinstance(outcome, LastWord | Cancel):
         return None
-    has_last_word = run.rest or (isinstance(outcome, Park) and outcome.wants_last_word)
+    has_last_word = run.rest or (isinstance(outcome, Park | Yield) and outcome.wants_last_word)
     if not has_last_word or isinstance(outcome, Raised | Fail):
         return end_of_stop(run, stop)
     if isinstance(outcome, Succeed | Restart) or (isinstance(outcome, Park) and not outcome.knows_stop):

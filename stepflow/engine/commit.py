@@ -26,6 +26,7 @@ from stepflow.core.outcomes import (
     Raised,
     Restart,
     Succeed,
+    Yield,
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
@@ -153,6 +154,8 @@ def _word(outcome: Outcome) -> str:
             return "pause"
         case HandBack():
             return "back"
+        case Yield():
+            return "yield"
         case Raised():
             return "raised"
         case LastWord():
@@ -225,8 +228,8 @@ def _tell(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:
     """One line a fact: what happened, to what, and what happens next."""
     if answer[0] != DONE:
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)
-    if move.kind is Kind.ADVANCE:
-        log.debug("run=%s step=%s done", run.id, run.step)
+    if move.kind is Kind.ADVANCE or isinstance(outcome, Yield):
+        log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
     elif move.kind is Kind.RETRY:
         kind = outcome.error.type if isinstance(outcome, Raised) else type(outcome).__name__
         log.warning("run=%s step=%s not done (%s); %s", run.id, run.step, kind, move.why)

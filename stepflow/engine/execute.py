@@ -20,6 +20,7 @@ from stepflow.core.outcomes import (
     Raised,
     Restart,
     Succeed,
+    Yield,
     readable,
 )
 from stepflow.core.runner import Step
@@ -33,7 +34,7 @@ TRACEBACK_TAIL = 4000
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides
-_KITS = (Park, Pause, Raised, Restart, LastWord)
+_KITS = (Park, Yield, Pause, Raised, Restart, LastWord)
 
 
 async def perform(hold: Hold, shift: Shift) -> Outcome | None:

@@ -22,6 +22,7 @@ from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import add_entry, load_journal, take_signal
+from stepflow.store.query import list_length
 from stepflow.store.stream import carry_out
 from stepflow.store.variables import touch_var
 
@@ -93,6 +94,24 @@ class Port:
     def limit(self) -> int:
         """The most bytes a value may be packed."""
         return self._shift.desk.settings.limits.payload_bytes
+
+    @property
+    def slice_s(self) -> float:
+        """Seconds a worker may keep going with one run while others wait."""
+        return self._shift.desk.settings.worker.slice_s
+
+    @property
+    def runs_in_hand(self) -> int:
+        """How many runs share the worker."""
+        return len(self._shift.holds)
+
+    async def is_slot_wanted(self) -> bool:
+        """Say whether others wait for the run's slot, or its worker is not to keep any run."""
+        shift = self._shift
+        if shift.must_let_go:
+            return True
+        lengths: list[int] = await shift.link.calls([list_length(name) for name in shift.rivals(self._hold.run)])
+        return any(lengths)
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""

@@ -33,7 +33,12 @@ def index_size(index: str) -> Call[int]:
 
 def queue_length(rq_queue: str) -> Call[int]:
     """Count the entries of an RQ queue."""
-    return command("LLEN", Keys.rq_list(rq_queue), read=int)
+    return list_length(Keys.rq_list(rq_queue))
+
+
+def list_length(key: str) -> Call[int]:
+    """Count the items of a list."""
+    return command("LLEN", key, read=int)
 
 
 def oldest_pending(keys: Keys, rq_queue: str) -> Call[float | None]:

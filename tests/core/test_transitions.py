@@ -20,6 +20,7 @@ from stepflow.core.outcomes import (
     Raised,
     Restart,
     Succeed,
+    Yield,
 )
 from stepflow.core.run import ENDS, Rest, Run, RunState, Stop, StopKind
 from stepflow.core.transition import Kind
@@ -41,6 +42,7 @@ UNMARKED = {
     Lost(): (Kind.RETRY, "pending"),
     HandBack(): (Kind.RETRY, "pending"),
     Park(): (Kind.PARK, "waiting"),
+    Yield(): (Kind.RETRY, "pending"),
     Pause("why"): (Kind.PAUSE, "paused"),
     Restart("p"): (Kind.ADVANCE, "pending"),
     LastWord(BOOM): (Kind.FINISH, "failed"),
@@ -54,6 +56,7 @@ UNSAID = {
     HandBack(): (Kind.RETRY, "pending"),
     Park(): (Kind.RETRY, "pending"),
     Park(knows_stop=True): (Kind.PARK, "waiting"),
+    Yield(): (Kind.RETRY, "pending"),
     Pause("why"): (Kind.PAUSE, "paused"),
 }
 MARKS = {
@@ -191,6 +194,13 @@ def test_a_step_handed_back_counts_nothing():
     """[C22]"""
     move = decide(run(failures=1, crashes=2), 4, HandBack(), POLICY, NOW)
     assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
+
+
+@pytest.mark.parametrize("had", list(Rest))
+def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had):
+    move = decide(run(failures=1, crashes=2, rest=had), 4, Yield(wants_last_word=True), POLICY, NOW)
+    assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
+    assert move.rest is max(had, Rest.WANTED)
 
 
 # ---- the deadline

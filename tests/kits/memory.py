@@ -32,15 +32,20 @@ class MemoryPort:
 
     limit = 1_000_000
     stop_grace_s = 5.0
+    #: with 0 seconds and 0 runs a workflow's turn is over after each step
+    slice_s = 1000.0
+    runs_in_hand = 1
 
     def __init__(self) -> None:
         self.journal: list[bytes] = []
         self.mail: list[bytes] = []
         self.inbox = 0
-        #: variables by session (None for the run's own) and name
+        #: how often an activation made room for others
+        self.yielded = 0
         #: what is asked, by digest, and the answers not taken yet
         self.asks: dict[str, bytes] = {}
         self.replies: dict[str, bytes] = {}
+        #: variables by session (None for the run's own) and name
         self.vars: dict[tuple[str | None, str], bytes] = {}
         self.clock = 1_800_000_000.0
         self.threads = Threads()
@@ -48,7 +53,6 @@ class MemoryPort:
         self.crash_after: int | None = None
         #: whether the run was asked to stop
         self.is_stopped = False
-        #: turn a reply into one that takes its time: set by tests of interleavings
         self.run = Run("r", "w", created_at=self.clock)
         self.hold = SimpleNamespace(run=self.run, cancel=CancelToken(), on_news=None, policy=RetryPolicy())
 
@@ -66,6 +70,9 @@ class MemoryPort:
 
     def go_live(self, so_far: Outcome | None) -> None:
         pass
+
+    async def is_slot_wanted(self) -> bool:
+        return True
 
     def spread(self) -> float:
         return 0.5

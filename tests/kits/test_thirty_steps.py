@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stepflow import Context, PermanentError, RetryPolicy, Succeed, TransientError
-from stepflow.core.outcomes import LastWord, Park
+from stepflow.core.outcomes import LastWord, Park, Yield
 from stepflow.errors import ClaimLost
 from stepflow.store.codec import pack
 from tests.kits.memory import FamilyPort, activate
@@ -73,6 +73,9 @@ async def to_the_end(port: FamilyPort, workflow: Any) -> Any:
     """Activate until the run ends, moving the clock over every wait; the child ends when it is waited for."""
     for _ in range(100):
         outcome = await activate(port, workflow, policy=RetryPolicy(5, initial=1.0))
+        if isinstance(outcome, Yield):
+            port.yielded += 1
+            continue
         if not isinstance(outcome, Park):
             return outcome
         for run_id, spec in port.children.items():
@@ -118,3 +121,17 @@ async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: b
             assert (outcome.error, outcome.errors) == (expected.error, expected.errors), crash_after
         else:
             assert outcome == expected, crash_after
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+async def test_a_turn_that_is_over_after_each_step_changes_nothing_of_the_end(fails: bool) -> None:
+    """[F2]"""
+    world, port = World(), fresh_port()
+    expected = await to_the_end(port, everything(world, fails=fails))
+    in_turns, hurried = World(), fresh_port()
+    hurried.slice_s = hurried.runs_in_hand = 0
+    outcome = await to_the_end(hurried, everything(in_turns, fails=fails))
+    assert hurried.yielded > 5
+    assert sorted(in_turns.done) == sorted(world.done)
+    assert list(hurried.children) == list(port.children)
+    assert (type(outcome), in_turns.done[-1]) == (type(expected), world.done[-1])

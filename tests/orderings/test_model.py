@@ -28,6 +28,7 @@ from stepflow.core.outcomes import (
     Pause,
     Raised,
     Succeed,
+    Yield,
 )
 from stepflow.core.run import Rest
 from stepflow.engine.cancel import cancel, fail
@@ -291,6 +292,7 @@ class Orderings(RuleBasedStateMachine):
             (Cancel("done with it"), Model.cancel_itself),
             (Pause("why"), Model.pause),
             (HandBack(), Model.hand_back),
+            (Yield(), Model.hand_back),
             (LastWord(), partial(Model.say_last_word, failed=False)),
             (LastWord(ERROR, [ERROR]), partial(Model.say_last_word, failed=True)),
         ]),

@@ -1,16 +1,22 @@
-"""Parking: a workflow that only waits gives its worker back."""
+"""Parking: a workflow that only waits gives its worker back, and one whose turn is over makes room."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Park
+from stepflow.core.outcomes import Park, Yield
 from stepflow.store.codec import pack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.loop import WorkflowLoop
     from stepflow.kits.flow.wish import Wish
+
+
+def make_room(loop: WorkflowLoop) -> Yield:
+    """Put the workflow on *loop* aside until its run's turn comes again."""
+    loop.put_aside()
+    return Yield(wants_last_word=loop.has_more_to_say)
 
 
 def park(waits: Sequence[Wish], loop: WorkflowLoop, *, due_at: float | None, inbox: int, knows_stop: bool) -> Park:

@@ -22,9 +22,10 @@ from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
 from stepflow.kits.flow.news import News
-from stepflow.kits.flow.parking import park
+from stepflow.kits.flow.parking import make_room, park
 from stepflow.kits.flow.patches import Patches
 from stepflow.kits.flow.scribe import Scribe, Send
+from stepflow.kits.flow.turn import Turn
 from stepflow.kits.flow.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ class Activation:
         #: how often the run was restarted
         self.restarts = 0
         self._patches = Patches()
-        #: whether the journal is used up and more may be written; what the function chose before is written then
+        #: whether the journal is used up and more may be written
         self.is_live = False
-        self._unwritten: list[Entry] = []
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
         self.news = News(self.run.id)
@@ -66,6 +66,7 @@ class Activation:
         #: the task of the workflow's function
         self.main: asyncio.Task[Any]
         self._ending = Ending(self)
+        self._turn = Turn(port)
         self.wishes = Wishes(self._ending.ledger, self._dropped)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
@@ -84,6 +85,7 @@ class Activation:
             start = entries.pop(0)
             self.restarts, self.loop.now = int(start.name), start.at
         self._patches, self._left = Patches(entries), len(entries)
+        self._turn.begin_replay()
         self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for entry in entries:
@@ -93,8 +95,8 @@ class Activation:
                 return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.port.go_live(self._ending.so_far())
         self.is_live = True
-        for entry in self._unwritten:
-            self._scribe.write(entry)
+        self._turn.begin()
+        self._scribe.go_live()
         hold = self.port.hold
         hold.on_news = self._heard
         watch = self.outer.create_task(self._watch_stop())
@@ -147,11 +149,7 @@ class Activation:
         """Say whether the run takes the new way at a patch."""
         is_new, is_news = self._patches.choose(name, is_live=not self._left)
         if is_news:
-            entry = Entry(Kind.PATCH, f"patch:{name}", name, self.port.now())
-            if self.is_live:
-                self._scribe.write(entry)
-            else:
-                self._unwritten.append(entry)
+            self._scribe.write(Entry(Kind.PATCH, f"patch:{name}", name, self.port.now()))
         return is_new
 
     def begin_anew(self, payload: Any) -> Restart:
@@ -204,6 +202,8 @@ class Activation:
                     return outcome
             if self._is_busy():
                 await self._wait()
+                if self.wishes.has_fresh and not self._is_busy() and await self._turn.is_over():
+                    return make_room(self.loop)
             elif self._is_waiting():
                 waits, due_at, knows_stop = self.wishes.open(), self._due_at(), self._ending.knows_stop
                 return park(waits, self.loop, due_at=due_at, inbox=self._scribe.inbox, knows_stop=knows_stop)
@@ -274,6 +274,8 @@ class Activation:
         waits is not looked at: of a thousand branches the end of one concerns that one.
         """
         if self.main.done() or self.news.is_bad or self.loop.misuse is not None or self.port.hold.cancel.is_set:
+            return False
+        if self._turn.is_up and not self._is_busy():
             return False
         fresh = self.wishes.fresh()
         self._pursue_all(fresh)

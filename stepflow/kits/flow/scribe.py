@@ -21,8 +21,9 @@ class Scribe:
     Keeps the journal's next index.
 
     *landed* is called with each entry once it is durable, *refused* when the claim is another's now. A take may or may not
-    use up an index, so what is to be written meanwhile waits for it. *news* is called when more was put into the inbox
-    than was heard of: what came after another had looked must be looked for again before the run may park.
+    use up an index, so what is to be written meanwhile waits for it, as it does for the replay to end. *news* is called when
+    more was put into the inbox than was heard of: what came after another had looked must be looked for again before the
+    run may park.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Scribe:
         self._news = news
         self._in_flight = 0
         self._taking = False
+        self._is_replaying = True
         self._held_back: deque[Callable[[], None]] = deque()
         self.index = 0
         #: how much was ever put into the run's inbox, as last heard
@@ -55,9 +57,14 @@ class Scribe:
             self.inbox = inbox
             self._news()
 
+    def go_live(self) -> None:
+        """Begin to write; what was chosen on the way here comes first."""
+        self._is_replaying = False
+        self._write_held_back()
+
     def write(self, entry: Entry, rest: Rest | None = None) -> None:
         """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
-        if self._taking:
+        if self._taking or self._is_replaying:
             self._held_back.append(lambda: self.write(entry, rest))
             return
         future = self._port.add_entry(self._next(), entry.write(), rest)
@@ -108,6 +115,9 @@ class Scribe:
             self._landed(entry.holding(answer[1]))
         else:
             nothing()
+        self._write_held_back()
+
+    def _write_held_back(self) -> None:
         while self._held_back:
             self._held_back.popleft()()
 

@@ -79,6 +79,11 @@ class Wishes:
         fresh, self._fresh = self._fresh, []
         return fresh
 
+    @property
+    def has_fresh(self) -> bool:
+        """Whether something was asked for that nothing was done for yet."""
+        return bool(self._fresh)
+
     def is_busy(self) -> bool:
         """Whether a try or a write for one of them is under way."""
         return any(wish.is_busy for wish in self._by_place.values())
