@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 from stepflow.errors import StepflowError
 
@@ -19,12 +20,12 @@ class CancelToken:
     Fired from any thread. The runtime ends a cancelled run whatever the step returns, so a step may simply leave.
     """
 
-    __slots__ = ("_event", "_loop", "_waiters", "reason")
+    __slots__ = ("_event", "_told", "reason")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self) -> None:
         self._event: threading.Event | None = None
-        self._loop = loop
-        self._waiters: list[asyncio.Future[None]] = []
+        #: called once when it is set
+        self._told: list[Callable[[], object]] = []
         #: why, once it is set
         self.reason: str | None = None
 
@@ -40,15 +41,22 @@ class CancelToken:
 
     async def wait(self) -> str:
         """Wait until the run is asked to stop and give the reason."""
-        while self.reason is None:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+        is_set = asyncio.Event()
+        forget = self.tell(is_set.set)
+        try:
+            while self.reason is None:
+                await is_set.wait()
+        finally:
+            forget()
         return self.reason
+
+    def tell(self, when_set: Callable[[], object]) -> Callable[[], None]:
+        """Have *when_set* called once the token is fired, at once when it was; gives what takes that back."""
+        if self.reason is not None:
+            when_set()
+            return lambda: None
+        self._told.append(when_set)
+        return lambda: self._told.remove(when_set) if when_set in self._told else None
 
     def wait_blocking(self, timeout_s: float | None = None) -> bool:
         """Block a thread until the run is asked to stop, at most *timeout_s* seconds; says whether it was."""
@@ -65,7 +73,6 @@ class CancelToken:
         self.reason = reason
         if self._event is not None:
             self._event.set()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        told, self._told = self._told, []
+        for when_set in told:
+            when_set()

@@ -68,7 +68,7 @@ class Context(Waiting):
             raise InvalidOption(msg)
         _check_name(name)
         own = declared(function)
-        place = self._place() if key is None else KEYED + _check_name(key)
+        place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
         timeout_s = own.timeout_s if timeout is None else seconds(timeout)
         undo = compensate or own.compensate
@@ -91,6 +91,10 @@ class Context(Waiting):
         wish.compensation = compensation
         return self._activation.wish(wish)
 
+    def _keyed_place(self, key: str) -> str:
+        self._activation.loop.branch()
+        return KEYED + _check_name(key)
+
     def forget(self, key: str) -> asyncio.Future[None]:
         """Forget what steps with this *key* gave, from this call on: the next one runs its function again. Is remembered."""
         self._activation.wishes.keyed.forget(_check_name(key))
@@ -112,6 +116,7 @@ class Context(Waiting):
         The journal begins anew, so a loop stays small; the mailbox, the variables and the children stay. Nothing that was
         done is undone, as at the end of a run that succeeds.
         """
+        self._activation.loop.branch()
         future = self._future()
         future.set_result(self._activation.begin_anew(new_input))
         return future

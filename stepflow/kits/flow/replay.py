@@ -99,12 +99,12 @@ class Activation:
         self._scribe.go_live()
         hold = self.port.hold
         hold.on_news = self._heard
-        watch = self.outer.create_task(self._watch_stop())
+        forget = hold.cancel.tell(self.news.look_again)
         try:
             return await self._live()
         finally:
             hold.on_news = None
-            watch.cancel()
+            forget()
             self.wishes.leave()
 
     # for the context and for wishes
@@ -291,7 +291,3 @@ class Activation:
         """Cancel the try of what the workflow wants no more; its answer will not be handed over."""
         self.outer.call_soon(wish.drop)
         self.outer.call_soon(self.news.look_again)
-
-    async def _watch_stop(self) -> None:
-        await self.port.hold.cancel.wait()
-        self.news.look_again()

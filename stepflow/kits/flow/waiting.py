@@ -76,7 +76,6 @@ class Waiting:
         return self._activation.loop.branch().next_place()
 
     def _future(self) -> asyncio.Future[Any]:
-        self._activation.loop.branch()
         return self._activation.loop.create_future()
 
     def _known(self, key: Any, make: Callable[[], T]) -> T:
