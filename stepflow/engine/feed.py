@@ -66,8 +66,8 @@ class Feed:
         self._news = asyncio.Event()
         self._token: asyncio.Future[str] | None = None
         self._extra_sources: list[Source] = []
-        #: for tests and --burst: called when there was nothing to claim
-        self.on_empty: Callable[[], None] | None = None
+        #: for a burst: told after each look whether there was anything
+        self.on_look: Callable[[bool], None] | None = None
         self.live_workers = 1
 
     def leave(self) -> None:
@@ -96,11 +96,11 @@ class Feed:
                 log.error("cannot claim: %s; trying again in %g s", error, SUSPENDED_S)
                 await self._pause(SUSPENDED_S)
                 continue
+            if self.on_look is not None:
+                self.on_look(bool(batch.taken or batch.waiting))
             if batch.waiting < 0:
                 await self._pause(SUSPENDED_S)
             elif not batch.taken and batch.waiting == 0:
-                if self.on_empty is not None:
-                    self.on_empty()
                 await self._sleep()
 
     async def claim(self) -> Batch:
@@ -132,7 +132,7 @@ class Feed:
         token: asyncio.Future[str] | None = None
         while token is None:
             if self._token is None:
-                block_s = BLOCK_S if self.on_empty is None else BURST_S
+                block_s = BLOCK_S if self.on_look is None else BURST_S
                 self._token = self._wake_link.send(wait_for_work(self._wakes, block_s))
                 self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
             news = asyncio.ensure_future(self._news.wait())
@@ -143,12 +143,7 @@ class Feed:
                 self._news.clear()
                 return  # it goes on blocking, and is waited for again
             token, self._token = self._token, None
-            if (
-                token.exception() is None
-                and not token.result()
-                and self.on_empty is None
-                and not self._leaving.is_set()
-            ):
+            if token.exception() is None and not token.result() and self.on_look is None and not self._leaving.is_set():
                 token = None  # time passed, nothing else: a queue with jobs and no token gets one from the rounds
         self._news.clear()
         if token.exception() is not None:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
 from stepflow.engine.feed import Feed
@@ -226,18 +227,13 @@ class Worker:
 
     async def _until_leaving(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
         if self._options.burst:
-            for feed in self._feeds:
-                feed.on_empty = lambda: self._burst_over(shift, notifier)
+            Burst(self._feeds, is_busy=lambda: bool(shift.slots.used or notifier.slots.used), leave=self.leave)
         leaving = asyncio.ensure_future(self._leave.wait())
         await asyncio.wait({leaving, *feeding}, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
         for task in feeding:
             if task.done() and task.exception() is not None:
                 raise task.exception()  # type: ignore[misc]
-
-    def _burst_over(self, shift: Shift, notifier: Notifier) -> None:
-        if not shift.slots.used and not notifier.slots.used:
-            self._leave.set()
 
     async def _way_out(
         self, shift: Shift, notifier: Notifier, rounds: Rounds, feeding: Sequence[asyncio.Task[None]]

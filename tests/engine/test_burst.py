@@ -1,0 +1,60 @@
+"""When a worker that is to leave once nothing is left to do may leave."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from stepflow import Succeed
+from stepflow.engine.burst import Burst
+
+
+@pytest.fixture
+def world():
+    found = SimpleNamespace(steps=SimpleNamespace(), hooks=SimpleNamespace(), is_busy=False, has_left=False)
+
+    def leave():
+        found.has_left = True
+
+    Burst([found.steps, found.hooks], is_busy=lambda: found.is_busy, leave=leave)
+    return found
+
+
+def test_one_feed_in_vain_says_nothing_of_the_other_whose_look_is_under_way(world):
+    for _ in range(5):
+        world.hooks.on_look(False)
+    assert not world.has_left
+
+
+def test_it_leaves_when_both_have_looked_twice(world):
+    for look in (world.steps, world.hooks, world.steps):
+        look.on_look(False)
+    assert not world.has_left
+    world.hooks.on_look(False)
+    assert world.has_left
+
+
+@pytest.mark.parametrize("has_found", [True, False], ids=["found", "in hand"])
+def test_what_is_found_or_in_hand_may_leave_something_behind_in_either_queue(world, has_found):
+    for look in (world.steps, world.hooks, world.hooks):
+        look.on_look(False)
+    world.is_busy = not has_found
+    world.steps.on_look(has_found)
+    world.is_busy = False
+    for _ in range(2):
+        assert not world.has_left
+        world.steps.on_look(False)
+    world.hooks.on_look(False)
+    assert not world.has_left
+    world.hooks.on_look(False)
+    assert world.has_left
+
+
+async def test_a_burst_leaves_nothing_behind(app, aclient, working):
+    @app.runner("fine")
+    async def fine(step):
+        return Succeed()
+
+    runs = await aclient.submit_many([("fine", number) for number in range(1500)])
+    async with working(app, burst=True) as worker:
+        await worker._leave.wait()
+    assert [status.state for status in [await run.status() for run in runs] if status.state != "succeeded"] == []
