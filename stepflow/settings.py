@@ -69,7 +69,7 @@ class WorkerSettings(_Group):
     """Seconds a step is given past its timeout, its run's deadline or a cancel before it is left behind."""
     slice_s: float = Field(default=0.1, ge=0)
     """Seconds one worker may keep going with one run while others wait."""
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=64, ge=1, le=1000)
     """Claims taken in one script at most."""
     hook_slots: int = Field(default=256, ge=1)
     """Hook deliveries in progress at once, apart from the slots for steps."""

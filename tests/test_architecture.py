@@ -60,7 +60,7 @@ LONGEST = 300
 LONGER = {"store/codec.py": 375}
 #: the same for the lines of code of a script
 LONGEST_SCRIPT = 60
-LONGER_SCRIPTS = {"claim_steps.lua": 63}
+LONGER_SCRIPTS: dict[str, int] = {}
 
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 SCRIPTS = sorted(PACKAGE.rglob("*.lua"))

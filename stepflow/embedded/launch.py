@@ -18,6 +18,8 @@ from stepflow.errors import EmbeddedServerError
 
 #: bytes of a socket path that every kernel takes (macOS 103, Linux 107)
 SOCKET_PATH_BYTES = 100
+#: Valkey from a wheel uses libc's malloc, which glibc makes a fifth faster for it by keeping more of what was freed at hand
+ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535"}
 
 
 class Stamp(NamedTuple):
@@ -47,6 +49,7 @@ def launch(folder: Path, lock: int, appendfsync: str) -> int:
             pass_fds=[lock],
             start_new_session=True,
             umask=0o077,
+            env={**ALLOCATOR, **os.environ},
         )
     # It is meant to outlive this process: said here so that Popen does not warn about it.
     child.returncode = 0

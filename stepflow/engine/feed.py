@@ -84,7 +84,8 @@ class Feed:
     async def run(self) -> None:
         """Feed until told to leave."""
         while not self._leaving.is_set():
-            await self._either(self._slots.wait_free())
+            if self._slots.free <= 0:
+                await self._either(self._slots.wait_free())
             if self._leaving.is_set() or self._slots.free <= 0:
                 continue
             try:

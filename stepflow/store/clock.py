@@ -11,6 +11,10 @@ from typing import Any
 
 #: seconds after which two clocks may have drifted apart by more than anybody should reckon with
 STALE_S = 60.0
+#: seconds for which the best offset stays the best
+DRIFT_S = 10.0
+#: seconds by which no answer is read too late on a loop that turns
+SET_BACK_S = 1.0
 
 
 class ServerClock:
@@ -21,6 +25,7 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._offset_s = 0.0
+        self._taken_at = -DRIFT_S
         self._learned_at = -STALE_S
 
     @property
@@ -33,9 +38,17 @@ class ServerClock:
         return time.time() + self._offset_s
 
     def learn(self, server_now: float) -> None:
-        """Take the offset from a time that a script just answered with."""
-        self._offset_s = server_now - time.time()
-        self._learned_at = time.monotonic()
+        """
+        Take the offset from a time that a script just answered with.
+
+        An answer is read late, never early: the greatest offset is the nearest, until the clocks may have drifted apart.
+        One that is far behind means that this machine's clock was set.
+        """
+        offset_s, now = server_now - time.time(), time.monotonic()
+        behind_s = self._offset_s - offset_s
+        if not 0 <= behind_s < SET_BACK_S or now - self._taken_at >= DRIFT_S:
+            self._offset_s, self._taken_at = offset_s, now
+        self._learned_at = now
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this clock; None: never."""

@@ -1,5 +1,5 @@
 """
-The async link: one connection, everything that waits sent in one write per turn of the loop, or in a few.
+The async link: one connection. An idle server is sent a call at once, a busy one what waits in a few writes per turn.
 
 A hundred concurrent steps cost a few round trips, not a hundred. After a lost connection it connects again by itself, with
 growing waits, and re-sends what may arrive twice.
@@ -124,7 +124,7 @@ class AsyncLink:
             future.set_exception(RedisUnreachable(self._address.shown, "the link was closed"))
             return future
         self._queue.append((call, future))
-        if len(self._queue) >= _EARLY:
+        if len(self._queue) >= _EARLY or not self._inflight:
             self._flush()
         elif not self._flushing:
             self._flushing = True

@@ -70,7 +70,7 @@ async def test_a_parked_run_is_held_by_nobody_and_goes_on_at_its_time(
         await until(lambda: state_of(aclient, run.id))
         assert worker.shift is not None
         await until(lambda: real.hget(f"stepflow:run:{run.id}", "state") == b"waiting")
-        assert not worker.shift.holds
+        await until(lambda: worker.shift is not None and not worker.shift.holds)
         assert real.zcard("stepflow:claims") == 0
         assert not list(real.scan_iter("rq:job:*"))
         status = await run.status()

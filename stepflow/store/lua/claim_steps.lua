@@ -7,6 +7,7 @@
 --       9 worker  10 rq time  11 running state  12 failure text  13 n runners, their names  then each source's rq queue
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1 while RQ is suspended.
 --@ include _clock
+--@ include _turn_away
 local ns, prefix, stem, limit, worker = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[7]), ARGV[9]
 local now = clock(ARGV[1])
 if redis.call('EXISTS', KEYS[2]) == 1 then return {stamp_of(now), -1, ''} end
@@ -14,7 +15,8 @@ local known, at = {}, 14 + tonumber(ARGV[13])
 for i = 14, at - 1 do known[ARGV[i]] = true end
 local sources, waiting = {}, 0
 for i = 5, #KEYS, 4 do
-  local s = {list = KEYS[i], pending = KEYS[i + 1], wip = KEYS[i + 2], wake = KEYS[i + 3], queue = ARGV[at], left = 0}
+  local s = {list = KEYS[i], pending = KEYS[i + 1], wip = KEYS[i + 2], wake = KEYS[i + 3], queue = ARGV[at],
+    left = 0, members = {}, leases = {}, started = {}}
   s.left = redis.call('LLEN', s.list)
   waiting, at, sources[#sources + 1] = waiting + s.left, at + 1, s
 end
@@ -22,40 +24,26 @@ local take = math.min(limit, math.ceil(waiting / math.max(1, tonumber(ARGV[8])))
 local lease, taken, popped, number = stamp_of(now + tonumber(ARGV[6])), {}, 0, tonumber(ARGV[5])
 local budget, busy = 4 * limit + 64, {}
 
-local function refuse_foreign(id, s)
-  if redis.call('HEXISTS', 'rq:job:' .. id, 'data') == 0 then return end
-  redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'ended_at', ARGV[10], 'exc_info', ARGV[12])
-  redis.call('ZADD', 'rq:failed:' .. s.queue, now + 31536000, id)
-end
-
-local function set_aside(id, s, member, run, runner)
-  redis.call('RPUSH', ns .. ':await:' .. s.queue .. ':' .. runner, id)
-  redis.call('SADD', KEYS[3], s.queue .. '|' .. runner)
-  redis.call('ZREM', s.pending, member)
-  redis.call('HSET', run, 'blocked', stamp_of(now))
-  redis.call('RPUSH', ns .. ':wake:@' .. runner, '1')
-  redis.call('LTRIM', ns .. ':wake:@' .. runner, 0, 0)
-  redis.call('EXPIRE', ns .. ':wake:@' .. runner, 60)
-end
+local function note(list, first, second) list[#list + 1], list[#list + 2] = first, second end
 
 local function try(id, s)
   local ours = string.sub(id, 1, #prefix) == prefix and string.sub(id, #prefix + 1) or ''
   ours = string.gsub(string.gsub(ours, '%-r%d+$', ''), '%-g%d+$', '')
   local kind, name = string.match(ours, '^(run)%-(.+)%-%d+$')
   if not kind then kind, name = string.match(ours, '^(hook)%-(.+)$') end
-  if not kind then return refuse_foreign(id, s) end
+  if not kind then return refuse_foreign(id, s, now, ARGV[10], ARGV[12]) end
   local member, run = kind .. ':' .. name, ns .. ':' .. kind .. ':' .. name
   local row = redis.call('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'blocked')
   if row[1] ~= id or (tonumber(row[2]) or 0) > now then return end
-  if not known[row[3]] then return set_aside(id, s, member, run, row[3]) end
+  if not known[row[3]] then return set_aside(id, s, member, run, row[3], KEYS[3], ns, now) end
   local token = stem .. number .. '.'
   number = number + 1
   redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'held', id, 'delivery', '', 'state', ARGV[11],
     'started', row[5] or stamp_of(now))
   if row[6] then redis.call('HDEL', run, 'blocked') end
-  redis.call('ZADD', KEYS[1], lease, member)
-  redis.call('ZREM', s.pending, member)
-  redis.call('ZADD', s.wip, '+inf', id .. ':' .. token)
+  s.members[#s.members + 1] = member
+  note(s.leases, lease, member)
+  note(s.started, '+inf', id .. ':' .. token)
   redis.call('HSET', 'rq:job:' .. id, 'status', 'started', 'started_at', ARGV[10], 'worker_name', worker)
   taken[#taken + 1] = {id, token, redis.call('HGETALL', run), redis.call('HGETALL', run .. ':data')}
 end
@@ -66,6 +54,11 @@ for _, s in ipairs(sources) do
       popped, s.left, waiting = popped + 1, s.left - 1, waiting - 1
       try(id, s)
     end
+  end
+  if s.members[1] then -- once for all of them
+    redis.call('ZADD', KEYS[1], unpack(s.leases))
+    redis.call('ZREM', s.pending, unpack(s.members))
+    redis.call('ZADD', s.wip, unpack(s.started))
   end
   busy[s.wake] = busy[s.wake] or s.left > 0
 end

@@ -36,9 +36,12 @@ redis.call('ZREM', KEYS[12], run_id)
 redis.call('ZREM', KEYS[9], run_id)
 redis.call('ZADD', KEYS[10], ARGV[9], run_id)
 redis.call('ZADD', KEYS[11], ARGV[11], ARGV[12])
-for i = 1, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-for i = 20, 25 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-redis.call('ZREM', KEYS[26], run_id)
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
+if redis.call('EXISTS', KEYS[4], KEYS[5], unpack(KEYS, 20, 25)) > 0 then -- most runs have none of these
+  for i = 4, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
+  for i = 20, 25 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
+  redis.call('ZREM', KEYS[26], run_id)
+end
 for i = 27, kin - 1, 2 do at = leave_hook(KEYS[i], KEYS[i + 1], at) end
 if ARGV[at] then tell_family(kin, at, KEYS[1], run_id, ARGV[10], ARGV[15], ARGV[16], ARGV[17]) end
 redis.call('PUBLISH', ARGV[13], ARGV[14])
