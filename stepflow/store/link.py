@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address, redacted
 from stepflow.store.calls import Call, Plan
+from stepflow.store.resp import pack
 from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
@@ -36,6 +37,10 @@ _WORDS = {
     redis.exceptions.ReadOnlyError: "READONLY",
     redis.exceptions.NoPermissionError: "NOPERM",
 }
+
+
+#: calls of one round trip that are sent at a time: the server works on them while the next are written
+_PIECE = 50
 
 
 class Link(Protocol):
@@ -88,6 +93,14 @@ def _may_pass(error: BaseException) -> bool:
     if isinstance(error, redis.AuthenticationError):
         return False
     return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+
+
+def _answer(connection: Any) -> Any:
+    """Read the next answer, an error as a value."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 @contextmanager
@@ -191,10 +204,17 @@ class BlockingLink:
                 return [self.client.execute_command(*calls[0].command())]
             except redis.exceptions.NoScriptError as error:
                 return [error]
-        with self.client.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.execute_command(*call.command())
-            return list(pipe.execute(raise_on_error=False))
+        connection = self.client.connection_pool.get_connection()
+        try:
+            for first in range(0, len(calls), _PIECE):
+                piece = [pack(call.command()) for call in calls[first : first + _PIECE]]
+                connection.send_packed_command([b"".join(piece)])
+            return [_answer(connection) for _ in calls]
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self.client.connection_pool.release(connection)
 
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
