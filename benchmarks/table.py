@@ -10,7 +10,7 @@ from benchmarks.peers.catalogue import MEMORY_ONLY
 
 Row = dict[str, Any]
 
-HEAD = ("", "who", "median", "least to most", "p99 ms", "of limit", "of best peer", "MB", "foreign", "besides")
+HEAD = ("", "who", "median", "least to most", "p99 ms", "of limit", "x best peer", "MB", "foreign", "besides")
 
 #: what is shown besides, and how
 BESIDES = {
