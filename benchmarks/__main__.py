@@ -97,6 +97,8 @@ def measured(python: list[str], module: str, needs: str, *arguments: str) -> dic
     if done.returncode:
         raise Unavailable((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    # a long run that is cut off has said something
+    print("   ", done.stdout.splitlines()[-1], file=sys.stderr, flush=True)
     return found
 
 

@@ -68,9 +68,9 @@ class WorkerSettings(_Group):
     stop_grace_s: float = Field(default=5.0, ge=0)
     """Seconds a step is given past its timeout, its run's deadline or a cancel before it is left behind."""
     slice_s: float = Field(default=0.1, ge=0)
-    """Seconds one worker may keep going with one run while others wait."""
+    """Seconds one worker may keep going with one run while others wait; ten times that for a workflow, which is replayed."""
     batch: int = Field(default=64, ge=1, le=1000)
-    """Claims taken in one script at most."""
+    """Claims taken in one script at most; no more than 1,000."""
     hook_slots: int = Field(default=256, ge=1)
     """Hook deliveries in progress at once, apart from the slots for steps."""
     max_crashes: int = Field(default=10, ge=0)
