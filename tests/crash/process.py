@@ -91,19 +91,20 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    """Cancel each run at a random moment, and once more; prints what each call answered."""
-    dice, client = random.Random(options.seed), Client()
+    """Cancel each run at a random moment, and once more; prints what each call answered, after all that is logged."""
+    dice, client, answers = random.Random(options.seed), Client(), []
 
     async def storm() -> None:
         async def one(run_id: str) -> None:
             for _ in range(2):
                 await asyncio.sleep(dice.random() * 0.7)
                 said = await asyncio.to_thread(client.cancel, run_id, "storm")
-                print(f"{run_id} {said} {time.time():.3f}", flush=True)
+                answers.append(f"{run_id} {said} {time.time():.3f}")
 
         await asyncio.gather(*(one(run_id) for run_id in options.runs))
 
     asyncio.run(storm())
+    print("\n".join(answers), flush=True)
     return 0
 
 
