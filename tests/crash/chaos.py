@@ -43,6 +43,7 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("endless", path(1), "cancelled", 1),
     ("listener", path(1), "cancelled", 1),
     ("steps", 10, "succeeded", 2),
+    ("walk", 15, "succeeded", 2),
     ("flow", 0.05, "succeeded", 2),
     ("saga", 0.02, "failed", 1),
     ("whole", 6, "succeeded", 1),
@@ -72,7 +73,8 @@ class Chaos:
 
     def _new_worker(self) -> Process:
         environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}
-        return self._cluster.worker("--concurrency", "40", ready=False, **environment)
+        environment["STEPFLOW_WORKER_SLICE_S"] = "0.005"  # workflows make room for others every now and then
+        return self._cluster.worker("--concurrency", self._dice.choice(["40", "5"]), ready=False, **environment)
 
     def go_on(self, seconds: float) -> None:
         """Attack for so long."""
@@ -257,7 +259,8 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
     shown = ("asked_again", "cancels", "worker_stops", "tracebacks")
     print(
         *(f"{name}={chaos.count[name]}" for name in shown),
-        f"attempts_lost={found.attempts_lost} uncertain={len(chaos.uncertain)} left_over={len(found.left_over)}",
+        f"yields={found.yields} attempts_lost={found.attempts_lost}",
+        f"uncertain={len(chaos.uncertain)} left_over={len(found.left_over)}",
     )
     print(
         f"runs={len(chaos.expected) - len(missing)} worker_kills={chaos.count['worker_kills']} "

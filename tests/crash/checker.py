@@ -42,6 +42,8 @@ class Findings:
     left_over: list[str] = field(default_factory=list)
     #: attempts that were begun and not committed: what the attacks cost
     attempts_lost: int = 0
+    #: how often a workflow made room for others
+    yields: int = 0
 
     def all(self) -> list[str]:
         return [*self.lost, *self.doubled, *self.stuck, *self.hooks_missing, *self.left_over]
@@ -126,7 +128,9 @@ def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     records = {name.decode(): value.decode() for name, value in redis.hgetall(f"{base}:steps").items()}
     closed = sorted(int(name) for name in records if name.isdigit())
     attempts = {name: record for name, record in records.items() if not name.isdigit()}
-    found.attempts_lost += len(attempts)
+    yields = sum(".yield " in record for record in attempts.values())
+    found.yields += yields
+    found.attempts_lost += len(attempts) - yields
     last = int(row.get("step") or 0)
     # the last step of a run that was ended from outside has no record of its own
     if closed not in (list(range(last + 1)), list(range(last)) if row["state"] != "succeeded" else None):

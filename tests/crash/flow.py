@@ -48,6 +48,12 @@ async def steps(ctx: Context, count: int) -> dict[str, Any]:
     return {"steps": [await ctx.step(f"s{n}", int, n) for n in range(count)]}
 
 
+@app.workflow("walk", retry=QUICK)
+async def walk(ctx: Context, count: int) -> dict[str, Any]:
+    """Take so many steps that take a moment each: others wait for the slot meanwhile."""
+    return {"steps": [await ctx.step(f"s{n}", work, ctx.run_id, f"s{n}", 0.02) for n in range(count)]}
+
+
 async def give_back(booked: str) -> None:
     """Undo it; the value says whose it was."""
     saw(*booked.split("|"))
