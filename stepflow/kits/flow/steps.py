@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.execute import raised
+from stepflow.engine.port import Port
 from stepflow.errors import ClaimLost, StepFailed, StepflowError
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
@@ -74,12 +74,13 @@ class StepWish(Wish):
             self._task.cancel()
 
     def _call(self, activation: Activation) -> Coroutine[Any, Any, Any]:
-        call = activation.port.call(self.name, self._function, self._args, self._kwargs)
-        return call if self._timeout_s is None else self._limited(call, activation.port.timeout(self._timeout_s))
+        if self._timeout_s is not None:
+            return self._limited(activation.port)
+        return activation.port.call(self.name, self._function, self._args, self._kwargs)
 
-    async def _limited(self, call: Coroutine[Any, Any, Any], limit: AbstractAsyncContextManager[Any]) -> Any:
-        async with limit:
-            return await call
+    async def _limited(self, port: Port) -> Any:
+        async with port.timeout(self._timeout_s):
+            return await port.call(self.name, self._function, self._args, self._kwargs)
 
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None
