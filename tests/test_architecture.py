@@ -36,7 +36,7 @@ HOMES = {
     "httpx": ["hooks.deliver"],
     "jinja2": ["web"],
     "jsonschema": ["engine.schema"],
-    "msgpack": ["store.codec"],
+    "msgpack": ["store.codec", "store.shapes"],
     "opentelemetry": ["telemetry"],
     "prometheus_client": ["telemetry"],
     "pydantic": ["store.codec", "app", "engine", "settings"],
@@ -57,7 +57,7 @@ IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}
 
 #: longest file in lines; those above it by name, and their numbers may only shrink
 LONGEST = 300
-LONGER = {"store/codec.py": 375}
+LONGER: dict[str, int] = {}
 #: the same for the lines of code of a script
 LONGEST_SCRIPT = 60
 LONGER_SCRIPTS: dict[str, int] = {}

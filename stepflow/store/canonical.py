@@ -8,7 +8,8 @@ from operator import itemgetter
 from typing import Any
 
 from stepflow.errors import UnsupportedValue
-from stepflow.store.codec import FROZENSET, SET, pack, plain
+from stepflow.store.codec import pack
+from stepflow.store.shapes import FROZENSET, SET, plain
 
 #: 128 bits: two inputs of one run id do not meet by chance
 _SIZE = 16

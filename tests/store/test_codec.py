@@ -22,7 +22,8 @@ from pydantic import AnyUrl, BaseModel, Field, RootModel, field_serializer
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
 from stepflow.store import codec
-from stepflow.store.codec import MAX_DEPTH, pack, plain, unpack
+from stepflow.store.codec import MAX_DEPTH, pack, unpack
+from stepflow.store.shapes import plain
 
 
 @dataclass(frozen=True)
