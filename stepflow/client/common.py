@@ -12,7 +12,7 @@ from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
 from stepflow.engine.versions import Versions
-from stepflow.errors import RunCancelled, RunFailed
+from stepflow.errors import RunCancelled, RunFailed, UnreadableRecord
 from stepflow.hooks.guard import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.address import Address
@@ -40,12 +40,14 @@ def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
 
 
 def result_of(run: RunStatus) -> Any:
-    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends."""
+    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends, UnreadableRecord."""
     if run.state is RunState.CANCELLED:
         raise RunCancelled(run.id, run.reason)
     if run.state is RunState.FAILED:
         error = run.error
         raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
+    if run.unreadable is not None:
+        raise UnreadableRecord.of_run(run.id, run.unreadable)
     return run.result
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 #: how deep runs may be nested: the child of a run without a parent is at depth 1
 MAX_DEPTH = 8
+#: parts of the journal entry of a settled map: kind, place, name, time, stem, total, ok, bad
+_MAP_PARTS = 8
+#: a map of more children than this has digits was never begun
+_TOTAL_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,10 @@ def settled_maps(journal: Sequence[bytes]) -> list[Brood]:
     """Give the maps that a journal remembers as settled, by stem and total: their answers are kept beside it."""
     found = []
     for entry in journal:
-        if entry.startswith(b"map|") and not (data := entry.split(b"|", 4)[4]).startswith(b"failed|"):
-            stem, total, _ = data.split(b"|", 2)
+        parts = entry.split(b"|", 7)
+        if parts[0] != b"map" or len(parts) < _MAP_PARTS or parts[4] == b"failed":
+            continue
+        stem, total = parts[4:6]
+        if stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS:  # whoever replays it says what is wrong
             found.append(Brood(stem.decode(), int(total), 0, 0, 0))
     return found

@@ -54,9 +54,14 @@ def runner_key(name: str, version: int) -> str:
 
 
 def split_runner(key: str) -> tuple[str, int]:
-    """Read name and version back from a runner's key; no name holds the sign between them."""
+    """Read name and version back from a runner's key; no name holds the sign between them. ValueError for what is no key."""
     name, at, version = key.rpartition("@")
-    return (name, int(version)) if name and at else (key, 1)
+    if not name or not at:
+        return key, 1
+    if not version.isdecimal() or int(version) < 1:
+        msg = f"{key!r} names no version"
+        raise ValueError(msg)
+    return name, int(version)
 
 
 def check_queue(name: object) -> str:

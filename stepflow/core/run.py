@@ -66,6 +66,19 @@ class Stop:
     at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What of a record cannot be read: a *field* and the bytes it *held*; without a field, its key holds no hash at all."""
+
+    field: str = ""
+    held: bytes = b""
+
+    def __str__(self) -> str:
+        if not self.field:
+            return "its key holds no hash"
+        return f"field {self.field!r} holds {self.held[:60]!r}" if self.held else f"it has no field {self.field!r}"
+
+
 @dataclass(slots=True)
 class Run:
     """
@@ -114,6 +127,18 @@ class Run:
     origin: str = ""
     #: whether the run has begun children
     children: bool = False
+    #: the fields that could not be read and stand at their default here
+    damage: Sequence[Damage] = ()
+
+    @property
+    def unreadable(self) -> str | None:
+        """What of the record could not be read, in words; None when all of it was."""
+        return "; ".join(map(str, self.damage)) or None
+
+    @property
+    def rev_held(self) -> int | bytes:
+        """The rev as the record holds it, readable or not: what a guard compares."""
+        return next((damage.held for damage in self.damage if damage.field in {"", "rev"}), self.rev)
 
     @property
     def runner_key(self) -> str:
@@ -184,6 +209,8 @@ class RunStatus:
     ended_at: datetime | None = None
     deadline_at: datetime | None = None
     version: int = 1
+    #: what of the run's record cannot be read, None for a sound one; what could not be read is shown in words, or as nothing
+    unreadable: str | None = None
 
     @property
     def is_finished(self) -> bool:

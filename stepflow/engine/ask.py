@@ -9,8 +9,9 @@ from typing import Any
 
 from stepflow.core.run import as_datetime
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import check_readable
 from stepflow.engine.schema import misfit
-from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled
+from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, StepflowError
 from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, load_mark
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
@@ -44,14 +45,21 @@ def asks(desk: Desk, *, limit: int) -> Plan[list[Ask]]:
             break
         first += PAGE
         for run_id, asked in zip(run_ids, (yield [load_asks(desk.keys, run_id) for run_id in run_ids]), strict=True):
-            mine = [_read(run_id, digest.decode(), packed) for digest, packed in asked.items()]
+            mine = [
+                _read(run_id, digest.decode("utf-8", "replace"), packed) for digest, packed in asked.items() if digest
+            ]
             found += sorted(mine, key=lambda ask: (ask.asked_at is not None, ask.asked_at))
     return found[:limit]
 
 
 def _read(run_id: str, digest: str, packed: bytes) -> Ask:
-    prompt, schema, asked_at, until = unpack(packed)
-    return Ask(f"{run_id}.{digest}", run_id, prompt, schema, as_datetime(asked_at), as_datetime(until))
+    """Read an ask; one that cannot be read is listed, in words, and takes any answer."""
+    try:
+        prompt, schema, asked_at, until = unpack(packed)
+        times = as_datetime(float(asked_at)), as_datetime(float(until))
+        return Ask(f"{run_id}.{digest}", run_id, str(prompt), dict(schema), *times)
+    except (StepflowError, ValueError, TypeError, OverflowError, OSError) as error:
+        return Ask(f"{run_id}.{digest}", run_id, f"<what it asks cannot be read: {error}>", {}, None, None)
 
 
 def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
@@ -71,6 +79,7 @@ def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
         raise _settled(token, mark)
     if run is None or asked is None or run.is_finished:
         raise AskNotFound(token)
+    check_readable(run)
     problem = misfit(unpack(packed), _read(run_id, digest, asked).schema)
     if problem is not None:
         raise AnswerMisfit(token, problem)

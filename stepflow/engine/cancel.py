@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from stepflow.core import probes
 from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
-from stepflow.core.transitions import decide_stop
+from stepflow.core.transitions import decide_stop, end_of_stop
 from stepflow.engine.desk import Desk
-from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
-from stepflow.engine.spec import read_given
+from stepflow.engine.gate import set_run_aside
+from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin, read_app_hooks
+from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
+from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
-from stepflow.store.codec import unpack
 from stepflow.store.hooks import load_app_hooks
 from stepflow.store.reading import load_data, load_run
 from stepflow.store.runs import STALE, Proof, finish_run, hand_over, mark_run
@@ -49,6 +51,10 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
         if run is None:
             yield forget_deadline(desk.keys, run_id)
             return False
+        if run.damage and not run.is_finished:
+            if (yield from _stop_damaged(run, stop, request, desk)):
+                return True
+            continue
         now = desk.clock.now()
         overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
         move = decide_stop(run, stop, overdue=overdue)
@@ -73,12 +79,27 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
             return True
 
 
+def _stop_damaged(run: Run, stop: Stop, request: str, desk: Desk) -> Plan[bool]:
+    """
+    End a run whose record cannot be read, at once: what its last word is nobody can tell. Its deadline only sets it aside.
+
+    False when the record has changed meanwhile.
+    """
+    if stop.kind is StopKind.DEADLINE:
+        return (yield from set_run_aside(run, desk))
+    answer = yield from finish_from_outside(run, end_of_stop(run, stop), Proof("", request), desk)
+    if answer[0] == STALE:
+        return False
+    log.warning("run=%s ended by hand, though unreadable: %s", run.id, run.unreadable)
+    return True
+
+
 def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) -> Plan[list[int]]:
     """End *run* for somebody who does not hold it; gives the script's answer."""
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
-    given, fields = read_given(data.get(b"spec")), end_fields(move, desk.settings.limits.payload_bytes)
-    hooks = plan_hooks(run, move, given, unpack(packed) if packed else (), desk, now)
+    given, fields = _given(run, data), end_fields(move, desk.settings.limits.payload_bytes)
+    hooks = plan_hooks(run, move, given, _app_hooks(run, packed), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
@@ -87,3 +108,21 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
         # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has
         yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
     return answer
+
+
+def _given(run: Run, data: Mapping[bytes, bytes]) -> Given:
+    """Read what the run was given; one that cannot be read ends all the same, and tells none of those it names."""
+    try:
+        return read_given(data.get(b"spec"))
+    except StepflowError as error:
+        log.error("run=%s ends, but whom it was to tell cannot be read: %s", run.id, error)
+        return NOTHING_GIVEN
+
+
+def _app_hooks(run: Run, packed: bytes | None) -> Sequence[Sequence[str]]:
+    """Read which hooks the app of the run has."""
+    try:
+        return read_app_hooks(packed)
+    except StepflowError as error:
+        log.error("run=%s ends, but the hooks of runner %s cannot be read: %s", run.id, run.runner, error)
+        return ()

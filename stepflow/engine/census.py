@@ -150,19 +150,26 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
 def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:
     def words(field: bytes) -> list[str]:
         # RQ writes names with commas; a worker of ours that wrote a Python list over them is understood as well
-        return [name for word in row.get(field, b"").decode().split(",") if (name := word.strip("[]' "))]
+        return [name for word in text(field).split(",") if (name := word.strip("[]' "))]
+
+    def text(field: bytes) -> str:
+        return row.get(field, b"").decode("utf-8", "backslashreplace")
+
+    def number(field: bytes) -> int:
+        held_ = row.get(field, b"")
+        return int(held_) if held_.isdigit() else 0
 
     ours = b"concurrency" in row
     return WorkerInfo(
         name,
-        row.get(b"state", b"?").decode(),
-        int(row.get(b"pid") or 0),
-        row.get(b"hostname", b"").decode(),
+        text(b"state") or "?",
+        number(b"pid"),
+        text(b"hostname"),
         words(b"queues"),
         words(b"runners"),
-        int(row[b"concurrency"]) if ours else None,
+        number(b"concurrency") if ours else None,
         held.get(name, 0) if ours else -1,
-        int(row.get(b"successful_job_count") or 0),
+        number(b"successful_job_count"),
         _moment(row.get(b"birth")),
         _moment(row.get(b"last_heartbeat")),
     )
@@ -182,23 +189,31 @@ def _held(desk: Desk) -> Plan[Counter[str]]:
 
 
 def _moment(field: bytes | None) -> datetime | None:
-    """Read a time as RQ writes it."""
-    return None if not field else datetime.fromisoformat(field.decode()).astimezone(UTC)
+    """Read a time as RQ writes it; None for none, and for what cannot be read."""
+    try:
+        return None if not field else datetime.fromisoformat(field.decode()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def steps(run_id: str, desk: Desk) -> Plan[list[StepInfo]]:
     """Give how each delivery of each step of a run ended, in the order it happened."""
     records = yield load_steps(desk.keys, run_id)
-    found = [_step(name.decode(), record.decode()) for name, record in records.items()]
-    return sorted(found, key=lambda step: (step.number, step.is_closed, step.ended_at))
+    found = [_step(name, record) for name, record in records.items()]
+    return sorted(found, key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at))
 
 
-def _step(name: str, record: str) -> StepInfo:
-    number, dot, _ = name.partition(".")
-    head, attempt, started, ended = record.split(" ")
-    token, outcome = head.rsplit(".", 1)
-    at = [datetime.fromtimestamp(float(moment), UTC) if float(moment) else None for moment in (started, ended)]
-    return StepInfo(int(number), int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
+def _step(name: bytes, record: bytes) -> StepInfo:
+    """Read a step record; of one that cannot be read, what it holds stands in the place of its outcome."""
+    number, dot, _ = name.decode("utf-8", "backslashreplace").partition(".")
+    step = int(number) if number.isdecimal() else 0
+    try:
+        head, attempt, started, ended = record.decode().split(" ")
+        token, outcome = head.rsplit(".", 1)
+        at = [datetime.fromtimestamp(float(moment), UTC) if float(moment) else None for moment in (started, ended)]
+        return StepInfo(step, int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
+    except (ValueError, OverflowError, OSError):
+        return StepInfo(step, 0, f"unreadable: {record[:60]!r}", "", not dot, None, None)
 
 
 def find_runs(start: str, desk: Desk, *, limit: int = 6) -> Plan[list[str]]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from stepflow.core import probes
-from stepflow.engine.claim import hold_of
+from stepflow.engine.claim import hold_of, run_of
 from stepflow.engine.commit import commit
 from stepflow.engine.execute import perform
 from stepflow.engine.hold import Hold
@@ -19,7 +19,11 @@ log = logging.getLogger("stepflow.run")
 def begin(taken: Taken, shift: Shift) -> None:
     """Begin with a claimed step, in a slot and a task of its own."""
     probes.at("claim.taken")
-    hold = hold_of(taken, shift.registry, shift.desk.keys)
+    run = run_of(taken, shift.desk.keys)
+    if run.damage or not taken.token:
+        shift.put_away(run)
+        return
+    hold = hold_of(run, taken.data, shift.registry)
     shift.take_up(hold)
     if hold.run.stop is not None:  # handed over once more for its last word
         hold.stop(hold.run.stop, shift.loop.time())

@@ -24,10 +24,11 @@ from stepflow.core.outcomes import (
     readable,
 )
 from stepflow.core.runner import Step
+from stepflow.engine.gate import pause_for
 from stepflow.engine.hold import Hold
 from stepflow.engine.port import Port
 from stepflow.engine.shift import Shift
-from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
+from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UnreadableRecord, UsageError
 
 #: characters of a traceback that are kept
 TRACEBACK_TAIL = 4000
@@ -41,7 +42,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     """Run the present step of *hold* and give its outcome; None when the claim was lost on the way."""
     run, entry = hold.run, hold.entry
     if hold.unreadable is not None:
-        return Raised(describe(hold.unreadable), retryable=False)
+        return pause_for(hold.unreadable)
     try:
         payload = hold.payload if entry.read is None else entry.read(hold.payload)
     except Exception as error:  # noqa: BLE001  a validator is user code as well
@@ -64,6 +65,8 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     except ClaimLost:
         hold.lose()
         return None
+    except UnreadableRecord as error:
+        return pause_for(error) if error.run_id == run.id else raised(error, hold.policy)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever user code raises becomes an outcome
         return raised(error, hold.policy)
     if hold.abandoned is not None:

@@ -119,9 +119,13 @@ def progress(run: Run, desk: Desk) -> Plan[str]:
     for name, goal in rows.items():
         stem, _, what = name.partition(b".")
         if what == b"goal":
-            ended = int(rows.get(stem + b".ok", 0)) + int(rows.get(stem + b".bad", 0))
-            shown.append(f"{ended} of {int(goal.rpartition(b'|')[2])} children")
+            ended = _whole(rows.get(stem + b".ok", b"")) + _whole(rows.get(stem + b".bad", b""))
+            shown.append(f"{ended} of {_whole(goal.rpartition(b'|')[2]) or 'some'} children")
     return ", ".join(shown[:3])
+
+
+def _whole(held: bytes) -> int:
+    return int(held) if held.isdigit() else 0
 
 
 def map_answers(run: Run, journal: Sequence[bytes], desk: Desk) -> Plan[dict[str, bytes]]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import one_by_one
 from stepflow.engine.slots import Slots
 from stepflow.errors import ReplyLost, StepflowError
 from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work, waiting_source
@@ -91,10 +92,15 @@ class Feed:
             try:
                 batch = await self.claim()
             except ReplyLost:
-                await self._adopt()
+                with one_by_one("claims whose reply was lost"):
+                    await self._adopt()
                 continue
             except StepflowError as error:
                 log.error("cannot claim: %s; trying again in %g s", error, SUSPENDED_S)
+                await self._pause(SUSPENDED_S)
+                continue
+            except Exception:
+                log.exception("a look for work met a fault; trying again in %g s", SUSPENDED_S)
                 await self._pause(SUSPENDED_S)
                 continue
             if self.on_look is not None:
@@ -124,7 +130,8 @@ class Feed:
         batch = await self._link.call(call)
         desk.clock.learn(batch.now)
         for taken in batch.taken:
-            self._start(taken)
+            with one_by_one(f"claim of {taken.rq_id}"):
+                self._start(taken)
         self._on_due(batch.next_due)
         return batch
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from stepflow.core.ids import Delivery, check_run_id, new_run_id
 from stepflow.core.run import Rest, Run, RunState
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import check_readable
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
@@ -37,6 +38,7 @@ def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version
         ]
         if source is None:
             raise RunNotFound(run_id)
+        check_readable(source)
         journal = before_its_end(journal)
         index = find_step(journal, at)
         if index is None:

@@ -11,7 +11,8 @@ from typing import Any
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.desk import Desk
 from stepflow.engine.family import map_answers
-from stepflow.engine.spec import read_given
+from stepflow.engine.gate import check_readable
+from stepflow.engine.kept import KeptData
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
@@ -50,6 +51,7 @@ def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
     ]
     if run is None:
         raise RunNotFound(run_id)
+    check_readable(run)
     answers = yield from map_answers(run, journal, desk)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
@@ -59,7 +61,7 @@ def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
     return {
         "format": FORMAT,
         "run": {name: fact for name, fact in facts.items() if fact is not None},
-        "headers": dict(read_given(data.get(b"spec")).headers),
+        "headers": dict(KeptData(data, run).headers()),
         "input": _show(data.get(b"payload", b"")),
         **{name: _show(data[name.encode()]) for name in ("result", "error") if name.encode() in data},
         "journal": [_show_entry(entry) for entry in journal],

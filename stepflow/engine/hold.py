@@ -69,6 +69,7 @@ class Hold:
         self.inbox = run.inbox
         self.on_news: Callable[[], None] | None = None
         self.leaves = False
+        #: what of the run's data cannot be read
         self.unreadable: Exception | None = None
         self.thread_busy = False
         self.abandoned: str | None = None

@@ -14,14 +14,14 @@ from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
 from stepflow.engine.execute import describe, is_being_cancelled
 from stepflow.engine.family import stop_children
-from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
+from stepflow.engine.gate import bury, one_by_one
+from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
 from stepflow.engine.registry import Registry, is_async
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
-from stepflow.errors import StepflowError
+from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
-from stepflow.store.codec import unpack
 from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
 from stepflow.store.stream import Streaming, carry_out
 
@@ -67,8 +67,9 @@ class Notifier:
     def start(self, taken: Taken) -> None:
         """Begin with a claimed delivery, in a slot of its own."""
         record = read_hook(hook_id_of(taken, self._desk.keys), taken.row)
+        work = self._carry(record) if taken.token and not record.damage else self._bury(record)
         self.slots.take()
-        task = asyncio.get_running_loop().create_task(self._carry(record))
+        task = asyncio.get_running_loop().create_task(work)
         self._held[record.id] = (record, task)
 
     def holds(self, hook_id: str) -> bool:
@@ -84,6 +85,16 @@ class Notifier:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+
+    async def _bury(self, record: HookRecord) -> None:
+        """End a delivery as dead whose record cannot be read."""
+        try:
+            with one_by_one(f"hook={record.id}"):
+                if record.damage:
+                    await carry_out(self._link, bury(record, self._desk))
+        finally:
+            self._held.pop(record.id, None)
+            self.slots.give_back()
 
     async def _carry(self, record: HookRecord) -> None:
         """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
@@ -101,11 +112,14 @@ class Notifier:
             self.slots.give_back()
 
     async def _try(self, record: HookRecord) -> Verdict:
-        kind, what = unpack(record.target)
-        if kind == CHILDREN:
+        try:
+            kind, what = read_target(record.target)
+            outcome = read_outcome(record.body) if kind != CHILDREN else None
+        except UnreadableValue as error:
+            return Verdict.dead(f"its record cannot be read: {error}")
+        if outcome is None:
             await carry_out(self._link, stop_children(record.run_id, what, self._desk))
             return Verdict.delivered()
-        outcome = read_outcome(record.body)
         if kind == FUNCTION:
             return await self._call(what, outcome)
         if kind == APP_WEBHOOK:

@@ -10,6 +10,7 @@ from stepflow.core.run import Run, RunOutcome, RunState, as_datetime
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import Given
+from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.codec import pack, unpack
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
@@ -120,8 +121,30 @@ def _listed(error: ErrorInfo) -> list[str]:
 
 
 def read_outcome(body: bytes) -> RunOutcome:
-    """Read an outcome back."""
+    """Read an outcome back; raises UnreadableValue for what is none. What a later version says besides is passed over."""
     kept: Mapping[str, Any] = unpack(body)
-    error = kept["error"]
-    errors = [ErrorInfo(*failed) for failed in kept.get("compensation_errors", ())]
-    return RunOutcome(**{**kept, "error": None if error is None else ErrorInfo(*error), "compensation_errors": errors})
+    try:
+        error = kept["error"]
+        errors = [ErrorInfo(*failed) for failed in kept.get("compensation_errors", ())]
+        known = {name: kept[name] for name in RunOutcome.__slots__ if name in kept}
+        return RunOutcome(
+            **{**known, "error": None if error is None else ErrorInfo(*error), "compensation_errors": errors}
+        )
+    except (TypeError, KeyError, AttributeError) as problem:
+        raise UnreadableValue(f"what a hook is to be told is no outcome ({problem})") from problem
+
+
+def read_target(target: bytes) -> tuple[str, Any]:
+    """Read where a hook delivery goes: a kind and what it needs; raises UnreadableValue for what is none."""
+    kept = unpack(target)
+    if isinstance(kept, list | tuple) and len(kept) == 2 and isinstance(kept[0], str):  # noqa: PLR2004
+        return kept[0], kept[1]
+    raise UnreadableValue("where a hook is to go is no target of ours")
+
+
+def read_app_hooks(packed: bytes | None) -> list[list[str]]:
+    """Read the terminal hooks of an app as `app_hooks` gave them; raises UnreadableValue for what is none."""
+    kept = unpack(packed) if packed else []
+    if isinstance(kept, list) and all(isinstance(hook, list) and len(hook) == 2 for hook in kept):  # noqa: PLR2004
+        return kept
+    raise UnreadableValue("these are no hooks of an app")

@@ -12,6 +12,7 @@ from stepflow.core.transition import Kind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import bury, set_run_aside
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_knock
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
@@ -32,7 +33,7 @@ def recover_lapsed(member: str, desk: Desk, *, dead_token: str = "") -> Plan[boo
 
     *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need not have run out.
     """
-    kind, name = member.split(":", 1)
+    kind, _, name = member.partition(":")
     lapsed = "" if dead_token else stamp(desk.clock.now())
     if kind == "hook":
         return (yield from _requeue_hook(name, lapsed, desk, was_claimed=True, dead_token=dead_token))
@@ -41,10 +42,12 @@ def recover_lapsed(member: str, desk: Desk, *, dead_token: str = "") -> Plan[boo
 
 def recover_knock(member: str, desk: Desk) -> Plan[bool]:
     """Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker); counts as nothing."""
-    kind, name = member.split(":", 1)
+    kind, _, name = member.partition(":")
     if kind == "hook":
         return (yield from _requeue_hook(name, "", desk, was_claimed=False))
     run = yield load_run(desk.keys, name)
+    if run is not None and run.damage:
+        return (yield from set_run_aside(run, desk))
     if run is None or run.state is not RunState.PENDING:
         return False
     queue = desk.keys.queue_of(run)
@@ -60,6 +63,8 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     run = yield load_run(desk.keys, run_id)
     if run is None:
         yield forget_claim(desk.keys, f"run:{run_id}")
+    elif run.damage:
+        return (yield from set_run_aside(run, desk))
     # others may have come first: what is lost must be claimed still; what lost its knock must still wait for one, and not
     # have been claimed and put to sleep since somebody looked
     if run is None or run.state is not (RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING):
@@ -118,6 +123,10 @@ def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
 
 def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:
     hook = yield load_hook(desk.keys, hook_id)
+    if hook is None:
+        yield forget_claim(desk.keys, f"hook:{hook_id}")
+    elif hook.damage:
+        return (yield from bury(hook, desk))
     if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
         return False
     if dead_token and hook.token != dead_token:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from stepflow.engine.gate import one_by_one
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
 from stepflow.errors import StepflowError
@@ -106,7 +107,8 @@ class Renewer:
             )
             self._shift.desk.clock.learn(now)
             for hold, claim, answer in zip(holds[start : start + CHUNK], part, answers, strict=False):
-                self._heed(hold, claim[1], answer)
+                with one_by_one(f"run={hold.run.id}"):
+                    self._heed(hold, claim[1], answer)
 
     def _heed(self, hold: Hold, token: str, answer: Any) -> None:
         if hold.run.token != token:
@@ -114,11 +116,18 @@ class Renewer:
         if answer == 0:
             self._tell(self._lost, hold, token)
         elif isinstance(answer, bytes):
-            stop = read_stop(answer)
-            self._tell(self._shift.hear, hold.run.id, stop)
+            self._hear_stop(hold, answer)
         elif answer - 1 > hold.inbox:  # the message that says so may have been lost
             hold.inbox = answer - 1
             self._tell(self._shift.hear_news, hold.run.id)
+
+    def _hear_stop(self, hold: Hold, written: bytes) -> None:
+        try:
+            stop = read_stop(written)
+        except ValueError:  # whoever reads the record next sets the run aside
+            log.warning("run=%s: its field 'stop' holds %.60r, which asks for nothing", hold.run.id, written)
+        else:
+            self._tell(self._shift.hear, hold.run.id, stop)
 
     def _lost(self, hold: Hold, token: str) -> None:
         """On the loop: the claim may have been settled by its own commit while the answer was under way."""

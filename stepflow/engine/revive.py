@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepflow.core.transition import Kind
 from stepflow.core.transitions import decide_revival
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import check_readable
 from stepflow.errors import NotRevivable, RunNotFound
 from stepflow.store.calls import Plan
 from stepflow.store.journal import last_failure, load_journal
@@ -20,7 +21,7 @@ def revive(run_id: str, desk: Desk) -> Plan[None]:
         run = yield load_run(desk.keys, run_id)
         if run is None:
             raise RunNotFound(run_id)
-        move = decide_revival(run)
+        move = decide_revival(check_readable(run))
         if move.kind is Kind.DROP:
             raise NotRevivable(run_id, move.why)
         forget = last_failure((yield load_journal(desk.keys, run_id))) if run.logged else []

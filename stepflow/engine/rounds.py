@@ -6,25 +6,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from stepflow.core.run import Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import one_by_one, put_away, report_strays
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.engine.versions import FORGET_S, LIVE_S
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
-from stepflow.store.claims import (
-    Look,
-    Source,
-    heed_awaited,
-    look_round,
-    move_due,
-    no_longer_live,
-    sweep_index,
-    waiting_source,
-)
+from stepflow.store.claims import Source, heed_awaited, no_longer_live, waiting_source
 from stepflow.store.stream import Streaming, carry_out
+from stepflow.store.upkeep import Look, look_round, move_due, sweep_expired
 from stepflow.store.versions import forget_versions, say_versions
 
 log = logging.getLogger("stepflow.worker")
@@ -39,6 +33,8 @@ SILENT_S = 5.0
 MOVED = 100
 #: members of each kind that one look shows, and looks in one round at most
 SHOWN, LOOKS = 50, 100
+#: expired runs forgotten in one script, which takes a millisecond or two, and such scripts between two looks
+SWEPT, SWEEPS = 500, 10
 
 
 class Rounds:
@@ -77,20 +73,21 @@ class Rounds:
     async def run(self) -> None:
         """Go round until cancelled."""
         while True:
-            try:
-                await self.go()
-            except StepflowError as error:
-                log.warning("a round was cut short: %s", error)
-            except Exception:
-                log.exception("a round met a fault; the next one tries again")
+            await self.go_safely()
             await asyncio.sleep(ROUND_S)
+
+    async def go_safely(self) -> None:
+        """Make one round; one that fails is logged, and the next one tries again."""
+        with one_by_one("a round was cut short"):
+            await self.go()
 
     async def go(self) -> None:
         """Make one round: look, and look again at once while there is more to do than one look shows."""
         for _ in range(LOOKS):
             look = await self._look()
-            if max(len(look.lapsed), len(look.overdue), len(look.expired)) < SHOWN:
-                return
+            if await self._sweep(look) or max(len(look.lapsed), len(look.overdue)) + len(look.strays) >= SHOWN:
+                continue
+            return
 
     async def _look(self) -> Look:
         desk = self._desk
@@ -109,25 +106,39 @@ class Rounds:
             await self._link.call(say_versions(desk.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
+        report_strays(look.strays)
         deadline = Stop(StopKind.DEADLINE, "deadline", look.now)
-        plans: list[Plan[bool]] = [recover_lapsed(member, desk) for member in look.lapsed]
-        plans += [stop_run(run_id, deadline, desk) for run_id in look.overdue]
-        await asyncio.gather(*[carry_out(self._link, plan) for plan in plans])
-        await self._link.calls([sweep_index(desk.keys, member, look.now) for member in look.expired])
+        plans: list[tuple[str, Plan[bool]]] = [(member, recover_lapsed(member, desk)) for member in look.lapsed]
+        plans += [(run_id, stop_run(run_id, deadline, desk)) for run_id in look.overdue]
+        await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
         await self._heed_missing(look)
         return look
+
+    async def _carry(self, what: str, plan: Plan[Any]) -> None:
+        """Carry one plan out; what goes wrong with it concerns no other."""
+        with one_by_one(what):
+            await carry_out(self._link, plan)
+
+    async def _sweep(self, look: Look) -> bool:
+        """Forget runs whose records have expired, a few scripts at a time; says whether there are more."""
+        swept = SWEPT if look.expired else 0
+        for _ in range(SWEEPS):
+            if swept < SWEPT:
+                return False
+            swept = await self._link.call(sweep_expired(self._desk.keys, given=self._desk.clock.given, limit=SWEPT))
+        return swept == SWEPT
 
     async def _heed_missing(self, look: Look) -> None:
         """Hand over again what has waited without a queue entry for long enough not to be a stock worker's start."""
         self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
         for member, since in self._suspects.items():
             if look.now - since >= self._desk.settings.worker.knock_s:
-                await carry_out(self._link, recover_knock(member, self._desk))
+                await self._carry(member, recover_knock(member, self._desk))
 
     async def _waiting_lists(self, entries: Sequence[str]) -> list[Source]:
         """Give the waiting lists this worker can serve; forgets those that are empty."""
-        mine = [tuple(entry.split("|", 1)) for entry in entries]
-        mine = [(queue, runner) for queue, runner in mine if runner in self._serves.get(queue, ())]
+        parts = [entry.partition("|") for entry in entries]
+        mine = [(queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())]
         sources = []
         for queue, runner in mine:
             source, entry = waiting_source(self._desk.keys, queue, runner), f"{queue}|{runner}"
@@ -152,15 +163,23 @@ class Rounds:
 
     async def _move(self) -> None:
         """Move what is due into its queue, all of it, and set the timer for the next."""
-        desk, moved = self._desk, MOVED
-        try:
-            while moved == MOVED:
+        desk, count = self._desk, MOVED
+        with one_by_one("what is due could not be moved; the next round tries again"):
+            while count == MOVED:
                 call = move_due(desk.keys, given=desk.clock.given, now=desk.clock.now(), limit=MOVED)
-                now, moved, next_due = await self._link.call(call)
-                desk.clock.learn(now)
-            self.note_due(next_due)
-        except StepflowError as error:
-            log.warning("what is due could not be moved: %s; the next round tries again", error)
+                look = await self._link.call(call)
+                count = look.moved + len(look.damaged)
+                desk.clock.learn(look.now)
+                report_strays([f"{desk.keys.due} {member}" for member in look.strays])
+                if not all([await self._put_away(member) for member in look.damaged]):
+                    return  # they stand first in the set still: the next round looks again, not the timer
+            self.note_due(look.next_due)
+
+    async def _put_away(self, member: str) -> bool:
+        was_damaged: list[bool] = []
+        with one_by_one(member):
+            was_damaged.append(await carry_out(self._link, put_away(member, self._desk)))
+        return any(was_damaged)
 
     async def leave(self) -> None:
         """Say that this worker lives no more, so that nobody leaves a share for it; a Redis that is gone need not hear it."""

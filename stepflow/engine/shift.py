@@ -9,11 +9,13 @@ from typing import Any
 
 from stepflow.core.run import Run, Stop
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.hold import Hold
 from stepflow.engine.registry import Registry, is_async
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
-from stepflow.store.stream import Streaming
+from stepflow.store.calls import Plan
+from stepflow.store.stream import Streaming, carry_out
 
 log = logging.getLogger("stepflow.run")
 
@@ -61,6 +63,8 @@ class Shift:
         self.call: Caller = self._call
         self._rivals: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
+        #: what is done beside the holds, for runs that cannot be held
+        self._errands: set[asyncio.Task[None]] = set()
 
     async def _call(
         self, run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -93,10 +97,24 @@ class Shift:
         self.slots.take()
         hold.slice_until = self.loop.time() + self.desk.settings.worker.slice_s
 
+    def put_away(self, run: Run) -> None:
+        """Set a claimed run aside whose record cannot be read."""
+        if run.damage:
+            self._begin_errand(f"run={run.id}", set_run_aside(run, self.desk))
+
+    def _begin_errand(self, what: str, plan: Plan[Any]) -> None:
+        async def carry() -> None:
+            with one_by_one(what):
+                await carry_out(self.link, plan)
+
+        task = self.loop.create_task(carry())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
     async def until_idle(self) -> None:
         """Wait until nothing is held, looking after time limits meanwhile."""
-        while self.holds:
-            tasks = [hold.task for hold in self.holds.values() if hold.task is not None]
+        while self.holds or self._errands:
+            tasks = [*self._errands, *(hold.task for hold in self.holds.values() if hold.task is not None)]
             await asyncio.wait(tasks, timeout=0.1)
             self.sweep()
 

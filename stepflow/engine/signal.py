@@ -9,13 +9,23 @@ from typing import Any
 from stepflow.core.run import RunState
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
+from stepflow.engine.gate import check_readable
 from stepflow.engine.schema import misfit
-from stepflow.errors import InvalidName, MailboxFull, NotResumable, RunNotFound, SignalMisfit, SignalRefused
+from stepflow.errors import (
+    InvalidName,
+    MailboxFull,
+    NotResumable,
+    RunNotFound,
+    SignalMisfit,
+    SignalRefused,
+    StepflowError,
+)
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
 from stepflow.store.reading import load_run
 from stepflow.store.runs import STALE, Proof, hand_over
+from stepflow.store.upkeep import put_deadline
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
@@ -43,8 +53,9 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
         run, expected = yield [load_run(desk.keys, run_id), load_expected(desk.keys, run_id)]
         if run is None:
             raise RunNotFound(run_id)
+        check_readable(run)
         if run.state is RunState.WAITING and expected:
-            problem = _misfit(unpack(packed), unpack(expected).get(name, ()))
+            problem = _misfit(unpack(packed), _schemas(expected, name))
             if problem is not None:
                 before = yield load_sent(desk.keys, run_id, signal_id)
                 if before is None:
@@ -61,6 +72,15 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
     return answer
 
 
+def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
+    """Read what signals of a name must look like; what cannot be read asks for nothing."""
+    try:
+        schemas = unpack(expected).get(name, ())
+    except (StepflowError, AttributeError):
+        return ()
+    return schemas if isinstance(schemas, list | tuple) and all(isinstance(one, dict) for one in schemas) else ()
+
+
 def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
     """Say in words which of *schemas* the payload does not fit; None when it fits all: any of the waits may take it."""
     problems = (misfit(payload, schema) for schema in schemas)
@@ -68,7 +88,7 @@ def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def resume(run_id: str, desk: Desk) -> Plan[None]:
-    """Hand over a paused run again; raises RunNotFound, NotResumable."""
+    """Hand over a paused run again; raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired."""
     request = desk.request_id()
     while True:
         run = yield load_run(desk.keys, run_id)
@@ -76,10 +96,13 @@ def resume(run_id: str, desk: Desk) -> Plan[None]:
             raise RunNotFound(run_id)
         if run.state is not RunState.PAUSED:
             raise NotResumable(run_id, run.state)
+        check_readable(run)
         move = Transition.resume(run)
         answer = yield hand_over(
             desk.keys, run, Proof("", request), state=move.state, step=move.step, failures=0, crashes=0, due_at=None,
             now=desk.clock.now(),
         )  # fmt: skip
         if answer[0] != STALE:
+            if run.deadline_at:  # one that had been set aside has none in the index
+                yield put_deadline(desk.keys, run_id, run.deadline_at)
             return

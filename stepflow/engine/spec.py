@@ -10,7 +10,7 @@ from typing import Any, Literal
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.family import Parent
 from stepflow.core.run import Priority
-from stepflow.errors import InvalidOption, ReservedHeader
+from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue
 from stepflow.store.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
@@ -98,13 +98,29 @@ def pack_given(spec: RunSpec, limit: int) -> bytes:
 
 
 def read_given(data: bytes | None) -> Given:
-    """Read back what the run kept of its spec."""
+    """Read back what the run kept of its spec; raises UnreadableValue, also for what a later version wrote."""
     if not data:
         return NOTHING_GIVEN
     kept = unpack(data)
-    policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
-    parent = Parent(*kept["parent"]) if "parent" in kept else None
-    return Given(kept.get("headers", {}), kept.get("webhooks", ()), policy, parent)
+    try:
+        policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
+        parent = Parent(*kept["parent"]) if "parent" in kept else None
+        given = Given(dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent)
+    except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
+        raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
+    if _is_sound(given):
+        return given
+    raise UnreadableValue("its spec is not as this version writes it")
+
+
+def _is_sound(given: Given) -> bool:
+    """Whether the parts are what they should be: they were packed by us, or by nobody we know."""
+    parent, texts = given.parent, [*given.headers, *given.headers.values()]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(webhook, dict) for webhook in given.webhooks)
+        and (parent is None or all(map(isinstance, astuple(parent), (str, int, str, int, int | None))))
+    )
 
 
 def without_parent(data: bytes) -> bytes:

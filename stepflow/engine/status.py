@@ -5,17 +5,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
 from stepflow.engine.desk import Desk
 from stepflow.engine.family import progress
-from stepflow.engine.spec import read_given
+from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
-from stepflow.errors import InvalidOption, UnreadableValue
+from stepflow.errors import InvalidOption
 from stepflow.store.calls import Plan
-from stepflow.store.codec import unpack
 from stepflow.store.query import newest
 from stepflow.store.reading import load_data, load_run
 
@@ -52,10 +49,10 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
     state = run.state
     if run.stop is not None and not run.is_finished:
         state = RunState.CANCELLING
-    error = data.get(b"error")
-    result, reason, payload = data.get(b"result"), data.get(b"reason"), data.get(b"payload")
+    kept = KeptData(data, run)
+    reason = kept.text(b"reason")
     if reason is None and run.stop is not None:
-        reason = run.stop.reason.encode()
+        reason = run.stop.reason
     return RunStatus(
         id=run.id,
         runner=run.runner,
@@ -66,12 +63,12 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         attempt=max(1, run.failures + (0 if run.state is RunState.FAILED else 1)),
         crashes=run.crashes,
         generation=run.generation,
-        headers=_headers(data),
-        payload=_readable(payload),
-        result=None if result is None else unpack(result),
-        error=None if error is None else ErrorInfo(*unpack(error)),
-        reason=None if reason is None else reason.decode(),
-        compensation_errors=[ErrorInfo(*failed) for failed in unpack(data.get(b"undo_errors", b"\x90"))],
+        headers=kept.headers(),
+        payload=kept.value(b"payload"),
+        result=kept.value(b"result"),
+        error=kept.error(b"error"),
+        reason=reason,
+        compensation_errors=kept.errors(b"undo_errors"),
         waits_for=_waits_for(run, held),
         worker=run.token.split(".", 1)[0] or None,
         created_at=as_datetime(run.created_at),
@@ -81,22 +78,8 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         ended_at=as_datetime(run.ended_at),
         deadline_at=as_datetime(run.deadline_at),
         version=run.version,
+        unreadable="; ".join(kept.problems) or None,
     )
-
-
-def _headers(data: Mapping[bytes, bytes]) -> Mapping[str, str]:
-    try:
-        return read_given(data.get(b"spec")).headers
-    except Exception:  # noqa: BLE001  damaged, or a later version's: a listing must show the other runs
-        return {}
-
-
-def _readable(packed: bytes | None) -> Any:
-    """Give a stored payload, or in words that it cannot be read: one damaged run must not spoil a listing."""
-    try:
-        return None if packed is None else unpack(packed)
-    except UnreadableValue as error:
-        return f"<{error}>"
 
 
 def _waits_for(run: Run, held: Sequence[int]) -> str | None:
@@ -108,6 +91,8 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
         which = f" in version {run.version}" if held or run.version > 1 else ""
         others = f"live workers hold version {' and '.join(map(str, held))}" if held else "none that came by did"
         return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+    if run.damage:
+        return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:
         return "somebody to resume it"
     if run.state is RunState.WAITING:

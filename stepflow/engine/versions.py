@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import split_runner
@@ -25,7 +25,7 @@ Said = Sequence[tuple[str, float]]
 
 def newest_held(runner: str, said: Said, now: float) -> int:
     """Give the newest version that live workers hold; with none alive, the newest of those said last; else 1."""
-    known = [(at, version) for key, at in said for name, version in [split_runner(key)] if name == runner]
+    known = [(at, version) for at, name, version in _read(said) if name == runner]
     live = [version for at, version in known if at > now - LIVE_S]
     if live:
         return max(live)
@@ -36,8 +36,17 @@ def live_versions(runner: str, desk: Desk) -> Plan[list[int]]:
     """Give the versions of workflow *runner* that live workers hold, the oldest first."""
     said = yield load_versions(desk.keys)
     since = desk.clock.now() - LIVE_S
-    held = [split_runner(key) for key, at in said if at > since]
-    return sorted(version for name, version in held if name == runner)
+    return sorted(version for at, name, version in _read(said) if at > since and name == runner)
+
+
+def _read(said: Said) -> Iterator[tuple[float, str, int]]:
+    """Read who said what when; what names no version was said by nobody of ours."""
+    for key, at in said:
+        try:
+            name, version = split_runner(key)
+        except ValueError:
+            continue
+        yield at, name, version
 
 
 class Versions:

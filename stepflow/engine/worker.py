@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow.engine.adopt import adopt
 from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
@@ -18,17 +19,18 @@ from stepflow.engine.feed import Feed
 from stepflow.engine.links import Links
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
-from stepflow.engine.recover import claims_of
 from stepflow.engine.registry import Registry
 from stepflow.engine.renew import Renewer
 from stepflow.engine.rounds import Rounds
 from stepflow.engine.shift import Shift
+from stepflow.errors import UnreadableRecord
 from stepflow.store.address import Address
-from stepflow.store.claims import Look, Source, Taken, load_record, source_of, sources_of
+from stepflow.store.claims import Source, source_of, sources_of
 from stepflow.store.codec import pack
 from stepflow.store.hooks import ANYONE, save_app_hooks
 from stepflow.store.rows import read_stop
-from stepflow.store.stream import AsyncLink, carry_out
+from stepflow.store.stream import AsyncLink
+from stepflow.store.upkeep import Look
 
 log = logging.getLogger("stepflow.worker")
 
@@ -125,7 +127,7 @@ class Worker:
             )
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: hear(shift, message))
-            await rounds.go()
+            await rounds.go_safely()
             renewer = Renewer(shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked)
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
@@ -191,7 +193,12 @@ class Worker:
         packed = pack(app_hooks(self._registry))
         fields = [part for name in self._registry.names for part in (name, packed)]
         if fields:
-            await link.call(save_app_hooks(self._desk.keys, fields))
+            try:
+                await link.call(save_app_hooks(self._desk.keys, fields))
+            except UnreadableRecord as error:
+                log.error(
+                    "the hooks of this app could not be announced: %s; delete %s", error, self._desk.keys.apphooks
+                )
 
     def _heed(self, shift: Shift, look: Look, extra: list[Source]) -> None:
         """Take from a round what changes how this worker works."""
@@ -262,31 +269,21 @@ class Worker:
 
     async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
         """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
-        for member, token in await carry_out(link, claims_of(self._options.name, self._desk)):
-            kind, name = member.split(":", 1)
-            if name in shift.holds or notifier.holds(name):
-                continue
-            record = f"{self._desk.keys.namespace}:{member}"
-            row, data = await link.calls(
-                [load_record(self._desk.keys, member), load_record(self._desk.keys, f"{member}:data")]
-            )
-            if name in shift.holds or notifier.holds(name) or row.get(b"token", b"").decode() != token:
-                continue
-            log.info("%s: claim %s taken up, its reply had been lost", record, token)
-            taken = Taken(row[b"held"].decode(), token, row, data)
-            if kind == "hook":
-                notifier.start(taken)
-            else:
-                begin(taken, shift)
+        await adopt(self._options.name, shift, notifier, link)
 
 
 def hear(shift: Shift, message: str) -> None:
     """Take in what was said on the worker's channel: a stop, or news for a run that it holds."""
-    run_id, what = message.split("|", 1)
+    run_id, _, what = message.partition("|")
     if what.startswith("inbox"):
         shift.hear_news(run_id)
+        return
+    try:
+        stop = read_stop(what.encode())
+    except ValueError:
+        log.warning("a message on this worker's channel says nothing: %.100r", message)
     else:
-        shift.hear(run_id, read_stop(what.encode()))
+        shift.hear(run_id, stop)
 
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     │   ├── AskNotFound, AskSettled
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable, RedisRefused
     │   └── ReplyLost         the command may or may not have been carried out
@@ -40,6 +40,7 @@ from stepflow.errors.data import (
     ServerUnfit,
     UnavailableError,
     UnreadableHistory,
+    UnreadableRecord,
     UnreadableValue,
 )
 from stepflow.errors.state import (
@@ -118,6 +119,7 @@ __all__ = [
     "UnknownRunner",
     "UnknownStep",
     "UnreadableHistory",
+    "UnreadableRecord",
     "UnreadableValue",
     "UnsupportedValue",
     "UsageError",

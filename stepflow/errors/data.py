@@ -13,6 +13,23 @@ class UnreadableValue(DataError):
     """Bytes in Redis that are not a packed value of ours."""
 
 
+class UnreadableRecord(DataError):
+    """
+    What Redis holds of a run, or of stepflow itself, cannot be read: something else, or a later version, wrote it.
+
+    *run_id* is the run it concerns, empty for anything else.
+    """
+
+    def __init__(self, what: str, problem: str, *, run_id: str = "") -> None:
+        self.run_id = run_id
+        super().__init__(f"{what} cannot be read: {problem}")
+
+    @classmethod
+    def of_run(cls, run_id: str, problem: str) -> UnreadableRecord:
+        """Make the error for something of a run."""
+        return cls(f"run {run_id!r}", problem, run_id=run_id)
+
+
 class PayloadMismatch(DataError):
     """A payload does not fit the runner's annotation."""
 

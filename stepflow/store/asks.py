@@ -8,9 +8,9 @@ from typing import Any
 
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, command, flat_map, raw
+from stepflow.store.calls import Call, command, load_hash, raw
 from stepflow.store.keys import Keys
-from stepflow.store.rows import rq_time, stamp
+from stepflow.store.rows import LATEST_S, rq_time, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,12 @@ class Mark:
 
     @classmethod
     def read(cls, written: bytes) -> Mark:
-        """Read a mark."""
-        word, at, request = written.decode().split("|", 2)
-        return cls(word, float(at), request)
+        """Read a mark; of one that cannot be read is known that the ask is settled."""
+        try:
+            word, at, request = written.decode().split("|", 2)
+            return cls(word, float(at) if 0 <= float(at) <= LATEST_S else 0.0, request)
+        except ValueError:
+            return cls("settled", 0.0)
 
 
 def settle_ask(
@@ -88,22 +91,30 @@ def answer_ask(keys: Keys, run: Run, digest: str, packed: bytes, *, mark: Mark, 
 
 def load_ask(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
     """Read what is asked, packed; None when it is not on the list."""
-    return command("HGET", f"{keys.run(run_id)}:asks", digest, read=raw)
+    return command("HGET", f"{keys.run(run_id)}:asks", digest, read=raw, misfit=lambda: None)
 
 
 def load_mark(keys: Keys, run_id: str, digest: str) -> Call[Mark | None]:
     """Read what became of an ask; None while it is open, or when there is none."""
     return command(
-        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: Mark.read(reply) if reply else None
-    )
+        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: Mark.read(reply) if reply else None,
+        misfit=lambda: None,
+    )  # fmt: skip
 
 
 def load_asks(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read what a run asks: digest -> packed."""
-    return command("HGETALL", f"{keys.run(run_id)}:asks", read=flat_map)
+    return load_hash(f"{keys.run(run_id)}:asks")
 
 
 def asking(keys: Keys, first: int, count: int) -> Call[Sequence[str]]:
     """Name runs that ask something, those first that have asked for longest."""
     last = first + count - 1
-    return command("ZRANGE", keys.asks, first, last, read=lambda reply: [member.decode() for member in reply])
+    return command(
+        "ZRANGE",
+        keys.asks,
+        first,
+        last,
+        misfit=list,
+        read=lambda reply: [member.decode("utf-8", "backslashreplace") for member in reply],
+    )

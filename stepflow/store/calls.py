@@ -18,10 +18,11 @@ class Call(Generic[T]):
     One command, or one script with its keys and arguments.
 
     *read* turns the raw reply into what the caller wants. *resend* says that a second arrival does no harm: after a lost
-    connection the link sends such a call again; one that must not arrive twice ends in ReplyLost.
+    connection the link sends such a call again; one that must not arrive twice ends in ReplyLost. *misfit*, where given,
+    says what the call gives when a key holds another type of value than is asked for: without it that is an error.
     """
 
-    __slots__ = ("args", "keys", "read", "resend", "script")
+    __slots__ = ("args", "keys", "misfit", "read", "resend", "script")
 
     def __init__(
         self,
@@ -31,12 +32,18 @@ class Call(Generic[T]):
         read: Callable[[Any], T],
         *,
         resend: bool = True,
+        misfit: Callable[[], T] | None = None,
     ) -> None:
         self.script = script
         self.keys = keys
         self.args = args
         self.read = read
         self.resend = resend
+        self.misfit = misfit
+
+    def has_misfit(self, problem: str) -> bool:
+        """Whether *problem*, an error of Redis's, means that a key holds another type, and the call knows what that gives."""
+        return self.misfit is not None and "WRONGTYPE" in problem
 
     @property
     def name(self) -> str:
@@ -50,9 +57,20 @@ class Call(Generic[T]):
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
 
 
-def command(*args: Part, read: Callable[[Any], T], resend: bool = True) -> Call[T]:
+def command(
+    *args: Part, read: Callable[[Any], T], resend: bool = True, misfit: Callable[[], T] | None = None
+) -> Call[T]:
     """Make a call of a plain command that is safe to repeat, unless *resend* says otherwise."""
-    return Call(None, (), args, read, resend=resend)
+    return Call(None, (), args, read, resend=resend, misfit=misfit)
+
+
+#: the fields of a key that holds no hash: no reader finds one of its own in it
+NO_HASH: dict[bytes, bytes] = {b"": b"no hash"}
+
+
+def load_hash(key: str) -> Call[dict[bytes, bytes]]:
+    """Read a hash: empty when it is not there, NO_HASH when the key holds something else."""
+    return command("HGETALL", key, read=flat_map, misfit=lambda: NO_HASH)
 
 
 def raw(reply: Any) -> Any:
@@ -66,7 +84,9 @@ def nothing(reply: Any) -> None:
 
 
 def flat_map(reply: Any) -> dict[bytes, bytes]:
-    """Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it."""
+    """Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it; nil is a key that holds no hash."""
+    if reply is None:
+        return NO_HASH
     if isinstance(reply, dict):
         return reply
     items = iter(reply)

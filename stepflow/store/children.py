@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stepflow.core.family import Brood
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, flat_map, raw
+from stepflow.store.calls import Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.keys import Keys
 from stepflow.store.kin import family_keys
 from stepflow.store.runs import submit_run
@@ -64,17 +64,21 @@ def _read_birth(reply: Any) -> Birth:
 
 def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes | None]]:
     """Read how children (by run id) and maps (by stem) ended; None for each that has not."""
-    return command("HMGET", family_keys(keys, run.id, run.generation)[1], *names, read=raw)
+    return command(
+        "HMGET", family_keys(keys, run.id, run.generation)[1], *names, read=raw, misfit=lambda: [None] * len(names)
+    )
 
 
 def load_inbox(keys: Keys, run_id: str) -> Call[int]:
     """Read how much was ever put into the run's inbox."""
-    return command("HGET", keys.run(run_id), "inbox", read=lambda reply: int(reply or 0))
+    return command(
+        "HGET", keys.run(run_id), "inbox", read=lambda reply: int(reply) if reply and reply.isdigit() else 0, misfit=int
+    )
 
 
 def load_maps(keys: Keys, run: Run) -> Call[dict[bytes, bytes]]:
     """Read the counters of the run's maps that are not settled."""
-    return command("HGETALL", family_keys(keys, run.id, run.generation)[2], read=flat_map)
+    return load_hash(family_keys(keys, run.id, run.generation)[2])
 
 
 def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: int) -> Call[tuple[str, list[str]]]:
@@ -82,14 +86,16 @@ def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: 
     return command(
         "SSCAN", family_keys(keys, run_id, generation)[0], cursor, "COUNT", count,
         read=lambda reply: (
-            reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0]), [item.decode() for item in reply[1]]
+            reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0]),
+            [item.decode("utf-8", "backslashreplace") for item in reply[1]],
         ),
+        misfit=lambda: ("0", []),
     )  # fmt: skip
 
 
 def count_children(keys: Keys, run: Run) -> Call[int]:
     """Count the live children that end with their parent."""
-    return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int)
+    return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int, misfit=int)
 
 
 def forget_children(keys: Keys, run_id: str, generation: int, gone: Sequence[str]) -> Call[int]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from stepflow.core.run import RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, flat_map, nothing
+from stepflow.store.calls import Call, Part, command, flat_map, load_hash, nothing
 from stepflow.store.keys import RQ_SUSPENDED, Keys
-from stepflow.store.rows import rq_time, stamp
+from stepflow.store.rows import rq_time
 
 #: what RQ shows of a job that somebody put on a queue of ours
 FOREIGN_JOB = (
@@ -29,7 +29,11 @@ class Source(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim left them."""
+    """
+    One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim left them.
+
+    Without a token nothing was claimed: its record cannot be read.
+    """
 
     rq_id: str
     token: str
@@ -44,20 +48,6 @@ class Batch(NamedTuple):
     waiting: int
     next_due: float | None
     taken: list[Taken]
-
-
-class Look(NamedTuple):
-    """What the once-a-second look found; lists hold at most 50."""
-
-    now: float
-    suspended: bool
-    live_workers: int
-    next_due: float | None
-    lapsed: list[str]
-    overdue: list[str]
-    awaited: list[str]
-    expired: list[str]
-    missing: list[str]
 
 
 def sources_of(keys: Keys, queue: str) -> list[Source]:
@@ -123,7 +113,11 @@ def claim_one(
     record = f"{keys.namespace}:{member}"
 
     def read(reply: Any) -> Taken | None:
-        return None if len(reply) == 1 else Taken(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
+        if len(reply) == 1:
+            return None
+        if len(reply) == 2:  # noqa: PLR2004  a record that cannot be claimed
+            return Taken(rq_id, "", flat_map(reply[1]), {})
+        return Taken(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
 
     return Call(
         scripts.CLAIM_ONE,
@@ -165,55 +159,12 @@ def put_memo(keys: Keys, run_id: str, token: str, step: int, field: str, value: 
 
 def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's memo, packed."""
-    return command("HGETALL", f"{keys.run(run_id)}:memo", read=flat_map)
-
-
-def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[tuple[float, int, float | None]]:
-    """Move what has come due into its queue; gives (server's time, how many, when the next one is due)."""
-    return Call(
-        scripts.MOVE_DUE,
-        (keys.due,),
-        (given, keys.namespace, limit, rq_time(now), RunState.PENDING),
-        lambda reply: (float(reply[0]), reply[1], float(reply[2]) if reply[2] else None),
-    )
-
-
-def look_round(
-    keys: Keys, sources: Sequence[Source], queue: str, worker: str, *, given: str, silent_s: float, dead_s: float
-) -> Call[Look]:
-    """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
-    return Call(
-        scripts.LOOK_ROUND,
-        (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
-            keys.dead_hooks,
-            *(key for source in sources for key in (source.list, source.pending, source.wake)),
-        ),
-        (given, worker, silent_s, keys.job_prefix, dead_s),
-        _read_look,
-    )  # fmt: skip
-
-
-def _read_look(reply: Any) -> Look:
-    lists = [[item.decode() for item in part] for part in reply[4:9]]
-    return Look(float(reply[0]), bool(reply[1]), reply[2], float(reply[3]) if reply[3] else None, *lists)
+    return load_hash(f"{keys.run(run_id)}:memo")
 
 
 def heed_awaited(keys: Keys, waiting: Source, entry: str) -> Call[bool]:
     """Say whether a waiting list holds anything; one that does not is forgotten."""
     return Call(scripts.HEED_AWAITED, (keys.awaited, waiting.list), (entry,), bool)
-
-
-def sweep_index(keys: Keys, member: str, now: float) -> Call[None]:
-    """Take one expired run, named as the expiry index names it, out of the indexes."""
-    state, rest = member.split("|", 1)
-    runner, run_id = rest.rsplit("|", 1)
-    return Call(
-        scripts.SWEEP_INDEX,
-        (keys.run(run_id), keys.expiry, keys.done_index(state), keys.runner_index(runner)),
-        (member, run_id, state, stamp(now)),
-        nothing,
-    )
 
 
 def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list[str]]]:
@@ -224,17 +175,25 @@ def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list
 def _scanned(reply: Any) -> tuple[int, list[str]]:
     items = reply[1]
     pairs = items if items and isinstance(items[0], list | tuple) else list(zip(items[::2], items[1::2], strict=True))
-    return int(reply[0]), [member.decode() for member, _ in pairs]
+    return int(reply[0]), as_text([member for member, _ in pairs])
+
+
+def as_text(members: Sequence[bytes]) -> list[str]:
+    """Give members as text, whatever their bytes: only those that the script found sound are names."""
+    return [member.decode("utf-8", "backslashreplace") for member in members]
 
 
 def claim_holder(keys: Keys, member: str) -> Call[str]:
     """Read the token that a record is claimed by, empty without one."""
-    return command("HGET", f"{keys.namespace}:{member}", "token", read=lambda reply: (reply or b"").decode())
+    return command(
+        "HGET", f"{keys.namespace}:{member}", "token", read=lambda reply: (reply or b"").decode("utf-8", "replace"),
+        misfit=str,
+    )  # fmt: skip
 
 
 def load_record(keys: Keys, member: str) -> Call[dict[bytes, bytes]]:
     """Read the hash of a run or hook by its member name."""
-    return command("HGETALL", f"{keys.namespace}:{member}", read=flat_map)
+    return load_hash(f"{keys.namespace}:{member}")
 
 
 def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:
@@ -244,7 +203,9 @@ def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:
 
 def stands_in_queue(rq_queue: str, rq_id: str) -> Call[bool]:
     """Look for a delivery in the first part of its queue: that far a search costs little."""
-    return command("LPOS", Keys.rq_list(rq_queue), rq_id, "MAXLEN", 10_000, read=lambda reply: reply is not None)
+    return command(
+        "LPOS", Keys.rq_list(rq_queue), rq_id, "MAXLEN", 10_000, read=lambda reply: reply is not None, misfit=bool
+    )
 
 
 def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stepflow.core.run import Damage
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, flat_map
+from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.rows import rq_time, stamp
+from stepflow.store.rows import Fields, rq_time, stamp
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
@@ -34,6 +35,13 @@ class HookRecord:
     held: str = ""
     problem: str = ""
     created_at: float = 0.0
+    #: the fields that could not be read and stand at their default here
+    damage: Sequence[Damage] = ()
+
+    @property
+    def unreadable(self) -> str | None:
+        """What of the record could not be read, in words; None when all of it was."""
+        return "; ".join(map(str, self.damage)) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +54,30 @@ class HookJob:
 
 
 def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
-    """Read a hook's hash."""
-
-    def text(name: bytes) -> str:
-        return row.get(name, b"").decode()
-
-    return HookRecord(
+    """Read a hook's hash. Never raises: what cannot be read stands at its default, and `damage` says so."""
+    fields = Fields(row)
+    text = fields.text
+    record = HookRecord(
         hook_id,
         text(b"run"),
         text(b"runner"),
         text(b"state"),
         row.get(b"target", b""),
         row.get(b"body", b""),
-        int(row.get(b"rev") or 0),
-        int(row.get(b"tries") or 0),
+        fields.count(b"rev"),
+        fields.count(b"tries"),
         text(b"delivery"),
-        float(row.get(b"due") or 0),
+        fields.time(b"due"),
         text(b"token"),
         text(b"held"),
         text(b"problem"),
-        float(row.get(b"created") or 0),
+        fields.time(b"created"),
     )
+    for name in (b"rev", b"target"):
+        if not row.get(name):
+            fields.note(name)
+    record.damage = tuple(fields.damage)
+    return record
 
 
 def write_new_hook(hook: HookRecord, keys: Keys) -> list[Part]:
@@ -85,8 +96,9 @@ def rq_id_of(keys: Keys, hook_id: str, serial: int) -> str:
 def load_hook(keys: Keys, hook_id: str) -> Call[HookRecord | None]:
     """Read one delivery; None when it is not kept."""
     return command(
-        "HGETALL", keys.hook(hook_id), read=lambda reply: read_hook(hook_id, flat_map(reply)) if reply else None
-    )
+        "HGETALL", keys.hook(hook_id), read=lambda reply: read_hook(hook_id, flat_map(reply)) if reply else None,
+        misfit=lambda: read_hook(hook_id, NO_HASH),
+    )  # fmt: skip
 
 
 def commit_hook(
@@ -136,7 +148,7 @@ def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", 
 
 def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
     """Read which terminal hooks the app of *runner* has, as its workers wrote it."""
-    return command("HGET", keys.apphooks, runner, read=lambda reply: reply)
+    return command("HGET", keys.apphooks, runner, read=lambda reply: reply, misfit=lambda: None)
 
 
 def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int]:

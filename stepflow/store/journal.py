@@ -39,12 +39,12 @@ def start_entry(restarts: int, now: float) -> bytes:
 
 def load_expected(keys: Keys, run_id: str) -> Call[bytes | None]:
     """Read what the signals must look like that the run waited for when it parked last, packed."""
-    return command("HGET", f"{keys.run(run_id)}:data", "expects", read=raw)
+    return command("HGET", f"{keys.run(run_id)}:data", "expects", read=raw, misfit=lambda: None)
 
 
 def load_sent(keys: Keys, run_id: str, signal_id: str) -> Call[bytes | None]:
     """Read how a signal was answered that was sent before; None when it was not."""
-    return command("HGET", f"{keys.run(run_id)}:sent", signal_id, read=raw)
+    return command("HGET", f"{keys.run(run_id)}:sent", signal_id, read=raw, misfit=lambda: None)
 
 
 def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
-from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError
+from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError, UnreadableRecord
 from stepflow.store.address import Address, redacted
 from stepflow.store.calls import Call, Plan
 from stepflow.store.resp import pack
@@ -67,8 +67,10 @@ def carry_out(link: Link, plan: Plan[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
-def refusal_of(message: str) -> RedisRefused:
+def refusal_of(message: str) -> StepflowError:
     """Make the error for something Redis answered with an error."""
+    if "WRONGTYPE" in message:
+        return UnreadableRecord("a key of stepflow's", f"something else wrote it: {redacted(message)}")
     word = message.split(" ", 1)[0]
     if word == "ERR" or word not in _HINTS:
         for known in _HINTS:
@@ -101,6 +103,15 @@ def _answer(connection: Any) -> Any:
         return connection.read_response()
     except redis.ResponseError as error:
         return error
+
+
+def _read(call: Call[T], reply: Any) -> T:
+    """Read an answer; raises one that is an error, unless the call knows what that gives."""
+    if not isinstance(reply, Exception):
+        return call.read(reply)
+    if call.misfit is not None and call.has_misfit(str(reply)):
+        return call.misfit()
+    raise reply
 
 
 @contextmanager
@@ -193,16 +204,13 @@ class BlockingLink:
             again = [index for index, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
             for index, reply in zip(again, self._execute([calls[index] for index in again]), strict=True):
                 replies[index] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return [call.read(reply) for call, reply in zip(calls, replies, strict=True)]
+        return [_read(call, reply) for call, reply in zip(calls, replies, strict=True)]
 
     def _execute(self, calls: Sequence[Call[T]]) -> list[Any]:
         if len(calls) == 1:
             try:
                 return [self.client.execute_command(*calls[0].command())]
-            except redis.exceptions.NoScriptError as error:
+            except redis.ResponseError as error:
                 return [error]
         connection = self.client.connection_pool.get_connection()
         try:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepflow.store.calls import Call, command, flat_map
+from stepflow.store.calls import Call, command, load_hash
 from stepflow.store.keys import RQ_WORKER, RQ_WORKERS, Keys
 
 
 def _pairs(reply: Any) -> list[tuple[str, float]]:
     if reply and isinstance(reply[0], list | tuple):
-        return [(member.decode(), float(score)) for member, score in reply]
+        return [(_name(member), float(score)) for member, score in reply]
     items = iter(reply)
-    return [(member.decode(), float(score)) for member, score in zip(items, items, strict=True)]
+    return [(_name(member), float(score)) for member, score in zip(items, items, strict=True)]
+
+
+def _name(member: bytes) -> str:
+    """Give a member as text: one of other bytes names nothing that there is."""
+    return member.decode("utf-8", "backslashreplace")
 
 
 def newest(index: str, *, before: float | None, count: int, offset: int = 0) -> Call[list[tuple[str, float]]]:
     """Read *count* (member, score) of an index, highest score first, from score *before* down (inclusive)."""
     top = "+inf" if before is None else f"{before:.6f}"
-    return command("ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, count, read=_pairs)
+    return command(
+        "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, count, read=_pairs, misfit=list
+    )
 
 
 def earliest(index: str) -> Call[float | None]:
@@ -27,8 +34,8 @@ def earliest(index: str) -> Call[float | None]:
 
 
 def index_size(index: str) -> Call[int]:
-    """Count the members of an index."""
-    return command("ZCARD", index, read=int)
+    """Count the members of an index; a key of another type holds none."""
+    return command("ZCARD", index, read=int, misfit=int)
 
 
 def queue_length(rq_queue: str) -> Call[int]:
@@ -37,27 +44,28 @@ def queue_length(rq_queue: str) -> Call[int]:
 
 
 def list_length(key: str) -> Call[int]:
-    """Count the items of a list."""
-    return command("LLEN", key, read=int)
+    """Count the items of a list; a key of another type holds none."""
+    return command("LLEN", key, read=int, misfit=int)
 
 
 def oldest_pending(keys: Keys, rq_queue: str) -> Call[float | None]:
     """Read since when the first entry of a queue waits, in unix seconds."""
     return command(
-        "ZRANGE", keys.pending(rq_queue), 0, 0, "WITHSCORES", read=lambda reply: _pairs(reply)[0][1] if reply else None
-    )
+        "ZRANGE", keys.pending(rq_queue), 0, 0, "WITHSCORES",
+        read=lambda reply: _pairs(reply)[0][1] if reply else None, misfit=lambda: None,
+    )  # fmt: skip
 
 
 def members(key: str) -> Call[list[str]]:
     """Read a set."""
-    return command("SMEMBERS", key, read=lambda reply: sorted(item.decode() for item in reply))
+    return command("SMEMBERS", key, read=lambda reply: sorted(map(_name, reply)), misfit=list)
 
 
 def _scanned(reply: Any) -> list[str]:
     items = reply[1]
     if items and isinstance(items[0], list | tuple):
-        return [member.decode() for member, _ in items]
-    return [member.decode() for member in items[::2]]
+        return [_name(member) for member, _ in items]
+    return [_name(member) for member in items[::2]]
 
 
 def scan_members(index: str, cursor: str, prefix: str) -> Call[tuple[str, list[str]]]:
@@ -77,7 +85,7 @@ def scan_members(index: str, cursor: str, prefix: str) -> Call[tuple[str, list[s
 def scan_keys(cursor: str, count: int) -> Call[tuple[str, list[str]]]:
     """Read one page of all keys; gives the next cursor, "0" at the end."""
     return command(
-        "SCAN", cursor, "COUNT", count, read=lambda reply: (_cursor(reply), [key.decode() for key in reply[1]])
+        "SCAN", cursor, "COUNT", count, read=lambda reply: (_cursor(reply), [_name(key) for key in reply[1]])
     )
 
 
@@ -99,7 +107,7 @@ def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
     """Read of one RQ queue: its length, its first entry (or ""), since when that waits (or None), what is held."""
     return [
         queue_length(rq_queue),
-        command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: (reply or b"").decode()),
+        command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str),
         oldest_pending(keys, rq_queue),
         index_size(Keys.rq_wip(rq_queue)),
     ]
@@ -108,18 +116,21 @@ def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
 def rq_worker_names() -> Call[list[str]]:
     """Name the workers that RQ knows."""
     return command(
-        "SMEMBERS", RQ_WORKERS, read=lambda reply: sorted(key.decode().removeprefix(RQ_WORKER) for key in reply)
+        "SMEMBERS",
+        RQ_WORKERS,
+        read=lambda reply: sorted(_name(key).removeprefix(RQ_WORKER) for key in reply),
+        misfit=list,
     )
 
 
 def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
     """Read what RQ knows of a worker; empty when it is gone."""
-    return command("HGETALL", f"{RQ_WORKER}{name}", read=flat_map)
+    return load_hash(f"{RQ_WORKER}{name}")
 
 
 def forget_rq_worker(name: str, row: dict[bytes, bytes]) -> list[Call[int]]:
     """Take a worker that died out of RQ's sets, which would else keep its name until another worker starts."""
-    key, queues = f"{RQ_WORKER}{name}", [queue for queue in row.get(b"queues", b"").decode().split(",") if queue]
+    key, queues = f"{RQ_WORKER}{name}", [queue for queue in _name(row.get(b"queues", b"")).split(",") if queue]
     sets = [RQ_WORKERS, *(f"{RQ_WORKERS}:{queue}" for queue in queues)]
     return [*(command("SREM", each, key, read=int) for each in sets), command("DEL", key, read=int)]
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from stepflow.core.run import Run
-from stepflow.store.calls import Call, command, flat_map, raw
+from stepflow.store.calls import NO_HASH, Call, command, flat_map, load_hash, raw
 from stepflow.store.keys import Keys
 from stepflow.store.rows import read_run
 
 
 def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
-    """Read the run's row; None when there is none."""
+    """Read the run's row; None when there is none. What cannot be read is said in its `damage`."""
     return command(
-        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None
-    )
+        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None,
+        misfit=lambda: read_run(run_id, NO_HASH, keys),
+    )  # fmt: skip
 
 
 def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's payload, result, error and spec, packed."""
-    return command("HGETALL", f"{keys.run(run_id)}:data", read=flat_map)
+    return load_hash(f"{keys.run(run_id)}:data")
 
 
 def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
@@ -27,4 +28,4 @@ def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
 
 def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's step records."""
-    return command("HGETALL", f"{keys.run(run_id)}:steps", read=flat_map)
+    return load_hash(f"{keys.run(run_id)}:steps")

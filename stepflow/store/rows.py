@@ -1,14 +1,26 @@
-"""Between the run's hash in Redis and `core.run.Run`: names of fields, how each is written."""
+"""Between the run's hash in Redis and `core.run.Run`: names of fields, how each is written, and what cannot be read."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from stepflow.core.ids import split_runner
-from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
-from stepflow.store.calls import Part
+from stepflow.core.ids import Delivery, split_runner
+from stepflow.core.run import ENDS, Damage, Rest, Run, RunState, Stop, StopKind
+from stepflow.store.calls import NO_HASH, Part
 from stepflow.store.keys import Keys
+
+#: unix seconds: the last day that datetime can show; a later time is none
+LATEST_S = 253_402_214_400.0
+#: digits of a whole number that is no accident
+_DIGITS = 15
+#: what can be the name of an RQ queue of ours; the scripts build keys from it
+_QUEUE = re.compile(r"[A-Za-z0-9_.-]+")
+#: and the name of a runner
+_RUNNER = re.compile(r"[A-Za-z0-9_.:-]+")
+#: how a run is called whose record does not say
+UNKNOWN = "unknown"
 
 
 def stamp(moment: float | None) -> str:
@@ -21,56 +33,201 @@ def rq_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _number(row: Mapping[bytes, bytes], name: bytes) -> float:
-    return float(row.get(name) or 0)
+class Fields:
+    """
+    The fields of one hash, each read as what it should be.
 
+    Reading never raises: what cannot be read is given its default and noted in *damage*.
+    """
 
-def _count(row: Mapping[bytes, bytes], name: bytes) -> int:
-    return int(row.get(name) or 0)
+    __slots__ = ("damage", "row")
 
+    def __init__(self, row: Mapping[bytes, bytes]) -> None:
+        self.row = row
+        self.damage: list[Damage] = [Damage()] if row is NO_HASH else []
 
-def _text(row: Mapping[bytes, bytes], name: bytes) -> str:
-    return row.get(name, b"").decode()
+    def note(self, name: bytes) -> None:
+        """Note that a field cannot be read."""
+        if self.row is not NO_HASH:
+            self.damage.append(Damage(name.decode(), self.row.get(name, b"")))
+
+    def time(self, name: bytes) -> float:
+        """Read unix seconds, 0 for never."""
+        held = self.row.get(name)
+        if not held:
+            return 0.0
+        try:
+            moment = float(held)
+        except ValueError:
+            moment = -1.0
+        if 0 <= moment <= LATEST_S:  # also False for nan
+            return moment
+        self.note(name)
+        return 0.0
+
+    def count(self, name: bytes) -> int:
+        """Read a whole number."""
+        held = self.row.get(name)
+        if not held:
+            return 0
+        if held.isdigit() and len(held) <= _DIGITS:
+            return int(held)
+        self.note(name)
+        return 0
+
+    def text(self, name: bytes) -> str:
+        """Read text."""
+        held = self.row.get(name)
+        if not held:
+            return ""
+        try:
+            return held.decode()
+        except UnicodeDecodeError:
+            self.note(name)
+            return held.decode("utf-8", "backslashreplace")
+
+    def stop(self, name: bytes) -> Stop | None:
+        """Read a wish that the run end."""
+        held = self.row.get(name)
+        if not held:
+            return None
+        try:
+            return read_stop(held)
+        except ValueError:
+            self.note(name)
+            return None
 
 
 def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
-    """Read a run's hash."""
-    queue, priority = keys.split_queue(_text(row, b"queue"))
-    stop = row.get(b"stop")
-    runner, version = split_runner(_text(row, b"runner"))
-    return Run(
+    """
+    Read a run's hash. Never raises: what cannot be read stands at its default, and `damage` says so.
+
+    A run whose state cannot be read is taken for one that stands, or that has failed if it has ended.
+    """
+    fields = Fields(row)
+    count, time, text = fields.count, fields.time, fields.text
+    runner, version = _runner(fields)
+    queue, priority = keys.split_queue(_queue(fields, keys))
+    ended_at = time(b"ended")
+    state = _state(fields, has_ended=ended_at > 0)
+    updated_at = time(b"updated")
+    if state in ENDS and not ended_at:
+        ended_at = updated_at or 1.0
+    rev = count(b"rev")
+    if not row.get(b"rev"):
+        fields.note(b"rev")
+    run = Run(
         run_id,
         runner,
         queue,
         priority,
-        RunState(_text(row, b"state")),
-        _count(row, b"rev"),
-        _count(row, b"generation"),
-        _count(row, b"step"),
-        _count(row, b"failures"),
-        _count(row, b"crashes"),
-        _count(row, b"handoff"),
-        _text(row, b"delivery"),
-        _number(row, b"due"),
-        _text(row, b"token"),
-        _text(row, b"held"),
-        read_stop(stop) if stop else None,
-        _count(row, b"ends"),
+        state,
+        rev,
+        count(b"generation"),
+        count(b"step"),
+        count(b"failures"),
+        count(b"crashes"),
+        count(b"handoff"),
+        _delivery(fields, run_id, keys),
+        time(b"due"),
+        text(b"token"),
+        text(b"held"),
+        fields.stop(b"stop"),
+        count(b"ends"),
         row.get(b"digest", b""),
-        _number(row, b"created"),
-        _number(row, b"started"),
-        _number(row, b"updated"),
-        _number(row, b"ended"),
-        _number(row, b"deadline"),
-        _number(row, b"blocked"),
-        _count(row, b"inbox"),
+        time(b"created"),
+        time(b"started"),
+        updated_at,
+        ended_at,
+        time(b"deadline"),
+        time(b"blocked"),
+        count(b"inbox"),
         bool(row.get(b"logged")),
-        _text(row, b"waits"),
-        Rest(_count(row, b"rest")),
+        text(b"waits"),
+        _rest(fields),
         version,
-        origin=_text(row, b"origin"),
+        origin=_origin(fields),
         children=bool(row.get(b"children")),
     )
+    if fields.damage:
+        run.damage = tuple(fields.damage)
+    return run
+
+
+def _runner(fields: Fields) -> tuple[str, int]:
+    key = fields.row.get(b"runner", b"").decode("latin-1")
+    try:
+        name, version = split_runner(key)
+        if _RUNNER.fullmatch(name):
+            return name, version
+    except ValueError:
+        pass
+    fields.note(b"runner")
+    name = key.partition("@")[0]
+    return name if _RUNNER.fullmatch(name) else UNKNOWN, 1
+
+
+def _queue(fields: Fields, keys: Keys) -> str:
+    queue = fields.row.get(b"queue", b"").decode("latin-1")
+    if _QUEUE.fullmatch(queue):
+        return queue
+    fields.note(b"queue")
+    return keys.rq_queues("default")[1]
+
+
+def _state(fields: Fields, *, has_ended: bool) -> RunState:
+    try:
+        return RunState(fields.row.get(b"state", b"").decode())
+    except ValueError:
+        fields.note(b"state")
+        return RunState.FAILED if has_ended else RunState.PAUSED
+
+
+def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
+    name = fields.text(b"delivery")
+    if name:
+        delivery = Delivery.parse(name.removeprefix(keys.job_prefix))
+        if delivery is None or delivery.run_id != run_id:
+            fields.note(b"delivery")
+            return ""
+    return name
+
+
+def _rest(fields: Fields) -> Rest:
+    try:
+        return Rest(fields.count(b"rest"))
+    except ValueError:
+        fields.note(b"rest")
+        return Rest.NONE
+
+
+def _origin(fields: Fields) -> str:
+    """Read where a fork comes from: its second part is a time that a workflow's clock begins at."""
+    origin = fields.text(b"origin")
+    if not origin:
+        return ""
+    try:
+        if 0 <= float(origin.partition("|")[2]) <= LATEST_S:
+            return origin
+    except ValueError:
+        pass
+    fields.note(b"origin")
+    return ""
+
+
+def mended(run: Run, keys: Keys, now: float) -> list[Part]:
+    """Write over the fields that could not be read, so that the record of a run that ends can be read from then on."""
+    if not run.damage:
+        return []
+    damaged = {damage.field for damage in run.damage}
+    fields: list[Part] = [part for name in damaged if name for part in (name, "")]
+    if damaged & {"", "runner"}:
+        fields += ("runner", run.runner_key)
+    if damaged & {"", "queue"}:
+        fields += ("queue", keys.queue_of(run))
+    if damaged & {"", "created"}:
+        fields += ("created", stamp(now))
+    return fields
 
 
 def write_new(run: Run, keys: Keys) -> list[Part]:
@@ -100,6 +257,9 @@ def write_stop(stop: Stop) -> str:
 
 
 def read_stop(field: bytes) -> Stop:
-    """Read a stop back."""
+    """Read a stop back; raises ValueError for what is none."""
     kind, at, reason = field.decode().split("|", 2)
+    if not 0 <= float(at) <= LATEST_S:
+        msg = f"{at} is no time"
+        raise ValueError(msg)
     return Stop(StopKind(kind), reason, float(at))

@@ -13,7 +13,7 @@ from stepflow.store.hooks import HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.kin import NO_KIN, Kin
-from stepflow.store.rows import rq_time, stamp, write_new, write_stop
+from stepflow.store.rows import mended, rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
 #: not parked, for the inbox holds what the step has not seen
@@ -197,10 +197,14 @@ def finish_run(
     hooks: Sequence[HookJob] = (),
     kin: Kin = NO_KIN,
 ) -> Call[Any]:
-    """End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`."""
+    """
+    End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
+
+    A record that could not be read can be from then on.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
+        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
         "ended", stamp(now), "updated", stamp(now), "ends", run.ends + 1,
     ]  # fmt: skip
     if failures is not None:
@@ -222,8 +226,8 @@ def finish_run(
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys,
         ),
         (
-            run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
-            run.id, stamp(run.created_at), max(1, int(ttl_s)), stamp(now + ttl_s), expiry_member(ended),
+            run.rev_held, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
+            run.id, stamp(run.created_at or now), max(1, int(ttl_s)), stamp(now + ttl_s), expiry_member(ended),
             keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
             len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
             *kin.args,

@@ -182,6 +182,9 @@ class AsyncLink:
             self._queue.append((call, future))
             self._flush()
             return
+        if call.misfit is not None and call.has_misfit(str(error)):
+            future.set_result(call.misfit())
+            return
         future.set_exception(refusal_of(str(error)))
 
     def _load_scripts(self) -> None:

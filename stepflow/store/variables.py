@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.errors import UnreadableValue
 from stepflow.store import scripts
 from stepflow.store.calls import Call, raw
 from stepflow.store.codec import pack, unpack
@@ -26,10 +27,13 @@ def write_var(value: Any, *, what: str, limit: int) -> bytes:
 
 
 def read_var(written: bytes) -> Any:
-    """Read a value back; None for nothing."""
+    """Read a value back; None for nothing. Raises UnreadableValue for what `write_var` never wrote."""
     if written.startswith(_PACKED):
         return unpack(written[1:])
-    return int(written) if written else None
+    try:
+        return int(written) if written else None
+    except ValueError:
+        raise UnreadableValue(f"a variable holds {written[:60]!r}; something else must have written it") from None
 
 
 def touch_var(

@@ -15,10 +15,10 @@ from stepflow.engine.shift import Shift, ignore
 from stepflow.engine.worker import Worker, WorkerOptions, hear
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.store.address import Address
-from stepflow.store.claims import move_due
 from stepflow.store.keys import RQ_QUEUES
 from stepflow.store.query import members
 from stepflow.store.stream import AsyncLink, carry_out
+from stepflow.store.upkeep import move_due
 from stepflow.testing.crashes import Crash, WorkerLine
 from stepflow.testing.server import FakeServer
 
@@ -73,7 +73,7 @@ class Hand(Worker):
         """Move what is due into its queue and take all that waits there in hand."""
         desk, moved = self._desk, 1
         while moved:
-            _, moved, _ = await self._link.call(move_due(desk.keys, given=desk.clock.given, now=desk.clock.now()))
+            moved = (await self._link.call(move_due(desk.keys, given=desk.clock.given, now=desk.clock.now()))).moved
         await self._read_queues()
         feeds = self._make_feeds(self.held, self._notifier, self._link, [self._link, self._link], self._rounds)
         for feed in feeds:

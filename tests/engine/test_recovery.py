@@ -10,8 +10,8 @@ from stepflow.core.outcomes import Lost
 from stepflow.engine.desk import Desk
 from stepflow.engine.recover import claims_of, hand_over_again, recover_worker
 from stepflow.settings import Settings, WorkerSettings
-from stepflow.store.claims import move_due
 from stepflow.store.link import carry_out
+from stepflow.store.upkeep import move_due
 from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=2, initial=0.001, jitter=False)
@@ -51,7 +51,7 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
 
 
 def _look(worker):
-    from stepflow.store.claims import look_round
+    from stepflow.store.upkeep import look_round
 
     return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
 

@@ -351,18 +351,6 @@ def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
     assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"
 
 
-def a_restart_before_old_indexes_are_swept(world: World, look: Look) -> None:
-    """A round has seen that the record has expired; before it sweeps, the run is submitted anew and ends in the same way."""
-    commit(world, held(world), Succeed())
-    world.clock.advance(world.desk().settings.retention.result_s + 1.0)
-    sweeps, asked = begun(world, world.worker("w9").round(), 1)
-    submitted(world, on_conflict="restart")
-    commit(world, held(world), Succeed())
-    look()
-    world.carry_out(sweeps, asked=asked)
-    look()
-
-
 # knocks
 
 

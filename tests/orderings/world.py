@@ -19,7 +19,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Continue, LastWord, Outcome, Park, Succeed
 from stepflow.core.run import Rest, RunState, Stop, StopKind
 from stepflow.engine.cancel import fail, stop_run
-from stepflow.engine.claim import hold_of
+from stepflow.engine.claim import hold_of, run_of
 from stepflow.engine.commit import commit
 from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
@@ -32,21 +32,13 @@ from stepflow.errors import ClaimLost
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.calls import Call, Plan, command, nothing
-from stepflow.store.claims import (
-    claim_one,
-    claim_steps,
-    look_round,
-    move_due,
-    renew_claims,
-    sources_of,
-    sweep_index,
-    waiting_source,
-)
+from stepflow.store.claims import claim_one, claim_steps, renew_claims, sources_of, waiting_source
 from stepflow.store.clock import ManualClock
 from stepflow.store.journal import load_journal
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink
 from stepflow.store.runs import AGAIN, DONE
+from stepflow.store.upkeep import look_round, move_due, sweep_expired
 
 #: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a knock counts as lost
 LEASE_S, GRACE_S, BACKOFF_S, KNOCK_S = 10.0, 4.0, 8.0, 3.0
@@ -58,7 +50,7 @@ SETTINGS = Settings(worker=WorkerSettings(lease_s=LEASE_S, stop_grace_s=GRACE_S,
 HOOK = Webhook("https://example.org/told")
 
 #: scripts whose second arrival changes nothing and has another answer: they count what they did
-COUNTING = {"move_due"}
+COUNTING = {"move_due", "sweep_expired"}
 
 
 class Killed:
@@ -175,7 +167,7 @@ class Worker:
         return self._hold(taken)
 
     def _hold(self, taken: Any) -> Hold:
-        hold = hold_of(taken, self.registry, self.desk.keys)
+        hold = hold_of(run_of(taken, self.desk.keys), taken.data, self.registry)
         hold.started_at = self.clock.now()
         hold.slice_until = float("inf")
         self.holds[hold.run.token] = hold
@@ -244,8 +236,8 @@ class Worker:
             yield from recover_lapsed(member, desk)
         for run_id in look.overdue:
             yield from stop_run(run_id, Stop(StopKind.DEADLINE, "deadline", look.now), desk)
-        for member in look.expired:
-            yield sweep_index(keys, member, look.now)
+        if look.expired:
+            yield sweep_expired(keys, given=self.clock.given, limit=100)
 
     def heed_missing(self) -> Plan[None]:
         """Hand over again what has no entry in its queue; what the round does after some seconds of it."""

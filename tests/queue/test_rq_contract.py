@@ -14,11 +14,12 @@ import stepflow.entry
 from stepflow import RetryPolicy, Succeed
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run, RunState
-from stepflow.store.claims import claim_steps, move_due, sources_of
+from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
 from stepflow.store.reading import load_run
 from stepflow.store.runs import Proof, finish_run, hand_over, submit_run
+from stepflow.store.upkeep import move_due
 from tests.support import dump, until
 
 NOW = 1_800_000_000.25

@@ -7,7 +7,7 @@ import pytest
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Run
-from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
+from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, UnreadableRecord
 from stepflow.store.address import Address
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.claims import claim_steps, sources_of
@@ -298,7 +298,7 @@ async def test_the_stand_in_for_the_fake_carries_out_the_same_calls(fake, keys):
     await link.open()
     assert await link.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
     assert await link.send(PING)
-    with pytest.raises(RedisRefused):
+    with pytest.raises(UnreadableRecord):
         await link.send(Call(None, (), ("HGET", "rq:queues", "x"), raw))
     await link.close()
 

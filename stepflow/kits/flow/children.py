@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import child_run_id
-from stepflow.errors import ChildFailed, SpawnRefused
+from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.wish import Wish
@@ -35,6 +35,17 @@ def failure_of(run_id: str, status: str, packed: bytes) -> ChildFailed:
     """Read how a child ended that did not succeed."""
     kind, message = unpack(packed)
     return ChildFailed(run_id, status, kind, message)
+
+
+def _is_told(told: bytes) -> bool:
+    """Whether this is how a child says that it ended."""
+    status, _, packed = told.partition(b"|")
+    try:
+        value = unpack(packed)
+    except StepflowError:
+        return False
+    is_error = isinstance(value, list) and len(value) == 2  # noqa: PLR2004
+    return status == SUCCEEDED.encode() or (status in {b"failed", b"cancelled"} and is_error)
 
 
 class AnswerWish(Wish):
@@ -90,7 +101,10 @@ class ChildWish(AnswerWish):
     fits = (Kind.CHILD,)
 
     def found(self, activation: Activation, answer: bytes) -> None:
-        activation.write(self, Kind.CHILD, answer.split(b"|", 1)[1])
+        told = answer.split(b"|", 1)[-1]
+        if not _is_told(told):
+            raise UnreadableRecord.of_run(activation.run.id, f"its child {self.wanted!r} told it {answer[:60]!r}")
+        activation.write(self, Kind.CHILD, told)
 
     def value_in(self, entry: Entry) -> bytes | None:
         status, packed = entry.data.split(b"|", 1)

@@ -6,8 +6,14 @@ An entry is `kind|place|name|unix time|data`: text up to the data, which is a pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from stepflow.errors import StepflowError, UnreadableRecord
+
+#: what comes of an entry that is damaged, when it is read or handed over; the workflow's own errors do not come that way
+MISREAD = (ValueError, TypeError, KeyError, IndexError, AttributeError, StepflowError)
 
 #: what stands between the parts of an entry; places and names hold none
 SIGN = b"|"
@@ -61,3 +67,21 @@ class Entry:
         """Read an entry."""
         kind, place, name, at, data = written.split(SIGN, 4)
         return cls(Kind(kind.decode()), place.decode(), name.decode(), float(at), data)
+
+
+def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
+    """Read all entries; raises UnreadableRecord for one that is damaged, or that a later version wrote."""
+    entries: list[Entry] = []
+    try:
+        for entry in written:
+            entries.append(Entry.read(entry))  # noqa: PERF401  it is to be known which one cannot be read
+    except MISREAD as error:
+        raise misread(run_id, len(entries), written[len(entries)], error) from error
+    return entries
+
+
+def misread(run_id: str, index: int, written: bytes, error: Exception) -> UnreadableRecord:
+    """Say which entry of a run's journal cannot be read."""
+    return UnreadableRecord.of_run(
+        run_id, f"entry {index} of its journal holds {written[:80]!r} ({type(error).__name__}: {error})"
+    )

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import Outcome, Pause, Restart
 from stepflow.core.run import Rest
+from stepflow.engine.gate import pause_for
 from stepflow.engine.port import Port
+from stepflow.errors import DataError
 from stepflow.kits.flow.ending import Ending
-from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.journal import MISREAD, Entry, Kind, misread, read_journal
 from stepflow.kits.flow.lookout import Lookout
 from stepflow.kits.flow.loop import WorkflowLoop
 from stepflow.kits.flow.maps import recall
@@ -59,7 +61,7 @@ class Activation:
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
         self.news = News(self.run.id)
-        self._scribe = Scribe(port, self._landed, self.news.lose, self._heard)
+        self._scribe = Scribe(port, self.news.safely(self._landed), self.news.lose, self._heard)
         self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
@@ -73,24 +75,29 @@ class Activation:
         """Run the workflow's function until it ends, waits, or is not the one that the journal remembers."""
         try:
             return await self._carry(workflow)
+        except DataError as error:  # what the machinery reads; the workflow's own errors are in its task
+            return pause_for(error)
         finally:
             self.loop.put_aside()
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         written = await self.port.load_journal() if self.run.logged else []
         self.recalled |= await recall(written, self.port)
-        entries = [Entry.read(entry) for entry in written]
-        self._scribe.index = len(entries)
+        entries = read_journal(written, self.run.id)
+        self._scribe.index = len(written)
         if entries and entries[0].kind is Kind.START:
             start = entries.pop(0)
-            self.restarts, self.loop.now = int(start.name), start.at
+            self.restarts, self.loop.now = int(start.name) if start.name.isdecimal() else 0, start.at
         self._patches, self._left = Patches(entries), len(entries)
         self._turn.begin_replay()
         self.main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for entry in entries:
             self._left -= 1
-            problem = self._hand_over(entry)
+            try:
+                problem = self._hand_over(entry)
+            except MISREAD as error:
+                raise misread(self.run.id, len(written) - 1 - self._left, entry.write(), error) from error
             if problem is not None:
                 return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.port.go_live(self._ending.so_far())

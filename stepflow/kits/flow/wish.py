@@ -70,8 +70,8 @@ class Wish:
 
     def answer_with(self, packed: bytes) -> None:
         """Answer with a packed value, as the type that is wanted."""
+        value = unpack(packed)  # what cannot be read at all is nothing the workflow could answer for
         try:
-            value = unpack(packed)
             self.future.set_result(value if self.read is None else self.read(value))
         except StepflowError as error:
             self.future.set_exception(error)

@@ -1,4 +1,4 @@
--- Included, after _wake and _hook. What the end of a run means to its family: what it kept of its own children lives as long as its
+-- Included, after _total, _wake and _hook. What the end of a run means to its family: what it kept of its own children lives as long as its
 -- record; its parent is told, once, in the same write. A parent that only waits for its children to be gone (rest 2) hears of
 -- the last one.
 -- KEYS from k: for a run with children: children, answers, maps, hook, job; for one with a parent, of that: run, children,
@@ -11,12 +11,13 @@
 -- loops together are as long as it; a child that is not there yet begins when it is made.
 local function release(maps, stem, total, to)
   while true do
-    local index = redis.call('HINCRBY', maps, stem .. '.next', 1) - 1
-    if index >= total then return end
+    local passed = count_up(maps, stem .. '.next')
+    if not passed or passed > total then return end
+    local index = passed - 1
     local id = stem .. '-' .. index
-    local row = redis.call('HMGET', to.ns .. ':run:' .. id, 'rev', 'parked', 'delivery', 'ended')
-    if not row[1] then return end
-    if row[2] == 'held' and (row[4] or '') == '' then
+    local row = soft('HMGET', to.ns .. ':run:' .. id, 'rev', 'parked', 'delivery', 'ended', 'state')
+    if row and not row[5] then return end
+    if row and row[2] == 'held' and (row[3] or '') ~= '' and (row[4] or '') == '' then
       return rouse(to.ns .. ':run:' .. id, row[1], row[3], 'run:' .. id, to)
     end
   end
@@ -25,14 +26,15 @@ end
 -- Count a child's end, and settle the map when its policy is met or can no longer be.
 -- Gives the number of this end among its like, whether the map is settled by it, and how many children there are.
 local function count(maps, answers, stem, goal, word)
-  local number = redis.call('HINCRBY', maps, stem .. '.' .. word, 1)
+  local number = count_up(maps, stem .. '.' .. word) or 0
   local row = redis.call('HMGET', maps, stem .. '.ok', stem .. '.bad')
-  local ok, bad = tonumber(row[1] or 0), tonumber(row[2] or 0)
+  local ok, bad = whole(row[1]) or 0, whole(row[2]) or 0
   local need, most_bad, total = string.match(goal, '^(%d+)|(%d+)|(%d+)$')
+  if not need then return 0, true, 0 end -- a goal that cannot be read: the parent is woken to look for itself
   if ok < tonumber(need) and bad <= tonumber(most_bad) and ok + bad < tonumber(total) then
     return number, false, tonumber(total)
   end
-  redis.call('HSET', answers, stem, ok .. '|' .. bad)
+  put(answers, stem, ok .. '|' .. bad)
   redis.call('HDEL', maps, stem .. '.ok', stem .. '.bad', stem .. '.goal', stem .. '.next')
   return number, true, tonumber(total)
 end
@@ -46,19 +48,19 @@ local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
   end
   if not ARGV[at + 1] then return end
   local parent, answers, maps, stem = KEYS[k], KEYS[k + 2], KEYS[k + 3], ARGV[at + 7]
-  redis.call('SREM', KEYS[k + 1], run_id)
-  local row = redis.call('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop', 'rest')
-  if not row[1] or (row[5] or '0') ~= ARGV[at + 2] or redis.call('HEXISTS', answers, run_id) == 1 then return end
-  local goal = stem ~= '' and redis.call('HGET', maps, stem .. '.goal')
+  soft('SREM', KEYS[k + 1], run_id)
+  local row = soft('HMGET', parent, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended', 'stop', 'rest', 'state')
+  if not row or not row[9] or (row[5] or '0') ~= ARGV[at + 2] or soft('HEXISTS', answers, run_id) == 1 then return end
+  local goal = stem ~= '' and soft('HGET', maps, stem .. '.goal')
   local number, settled, total = 0, stem == '', 0
   if goal then number, settled, total = count(maps, answers, stem, goal, ARGV[at + 5]) end
-  redis.call('HSET', answers, run_id, number .. '|' .. ARGV[at + 6])
+  put(answers, run_id, number .. '|' .. ARGV[at + 6])
   if (row[6] or '') ~= '' then
     redis.call('PEXPIRE', answers, redis.call('PTTL', parent))
     return
   end
   local state, is_stopping = ARGV[at + 8], row[8] == '2'
-  if is_stopping then settled = redis.call('SCARD', KEYS[k + 1]) == 0 end
+  if is_stopping then settled = (soft('SCARD', KEYS[k + 1]) or 0) == 0 end
   if settled then
     wake(parent, row, ARGV[at + 1], {
       list = KEYS[k + 4], pending = KEYS[k + 5], wake = KEYS[k + 6], due = KEYS[k + 7], scheduled = KEYS[k + 8], now = now,

@@ -1,14 +1,14 @@
--- Included. Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle worker.
+-- Included, after _total. Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle worker.
 local function knock(list, pending, wake, id, member, now)
-  redis.call('RPUSH', list, id)
-  redis.call('ZADD', pending, now, member)
+  soft('RPUSH', list, id)
+  soft('ZADD', pending, now, member)
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 
 -- Put a delivery into the due set; an idle worker is told when it is the first one due.
 local function delay(due_set, scheduled, wake, id, member, due, brief)
   redis.call('ZADD', due_set, due, member)
-  if brief then redis.call('ZADD', scheduled, due, id) end
+  if brief then soft('ZADD', scheduled, due, id) end
   if redis.call('ZRANK', due_set, member) == 0 and redis.call('EXISTS', wake) == 0 then
     redis.call('RPUSH', wake, '1')
   end

@@ -5,6 +5,7 @@
 --       10 pending state  11 start of the channels' names  12 message
 -- Gives the mark of what became of the ask: the caller's own when it is answered by this call, also sent twice; '' when
 -- there is no such ask.
+--@ include _total
 --@ include _ask
 --@ include _job
 --@ include _knock

@@ -11,6 +11,7 @@
 --       written ...  run fields ...  data fields ...  step records ...  for each hook: rq id, member, fields ...
 --       then what _family tells, where the run has a parent or children
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _guard
 --@ include _job
@@ -22,15 +23,15 @@ local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], AR
 if refused then return refused end
 local member, run_id = ARGV[5], ARGV[8]
 local gone, kin = tonumber(ARGV[20]), 27 + 2 * tonumber(ARGV[19])
-if gone > 0 then redis.call('HDEL', KEYS[4], unpack(ARGV, 21, 20 + gone)) end
+if gone > 0 then soft('HDEL', KEYS[4], unpack(ARGV, 21, 20 + gone)) end
 local at = set_fields(KEYS[3], set_fields(KEYS[2], set_fields(KEYS[1], set_fields(KEYS[4], 21 + gone))))
 redis.call('DEL', KEYS[7])
 redis.call('ZREM', KEYS[6], member)
-redis.call('ZREM', KEYS[8], ARGV[6])
+soft('ZREM', KEYS[8], ARGV[6])
 if ARGV[7] ~= '' then
   redis.call('ZREM', KEYS[13], member)
-  redis.call('ZREM', KEYS[14], ARGV[7])
-  redis.call('ZREM', KEYS[15], member)
+  soft('ZREM', KEYS[14], ARGV[7])
+  soft('ZREM', KEYS[15], member)
 end
 redis.call('ZREM', KEYS[12], run_id)
 redis.call('ZREM', KEYS[9], run_id)

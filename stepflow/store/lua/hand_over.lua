@@ -7,6 +7,7 @@
 --       14 drop memo 1/0  15 first entry of a new history, or ''  16 effects deleted ...  then effects written ...
 --       run fields ...  data fields ...  step records ...
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _guard
 --@ include _job
@@ -20,15 +21,15 @@ if ARGV[15] ~= '' then
   redis.call('RPUSH', KEYS[15], ARGV[15])
 end
 local gone = tonumber(ARGV[16])
-if gone > 0 then redis.call('HDEL', KEYS[4], unpack(ARGV, 17, 16 + gone)) end
+if gone > 0 then soft('HDEL', KEYS[4], unpack(ARGV, 17, 16 + gone)) end
 set_fields(KEYS[3], set_fields(KEYS[2], set_fields(KEYS[1], set_fields(KEYS[4], 17 + gone))))
 if ARGV[14] == '1' then redis.call('DEL', KEYS[5]) end
 redis.call('ZREM', KEYS[6], member)
-redis.call('ZREM', KEYS[8], ARGV[6])
-redis.call('ZREM', KEYS[11], member)
+soft('ZREM', KEYS[8], ARGV[6])
+soft('ZREM', KEYS[11], member)
 if ARGV[2] == '' then
   redis.call('ZREM', KEYS[13], member)
-  redis.call('ZREM', KEYS[14], string.sub(KEYS[7], 8))
+  soft('ZREM', KEYS[14], string.sub(KEYS[7], 8))
 end
 redis.call('DEL', KEYS[7])
 if due == '' then

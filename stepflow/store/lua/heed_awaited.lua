@@ -3,6 +3,7 @@
 -- KEYS  1 awaited  2 waiting list
 -- ARGV  1 entry
 -- Gives the length of the list.
-local length = redis.call('LLEN', KEYS[2])
+--@ include _total
+local length = soft('LLEN', KEYS[2]) or 0
 if length == 0 then redis.call('SREM', KEYS[1], ARGV[1]) end
 return length

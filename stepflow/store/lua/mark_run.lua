@@ -3,6 +3,7 @@
 -- KEYS  1 run  2 deadlines
 -- ARGV  1 rev  2 request id  3 run id  4 when to look again, or ''  5 channel of the worker  6 message  7 run fields ...
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _guard
 local refused = refusal(KEYS[1], '', '', ARGV[1], '', ARGV[2], '', '')

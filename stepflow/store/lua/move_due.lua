@@ -2,27 +2,50 @@
 -- Caller: store/claims.py move_due, for engine/rounds.py. Safe to run by many at once, and twice.
 -- KEYS  1 due
 -- ARGV  1 now or ''  2 namespace  3 limit  4 rq time  5 pending state
--- Gives {now, moved, score of the next one due or ''}.
+-- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out, members whose record
+-- says nothing of a queue and that the caller sets aside}.
 --@ include _clock
+--@ include _total
+--@ include _names
 --@ include _job
 --@ include _knock
 local ns, now = ARGV[2], clock(ARGV[1])
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp_of(now), 'LIMIT', 0, ARGV[3])
-for _, member in ipairs(members) do
-  local record = ns .. ':' .. member
-  local row = redis.call('HMGET', record, 'delivery', 'due', 'queue', 'state', 'rev')
-  local id, queue = row[1], row[3]
+local strays, damaged = {}, {}
+
+-- When the record says it is due; what it cannot say is no reason to wait.
+local function due_at(text)
+  local due = tonumber(text)
+  return due and due < 1e12 and due or 0
+end
+
+local function move(member, row)
+  local record, id, queue = ns .. ':' .. member, row[1] or '', row[3] or ''
+  if id ~= '' and not string.find(queue, '^[%w_.-]+$') then damaged[#damaged + 1] = member return end
   redis.call('ZREM', KEYS[1], member)
-  if id and id ~= '' and queue and (tonumber(row[2]) or 0) <= now then
+  if id ~= '' and due_at(row[2]) <= now then
     local entry = string.sub(member, 1, 5) == 'hook:' and 'run_hook' or 'run_step'
     local base = string.gsub(string.gsub(queue, '%.high$', ''), '%.low$', '')
-    redis.call('ZREM', 'rq:scheduled:' .. queue, id)
+    soft('ZREM', 'rq:scheduled:' .. queue, id)
     write_job('rq:job:' .. id, id, ns, entry, queue, 'queued', ARGV[4])
-    if row[4] ~= ARGV[5] then redis.call('HSET', record, 'state', ARGV[5], 'rev', row[5] + 1, 'parked', '') end
+    if row[4] ~= ARGV[5] then
+      local rev = whole(row[5]) -- of a damaged one it is left as it is: the claim sees that
+      redis.call('HSET', record, 'state', ARGV[5], 'rev', rev and rev + 1 or row[5] or '', 'parked', '')
+    end
     knock('rq:queue:' .. queue, ns .. ':pending:' .. queue, ns .. ':wake:' .. base, id, member, stamp_of(now))
-  elseif id and id ~= '' and queue then
+  elseif id ~= '' then
     redis.call('ZADD', KEYS[1], row[2], member)
   end
 end
+
+for _, member in ipairs(members) do
+  local row = is_name(member) and soft('HMGET', ns .. ':' .. member, 'delivery', 'due', 'queue', 'state', 'rev')
+  if row then
+    move(member, row)
+  else
+    redis.call('ZREM', KEYS[1], member)
+    strays[#strays + 1] = member
+  end
+end
 local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return {stamp_of(now), #members, head[2] or ''}
+return {stamp_of(now), #members - #damaged, head[2] or '', strays, damaged}

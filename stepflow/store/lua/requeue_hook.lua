@@ -4,6 +4,7 @@
 -- ARGV  1 rev  2 member  3 wip member  4 hook id  5 rq id  6 now  7 rq time  8 namespace  9 rq queue  10 lapsed or ''
 --       11 hook fields ...
 -- Gives 1 queued, 0 when the delivery is not as the caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _job
 --@ include _knock
@@ -13,9 +14,9 @@ if lease and tonumber(lease) > tonumber(ARGV[10]) then return 0 end
 set_fields(KEYS[1], 11)
 redis.call('PERSIST', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
-redis.call('ZREM', KEYS[4], ARGV[3])
+soft('ZREM', KEYS[4], ARGV[3])
 redis.call('ZREM', KEYS[5], ARGV[4])
-redis.call('ZREM', KEYS[8], ARGV[2])
+soft('ZREM', KEYS[8], ARGV[2])
 redis.call('ZREM', KEYS[10], ARGV[2])
 redis.call('DEL', KEYS[3])
 write_job(KEYS[6], ARGV[5], ARGV[8], 'run_hook', ARGV[9], 'queued', ARGV[7])

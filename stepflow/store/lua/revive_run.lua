@@ -5,6 +5,7 @@
 -- ARGV  1 rev  2 request id  3 run id  4 member  5 created  6 rq id  7 now  8 rq time  9 namespace  10 rq queue
 --       11 expiry member  12 journal entries to forget ...  then run fields ...
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _guard
 --@ include _job
@@ -14,7 +15,7 @@ if refused then return refused end
 local forgotten = tonumber(ARGV[12])
 for i = 13, 12 + forgotten do redis.call('LREM', KEYS[12], -1, ARGV[i]) end
 set_fields(KEYS[1], 13 + forgotten)
-redis.call('HDEL', KEYS[2], 'result', 'error', 'reason')
+soft('HDEL', KEYS[2], 'result', 'error', 'reason')
 for i = 1, 4 do redis.call('PERSIST', KEYS[i]) end
 for i = 12, 21 do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZREM', KEYS[10], ARGV[3])

@@ -5,6 +5,7 @@
 --       10 start of the channels' names  11 message
 -- Gives 'delivered', 'buffered', 'full', 'ended' or 'unknown'; the same id again is answered as the first time. 'moved'
 -- when the run was restarted on another queue since the caller looked, and nothing is written.
+--@ include _total
 --@ include _job
 --@ include _knock
 --@ include _wake

@@ -6,6 +6,7 @@
 -- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
 --       4 stem of the map or ''  5 number in it  6 what settles it  7 how many begin at once
 -- Gives {rev of the parent, 1} made, {rev, 0, the fields of the run that is there}, or {'lost'}, {'stopped'}, {'settled'}.
+--@ include _total
 --@ include _fields
 --@ include _job
 --@ include _knock
@@ -22,10 +23,10 @@ if stem ~= '' then
   if redis.call('HSETNX', maps, stem .. '.goal', ARGV[tail + 6]) == 1 then
     redis.call('HSET', maps, stem .. '.next', ARGV[tail + 7])
   end
-  local next_one = tonumber(redis.call('HGET', maps, stem .. '.next'))
+  local next_one = whole(redis.call('HGET', maps, stem .. '.next')) or 0
   if tonumber(ARGV[tail + 5]) >= next_one then held = ARGV[tail + 3] end
 end
-local rev, has_rest = tonumber(row[2]), listed == '' or (row[5] or '0') ~= '0'
+local rev, has_rest = whole(row[2]) or 0, listed == '' or (row[5] or '0') ~= '0'
 if not row[4] or not has_rest then
   rev = rev + 1
   redis.call('HSET', parent, 'children', '1', 'rev', rev)

@@ -10,6 +10,7 @@
 --       14 run fields ...  then data fields ...  of a fork: n entries to begin with, the entry that follows them there
 -- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run that is there}; these
 -- are none when the other journal is not as the fork's caller saw it.
+--@ include _total
 --@ include _fields
 --@ include _job
 --@ include _knock

@@ -1,0 +1,40 @@
+"""Adoption: a worker takes up the claims that stand under its name and that it does not know, for their reply was lost."""
+
+from __future__ import annotations
+
+import logging
+
+from stepflow.engine.drive import begin
+from stepflow.engine.gate import member_of_delivery, one_by_one
+from stepflow.engine.notify import Notifier
+from stepflow.engine.recover import claims_of
+from stepflow.engine.shift import Shift
+from stepflow.store.claims import Taken, load_record
+from stepflow.store.stream import Streaming, carry_out
+
+log = logging.getLogger("stepflow.worker")
+
+
+async def adopt(worker: str, shift: Shift, notifier: Notifier, link: Streaming) -> None:
+    """Take up what stands under the name of *worker*, each by itself."""
+    for member, token in await carry_out(link, claims_of(worker, shift.desk)):
+        with one_by_one(f"claim of {member}"):
+            await _adopt_one(member, token, shift, notifier, link)
+
+
+async def _adopt_one(member: str, token: str, shift: Shift, notifier: Notifier, link: Streaming) -> None:
+    keys = shift.desk.keys
+    kind, _, name = member.partition(":")
+    if name in shift.holds or notifier.holds(name):
+        return
+    row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
+    if name in shift.holds or notifier.holds(name) or row.get(b"token", b"") != token.encode():
+        return
+    taken = Taken(row.get(b"held", b"").decode("utf-8", "replace"), token, row, data)
+    if member_of_delivery(taken.rq_id, keys) != member:
+        return  # a damaged record: its lease runs out, and recovery looks at it
+    log.info("%s:%s: claim %s taken up, its reply had been lost", keys.namespace, member, token)
+    if kind == "hook":
+        notifier.start(taken)
+    else:
+        begin(taken, shift)

@@ -1,0 +1,102 @@
+"""
+The gate for what is read from Redis: what cannot be read concerns its run alone.
+
+Reading never raises (`store/rows.py`), scripts step over what they cannot read (`lua/_total.lua`), and whoever meets a
+damaged record brings it here: a run is set aside, paused with a reason that names what could not be read, a hook delivery
+ends dead. Then nothing leads to it any more, until somebody repairs and resumes it, or ends it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stepflow.core.ids import Delivery
+from stepflow.core.outcomes import Pause, readable
+from stepflow.core.run import Run
+from stepflow.engine.desk import Desk
+from stepflow.errors import StepflowError, UnreadableRecord
+from stepflow.store.calls import Plan
+from stepflow.store.damage import bury_hook, set_aside
+from stepflow.store.hooks import HookRecord, load_hook
+from stepflow.store.keys import Keys
+from stepflow.store.reading import load_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+log = logging.getLogger("stepflow.worker")
+
+
+def reason_of(problem: object) -> str:
+    """Say, for people, why a run stands that cannot be read."""
+    return readable(f"unreadable: {problem}; repair it and resume the run, or cancel it")
+
+
+def pause_for(problem: object) -> Pause:
+    """Make the outcome of a step that cannot go on, for what its run keeps cannot be read."""
+    return Pause(reason_of(problem))
+
+
+def check_readable(run: Run) -> Run:
+    """Give *run* back if all of its record could be read, else raise UnreadableRecord: for those who ask by hand."""
+    if run.damage:
+        raise UnreadableRecord.of_run(run.id, f"{run.unreadable}; repair it and try again, or cancel the run")
+    return run
+
+
+def set_run_aside(run: Run, desk: Desk) -> Plan[bool]:
+    """Set a run aside whose record is damaged; False when it was repaired meanwhile."""
+    done: bool = yield set_aside(desk.keys, run, reason=reason_of(run.unreadable), now=desk.clock.now())
+    if done:
+        log.error("run=%s is set aside: %s", run.id, reason_of(run.unreadable))
+    return done
+
+
+def bury(hook: HookRecord, desk: Desk) -> Plan[bool]:
+    """End a hook delivery whose record is damaged as dead."""
+    problem = f"its record cannot be read: {hook.unreadable}"
+    ttl_s = desk.settings.retention.hook_s
+    done: bool = yield bury_hook(desk.keys, hook, problem=problem, now=desk.clock.now(), ttl_s=ttl_s)
+    if done:
+        log.error("hook=%s is dead: %s", hook.id, problem)
+    return done
+
+
+def put_away(member: str, desk: Desk) -> Plan[bool]:
+    """Look at a run or hook that somebody could not read, and put it away if it is damaged; says whether it was."""
+    kind, _, name = member.partition(":")
+    if kind == "hook":
+        hook = yield load_hook(desk.keys, name)
+        return bool(hook is not None and hook.damage and (yield from bury(hook, desk)))
+    run = yield load_run(desk.keys, name)
+    return bool(run is not None and run.damage and (yield from set_run_aside(run, desk)))
+
+
+def member_of_delivery(rq_id: str, keys: Keys) -> str:
+    """Name the run or hook that an RQ id of ours is about, as the claims know it."""
+    ours = rq_id.removeprefix(keys.job_prefix)
+    delivery = Delivery.parse(ours)
+    if delivery is not None:
+        return f"run:{delivery.run_id}"
+    name = ours.removeprefix("hook-")
+    head, dash, tail = name.rpartition("-r")
+    return f"hook:{head if dash and tail.isdigit() else name}"
+
+
+def report_strays(strays: Sequence[str]) -> None:
+    """Say what was found in an index and named nothing of ours."""
+    for stray in strays:
+        log.error("%s names no run and no hook; taken out", stray)
+
+
+@contextmanager
+def one_by_one(what: str) -> Iterator[None]:
+    """Have a fault in the block concern *what* alone: it is logged by name, and whoever does many goes on with the next."""
+    try:
+        yield
+    except StepflowError as error:
+        log.warning("%s: %s", what, error)
+    except Exception:
+        log.exception("%s: the runtime itself failed; it goes on with the others", what)

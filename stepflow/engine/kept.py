@@ -1,0 +1,74 @@
+"""What a run keeps beside its record, read for people: what cannot be read is said in words, and nothing is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.run import Run
+from stepflow.engine.spec import read_given
+from stepflow.errors import StepflowError
+from stepflow.store.calls import NO_HASH
+from stepflow.store.codec import unpack
+
+
+class KeptData:
+    """The second hash of a run; *problems* says which of its fields, and of the record's, cannot be read."""
+
+    def __init__(self, data: Mapping[bytes, bytes], run: Run) -> None:
+        self._data = data
+        self.problems = [str(damage) for damage in run.damage]
+        if data is NO_HASH:
+            self.problems.append("its data is no hash")
+
+    def value(self, name: bytes) -> Any:
+        """Give a packed value, or in words that it cannot be read."""
+        packed = self._data.get(name)
+        try:
+            return None if packed is None else unpack(packed)
+        except StepflowError as error:
+            self._note(name)
+            return f"<{error}>"
+
+    def text(self, name: bytes) -> str | None:
+        """Give text, whatever its bytes."""
+        held = self._data.get(name)
+        return None if held is None else held.decode("utf-8", "backslashreplace")
+
+    def error(self, name: bytes) -> ErrorInfo | None:
+        """Give an error as it is kept."""
+        packed = self._data.get(name)
+        try:
+            return None if packed is None else _error_in(unpack(packed))
+        except (StepflowError, TypeError, ValueError) as error:
+            self._note(name)
+            return ErrorInfo("Unreadable", f"<{error}>")
+
+    def errors(self, name: bytes) -> Sequence[ErrorInfo]:
+        """Give a list of errors."""
+        packed = self._data.get(name)
+        try:
+            return [] if packed is None else [_error_in(failed) for failed in unpack(packed)]
+        except (StepflowError, TypeError, ValueError) as error:
+            self._note(name)
+            return [ErrorInfo("Unreadable", f"<{error}>")]
+
+    def headers(self) -> Mapping[str, str]:
+        """Give the headers that the run was submitted with."""
+        try:
+            return read_given(self._data.get(b"spec")).headers
+        except StepflowError:  # damaged, or a later version's
+            self._note(b"spec")
+            return {}
+
+    def _note(self, name: bytes) -> None:
+        held = self._data.get(name, b"")
+        self.problems.append(f"field {name.decode()!r} of its data holds {held[:60]!r}")
+
+
+def _error_in(kept: Any) -> ErrorInfo:
+    kind, message, *more = kept
+    if isinstance(kept, str) or not all(isinstance(text, str) for text in (kind, message, *more[:1])):
+        raise TypeError("it is no error that was kept")
+    return ErrorInfo(kind, message, *more[:1])

@@ -1,0 +1,27 @@
+-- Included. Keys and fields that anybody may have written over: what cannot be read stops no script.
+-- A command on such a key: nil where the key is of another type.
+local function soft(...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end
+  error(reply.err, 0)
+end
+
+-- HSET; what is no hash holds nothing of ours and is replaced.
+local function put(key, ...)
+  if soft('HSET', key, ...) == nil then
+    redis.call('DEL', key)
+    redis.call('HSET', key, ...)
+  end
+end
+
+-- A whole number as fields hold it, nil for anything else.
+local function whole(text)
+  return text and #text < 16 and string.find(text, '^%d+$') and tonumber(text) or nil
+end
+
+-- HINCRBY; gives the sum, nil for a field that cannot be counted up.
+local function count_up(key, field)
+  local sum = redis.pcall('HINCRBY', key, field, 1)
+  return type(sum) == 'number' and sum or nil
+end
