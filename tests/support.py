@@ -100,7 +100,7 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "asks":
                 self._members(key, self._is_live)
-            case "apphooks" | "awaited" | "versions":
+            case "apphooks" | "awaited" | "versions" | "format":
                 pass
             case "await":
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]

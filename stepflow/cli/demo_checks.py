@@ -20,6 +20,7 @@ STATIC_KEYS = (
     "stepflow:expiry",
     "stepflow:apphooks",
     "stepflow:versions",
+    "stepflow:format",
     "stepflow:workers:*",
     "rq:queues",
     "rq:workers*",

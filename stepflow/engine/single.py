@@ -15,8 +15,9 @@ from stepflow.engine.shift import Shift, ignore
 from stepflow.errors import UnknownRunner
 from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, load_record
+from stepflow.store.fitness import check_format
 from stepflow.store.link import BlockingLink
-from stepflow.store.stream import AsyncLink
+from stepflow.store.stream import AsyncLink, carry_out
 
 log = logging.getLogger("stepflow.worker")
 
@@ -39,6 +40,11 @@ async def work_one(
     )
     link = AsyncLink(address, name=name)
     await link.open()
+    try:
+        await carry_out(link, check_format(keys))
+    except BaseException:
+        await link.close()
+        raise
     renewer_link = BlockingLink.to(address, retry_for_s=1.0)
     shift = Shift(name, desk, registry, link, concurrency=1, app_hooks=app_hooks(registry))
     shift.must_let_go = True
@@ -49,7 +55,7 @@ async def work_one(
     renewer.others = notifier.claims
     try:
         row = await link.call(load_record(keys, member))
-        runner, queue = row.get(b"runner", b"").decode(), row.get(b"queue", b"").decode()
+        runner, queue = (row.get(name, b"").decode("utf-8", "replace") for name in (b"runner", b"queue"))
         if row and delivery is not None and runner not in registry.runners:
             raise UnknownRunner(runner, list(registry.runners))
         lease_s = desk.settings.worker.lease_s
@@ -59,9 +65,8 @@ async def work_one(
         if taken is None:
             log.info("%s is not waited for any more; nothing to do", rq_id)
             return False
-        taken.row[b"held"] = (
-            b""  # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
-        )
+        if taken.token:  # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
+            taken.row[b"held"] = b""
         renewer.start()
         if delivery is not None:
             begin(taken, shift)

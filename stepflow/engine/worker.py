@@ -27,9 +27,10 @@ from stepflow.errors import UnreadableRecord
 from stepflow.store.address import Address
 from stepflow.store.claims import Source, source_of, sources_of
 from stepflow.store.codec import pack
+from stepflow.store.fitness import check_format, say_format
 from stepflow.store.hooks import ANYONE, save_app_hooks
 from stepflow.store.rows import read_stop
-from stepflow.store.stream import AsyncLink
+from stepflow.store.stream import AsyncLink, carry_out
 from stepflow.store.upkeep import Look
 
 log = logging.getLogger("stepflow.worker")
@@ -114,6 +115,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             links = await stack.enter_async_context(Links(self._address, self._options.name, self._desk.settings))
             shift = self.shift = self._make_shift(links.main)
+            await carry_out(links.main, check_format(self._desk.keys))
             await self._announce(links.main)
             rounds = self._make_rounds(shift, links.main)
             stack.callback(rounds.stop)
@@ -189,7 +191,8 @@ class Worker:
         ]
 
     async def _announce(self, link: AsyncLink) -> None:
-        """Write which terminal hooks this app has, for those who end its runs from outside."""
+        """Write what others must know: the data format, and which terminal hooks this app has, for who ends its runs."""
+        await link.call(say_format(self._desk.keys))
         packed = pack(app_hooks(self._registry))
         fields = [part for name in self._registry.names for part in (name, packed)]
         if fields:

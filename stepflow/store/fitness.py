@@ -1,14 +1,17 @@
-"""Whether a Redis can carry stepflow: version, cluster, eviction, persistence. Said at start, in words."""
+"""Whether a Redis can carry stepflow: version, cluster, eviction, persistence, data format. Said at start, in words."""
 
 from __future__ import annotations
 
 import re
 
 from stepflow.errors import ServerUnfit
-from stepflow.store.calls import Call, Plan, command
+from stepflow.store.calls import Call, Plan, command, nothing
+from stepflow.store.keys import Keys
 
 #: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
 OLDEST_REDIS = (6, 2)
+#: number of the data format: raised when a version writes what earlier ones cannot read
+FORMAT = 1
 
 
 def _info(reply: object) -> dict[str, str]:
@@ -53,3 +56,30 @@ def _warnings(info: dict[str, str]) -> list[str]:
     if info.get("role", "master") != "master":
         found.append("this is a replica: writes will be refused; connect to the primary")
     return found
+
+
+def say_format(keys: Keys) -> Call[None]:
+    """Write the number of the data format, unless one is there."""
+    return command("SET", keys.format, FORMAT, "NX", read=nothing)
+
+
+def check_format(keys: Keys) -> Plan[None]:
+    """Write the number of the data format where there is none; raises ServerUnfit for one that this version does not read."""
+    _, held = yield [say_format(keys), command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")]
+    if held.isdigit() and 1 <= int(held) <= FORMAT:
+        return
+    if held.isdigit() and int(held) > FORMAT:
+        msg = (
+            f"a later stepflow has worked here: {keys.format} says data format {int(held)}, this version reads {FORMAT}; "
+            "upgrade stepflow here, or point it to another Redis or namespace"
+        )
+        raise ServerUnfit(msg)
+    msg = (
+        f"{keys.format} holds {held[:60]!r}, which is no number of a data format (this version writes {FORMAT}); "
+        "find out what else writes under this namespace, then correct or delete that key"
+    )
+    raise ServerUnfit(msg)
+
+
+def _as_it_is(reply: bytes | None) -> bytes:
+    return reply or b""

@@ -32,6 +32,7 @@ Every key stepflow uses, in one table.
     <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
     <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
+    <ns>:format                      string  number of the data format (store/fitness.py)        for good
     <ns>:tell:<worker>               channel run ids whose token fires
     <ns>:done:<id>                   channel the run has ended
 
@@ -69,6 +70,7 @@ class Keys:
         "deadlines",
         "due",
         "expiry",
+        "format",
         "job_prefix",
         "live",
         "namespace",
@@ -90,6 +92,7 @@ class Keys:
         self.apphooks = f"{namespace}:apphooks"
         self.versions = f"{namespace}:versions"
         self.dead_hooks = f"{namespace}:hooks:dead"
+        self.format = f"{namespace}:format"
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"

@@ -370,7 +370,7 @@ async def test_an_id_that_another_runner_has_is_no_child(app: Stepflow, aclient:
         await taken.cancel()
 
 
-async def test_a_child_whose_input_cannot_be_read_fails_and_its_parent_hears_of_it(
+async def test_a_child_whose_input_cannot_be_read_is_paused_and_its_parent_hears_of_its_end_by_hand(
     url: str, settings: Any, family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
     """[F13]"""
@@ -386,7 +386,9 @@ async def test_a_child_whose_input_cannot_be_read_fails_and_its_parent_hears_of_
     (child,) = runs_of(real)
     real.hset(f"stepflow:run:{child}:data", "payload", b"\xc1")
     async with working(family):
-        assert (await run.result(10))[:3] == [child, "failed", "UnreadableValue"]
+        await until(lambda: is_in(aclient, child, "paused"))
+        assert await aclient.fail(child, "unreadable")
+        assert (await run.result(10))[:3] == [child, "failed", "FailedByHand"]
 
 
 async def test_a_child_whose_record_is_gone_holds_up_nobody(
