@@ -48,7 +48,7 @@ class Fields:
 
     def note(self, name: bytes) -> None:
         """Note that a field cannot be read."""
-        if self.row is not NO_HASH:
+        if self.row is not NO_HASH and all(known.field != name.decode() for known in self.damage):
             self.damage.append(Damage(name.decode(), self.row.get(name, b"")))
 
     def time(self, name: bytes) -> float:
@@ -57,7 +57,7 @@ class Fields:
         if not held:
             return 0.0
         try:
-            moment = float(held)
+            moment = -1.0 if b"_" in held else float(held)
         except ValueError:
             moment = -1.0
         if 0 <= moment <= LATEST_S:  # also False for nan

@@ -18,13 +18,10 @@ RUN = f"{NS}:run:bad"
 
 #: field of the record x garbage; all are met by a claim, for the run is pending
 FIELDS = {
-    name: garbage
-    for name, garbage in {
-        "rev": b"zz", "state": b"frozen", "step": b"zz", "failures": b"-1", "crashes": b"1e400", "handoff": b"x",
-        "generation": b"zz", "inbox": b"zz", "created": b"nan", "started": b"inf", "updated": b"\xff", "deadline": b"zz",
-        "due": b"zz", "stop": b"garbage", "rest": b"7", "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz",
-        "waits": b"\xff\xfe", "blocked": b"-inf", "token": b"\xff", "held": b"\xff",
-    }.items()
+    "rev": b"zz", "state": b"frozen", "step": b"zz", "failures": b"-1", "crashes": b"1e400", "handoff": b"x",
+    "generation": b"zz", "inbox": b"zz", "created": b"nan", "started": b"inf", "updated": b"\xff", "deadline": b"zz",
+    "due": b"zz", "stop": b"garbage", "rest": b"7", "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz",
+    "waits": b"\xff\xfe", "blocked": b"-inf", "token": b"\xff", "held": b"\xff",
 }  # fmt: skip
 
 
@@ -102,6 +99,15 @@ def everybody_answers(client):
     client.asks()
 
 
+def test_a_later_data_format_keeps_a_worker_out_and_says_so(cluster):
+    """[B13]"""
+    cluster.server.client.set(f"{NS}:format", 2)
+    worker = cluster.worker(ready=False)
+    assert worker.wait() == 1
+    assert "error: a later stepflow has worked here: stepflow:format says data format 2" in worker.said
+    assert "Traceback" not in worker.said
+
+
 def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
     """[B12] Every damage under the same living worker, one after another; each is named, and ended by hand."""
     real, client = cluster.server.client, cluster.client
@@ -168,7 +174,7 @@ def test_a_worker_starts_whatever_it_finds(cluster):
 
 def left_over(real, key):
     """Members of an index that nothing good has put there and that are due."""
-    return [m for m in real.zrangebyscore(f"{NS}:{key}", "-inf", 100.0)]
+    return list(real.zrangebyscore(f"{NS}:{key}", "-inf", 100.0))
 
 
 def paused(client):

@@ -3,8 +3,9 @@
 local function soft(...)
   local reply = redis.pcall(...)
   if type(reply) ~= 'table' or not reply.err then return reply end
-  if string.find(reply.err, 'WRONGTYPE', 1, true) then return nil end
-  error(reply.err, 0)
+  local problem = tostring(reply.err)
+  if string.find(problem, 'WRONGTYPE', 1, true) then return nil end
+  error(problem, 0)
 end
 
 -- HSET; what is no hash holds nothing of ours and is replaced.

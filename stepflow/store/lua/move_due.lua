@@ -3,7 +3,7 @@
 -- KEYS  1 due
 -- ARGV  1 now or ''  2 namespace  3 limit  4 rq time  5 pending state
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out, members whose record
--- says nothing of a queue and that the caller sets aside}.
+-- does not say when or where, which the caller sets aside}.
 --@ include _clock
 --@ include _total
 --@ include _names
@@ -13,17 +13,18 @@ local ns, now = ARGV[2], clock(ARGV[1])
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp_of(now), 'LIMIT', 0, ARGV[3])
 local strays, damaged = {}, {}
 
--- When the record says it is due; what it cannot say is no reason to wait.
+-- When the record says it is due, 0 for at once; nil for what is no time.
 local function due_at(text)
+  if (text or '') == '' then return 0 end
   local due = tonumber(text)
-  return due and due < 1e12 and due or 0
+  return due and due < 1e12 and due or nil
 end
 
 local function move(member, row)
-  local record, id, queue = ns .. ':' .. member, row[1] or '', row[3] or ''
-  if id ~= '' and not string.find(queue, '^[%w_.-]+$') then damaged[#damaged + 1] = member return end
+  local record, id, queue, due = ns .. ':' .. member, row[1] or '', row[3] or '', due_at(row[2])
+  if id ~= '' and not (due and string.find(queue, '^[%w_.-]+$')) then damaged[#damaged + 1] = member return end
   redis.call('ZREM', KEYS[1], member)
-  if id ~= '' and due_at(row[2]) <= now then
+  if id ~= '' and due <= now then
     local entry = string.sub(member, 1, 5) == 'hook:' and 'run_hook' or 'run_step'
     local base = string.gsub(string.gsub(queue, '%.high$', ''), '%.low$', '')
     soft('ZREM', 'rq:scheduled:' .. queue, id)
