@@ -176,7 +176,8 @@ def test_what_is_due_and_damaged_goes_to_its_queue_where_its_claim_sees_it(store
 
 
 @pytest.mark.parametrize(
-    ("field", "held"), [*(("due", held) for held in (b"zz", b"nan", b"inf", b"1e400")), ("due", b"1_0"), ("queue", b"\xff")]
+    ("field", "held"),
+    [*(("due", held) for held in (b"zz", b"nan", b"inf", b"1e400")), ("due", b"1_0"), ("queue", b"\xff")],
 )
 def test_what_is_due_and_does_not_say_when_or_where_is_named(store, keys, field, held):
     """[B12]"""
