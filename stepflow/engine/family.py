@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from stepflow.core.family import MAX_DEPTH, Brood, Parent, settled_maps
-from stepflow.core.run import Rest, Run, Stop, StopKind
+from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
@@ -15,9 +16,21 @@ from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
 from stepflow.store.calls import Plan, together
-from stepflow.store.children import Birth, forget_children, load_answers, load_maps, scan_children, submit_child
+from stepflow.store.children import (
+    Birth,
+    forget_children,
+    load_answers,
+    load_maps,
+    scan_children,
+    submit_child,
+    tell_gone,
+)
+from stepflow.store.codec import pack
+from stepflow.store.kin import kin_of
 from stepflow.store.reading import load_run
-from stepflow.store.rows import read_run
+from stepflow.store.rows import UNKNOWN, read_run
+
+log = logging.getLogger("stepflow.run")
 
 #: children looked at in one round trip
 PAGE = 200
@@ -110,6 +123,23 @@ def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, desk: D
         yield forget_children(desk.keys, run_id, generation, gone)
     stop = Stop(StopKind.CANCEL, reason, desk.clock.now())
     yield from together([stop_run(run.id, stop, desk) for run in runs if run is not None and not run.is_finished])
+
+
+def tell_of_gone(run_id: str, child_id: str, desk: Desk) -> Plan[bool]:
+    """Tell run *run_id*, once, that a child on its list has failed, for its record is gone; says whether it was told now."""
+    run = yield load_run(desk.keys, run_id)
+    if run is None or run.damage or run.is_finished:
+        return False
+    stem, _, number = child_id.rpartition("-")
+    in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(desk.keys, run))
+    parent = Parent(run.id, run.generation, desk.keys.queue_of(run), 1, int(number) if in_map else None)
+    told = f"{RunState.FAILED}|".encode() + pack(["RecordGone", "its record is gone"])
+    child = Run(child_id, UNKNOWN, run.queue, run.priority)
+    kin = kin_of(desk.keys, child, parent, RunState.FAILED, told)
+    done: bool = yield tell_gone(desk.keys, child_id, kin, now=desk.clock.now())
+    if done:
+        log.error("run=%s is told that its child %s has failed: its record is gone", run_id, child_id)
+    return done
 
 
 def progress(run: Run, desk: Desk) -> Plan[str]:

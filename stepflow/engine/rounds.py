@@ -11,6 +11,7 @@ from typing import Any
 from stepflow.core.run import Stop, StopKind
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.desk import Desk
+from stepflow.engine.family import tell_of_gone
 from stepflow.engine.gate import one_by_one, put_away, report_strays
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.engine.versions import FORGET_S, LIVE_S
@@ -99,6 +100,7 @@ class Rounds:
             given=desk.clock.given,
             silent_s=SILENT_S,
             dead_s=desk.settings.retention.hook_s,
+            lease_s=desk.settings.worker.lease_s,
         )
         look = await self._link.call(call)
         desk.clock.learn(look.now)
@@ -107,9 +109,12 @@ class Rounds:
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
         report_strays(look.strays)
+        for run_id in look.restored:
+            log.warning("run=%s had been lost from an index that leads to it; put back", run_id)
         deadline = Stop(StopKind.DEADLINE, "deadline", look.now)
         plans: list[tuple[str, Plan[bool]]] = [(member, recover_lapsed(member, desk)) for member in look.lapsed]
         plans += [(run_id, stop_run(run_id, deadline, desk)) for run_id in look.overdue]
+        plans += [(run_id, tell_of_gone(run_id, child, desk)) for run_id, child in look.orphans]
         await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
         await self._heed_missing(look)
         return look

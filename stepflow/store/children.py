@@ -10,7 +10,8 @@ from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.keys import Keys
-from stepflow.store.kin import family_keys
+from stepflow.store.kin import Kin, family_keys
+from stepflow.store.rows import rq_time, stamp
 from stepflow.store.runs import submit_run
 
 
@@ -96,6 +97,16 @@ def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: 
 def count_children(keys: Keys, run: Run) -> Call[int]:
     """Count the live children that end with their parent."""
     return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int, misfit=int)
+
+
+def tell_gone(keys: Keys, child_id: str, kin: Kin, *, now: float) -> Call[bool]:
+    """Tell the parent in *kin* that a child on its list is gone; False when the child is there, or was told of before."""
+    return Call(
+        scripts.TELL_GONE,
+        (keys.run(child_id), *kin.keys),
+        (child_id, stamp(now), rq_time(now), keys.namespace, *kin.args),
+        bool,
+    )
 
 
 def forget_children(keys: Keys, run_id: str, generation: int, gone: Sequence[str]) -> Call[int]:

@@ -27,6 +27,10 @@ class Look(NamedTuple):
     missing: list[str]
     #: what named nothing of ours and was taken out of an index: "<index> <member>"
     strays: list[str]
+    #: live runs that an index had lost, and that stand in it again
+    restored: list[str]
+    #: (parent, child on its list whose record is gone)
+    orphans: list[tuple[str, str]]
 
 
 class Moved(NamedTuple):
@@ -56,26 +60,46 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
 
 
 def look_round(
-    keys: Keys, sources: Sequence[Source], queue: str, worker: str, *, given: str, silent_s: float, dead_s: float
+    keys: Keys,
+    sources: Sequence[Source],
+    queue: str,
+    worker: str,
+    *,
+    given: str,
+    silent_s: float,
+    dead_s: float,
+    lease_s: float = 15.0,
 ) -> Call[Look]:
     """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
     return Call(
         scripts.LOOK_ROUND,
         (
             keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
-            keys.dead_hooks,
+            keys.dead_hooks, keys.live,
             *(key for source in sources for key in (source.list, source.pending, source.wake)),
         ),
-        (given, worker, silent_s, keys.job_prefix, dead_s, keys.namespace),
+        (given, worker, silent_s, keys.job_prefix, dead_s, keys.namespace, lease_s),
         _read_look,
     )  # fmt: skip
 
 
 def _read_look(reply: Any) -> Look:
-    lapsed, overdue, awaited, missing, strays = (as_text(reply[place]) for place in (4, 5, 6, 8, 9))
+    lapsed, overdue, awaited, missing, strays, restored = (as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10))
+    gone = as_text(reply[11])
     next_due = float(reply[3]) if reply[3] else None
     return Look(
-        float(reply[0]), bool(reply[1]), reply[2], next_due, lapsed, overdue, awaited, bool(reply[7]), missing, strays
+        float(reply[0]),
+        bool(reply[1]),
+        reply[2],
+        next_due,
+        lapsed,
+        overdue,
+        awaited,
+        bool(reply[7]),
+        missing,
+        strays,
+        restored,
+        list(zip(gone[::2], gone[1::2], strict=True)),
     )
 
 

@@ -110,6 +110,7 @@ WITHOUT = {
     "submit_child": "tests/store/test_children.py",
     "touch_var": "tests/kits/test_variables.py",
     "sweep_expired": "it finds and forgets in one: tests/store/test_keeping.py",
+    "tell_gone": "tests/store/test_upkeep.py",
     "set_aside": "tests/store/test_damage.py",
     "bury_hook": "tests/store/test_damage.py",
     "answer_ask": "tests/kits/test_asks.py",

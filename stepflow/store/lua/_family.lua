@@ -1,4 +1,4 @@
--- Included, after _total, _wake and _hook. What the end of a run means to its family: what it kept of its own children lives as long as its
+-- Included, after _total, _wake, _hook and _map. What the end of a run means to its family: what it kept of its own children lives as long as its
 -- record; its parent is told, once, in the same write. A parent that only waits for its children to be gone (rest 2) hears of
 -- the last one.
 -- KEYS from k: for a run with children: children, answers, maps, hook, job; for one with a parent, of that: run, children,
@@ -6,38 +6,6 @@
 -- ARGV from at: 0, or 1 and the hook that stops the children, where some live, as _hook has it; then for a child: 1 member of
 --   the parent  2 its generation  3 its rq queue  4 own rq queue  5 'ok' or 'bad'  6 packed outcome  7 stem of the map or ''
 --   8 pending state  9 start of the channels' names  10 message
-
--- Begin the next child of a map that was made waiting. Each number is passed once in the life of the map, so all these
--- loops together are as long as it; a child that is not there yet begins when it is made.
-local function release(maps, stem, total, to)
-  while true do
-    local passed = count_up(maps, stem .. '.next')
-    if not passed or passed > total then return end
-    local index = passed - 1
-    local id = stem .. '-' .. index
-    local row = soft('HMGET', to.ns .. ':run:' .. id, 'rev', 'parked', 'delivery', 'ended', 'state')
-    if row and not row[5] then return end
-    if row and row[2] == 'held' and (row[3] or '') ~= '' and (row[4] or '') == '' then
-      return rouse(to.ns .. ':run:' .. id, row[1], row[3], 'run:' .. id, to)
-    end
-  end
-end
-
--- Count a child's end, and settle the map when its policy is met or can no longer be.
--- Gives the number of this end among its like, whether the map is settled by it, and how many children there are.
-local function count(maps, answers, stem, goal, word)
-  local number = count_up(maps, stem .. '.' .. word) or 0
-  local row = redis.call('HMGET', maps, stem .. '.ok', stem .. '.bad')
-  local ok, bad = whole(row[1]) or 0, whole(row[2]) or 0
-  local need, most_bad, total = string.match(goal, '^(%d+)|(%d+)|(%d+)$')
-  if not need then return 0, true, 0 end -- a goal that cannot be read: the parent is woken to look for itself
-  if ok < tonumber(need) and bad <= tonumber(most_bad) and ok + bad < tonumber(total) then
-    return number, false, tonumber(total)
-  end
-  put(answers, stem, ok .. '|' .. bad)
-  redis.call('HDEL', maps, stem .. '.ok', stem .. '.bad', stem .. '.goal', stem .. '.next')
-  return number, true, tonumber(total)
-end
 
 local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
   if ARGV[at] == '1' then
@@ -67,7 +35,7 @@ local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
       rq_time = rq_time, ns = ns, queue = ARGV[at + 3], state = state, channels = ARGV[at + 9], message = ARGV[at + 10],
     })
   elseif goal and not is_stopping and (row[7] or '') == '' and redis.call('HGET', run, 'parked') ~= 'held' then
-    release(maps, stem, total, {
+    release(maps, answers, stem, total, {
       list = KEYS[k + 9], pending = KEYS[k + 10], wake = KEYS[k + 11], now = now, rq_time = rq_time, ns = ns,
       queue = ARGV[at + 4], state = state,
     })

@@ -18,6 +18,7 @@
 --@ include _knock
 --@ include _hook
 --@ include _wake
+--@ include _map
 --@ include _family
 local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if refused then return refused end

@@ -1,14 +1,16 @@
 -- What every worker does once a second, in one call: say it is alive, and see what needs doing.
 -- Caller: store/claims.py look_round, for engine/rounds.py.
 -- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 awaited  6 live workers  7 expiry  8 dead hooks
---       then for each source: list, pending, wake
+--       9 live  then for each source: list, pending, wake
 -- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix  5 seconds a dead hook is kept
---       6 namespace
+--       6 namespace  7 lease s
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, awaited lists, whether records have
---        expired, members whose entry left the queue, what named nothing and was taken out}; a list holds at most 50.
+--        expired, members whose entry left the queue, what named nothing and was taken out, live runs that an index had lost,
+--        parent and child for each child whose record is gone}; a list holds at most 50, but for the last three.
 --@ include _clock
 --@ include _total
 --@ include _names
+--@ include _rebuild
 local now = clock(ARGV[1])
 local time = stamp_of(now)
 local missing, strays = {}, {}
@@ -40,7 +42,7 @@ local function is_run(id) return string.find(id, '^[%w_-]+$') end
 local function is_list(entry) return string.find(entry, '^[^|\128-\255]+|[^|\128-\255]+$') end
 local function passed(index) return redis.call('ZRANGEBYSCORE', index, '-inf', time, 'LIMIT', 0, 50) end
 
-for i = 9, #KEYS, 3 do
+for i = 10, #KEYS, 3 do
   local list, pending, wake = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   local head = soft('LINDEX', list, 0)
   local before = now - 1
@@ -57,8 +59,11 @@ for i = 9, #KEYS, 3 do
 end
 local lapsed, overdue = sound(KEYS[1], passed(KEYS[1]), is_name, 'ZREM'), sound(KEYS[3], passed(KEYS[3]), is_run, 'ZREM')
 local awaited = sound(KEYS[5], soft('SRANDMEMBER', KEYS[5], 50), is_list, 'SREM')
+local restored, orphans = rebuild(KEYS[9], page_of(KEYS[9], KEYS[6], ARGV[2], now), now, {
+  claims = KEYS[1], due = KEYS[2], deadlines = KEYS[3], ns = ARGV[6], lease = tonumber(ARGV[7]),
+}, strays)
 return {
   time, redis.call('EXISTS', KEYS[4]), redis.call('ZCARD', KEYS[6]),
   redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '',
-  lapsed, overdue, awaited, #redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1), missing, strays,
+  lapsed, overdue, awaited, #redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1), missing, strays, restored, orphans,
 }
