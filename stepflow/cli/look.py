@@ -34,7 +34,9 @@ def list_command(setup: Setup, state: str | None, runner: str | None, limit: int
 
 def row_of(run: RunStatus) -> tuple[object, ...]:
     """Give a run's row of a listing."""
-    where = "" if run.is_finished else run.worker or run.waits_for
+    where = (run.unreadable and f"unreadable: {run.unreadable}") or (
+        "" if run.is_finished else run.worker or run.waits_for
+    )
     return (run.id, run.runner, run.state, run.step, run.attempt, run.queue, ago(run.created_at), where)
 
 
@@ -82,7 +84,7 @@ def _print_facts(run: RunStatus, screen: Screen) -> None:
 
     facts = {
         "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None, "state": run.state,
-        "waits for": run.waits_for, "step": run.step,
+        "unreadable": run.unreadable, "waits for": run.waits_for, "step": run.step,
         "attempt": run.attempt, "crashes": run.crashes or None, "generation": run.generation or None,
         "queue": f"{run.queue} ({run.priority})", "worker": None if run.is_finished else run.worker,
         "headers": data(run.headers or None), "payload": data(run.payload), "result": data(run.result),

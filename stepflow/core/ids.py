@@ -11,7 +11,7 @@ from stepflow.errors import InvalidName, InvalidOption, InvalidRunId
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RQ_ID = re.compile(r"run-(?P<run>.+)-(?P<number>\d+)(?:-g(?P<generation>\d+))?(?:-r(?P<handoff>\d+))?")
+_RQ_ID = re.compile(r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?")
 
 #: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

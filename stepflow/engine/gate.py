@@ -86,9 +86,9 @@ def member_of_delivery(rq_id: str, keys: Keys) -> str:
 
 
 def report_strays(strays: Sequence[str]) -> None:
-    """Say what was found in an index and named nothing of ours."""
+    """Say what was found in an index and led to nothing that is kept."""
     for stray in strays:
-        log.error("%s names no run and no hook; taken out", stray)
+        log.error("%s leads to no run and no hook; taken out", stray)
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.query import newest
 from stepflow.store.reading import load_run
 
+#: ends of a revived run that are looked at, the last ones
+_ENDS = 1000
+
 
 def redeliver(hook_id: str, desk: Desk) -> Plan[None]:
     """Queue a delivery once more, its tries anew; nothing to do for one in progress. Raises HookNotFound."""
@@ -35,7 +38,7 @@ def hooks_of_run(run_id: str, desk: Desk, *, limit: int) -> Plan[list[HookRecord
     if run is None:
         return []
     found: list[HookRecord] = []
-    for end in range(1, run.ends + 1):
+    for end in range(max(1, run.ends - _ENDS), run.ends + 1):
         # all at once: those that were delivered expire long before those that died, so the numbers have gaps
         records = yield [load_hook(desk.keys, f"{run.id}-{run.generation}-{end}-{number}") for number in range(limit)]
         found += [record for record in records if record is not None]

@@ -105,7 +105,8 @@ class Rounds:
         look = await self._link.call(call)
         desk.clock.learn(look.now)
         if self._versions:
-            await self._link.call(say_versions(desk.keys, self._versions, look.now))
+            with one_by_one("the versions that this worker holds could not be said"):
+                await self._link.call(say_versions(desk.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
         report_strays(look.strays)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from stepflow.core.ids import Delivery, split_runner
 from stepflow.core.run import ENDS, Damage, Rest, Run, RunState, Stop, StopKind
@@ -155,32 +156,53 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
 
 
 def _runner(fields: Fields) -> tuple[str, int]:
-    key = fields.row.get(b"runner", b"").decode("latin-1")
+    found = _runner_in(fields.row.get(b"runner", b""))
+    if found[1]:
+        return found
+    fields.note(b"runner")
+    return found[0], 1
+
+
+@lru_cache(maxsize=1024)
+def _runner_in(held: bytes) -> tuple[str, int]:
+    """Read a runner's key; version 0 is for one that cannot be read."""
+    key = held.decode("latin-1")
     try:
         name, version = split_runner(key)
-        if _RUNNER.fullmatch(name):
-            return name, version
     except ValueError:
-        pass
-    fields.note(b"runner")
-    name = key.partition("@")[0]
-    return name if _RUNNER.fullmatch(name) else UNKNOWN, 1
+        name, version = key.partition("@")[0], 0
+    return (name, version) if _RUNNER.fullmatch(name) else (UNKNOWN, 0)
 
 
 def _queue(fields: Fields, keys: Keys) -> str:
-    queue = fields.row.get(b"queue", b"").decode("latin-1")
-    if _QUEUE.fullmatch(queue):
+    queue = _queue_in(fields.row.get(b"queue", b""))
+    if queue:
         return queue
     fields.note(b"queue")
     return keys.rq_queues("default")[1]
 
 
-def _state(fields: Fields, *, has_ended: bool) -> RunState:
+@lru_cache(maxsize=1024)
+def _queue_in(held: bytes) -> str:
+    """Read the name of a queue, empty for what is none."""
+    queue = held.decode("latin-1")
+    return queue if _QUEUE.fullmatch(queue) else ""
+
+
+@lru_cache(maxsize=64)
+def _state_in(held: bytes) -> RunState | None:
     try:
-        return RunState(fields.row.get(b"state", b"").decode())
+        return RunState(held.decode("latin-1"))
     except ValueError:
-        fields.note(b"state")
-        return RunState.FAILED if has_ended else RunState.PAUSED
+        return None
+
+
+def _state(fields: Fields, *, has_ended: bool) -> RunState:
+    state = _state_in(fields.row.get(b"state", b""))
+    if state is not None:
+        return state
+    fields.note(b"state")
+    return RunState.FAILED if has_ended else RunState.PAUSED
 
 
 def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
@@ -194,6 +216,8 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
 
 
 def _rest(fields: Fields) -> Rest:
+    if not fields.row.get(b"rest"):
+        return Rest.NONE
     try:
         return Rest(fields.count(b"rest"))
     except ValueError:

@@ -26,6 +26,18 @@ def rounds(store, count=310):
     return found
 
 
+@pytest.mark.parametrize("index", ["claims", "due", "deadlines"])
+def test_something_else_in_the_place_of_an_index_is_replaced_and_the_index_brought_back(store, keys, index):
+    """[B12] [B19]"""
+    store.submit("a", due_in=5000.0, timeout=9000.0)
+    store.client.delete(getattr(keys, index))
+    store.client.set(getattr(keys, index), "x")
+    found = look(store)
+    assert found.strays == [f"{getattr(keys, index)} as a whole"]
+    assert found.restored == ([] if index == "claims" else ["a"])
+    assert store.client.type(getattr(keys, index)) == (b"none" if index == "claims" else b"zset")
+
+
 @pytest.mark.parametrize("lost", ["due", "deadlines"])
 def test_a_due_time_and_a_deadline_that_were_lost_are_put_back(store, keys, lost):
     """[B19]"""

@@ -2,7 +2,7 @@
 -- Which page follows from the time and from this worker's place among the live ones: together they come by all runs in
 -- five minutes, and look at a few hundred a second at most. One round that comes late leaves no gap: pages overlap.
 local function page_of(live, group, worker, now)
-  local all, rank = redis.call('ZCARD', live), 0
+  local all, rank = soft('ZCARD', live) or 0, 0
   if all == 0 then return {} end
   local workers = redis.call('ZRANGE', group, 0, -1)
   for _, name in ipairs(workers) do if name < worker then rank = rank + 1 end end

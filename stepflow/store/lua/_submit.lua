@@ -1,4 +1,4 @@
--- Included, after _fields, _job and _knock. What `submit_run` says, whose KEYS and ARGV it reads; the child of a map that
+-- Included, after _total, _fields, _job and _knock. What `submit_run` says, whose KEYS and ARGV it reads; the child of a map that
 -- is made waiting stands in the state it is given, until another's end hands it over (_family). A fork names its
 -- origin's journal and variables, what that was told by its children, and where it keeps the same.
 local function submit(stands, origin)
@@ -29,7 +29,7 @@ local function submit(stands, origin)
   end
   set_fields(KEYS[2], set_fields(run, 14))
   redis.call('ZADD', KEYS[11], created, ARGV[4])
-  redis.call('ZADD', KEYS[12], created, ARGV[4])
+  soft('ZADD', KEYS[12], created, ARGV[4])
   redis.call('SADD', KEYS[10], KEYS[7])
   if ARGV[11] ~= '' then redis.call('ZADD', KEYS[13], ARGV[11], ARGV[4]) end
   if stands then

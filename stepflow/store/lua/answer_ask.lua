@@ -10,7 +10,7 @@
 --@ include _job
 --@ include _knock
 --@ include _wake
-local before = redis.call('HGET', KEYS[3], ARGV[1])
+local before = soft('HGET', KEYS[3], ARGV[1])
 if before then return before end
 local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended')
 if not row[1] or (row[5] and row[5] ~= '') then return '' end

@@ -35,9 +35,9 @@ if ARGV[7] ~= '' then
   soft('ZREM', KEYS[15], member)
 end
 redis.call('ZREM', KEYS[12], run_id)
-redis.call('ZREM', KEYS[9], run_id)
-redis.call('ZADD', KEYS[10], ARGV[9], run_id)
-redis.call('ZADD', KEYS[11], ARGV[11], ARGV[12])
+soft('ZREM', KEYS[9], run_id)
+soft('ZADD', KEYS[10], ARGV[9], run_id)
+soft('ZADD', KEYS[11], ARGV[11], ARGV[12])
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
 if redis.call('EXISTS', KEYS[4], KEYS[5], unpack(KEYS, 20, 25)) > 0 then -- most runs have none of these
   for i = 4, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end

@@ -14,10 +14,16 @@
 local now = clock(ARGV[1])
 local time = stamp_of(now)
 local missing, strays = {}, {}
+for _, index in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[6]}) do
+  if soft('ZCARD', index) == nil then -- something else stands there: the records bring back what the index is to hold
+    redis.call('DEL', index)
+    strays[#strays + 1] = index .. ' as a whole'
+  end
+end
 redis.call('ZADD', KEYS[6], time, ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp_of(now - ARGV[3]))
 redis.call('EXPIRE', KEYS[6], 60)
-redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', stamp_of(now - ARGV[5]))
+soft('ZREMRANGEBYSCORE', KEYS[8], '-inf', stamp_of(now - ARGV[5]))
 
 -- Those of *members* that are what the index is to hold; what is not is taken out of it.
 local function sound(index, members, is_sound, remove)
@@ -65,5 +71,5 @@ local restored, orphans = rebuild(KEYS[9], page_of(KEYS[9], KEYS[6], ARGV[2], no
 return {
   time, redis.call('EXISTS', KEYS[4]), redis.call('ZCARD', KEYS[6]),
   redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '',
-  lapsed, overdue, awaited, #redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1), missing, strays, restored, orphans,
+  lapsed, overdue, awaited, #(soft('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1) or {}), missing, strays, restored, orphans,
 }

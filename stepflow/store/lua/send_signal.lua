@@ -12,15 +12,17 @@
 local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended', 'queue')
 if not row[1] then return 'unknown' end
 if row[5] and row[5] ~= '' then return 'ended' end
-local answered = redis.call('HGET', KEYS[3], ARGV[1])
+local answered = soft('HGET', KEYS[3], ARGV[1])
 if answered then return answered end
 if row[6] ~= ARGV[8] then return 'moved' end
-if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
+local length = soft('LLEN', KEYS[2])
+if not length then redis.call('DEL', KEYS[2]) end -- no mailbox of ours
+if (length or 0) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[2])
 local told = wake(KEYS[1], row, ARGV[4], {
   list = KEYS[5], pending = KEYS[6], wake = KEYS[7], due = KEYS[8], scheduled = KEYS[9], now = ARGV[5], rq_time = ARGV[6],
   ns = ARGV[7], queue = ARGV[8], state = ARGV[9], channels = ARGV[10], message = ARGV[11],
 })
 local answer = told and 'delivered' or 'buffered'
-redis.call('HSET', KEYS[3], ARGV[1], answer)
+put(KEYS[3], ARGV[1], answer)
 return answer

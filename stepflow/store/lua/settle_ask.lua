@@ -6,6 +6,7 @@
 --       8 mark of an ask whose time is up, or ''
 -- The entry written is the head and '=' with the packed answer, or the head alone when the time is up.
 -- Gives {inbox count, data of the entry}, {inbox count} while it is open, or {} when the claim is not the caller's any more.
+--@ include _total
 --@ include _ask
 --@ include _entry
 local digest, index = ARGV[4], tonumber(ARGV[2])
@@ -15,7 +16,9 @@ local inbox, data = tonumber(row[2] or 0), nil
 local before = remembered(KEYS[2], index, ARGV[3])
 if before == false then return {} end
 if before then return {inbox, before} end
-local answer = redis.call('HGET', KEYS[4], digest .. '=')
+local answer = soft('HGET', KEYS[4], digest .. '=')
+if answer == nil then redis.call('DEL', KEYS[4]) end -- neither replies of ours, nor asks
+if soft('HLEN', KEYS[3]) == nil then redis.call('DEL', KEYS[3]) end
 if answer then
   redis.call('HDEL', KEYS[4], digest .. '=')
   data = '=' .. answer

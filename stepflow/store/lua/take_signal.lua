@@ -4,6 +4,7 @@
 -- ARGV  1 token  2 index of the entry  3 head of the entry  4 ... names
 -- A mailbox item is "<name>|<packed payload>"; the entry written is the head and the item.
 -- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not the caller's any more.
+--@ include _total
 --@ include _entry
 local row = redis.call('HMGET', KEYS[1], 'token', 'inbox')
 if row[1] ~= ARGV[1] then return {} end
@@ -11,7 +12,7 @@ local inbox, index = tonumber(row[2] or 0), tonumber(ARGV[2])
 local before = remembered(KEYS[2], index, ARGV[3])
 if before == false then return {} end
 if before then return {inbox, before} end
-for _, item in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do
+for _, item in ipairs(soft('LRANGE', KEYS[3], 0, -1) or {}) do
   for i = 4, #ARGV do
     if string.sub(item, 1, #ARGV[i] + 1) == ARGV[i] .. '|' then
       redis.call('LREM', KEYS[3], 1, item)

@@ -6,23 +6,26 @@
 -- The entry written is the head and the answer: what a get finds, the sum of an incr or '!' where there is none, '1' or '0'
 -- of a swap.
 -- Gives {answer}, also to a second arrival, or {} when the claim is not the caller's any more.
+--@ include _total
 --@ include _entry
 local index, what, name = tonumber(ARGV[2]), ARGV[4], ARGV[5]
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return {} end
 local before = remembered(KEYS[2], index, ARGV[3])
 if before == false then return {} end
 if before then return {before} end
-local held, answer = redis.call('HGET', KEYS[3], name) or '', ''
-local function put(value)
+local held, answer = soft('HGET', KEYS[3], name), ''
+if held == nil then redis.call('DEL', KEYS[3]) end -- no variables of ours
+held = held or ''
+local function store(value)
   if value == '' then redis.call('HDEL', KEYS[3], name) else redis.call('HSET', KEYS[3], name, value) end
 end
 if what == 'get' then answer = held
-elseif what == 'set' then put(ARGV[7])
+elseif what == 'set' then store(ARGV[7])
 elseif what == 'incr' then
   local sum = redis.pcall('HINCRBY', KEYS[3], name, ARGV[7])
   answer = type(sum) == 'number' and redis.call('HGET', KEYS[3], name) or '!'
 elseif held == ARGV[7] then
-  put(ARGV[8])
+  store(ARGV[8])
   answer = '1'
 else answer = '0' end
 if ARGV[6] ~= '' then redis.call('EXPIRE', KEYS[3], ARGV[6]) end
