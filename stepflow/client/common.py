@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from stepflow import embedded
-from stepflow.core.run import RunState, RunStatus
+from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.desk import Desk
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
@@ -46,8 +46,8 @@ def result_of(run: RunStatus) -> Any:
     if run.state is RunState.FAILED:
         error = run.error
         raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
-    if run.unreadable is not None:
-        raise UnreadableRecord.of_run(run.id, run.unreadable)
+    if isinstance(run.result, UnreadableText):
+        raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
     return run.result
 
 

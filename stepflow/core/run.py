@@ -79,6 +79,12 @@ class Damage:
         return f"field {self.field!r} holds {self.held[:60]!r}" if self.held else f"it has no field {self.field!r}"
 
 
+class UnreadableText(str):
+    """What stands, in words, in the place of a value that cannot be read."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Run:
     """

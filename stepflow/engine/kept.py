@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import Run
+from stepflow.core.run import Run, UnreadableText
 from stepflow.engine.spec import read_given
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
@@ -25,11 +25,13 @@ class KeptData:
     def value(self, name: bytes) -> Any:
         """Give a packed value, or in words that it cannot be read."""
         packed = self._data.get(name)
+        if self._data is NO_HASH:
+            return UnreadableText("<its data is no hash>")
         try:
             return None if packed is None else unpack(packed)
         except StepflowError as error:
             self._note(name)
-            return f"<{error}>"
+            return UnreadableText(f"<{error}>")
 
     def text(self, name: bytes) -> str | None:
         """Give text, whatever its bytes."""
