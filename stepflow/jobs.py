@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Outcome, Succeed
+from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
-from stepflow.engine.registry import is_async
 from stepflow.engine.typed import bind, call_reader, result_reader
+from stepflow.engine.user_code import is_async, settled, shown
 from stepflow.store.canonical import digest
 
 if TYPE_CHECKING:
@@ -54,18 +55,37 @@ class Job:
 
 
 def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:
-    """Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors."""
+    """
+    Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors.
+
+    Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to go on with.
+    """
     arguments = call_reader(function, name)
     if is_async(function):
 
         async def run_async(step: Step[Any]) -> Outcome:
             args, kwargs = arguments(step.payload)
-            return Succeed(await function(*args, **kwargs))
+            return _end_by(await settled(await function(*args, **kwargs)), name)
 
         return run_async
 
-    def run(step: Step[Any]) -> Outcome:
+    def run(step: Step[Any]) -> Outcome | Awaitable[Outcome]:
         args, kwargs = arguments(step.payload)
-        return Succeed(function(*args, **kwargs))
+        value = function(*args, **kwargs)
+        return _end_when_settled(value, name) if inspect.isawaitable(value) else _end_by(value, name)
 
     return run
+
+
+async def _end_when_settled(value: Any, name: str) -> Outcome:
+    return _end_by(await settled(value), name)
+
+
+def _end_by(value: Any, name: str) -> Outcome:
+    match value:
+        case Succeed() | Fail() | Cancel():
+            return value
+        case Outcome():
+            text = f"job {name!r} returned {shown(value)}, and has no next step; return a value, Succeed, Fail or Cancel"
+            return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+    return Succeed(value)

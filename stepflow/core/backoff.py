@@ -51,9 +51,9 @@ class RetryPolicy:
 
     def retries(self, error: BaseException) -> bool:
         """Say whether *error* is one this policy tries again."""
-        if _is_one_of(error, self.give_up_on):
+        if is_one_of(error, self.give_up_on):
             return False
-        return not self.retry_on or _is_one_of(error, self.retry_on)
+        return not self.retry_on or is_one_of(error, self.retry_on)
 
     def as_dict(self) -> dict[str, Any]:
         """Give what differs from the defaults, classes as dotted names: the form a run keeps."""
@@ -85,7 +85,8 @@ def _dotted(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_one_of(error: BaseException, kinds: Sequence[type[BaseException] | str]) -> bool:
+def is_one_of(error: BaseException, kinds: Sequence[type[BaseException] | str]) -> bool:
+    """Say whether *error* is of one of *kinds*: classes, or names, dotted or not, of its class or of one above that."""
     for kind in kinds:
         if isinstance(kind, str):
             if any(kind in (_dotted(base), base.__qualname__) for base in type(error).__mro__):

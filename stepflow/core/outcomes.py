@@ -161,12 +161,14 @@ class LastWord(Outcome):
     """
     The run has had its last word; made by kits, not by runners.
 
-    It failed with *error*, or ends as it was asked to from outside when that is None. *errors* are the compensations that
-    failed.
+    It failed with *error*, or was cancelled by itself, or ends as it was asked to from outside when both are None. *errors*
+    are the compensations that failed.
     """
 
     error: ErrorInfo | None = None
     errors: Sequence[ErrorInfo] = ()
+    #: the reason of its own Cancel
+    cancelled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class StopKind(StrEnum):
     CANCEL = "cancel"
     DEADLINE = "deadline"
     FAIL = "fail"
+    #: nobody: it failed where its own code could not clean up, and is handed over once more for that
+    ERROR = "error"
 
 
 class Rest(IntEnum):

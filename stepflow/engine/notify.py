@@ -12,12 +12,12 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
-from stepflow.engine.execute import describe, is_being_cancelled
 from stepflow.engine.family import stop_children
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
-from stepflow.engine.registry import Registry, is_async
+from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
+from stepflow.engine.user_code import call, describe, ends_task, stay
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
@@ -59,6 +59,7 @@ class Notifier:
         self._on_due = on_due
         self.slots = Slots(desk.settings.worker.hook_slots)
         self._held: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
+        self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
         """Give (member, token) of every delivery in progress, for the renewing thread."""
@@ -81,9 +82,11 @@ class Notifier:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
+        self._is_over = True
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if late:  # one that will not be cancelled keeps nobody
+            await asyncio.wait(late, timeout=1.0)
 
     async def _carry(self, record: HookRecord) -> None:
         """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
@@ -119,20 +122,14 @@ class Notifier:
         if hook is None:
             return Verdict.dead(f"this app has no terminal hook {name!r} any more")
         try:
-            work = hook(outcome) if is_async(hook) else self._threads.run(hook, outcome)
-            assert work is not None
-            async with asyncio.timeout(
-                FUNCTION_TIMEOUT_S
-            ):  # not wait_for: in a task of its own SystemExit ends the loop
-                await work
-        except (
-            Exception,
-            SystemExit,
-            asyncio.CancelledError,
-        ) as error:  # whatever a user's hook raises means another try
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            async with asyncio.timeout(FUNCTION_TIMEOUT_S):
+                await call(hook, (outcome,), {}, self._threads)
+        except BaseException as error:  # whatever a user's hook raises means another try
+            if ends_task(error, is_over=self._is_over):
                 raise
-            return Verdict.retry(f"{type(error).__name__}: {describe(error).message}")
+            stay()
+            info = describe(error)
+            return Verdict.retry(f"{info.type}: {info.message}")
         return Verdict.delivered()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:

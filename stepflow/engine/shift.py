@@ -10,9 +10,10 @@ from typing import Any
 from stepflow.core.run import Run, Stop
 from stepflow.engine.desk import Desk
 from stepflow.engine.hold import Hold
-from stepflow.engine.registry import Registry, is_async
+from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
+from stepflow.engine.user_code import call
 from stepflow.store.stream import Streaming
 
 log = logging.getLogger("stepflow.run")
@@ -52,6 +53,8 @@ class Shift:
         #: threads that user code was given up in and that have not come back
         self.stray_threads = 0
         self.must_let_go = False
+        #: whether the worker is through: whatever is cancelled from now on is not to be settled
+        self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
         self.turned_at = self.loop.time()
         self.finished_steps = 0
@@ -62,14 +65,16 @@ class Shift:
         self._rivals: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
 
-    async def _call(
+    def _call(
         self, run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Call a function where it belongs: on the loop, or in a thread."""
         del run_id, name
-        if is_async(function):
-            return await function(*args, **kwargs)
-        return await self.threads.run(lambda: function(*args, **kwargs))
+        return call(function, args, kwargs, self.threads)
+
+    def end(self) -> None:
+        """Note that the worker is through: what still runs is cancelled next, and settles nothing."""
+        self.is_over = True
 
     def take_numbers(self, count: int) -> int:
         """Reserve so many token numbers; a number is never used twice."""

@@ -71,6 +71,7 @@ async def work_one(
             await notifier.slots.wait_idle()
         return True
     finally:
+        shift.end()
         renewer.stop()
         renewer_link.close()
         await link.close()

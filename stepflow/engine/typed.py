@@ -164,14 +164,15 @@ def result_reader(fn: Callable[..., Any]) -> Reader:
     wanted = _hints(fn).get("return", Any)
     if _says_nothing(wanted) or _holds_outcome(wanted):
         return _as_is
-    validate = _validator(wanted, f"the return type of {_name(fn)!r}")
+    name = _name(fn)  # and not the function: who keeps the reader keeps no closure alive
+    validate = _validator(wanted, f"the return type of {name!r}")
 
     def read(result: Any) -> Any:
         try:
             return validate(result)
         except _MisfitError as error:
             raise UnreadableValue(
-                f"the result of {_name(fn)!r} does not fit its return annotation: {error}"
+                f"the result of {name!r} does not fit its return annotation: {error}"
             ) from error.__cause__
 
     return read

@@ -112,6 +112,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             links = await stack.enter_async_context(Links(self._address, self._options.name, self._desk.settings))
             shift = self.shift = self._make_shift(links.main)
+            stack.callback(shift.end)
             await self._announce(links.main)
             rounds = self._make_rounds(shift, links.main)
             stack.callback(rounds.stop)

@@ -19,6 +19,8 @@ from uuid import UUID
 
 from msgpack import ExtType, Timestamp  # type: ignore[import-untyped]
 
+from stepflow.core.outcomes import Outcome
+
 #: our extension's code, the last an application may use; a byte rare in packed text, so a missing one is seen quickly
 CODE = 127
 SIGN = bytes([CODE])
@@ -133,6 +135,8 @@ _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 @lru_cache(maxsize=1024)
 def _shape_of(cls: type) -> Callable[[Any], Any]:
+    if issubclass(cls, Outcome):  # a dataclass as well: as a map a verdict would pass for a value
+        raise RefusedError(f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself")
     if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum):
         return partial(_attributes, tuple(field.name for field in dataclasses.fields(cls)))
     for base, shape in _SHAPES:

@@ -14,6 +14,7 @@ from stepflow.client import AsyncRunHandle, Client
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import RunStatus
 from stepflow.engine.desk import Desk
+from stepflow.engine.user_code import call as call_user_code
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.check import check
 from stepflow.store.clock import ManualClock
@@ -230,7 +231,7 @@ class Harness:
             try:
                 mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
                 if mock is not None:
-                    return await mock.call(args, kwargs)
+                    return await call_user_code(mock.call, (args, kwargs), {}, worker.held.threads)
                 return await plainly(run_id, name, function, args, kwargs)
             finally:
                 del self._running[mark]

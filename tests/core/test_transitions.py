@@ -228,7 +228,8 @@ def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_pass
 @pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
 def test_a_run_that_nobody_holds_ends_at_once(state, kind):
     """[C25] [C23]"""
-    move = decide_stop(run(state=RunState(state), token=""), Stop(kind, "why", NOW))
+    reason = "ValueError|why" if kind is StopKind.ERROR else "why"
+    move = decide_stop(run(state=RunState(state), token=""), Stop(kind, reason, NOW))
     assert (move.kind, move.state) == (Kind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
     assert move.reason == ("deadline" if kind is StopKind.DEADLINE else "why")
 

@@ -14,7 +14,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.typed import bind, result_reader
+from stepflow.engine.typed import bind
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
@@ -82,11 +82,11 @@ class Context(Waiting):
                 own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.wishes.keyed.turn(place)),
                 queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
-            read = self._reader(function)
+            read = self._readers.of(function)
             return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
         wish = StepWish(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
-            read=self._reader(function),
+            read=self._readers.of(function),
         )  # fmt: skip
         wish.compensation = compensation
         return self._activation.wish(wish)
@@ -135,7 +135,8 @@ class Context(Waiting):
         Try a function as `step` would until it gives something other than None, and give that; None after *timeout*.
 
         Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th failure in a row is
-        raised as StepFailed.
+        raised as StepFailed. *timeout* (seconds or timedelta) holds whatever *every* is; a try that is under way then is
+        given up.
         """
         ends_s = None if timeout is None else seconds(timeout)
 
@@ -231,8 +232,6 @@ class Context(Waiting):
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
 
-    def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
-        return self._known(function, lambda: result_reader(function))
 
 
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:

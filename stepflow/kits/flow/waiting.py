@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import seconds, unix_time
 from stepflow.engine.signal import check_signal
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.asks import AskWish
+from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 from stepflow.kits.flow.wanted import Wanted, WantedAnswer
-
-T = TypeVar("T")
 
 
 class Waiting:
     """What a workflow waits by, each at a place of its own; `Context` is this and the rest."""
 
     def __init__(
-        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: dict[Any, Any]
+        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: Readers
     ) -> None:
         self._activation = activation
         self._policy = policy
@@ -57,7 +56,7 @@ class Waiting:
         shown = ",".join(check_signal(name) for name in names)
         wait_s = None if timeout is None else seconds(timeout)
         what = f"signal {shown}"
-        wanted = None if type is None else self._known((what, type), lambda: Wanted(what, type))
+        wanted = None if type is None else self._readers.known((what, type), lambda: Wanted(what, type))
         return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
 
     def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
@@ -69,7 +68,7 @@ class Waiting:
         """
         wait_s = None if timeout is None else seconds(timeout)
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
-        answer = self._known(("ask", known_by), lambda: WantedAnswer(wanted))
+        answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
         return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
 
     def _place(self) -> str:
@@ -77,12 +76,3 @@ class Waiting:
 
     def _future(self) -> asyncio.Future[Any]:
         return self._activation.loop.create_future()
-
-    def _known(self, key: Any, make: Callable[[], T]) -> T:
-        """Give what is made once for all activations, where *key* can be looked up."""
-        try:
-            if key not in self._readers:
-                self._readers[key] = make()
-        except TypeError:  # not hashable, such as an Annotated with a list in it
-            return make()
-        return self._readers[key]  # type: ignore[no-any-return]
