@@ -86,6 +86,8 @@ def _end_by(value: Any, name: str) -> Outcome:
         case Succeed() | Fail() | Cancel():
             return value
         case Outcome():
-            text = f"job {name!r} returned {shown(value)}, and has no next step; return a value, Succeed, Fail or Cancel"
+            text = (
+                f"job {name!r} returned {shown(value)}, and has no next step; return a value, Succeed, Fail or Cancel"
+            )
             return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
     return Succeed(value)

@@ -59,7 +59,7 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     except BaseException as error:
         if ends_task(error, is_over=shift.is_over):
             raise
-        return _left_by(error, hold)
+        return left_by(error, hold)
     if hold.abandoned is not None:
         _take_back(hold)
     if isinstance(result, _OUTCOMES):
@@ -88,7 +88,7 @@ async def in_thread(hold: Hold, step: Step[Any], shift: Shift) -> Any:
     return await shift.threads.run(hold.entry.run, step, on_return=returned)
 
 
-def _left_by(error: BaseException, hold: Hold) -> Outcome:
+def left_by(error: BaseException, hold: Hold) -> Outcome:
     """Make the outcome of a runner that was left by an exception, or cancelled by the runtime: the table of user_code."""
     why = hold.abandoned
     _take_back(hold)

@@ -17,7 +17,7 @@ from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
-from stepflow.engine.user_code import call, describe, ends_task, stay
+from stepflow.engine.user_code import call, describe, ends_task, passes, stay
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
@@ -91,7 +91,12 @@ class Notifier:
     async def _carry(self, record: HookRecord) -> None:
         """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
         try:
-            verdict = await self._try(record)
+            try:
+                verdict = await self._try(record)
+            except GeneratorExit as error:  # as in engine/drive.py
+                if passes(error):
+                    raise
+                verdict = _left_by(error)
             probes.at("notify.sent")
             await self._settle(record, verdict)
             probes.at("notify.done")
@@ -127,9 +132,7 @@ class Notifier:
         except BaseException as error:  # whatever a user's hook raises means another try
             if ends_task(error, is_over=self._is_over):
                 raise
-            stay()
-            info = describe(error)
-            return Verdict.retry(f"{info.type}: {info.message}")
+            return _left_by(error)
         return Verdict.delivered()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
@@ -167,3 +170,10 @@ class Notifier:
                 )
         if await self._link.call(call) and wait_s is not None:
             self._on_due(now + wait_s)
+
+
+def _left_by(error: BaseException) -> Verdict:
+    """Say what an exception out of a terminal hook means: another try."""
+    stay()
+    info = describe(error)
+    return Verdict.retry(f"{info.type}: {info.message}")

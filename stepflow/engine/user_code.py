@@ -33,7 +33,7 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
 from stepflow.core.outcomes import FOREVER_S, ErrorInfo, Raised, readable
-from stepflow.engine.threads import Threads
+from stepflow.engine.threads import EscapedError, Threads
 from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
 
 #: characters of a traceback that are kept
@@ -49,14 +49,6 @@ _FOR_GOOD = (PermanentError, UsageError, DataError)
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
 
 
-class EscapedError(Exception):
-    """Carries what is no Exception out of a task of ours: raised as it is, it would end the loop or pass for a cancel."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.error = error
-
-
 def is_async(function: Callable[..., Any]) -> bool:
     """Say whether *function* is `async def`, by what a call of it runs: a function, a method, a partial, an object."""
     while isinstance(function, partial):
@@ -68,9 +60,7 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
-async def call(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], threads: Threads
-) -> Any:
+async def call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], threads: Threads) -> Any:
     """
     Call a function where it belongs, on the loop or in a thread, and give its value.
 
@@ -133,8 +123,9 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
 
 def _wait_s(asked: object) -> float | None:
     """Read the wait that an error asks for; whatever user code has put there is no reason to fail otherwise."""
-    is_number = isinstance(asked, int | float) and not isinstance(asked, bool)
-    return min(float(asked), FOREVER_S) if is_number and asked > 0 else None  # type: ignore[operator,arg-type]
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
+        return None
+    return float(min(asked, FOREVER_S))
 
 
 def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) -> bool:

@@ -233,7 +233,6 @@ class Context(Waiting):
         )  # fmt: skip
 
 
-
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:
     if not own.runner:
         msg = f"step {name!r} is to run on another queue, whose workers find it by the app: put @app.step above its function"

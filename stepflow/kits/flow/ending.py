@@ -145,9 +145,9 @@ class Ending:
         """Refuse a result that cannot be stored while its steps can still be undone; without any the commit does it."""
         if not self._activation.run.rest or not isinstance(end, Succeed | Restart):
             return end
-        what = ("the result", end.result) if isinstance(end, Succeed) else ("the new input", end.payload)
+        what, value = ("the result", end.result) if isinstance(end, Succeed) else ("the new input", end.payload)
         try:
-            pack(what[1], what=what[0], limit=self._activation.port.limit)
+            pack(value, what=what, limit=self._activation.port.limit)
         except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
             return Raised(describe(error), retryable=False)
         return end
@@ -163,11 +163,11 @@ class Ending:
 def _write_end(end: Outcome, *, is_stopped: bool) -> bytes:
     """Write what the function's own end adds to the end of its run; nothing where that ends as it was asked to."""
     match end:
-        case Cancel(reason):  # its own Cancel keeps its reason, whoever asked for what
+        case Cancel(reason=reason):  # its own Cancel keeps its reason, whoever asked for what
             return pack([reason])
-        case Raised(error) if not is_stopped:
+        case Raised(error=error) if not is_stopped:
             return pack([error.type, error.message, error.traceback])
-        case Fail(reason) if not is_stopped:
+        case Fail(reason=reason) if not is_stopped:
             return pack(["Fail", reason, ""])
     return b""
 
@@ -191,8 +191,8 @@ def _end_of(main: asyncio.Task[Any]) -> Outcome:
             return end
         case Outcome() as other:
             text = (
-                f"the workflow returned {shown(other)}: its next step follows from its code; return a value, Succeed, Fail or "
-                "Cancel, or write: return await ctx.restart(...)"
+                f"the workflow returned {shown(other)}: its next step follows from its code; return a value, Succeed, "
+                "Fail or Cancel, or write: return await ctx.restart(...)"
             )
             return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
         case result:

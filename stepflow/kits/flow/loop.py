@@ -125,14 +125,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         finally:
             self._end(outer, hooks)
 
-    def _begin(self) -> tuple[asyncio.AbstractEventLoop, Any]:
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
         """Be the running loop of this thread, which async generators are left to that are not used up."""
         before = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001  the pair for those who write loops
         asyncio._set_running_loop(self)  # noqa: SLF001
         sys.set_asyncgen_hooks(None, self._close)
         return before
 
-    def _end(self, outer: asyncio.AbstractEventLoop, hooks: Any) -> None:
+    def _end(self, outer: asyncio.AbstractEventLoop | None, hooks: Any) -> None:
         sys.set_asyncgen_hooks(*hooks)
         asyncio._set_running_loop(outer)  # noqa: SLF001
 

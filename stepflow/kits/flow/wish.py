@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stepflow.engine.user_code import EscapedError
+from stepflow.engine.threads import EscapedError
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.codec import unpack
 
@@ -73,7 +73,7 @@ class Wish:
         try:
             value = unpack(packed)
             value = value if self.read is None else self.read(value)
-        except StopIteration as error:  # no future takes one
+        except (StopIteration, GeneratorExit) as error:  # awaited, they would end who awaits
             self.future.set_exception(EscapedError(error))
         except BaseException as error:  # noqa: BLE001  what reads it may be a validator, which is user code
             self.future.set_exception(error)

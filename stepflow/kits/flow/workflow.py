@@ -46,6 +46,7 @@ class Workflow(StepRunner):
 def _wrapped(function: WorkflowFunction) -> WorkflowFunction:
     """Give what a decorator wraps: what the function inside is decides which `ctx` it has to be given."""
     try:
-        return inspect.unwrap(function)
+        inside: WorkflowFunction = inspect.unwrap(function)
+        return inside
     except ValueError:  # it wraps itself
         return function
