@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -173,7 +174,7 @@ def _write_end(end: Outcome, *, is_stopped: bool) -> bytes:
 
 
 def _read_end(data: bytes) -> LastWord:
-    fields = unpack(data) if data else ()
+    fields: Sequence[str] = unpack(data) if data else ()
     if len(fields) == 1:
         return LastWord(cancelled=fields[0])
     return LastWord(ErrorInfo(*fields)) if fields else LastWord()
