@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -80,4 +81,9 @@ def cli() -> None:
 
 def main() -> None:
     """Be the `stepflow` program."""
-    cli.main(prog_name="stepflow")
+    try:
+        cli.main(prog_name="stepflow")
+    except SystemExit as end:
+        if "stepflow.process" in sys.modules:  # else it was no worker
+            sys.modules["stepflow.process"].end_worker(end.code)
+        raise

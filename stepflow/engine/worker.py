@@ -15,6 +15,7 @@ from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
 from stepflow.engine.feed import Feed
+from stepflow.engine.leave import way_out
 from stepflow.engine.links import Links
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
@@ -103,6 +104,11 @@ class Worker:
         """Whether a run is held right now."""
         return self.shift is not None and bool(self.shift.holds)
 
+    @property
+    def in_hand(self) -> list[str]:
+        """Name the runs that are held right now."""
+        return [] if self.shift is None else [f"run={hold.run.id}" for hold in list(self.shift.holds.values())]
+
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
         self._leave.set()
@@ -132,10 +138,13 @@ class Worker:
             stack.callback(renewer.stop)
             renewer.start()
             feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
-            tasks += [*feeding, *(asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift)))]
+            watching = [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
+            tasks += [*feeding, *watching]
             self._say_ready()
-            await self._until_leaving(shift, notifier, feeding)
-            await self._way_out(shift, notifier, rounds, feeding)
+            await self._until_leaving(shift, notifier, [*feeding, *watching])
+            for feed in self._feeds:
+                feed.leave()
+            await way_out(shift, notifier, rounds, feeding, is_stuck=self.stuck)
 
     def _say_ready(self) -> None:
         options = self._options
@@ -226,40 +235,18 @@ class Worker:
                 self.stuck = True
                 self._leave.set()
 
-    async def _until_leaving(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
+    async def _until_leaving(self, shift: Shift, notifier: Notifier, parts: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until told to leave; a part that ends before, by a fault or cancelled by user code, ends the worker."""
         if self._options.burst:
             Burst(self._feeds, is_busy=lambda: bool(shift.slots.used or notifier.slots.used), leave=self.leave)
         leaving = asyncio.ensure_future(self._leave.wait())
-        await asyncio.wait({leaving, *feeding}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({leaving, *parts}, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
-        for task in feeding:
-            if task.done() and task.exception() is not None:
-                raise task.exception()  # type: ignore[misc]
-
-    async def _way_out(
-        self, shift: Shift, notifier: Notifier, rounds: Rounds, feeding: Sequence[asyncio.Task[None]]
-    ) -> None:
-        """Stop claiming, let running steps finish, hand back the rest."""
-        shift.must_let_go = True
-        for feed in self._feeds:
-            feed.leave()
-        grace_s = self._desk.settings.worker.grace_s
-        until = shift.loop.time() + grace_s
-        # a claim that Redis, being gone, does not answer is left to its lease
-        _, waiting = await asyncio.wait(feeding, timeout=grace_s)
-        for feed_task in waiting:
-            feed_task.cancel()
-        log.info("worker %s leaves: %s runs in hand, %g s of grace", self._options.name, len(shift.holds), grace_s)
-        tasks = [hold.task for hold in shift.holds.values() if hold.task is not None]
-        if tasks and not self.stuck:
-            await asyncio.wait(tasks, timeout=max(0.0, until - shift.loop.time()))
-        for hold in list(shift.holds.values()):
-            shift.hand_back(hold)
-        late = [hold.task for hold in shift.holds.values() if hold.task is not None]
-        if late:
-            await asyncio.wait(late, timeout=5.0)
-        await notifier.leave(min(grace_s, 5.0))
-        await rounds.leave()
+        for part in parts:
+            if part.done():
+                part.result()
+        if not self._leave.is_set():
+            raise asyncio.CancelledError  # of ours, by user code
 
     async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
         """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
