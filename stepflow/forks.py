@@ -80,16 +80,40 @@ def _end_where_user_code_ends(frame: FrameType | None) -> None:
     By tracing, as a debugger stops where a function returns: no place in the runtime need know of forks. A child of
     `multiprocessing` ends by itself, and is not slowed down.
     """
-    above: list[FrameType] = []
+    ours: list[FrameType] = []
+    outermost: list[FrameType] = []
+    below: FrameType | None = None
     while frame is not None:
-        if frame.f_globals.get("__name__") == "multiprocessing.popen_fork":
+        name = str(frame.f_globals.get("__name__"))
+        if name == "multiprocessing.popen_fork":
             return
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in _RUNTIME:
-            above.append(frame)
+        if name.partition(".")[0] in _RUNTIME:
+            ours.append(frame)
+            outermost += [below] if below is not None else []
+            below = None
+        else:
+            below = frame
         frame = frame.f_back
-    for ours in above:
-        ours.f_trace, ours.f_trace_opcodes = _came_back, True
+    for runtimes in ours:  # user code may be no Python function, and have no frame
+        runtimes.f_trace, runtimes.f_trace_opcodes = _came_back, True
+    for users in outermost:
+        users.f_trace, users.f_trace_lines = _Watch(), False
     sys.settrace(_called)
+
+
+class _Watch:
+    """Traces an outermost frame of user code: what it ends with is what the child ends with."""
+
+    def __init__(self) -> None:
+        self._raised: tuple[Any, ...] | None = None
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> _Watch:
+        """Hear what happens in the frame; an exception may be caught there yet."""
+        if event == "exception":
+            self._raised = argument
+        if event == "return":
+            _end_as(frame, self._raised)
+        return self
 
 
 def _called(frame: FrameType, event: str, argument: Any) -> None:
@@ -103,9 +127,17 @@ def _came_back(frame: FrameType, event: str, argument: Any) -> NoReturn:
     """Hear that the child has left user code."""
     if event == "exception":
         _end(*_after_error(*argument))
-    if dis.opname[frame.f_code.co_code[frame.f_lasti]] == "YIELD_VALUE":
+    _end_as(frame, None)
+
+
+def _end_as(frame: FrameType, raised: tuple[Any, ...] | None) -> NoReturn:
+    """End as *frame* does: by a return, by waiting, or by the last exception that was raised in it."""
+    instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+    if instruction == "YIELD_VALUE":
         _end(1, "a process forked off a worker may not wait on the loop of its worker; it ends")
-    _end(0)
+    if raised is None or instruction.startswith("RETURN"):
+        _end(0)
+    _end(*_after_error(*raised))
 
 
 def _after_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> tuple[int, str]:

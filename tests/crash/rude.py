@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stepflow import RetryPolicy, Step, Stepflow, Succeed
+from stepflow import Context, RetryPolicy, Step, Stepflow, Succeed
 
 QUICK = RetryPolicy(max_attempts=3, initial=0.05, max_delay=0.2)
 WITNESS = Path(os.environ["CRASH_WITNESS"])
@@ -420,6 +420,15 @@ def fork_plain(step: Step[Any]) -> Succeed:
         return Succeed()
     _, status = os.waitpid(pid, 0)
     return Succeed(os.waitstatus_to_exitcode(status))
+
+
+@app.workflow("fork-workflow", retry=QUICK)
+async def fork_workflow(ctx: Context, how: str) -> int:
+    """Fork in the body of a workflow, where something has been raised and caught before."""
+    with suppress(ZeroDivisionError):
+        1 // 0  # noqa: B018
+    pid = await CHILDREN[how]()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else 0
 
 
 # logging

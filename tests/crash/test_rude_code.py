@@ -71,6 +71,7 @@ def test_a_child_forked_by_hand_ends_where_user_code_ends(make_cluster, program)
     worker = start(cluster, program=program)
     assert results(cluster, submit(cluster, "fork", FORKS)) == list(FORKS.values())
     assert results(cluster, submit(cluster, "fork-plain", FORKS)) == list(FORKS.values())
+    assert results(cluster, submit(cluster, "fork-workflow", FORKS)) == list(FORKS.values())
     assert results(cluster, submit(cluster, "fork", ["child_waits", "child_is_told"])) == [1, -signal.SIGTERM]
     assert "may not wait on the loop of its worker" in worker.said
     assert "ValueError: in the child" in worker.said
