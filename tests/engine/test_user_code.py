@@ -47,7 +47,8 @@ def leave_by(name: str) -> Any:
         "BaseExceptionGroup": lambda: BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError("v")]),
         "ExceptionGroup": lambda: ExceptionGroup("two", [ExceptionGroup("one", [KeyError("k")]), ValueError("v")]),
     }
-    raise made[name]()
+    error = made[name]()
+    raise error
 
 
 #: a type whose validator leaves by the name it is given
