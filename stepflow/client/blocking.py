@@ -184,15 +184,19 @@ class Client(Common):
         return result_of(self.wait(run_id, timeout))
 
     def cancel(self, run_id: str, reason: str = "") -> bool:
-        """Cancel the run; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+        """
+        Cancel the run: True when its end is sure, also where a call before this one set it in motion.
+
+        False when it is unknown or has ended; `status` tells which. The reason of the first call stays.
+        """
         return self._do(cancel(run_id, reason, self.desk))
 
     def fail(self, run_id: str, reason: str = "") -> bool:
         """
         End the run as failed, for good where it waits or is paused: no compensation runs then. A running one is told.
 
-        True when this call ended it or set its end in motion, False when it is unknown or ended. A second call ends a run
-        that was asked to stop and does not.
+        True when its end is sure, False when it is unknown or has ended. A second call ends a run that was asked to stop and
+        does not.
         """
         return self._do(fail(run_id, reason, self.desk))
 

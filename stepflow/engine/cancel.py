@@ -23,13 +23,13 @@ log = logging.getLogger("stepflow.run")
 
 
 def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
-    """Ask the run to end; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+    """Ask the run to end; True when it ends by this call or was asked to before, False when it is unknown or ended."""
     return (yield from stop_run(run_id, Stop(StopKind.CANCEL, readable(reason), desk.clock.now()), desk))
 
 
 def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
     """
-    End the run as failed by hand; True when this call ended it or set its end in motion.
+    End the run as failed by hand; True when it ends by this call or was asked to before, False when it is unknown or ended.
 
     Final for a run that waits or is paused, and for one that was asked to stop already: nothing is compensated then.
     """
@@ -38,7 +38,8 @@ def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
 
 def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
     """
-    End the run, or mark it so that its worker ends it; says whether this call did either.
+    End the run, or mark it so that its worker ends it; False when there is none that could end, True also for one that
+    was asked to stop before.
 
     A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
     """
@@ -67,7 +68,7 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
             case _:
                 if stop.kind is StopKind.DEADLINE:  # nothing is left to look after: the run ends by the stop it has
                     yield forget_deadline(desk.keys, run_id)
-                return False
+                return not run.is_finished
         if answer[0] != STALE:
             log.info("run=%s %s: %s", run.id, "ended" if move.kind is Kind.FINISH else "told to stop", stop.kind)
             return True

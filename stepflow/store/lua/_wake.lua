@@ -1,4 +1,4 @@
--- Included, after _job and _knock. To wake a run that stands parked.
+-- Included, after _job, _knock and _publish. To wake a run that stands parked.
 -- to: list, pending, wake and name of its queue, now, rq_time, ns, state it is to be in, and for `wake` the due set, the
 -- scheduled registry, the start of the channels' names, the message.
 
@@ -19,7 +19,7 @@ local function wake(run, row, member, to)
     rouse(run, row[1], row[4], member, to)
     return true
   elseif row[3] and row[3] ~= '' then
-    redis.call('PUBLISH', to.channels .. string.match(row[3], '^[^.]+'), to.message)
+    publish(to.channels .. string.match(row[3], '^[^.]+'), to.message)
     return true
   end
   return false

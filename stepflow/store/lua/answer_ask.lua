@@ -8,6 +8,7 @@
 --@ include _ask
 --@ include _job
 --@ include _knock
+--@ include _publish
 --@ include _wake
 local before = redis.call('HGET', KEYS[3], ARGV[1])
 if before then return before end

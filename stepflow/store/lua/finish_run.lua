@@ -16,6 +16,7 @@
 --@ include _job
 --@ include _knock
 --@ include _hook
+--@ include _publish
 --@ include _wake
 --@ include _family
 local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
@@ -44,5 +45,5 @@ if redis.call('EXISTS', KEYS[4], KEYS[5], unpack(KEYS, 20, 25)) > 0 then -- most
 end
 for i = 27, kin - 1, 2 do at = leave_hook(KEYS[i], KEYS[i + 1], at) end
 if ARGV[at] then tell_family(kin, at, KEYS[1], run_id, ARGV[10], ARGV[15], ARGV[16], ARGV[17]) end
-redis.call('PUBLISH', ARGV[13], ARGV[14])
+publish(ARGV[13], ARGV[14])
 return {1}

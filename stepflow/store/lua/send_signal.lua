@@ -7,6 +7,7 @@
 -- when the run was restarted on another queue since the caller looked, and nothing is written.
 --@ include _job
 --@ include _knock
+--@ include _publish
 --@ include _wake
 local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended', 'queue')
 if not row[1] then return 'unknown' end
