@@ -133,6 +133,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepflow.engine.feed.SUSPENDED_S", 0.05)
     monkeypatch.setattr("stepflow.engine.worker.SWEEP_S", 0.02)
     monkeypatch.setattr("stepflow.engine.commit._REFUSED_S", 0.05)
+    monkeypatch.setattr("stepflow.engine.insist.REFUSED_S", 0.05)
 
 
 @pytest.fixture

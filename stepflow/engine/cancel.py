@@ -38,8 +38,7 @@ def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
 
 def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
     """
-    End the run, or mark it so that its worker ends it; False when there is none that could end, True also for one that
-    was asked to stop before.
+    End the run, or mark it so that its worker ends it; says whether it will end, by this stop or by one before it.
 
     A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
     """

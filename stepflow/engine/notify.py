@@ -13,6 +13,7 @@ from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
 from stepflow.engine.family import stop_children
+from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
@@ -111,7 +112,10 @@ class Notifier:
     async def _try(self, record: HookRecord) -> Verdict:
         kind, what = unpack(record.target)
         if kind == CHILDREN:
-            await carry_out(self._link, stop_children(record.run_id, what, self._desk))
+            await insist(
+                lambda: carry_out(self._link, stop_children(record.run_id, what, self._desk)),
+                f"hook={record.id} cannot stop the children of run {record.run_id}",
+            )
             return Verdict.delivered()
         outcome = read_outcome(record.body)
         if kind == FUNCTION:
@@ -168,7 +172,8 @@ class Notifier:
                     tries + 1,
                     wait_s,
                 )
-        if await self._link.call(call) and wait_s is not None:
+        written = await insist(lambda: self._link.call(call), f"hook={record.id} cannot be settled")
+        if written and wait_s is not None:
             self._on_due(now + wait_s)
 
 

@@ -23,6 +23,8 @@ log = logging.getLogger("stepflow.worker")
 CHUNK = 200
 #: leases, and the grace, that a blocked loop is given before its worker ends
 BLOCKED_LEASES = 4
+#: seconds after which a renewal that was refused or not answered is tried again, if that is sooner than the next
+AGAIN_S = 1.0
 #: seconds between signs of life in RQ's worker hash
 BEAT_S = 10.0
 
@@ -32,7 +34,8 @@ class Renewer:
     Renews every claim of a shift three times in its lease, over a link of its own.
 
     A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus grace: such a step is
-    recovered elsewhere. Its answers carry stops that the channel may have missed.
+    recovered elsewhere. Its answers carry stops that the channel may have missed. *on_refused* is called on the loop when
+    Redis refused or did not answer.
     """
 
     def __init__(
@@ -42,11 +45,13 @@ class Renewer:
         *,
         beat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
+        on_refused: Callable[[], None] | None = None,
     ) -> None:
         self._shift = shift
         self._link = link
         self._beat = beat
         self._on_blocked = on_blocked
+        self._on_refused = on_refused
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
         self._loop_thread = threading.get_ident()
@@ -66,8 +71,9 @@ class Renewer:
 
     def _run(self) -> None:
         every_s = self._shift.desk.settings.worker.lease_s / 3
-        next_beat = 0.0
-        while not self._over.wait(min(every_s, BEAT_S)):
+        next_beat, pause_s = 0.0, every_s
+        while not self._over.wait(min(pause_s, BEAT_S)):
+            pause_s = every_s
             if self._on_blocked is not None and self._is_blocked_for_good():
                 log.error("the loop has not turned for too long; this worker ends, all it holds runs again elsewhere")
                 self._on_blocked()
@@ -78,6 +84,9 @@ class Renewer:
                     next_beat = time.monotonic() + BEAT_S
             except StepflowError as error:
                 log.warning("claims could not be renewed: %s", error)
+                pause_s = min(every_s, AGAIN_S)
+                if self._on_refused is not None:
+                    self._tell(self._on_refused)
             except Exception:
                 log.exception("the renewing thread met a fault and goes on")
 

@@ -133,7 +133,9 @@ class Worker:
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: hear(shift, message))
             await rounds.go()
-            renewer = Renewer(shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked)
+            renewer = Renewer(
+                shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked, on_refused=rounds.note_outage
+            )
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
             renewer.start()
@@ -173,6 +175,7 @@ class Worker:
         return Rounds(
             self._desk, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
             serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(shift, look, extra),
+            announce=lambda: self._announce(link),
         )  # fmt: skip
 
     def _hook_source(self) -> Source:

@@ -41,9 +41,18 @@ class RedisUnreachable(UnavailableError):
 
 
 class RedisRefused(UnavailableError):
-    """Redis answered, with a refusal: out of memory, read-only, loading, no permission."""
+    """
+    Redis answered, with a refusal: out of memory, read-only, loading, no permission.
+
+    *passes* says that the server's state or its operator is why, not the command or the data: the same call may be
+    taken later.
+    """
+
+    #: what such an answer holds, in front or behind the words of a script
+    PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY", "NOPERM")
 
     def __init__(self, problem: str, hint: str) -> None:
+        self.passes = any(word in problem for word in self.PASSING)
         super().__init__(f"Redis refused the command ({problem}); {hint}")
 
 

@@ -47,7 +47,11 @@ class Batch(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What the once-a-second look found; lists hold at most 50."""
+    """
+    What the once-a-second look found; lists hold at most 50.
+
+    *is_new* says that Redis did not know of the worker: it has just begun, was silent for long, or Redis lost its data.
+    """
 
     now: float
     suspended: bool
@@ -58,6 +62,7 @@ class Look(NamedTuple):
     awaited: list[str]
     expired: list[str]
     missing: list[str]
+    is_new: bool = False
 
 
 def sources_of(keys: Keys, queue: str) -> list[Source]:
@@ -195,8 +200,11 @@ def look_round(
 
 
 def _read_look(reply: Any) -> Look:
-    lists = [[item.decode() for item in part] for part in reply[4:9]]
-    return Look(float(reply[0]), bool(reply[1]), reply[2], float(reply[3]) if reply[3] else None, *lists)
+    lapsed, overdue, awaited, expired, missing = ([item.decode() for item in part] for part in reply[4:9])
+    due = float(reply[3]) if reply[3] else None
+    return Look(
+        float(reply[0]), bool(reply[1]), reply[2], due, lapsed, overdue, awaited, expired, missing, bool(reply[9])
+    )
 
 
 def heed_awaited(keys: Keys, waiting: Source, entry: str) -> Call[bool]:

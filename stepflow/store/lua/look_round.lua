@@ -4,11 +4,11 @@
 --       then for each source: list, pending, wake
 -- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix  5 seconds a dead hook is kept
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, awaited lists, expired records,
---        members whose entry left the queue}; each list holds at most 50.
+--        members whose entry left the queue, whether the worker was not known}; each list holds at most 50.
 --@ include _clock
 local now = clock(ARGV[1])
 local time = stamp_of(now)
-redis.call('ZADD', KEYS[6], time, ARGV[2])
+local is_new = redis.call('ZADD', KEYS[6], time, ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp_of(now - ARGV[3]))
 redis.call('EXPIRE', KEYS[6], 60)
 local missing = {}
@@ -36,5 +36,5 @@ return {
   redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', time, 'LIMIT', 0, 50),
   redis.call('SRANDMEMBER', KEYS[5], 50),
   redis.call('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 50),
-  missing,
+  missing, is_new,
 }
