@@ -15,6 +15,7 @@ from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.desk import Desk
 from stepflow.engine.notify import Deliver
+from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.typed import payload_type, reader_for
 from stepflow.engine.worker import Worker, WorkerOptions
@@ -66,7 +67,7 @@ class Stepflow:
         """A blocking client of this app's Redis, made once."""
         if self._client is None:
             self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
-            self._client.versions.registered = self.registry.newest
+            self._introduce(self._client)
         return self._client
 
     @property
@@ -78,9 +79,18 @@ class Stepflow:
                 known: client for known, client in self._async_clients.items() if not known.is_closed()
             }
             client = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
-            client.versions.registered = self.registry.newest
+            self._introduce(client)
             self._async_clients[loop] = client
         return self._async_clients[loop]
+
+    def _introduce(self, client: Client | AsyncClient) -> None:
+        """Let a client of this app know what the app does: the versions of its workflows, and its hooks."""
+        client.versions.registered = self.registry.newest
+        client.desk.hooks_of = self._hooks_of
+
+    def _hooks_of(self, runner: str) -> list[list[str]] | None:
+        """Name the hooks of this app for its own runners; none are taken for not registered in this process."""
+        return (app_hooks(self.registry) if runner in self.registry.names else []) or None
 
     # registering
 

@@ -10,7 +10,7 @@ from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide_stop
 from stepflow.engine.desk import Desk
-from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
+from stepflow.engine.outbox import end_fields, note_untold, plan_hooks, plan_kin
 from stepflow.engine.spec import read_given
 from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
@@ -78,10 +78,12 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
     given, fields = read_given(data.get(b"spec")), end_fields(move, desk.settings.limits.payload_bytes)
-    hooks = plan_hooks(run, move, given, unpack(packed) if packed else (), desk, now)
+    known = unpack(packed) if packed else desk.hooks_of(run.runner)
+    hooks = plan_hooks(run, move, given, known or (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
+        untold=note_untold(run, move, given, now) if known is None else None,
     )  # fmt: skip
     if run.blocked_at and answer[0] != STALE:
         # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has

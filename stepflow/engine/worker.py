@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow.engine.announce import announce
 from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
@@ -26,8 +27,7 @@ from stepflow.engine.rounds import Rounds
 from stepflow.engine.shift import Shift
 from stepflow.store.address import Address
 from stepflow.store.claims import Look, Source, Taken, load_record, source_of, sources_of
-from stepflow.store.codec import pack
-from stepflow.store.hooks import ANYONE, save_app_hooks
+from stepflow.store.hooks import ANYONE
 from stepflow.store.rows import read_stop
 from stepflow.store.stream import AsyncLink, carry_out
 
@@ -200,11 +200,8 @@ class Worker:
         ]
 
     async def _announce(self, link: AsyncLink) -> None:
-        """Write which terminal hooks this app has, for those who end its runs from outside."""
-        packed = pack(app_hooks(self._registry))
-        fields = [part for name in self._registry.names for part in (name, packed)]
-        if fields:
-            await link.call(save_app_hooks(self._desk.keys, fields))
+        """Say what a worker says once at its start, and again should Redis forget it."""
+        await carry_out(link, announce(self._registry, self._desk))
 
     def _heed(self, shift: Shift, look: Look, extra: list[Source]) -> None:
         """Take from a round what changes how this worker works."""

@@ -30,6 +30,7 @@ Every key stepflow uses, in one table.
     <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
     <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
     <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
+    <ns>:untold:<runner>             zset    note of an end that hooks are not known of -> when  result TTL
     <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
     <ns>:tell:<worker>               channel run ids whose token fires
@@ -93,6 +94,9 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
+
+    def untold(self, runner: str) -> str:
+        return f"{self.namespace}:untold:{runner}"
 
     def session(self, session_id: str) -> str:
         return f"{self.namespace}:session:{session_id}"
