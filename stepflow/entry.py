@@ -20,7 +20,7 @@ from stepflow.app import Stepflow
 from stepflow.engine.desk import Desk
 from stepflow.engine.single import work_one
 from stepflow.engine.worker import Worker, WorkerOptions, describe, new_worker_name
-from stepflow.errors import AppNotFound, StepflowError
+from stepflow.errors import AppNotFound, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
@@ -30,6 +30,7 @@ from stepflow.store.address import Address
 from stepflow.store.fitness import check_server
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
+from stepflow.store.rights import WORKER, missing_rights
 
 log = logging.getLogger("stepflow.worker")
 
@@ -82,8 +83,8 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
         return True
 
     try:
-        check(address, retry_for_s=app.settings.redis.retry_for_s)
         keys = Keys(app.namespace)
+        check(address, keys, retry_for_s=app.settings.redis.retry_for_s)
         names = [name for queue in options.queues for name in keys.rq_queues(queue)]
         names.append(keys.hook_queue)
         facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
@@ -94,12 +95,15 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     return left[0] if left else 0
 
 
-def check(address: Address, *, retry_for_s: float = 10.0) -> None:
-    """Refuse a Redis that cannot carry stepflow, and log what may lose data on one that can."""
+def check(address: Address, keys: Keys, *, retry_for_s: float = 10.0) -> None:
+    """Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data on one that can."""
     link = BlockingLink.to(address, retry_for_s=retry_for_s)
     try:
         for warning in carry_out(link, check_server()):
             log.warning("Redis at %s: %s", address.shown, warning)
+        lacking = carry_out(link, missing_rights(WORKER, keys))
+        if lacking:
+            raise RightsMissing(address.username or "default", WORKER.name, lacking)
     finally:
         link.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
@@ -22,11 +23,12 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RunNotFound
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.link import BlockingLink, Link, carry_out
+from stepflow.store.rights import CLIENT, missing_rights
 
 T = TypeVar("T")
 
@@ -102,7 +104,14 @@ class Client(Common):
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
-        return carry_out(self.link, self._on_time(plan))
+        try:
+            return carry_out(self.link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = carry_out(self.link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
         """Give the connections back."""

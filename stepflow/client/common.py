@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from stepflow import embedded
@@ -12,7 +12,7 @@ from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
 from stepflow.engine.versions import Versions
-from stepflow.errors import RunCancelled, RunFailed
+from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed
 from stepflow.hooks.guard import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.address import Address
@@ -22,6 +22,7 @@ from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.reading import load_kv
+from stepflow.store.rights import CLIENT
 
 T = TypeVar("T")
 
@@ -61,6 +62,12 @@ class Common:
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings))
+
+    def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
+        """Give the error that names the rights which the user lacks, or *refusal* where none are known to be missing."""
+        if not lacking:
+            return refusal
+        return RightsMissing(self._address().username or "default", CLIENT.name, lacking)
 
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
         """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""

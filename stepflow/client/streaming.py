@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
@@ -22,11 +23,12 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RunNotFound
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.listener import Listener
+from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.store.stream import AsyncLink, Streaming
 from stepflow.store.stream import carry_out as carry_out_async
 
@@ -99,7 +101,14 @@ class AsyncClient(Common):
                     connect_timeout_s=limits.connect_timeout_s,
                 )  # fmt: skip
                 self._link, self._listener = self._own_link, Listener(address)
-        return await carry_out_async(self._link, self._on_time(plan))
+        try:
+            return await carry_out_async(self._link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
 
     async def close(self) -> None:
         """Drop the connections."""

@@ -15,7 +15,8 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     ├── DataError             data we cannot read
     │   └── UnreadableValue, PayloadMismatch, UnreadableHistory
     ├── UnavailableError      try again (retryable)
-    │   ├── RedisUnreachable, RedisRefused
+    │   ├── RedisUnreachable
+    │   ├── RedisRefused      and RightsMissing, of its user
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
@@ -37,6 +38,7 @@ from stepflow.errors.data import (
     RedisRefused,
     RedisUnreachable,
     ReplyLost,
+    RightsMissing,
     ServerUnfit,
     UnavailableError,
     UnreadableHistory,
@@ -101,6 +103,7 @@ __all__ = [
     "RedisUnreachable",
     "ReplyLost",
     "ReservedHeader",
+    "RightsMissing",
     "RunCancelled",
     "RunConflict",
     "RunFailed",

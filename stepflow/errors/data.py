@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stepflow.errors.base import StepflowError
 
 
@@ -49,11 +51,25 @@ class RedisRefused(UnavailableError):
     """
 
     #: what such an answer holds, in front or behind the words of a script
-    PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY", "NOPERM")
+    PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY")
+    #: what one holds that the user's rights are the reason of, the second out of scripts
+    RIGHTS = ("NOPERM", "ACL failure")
 
     def __init__(self, problem: str, hint: str) -> None:
-        self.passes = any(word in problem for word in self.PASSING)
+        self.is_about_rights = any(words in problem for words in self.RIGHTS)
+        self.passes = self.is_about_rights or any(word in problem for word in self.PASSING)
         super().__init__(f"Redis refused the command ({problem}); {hint}")
+
+
+class RightsMissing(RedisRefused):
+    """The Redis user lacks rights of its role; *rules* name them as ACL SETUSER takes them."""
+
+    def __init__(self, user: str, role: str, rules: Sequence[str]) -> None:
+        lacking = " ".join(rules)
+        super().__init__(
+            f"NOPERM user {user!r} lacks what a {role} needs: {lacking}",
+            f"grant it: ACL SETUSER {user} {lacking}",
+        )
 
 
 class ReplyLost(UnavailableError):

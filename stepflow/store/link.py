@@ -29,6 +29,7 @@ _HINTS = {
     "NOAUTH": "put the password into the URL",
     "WRONGPASS": "correct the user or password in the URL",
     "NOPERM": "this Redis user may not do that; grant it",
+    "ACL failure": "this Redis user may not do that; grant it",
 }
 
 #: the words that redis-py turns into classes

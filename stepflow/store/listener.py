@@ -102,7 +102,14 @@ class Listener:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def _on_reply(self, reply: Any) -> None:
-        if isinstance(reply, ReplyError) or not isinstance(reply, list) or len(reply) != 3:  # noqa: PLR2004
+        if isinstance(reply, ReplyError):
+            # a user without the right to the channel: whoever listens has its slower way, and must not wait for this one
+            log.debug("not listening at %s (%s)", self._address.shown, reply)
+            for asked in self._confirmed.values():
+                if not asked.done():
+                    asked.set_result(None)
+            return
+        if not isinstance(reply, list) or len(reply) != 3:  # noqa: PLR2004
             return
         kind, channel, data = reply
         name = channel.decode()

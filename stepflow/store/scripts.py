@@ -60,6 +60,7 @@ SEND_SIGNAL = load("send_signal")
 COMMIT_HOOK = load("commit_hook")
 REQUEUE_HOOK = load("requeue_hook")
 TELL_UNTOLD = load("tell_untold")
+CHECK_RIGHTS = load("check_rights")
 
 
 @cache
