@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -25,6 +27,11 @@ from stepflow.store.reading import load_kv
 from stepflow.store.rights import CLIENT
 
 T = TypeVar("T")
+
+log = logging.getLogger("stepflow.client")
+
+#: set once this process has said that something secret stands in clear
+_SAID_IN_CLEAR = threading.Event()
 
 #: seconds between looks at a run that is waited for, should its notification be lost
 SAFETY_NET_S = 1.0
@@ -74,6 +81,13 @@ class Common:
         for spec in specs:
             for webhook in spec.webhooks:
                 check_url(webhook.url, self._allowed)
+                if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
+                    _SAID_IN_CLEAR.set()
+                    log.warning(
+                        "%s of %r stands in clear in Redis for as long as the run is kept; let the workers read it from "
+                        "their environment: Webhook(url, secret_env=..., headers_env=...). Said once",
+                        " and ".join(webhook.in_clear), webhook,
+                    )  # fmt: skip
         return specs
 
     def _submit(self, spec: RunSpec) -> Plan[Submitted]:
