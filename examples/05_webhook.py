@@ -3,8 +3,7 @@ A webhook: a receiver that verifies its signature, and a run whose end it is tol
 
     STEPFLOW_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8 python examples/05_webhook.py
 
-Webhooks go to the public internet only; the setting opens the networks it names, here this machine's loopback. The
-worker, which makes the call, inherits it, and the secret: Redis is told the name of its variable only.
+Webhooks go to the public internet only; the setting opens other networks. The worker inherits it and the secret.
 """
 
 import os

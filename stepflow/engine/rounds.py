@@ -75,6 +75,8 @@ class Rounds:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
+        #: whether Redis may have forgotten what this worker says once
+        self._may_be_forgotten = False
         self._has_looked = False
         self._was_cut_off = False
         #: when (unix seconds) claims that ran out are no longer left to their holders
@@ -101,6 +103,10 @@ class Rounds:
             look = await self._look()
             if max(len(look.lapsed), len(look.overdue), len(look.expired)) < SHOWN:
                 return
+
+    def note_reconnect(self) -> None:
+        """Take note that another connection was made, perhaps to a server that knows nothing of this worker any more."""
+        self._may_be_forgotten = True
 
     def note_outage(self) -> None:
         """Take note that Redis refused a write or did not answer: others' claims could not be renewed either."""
@@ -135,8 +141,11 @@ class Rounds:
         desk, look = self._desk, await self._asked()
         if look.is_new and self._has_looked:
             log.info("Redis had forgotten worker %s; what it says at its start is said again", self._worker)
-            await self._announce()
+            self._may_be_forgotten = True
         self._has_looked = True
+        if self._may_be_forgotten:  # until it could be said
+            await self._announce()
+            self._may_be_forgotten = False
         if self._versions:
             await self._link.call(say_versions(desk.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.awaited))

@@ -127,9 +127,12 @@ class Worker:
             self._feeds = self._make_feeds(shift, notifier, links.main, links.wakes, rounds)
             tasks: list[asyncio.Task[Any]] = []
             stack.push_async_callback(_end_all, tasks)
-            links.main.on_reconnect = lambda: tasks.append(
-                asyncio.ensure_future(self._adopt(shift, notifier, links.main))
-            )
+
+            def reconnected() -> None:
+                rounds.note_reconnect()
+                tasks.append(asyncio.ensure_future(self._adopt(shift, notifier, links.main)))
+
+            links.main.on_reconnect = reconnected
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: hear(shift, message))
             await rounds.go()
