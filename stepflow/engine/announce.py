@@ -10,7 +10,7 @@ from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
 from stepflow.store.calls import Call, Plan
 from stepflow.store.codec import pack
-from stepflow.store.hooks import load_untold, save_app_hooks, tell_untold
+from stepflow.store.hooks import MOST_UNTOLD, load_untold, save_app_hooks, tell_untold
 
 log = logging.getLogger("stepflow.hook")
 
@@ -30,7 +30,7 @@ def announce(registry: Registry, desk: Desk) -> Plan[None]:
         return
     packed = pack(app_hooks(registry))
     yield save_app_hooks(desk.keys, [part for name in names for part in (name, packed)])
-    while True:
+    for _ in range(MOST_UNTOLD // PAGE + 1):
         noted = yield [load_untold(desk.keys, name, PAGE) for name in names]
         calls = [_told(note, name, registry, desk) for name, notes in zip(names, noted, strict=True) for note in notes]
         if not calls:

@@ -497,14 +497,3 @@ def an_end_and_an_announcement(world: World, look: Look) -> None:
     assert world.carry_out(ending, asked=asked)
     assert not world.client.exists(world.keys.untold(spec().runner))
     assert world.client.exists(world.keys.hook("a-0-1-1"))
-
-
-def an_end_told_by_two(world: World, look: Look) -> None:
-    """Two workers that start read the same note."""
-    submitted(world)
-    world.carry_out(cancel("a", "enough", world.desk()))
-    first, asked = begun(world, announce(registry_of(world), world.desk()), 2)
-    world.carry_out(announce(registry_of(world), world.desk()))
-    told = world.client.llen(world.keys.rq_list(world.keys.hook_queue))
-    world.carry_out(first, asked=asked)
-    assert world.client.llen(world.keys.rq_list(world.keys.hook_queue)) == told
