@@ -9,7 +9,6 @@ from typing import Any, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
@@ -27,6 +26,7 @@ from stepflow.jobs import Job, call_runner
 from stepflow.settings import Settings, load_settings
 from stepflow.store.address import Address
 from stepflow.store.keys import Keys
+from stepflow.times import seconds
 
 F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)
@@ -120,7 +120,8 @@ class Stepflow:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
         kind = payload_type(runner.run_step if isinstance(runner, StepRunner) else runner)
         self.registry.add(
-            name, runner, retry=retry, step_timeout_s=None if step_timeout is None else seconds(step_timeout),
+            name, runner, retry=retry,
+            step_timeout_s=None if step_timeout is None else seconds(step_timeout, f"step_timeout of runner {name!r}"),
             read=None if kind is None else reader_for(name, kind),
         )  # fmt: skip
 
@@ -167,7 +168,7 @@ class Stepflow:
                 queue,
                 dedup=dedup,
             )
-            limit = None if timeout is None else seconds(timeout)
+            limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit)
             return job
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["errors", "settings"],
+    ["errors", "settings", "times"],
     ["core"],
     ["store", "queue"],
     ["engine", "hooks", "archive", "telemetry", "embedded"],

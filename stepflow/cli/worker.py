@@ -57,8 +57,10 @@ def worker_command(
         raise Problem("no app to work for; name one: stepflow worker package.module:app", Exit.USAGE)
     names = [check_queue(queue) for queue in queues or ("default",)]
     if lease is not None:
-        if lease <= 0:
-            raise Problem("--lease must be more than 0 seconds", Exit.USAGE)
+        from stepflow.settings import DAY_S
+
+        if not 0 < lease <= DAY_S:
+            raise Problem(f"--lease must be more than 0 and at most {DAY_S:,.0f} seconds", Exit.USAGE)
         settings = app.settings.worker.model_copy(update={"lease_s": lease})
         app.settings = app.settings.model_copy(update={"worker": settings})
     log_to_stderr(log_level)

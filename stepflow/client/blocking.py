@@ -10,7 +10,6 @@ from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
@@ -29,6 +28,7 @@ from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.link import BlockingLink, Link, carry_out
 from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.times import seconds
 
 T = TypeVar("T")
 
@@ -169,7 +169,8 @@ class Client(Common):
 
     def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
-        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
+        until = None if limit_s is None else time.monotonic() + limit_s
         run = self._found(run_id)
         if run.is_finished:
             return run
@@ -177,7 +178,7 @@ class Client(Common):
             while not (run := self._found(run_id)).is_finished:
                 left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
                 if left_s <= 0:
-                    msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+                    msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
                     raise TimeoutError(msg)
                 heard(left_s)
         return run

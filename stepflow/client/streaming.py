@@ -10,7 +10,6 @@ from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
@@ -31,6 +30,7 @@ from stepflow.store.listener import Listener
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.store.stream import AsyncLink, Streaming
 from stepflow.store.stream import carry_out as carry_out_async
+from stepflow.times import seconds
 
 T = TypeVar("T")
 
@@ -163,6 +163,7 @@ class AsyncClient(Common):
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """See Client.wait."""
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         run = await self._found(run_id)
         if run.is_finished:
             return run
@@ -174,14 +175,14 @@ class AsyncClient(Common):
             ended.set()
 
         try:
-            async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+            async with asyncio.timeout(limit_s):
                 if self._listener is not None:
                     await self._listener.subscribe(channel, heard)
                 while not (run := await self._found(run_id)).is_finished:
                     await _either(ended, SAFETY_NET_S)
                 return run
         except TimeoutError:
-            msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+            msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
             raise TimeoutError(msg) from None
         finally:
             if self._listener is not None:

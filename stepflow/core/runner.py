@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import step_key
-from stepflow.core.outcomes import Outcome, seconds
-from stepflow.core.run import as_datetime
+from stepflow.core.outcomes import Outcome
 from stepflow.errors import InvalidOption
+from stepflow.times import as_datetime, seconds
 
 P = TypeVar("P")
 
@@ -205,7 +205,7 @@ class Step(Generic[P]):
 
         Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim is gone.
         """
-        return self._ask().extend(seconds(duration))  # type: ignore[no-any-return]
+        return self._ask().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 
     def _ask(self) -> StepPort:
         if self._port is None:

@@ -51,7 +51,6 @@ from dataclasses import replace
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
 from stepflow.core.outcomes import (
-    FOREVER_S,
     Cancel,
     Continue,
     ErrorInfo,
@@ -69,6 +68,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
+from stepflow.times import FOREVER_S
 
 
 def decide(

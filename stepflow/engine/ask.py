@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from stepflow.core.run import as_datetime
 from stepflow.engine.desk import Desk
 from stepflow.engine.schema import misfit
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled
@@ -15,6 +14,7 @@ from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, l
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.reading import load_run
+from stepflow.times import as_datetime, in_words
 
 #: runs looked at in one round trip of a listing
 PAGE = 100
@@ -84,4 +84,4 @@ def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
 
 
 def _settled(token: str, mark: Mark) -> AskSettled:
-    return AskSettled(token, mark.word, f"{as_datetime(mark.at):%Y-%m-%d %H:%M:%S} UTC")
+    return AskSettled(token, mark.word, in_words(mark.at))

@@ -25,6 +25,7 @@ from stepflow.store.query import (
     worker_seen,
 )  # fmt: skip
 from stepflow.store.reading import load_run, load_steps
+from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip
 PAGE = 500
@@ -199,7 +200,7 @@ def _step(name: str, record: str) -> StepInfo:
     number, dot, _ = name.partition(".")
     head, attempt, started, ended = record.split(" ")
     token, outcome = head.rsplit(".", 1)
-    at = [datetime.fromtimestamp(float(moment), UTC) if float(moment) else None for moment in (started, ended)]
+    at = [as_datetime(float(moment)) for moment in (started, ended)]
     return StepInfo(int(number), int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import Run, RunOutcome, RunState, as_datetime
+from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import Given
@@ -14,6 +14,7 @@ from stepflow.store.calls import Part
 from stepflow.store.codec import pack, unpack
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
 from stepflow.store.kin import NO_KIN, Kin, kin_of
+from stepflow.times import as_datetime
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry

@@ -32,9 +32,10 @@ from types import CoroutineType
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
-from stepflow.core.outcomes import FOREVER_S, ErrorInfo, Raised, readable
+from stepflow.core.outcomes import ErrorInfo, Raised, readable
 from stepflow.engine.threads import EscapedError, Threads
 from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
+from stepflow.times import wait_asked
 
 #: characters of a traceback that are kept
 TRACEBACK_TAIL = 4000
@@ -116,16 +117,9 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     """Read the table above for what left user code by *error*: try again, or the end."""
     error = error.error if isinstance(error, EscapedError) else error
     leaves = list(_leaves(error))
-    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := _wait_s(leaf.retry_after))]
+    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := wait_asked(leaf.retry_after))]
     retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(error, policy.give_up_on)
     return Raised(describe(error), retryable=retryable, retry_after_s=max(waits, default=None))
-
-
-def _wait_s(asked: object) -> float | None:
-    """Read the wait that an error asks for; whatever user code has put there is no reason to fail otherwise."""
-    if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
-        return None
-    return float(min(asked, FOREVER_S))
 
 
 def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) -> bool:

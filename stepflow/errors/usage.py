@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow.errors.base import StepflowError
+from stepflow.errors.base import StepflowError, shown
 
 
 class UsageError(StepflowError):
@@ -13,14 +13,14 @@ class InvalidRunId(UsageError):
     """A given run id does not match `[A-Za-z0-9_-]{1,128}`."""
 
     def __init__(self, run_id: object) -> None:
-        super().__init__(f"run id {run_id!r} is not valid; use 1 to 128 letters, digits, '_' or '-'")
+        super().__init__(f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'")
 
 
 class InvalidName(UsageError):
     """A runner, queue or hook name that cannot be one."""
 
     def __init__(self, kind: str, name: object, rule: str) -> None:
-        super().__init__(f"{kind} name {name!r} is not valid; {rule}")
+        super().__init__(f"{kind} name {shown(name)} is not valid; {rule}")
 
 
 class InvalidOption(UsageError):

@@ -136,7 +136,7 @@ def test_a_restart_advances_into_a_new_history_unless_the_time_of_the_run_is_up(
 @pytest.mark.parametrize(
     ("outcome", "due_at"),
     [
-        (Continue(), None), (Continue(delay=0), None), (Continue(delay=-5), None), (Continue(delay=2.5), NOW + 2.5),
+        (Continue(), None), (Continue(delay=0), None), (Continue(delay=2.5), NOW + 2.5),
         (Continue(at=NOW - 1), None), (Continue(at=NOW), None), (Continue(at=NOW + 1), NOW + 1),
     ],
 )  # fmt: skip

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.typed import bind
@@ -26,6 +25,7 @@ from stepflow.kits.flow.polling import ONCE, carry_poll
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.variables import Session, Variables
 from stepflow.kits.flow.waiting import Waiting
+from stepflow.times import seconds
 
 
 class Context(Waiting):
@@ -70,7 +70,7 @@ class Context(Waiting):
         own = declared(function)
         place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
-        timeout_s = own.timeout_s if timeout is None else seconds(timeout)
+        timeout_s = own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         undo = compensate or own.compensate
         compensation = undo and Compensation(
             undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
@@ -138,12 +138,13 @@ class Context(Waiting):
         raised as StepFailed. *timeout* (seconds or timedelta) holds whatever *every* is; a try that is under way then is
         given up.
         """
-        ends_s = None if timeout is None else seconds(timeout)
+        every_s = seconds(every, "every of ctx.poll")
+        ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
 
         def attempt() -> asyncio.Future[Any]:
             return self.step(name, *args, retry=ONCE, **kwargs)
 
-        return await carry_poll(self, attempt, seconds(every), ends_s, max_errors)
+        return await carry_poll(self, attempt, every_s, ends_s, max_errors)
 
     @property
     def vars(self) -> Variables:
@@ -228,7 +229,8 @@ class Context(Waiting):
     ) -> RunSpec:
         run = self._activation.run
         return RunSpec(
-            workflow, headers=headers or {}, queue=queue or run.queue, timeout=timeout,
+            workflow, headers=headers or {}, queue=queue or run.queue,
+            timeout=None if timeout is None else seconds(timeout, f"timeout of child {workflow!r}"),
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds, unix_time
 from stepflow.engine.signal import check_signal
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.asks import AskWish
@@ -16,6 +15,7 @@ from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 from stepflow.kits.flow.wanted import Wanted, WantedAnswer
+from stepflow.times import seconds, unix_time
 
 
 class Waiting:
@@ -32,11 +32,12 @@ class Waiting:
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
-        return self._activation.wish(SleepWish(self._place(), self._future(), max(0.0, seconds(duration))))
+        wait_s = seconds(duration, "the time of ctx.sleep")
+        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
-        wait_s = max(0.0, unix_time(moment) - self._activation.port.now())
+        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.port.now())
         return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
 
     def signal(
@@ -54,7 +55,7 @@ class Waiting:
             msg = "ctx.signal needs a name to wait for"
             raise InvalidOption(msg)
         shown = ",".join(check_signal(name) for name in names)
-        wait_s = None if timeout is None else seconds(timeout)
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.signal")
         what = f"signal {shown}"
         wanted = None if type is None else self._readers.known((what, type), lambda: Wanted(what, type))
         return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
@@ -66,7 +67,7 @@ class Waiting:
         *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
         `client.answer`; None after *timeout*.
         """
-        wait_s = None if timeout is None else seconds(timeout)
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
         return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
