@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
+from stepflow.engine.held import hold_against
+from stepflow.engine.hints import returned_hint
 from stepflow.engine.typed import bind, call_reader, result_reader
 from stepflow.engine.user_code import is_async, settled, shown
+from stepflow.store.annotations import kind_of
 from stepflow.store.canonical import digest
 
 if TYPE_CHECKING:
@@ -60,34 +63,32 @@ def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]]
 
     Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to go on with.
     """
-    arguments = call_reader(function, name)
+    arguments, wanted = call_reader(function, name), kind_of(returned_hint(function) or Any)
+
+    def end_by(value: Any) -> Outcome:
+        match value:
+            case Succeed() | Fail() | Cancel():
+                return value
+            case Outcome():
+                text = f"job {name!r} returned {shown(value)}; it has no next step: return a value, Succeed, Fail or Cancel"
+                return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+        hold_against(wanted, value, "the result")
+        return Succeed(value)
+
+    async def end_when_settled(value: Any) -> Outcome:
+        return end_by(await settled(value))
+
     if is_async(function):
 
         async def run_async(step: Step[Any]) -> Outcome:
             args, kwargs = arguments(step.payload)
-            return _end_by(await settled(await function(*args, **kwargs)), name)
+            return await end_when_settled(await function(*args, **kwargs))
 
         return run_async
 
     def run(step: Step[Any]) -> Outcome | Awaitable[Outcome]:
         args, kwargs = arguments(step.payload)
         value = function(*args, **kwargs)
-        return _end_when_settled(value, name) if inspect.isawaitable(value) else _end_by(value, name)
+        return end_when_settled(value) if inspect.isawaitable(value) else end_by(value)
 
     return run
-
-
-async def _end_when_settled(value: Any, name: str) -> Outcome:
-    return _end_by(await settled(value), name)
-
-
-def _end_by(value: Any, name: str) -> Outcome:
-    match value:
-        case Succeed() | Fail() | Cancel():
-            return value
-        case Outcome():
-            text = (
-                f"job {name!r} returned {shown(value)}, and has no next step; return a value, Succeed, Fail or Cancel"
-            )
-            return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
-    return Succeed(value)

@@ -37,9 +37,10 @@ class ReservedHeader(UsageError):
 class UnsupportedValue(UsageError):
     """A value that cannot be stored, with the path that leads to it."""
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
-        super().__init__(f"{path}: {problem}; pass something msgpack carries, a dataclass or a pydantic model")
+        advice = advice or "pass something msgpack carries, a dataclass or a pydantic model"
+        super().__init__(f"{path}: {problem}; {advice}")
 
 
 class PayloadTooLarge(UsageError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.port import Port
+from stepflow.engine.typed import ResultReader
 from stepflow.engine.user_code import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.journal import Entry, Kind
@@ -96,7 +97,10 @@ class StepWish(Wish):
         error = asyncio.CancelledError("the step cancelled itself") if done.cancelled() else done.exception()
         if error is None:
             try:
-                data = pack(done.result(), what=f"the value of step {self.name!r}", limit=activation.port.limit)
+                what, value = f"the value of step {self.name!r}", done.result()
+                if isinstance(self.read, ResultReader):
+                    self.read.hold(value, what)
+                data = pack(value, what=what, limit=activation.port.limit)
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
