@@ -8,15 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown
 from stepflow.times import seconds, unix_time
 
 #: characters of an error's message or of a reason that are kept
 LONGEST_TEXT = 10_000
+_CUT = " … (cut)"
 
 
 def readable(text: object) -> str:
-    """Give text that can be stored and shown, whatever user code called its message."""
-    return str(text)[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+    """Give text that can be stored and shown, whatever user code called its message; too much is cut visibly."""
+    try:
+        words = str(text)
+    except ValueError:  # an int of too many digits
+        words = shown(text)
+    if len(words) > LONGEST_TEXT:
+        words = words[: LONGEST_TEXT - len(_CUT)] + _CUT
+    return words.encode("utf-8", "backslashreplace").decode()
 
 
 class Outcome:

@@ -44,7 +44,8 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
         return _unread(error, hold)
     step: Step[Any] = Step(
         run.id, run.step, payload, hold.headers, run.failures + 1, hold.cancel,
-        generation=run.generation, deadline_at=run.deadline_at, port=Port(hold, shift, blocking=not entry.is_async),
+        generation=run.generation, deadline_at=run.deadline_at, crashes=run.crashes,
+        port=Port(hold, shift, blocking=not entry.is_async),
     )  # fmt: skip
     hold.step, hold.in_runner = step, True
     hold.started_at = shift.desk.clock.now()
@@ -60,6 +61,8 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
         if ends_task(error, is_over=shift.is_over):
             raise
         return left_by(error, hold)
+    finally:
+        step.end()
     if hold.abandoned is not None:
         _take_back(hold)
     if isinstance(result, _OUTCOMES):

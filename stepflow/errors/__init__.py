@@ -4,7 +4,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit, StepOver
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
@@ -72,6 +72,7 @@ from stepflow.errors.usage import (
     ReservedHeader,
     RunConflict,
     SignalMisfit,
+    StepOver,
     UnknownRunner,
     UnsupportedValue,
     UsageError,
@@ -115,6 +116,7 @@ __all__ = [
     "SpawnRefused",
     "StepError",
     "StepFailed",
+    "StepOver",
     "StepflowError",
     "TransientError",
     "UnavailableError",

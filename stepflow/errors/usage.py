@@ -54,6 +54,15 @@ class PayloadTooLarge(UsageError):
         )
 
 
+class StepOver(UsageError):
+    """An effect was written by what a step had left running when it returned."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"effect {key!r} comes too late: its step has returned, and its commit would not apply it; write effects before"
+        )
+
+
 class NotAnInteger(UsageError):
     """`incr` of a variable that holds no whole number, or beyond 64 bits."""
 

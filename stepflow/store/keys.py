@@ -11,6 +11,9 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:children:<gen>     set     run ids of live children that end with it           with the run
     <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
     <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
+    <ns>:run:<id>:journal            list    what the run remembers, entry by entry              with the run, or a restart
+    <ns>:run:<id>:mail               list    <name>|<packed> of signals not taken yet            with the run
+    <ns>:run:<id>:sent               hash    newest signals: id -> answer, =<id> -> long payload  with the run
     <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
     <ns>:run:<id>:asks               hash    digest -> what is asked and not answered yet        with the run, or a restart
     <ns>:run:<id>:replies            hash    digest -> what became of it; <digest>= -> answer    with the run, or a restart

@@ -52,7 +52,7 @@ async def wide() -> Base | Sub:
     return Sub()
 
 
-async def unsaid():  # noqa: ANN201
+async def unsaid():
     return Sub()
 
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import check_name, check_text
 from stepflow.core.run import Priority
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.typed import bind
 from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import Declared, declared, step_name
@@ -229,7 +231,7 @@ class Context(Waiting):
     ) -> RunSpec:
         run = self._activation.run
         return RunSpec(
-            workflow, headers=headers or {}, queue=queue or run.queue,
+            check_name("runner", workflow), headers=headers or {}, queue=queue or run.queue,
             timeout=None if timeout is None else seconds(timeout, f"timeout of child {workflow!r}"),
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
@@ -245,7 +247,8 @@ def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None
 
 
 def _check_name(name: str) -> str:
-    if not name or "|" in name or len(name) > 200:  # noqa: PLR2004
-        msg = f"{name!r} cannot name a step: use 1 to 200 characters without '|'"
-        raise InvalidOption(msg)
-    return name
+    try:
+        return check_text("the name", name, without="|")
+    except InvalidOption:
+        msg = f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
+        raise InvalidOption(msg) from None

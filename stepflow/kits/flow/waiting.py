@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import check_text
+from stepflow.core.outcomes import LONGEST_TEXT
 from stepflow.engine.signal import check_signal
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.asks import AskWish
@@ -15,6 +17,7 @@ from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 from stepflow.kits.flow.wanted import Wanted, WantedAnswer
+from stepflow.store.codec import pack
 from stepflow.times import seconds, unix_time
 
 
@@ -68,8 +71,10 @@ class Waiting:
         `client.answer`; None after *timeout*.
         """
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
+        check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.port.limit)
         return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
 
     def _place(self) -> str:
