@@ -12,7 +12,8 @@ from stepflow.core.runner import Step
 from stepflow.engine.held import hold_against
 from stepflow.engine.hints import returned_hint
 from stepflow.engine.typed import bind, call_reader, result_reader
-from stepflow.engine.user_code import is_async, settled, shown
+from stepflow.engine.user_code import is_async, settled
+from stepflow.errors.base import shown
 from stepflow.store.annotations import kind_of
 from stepflow.store.canonical import digest
 

@@ -29,6 +29,8 @@ class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
             return json.loads(sys.stdin.read() if value == "-" else value)
         except ValueError as error:
             self.fail(f"this is not JSON ({error}): {value[:60]!r}", param, ctx)
+        except RecursionError:
+            self.fail(f"this JSON is nested too deeply: {value[:60]!r}", param, ctx)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
+from stepflow.cli.failures import Exit, Problem, is_debugging
 from stepflow.cli.screen import Screen
 from stepflow.errors import AppNotFound, StepflowError
 
@@ -56,7 +56,9 @@ class Setup:
             app = load_app(target)
         except (StepflowError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever stands at the top of the user's module
+        except (Exception, SystemExit) as error:  # whatever stands at the top of the user's module
+            if is_debugging():
+                raise
             raise AppNotFound(target, _where(error)) from None
         if self.namespace is not None:
             app.namespace = self.namespace

@@ -42,7 +42,7 @@ def check_name(kind: str, name: object) -> str:
 
 
 def check_text(what: str, text: object, *, most: int = 200, least: int = 1, without: str = "") -> str:
-    """Give *text* back if it is valid Unicode of *least* to *most* characters, none of *without*; else raise InvalidOption."""
+    """Give *text* back if it is valid Unicode of *least* to *most* characters without *without*, else raise InvalidOption."""
     if isinstance(text, str) and least <= len(text) <= most and not any(sign in text for sign in without):
         try:
             text.encode()

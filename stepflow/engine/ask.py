@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from stepflow.times import as_datetime, in_words
 PAGE = 100
 
 ANSWERED = "answered"
+#: "<run id>.<digest of the place>"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}\.[0-9a-f]{20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
 
     Raises AskNotFound, AskSettled when it was answered before or is wanted no more, AnswerMisfit, nothing written then.
     """
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise AskNotFound(token)
     run_id, _, digest = token.rpartition(".")
     packed = pack(value, what="the answer", limit=desk.settings.limits.payload_bytes)
     run, asked, mark = yield [

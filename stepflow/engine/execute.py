@@ -24,8 +24,9 @@ from stepflow.core.runner import Step
 from stepflow.engine.hold import Hold
 from stepflow.engine.port import Port
 from stepflow.engine.shift import Shift
-from stepflow.engine.user_code import describe, ends_task, raised, settled, shown, stay
+from stepflow.engine.user_code import describe, ends_task, raised, settled, stay
 from stepflow.errors import ClaimLost
+from stepflow.errors.base import shown
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import reprlib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -165,11 +164,3 @@ def _tail(error: BaseException) -> str:
         return readable("".join(traceback.format_exception(error))[-TRACEBACK_TAIL:])
     except BaseException:  # noqa: BLE001  as above: what a traceback is made of may be user code
         return ""
-
-
-def shown(value: object) -> str:
-    """Show a value of user code in a message, whatever its repr does."""
-    try:
-        return readable(reprlib.repr(value))[:100]
-    except BaseException:  # noqa: BLE001  as above
-        return f"<{type(value).__name__}>"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from stepflow.errors.base import StepflowError, shown
 
+#: steps named in one sentence
+_NAMED = 50
+
 
 class RunStateError(StepflowError):
     """The run exists, or does not, in a way that makes the call pointless."""
@@ -42,9 +45,8 @@ class UnknownStep(RunStateError):
 
     def __init__(self, run_id: str, step: str, known: list[str]) -> None:
         self.known = known
-        super().__init__(
-            f"run {run_id!r} remembers no step {shown(step)}; it remembers: {', '.join(known) or 'nothing'}"
-        )
+        names = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else "")
+        super().__init__(f"run {run_id!r} remembers no step {shown(step)}; it remembers: {names or 'nothing'}")
 
 
 class SignalRefused(RunStateError):

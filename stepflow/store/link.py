@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError
 from stepflow.store.address import Address, redacted
 from stepflow.store.calls import Call, Plan
-from stepflow.store.resp import pack
+from stepflow.store.resp import not_text, pack
 from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
@@ -205,6 +205,8 @@ class BlockingLink:
                 return [self.client.execute_command(*calls[0].command())]
             except redis.exceptions.NoScriptError as error:
                 return [error]
+            except UnicodeEncodeError as error:
+                raise not_text(error) from None
         connection = self.client.connection_pool.get_connection()
         try:
             for first in range(0, len(calls), _PIECE):

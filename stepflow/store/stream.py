@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from tenacity import RetryCallState, wait_exponential, wait_random
 
-from stepflow.errors import RedisUnreachable, ReplyLost, StepflowError
+from stepflow.errors import RedisUnreachable, ReplyLost, StepflowError, UsageError
 from stepflow.store.address import Address
 from stepflow.store.calls import Call, Plan
 from stepflow.store.link import refusal_of
@@ -154,7 +154,7 @@ class AsyncLink:
                 continue
             try:
                 parts.append(pack(waiting[0].command()))
-            except (TypeError, UnicodeEncodeError) as error:
+            except (TypeError, UsageError) as error:  # it alone is not sent
                 waiting[1].set_exception(error)
                 continue
             self._inflight.append(waiting)

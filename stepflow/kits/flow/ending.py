@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, LastWord, Outcome, Raised, Restart, Succeed
 from stepflow.core.run import Rest
-from stepflow.engine.user_code import describe, raised, shown
+from stepflow.engine.user_code import describe, raised
 from stepflow.errors import TransientError
+from stepflow.errors.base import shown
 from stepflow.kits.flow.children import StopWish
 from stepflow.kits.flow.compensation import Ledger
 from stepflow.kits.flow.journal import Entry, Kind
