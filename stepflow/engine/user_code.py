@@ -116,9 +116,16 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     """Read the table above for what left user code by *error*: try again, or the end."""
     error = error.error if isinstance(error, EscapedError) else error
     leaves = list(_leaves(error))
-    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := wait_asked(leaf.retry_after))]
+    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := _wait_asked_by(leaf))]
     retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(error, policy.give_up_on)
     return Raised(describe(error), retryable=retryable, retry_after_s=max(waits, default=None))
+
+
+def _wait_asked_by(error: TransientError) -> float | None:
+    try:
+        return wait_asked(error.retry_after)
+    except BaseException:  # noqa: BLE001  a property of user code
+        return None
 
 
 def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) -> bool:

@@ -35,7 +35,8 @@ def step_to(key: Any) -> str:
 
 def has_fields(value: Any) -> bool:
     """Whether a value is a dataclass or a pydantic model."""
-    return hasattr(value, "__dataclass_fields__") or hasattr(value, "__pydantic_fields_set__")
+    cls = type(value)
+    return hasattr(cls, "__dataclass_fields__") or hasattr(cls, "__pydantic_fields_set__")
 
 
 class Loss(NamedTuple):

@@ -130,6 +130,26 @@ def test_one_that_is_set_later_is_ignored_or_bounded(later, wait_s):
     assert raised(error, RetryPolicy()).retry_after_s == wait_asked(later) == wait_s
 
 
+class Odd(TransientError):
+    """Asks for nothing that can be read."""
+
+    def __init__(self, way):
+        self.way = way
+
+    @property
+    def retry_after(self):
+        if self.way == "raises":
+            raise ZeroDivisionError
+        raise AttributeError
+
+
+@pytest.mark.parametrize("way", ["raises", "has none"])
+def test_an_error_whose_retry_after_cannot_be_read_is_tried_again_by_the_policy(way):
+    """[B14]"""
+    found = raised(Odd(way), RetryPolicy())
+    assert (found.retry_after_s, found.retryable) == (None, True)
+
+
 def test_a_thread_can_wait_for_as_long_as_a_duration_may_be():
     """[B14]"""
     token = CancelToken()
