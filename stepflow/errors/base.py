@@ -12,7 +12,7 @@ def shown(value: object) -> str:
     """Write a value, whatever it is, into an error's sentence: at most some two hundred characters, and it never raises."""
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  a __repr__ of user code; and an int of too many digits has none
+    except BaseException:  # noqa: BLE001  a __repr__ of user code; and an int of too many digits has none
         bits = f" of {value.bit_length():,} bits" if isinstance(value, int) else ""
         return f"<{type(value).__name__}{bits}>"
     text = text.encode("utf-8", "backslashreplace").decode()
