@@ -188,7 +188,7 @@ class Stepflow:
         """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
         desk = Desk(Keys(self.namespace), self.settings)
         return Worker(
-            Address.parse(url or self.url), desk, self.registry, options,
+            Address.parse(url or self.url, self.settings.redis), desk, self.registry, options,
             deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat, on_blocked=on_blocked,
         )  # fmt: skip
 

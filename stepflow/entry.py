@@ -12,6 +12,8 @@ import importlib
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,17 +22,19 @@ from stepflow.app import Stepflow
 from stepflow.engine.desk import Desk
 from stepflow.engine.single import work_one
 from stepflow.engine.worker import Worker, WorkerOptions, describe, new_worker_name
-from stepflow.errors import AppNotFound, RightsMissing, StepflowError
+from stepflow.errors import AppNotFound, RedisRefused, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
 from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
 from stepflow.queue.worker import StepWorker, rq_worker
 from stepflow.store.address import Address
+from stepflow.store.answers import may_pass
 from stepflow.store.fitness import check_server
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
 from stepflow.store.rights import WORKER, missing_rights
+from stepflow.store.waits import growing, say
 
 log = logging.getLogger("stepflow.worker")
 
@@ -74,7 +78,10 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     """
     departure = Departure(app.settings.worker.grace_s)
     departure.heed_signals()
-    address = Address.parse(url or app.url)
+    address = Address.parse(url or app.url, app.settings.redis)
+    keys = Keys(app.namespace)
+    names = [name for queue in options.queues for name in keys.rq_queues(queue)]
+    names.append(keys.hook_queue)
     left: list[int] = []
 
     def drive(rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
@@ -82,24 +89,45 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
         left.append(live(app, options, str(url or app.url), rq_side, departure))
         return True
 
+    facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
     try:
-        keys = Keys(app.namespace)
-        check(address, keys, retry_for_s=app.settings.redis.retry_for_s)
-        names = [name for queue in options.queues for name in keys.rq_queues(queue)]
-        names.append(keys.hook_queue)
-        facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
-        with in_our_words(address):
-            rq_worker(options.name, names, connect(address), drive, facts).work()
+        _register_and_work(address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts))
     finally:
         departure.begin()
     return left[0] if left else 0
 
 
-def check(address: Address, keys: Keys, *, retry_for_s: float = 10.0) -> None:
-    """Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data on one that can."""
-    link = BlockingLink.to(address, retry_for_s=retry_for_s)
+def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWorker]) -> None:
+    """Register with RQ and work; a server that is demoted just then is waited for like one that was so before."""
+    while True:
+        check(address, keys)
+        worker = make()
+        try:
+            with in_our_words(address):
+                worker.work()
+            return
+        except RedisRefused as error:
+            if worker.has_driven or not may_pass(error):
+                raise
+            say(log, f"Redis at {address.shown}: {error}; waiting for it")
+
+
+def check(address: Address, keys: Keys) -> None:
+    """
+    Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data on one that can.
+
+    One that loads its data, or is a replica now, is waited for as long as it takes; the log says so.
+    """
+    link = BlockingLink.to(address)
     try:
-        for warning in carry_out(link, check_server()):
+        for wait_s in growing():
+            warnings, waits_for = carry_out(link, check_server())
+            if waits_for is None:
+                break
+            say(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
+            link.close()  # the name, or the sentinels, are asked anew
+            time.sleep(wait_s)
+        for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
         lacking = carry_out(link, missing_rights(WORKER, keys))
         if lacking:
@@ -212,7 +240,8 @@ def _run_one(namespace: str, rq_id: str) -> None:
     async def one() -> None:
         async with Deliverer(app.settings.webhook) as deliverer:
             await work_one(
-                rq_id, new_worker_name(), Address.parse(app.url), Desk(Keys(namespace), app.settings), app.registry,
+                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis), Desk(Keys(namespace), app.settings),
+                app.registry,
                 deliver=app.delivering(deliverer), next_wait=next_wait_s,
             )  # fmt: skip
 

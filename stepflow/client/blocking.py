@@ -97,10 +97,7 @@ class Client(Common):
     def link(self) -> Link:
         """The link that carries out this client's calls; made at first use."""
         if self._link is None:
-            limits = self.settings.redis
-            self._link = self._own_link = BlockingLink.to(
-                self._address(), retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s
-            )
+            self._link = self._own_link = BlockingLink.to(self._address())
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:

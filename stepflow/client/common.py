@@ -68,7 +68,7 @@ class Common:
         self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
 
     def _address(self) -> Address:
-        return Address.parse(resolve(self._url, self.settings))
+        return Address.parse(resolve(self._url, self.settings), self.settings.redis)
 
     def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
         """Give the error that names the rights which the user lacks, or *refusal* where none are known to be missing."""

@@ -24,6 +24,7 @@ from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
+from stepflow.store.aside import aside_async
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.listener import Listener
@@ -93,13 +94,9 @@ class AsyncClient(Common):
 
     async def _do(self, plan: Plan[T]) -> T:
         if self._link is None:
-            limits = self.settings.redis
-            address = await asyncio.to_thread(self._address)
+            address = await aside_async(self._address)
             if self._link is None:
-                self._own_link = AsyncLink(
-                    address, retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s,
-                    connect_timeout_s=limits.connect_timeout_s,
-                )  # fmt: skip
+                self._own_link = AsyncLink(address, retry_for_s=address.times.budget_s)
                 self._link, self._listener = self._own_link, Listener(address)
         try:
             return await carry_out_async(self._link, self._on_time(plan))

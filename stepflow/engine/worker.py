@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.announce import announce
+from stepflow.engine.beat import Beating
 from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
@@ -65,8 +66,7 @@ class Worker:
     One worker process: feeds, rounds, renewing thread, and the way out.
 
     `run` returns when it was told to leave, or with `burst` when the queues are empty. *on_blocked* ends a process whose
-    loop user code blocks for good, called on the renewing thread like *beat*, which writes RQ's signs of life,
-    on the renewing thread; *state* says "busy" or "idle" there.
+    loop user code blocks for good, called on the renewing thread; *beat* writes RQ's signs of life, on a thread of its own.
     """
 
     def __init__(
@@ -136,12 +136,12 @@ class Worker:
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: hear(shift, message))
             await rounds.go()
-            renewer = Renewer(
-                shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked, on_refused=rounds.note_outage
-            )
+            renewer = Renewer(shift, links.renewing, on_blocked=self._on_blocked, on_refused=rounds.note_outage)
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
             renewer.start()
+            if self._beat is not None:
+                stack.enter_context(Beating(self._beat))
             feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
             watching = [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
             tasks += [*feeding, *watching]

@@ -55,7 +55,9 @@ class RedisRefused(UnavailableError):
     #: what one holds that the user's rights are the reason of, the second out of scripts
     RIGHTS = ("NOPERM", "ACL failure")
 
-    def __init__(self, problem: str, hint: str) -> None:
+    def __init__(self, problem: str, hint: str, *, word: str = "") -> None:
+        #: the first word of the answer, `READONLY` say
+        self.word = word
         self.is_about_rights = any(words in problem for words in self.RIGHTS)
         self.passes = self.is_about_rights or any(word in problem for word in self.PASSING)
         super().__init__(f"Redis refused the command ({problem}); {hint}")

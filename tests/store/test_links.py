@@ -280,7 +280,7 @@ async def test_a_closed_link_fails_what_waits_and_what_comes(alink):
 
 async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch):
     """[C36]"""
-    monkeypatch.setattr("stepflow.store.stream._SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.store.kept._SWEEP_S", 0.02)
 
     def behave(number, command_):
         return greet(command_) or (b"" if number == 0 else b"+PONG\r\n")
