@@ -30,10 +30,11 @@ def check_server() -> Plan[tuple[list[str], str | None]]:
     Gives the warnings about one that can, as sentences, and what is to be waited for before it will, None for nothing.
     """
     info = yield server_info()
-    if info.get("redis_mode") == "sentinel":
+    mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
+    if mode == "sentinel":
         msg = "this is a Sentinel, not the Redis it watches: write redis+sentinel://HOST:PORT/SERVICE"
         raise ServerUnfit(msg)
-    if info.get("cluster_enabled") == "1" or info.get("redis_mode") == "cluster":
+    if info.get("cluster_enabled") == "1" or mode == "cluster":
         msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis, or redis+sentinel://"
         raise ServerUnfit(msg)
     version = info.get("redis_version", "0.0")

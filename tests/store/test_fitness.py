@@ -46,6 +46,7 @@ def test_a_good_server_is_taken_in_silence(changes):
         ({"redis_version": "5.0"}, "is too old"),
         ({"cluster_enabled": "1"}, "this is a Redis Cluster"),
         ({"redis_mode": "cluster"}, "this is a Redis Cluster"),
+        ({"server_mode": "sentinel"}, "this is a Sentinel"),
         ({"redis_mode": "sentinel"}, r"this is a Sentinel, .* write redis\+sentinel://HOST:PORT/SERVICE"),
     ],
 )
