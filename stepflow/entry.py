@@ -121,7 +121,12 @@ def check(address: Address, keys: Keys) -> None:
     link = BlockingLink.to(address)
     try:
         for wait_s in growing():
-            warnings, waits_for = carry_out(link, check_server())
+            try:
+                warnings, waits_for = carry_out(link, check_server())
+            except RedisRefused as error:
+                if not may_pass(error):
+                    raise
+                waits_for = str(error)
             if waits_for is None:
                 break
             say(log, f"Redis at {address.shown}: {waits_for}; waiting for it")

@@ -26,7 +26,10 @@ ELSEWHERE = [
     b"NOREPLICAS Not enough good replicas to write.",
     b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 ]
-LATER = [b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", b"TRYAGAIN Multiple keys"]
+LATER = [
+    b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    b"TRYAGAIN Multiple keys",
+]
 
 
 def refuses(answer, times):
@@ -153,7 +156,9 @@ async def test_what_is_no_single_redis_says_what_it_is(answer, words):
         await link.close()
 
 
-@pytest.mark.parametrize("text", ["ERR max number of clients reached", "ERR max number of clients + cluster connections reached"])
+@pytest.mark.parametrize(
+    "text", ["ERR max number of clients reached", "ERR max number of clients + cluster connections reached"]
+)
 def test_a_server_with_too_many_clients_is_one_that_comes_back(text):
     """[B20]"""
     assert word_of(text) == "MAXCLIENTS"
