@@ -41,15 +41,15 @@ class RedisSettings(_Group):
     """Where Redis is and how to talk to it."""
 
     url: str | None = Field(default=None, repr=False)
-    """`redis:// rediss:// unix:// valkey:// valkeys://`; without one, REDIS_URL, else the embedded server."""
+    """`redis:// rediss:// unix:// valkey:// valkeys://`, `redis+sentinel://`; without one, REDIS_URL, else the embedded server."""
     namespace: str = Field(default="stepflow", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     """The prefix of every key of ours; another one is another stepflow on the same Redis."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=HOUR_S)
-    """Seconds to wait for a connection."""
+    """Seconds for one try to connect, looking up the name or the primary included."""
     reply_timeout_s: float = Field(default=30.0, gt=0, le=HOUR_S)
-    """Seconds without a reply after which a connection counts as broken."""
+    """Seconds without a reply after which a connection counts as broken, although no new one works either."""
     retry_for_s: float = Field(default=10.0, ge=0, le=DAY_S)
-    """Seconds a client call goes on trying while Redis does not answer; workers try for ever."""
+    """Seconds a client call takes in all, whatever fails on the way; workers try for ever."""
 
 
 class LimitSettings(_Group):

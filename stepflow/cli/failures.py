@@ -104,3 +104,15 @@ def _unexpected(error: Exception) -> Problem:
 def is_debugging() -> bool:
     """Whether tracebacks are wanted rather than sentences."""
     return os.environ.get("STEPFLOW_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def without_secrets() -> Iterator[None]:
+    """Take the login of a URL out of what click says of a command line that it cannot read: it quotes what it was given."""
+    try:
+        yield
+    except click.UsageError as error:
+        from stepflow.store.redact import redacted
+
+        error.message = redacted(error.message)
+        raise

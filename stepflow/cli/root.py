@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from stepflow.cli.failures import Exit, Problem, failing_in_words
+from stepflow.cli.failures import Exit, Problem, failing_in_words, without_secrets
 from stepflow.cli.setup import common_options
 from stepflow.errors.base import shown
 
@@ -78,9 +78,14 @@ class Verbs(click.Group):
                 ) from None
         return super().parse_args(ctx, args)
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options before the verb."""
+        with without_secrets():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what it returns is the exit code."""
-        with failing_in_words():
+        with failing_in_words(), without_secrets():
             code = super().invoke(ctx)
         ctx.exit(int(code or 0))
 

@@ -102,6 +102,22 @@ def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_fil
     assert "hush" not in shown + flagged
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "redis://u:my hush word@h:x/0"], ["list", "redis://u:my", "hush@h"], ["redis://u:hush@h"],
+        ["list", "--redis-url", "redis://u:my hush w@h:x"], ["--limit=redis://u:hush@h", "list"],
+        ["list", "--limit", "redis://u:it's hush@h"], ["list", "--redis-url", "redis://u:a?hush@h"],
+    ],
+)  # fmt: skip
+def test_a_command_line_that_is_wrong_does_not_show_the_password_in_it(program, arguments):
+    """[B22]"""
+    result = program(*arguments)
+    assert result.returncode == 2
+    assert "hush" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_ctrl_c_while_waiting_exits_130_and_says_that_the_run_goes_on(start, url, client, real):
     client.submit("waits", run_id="a1")
     process = start("result", "a1", STEPFLOW_REDIS_URL=url)

@@ -1,4 +1,4 @@
-"""[B21] [B20] Every connection of a worker goes dead without a word, or its server is demoted: the promises hold soon after."""
+"""[B21] [B20] Every connection goes dead without a word, or the server is demoted: the promises hold soon after."""
 
 import time
 

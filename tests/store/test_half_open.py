@@ -30,9 +30,9 @@ def echo(text):
 @pytest.fixture
 def proxy(url):
     """A proxy before the real server."""
-    with tempfile.TemporaryDirectory(prefix="sf") as folder:
-        with Proxy(unquote(urlsplit(url).path), Path(folder) / "p.sock") as proxy:
-            yield proxy
+    server = unquote(urlsplit(url).path)
+    with tempfile.TemporaryDirectory(prefix="sf") as folder, Proxy(server, Path(folder) / "p.sock") as proxy:
+        yield proxy
 
 
 @pytest.fixture

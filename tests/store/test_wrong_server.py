@@ -179,7 +179,7 @@ async def test_reconnecting_needs_no_thread_of_the_loops_pool(real, url):
     real.client_kill_filter(_type="normal", skipme=True)
     assert await link.call(command("PING", read=raw)) == b"PONG"
     named = AsyncLink(Address.parse("redis://localhost:1"), retry_for_s=0.05)
-    with pytest.raises(RedisUnreachable, match="refused|Errno"):
+    with pytest.raises(RedisUnreachable, match=r"refused|Errno"):
         await named.call(ASK)
     over.set()
     await asyncio.gather(*stuck)
