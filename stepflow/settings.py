@@ -41,7 +41,7 @@ class RedisSettings(_Group):
     """Where Redis is and how to talk to it."""
 
     url: str | None = Field(default=None, repr=False)
-    """`redis:// rediss:// unix:// valkey:// valkeys:// redis+sentinel://`; without one, REDIS_URL, else the embedded server."""
+    """`redis:// rediss:// unix:// valkey:// valkeys:// redis+sentinel://`; else REDIS_URL, else the embedded server."""
     namespace: str = Field(default="stepflow", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     """The prefix of every key of ours; another one is another stepflow on the same Redis."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=HOUR_S)

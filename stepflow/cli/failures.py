@@ -114,5 +114,5 @@ def without_secrets() -> Iterator[None]:
     except click.UsageError as error:
         from stepflow.store.redact import redacted
 
-        error.message = redacted(error.message)
+        error.message = redacted(error.message)  # type: ignore[misc]  # click prints that, final or not
         raise

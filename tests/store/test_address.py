@@ -177,6 +177,18 @@ def test_a_password_with_any_character_is_taken_out_of_every_text(password):
         assert "***@h:nonsense/0" in shown
 
 
+@pytest.mark.parametrize("option", ["password", "sentinel_password", "ssl_password"])
+def test_a_password_in_the_query_is_taken_out_whole(option):
+    """[B22]"""
+    url = f"redis+sentinel://h/main/x?{option}=my s3cret word&db=1"
+    with pytest.raises(InvalidOption) as caught:
+        Address.parse(url)
+    for shown in (str(caught.value), redacted(f"text with {url} in it"), redacted_url(url)):
+        assert "s3cret" not in shown
+        assert "word&" not in shown
+        assert f"{option}=***" in shown
+
+
 def test_a_password_with_spaces_is_taken_out_of_a_text_nobody_has_read_before():
     """[B22]"""
     assert redacted("no answer from redis://u:my unread word@h:1/2 now") == "no answer from redis://***@h:1/2 now"
