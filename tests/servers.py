@@ -13,7 +13,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ import trustme
 from stepflow import embedded
 from stepflow.store.address import Address
 from stepflow.store.link import connect
+from tests.support import until_blocking
 
 #: which of them the suite is to run against
 KIND = os.environ.get("STEPFLOW_TEST_SERVER", "embedded")
@@ -79,17 +79,16 @@ def _tls(folder: Path) -> Iterator[str]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 15
     client = connect(Address.parse(url))
     try:
-        while True:
-            try:
-                client.ping()
-            except redis.RedisError as error:
-                assert process.poll() is None, f"the server ended: {log.read_text() if log.exists() else ''}"
-                assert time.monotonic() < end, f"the server does not answer: {error}"
-                time.sleep(0.02)
-            else:
-                return
+        until_blocking(lambda: process.poll() is not None or _answers(client), "the server does not answer")
     finally:
         client.close()
+    assert process.poll() is None, f"the server ended: {log.read_text() if log.exists() else ''}"
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
