@@ -3,10 +3,10 @@ A webhook: a receiver that verifies its signature, and a run whose end it is tol
 
     STEPFLOW_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8 python examples/05_webhook.py
 
-Webhooks go to the public internet only: whoever may name a URL could else reach into your network. The setting opens
-the networks it names, here this machine's loopback; the worker, which makes the call, inherits it.
+Webhooks go to the public internet only; the setting opens other networks. The worker inherits it and the secret.
 """
 
+import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +17,7 @@ from standardwebhooks import WebhookVerificationError
 from stepflow import Step, Stepflow, Succeed, Webhook
 
 app = Stepflow()
-SECRET = "whsec_bXktc2VjcmV0LW15LXNlY3JldC1teS1zZWNyZXQ="
+SECRET = os.environ.setdefault("GREETINGS_SECRET", "whsec_bXktc2VjcmV0LW15LXNlY3JldC1teS1zZWNyZXQ=")
 seen: set[str] = set()  # in a database, if you have one
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     receiver = HTTPServer(("127.0.0.1", 0), Receiver)
     worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.05_webhook:app"])
     try:
-        hook = Webhook(f"http://127.0.0.1:{receiver.server_port}/stepflow", SECRET)
+        hook = Webhook(f"http://127.0.0.1:{receiver.server_port}/stepflow", secret_env="GREETINGS_SECRET")
         app.client.submit("greet", "world", run_id="greet-1", webhooks=[hook], on_conflict="restart")
         receiver.handle_request()  # one delivery
     finally:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.desk import Desk
 from stepflow.engine.notify import Deliver
+from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.typed import payload_type, reader_for
 from stepflow.engine.worker import Worker, WorkerOptions
@@ -26,6 +26,7 @@ from stepflow.jobs import Job, call_runner
 from stepflow.settings import Settings, load_settings
 from stepflow.store.address import Address
 from stepflow.store.keys import Keys
+from stepflow.times import seconds
 
 F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)
@@ -66,7 +67,7 @@ class Stepflow:
         """A blocking client of this app's Redis, made once."""
         if self._client is None:
             self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
-            self._client.versions.registered = self.registry.newest
+            self._introduce(self._client)
         return self._client
 
     @property
@@ -78,9 +79,18 @@ class Stepflow:
                 known: client for known, client in self._async_clients.items() if not known.is_closed()
             }
             client = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
-            client.versions.registered = self.registry.newest
+            self._introduce(client)
             self._async_clients[loop] = client
         return self._async_clients[loop]
+
+    def _introduce(self, client: Client | AsyncClient) -> None:
+        """Let a client of this app know what the app does: the versions of its workflows, and its hooks."""
+        client.versions.registered = self.registry.newest
+        client.desk.hooks_of = self._hooks_of
+
+    def _hooks_of(self, runner: str) -> list[list[str]] | None:
+        """Name the hooks of this app for its own runners; none are taken for not registered in this process."""
+        return (app_hooks(self.registry) if runner in self.registry.names else []) or None
 
     # registering
 
@@ -110,7 +120,8 @@ class Stepflow:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
         kind = payload_type(runner.run_step if isinstance(runner, StepRunner) else runner)
         self.registry.add(
-            name, runner, retry=retry, step_timeout_s=None if step_timeout is None else seconds(step_timeout),
+            name, runner, retry=retry,
+            step_timeout_s=None if step_timeout is None else seconds(step_timeout, f"step_timeout of runner {name!r}"),
             read=None if kind is None else reader_for(name, kind),
         )  # fmt: skip
 
@@ -157,7 +168,7 @@ class Stepflow:
                 queue,
                 dedup=dedup,
             )
-            limit = None if timeout is None else seconds(timeout)
+            limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit)
             return job
 
@@ -177,7 +188,7 @@ class Stepflow:
         """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
         desk = Desk(Keys(self.namespace), self.settings)
         return Worker(
-            Address.parse(url or self.url), desk, self.registry, options,
+            Address.parse(url or self.url, self.settings.redis), desk, self.registry, options,
             deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat, on_blocked=on_blocked,
         )  # fmt: skip
 

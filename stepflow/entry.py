@@ -11,33 +11,30 @@ import gc
 import importlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from stepflow.app import Stepflow
 from stepflow.engine.desk import Desk
 from stepflow.engine.single import work_one
 from stepflow.engine.worker import Worker, WorkerOptions, describe, new_worker_name
-from stepflow.errors import AppNotFound, StepflowError
+from stepflow.errors import AppNotFound, RedisRefused, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
+from stepflow.loop import run_on_loop
+from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
 from stepflow.queue.worker import StepWorker, rq_worker
 from stepflow.store.address import Address
+from stepflow.store.answers import may_pass
 from stepflow.store.fitness import check_server
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
-
-try:
-    import uvloop
-except ImportError:
-    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-else:
-    new_loop = uvloop.new_event_loop
-
-T = TypeVar("T")
+from stepflow.store.rights import WORKER, missing_rights
+from stepflow.store.waits import growing, say
 
 log = logging.getLogger("stepflow.worker")
 
@@ -45,8 +42,10 @@ log = logging.getLogger("stepflow.worker")
 APP_VARIABLE = "STEPFLOW_APP"
 #: the variable in which a supervisor leaves its pid: a worker whose supervisor is gone leaves too
 SUPERVISOR_VARIABLE = "STEPFLOW_SUPERVISOR"
-#: exit code of a worker that left because functions that do not return took all its slots, or its loop
-STUCK = 75
+#: the variable in which it leaves the number of a file: a worker that takes claims closes it with a word
+READY_VARIABLE = "STEPFLOW_READY_FD"
+#: seconds between looks whether the signals are ours still and the supervisor is there
+WATCH_S = 0.1
 #: new objects between two looks of the garbage collector: a hundred steps in progress have that many, few of them garbage
 YOUNG_OBJECTS = 10_000
 
@@ -72,15 +71,14 @@ def load_app(target: str) -> Stepflow:
 
 def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> int:
     """
-    Be one worker process until told to leave; gives the exit code.
+    Be one worker process until told to leave; gives the exit code, not 0 if nobody told it.
 
     Refuses a Redis that cannot carry stepflow (ServerUnfit) and logs what may lose data. SIGTERM or SIGINT begins a
-    graceful end, a second one ends at once.
+    graceful end, a second one ends at once. The process is gone ten seconds after the grace, whatever user code does.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave_early)
-    address = Address.parse(url or app.url)
-    check(address, retry_for_s=app.settings.redis.retry_for_s)
+    departure = Departure(app.settings.worker.grace_s)
+    departure.heed_signals()
+    address = Address.parse(url or app.url, app.settings.redis)
     keys = Keys(app.namespace)
     names = [name for queue in options.queues for name in keys.rq_queues(queue)]
     names.append(keys.hook_queue)
@@ -88,33 +86,72 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
 
     def drive(rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
         options.burst = options.burst or burst
-        left.append(run_on_loop(lambda: serve(app, options, str(url or app.url), rq_side)))
+        left.append(live(app, options, str(url or app.url), rq_side, departure))
         return True
 
     facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
-    with in_our_words(address):
-        rq_worker(options.name, names, connect(address), drive, facts).work()
-    logging.shutdown()
+    try:
+        _register_and_work(address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts))
+    finally:
+        departure.begin()
     return left[0] if left else 0
 
 
-def _leave_early(number: int, frame: object) -> NoReturn:
-    """End a process that has claimed nothing yet; what it has told RQ of itself is taken back on the way out."""
-    del number, frame
-    raise SystemExit(0)
+def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWorker]) -> None:
+    """Register with RQ and work; a server that is demoted just then is waited for like one that was so before."""
+    while True:
+        check(address, keys)
+        worker = make()
+        try:
+            with in_our_words(address):
+                worker.work()
+            return
+        except RedisRefused as error:
+            if worker.has_driven or not may_pass(error):
+                raise
+            say(log, f"Redis at {address.shown}: {error}; waiting for it")
 
 
-def check(address: Address, *, retry_for_s: float = 10.0) -> None:
-    """Refuse a Redis that cannot carry stepflow, and log what may lose data on one that can."""
-    link = BlockingLink.to(address, retry_for_s=retry_for_s)
+def check(address: Address, keys: Keys) -> None:
+    """
+    Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data on one that can.
+
+    One that loads its data, or is a replica now, is waited for as long as it takes; the log says so.
+    """
+    link = BlockingLink.to(address)
     try:
-        for warning in carry_out(link, check_server()):
+        for wait_s in growing():
+            try:
+                warnings, waits_for = carry_out(link, check_server())
+            except RedisRefused as error:
+                if not may_pass(error):
+                    raise
+                waits_for = str(error)
+            if waits_for is None:
+                break
+            say(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
+            link.close()  # the name, or the sentinels, are asked anew
+            time.sleep(wait_s)
+        for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
+        lacking = carry_out(link, missing_rights(WORKER, keys))
+        if lacking:
+            raise RightsMissing(address.username or "default", WORKER.name, lacking)
     finally:
         link.close()
 
 
-async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker) -> int:
+def live(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure) -> int:
+    """Run the worker on a loop that user code cannot end; gives the exit code."""
+    try:
+        departure.code = run_on_loop(lambda: serve(app, options, url, rq_side, departure))
+    except asyncio.CancelledError:
+        log.critical("user code cancelled the worker's own tasks; this worker ends, what it held runs again elsewhere")
+        departure.code = ASTRAY
+    return departure.code
+
+
+async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure) -> int:
     """Run the worker on this loop with its signals; gives the exit code."""
     async with Deliverer(app.settings.webhook) as deliverer:
         worker: Worker
@@ -123,16 +160,21 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
             done = worker.shift.finished_steps if worker.shift is not None else 0
             rq_side.beat(busy=worker.is_busy, done=done)
 
-        worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: _leave_now(STUCK))
-        _heed_signals(worker)
-        watch = asyncio.ensure_future(_leave_with_supervisor(worker))
+        worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK))
+        departure.in_hand = lambda: ", ".join(worker.in_hand)
+        departure.on_loop(worker.leave)
+        helpers = [asyncio.ensure_future(_watch(worker, departure)), asyncio.ensure_future(_say_ready(worker))]
         _collect_less()
         try:
             await worker.run()
         finally:
-            watch.cancel()
+            departure.begin()
+            for helper in helpers:
+                helper.cancel()
+        # from here on nothing is held: should user code keep the process, it has left all the same
+        departure.code = 0
     if worker.stuck:
-        _leave_now(STUCK)
+        end_now(STUCK)
     return 0
 
 
@@ -142,42 +184,29 @@ def _collect_less() -> None:
     gc.set_threshold(YOUNG_OBJECTS)
 
 
-def _heed_signals(worker: Worker) -> None:
-    loop = asyncio.get_running_loop()
-    heard: list[int] = []
-
-    def on_signal(number: int) -> None:
-        if heard:
-            log.warning("second signal: leaving at once; what is in hand runs again elsewhere")
-            _leave_now(128 + number)
-        heard.append(number)
-        worker.leave()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-
-
-async def _leave_with_supervisor(worker: Worker) -> None:
-    """Leave when the supervisor that started this process is gone: somebody else starts workers now."""
+async def _watch(worker: Worker, departure: Departure) -> None:
+    """Keep the signals ours, and leave when the supervisor that started this process is gone: another one starts workers."""
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
-    while supervisor is not None:
-        await asyncio.sleep(1.0)
-        if os.getppid() != int(supervisor):
+    while True:
+        await asyncio.sleep(WATCH_S)
+        departure.keep_signals()
+        if supervisor is not None and os.getppid() != int(supervisor):
             log.warning("the supervisor is gone; leaving")
+            supervisor = None
+            departure.begin()
             worker.leave()
-            return
 
 
-def _leave_now(code: int) -> None:
-    """End the process without waiting for threads."""
-    logging.shutdown()
-    os._exit(code)
-
-
-def run_on_loop(work_: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine on a fresh loop: uvloop's when it is installed."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(work_())
+async def _say_ready(worker: Worker) -> None:
+    """Tell the supervisor that this worker takes claims: should it die now, it is not one that cannot start."""
+    descriptor = os.environ.pop(READY_VARIABLE, None)
+    if descriptor is None:
+        return
+    os.set_inheritable(int(descriptor), False)  # noqa: FBT003
+    await worker.ready.wait()
+    with suppress(OSError):
+        os.write(int(descriptor), b"ready")
+        os.close(int(descriptor))
 
 
 class RQWorker(StepWorker):
@@ -188,8 +217,16 @@ class RQWorker(StepWorker):
         app = _app_of_environment()
         queues = list(dict.fromkeys(Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()))
         options = WorkerOptions(queues, app.settings.worker.concurrency, burst, rq_side.name)
-        run_on_loop(lambda: serve(app, options, app.url, rq_side))
+        departure = Departure(app.settings.worker.grace_s)
+        departure.heed_signals()
+        self._left_with = live(app, options, app.url, rq_side, departure)
         return True
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Work as any worker does, and end the process: RQ's command line would wait for threads of user code."""
+        worked = super().work(*args, **kwargs)
+        end_worker(self._left_with)
+        return worked
 
 
 def run_step(namespace: str, rq_id: str) -> None:
@@ -208,7 +245,8 @@ def _run_one(namespace: str, rq_id: str) -> None:
     async def one() -> None:
         async with Deliverer(app.settings.webhook) as deliverer:
             await work_one(
-                rq_id, new_worker_name(), Address.parse(app.url), Desk(Keys(namespace), app.settings), app.registry,
+                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis), Desk(Keys(namespace), app.settings),
+                app.registry,
                 deliver=app.delivering(deliverer), next_wait=next_wait_s,
             )  # fmt: skip
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import Outcome, Succeed
+from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
-from stepflow.engine.registry import is_async
+from stepflow.engine.held import hold_against
+from stepflow.engine.hints import returned_hint
 from stepflow.engine.typed import bind, call_reader, result_reader
+from stepflow.engine.user_code import is_async, settled
+from stepflow.errors.base import shown
+from stepflow.store.annotations import kind_of
 from stepflow.store.canonical import digest
 
 if TYPE_CHECKING:
@@ -54,18 +59,37 @@ class Job:
 
 
 def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:
-    """Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors."""
-    arguments = call_reader(function, name)
+    """
+    Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors.
+
+    Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to go on with.
+    """
+    arguments, wanted = call_reader(function, name), kind_of(returned_hint(function) or Any)
+
+    def end_by(value: Any) -> Outcome:
+        match value:
+            case Succeed() | Fail() | Cancel():
+                return value
+            case Outcome():
+                text = f"job {name!r} returned {shown(value)}; it has no next step: return a value, Succeed, Fail or Cancel"
+                return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+        hold_against(wanted, value, "the result")
+        return Succeed(value)
+
+    async def end_when_settled(value: Any) -> Outcome:
+        return end_by(await settled(value))
+
     if is_async(function):
 
         async def run_async(step: Step[Any]) -> Outcome:
             args, kwargs = arguments(step.payload)
-            return Succeed(await function(*args, **kwargs))
+            return await end_when_settled(await function(*args, **kwargs))
 
         return run_async
 
-    def run(step: Step[Any]) -> Outcome:
+    def run(step: Step[Any]) -> Outcome | Awaitable[Outcome]:
         args, kwargs = arguments(step.payload)
-        return Succeed(function(*args, **kwargs))
+        value = function(*args, **kwargs)
+        return end_when_settled(value) if inspect.isawaitable(value) else end_by(value)
 
     return run

@@ -6,22 +6,56 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from types import FrameType
 
 from stepflow.core import probes
 from stepflow.engine.worker import new_worker_name
-from stepflow.entry import SUPERVISOR_VARIABLE
+from stepflow.entry import READY_VARIABLE, SUPERVISOR_VARIABLE
+from stepflow.process import end_hard
+from stepflow.settings import load_settings
 
 log = logging.getLogger("stepflow.supervisor")
 
 #: seconds between looks at the children
 LOOK_S = 0.05
-#: seconds a child must have lived for its successor to start without a wait: long enough to tell one that cannot start
-#: from one that was killed, short enough that killing workers again and again does not leave none
+#: seconds after which a child that never took a claim does not count as one that cannot start, or not again
 SETTLED_S = 1.0
-#: seconds: the longest wait before a child that keeps dying is started again
+#: seconds: the longest wait before a child that cannot start is started again
 LONGEST_WAIT_S = 10.0
+#: seconds after the grace at which a child that was told to leave, and has not, is killed
+PATIENCE_S = 10.0
+#: seconds that the claims of the last children may take to be handed over before the supervisor leaves
+HANDING_OVER_S = 5.0
+
+#: hands over what stands under a worker's name; may give how much that was
+Recover = Callable[[str], object]
+
+
+class ReadyPipe:
+    """What a worker process tells who started it: that it takes claims."""
+
+    def __init__(self) -> None:
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        #: for the environment of the worker, which must be passed the descriptor *writer*
+        self.environment = {SUPERVISOR_VARIABLE: str(os.getpid()), READY_VARIABLE: str(self.writer)}
+
+    def is_passed(self) -> None:
+        """Close the end that the worker has now."""
+        os.close(self.writer)
+
+    def close(self) -> bool:
+        """Say of a worker that has ended whether it had come to take claims, and close the pipe."""
+        try:
+            return bool(os.read(self._reader, 8))
+        except BlockingIOError:  # something that it started has the other end still
+            return False
+        finally:
+            os.close(self._reader)
 
 
 class Child:
@@ -30,58 +64,118 @@ class Child:
     def __init__(self, command: Sequence[str]) -> None:
         self.name = new_worker_name()
         self.started_at = time.monotonic()
-        # a session of its own: Ctrl-C reaches the supervisor alone, which passes one signal on
-        self.process = subprocess.Popen(
-            [*command, "--name", self.name],
-            start_new_session=True,
-            env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())},
-        )
+        #: when it was first told to leave
+        self.told_at: float | None = None
+        self._ready = ReadyPipe()
+        try:
+            # a session of its own: Ctrl-C reaches the supervisor alone, which passes one signal on
+            self.process = subprocess.Popen(
+                [*command, "--name", self.name],
+                start_new_session=True,
+                pass_fds=[self._ready.writer],
+                env={**os.environ, **self._ready.environment},
+            )
+        finally:
+            self._ready.is_passed()
+
+    def tell(self, number: int) -> None:
+        """Pass a signal on."""
+        self.told_at = self.told_at or time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def could_start(self) -> bool:
+        """Say of a child that has ended whether it had come to take claims, or had at least lived for a while."""
+        return self._ready.close() or time.monotonic() - self.started_at > SETTLED_S
 
 
-def supervise(command: Sequence[str], *, processes: int, recover: Callable[[str], object]) -> int:
+def supervise(
+    command: Sequence[str],
+    *,
+    processes: int,
+    recover: Recover,
+    burst: bool = False,
+    grace_s: float | None = None,
+) -> int:
     """
     Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on; a second one is passed on too.
 
-    *recover* is called with the worker name of a child that died, at once; its successor starts then, or after a wait when
-    it keeps dying young. A child that exits with 0 has done what it was told (a burst) and is not replaced. Gives the exit
-    code: 0 unless a child failed at the end.
+    *recover* is called with the worker name of each child that ended, at once, in a thread of its own; it says how much
+    stood under that name. A successor starts then, whatever the exit code, or after a wait when children cannot start. Only
+    with *burst* is a child that exits with 0 and left nothing behind not replaced. A child that was told and is not gone ten
+    seconds after *grace_s* (the setting, if not given) is killed. Gives the exit code: 0 unless a child failed at the end.
     """
-    crew = _Crew(command)
+    grace_s = load_settings().worker.grace_s if grace_s is None else grace_s
+    crew = _Crew(command, recover, burst=burst, grace_s=grace_s)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        crew.pass_on(number)
+
+    end_hard()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda sent, _: crew.pass_on(sent))
+        signal.signal(number, pass_on)
     for _ in range(processes):
         crew.start()
-    while crew.children or crew.due:
-        for child in list(crew.children):
-            code = child.process.poll()
-            if code is not None:
-                crew.bury(child, code, recover)
-        crew.start_due()
+    while crew.is_busy:
+        crew.look()
         time.sleep(LOOK_S)
+    crew.settle()
     return 1 if any(crew.codes) else 0
 
 
 class _Crew:
-    """The children of one supervisor, and when those that died are to be replaced."""
+    """The children of one supervisor, and when those that ended are to be replaced."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], recover: Recover, *, burst: bool, grace_s: float) -> None:
         self._command = command
-        self.children: list[Child] = []
+        self._recover = recover
+        self._burst = burst
+        self._patience_s = grace_s + PATIENCE_S
+        self._children: list[Child] = []
         #: monotonic times at which a child is to be started
         self.due: list[float] = []
-        self.codes: list[int] = []
+        #: children of a burst that ended with 0, and what is found under their names
+        self._done: list[tuple[Child, Future[object]]] = []
+        self._recovering: list[Future[object]] = []
         self._signal: int | None = None
-        self._young_deaths = 0
+        self._false_starts = 0
+        #: exit codes of the children that are not replaced
+        self.codes: list[int] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a child, or will be."""
+        return bool(self._children or self.due or self._done)
 
     def start(self) -> None:
         """Start a child; one that starts while the signal to leave arrives is told, too."""
-        child = Child(self._command)
-        self.children.append(child)
+        try:
+            child = Child(self._command)
+        except OSError as error:  # no memory, no more processes
+            log.error("no worker can be started (%s); trying again in %g s", error, LONGEST_WAIT_S)
+            self.due.append(time.monotonic() + LONGEST_WAIT_S)
+            return
+        self._children.append(child)
         if self._signal is not None:
-            child.process.send_signal(self._signal)
+            child.tell(self._signal)
 
-    def start_due(self) -> None:
-        """Start the children whose time has come."""
+    def look(self) -> None:
+        """Look once who has ended, who must, and who is to be started."""
+        for child in list(self._children):
+            code = child.process.poll()
+            if code is not None:
+                self._children.remove(child)
+                self._bury(child, code)
+            elif child.told_at is not None and time.monotonic() > child.told_at + self._patience_s:
+                log.error("worker %s (pid %s) does not leave; killed", child.name, child.process.pid)
+                child.process.kill()
+                child.told_at = None  # said once
+        for child, found in [(child, found) for child, found in self._done if found.done()]:
+            self._done.remove((child, found))
+            if found.exception() is None and found.result():
+                log.error("worker %s (pid %s) ended with 0 in the midst of its work", child.name, child.process.pid)
+                self._replace(child)
         now = time.monotonic()
         for moment in [moment for moment in self.due if moment <= now]:
             self.due.remove(moment)
@@ -91,28 +185,50 @@ class _Crew:
         """Pass a signal on; nobody is started any more."""
         self._signal = number
         self.due.clear()
-        for child in self.children:
-            if child.process.poll() is None:
-                child.process.send_signal(number)
+        for child in self._children:
+            child.tell(number)
 
-    def bury(self, child: Child, code: int, recover: Callable[[str], object]) -> None:
-        """Take leave of a child that ended; one that died has its claims handed over and is replaced."""
-        self.children.remove(child)
-        if code == 0 or self._signal is not None:
+    def settle(self) -> None:
+        """Wait a moment until what the last children left behind is handed over."""
+        until = time.monotonic() + HANDING_OVER_S
+        while not all(found.done() for found in self._recovering) and time.monotonic() < until:
+            time.sleep(LOOK_S)
+
+    def _bury(self, child: Child, code: int) -> None:
+        """Take leave of a child that ended: its claims are handed over, and it is replaced unless it was to end."""
+        if self._signal is not None:
             # one that was told before it could listen dies of the signal, and that is leaving, too
-            self.codes.append(0 if self._signal is not None and code == -self._signal else code)
+            self.codes.append(0 if code == -self._signal else code)
+            self._hand_over(child)
             return
-        log.error("worker %s (pid %s) died with %s; its claims are handed over", child.name, child.process.pid, code)
+        if self._burst and code == 0:
+            self._done.append((child, self._hand_over(child)))
+            return
+        log.error("worker %s (pid %s) ended with %s; its claims are handed over", child.name, child.process.pid, code)
         probes.at("supervise.dead")
-        _recover(recover, child.name)
-        is_young = time.monotonic() - child.started_at <= SETTLED_S
-        self._young_deaths = self._young_deaths + 1 if is_young else 0
-        wait_s = min(LONGEST_WAIT_S, 0.1 * 2**self._young_deaths) if self._young_deaths > 1 else 0.0
+        self._hand_over(child)
+        self._replace(child)
+
+    def _replace(self, child: Child) -> None:
+        """Start a successor: at once, or after a wait when none can start; nobody waits for what was killed at work."""
+        if self._signal is not None:
+            return
+        self._false_starts = 0 if child.could_start() else self._false_starts + 1
+        wait_s = min(LONGEST_WAIT_S, 0.1 * 2**self._false_starts) if self._false_starts > 1 else 0.0
         self.due.append(time.monotonic() + wait_s)
 
+    def _hand_over(self, child: Child) -> Future[object]:
+        """Begin to hand over a child's claims, in a thread: neither another child's nor a start must hold that up."""
+        found: Future[object] = Future()
+        self._recovering = [other for other in self._recovering if not other.done()]
+        self._recovering.append(found)
 
-def _recover(recover: Callable[[str], object], name: str) -> None:
-    try:
-        recover(name)
-    except Exception:
-        log.exception("the claims of worker %s could not be handed over; they lapse by themselves", name)
+        def hand_over() -> None:
+            try:
+                found.set_result(self._recover(child.name))
+            except Exception as error:
+                log.exception("the claims of worker %s could not be handed over; they lapse by themselves", child.name)
+                found.set_exception(error)
+
+        threading.Thread(target=hand_over, name=f"stepflow-recover-{child.name}", daemon=True).start()
+        return found

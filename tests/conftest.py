@@ -8,19 +8,16 @@ nothing accounts for. A missing server is an error, never a skip.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import fakeredis
 import pytest
 import redis
 
-from stepflow import AsyncClient, Client, Stepflow, embedded
+from stepflow import AsyncClient, Client, Stepflow
 from stepflow.engine.worker import Worker, WorkerOptions
 from stepflow.hooks.deliver import Deliverer
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
@@ -28,6 +25,7 @@ from stepflow.store.address import Address
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, connect
+from tests import servers
 from tests.support import Leaks
 
 #: a worker on the test's loop, given the app and WorkerOptions by keyword
@@ -37,11 +35,8 @@ Working = Callable[..., AbstractAsyncContextManager[Worker]]
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of this test process's own server."""
-    home = Path(tempfile.mkdtemp(prefix="sf"))
-    yield embedded.ensure(home).url
-    embedded.stop(home)
-    embedded.release(home)
-    shutil.rmtree(home)
+    with servers.test_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -138,6 +133,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepflow.engine.feed.SUSPENDED_S", 0.05)
     monkeypatch.setattr("stepflow.engine.worker.SWEEP_S", 0.02)
     monkeypatch.setattr("stepflow.engine.commit._REFUSED_S", 0.05)
+    monkeypatch.setattr("stepflow.engine.insist.REFUSED_S", 0.05)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["errors", "settings"],
+    ["errors", "settings", "times"],
     ["core"],
     ["store", "queue"],
     ["engine", "hooks", "archive", "telemetry", "embedded"],
@@ -25,7 +25,16 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: modules that are part of a room without being in its folder
-ROOMMATES = {"client": "app", "jobs": "app", "supervisor": "entry", "__init__": "stepflow", "__main__": "cli"}
+ROOMMATES = {
+    "client": "app",
+    "jobs": "app",
+    "forks": "entry",
+    "loop": "entry",
+    "process": "entry",
+    "supervisor": "entry",
+    "__init__": "stepflow",
+    "__main__": "cli",
+}
 
 #: where a library may be imported: a room, or one module of it
 HOMES = {

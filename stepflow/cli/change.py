@@ -7,6 +7,7 @@ import click
 from stepflow.cli.failures import Exit, Problem
 from stepflow.cli.setup import Setup, common_options, pass_setup
 from stepflow.cli.wait import end_code, report_end, wait_for_end
+from stepflow.core.run import RunState
 
 
 @click.command("cancel")
@@ -20,13 +21,14 @@ def cancel_command(setup: Setup, run: str, reason: str, wait: bool) -> int | Non
     screen = setup.screen
     with setup.client() as client:
         run_id = setup.run_id(client, run)
-        changed = client.cancel(run_id, reason)
+        before = client.status(run_id)
+        ends = client.cancel(run_id, reason)
         status = client.status(run_id)
         if status is None:
             raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
-        if not changed and status.is_finished:
+        if not ends:
             raise Problem(f"run {run_id} is {status.state} already; there is nothing to cancel")
-        if not changed:
+        if before is not None and before.state is RunState.CANCELLING:
             screen.note(f"run {run_id} was being cancelled already")
         if wait:
             ended = wait_for_end(client, run_id, None, screen)

@@ -21,13 +21,13 @@ def config_command() -> None:
 def show_command(setup: Setup) -> None:
     """Show every setting, its value here and the variable that sets it; passwords are left out."""
     from stepflow.settings import redis_url
-    from stepflow.store.address import redacted
+    from stepflow.store.address import redacted_url
 
     settings = setup.settings()
     app = setup.load_app()
     values: dict[str, Any] = (settings if app is None else app.settings).model_dump(mode="json")
     url = redis_url(setup.redis_url, settings)
-    values["redis"]["url"] = None if url is None else redacted(url)
+    values["redis"]["url"] = None if url is None else redacted_url(url)
     if setup.namespace is not None:
         values["redis"]["namespace"] = setup.namespace
     if setup.json:

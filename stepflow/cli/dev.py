@@ -52,7 +52,7 @@ def dev_command(setup: Setup, app_path: str | None, queues: tuple[str, ...], con
         signal.signal(number, signal.default_int_handler)
     with setup.client() as client, ExitStack() as stack:
         view = stack.enter_context(View(as_json=setup.json))
-        worker = stack.enter_context(ReloadedWorker(target, options, view.say))
+        worker = stack.enter_context(ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s))
         view.say(f"stepflow dev: working {target}, watching {worker.watched}; Ctrl-C ends it")
         try:
             while True:

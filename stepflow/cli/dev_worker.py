@@ -13,22 +13,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stepflow.supervisor import ReadyPipe
+
 #: folders that hold no code of the app
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "build", "dist"}
-#: exit code of a worker that leaves because functions that do not return took its slots: it is simply replaced
-_STUCK = 75
+#: seconds after the grace at which a worker that was told to leave, and has not, is killed
+_PATIENCE_S = 10.0
 
 
 class ReloadedWorker:
-    """A `stepflow worker` process for *target*; `look` restarts it after a change, and after a death by signal."""
+    """
+    A `stepflow worker` process for *target*; `look` restarts it after a change, and when it ended though nobody told it.
 
-    def __init__(self, target: str, options: Sequence[str], say: Callable[[str], None]) -> None:
+    One that ended in error before it took claims, say of a mistake in a file, waits for the next change.
+    """
+
+    def __init__(
+        self, target: str, options: Sequence[str], say: Callable[[str], None], *, grace_s: float = 30.0
+    ) -> None:
         self._command = [sys.executable, "-m", "stepflow", "worker", target, *options]
         self._say = say
+        self._grace_s = grace_s
         self._roots = list(source_roots(target))
         self._seen = self._stamps()
         self._child: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._ready: ReadyPipe | None = None
         self._told_dead = False
 
     @property
@@ -46,7 +56,7 @@ class ReloadedWorker:
         self._end()
 
     def look(self) -> None:
-        """Restart the child if the code changed or a signal killed it; one that ended in error waits for a change."""
+        """Restart the child if the code changed, or if it ended at its work."""
         stamps = self._stamps()
         if stamps != self._seen:
             changed = sorted(path.name for path in {*stamps, *self._seen} if stamps.get(path) != self._seen.get(path))
@@ -58,15 +68,17 @@ class ReloadedWorker:
         code = None if self._child is None else self._child.poll()
         if code is None or self._told_dead:
             return
-        if code < 0 or code == _STUCK:
-            self._say(f"the worker died with {code}; starting another")
+        if self._ready is not None and self._ready.close():
+            self._ready = None
+            self._say(f"the worker ended with {code}; starting another")
             self._start()
         else:
-            self._told_dead = True
+            self._ready, self._told_dead = None, True
             self._say(f"the worker ended with {code}; it starts again when a file changes")
 
     def _start(self) -> None:
         # a session of its own: Ctrl-C is for us, we tell it; and it leaves by itself should we be killed
+        self._ready = ReadyPipe()
         self._child = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -75,8 +87,10 @@ class ReloadedWorker:
             text=True,
             errors="replace",
             start_new_session=True,
-            env={**os.environ, "STEPFLOW_SUPERVISOR": str(os.getpid())},
+            pass_fds=[self._ready.writer],
+            env={**os.environ, **self._ready.environment},
         )
+        self._ready.is_passed()
         self._told_dead = False
         self._reader = threading.Thread(target=self._read, args=(self._child,), daemon=True)
         self._reader.start()
@@ -94,10 +108,13 @@ class ReloadedWorker:
             return
         try:
             child.terminate()
-            child.wait()
-        except KeyboardInterrupt:
+            child.wait(timeout=self._grace_s + _PATIENCE_S)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
             child.kill()
             child.wait()
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
         if self._reader is not None:
             self._reader.join(timeout=5)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -9,6 +12,7 @@ from enum import IntEnum
 import click
 
 from stepflow import errors
+from stepflow.core.outcomes import readable
 
 
 class Exit(IntEnum):
@@ -63,11 +67,52 @@ class Problem(click.ClickException):
 
 @contextmanager
 def failing_in_words() -> Iterator[None]:
-    """Turn what stepflow raises on purpose into a Problem; anything else is a bug of ours and keeps its traceback."""
+    """
+    Turn what is raised into a Problem: what stepflow raises on purpose, and as the last net a bug of ours as well.
+
+    The traceback of a bug is shown with STEPFLOW_DEBUG=1, and logged where there is a log, as in a worker.
+    """
     try:
         yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
     except KeyboardInterrupt:
         raise Problem("interrupted", Exit.INTERRUPTED) from None
     except tuple(kind for kind, _ in _CODES) as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         raise Problem(str(error) or type(error).__name__, code) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # click's own: whoever read along has gone
+            raise
+        raise _unexpected(error) from error
+    except Exception as error:
+        raise _unexpected(error) from error
+
+
+def _unexpected(error: Exception) -> Problem:
+    """Say in one sentence that this is a bug; raises it as it is where tracebacks are wanted."""
+    if is_debugging():
+        raise error
+    if logging.getLogger().handlers:
+        logging.getLogger("stepflow.cli").error("this command ends", exc_info=error)
+    return Problem(
+        f"unexpected {type(error).__name__}: {readable(error)}; this is a fault of stepflow's own, "
+        "STEPFLOW_DEBUG=1 shows where"
+    )
+
+
+def is_debugging() -> bool:
+    """Whether tracebacks are wanted rather than sentences."""
+    return os.environ.get("STEPFLOW_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def without_secrets() -> Iterator[None]:
+    """Take the login of a URL out of what click says of a command line that it cannot read: it quotes what it was given."""
+    try:
+        yield
+    except click.UsageError as error:
+        from stepflow.store.redact import redacted
+
+        error.message = redacted(error.message)  # type: ignore[misc]  # click prints that, final or not
+        raise

@@ -24,7 +24,7 @@ def export_command(setup: Setup, run: str) -> None:
     """Print RUN and all that it remembers as JSON, for `stepflow check`; webhooks and their secrets are left out."""
     with setup.client() as client:
         history = client.history(setup.run_id(client, run))
-    setup.screen.line(json.dumps(history, ensure_ascii=False, indent=None if setup.json else 2))
+    setup.screen.document(history, indent=None if setup.json else 2)
 
 
 @click.command("check")
@@ -67,7 +67,7 @@ async def _check_all(app: Stepflow, files: Sequence[Path]) -> list[dict[str, Any
             difference = await check(history, app.registry)
         except (StepflowError, OSError) as error:
             difference = str(error)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             difference = "this is no history that `stepflow export` wrote"
         found.append({**item, "fits": difference is None, "difference": difference})
     return found

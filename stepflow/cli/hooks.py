@@ -41,9 +41,9 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
 
 def describe(record: HookRecord) -> dict[str, Any]:
     """Show a delivery: where it goes, never its secret or headers."""
-    from stepflow.core.run import as_datetime
     from stepflow.hooks.target import shown
     from stepflow.store.codec import unpack
+    from stepflow.times import as_datetime
 
     kind, what = unpack(record.target)
     due: datetime | None = as_datetime(record.due_at)

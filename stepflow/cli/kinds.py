@@ -9,6 +9,10 @@ from typing import Any
 
 import click
 
+from stepflow.errors.base import shown
+from stepflow.errors.usage import InvalidOption
+from stepflow.times import seconds
+
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -25,6 +29,8 @@ class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
             return json.loads(sys.stdin.read() if value == "-" else value)
         except ValueError as error:
             self.fail(f"this is not JSON ({error}): {value[:60]!r}", param, ctx)
+        except RecursionError:
+            self.fail(f"this JSON is nested too deeply: {value[:60]!r}", param, ctx)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -38,8 +44,11 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
         if found is None or found[2] not in _UNITS:
-            self.fail(f"{value!r} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+            self.fail(f"{shown(value)} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx)
+        try:
+            return seconds(float(found[1]) * _UNITS[found[2]], shown(value))
+        except InvalidOption as error:
+            self.fail(str(error), param, ctx)
 
 
 class Pair(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
-from stepflow.cli.failures import failing_in_words
+from stepflow.cli.failures import Exit, Problem, failing_in_words, without_secrets
 from stepflow.cli.setup import common_options
+from stepflow.errors.base import shown
 
 #: verb -> the module of this room that has it; in the order of `--help`
 VERBS = {
@@ -64,9 +67,25 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an argument that is no text: bytes that the shell handed on as they are."""
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                raise Problem(
+                    f"the argument {shown(argument)} is not valid text; write it in UTF-8", Exit.USAGE
+                ) from None
+        return super().parse_args(ctx, args)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options before the verb."""
+        with without_secrets():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what it returns is the exit code."""
-        with failing_in_words():
+        with failing_in_words(), without_secrets():
             code = super().invoke(ctx)
         ctx.exit(int(code or 0))
 
@@ -79,5 +98,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Be the `stepflow` program."""
-    cli.main(prog_name="stepflow")
+    """Be the `stepflow` program; what the terminal's encoding lacks is written by escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        cli.main(prog_name="stepflow")
+    except SystemExit as end:
+        if "stepflow.process" in sys.modules:  # else it was no worker
+            sys.modules["stepflow.process"].end_worker(end.code)
+        raise

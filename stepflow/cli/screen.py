@@ -36,8 +36,16 @@ class Screen:
 
     def data(self, value: Any) -> None:
         """Print *value* as JSON: indented for people, one line for programs."""
-        indent = 2 if self.is_terminal and not self.json else None
-        click.echo(json.dumps(plain(value), ensure_ascii=False, indent=indent))
+        self.document(plain(value), indent=2 if self.is_terminal and not self.json else None)
+
+    def document(self, value: Any, *, indent: int | None) -> None:
+        """Print what JSON carries, by escapes where stdout cannot write it: it is JSON in any encoding."""
+        written = json.dumps(value, ensure_ascii=False, indent=indent)
+        try:
+            written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        except UnicodeError:
+            written = json.dumps(value, indent=indent)
+        click.echo(written)
 
     def line(self, text: str) -> None:
         """Print one line of the answer."""

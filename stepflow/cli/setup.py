@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
+from stepflow.cli.failures import Exit, Problem, is_debugging
 from stepflow.cli.screen import Screen
 from stepflow.errors import AppNotFound, StepflowError
 
@@ -41,10 +41,7 @@ class Setup:
         """Read environment and files; a value that does not fit ends the command in words."""
         from stepflow.settings import load_settings
 
-        try:
-            return load_settings()
-        except ValueError as error:
-            raise Problem(_wrong_setting(error), Exit.USAGE) from None
+        return load_settings()
 
     def load_app(self, target: str | None = None) -> Stepflow | None:
         """Give the app of *target*, of --app or of STEPFLOW_APP; None when nothing names one."""
@@ -59,7 +56,9 @@ class Setup:
             app = load_app(target)
         except (StepflowError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever stands at the top of the user's module
+        except (Exception, SystemExit) as error:  # whatever stands at the top of the user's module
+            if is_debugging():
+                raise
             raise AppNotFound(target, _where(error)) from None
         if self.namespace is not None:
             app.namespace = self.namespace
@@ -132,18 +131,6 @@ def _kept(field: str) -> dict[str, Any]:
         return value
 
     return {"callback": keep, "expose_value": False, "is_eager": True}
-
-
-def _wrong_setting(error: ValueError) -> str:
-    """Say which setting is wrong; the value, which may be a secret, stays out of it."""
-    problems: list[dict[str, Any]] = error.errors() if hasattr(error, "errors") else []
-    if not problems:
-        return f"the settings cannot be read: {str(error).splitlines()[0]}; correct stepflow.toml or pyproject.toml"
-    names = ["_".join(str(part) for part in problem["loc"]) for problem in problems]
-    said = "; ".join(
-        f"{name.replace('_', '.', 1)}: {problem['msg']}" for name, problem in zip(names, problems, strict=True)
-    )
-    return f"setting {said}; correct STEPFLOW_{names[0].upper()}, stepflow.toml or [tool.stepflow]"
 
 
 def _where(error: BaseException) -> str:

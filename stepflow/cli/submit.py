@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @click.option("--delay", type=DURATION, metavar="S", help="Not before so long from now.")
 @click.option("--timeout", type=DURATION, metavar="S", help="The run fails when it has not ended so long after submit.")
 @click.option("--webhook", "urls", multiple=True, metavar="URL", help="Called at the run's end; may be repeated.")
-@click.option("--webhook-secret-env", metavar="VAR", help="Environment variable that holds the webhooks' secret.")
+@click.option(
+    "--webhook-secret-env", metavar="VAR", help="Variable, here and in the workers' environment, that holds the secret."
+)
 @click.option("--version", type=click.IntRange(1), metavar="N", help="Version of the workflow; the newest by default.")
 @click.option("--restart", is_flag=True, help="Start a run of that id anew when it has ended.")
 @click.option("--wait", is_flag=True, help="Wait for the end, print the result, and exit as the run did.")
@@ -60,14 +62,12 @@ def submit_command(setup: Setup, /, runner: str, payload: Any, wait: bool, resta
 
 
 def read_webhooks(urls: tuple[str, ...], variable: str | None) -> list[Webhook]:
-    """Make the webhooks; their secret comes by the environment, so that it stands in no history."""
+    """Make the webhooks; their secret is read by the workers, so that it stands neither in a history nor in Redis."""
     from stepflow.hooks import Webhook
 
-    secret = None
     if variable is not None:
-        secret = os.environ.get(variable)
         if not urls:
             raise Problem("--webhook-secret-env is for --webhook; give the URL", Exit.USAGE)
-        if not secret:
+        if not os.environ.get(variable):  # here, too, for a mistyped name would be found at the run's end only
             raise Problem(f"environment variable {variable} is not set; put the webhook secret there", Exit.USAGE)
-    return [Webhook(url, secret) for url in urls]
+    return [Webhook(url, secret_env=variable) for url in urls]

@@ -49,6 +49,7 @@ def worker_command(
     SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one ends at once; nothing
     is lost either way.
     """
+    from stepflow.cli.lines import log_to_stderr
     from stepflow.core.ids import check_queue
 
     app = setup.load_app(app_path)
@@ -56,22 +57,24 @@ def worker_command(
         raise Problem("no app to work for; name one: stepflow worker package.module:app", Exit.USAGE)
     names = [check_queue(queue) for queue in queues or ("default",)]
     if lease is not None:
-        if lease <= 0:
-            raise Problem("--lease must be more than 0 seconds", Exit.USAGE)
+        from stepflow.settings import DAY_S
+
+        if not 0 < lease <= DAY_S:
+            raise Problem(f"--lease must be more than 0 and at most {DAY_S:,.0f} seconds", Exit.USAGE)
         settings = app.settings.worker.model_copy(update={"lease_s": lease})
         app.settings = app.settings.model_copy(update={"worker": settings})
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     count = processes or app.settings.worker.processes
     slots = concurrency or app.settings.worker.concurrency
     if name is None and count > 1:
-        return _supervise(setup, app, count)
+        return _supervise(setup, app, count, burst=burst)
     from stepflow.engine.worker import WorkerOptions, new_worker_name
     from stepflow.entry import work
 
     return work(app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app))
 
 
-def _supervise(setup: Setup, app: Stepflow, count: int) -> int:
+def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
     """Run this very command line in so many children; each is given a name, which makes it a single worker."""
     from stepflow.client import Client
     from stepflow.engine.recover import recover_worker
@@ -83,13 +86,7 @@ def _supervise(setup: Setup, app: Stepflow, count: int) -> int:
     return supervise(
         [sys.executable, "-m", "stepflow", *sys.argv[1:]],
         processes=count,
+        burst=burst,
+        grace_s=app.settings.worker.grace_s,
         recover=lambda name: carry_out(client.link, recover_worker(name, client.desk)),
     )
-
-
-def _log_to_stderr(level: str) -> None:
-    import logging
-
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
-    for noisy in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(noisy).setLevel("WARNING")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
@@ -22,11 +22,13 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RunNotFound
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.link import BlockingLink, Link, carry_out
+from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.times import seconds
 
 T = TypeVar("T")
 
@@ -95,14 +97,18 @@ class Client(Common):
     def link(self) -> Link:
         """The link that carries out this client's calls; made at first use."""
         if self._link is None:
-            limits = self.settings.redis
-            self._link = self._own_link = BlockingLink.to(
-                self._address(), retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s
-            )
+            self._link = self._own_link = BlockingLink.to(self._address())
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
-        return carry_out(self.link, self._on_time(plan))
+        try:
+            return carry_out(self.link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = carry_out(self.link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -160,7 +166,8 @@ class Client(Common):
 
     def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
-        until = None if timeout is None else time.monotonic() + seconds(timeout)
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
+        until = None if limit_s is None else time.monotonic() + limit_s
         run = self._found(run_id)
         if run.is_finished:
             return run
@@ -168,7 +175,7 @@ class Client(Common):
             while not (run := self._found(run_id)).is_finished:
                 left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
                 if left_s <= 0:
-                    msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+                    msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
                     raise TimeoutError(msg)
                 heard(left_s)
         return run
@@ -184,15 +191,19 @@ class Client(Common):
         return result_of(self.wait(run_id, timeout))
 
     def cancel(self, run_id: str, reason: str = "") -> bool:
-        """Cancel the run; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+        """
+        Cancel the run: True when its end is sure, also where a call before this one set it in motion.
+
+        False when it is unknown or has ended; `status` tells which. The reason of the first call stays.
+        """
         return self._do(cancel(run_id, reason, self.desk))
 
     def fail(self, run_id: str, reason: str = "") -> bool:
         """
         End the run as failed, for good where it waits or is paused: no compensation runs then. A running one is told.
 
-        True when this call ended it or set its end in motion, False when it is unknown or ended. A second call ends a run
-        that was asked to stop and does not.
+        True when its end is sure, False when it is unknown or has ended. A second call ends a run that was asked to stop and
+        does not.
         """
         return self._do(fail(run_id, reason, self.desk))
 

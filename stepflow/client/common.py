@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import threading
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from stepflow import embedded
@@ -12,7 +14,7 @@ from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
 from stepflow.engine.versions import Versions
-from stepflow.errors import RunCancelled, RunFailed, UnreadableRecord
+from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed, UnreadableRecord
 from stepflow.hooks.guard import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.address import Address
@@ -22,8 +24,14 @@ from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.reading import load_kv
+from stepflow.store.rights import CLIENT
 
 T = TypeVar("T")
+
+log = logging.getLogger("stepflow.client")
+
+#: set once this process has said that something secret stands in clear
+_SAID_IN_CLEAR = threading.Event()
 
 #: seconds between looks at a run that is waited for, should its notification be lost
 SAFETY_NET_S = 1.0
@@ -62,13 +70,26 @@ class Common:
         self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
 
     def _address(self) -> Address:
-        return Address.parse(resolve(self._url, self.settings))
+        return Address.parse(resolve(self._url, self.settings), self.settings.redis)
+
+    def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
+        """Give the error that names the rights which the user lacks, or *refusal* where none are known to be missing."""
+        if not lacking:
+            return refusal
+        return RightsMissing(self._address().username or "default", CLIENT.name, lacking)
 
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
         """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""
         for spec in specs:
             for webhook in spec.webhooks:
                 check_url(webhook.url, self._allowed)
+                if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
+                    _SAID_IN_CLEAR.set()
+                    log.warning(
+                        "%s of %r stands in clear in Redis for as long as the run is kept; let the workers read it from "
+                        "their environment: Webhook(url, secret_env=..., headers_env=...). Said once",
+                        " and ".join(webhook.in_clear), webhook,
+                    )  # fmt: skip
         return specs
 
     def _submit(self, spec: RunSpec) -> Plan[Submitted]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
@@ -22,13 +22,16 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RunNotFound
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
+from stepflow.store.aside import aside_async
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord
 from stepflow.store.listener import Listener
+from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.store.stream import AsyncLink, Streaming
 from stepflow.store.stream import carry_out as carry_out_async
+from stepflow.times import seconds
 
 T = TypeVar("T")
 
@@ -91,15 +94,18 @@ class AsyncClient(Common):
 
     async def _do(self, plan: Plan[T]) -> T:
         if self._link is None:
-            limits = self.settings.redis
-            address = await asyncio.to_thread(self._address)
+            address = await aside_async(self._address)
             if self._link is None:
-                self._own_link = AsyncLink(
-                    address, retry_for_s=limits.retry_for_s, reply_timeout_s=limits.reply_timeout_s,
-                    connect_timeout_s=limits.connect_timeout_s,
-                )  # fmt: skip
+                self._own_link = AsyncLink(address, retry_for_s=address.times.budget_s)
                 self._link, self._listener = self._own_link, Listener(address)
-        return await carry_out_async(self._link, self._on_time(plan))
+        try:
+            return await carry_out_async(self._link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -154,6 +160,7 @@ class AsyncClient(Common):
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """See Client.wait."""
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         run = await self._found(run_id)
         if run.is_finished:
             return run
@@ -165,14 +172,14 @@ class AsyncClient(Common):
             ended.set()
 
         try:
-            async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+            async with asyncio.timeout(limit_s):
                 if self._listener is not None:
                     await self._listener.subscribe(channel, heard)
                 while not (run := await self._found(run_id)).is_finished:
                     await _either(ended, SAFETY_NET_S)
                 return run
         except TimeoutError:
-            msg = f"run {run_id!r} is still {run.state} after {seconds(timeout or 0):g} s"
+            msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
             raise TimeoutError(msg) from None
         finally:
             if self._listener is not None:

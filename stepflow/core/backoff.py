@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown
+from stepflow.times import FOREVER_S, seconds
 
 #: seconds: the wait before the second recovery of a step whose workers keep dying, doubled each time
 CRASH_INITIAL_S = 1.0
 #: seconds: no wait between recoveries is longer
 CRASH_MAX_S = 300.0
+
+
+#: attempts and factor beyond which a policy means something else
+MOST_ATTEMPTS, MOST_FACTOR = 1_000_000_000, 1_000_000_000
+
+#: errors by class or name
+Kinds = Iterable[type[BaseException] | str] | type[BaseException] | str
+
+
+def _kinds(name: str, given: object) -> tuple[type[BaseException] | str, ...]:
+    """Give errors as they are chosen by, in a tuple; one alone may come without."""
+    kinds = (given,) if isinstance(given, str | type) else given
+    found = tuple(kinds) if isinstance(kinds, Iterable) else (kinds,)
+    for kind in found:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)) and not (isinstance(kind, str) and kind):
+            msg = f"{name} of RetryPolicy holds {shown(kind)}; it takes exception classes or their dotted names"
+            raise InvalidOption(msg)
+    return found
+
+
+def _at_least_one(factor: object) -> float:
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor <= MOST_FACTOR:
+        raise _no_policy("factor", factor)
+    return float(factor)
+
+
+def _no_policy(name: str, value: object) -> InvalidOption:
+    return InvalidOption(
+        f"{name} of RetryPolicy is {shown(value)}; max_attempts and factor are at least 1, initial and max_delay at least 0 "
+        f"seconds; max_attempts is a whole number, at most {MOST_ATTEMPTS:,} as factor is, no wait is over {FOREVER_S:,.0f} s"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +53,8 @@ class RetryPolicy:
     When a step that raised is tried again.
 
     *max_attempts* counts the first try. The wait before attempt k+1 is `initial * factor**(k-1)` seconds, at most
-    *max_delay*, with *jitter* spread over the upper half of it. *retry_on* (exception classes or their dotted names)
-    limits what is retried, *give_up_on* excludes some; PermanentError is never retried, TransientError always.
+    *max_delay*, with *jitter* spread over the upper half of it. *retry_on* (exception classes or their dotted names, one
+    or several) limits what is retried, *give_up_on* excludes some; PermanentError is never retried, TransientError always.
     """
 
     max_attempts: int = 3
@@ -29,13 +62,22 @@ class RetryPolicy:
     factor: float = 2.0
     max_delay: float = 300.0
     jitter: bool = True
-    retry_on: Sequence[type[BaseException] | str] = ()
-    give_up_on: Sequence[type[BaseException] | str] = ()
+    retry_on: Kinds = ()
+    give_up_on: Kinds = ()
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1 or self.initial < 0 or self.factor < 1 or self.max_delay < 0:
-            msg = f"{self!r}: max_attempts and factor are at least 1, initial and max_delay at least 0"
-            raise InvalidOption(msg)
+        most, set_field = self.max_attempts, object.__setattr__
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_ATTEMPTS:
+            raise _no_policy("max_attempts", most)
+        factor = _at_least_one(self.factor)
+        set_field(self, "factor", factor)  # the form that is kept and reckoned with, whichever was given
+        for name in ("initial", "max_delay"):
+            try:
+                set_field(self, name, seconds(getattr(self, name)))
+            except InvalidOption:
+                raise _no_policy(name, getattr(self, name)) from None
+        for name in ("retry_on", "give_up_on"):
+            set_field(self, name, _kinds(name, getattr(self, name)))
 
     def wait_s(self, failures: int, spread: float) -> float:
         """
@@ -46,14 +88,14 @@ class RetryPolicy:
         try:
             full = min(self.max_delay, self.initial * self.factor ** (failures - 1))
         except OverflowError:
-            full = self.max_delay
+            full = self.max_delay if self.initial else 0.0
         return full * (0.5 + 0.5 * spread) if self.jitter else full
 
     def retries(self, error: BaseException) -> bool:
         """Say whether *error* is one this policy tries again."""
-        if _is_one_of(error, self.give_up_on):
+        if is_one_of(error, self.give_up_on):
             return False
-        return not self.retry_on or _is_one_of(error, self.retry_on)
+        return not self.retry_on or is_one_of(error, self.retry_on)
 
     def as_dict(self) -> dict[str, Any]:
         """Give what differs from the defaults, classes as dotted names: the form a run keeps."""
@@ -85,8 +127,9 @@ def _dotted(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_one_of(error: BaseException, kinds: Sequence[type[BaseException] | str]) -> bool:
-    for kind in kinds:
+def is_one_of(error: BaseException, kinds: Kinds) -> bool:
+    """Say whether *error* is of one of *kinds*: classes, or names, dotted or not, of its class or of one above that."""
+    for kind in cast("tuple[type[BaseException] | str, ...]", kinds):
         if isinstance(kind, str):
             if any(kind in (_dotted(base), base.__qualname__) for base in type(error).__mro__):
                 return True

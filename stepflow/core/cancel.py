@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from stepflow.errors import StepflowError
+from stepflow.times import seconds
 
 
 class StopRequested(StepflowError):
@@ -60,6 +61,8 @@ class CancelToken:
 
     def wait_blocking(self, timeout_s: float | None = None) -> bool:
         """Block a thread until the run is asked to stop, at most *timeout_s* seconds; says whether it was."""
+        if timeout_s is not None:
+            timeout_s = seconds(timeout_s, "timeout_s of wait_blocking")
         if self._event is None:
             self._event = threading.Event()
         if self.reason is not None:

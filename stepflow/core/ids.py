@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from stepflow.errors import InvalidName, InvalidOption, InvalidRunId
+from stepflow.errors.base import shown
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
@@ -40,11 +41,25 @@ def check_name(kind: str, name: object) -> str:
     raise InvalidName(kind, name, "use 1 to 200 letters, digits, '_', '.', ':' or '-', not starting with a sign")
 
 
+def check_text(what: str, text: object, *, most: int = 200, least: int = 1, without: str = "") -> str:
+    """Give *text* back if it is valid Unicode of *least* to *most* characters without *without*, else raise InvalidOption."""
+    if isinstance(text, str) and least <= len(text) <= most and not any(sign in text for sign in without):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    but = f" without {' or '.join(map(repr, without))}" if without else ""
+    msg = f"{what} is {shown(text)}; use {least or 'up'} to {most:,} characters{but}, valid Unicode"
+    raise InvalidOption(msg)
+
+
 def check_version(version: object) -> int:
     """Give a version back if it can be one, else raise InvalidOption."""
     if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
         return version
-    msg = f"{version!r} is no version; versions are whole numbers from 1"
+    msg = f"{shown(version)} is no version; versions are whole numbers from 1"
     raise InvalidOption(msg)
 
 

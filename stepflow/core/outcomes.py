@@ -8,41 +8,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stepflow.errors import InvalidOption
-
-#: seconds: three hundred years, so that every time we write is one that datetime can show
-FOREVER_S = 1e10
+from stepflow.errors.base import shown
+from stepflow.times import seconds, unix_time
 
 #: characters of an error's message or of a reason that are kept
 LONGEST_TEXT = 10_000
-
-
-def seconds(duration: float | timedelta) -> float:
-    """Turn a duration as users write it into seconds; raises InvalidOption for what is none, infinity included."""
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    return _finite(duration, "a duration in seconds or a timedelta")
-
-
-def unix_time(moment: float | datetime) -> float:
-    """Turn a point in time as users write it into unix seconds; raises InvalidOption, also for a naive datetime."""
-    if not isinstance(moment, datetime):
-        return _finite(moment, "a time in unix seconds or an aware datetime")
-    if moment.tzinfo is None:
-        msg = f"{moment!r} has no time zone; pass an aware datetime or unix seconds"
-        raise InvalidOption(msg)
-    return moment.timestamp()
-
-
-def _finite(value: object, what: str) -> float:
-    if isinstance(value, int | float) and abs(value) <= FOREVER_S:  # also False for nan
-        return float(value)
-    msg = f"{value!r} is not {what}"
-    raise InvalidOption(msg)
+_CUT = " … (cut)"
 
 
 def readable(text: object) -> str:
-    """Give text that can be stored and shown, whatever user code called its message."""
-    return str(text)[:LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
+    """Give text that can be stored and shown, whatever user code called its message; too much is cut visibly."""
+    try:
+        words = str(text)
+    except ValueError:  # an int of too many digits
+        words = shown(text)
+    if len(words) > LONGEST_TEXT:
+        words = words[: LONGEST_TEXT - len(_CUT)] + _CUT
+    return words.encode("utf-8", "backslashreplace").decode()
 
 
 class Outcome:
@@ -72,8 +54,8 @@ class Continue(Outcome):
     def due_at(self, now: float) -> float | None:
         """Say when the next step is due in unix seconds; None means now."""
         if self.delay is not None:
-            return now + max(0.0, seconds(self.delay))
-        return None if self.at is None else unix_time(self.at)
+            return now + seconds(self.delay, "delay of Continue")
+        return None if self.at is None else unix_time(self.at, "at of Continue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +143,14 @@ class LastWord(Outcome):
     """
     The run has had its last word; made by kits, not by runners.
 
-    It failed with *error*, or ends as it was asked to from outside when that is None. *errors* are the compensations that
-    failed.
+    It failed with *error*, or was cancelled by itself, or ends as it was asked to from outside when both are None. *errors*
+    are the compensations that failed.
     """
 
     error: ErrorInfo | None = None
     errors: Sequence[ErrorInfo] = ()
+    #: the reason of its own Cancel
+    cancelled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

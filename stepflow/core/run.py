@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -44,6 +44,8 @@ class StopKind(StrEnum):
     CANCEL = "cancel"
     DEADLINE = "deadline"
     FAIL = "fail"
+    #: nobody: it failed where its own code could not clean up, and is handed over once more for that
+    ERROR = "error"
 
 
 class Rest(IntEnum):
@@ -249,8 +251,3 @@ class RunOutcome:
     ended_at: datetime | None = None
     #: the compensations that failed
     compensation_errors: Sequence[ErrorInfo] = ()
-
-
-def as_datetime(moment: float) -> datetime | None:
-    """Turn unix seconds into an aware UTC datetime; 0 means never and gives None."""
-    return datetime.fromtimestamp(moment, UTC) if moment else None

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from stepflow.core.cancel import CancelToken
-from stepflow.core.ids import step_key
-from stepflow.core.outcomes import Outcome, seconds
-from stepflow.core.run import as_datetime
-from stepflow.errors import InvalidOption
+from stepflow.core.ids import check_text, step_key
+from stepflow.core.outcomes import Outcome
+from stepflow.errors import InvalidOption, StepOver
+from stepflow.times import as_datetime, seconds
 
 P = TypeVar("P")
 
@@ -55,11 +55,11 @@ class Memo:
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give what an earlier attempt, or this one, put under *key*, else *default*."""
-        return self._port.memo_get(key, default)
+        return self._port.memo_get(check_text("the key of a memo", key), default)
 
     def put(self, key: str, value: Any) -> Any:
         """Store *value* under *key* before this returns (or is awaited)."""
-        return self._port.memo_put(key, value)
+        return self._port.memo_put(check_text("the key of a memo", key), value)
 
 
 #: stands for a deletion among the effects
@@ -67,24 +67,32 @@ DELETED = object()
 
 
 class Effects:
-    """Key-value writes of the run's own space, applied by the commit of this step, all or nothing; see `client.kv`."""
+    """
+    Key-value writes of the run's own space, applied by the commit of this step, all or nothing; see `client.kv`.
 
-    __slots__ = ("writes",)
+    Raises StepOver once the step has returned, raised or was given up: its commit would not apply them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("is_over", "writes")
+
+    def __init__(self, *, is_over: bool = False) -> None:
         self.writes: dict[str, Any] = {}
+        self.is_over = is_over
 
     def put(self, key: str, value: Any) -> None:
         """Write *value* under *key* when the step commits."""
-        self._refuse_both(key, deleting=False)
+        self._check(key, deleting=False)
         self.writes[key] = value
 
     def delete(self, key: str) -> None:
         """Remove *key* when the step commits."""
-        self._refuse_both(key, deleting=True)
+        self._check(key, deleting=True)
         self.writes[key] = DELETED
 
-    def _refuse_both(self, key: str, *, deleting: bool) -> None:
+    def _check(self, key: str, *, deleting: bool) -> None:
+        check_text("the key of an effect", key)
+        if self.is_over:
+            raise StepOver(key)
         if key in self.writes and (self.writes[key] is DELETED) is not deleting:
             msg = f"effects of one step both put and delete key {key!r}; decide for one"
             raise InvalidOption(msg)
@@ -131,10 +139,12 @@ class Step(Generic[P]):
         "_deadline_at",
         "_effects",
         "_generation",
+        "_is_over",
         "_memo",
         "_port",
         "attempt",
         "cancel",
+        "crashes",
         "headers",
         "number",
         "payload",
@@ -152,6 +162,7 @@ class Step(Generic[P]):
         *,
         generation: int = 0,
         deadline_at: float = 0.0,
+        crashes: int = 0,
         port: StepPort | None = None,
     ) -> None:
         self.run_id = run_id
@@ -159,6 +170,8 @@ class Step(Generic[P]):
         self.payload = payload
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.attempt = attempt
+        #: how often this step was lost with its worker since it last got anywhere
+        self.crashes = crashes
         #: fires when the run was asked to stop
         self.cancel = CancelToken() if cancel is None else cancel
         self._generation = generation
@@ -166,6 +179,7 @@ class Step(Generic[P]):
         self._port = port
         self._memo: Memo | None = None
         self._effects: Effects | None = None
+        self._is_over = False
 
     def __repr__(self) -> str:
         return f"Step({self.run_id!r}, {self.number}, attempt={self.attempt})"
@@ -191,8 +205,14 @@ class Step(Generic[P]):
     def effects(self) -> Effects:
         """The key-value writes that the commit of this step applies."""
         if self._effects is None:
-            self._effects = Effects()
+            self._effects = Effects(is_over=self._is_over)
         return self._effects
+
+    def end(self) -> None:
+        """Note that the runner has returned: for the runtime, not for runners."""
+        self._is_over = True
+        if self._effects is not None:
+            self._effects.is_over = True
 
     @property
     def port(self) -> StepPort:
@@ -205,7 +225,7 @@ class Step(Generic[P]):
 
         Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim is gone.
         """
-        return self._ask().extend(seconds(duration))  # type: ignore[no-any-return]
+        return self._ask().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 
     def _ask(self) -> StepPort:
         if self._port is None:

@@ -40,15 +40,17 @@ Order of precedence within `decide`: a settled step, the last word, the runner's
 outcome. Every transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
 
 A run with compensations or children has a last word (`Run.rest`): a stop wakes it, marked, and it ends when it has said it.
+So does every end but success that its own code did not see coming: a result that cannot be stored, a worker lost too often.
+The one exception is `fail` by hand, the way out for a run whose code is gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
 from stepflow.core.outcomes import (
-    FOREVER_S,
     Cancel,
     Continue,
     ErrorInfo,
@@ -65,10 +67,11 @@ from stepflow.core.outcomes import (
     Yield,
 )
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
-from stepflow.core.transition import Transition
+from stepflow.core.transition import Kind, Transition
+from stepflow.times import FOREVER_S
 
 
-def decide(  # noqa: C901, PLR0912  one match with a case for every outcome
+def decide(
     run: Run,
     step: int,
     outcome: Outcome,
@@ -87,9 +90,29 @@ def decide(  # noqa: C901, PLR0912  one match with a case for every outcome
     if run.is_finished or run.step != step:
         return Transition.drop(run, "another delivery already settled this step")
     if run.stop is not None:
-        stopped = _after_stop(run, outcome, run.stop)
+        stopped = _after_stop(run, outcome, run.stop, policy)
         if stopped is not None:
             return stopped
+    move = _read(run, outcome, policy, now, spread, max_crashes)
+    is_bad_end = move.kind is Kind.FINISH and move.state is not RunState.SUCCEEDED
+    if is_bad_end and run.rest is Rest.WANTED and run.stop is None and not isinstance(outcome, LastWord):
+        word = Transition.last_word(run, _stop_of(move, now), f"{move.why or move.state}; it has a last word")
+        return replace(word, failures=0, crashes=0)
+    return move
+
+
+def _stop_of(end: Transition, now: float) -> Stop:
+    """Make the stop by which a run ends as *end* says, once it has had its last word."""
+    if end.error is None:
+        return Stop(StopKind.CANCEL, end.reason or "", now)
+    return Stop(StopKind.ERROR, f"{end.error.type}|{end.error.message}", now)
+
+
+def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
+    run: Run, outcome: Outcome, policy: RetryPolicy, now: float, spread: float, max_crashes: int
+) -> Transition:
+    """Say what *outcome* means for a run that nothing outside of it ends."""
+    step = run.step
     match outcome:
         case LastWord():
             return _after_last_word(run, outcome)
@@ -160,27 +183,36 @@ def end_of_stop(run: Run, stop: Stop, errors: Sequence[ErrorInfo] = ()) -> Trans
     if stop.kind is StopKind.DEADLINE:
         error = ErrorInfo("DeadlineExceeded", "deadline: the run's timeout passed before it ended")
         return Transition.finish(run, RunState.FAILED, error=error, reason="deadline", why="deadline", errors=errors)
+    if stop.kind is StopKind.ERROR:
+        kind, _, message = stop.reason.partition("|")
+        error = ErrorInfo(kind, message)
+        return Transition.finish(run, RunState.FAILED, error=error, reason=message, why="failed, undone", errors=errors)
     if stop.kind is StopKind.FAIL:
         error = ErrorInfo("FailedByHand", stop.reason)
         return Transition.finish(run, RunState.FAILED, error=error, reason=stop.reason, why="by hand", errors=errors)
     return Transition.finish(run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside", errors=errors)
 
 
-def _after_stop(run: Run, outcome: Outcome, stop: Stop) -> Transition | None:
+def _after_stop(run: Run, outcome: Outcome, stop: Stop, policy: RetryPolicy) -> Transition | None:
     """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
     if isinstance(outcome, LastWord | Cancel):
         return None
     has_last_word = run.rest or (isinstance(outcome, Park | Yield) and outcome.wants_last_word)
-    if not has_last_word or isinstance(outcome, Raised | Fail):
+    if not has_last_word or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
+    if isinstance(outcome, Raised):  # on the way to its last word: that is tried again like anything else
+        is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
+        return end_of_stop(run, stop, (outcome.error,)) if is_final else None
     if isinstance(outcome, Succeed | Restart) or (isinstance(outcome, Park) and not outcome.knows_stop):
         return Transition.last_word(run, None, "asked to stop before it knew; it has a last word")
     return None
 
 
 def _after_last_word(run: Run, word: LastWord) -> Transition:
+    if word.cancelled is not None:
+        return Transition.finish(run, RunState.CANCELLED, reason=word.cancelled, errors=word.errors)
     if word.error is not None:
-        why = "failed and undone" if not word.errors else f"failed; {len(word.errors)} compensations failed, too"
+        why = "failed, cleaned up" if not word.errors else f"failed; {len(word.errors)} compensations failed, too"
         return Transition.finish(
             run, RunState.FAILED, error=word.error, reason=word.error.message, why=why, errors=word.errors
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from stepflow.core.run import as_datetime
 from stepflow.engine.desk import Desk
 from stepflow.engine.gate import check_readable
 from stepflow.engine.schema import misfit
@@ -16,11 +16,14 @@ from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, l
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.reading import load_run
+from stepflow.times import as_datetime, in_words
 
 #: runs looked at in one round trip of a listing
 PAGE = 100
 
 ANSWERED = "answered"
+#: "<run id>.<digest of the place>"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}\.[0-9a-f]{20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
 
     Raises AskNotFound, AskSettled when it was answered before or is wanted no more, AnswerMisfit, nothing written then.
     """
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise AskNotFound(token)
     run_id, _, digest = token.rpartition(".")
     packed = pack(value, what="the answer", limit=desk.settings.limits.payload_bytes)
     run, asked, mark = yield [
@@ -93,4 +98,4 @@ def answer(token: str, value: Any, desk: Desk) -> Plan[None]:
 
 
 def _settled(token: str, mark: Mark) -> AskSettled:
-    return AskSettled(token, mark.word, f"{as_datetime(mark.at):%Y-%m-%d %H:%M:%S} UTC")
+    return AskSettled(token, mark.word, in_words(mark.at))

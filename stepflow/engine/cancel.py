@@ -12,7 +12,7 @@ from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide_stop, end_of_stop
 from stepflow.engine.desk import Desk
 from stepflow.engine.gate import set_run_aside
-from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin, read_app_hooks
+from stepflow.engine.outbox import end_fields, note_untold, plan_hooks, plan_kin, read_app_hooks
 from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
@@ -25,13 +25,13 @@ log = logging.getLogger("stepflow.run")
 
 
 def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
-    """Ask the run to end; True when this call ended it or set its end in motion, False when it is unknown or ended."""
+    """Ask the run to end; True when it ends by this call or was asked to before, False when it is unknown or ended."""
     return (yield from stop_run(run_id, Stop(StopKind.CANCEL, readable(reason), desk.clock.now()), desk))
 
 
 def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
     """
-    End the run as failed by hand; True when this call ended it or set its end in motion.
+    End the run as failed by hand; True when it ends by this call or was asked to before, False when it is unknown or ended.
 
     Final for a run that waits or is paused, and for one that was asked to stop already: nothing is compensated then.
     """
@@ -40,7 +40,7 @@ def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
 
 def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
     """
-    End the run, or mark it so that its worker ends it; says whether this call did either.
+    End the run, or mark it so that its worker ends it; says whether it will end, by this stop or by one before it.
 
     A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
     """
@@ -73,7 +73,7 @@ def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
             case _:
                 if stop.kind is StopKind.DEADLINE:  # nothing is left to look after: the run ends by the stop it has
                     yield forget_deadline(desk.keys, run_id)
-                return False
+                return not run.is_finished
         if answer[0] != STALE:
             log.info("run=%s %s: %s", run.id, "ended" if move.kind is Kind.FINISH else "told to stop", stop.kind)
             return True
@@ -99,10 +99,12 @@ def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) ->
     data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
     now = desk.clock.now()
     given, fields = _given(run, data), end_fields(move, desk.settings.limits.payload_bytes)
-    hooks = plan_hooks(run, move, given, _app_hooks(run, packed), desk, now)
+    known = _app_hooks(run, packed) if packed else desk.hooks_of(run.runner)
+    hooks = plan_hooks(run, move, given, known or (), desk, now)
     answer: list[int] = yield finish_run(
         desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
         data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
+        untold=note_untold(run, move, given, now) if known is None else None,
     )  # fmt: skip
     if run.blocked_at and answer[0] != STALE:
         # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has

@@ -25,6 +25,7 @@ from stepflow.store.query import (
     worker_seen,
 )  # fmt: skip
 from stepflow.store.reading import load_run, load_steps
+from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip
 PAGE = 500
@@ -39,7 +40,8 @@ class QueueInfo:
     """
     One queue at one priority. *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
 
-    *is_foreign* marks a queue whose entries are not stepflow's; *is_hooks* the one that carries hook deliveries.
+    *is_foreign* marks a queue whose entries are not stepflow's, counted as RQ counts them; *is_hooks* the one that carries
+    hook deliveries.
     """
 
     queue: str
@@ -95,16 +97,17 @@ def queues(desk: Desk) -> Plan[list[QueueInfo]]:
     found = []
     facts = (yield [call for name in names for call in queue_facts(desk.keys, name)]) if names else []
     for index, name in enumerate(names):
-        length, head, since, running = facts[4 * index : 4 * index + 4]
+        entries_there, head, waiting, since, running = facts[5 * index : 5 * index + 5]
         is_hooks = name == desk.keys.hook_queue
         queue, priority = (name, None) if is_hooks else desk.keys.split_queue(name)
         foreign = (
-            length > 0
-            and since is None
+            entries_there > 0
+            and not waiting
             and not is_hooks
             and Delivery.parse(head.removeprefix(desk.keys.job_prefix)) is None
         )
-        oldest = max(0.0, now - since) if since is not None and length else None
+        length = entries_there if foreign else waiting
+        oldest = None if since is None else max(0.0, now - since)
         word = "normal" if priority is None else priority.name.lower()
         info = QueueInfo(queue, word, length, running, oldest, foreign, is_hooks)
         found.append((is_hooks, queue, priority or 0, info))
@@ -210,9 +213,9 @@ def _step(name: bytes, record: bytes) -> StepInfo:
     try:
         head, attempt, started, ended = record.decode().split(" ")
         token, outcome = head.rsplit(".", 1)
-        at = [datetime.fromtimestamp(float(moment), UTC) if float(moment) else None for moment in (started, ended)]
+        at = [as_datetime(float(moment)) for moment in (started, ended)]
         return StepInfo(step, int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return StepInfo(step, 0, f"unreadable: {record[:60]!r}", "", not dot, None, None)
 
 

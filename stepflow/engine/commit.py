@@ -32,11 +32,11 @@ from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
 from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide
-from stepflow.engine.execute import describe
 from stepflow.engine.hold import Hold
 from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
 from stepflow.engine.shift import Shift
-from stepflow.errors import RedisRefused, UsageError
+from stepflow.engine.user_code import describe
+from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
 from stepflow.store.reading import load_run
@@ -65,7 +65,9 @@ async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
             keeps = False
         try:
             call, payload = _call(hold, outcome, move, shift, keeps=keeps)
-        except UsageError as error:
+        except BaseException as error:  # values are user code as well: what packs them may raise anything
+            if isinstance(outcome, Raised):
+                raise
             outcome = Raised(describe(error), retryable=False)
             continue
         probes.at("commit.ready")
@@ -114,8 +116,8 @@ def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps
         ), payload
     return hand_over(
         desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-        due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo, rest=move.rest,
-        restarts=move.restarts,
+        due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo, stop=move.stop,
+        rest=move.rest, restarts=move.restarts,
     ), b""  # fmt: skip
 
 

@@ -8,9 +8,10 @@ import logging
 from stepflow.core import probes
 from stepflow.engine.claim import hold_of, run_of
 from stepflow.engine.commit import commit
-from stepflow.engine.execute import perform
+from stepflow.engine.execute import left_by, perform
 from stepflow.engine.hold import Hold
 from stepflow.engine.shift import Shift
+from stepflow.engine.user_code import passes
 from stepflow.store.claims import Taken
 
 log = logging.getLogger("stepflow.run")
@@ -35,7 +36,14 @@ async def _drive(hold: Hold, shift: Shift) -> None:
     try:
         keeps = True
         while keeps:
-            outcome = await perform(hold, shift)
+            try:
+                outcome = await perform(hold, shift)
+            except (
+                GeneratorExit
+            ) as error:  # the runner awaited what raised it: Python then closes all that waits for it
+                if passes(error):
+                    raise
+                outcome = left_by(error, hold)
             probes.at("execute.done")
             hold.in_runner, hold.step_until = False, 0.0
             keeps = outcome is not None and await commit(hold, outcome, shift)

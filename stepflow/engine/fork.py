@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from stepflow.core.ids import Delivery, check_run_id, new_run_id
+from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
 from stepflow.core.run import Rest, Run, RunState
 from stepflow.engine.desk import Desk
 from stepflow.engine.gate import check_readable
@@ -28,6 +28,7 @@ def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version
     undid another. *version* is that of the workflow, as it was without one. The same fork again is the same run.
     Raises RunNotFound, UnknownStep, and RunConflict for an id that is taken by anything else.
     """
+    check_text("the step to fork at", at, most=1000)
     new_id = new_run_id(desk.clock.now(), secrets.randbits(80)) if new_id is None else check_run_id(new_id)
     request = desk.request_id()
     while True:

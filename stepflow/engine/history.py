@@ -14,6 +14,7 @@ from stepflow.engine.family import map_answers
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
+from stepflow.errors.base import shown
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import load_journal
@@ -21,9 +22,6 @@ from stepflow.store.reading import load_data, load_run
 
 #: the form of the documents; a later one is not read
 FORMAT = 1
-
-#: characters of a value that JSON cannot carry, shown beside its bytes
-_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +75,15 @@ def read_history(document: Any) -> Remembered:
         facts = document["run"]
         run = Run(
             facts["id"], facts["runner"], facts["queue"], state=RunState(facts["state"]), step=facts["step"],
-            generation=facts["generation"], created_at=facts["created_at"], ended_at=facts.get("ended_at", 0.0),
-            deadline_at=facts.get("deadline_at", 0.0), origin=facts.get("origin", ""), version=facts["version"],
+            generation=facts["generation"], created_at=float(facts["created_at"]),
+            ended_at=float(facts.get("ended_at", 0)), deadline_at=float(facts.get("deadline_at", 0)),
+            origin=facts.get("origin", ""), version=facts["version"],
         )  # fmt: skip
         payload = _read(document["input"])
         journal = [_read_entry(entry) for entry in document["journal"]]
         answers = {child: _read(answer) for child, answer in document.get("answers", {}).items()}
         return Remembered(run, unpack(payload) if payload else None, document["headers"], journal, answers)
-    except (KeyError, TypeError, ValueError, AttributeError, StepflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, StepflowError) as error:
         if isinstance(error, UnreadableHistory):
             raise
         raise UnreadableHistory(f"{type(error).__name__}: {error}") from None
@@ -99,18 +98,18 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
         kind, place, name, at, data = entry.split(b"|", 4)
-        shown = {"kind": kind.decode(), "place": place.decode(), "name": name.decode(), "at": float(at), **_show(data)}
-        if _read_entry(json.loads(json.dumps(shown))) == entry:
-            return shown
-    except ValueError:
+        parts = {"kind": kind.decode(), "place": place.decode(), "name": name.decode(), "at": float(at), **_show(data)}
+        if _read_entry(json.loads(json.dumps(parts))) == entry:
+            return parts
+    except (ValueError, RecursionError):
         pass
     return {"entry": base64.b64encode(entry).decode()}
 
 
-def _read_entry(shown: Mapping[str, Any]) -> bytes:
-    if "entry" in shown:
-        return base64.b64decode(shown["entry"])
-    return f"{shown['kind']}|{shown['place']}|{shown['name']}|{shown['at']:.6f}|".encode() + _read(shown)
+def _read_entry(parts: Mapping[str, Any]) -> bytes:
+    if "entry" in parts:
+        return base64.b64decode(parts["entry"])
+    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(parts)
 
 
 def _show(data: bytes) -> dict[str, Any]:
@@ -123,11 +122,11 @@ def _show(data: bytes) -> dict[str, Any]:
         return {}
     name, sign, rest = data.partition(b"|")
     for forms in ({"value": data}, {"signal": name, "value": rest} if sign else {}):
-        shown = {key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"}
+        found = {key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"}
         try:
-            shown["value"] = unpack(forms["value"])
-            if _read(json.loads(json.dumps(shown, allow_nan=False))) == data:
-                return shown
+            found["value"] = unpack(forms["value"])
+            if _read(json.loads(json.dumps(found, allow_nan=False))) == data:
+                return found
         except (KeyError, ValueError, TypeError, RecursionError, StepflowError):
             continue
     if data.isascii() and (text := data.decode()).isprintable():
@@ -137,16 +136,16 @@ def _show(data: bytes) -> dict[str, Any]:
 
 def _in_words(data: bytes) -> dict[str, str]:
     try:
-        return {"shown": repr(unpack(data))[:_SHOWN]}
+        return {"shown": shown(unpack(data))}
     except StepflowError:
         return {}
 
 
-def _read(shown: Mapping[str, Any]) -> bytes:
+def _read(parts: Mapping[str, Any]) -> bytes:
     """Give back the bytes that `_show` showed."""
-    if "base64" in shown:
-        return base64.b64decode(shown["base64"])
-    if "text" in shown:
-        return str(shown["text"]).encode()
-    head = f"{shown['signal']}|".encode() if "signal" in shown else b""
-    return head + pack(shown["value"]) if "value" in shown else b""
+    if "base64" in parts:
+        return base64.b64decode(parts["base64"])
+    if "text" in parts:
+        return str(parts["text"]).encode()
+    head = f"{parts['signal']}|".encode() if "signal" in parts else b""
+    return head + pack(parts["value"]) if "value" in parts else b""

@@ -8,27 +8,41 @@ from typing import Self
 from stepflow.engine.feed import BLOCK_S
 from stepflow.settings import Settings
 from stepflow.store.address import Address
+from stepflow.store.dial import PATIENCE_S
 from stepflow.store.link import BlockingLink
 from stepflow.store.listener import Listener
 from stepflow.store.stream import AsyncLink
+
+
+def renewing_link(address: Address, lease_s: float) -> BlockingLink:
+    """Make the link that claims are renewed over: they are in time although a connection of it went silent."""
+    third_s = lease_s / 3
+    return BlockingLink.to(address, retry_for_s=third_s, patience_s=min(PATIENCE_S, third_s / 2))
 
 
 class Links:
     """The connections of one worker: for everything, for each feed to block on, to listen with, to renew over."""
 
     def __init__(self, address: Address, name: str, settings: Settings) -> None:
-        silence_s = settings.redis.reply_timeout_s
-        open_s = settings.redis.retry_for_s
-        self.main = AsyncLink(address, name=name, open_for_s=open_s, reply_timeout_s=silence_s)
-        # blocked for BLOCK_S at most: a connection that stays silent for longer is dead, and nobody would wake this worker
-        blocked_s = BLOCK_S + min(silence_s, BLOCK_S)
+        open_s, silence_s = address.times.budget_s, address.times.reply_s
+        self.main = AsyncLink(address, name=name, open_for_s=open_s)
+        # blocked for BLOCK_S at most: one that is silent for longer is looked after, or nobody would wake this worker
         self.wakes = [
-            AsyncLink(address, name=f"{name}-wait", open_for_s=open_s, reply_timeout_s=blocked_s) for _ in range(2)
-        ]
+            AsyncLink(
+                address, name=f"{name}-wait", open_for_s=open_s,
+                patience_s=BLOCK_S + PATIENCE_S, reply_timeout_s=BLOCK_S + max(PATIENCE_S, silence_s),
+            )
+            for _ in range(2)
+        ]  # fmt: skip
         self.listener = Listener(address)
-        # a silent connection must not keep claims from being renewed over another one in time
-        renewal_s = min(silence_s, max(1.0, settings.worker.lease_s / 3))
-        self.renewing = BlockingLink.to(address, retry_for_s=1.0, reply_timeout_s=renewal_s)
+        self.main.on_silent = self._renew_all
+        self.renewing = renewing_link(address, settings.worker.lease_s)
+
+    def _renew_all(self) -> None:
+        """Where one connection was dead without a word, those beside it are not trusted."""
+        for wake in self.wakes:
+            wake.renew()
+        self.listener.renew()
 
     async def __aenter__(self) -> Self:
         try:

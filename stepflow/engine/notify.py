@@ -12,13 +12,14 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.claim import hook_id_of
 from stepflow.engine.desk import Desk
-from stepflow.engine.execute import describe, is_being_cancelled
 from stepflow.engine.family import stop_children
 from stepflow.engine.gate import bury, one_by_one
+from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
-from stepflow.engine.registry import Registry, is_async
+from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
+from stepflow.engine.user_code import call, describe, ends_task, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
@@ -59,6 +60,7 @@ class Notifier:
         self._on_due = on_due
         self.slots = Slots(desk.settings.worker.hook_slots)
         self._held: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
+        self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
         """Give (member, token) of every delivery in progress, for the renewing thread."""
@@ -82,9 +84,11 @@ class Notifier:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
+        self._is_over = True
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if late:  # one that will not be cancelled keeps nobody
+            await asyncio.wait(late, timeout=1.0)
 
     async def _bury(self, record: HookRecord) -> None:
         """End a delivery as dead whose record cannot be read."""
@@ -99,7 +103,12 @@ class Notifier:
     async def _carry(self, record: HookRecord) -> None:
         """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
         try:
-            verdict = await self._try(record)
+            try:
+                verdict = await self._try(record)
+            except GeneratorExit as error:  # as in engine/drive.py
+                if passes(error):
+                    raise
+                verdict = _left_by(error)
             probes.at("notify.sent")
             await self._settle(record, verdict)
             probes.at("notify.done")
@@ -118,7 +127,10 @@ class Notifier:
         except UnreadableValue as error:
             return Verdict.dead(f"its record cannot be read: {error}")
         if outcome is None:
-            await carry_out(self._link, stop_children(record.run_id, what, self._desk))
+            await insist(
+                lambda: carry_out(self._link, stop_children(record.run_id, what, self._desk)),
+                f"hook={record.id} cannot stop the children of run {record.run_id}",
+            )
             return Verdict.delivered()
         if kind == FUNCTION:
             return await self._call(what, outcome)
@@ -133,20 +145,12 @@ class Notifier:
         if hook is None:
             return Verdict.dead(f"this app has no terminal hook {name!r} any more")
         try:
-            work = hook(outcome) if is_async(hook) else self._threads.run(hook, outcome)
-            assert work is not None
-            async with asyncio.timeout(
-                FUNCTION_TIMEOUT_S
-            ):  # not wait_for: in a task of its own SystemExit ends the loop
-                await work
-        except (
-            Exception,
-            SystemExit,
-            asyncio.CancelledError,
-        ) as error:  # whatever a user's hook raises means another try
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            async with asyncio.timeout(FUNCTION_TIMEOUT_S):
+                await call(hook, (outcome,), {}, self._threads)
+        except BaseException as error:  # whatever a user's hook raises means another try
+            if ends_task(error, is_over=self._is_over):
                 raise
-            return Verdict.retry(f"{type(error).__name__}: {describe(error).message}")
+            return _left_by(error)
         return Verdict.delivered()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
@@ -182,5 +186,13 @@ class Notifier:
                     tries + 1,
                     wait_s,
                 )
-        if await self._link.call(call) and wait_s is not None:
+        written = await insist(lambda: self._link.call(call), f"hook={record.id} cannot be settled")
+        if written and wait_s is not None:
             self._on_due(now + wait_s)
+
+
+def _left_by(error: BaseException) -> Verdict:
+    """Say what an exception out of a terminal hook means: another try."""
+    stay()
+    info = describe(error)
+    return Verdict.retry(f"{info.type}: {info.message}")

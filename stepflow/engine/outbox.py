@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import Run, RunOutcome, RunState, as_datetime
+from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import Given
@@ -15,6 +15,7 @@ from stepflow.store.calls import Part
 from stepflow.store.codec import pack, unpack
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
 from stepflow.store.kin import NO_KIN, Kin, kin_of
+from stepflow.times import as_datetime
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
@@ -69,19 +70,46 @@ def plan_hooks(
     run: Run, end: Transition, given: Given, app_hooks: Sequence[Sequence[str]], desk: Desk, now: float
 ) -> list[HookJob]:
     """Give the deliveries to write with the end of *run*; *app_hooks* are (kind, name) of the app's own."""
-    status = end.state.value
-    targets: list[tuple[str, list[Any]]] = [(run.runner, list(hook)) for hook in app_hooks]
-    targets += [(ANYONE, [RUN_WEBHOOK, web]) for web in given.webhooks if status in web.get("events", (status,))]
+    targets: list[tuple[str, list[Any]]] = [(ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, given)]
+    targets += [(run.runner, list(hook)) for hook in app_hooks]
     if not targets:
         return []
-    body = pack_outcome(outcome_of(run, end, given, now))
+    return _deliveries(run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), desk, now)
+
+
+def _wanting(end: Transition, given: Given) -> list[Any]:
+    """Give the run's own webhooks that want to hear of this end."""
+    status = end.state.value
+    return [web for web in given.webhooks if status in web.get("events", (status,))]
+
+
+def _stem(run: Run) -> str:
+    """Give what the ids of the deliveries of this end of *run* begin with."""
+    return f"{run.id}-{run.generation}-{run.ends + 1}"
+
+
+def _deliveries(
+    run_id: str, stem: str, first: int, targets: Sequence[tuple[str, Any]], body: bytes, desk: Desk, now: float
+) -> list[HookJob]:
     jobs = []
-    for number, (runner, target) in enumerate(targets):
-        hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-{number}"
+    for number, (runner, target) in enumerate(targets, first):
+        hook_id = f"{stem}-{number}"
         rq_id = rq_id_of(desk.keys, hook_id, 0)
-        record = HookRecord(hook_id, run.id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
+        record = HookRecord(hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, desk.keys)))
     return jobs
+
+
+def note_untold(run: Run, end: Transition, given: Given, now: float) -> bytes:
+    """Note an end for hooks that nobody has announced: all that their deliveries need, whatever becomes of the run."""
+    body = pack_outcome(outcome_of(run, end, given, now))
+    return pack([run.id, _stem(run), len(_wanting(end, given)), body])
+
+
+def untold_hooks(note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], desk: Desk, now: float) -> list[HookJob]:
+    """Give the deliveries that a noted end calls for, under the ids that the end itself would have given them."""
+    run_id, stem, first, body = unpack(note)
+    return _deliveries(run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, desk, now)
 
 
 def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk: Desk, now: float) -> Kin:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from stepflow.core.family import Brood
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest
 from stepflow.engine.family import bear, stop_brood, stop_children
 from stepflow.engine.hold import Hold
+from stepflow.engine.insist import insist
 from stepflow.engine.shift import Shift
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
 from stepflow.store.asks import Mark, close_ask, settle_ask
+from stepflow.store.calls import Call, Plan
 from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.codec import pack, unpack
@@ -25,6 +27,8 @@ from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.stream import carry_out
 from stepflow.store.variables import touch_var
+
+T = TypeVar("T")
 
 
 class Port:
@@ -135,8 +139,10 @@ class Port:
         """Make children of the run; see `engine.family.bear`."""
         shift, versions = self._shift, Versions()
         versions.registered = shift.registry.newest
-        plan = bear(specs, self._hold, self._token, shift.desk, versions=versions, abandon=abandon, brood=brood)
-        return await carry_out(shift.link, plan)
+        return await self._insist(
+            lambda: bear(specs, self._hold, self._token, shift.desk, versions=versions, abandon=abandon, brood=brood),
+            "make children",
+        )
 
     async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """Read how much the run's inbox got, and how these children and maps ended; None for each that has not."""
@@ -150,7 +156,7 @@ class Port:
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""
         run = self._hold.run
-        await carry_out(self._shift.link, stop_children(run.id, run.generation, self._shift.desk))
+        await self._insist(lambda: stop_children(run.id, run.generation, self._shift.desk), "stop its children")
 
     async def count_children(self) -> tuple[int, int]:
         """Read how much the run's inbox got, and how many children that end with it live."""
@@ -159,7 +165,7 @@ class Port:
 
     async def stop_brood(self, brood: Brood) -> None:
         """Ask those children of a settled map to end that have not."""
-        await carry_out(self._shift.link, stop_brood(brood, self._hold.run, self._shift.desk))
+        await self._insist(lambda: stop_brood(brood, self._hold.run, self._shift.desk), "stop its children")
 
     def touch_var(
         self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
@@ -185,9 +191,16 @@ class Port:
 
     def close_ask(self, digest: str, mark: Mark) -> asyncio.Future[int]:
         """Take an ask off the list that is wanted no more."""
-        return self._shift.link.send(
-            close_ask(self._shift.desk.keys, self._hold.run.id, self._token, digest=digest, mark=mark)
-        )
+        call = close_ask(self._shift.desk.keys, self._hold.run.id, self._token, digest=digest, mark=mark)
+        return asyncio.ensure_future(self._write(call, "take back what it asked"))
+
+    def _write(self, call: Call[T], what: str) -> Coroutine[Any, Any, T]:
+        """Carry out a write, however long Redis refuses it; each such script knows its own second arrival."""
+        return insist(lambda: self._shift.link.call(call), f"run={self._hold.run.id} cannot {what}")
+
+    def _insist(self, plan: Callable[[], Plan[T]], what: str) -> Coroutine[Any, Any, T]:
+        """Carry out a plan that is safe to repeat, however long Redis refuses to write."""
+        return insist(lambda: carry_out(self._shift.link, plan()), f"run={self._hold.run.id} cannot {what}")
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:
@@ -215,7 +228,7 @@ class Port:
         call = put_memo(
             self._shift.desk.keys, self._hold.run.id, self._token, self._number, f"{self._number}.{key}", packed
         )
-        if not await self._shift.link.call(call):
+        if not await self._write(call, f"write memo {key!r}"):
             raise ClaimLost(
                 f"run {self._hold.run.id!r} step {self._number} is held by another worker; memo {key!r} not written"
             )
@@ -225,7 +238,7 @@ class Port:
     async def _extend(self, seconds_: float) -> None:
         shift, hold = self._shift, self._hold
         call = extend_claim(shift.desk.keys, hold.member, self._token, seconds_, given=shift.desk.clock.given)
-        if not await shift.link.call(call):
+        if not await self._write(call, "extend its claim"):
             raise ClaimLost(f"run {hold.run.id!r} step {self._number} is held by another worker; nothing to extend")
         until = shift.loop.time() + seconds_
         hold.extended_until = max(hold.extended_until, until)

@@ -83,7 +83,7 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
         proof = Proof("", proof.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost")
         answer = yield hand_over(
             desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-            due_at=move.due_at, now=now,
+            due_at=move.due_at, now=now, stop=move.stop, rest=move.rest,
         )  # fmt: skip
     else:
         return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +10,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
+from stepflow.engine.user_code import is_async
 from stepflow.errors import InvalidName, InvalidOption
 
 RunnerFunction = Callable[[Step[Any]], Any]
@@ -82,10 +81,3 @@ class Registry:
         name = check_name("hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", ""))
         if self.hooks.setdefault(name, hook) is not hook:
             raise InvalidName("hook", name, "it is registered already, and a name means one hook")
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Say whether calling *function* gives an awaitable: also for callable objects and partials."""
-    while hasattr(function, "func"):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or asyncio.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004

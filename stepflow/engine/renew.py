@@ -24,8 +24,8 @@ log = logging.getLogger("stepflow.worker")
 CHUNK = 200
 #: leases, and the grace, that a blocked loop is given before its worker ends
 BLOCKED_LEASES = 4
-#: seconds between signs of life in RQ's worker hash
-BEAT_S = 10.0
+#: seconds after which a renewal that was refused or not answered is tried again, if that is sooner than the next
+AGAIN_S = 1.0
 
 
 class Renewer:
@@ -33,7 +33,8 @@ class Renewer:
     Renews every claim of a shift three times in its lease, over a link of its own.
 
     A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus grace: such a step is
-    recovered elsewhere. Its answers carry stops that the channel may have missed.
+    recovered elsewhere. Its answers carry stops that the channel may have missed. *on_refused* is called on the loop when
+    Redis refused or did not answer.
     """
 
     def __init__(
@@ -41,13 +42,13 @@ class Renewer:
         shift: Shift,
         link: Link,
         *,
-        beat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
+        on_refused: Callable[[], None] | None = None,
     ) -> None:
         self._shift = shift
         self._link = link
-        self._beat = beat
         self._on_blocked = on_blocked
+        self._on_refused = on_refused
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
         self._loop_thread = threading.get_ident()
@@ -67,18 +68,19 @@ class Renewer:
 
     def _run(self) -> None:
         every_s = self._shift.desk.settings.worker.lease_s / 3
-        next_beat = 0.0
-        while not self._over.wait(min(every_s, BEAT_S)):
+        pause_s = every_s
+        while not self._over.wait(pause_s):
+            pause_s = every_s
             if self._on_blocked is not None and self._is_blocked_for_good():
                 log.error("the loop has not turned for too long; this worker ends, all it holds runs again elsewhere")
                 self._on_blocked()
             try:
                 self.renew()
-                if self._beat is not None and time.monotonic() >= next_beat:
-                    self._beat_once(self._beat)
-                    next_beat = time.monotonic() + BEAT_S
             except StepflowError as error:
                 log.warning("claims could not be renewed: %s", error)
+                pause_s = min(every_s, AGAIN_S)
+                if self._on_refused is not None:
+                    self._tell(self._on_refused)
             except Exception:
                 log.exception("the renewing thread met a fault and goes on")
 
@@ -87,12 +89,6 @@ class Renewer:
         worker = self._shift.desk.settings.worker
         still_s = time.monotonic() - self._shift.turned_at
         return bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
-
-    def _beat_once(self, beat: Callable[[], None]) -> None:
-        try:
-            beat()
-        except Exception as error:  # noqa: BLE001  RQ's connection fails in RQ's ways; the next beat tells what this one did not
-            log.warning("RQ could not be told that this worker lives (%s: %s)", type(error).__name__, error)
 
     def renew(self) -> None:
         """Renew once what the shift holds now."""

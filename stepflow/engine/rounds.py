@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from stepflow.engine.family import tell_of_gone
 from stepflow.engine.gate import one_by_one, put_away, report_strays
 from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.engine.versions import FORGET_S, LIVE_S
-from stepflow.errors import StepflowError
+from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import Source, heed_awaited, no_longer_live, waiting_source
 from stepflow.store.stream import Streaming, carry_out
@@ -43,7 +43,11 @@ class Rounds:
     What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer.
 
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ queue; *versions* are
-    the workflows it holds, which it says once a round.
+    the workflows it holds, which it says once a round. *announce* says again what a worker says once at its start: called
+    when Redis has forgotten this worker.
+
+    While Redis refuses or does not answer, nobody's claims are renewed. So after that the rounds leave claims that ran out
+    to their holders for two thirds of a lease, in which each live one has renewed its own.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Rounds:
         serves: Mapping[str, Collection[str]],
         versions: Sequence[str] = (),
         on_look: Callable[[Look, list[Source]], None],
+        announce: Callable[[], Awaitable[None]],
     ) -> None:
         self._desk = desk
         self._link = link
@@ -66,6 +71,13 @@ class Rounds:
         self._serves = serves
         self._versions = versions
         self._on_look = on_look
+        self._announce = announce
+        #: whether Redis may have forgotten what this worker says once
+        self._may_be_forgotten = False
+        self._has_looked = False
+        self._was_cut_off = False
+        #: when (unix seconds) claims that ran out are no longer left to their holders
+        self._recovers_from = 0.0
         self._suspects: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
@@ -90,8 +102,18 @@ class Rounds:
                 continue
             return
 
-    async def _look(self) -> Look:
+    def note_reconnect(self) -> None:
+        """Take note that another connection was made, perhaps to a server that knows nothing of this worker any more."""
+        self._may_be_forgotten = True
+
+    def note_outage(self) -> None:
+        """Take note that Redis refused a write or did not answer: others' claims could not be renewed either."""
+        self._was_cut_off = True
+
+    async def _asked(self) -> Look:
+        """Look, and say nothing of lapsed claims while their holders may only have been kept from renewing them."""
         desk = self._desk
+        lease_s, knows_time, sent_at = desk.settings.worker.lease_s, not desk.clock.is_stale, desk.clock.now()
         call = look_round(
             desk.keys,
             self._sources,
@@ -102,8 +124,27 @@ class Rounds:
             dead_s=desk.settings.retention.hook_s,
             lease_s=desk.settings.worker.lease_s,
         )
-        look = await self._link.call(call)
+        try:
+            look = await self._link.call(call)
+        except RedisRefused:
+            self.note_outage()
+            raise
         desk.clock.learn(look.now)
+        # by the server's clock from the sending to its execution: a loop that user code held up does not count
+        if self._was_cut_off or (knows_time and look.now - sent_at > lease_s / 3):
+            self._was_cut_off, self._recovers_from = False, look.now + lease_s * 2 / 3
+            log.warning("Redis is there again; claims that ran out are left to their holders for %g s", lease_s * 2 / 3)
+        return look if look.now >= self._recovers_from else look._replace(lapsed=[])
+
+    async def _look(self) -> Look:
+        desk, look = self._desk, await self._asked()
+        if look.is_new and self._has_looked:
+            log.info("Redis had forgotten worker %s; what it says at its start is said again", self._worker)
+            self._may_be_forgotten = True
+        self._has_looked = True
+        if self._may_be_forgotten:  # until it could be said
+            await self._announce()
+            self._may_be_forgotten = False
         if self._versions:
             with one_by_one("the versions that this worker holds could not be said"):
                 await self._link.call(say_versions(desk.keys, self._versions, look.now))

@@ -11,9 +11,10 @@ from stepflow.core.run import Run, Stop
 from stepflow.engine.desk import Desk
 from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.hold import Hold
-from stepflow.engine.registry import Registry, is_async
+from stepflow.engine.registry import Registry
 from stepflow.engine.slots import Slots
 from stepflow.engine.threads import Threads
+from stepflow.engine.user_code import call
 from stepflow.store.calls import Plan
 from stepflow.store.stream import Streaming, carry_out
 
@@ -54,6 +55,8 @@ class Shift:
         #: threads that user code was given up in and that have not come back
         self.stray_threads = 0
         self.must_let_go = False
+        #: whether the worker is through: whatever is cancelled from now on is not to be settled
+        self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
         self.turned_at = self.loop.time()
         self.finished_steps = 0
@@ -66,14 +69,16 @@ class Shift:
         #: what is done beside the holds, for runs that cannot be held
         self._errands: set[asyncio.Task[None]] = set()
 
-    async def _call(
+    def _call(
         self, run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Call a function where it belongs: on the loop, or in a thread."""
         del run_id, name
-        if is_async(function):
-            return await function(*args, **kwargs)
-        return await self.threads.run(lambda: function(*args, **kwargs))
+        return call(function, args, kwargs, self.threads)
+
+    def end(self) -> None:
+        """Note that the worker is through: what still runs is cancelled next, and settles nothing."""
+        self.is_over = True
 
     def take_numbers(self, count: int) -> int:
         """Reserve so many token numbers; a number is never used twice."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepflow.core.ids import check_text
 from stepflow.core.run import RunState
 from stepflow.core.transition import Transition
 from stepflow.engine.desk import Desk
@@ -30,9 +31,9 @@ from stepflow.store.upkeep import put_deadline
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
-def check_signal(name: str) -> str:
+def check_signal(name: object) -> str:
     """Give the name of a signal back if it can be one, else raise InvalidName."""
-    if _NAME.fullmatch(name):
+    if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise InvalidName("signal", name, "use 1 to 100 letters, digits, '_', '.', ':' or '-'")
 
@@ -41,13 +42,14 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
     """
     Put a signal into the run's mailbox; gives "delivered" when the run was waiting or running, else "buffered".
 
-    The same *dedup* again is answered as the first time and changes nothing. Raises RunNotFound, SignalRefused for a
-    run that has ended, SignalMisfit where the run is parked on this signal and waits for something else, MailboxFull.
+    The same *dedup* again is answered as the first time and changes nothing, while it is among the newest 10,000 of the run.
+    Raises RunNotFound, SignalRefused for a run that has ended, SignalMisfit where the run is parked on this signal and waits
+    for something else, MailboxFull.
     """
     check_signal(name)
     packed = pack(payload, what=f"signal {name!r}", limit=desk.settings.limits.payload_bytes)
     item = f"{name}|".encode() + packed
-    signal_id = f"d:{dedup}" if dedup is not None else f"r:{desk.request_id()}"
+    signal_id = f"r:{desk.request_id()}" if dedup is None else f"d:{check_text('dedup', dedup)}"
     answer = "moved"
     while answer == "moved":
         run, expected = yield [load_run(desk.keys, run_id), load_expected(desk.keys, run_id)]
@@ -61,7 +63,9 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
                 if before is None:
                     raise SignalMisfit(run_id, name, problem)
                 return str(before.decode())
-        answer = yield send_signal(desk.keys, run, signal_id, item, now=desk.clock.now())
+        answer = yield send_signal(
+            desk.keys, run, signal_id, item, now=desk.clock.now(), most_bytes=desk.settings.limits.mailbox_bytes
+        )
     match answer:
         case "unknown":
             raise RunNotFound(run_id)
@@ -69,6 +73,8 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
             raise SignalRefused(run_id, name)
         case "full":
             raise MailboxFull(run_id, MAILBOX)
+        case "heavy":
+            raise MailboxFull(run_id, desk.settings.limits.mailbox_bytes, of_bytes=True)
     return answer
 
 

@@ -7,6 +7,7 @@ import logging
 from stepflow.core.ids import Delivery
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
+from stepflow.engine.links import renewing_link
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
@@ -16,7 +17,6 @@ from stepflow.errors import UnknownRunner
 from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, load_record
 from stepflow.store.fitness import check_format
-from stepflow.store.link import BlockingLink
 from stepflow.store.stream import AsyncLink, carry_out
 
 log = logging.getLogger("stepflow.worker")
@@ -45,7 +45,7 @@ async def work_one(
     except BaseException:
         await link.close()
         raise
-    renewer_link = BlockingLink.to(address, retry_for_s=1.0)
+    renewer_link = renewing_link(address, desk.settings.worker.lease_s)
     shift = Shift(name, desk, registry, link, concurrency=1, app_hooks=app_hooks(registry))
     shift.must_let_go = True
     notifier = Notifier(
@@ -76,6 +76,7 @@ async def work_one(
             await notifier.slots.wait_idle()
         return True
     finally:
+        shift.end()
         renewer.stop()
         renewer_link.close()
         await link.close()

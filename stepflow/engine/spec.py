@@ -11,6 +11,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.family import Parent
 from stepflow.core.run import Priority
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue
+from stepflow.errors.base import shown
 from stepflow.store.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
@@ -63,7 +64,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     items: Iterable[tuple[object, object]] = headers.items()
     for key, value in items:
         if not isinstance(key, str) or not isinstance(value, str):
-            msg = f"header {key!r}: {value!r} is not str to str; write both as text"
+            msg = f"header {shown(key)}: {shown(value)} is not str to str; write both as text"
             raise InvalidOption(msg)
         if key.startswith(RESERVED_PREFIX):
             raise ReservedHeader(key)
@@ -77,7 +78,7 @@ def read_priority(priority: str | Priority) -> Priority:
     try:
         return Priority[priority.upper()]
     except (KeyError, AttributeError):
-        msg = f"priority {priority!r} is none of high, normal, low"
+        msg = f"priority {shown(priority)} is none of high, normal, low"
         raise InvalidOption(msg) from None
 
 
@@ -94,7 +95,7 @@ def pack_given(spec: RunSpec, limit: int) -> bytes:
         kept["policy"] = spec.retry.as_dict()
     if spec.parent is not None:
         kept["parent"] = list(astuple(spec.parent))
-    return pack(kept, what="the run's spec") if kept else b""
+    return pack(kept, what="the run's spec", limit=limit) if kept else b""
 
 
 def read_given(data: bytes | None) -> Given:

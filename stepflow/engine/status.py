@@ -6,15 +6,17 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stepflow.core.run import ENDS, Run, RunState, RunStatus, as_datetime
+from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.desk import Desk
 from stepflow.engine.family import progress
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown as in_short
 from stepflow.store.calls import Plan
 from stepflow.store.query import newest
 from stepflow.store.reading import load_data, load_run
+from stepflow.times import as_datetime, in_words, unix_time
 
 #: index members looked at in one round trip of a listing
 PAGE = 200
@@ -87,19 +89,18 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
     if run.is_finished or run.is_claimed:
         return None
     if run.blocked_at:
-        since = as_datetime(run.blocked_at)
         which = f" in version {run.version}" if held or run.version > 1 else ""
         others = f"live workers hold version {' and '.join(map(str, held))}" if held else "none that came by did"
-        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since:%Y-%m-%d %H:%M:%S} UTC"
+        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.blocked_at)}"
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:
         return "somebody to resume it"
     if run.state is RunState.WAITING:
-        until = f", until {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC" if run.due_at else ""
+        until = f", until {in_words(run.due_at)}" if run.due_at else ""
         return f"{run.waits or 'its turn in the map of its parent'}{until}"
     if run.state is RunState.SCHEDULED:
-        return f"its due time, {as_datetime(run.due_at):%Y-%m-%d %H:%M:%S} UTC"
+        return f"its due time, {in_words(run.due_at)}"
     return f"a free worker on queue {run.queue!r}"
 
 
@@ -163,7 +164,7 @@ def _read_cursor(cursor: str | None) -> tuple[float | None, set[str]]:
         return None, set()
     try:
         moment, _, seen = cursor.partition("|")
-        return float(moment), set(seen.split(","))
-    except ValueError:
-        msg = f"{cursor!r} is no cursor of a listing"
+        return unix_time(float(moment)), set(seen.split(","))
+    except (ValueError, InvalidOption):
+        msg = f"{in_short(cursor)} is no cursor of a listing"
         raise InvalidOption(msg) from None

@@ -9,7 +9,6 @@ from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, check_version, new_run_id
-from stepflow.core.outcomes import seconds, unix_time
 from stepflow.core.run import Run, RunState
 from stepflow.engine.desk import Desk
 from stepflow.engine.spec import RunSpec, pack_given, read_priority
@@ -19,6 +18,7 @@ from stepflow.store.canonical import digest
 from stepflow.store.codec import pack
 from stepflow.store.rows import read_run
 from stepflow.store.runs import submit_run
+from stepflow.times import seconds, unix_time
 
 #: runs put into one round trip by submit_many
 CHUNK = 500
@@ -91,7 +91,7 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
         read_priority(spec.priority),
         digest=digest(spec.runner, spec.payload),
         created_at=now,
-        deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout),
+        deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
     )
     _hand_over_first(run, spec, desk)
@@ -102,9 +102,9 @@ def _hand_over_first(run: Run, spec: RunSpec, desk: Desk) -> None:
     """Set the run's first delivery and when it is due."""
     due_at = 0.0
     if spec.delay is not None:
-        due_at = run.created_at + seconds(spec.delay)
+        due_at = run.created_at + seconds(spec.delay, "delay")
     elif spec.start_at is not None:
-        due_at = unix_time(spec.start_at)
+        due_at = unix_time(spec.start_at, "start_at")
     is_later = due_at > run.created_at
     run.due_at = due_at if is_later else 0.0
     run.state = RunState.SCHEDULED if is_later else RunState.PENDING

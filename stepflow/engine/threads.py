@@ -10,6 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 
+class EscapedError(Exception):
+    """Carries what is no Exception, or what Python has another use for, through futures and tasks of ours."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.error = error
+
+
 class Threads:
     """
     Runs plain functions in threads, as many as are asked for at once; idle ones are used again.
@@ -41,8 +49,8 @@ class Threads:
                 return
             if error is None:
                 future.set_result(result)
-            elif isinstance(error, StopIteration):
-                future.set_exception(RuntimeError(f"the function raised StopIteration: {error}"))
+            elif isinstance(error, StopIteration | GeneratorExit):  # awaited, they would end who awaits
+                future.set_exception(EscapedError(error))
             else:
                 future.set_exception(error)
 

@@ -7,19 +7,20 @@ is lax, also for models that call themselves strict: an enum arrives as its valu
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step
+from stepflow.engine.held import hold_against, hold_arguments
+from stepflow.engine.hints import hints_of, returned_hint, says_nothing, without_extras
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
+from stepflow.store.annotations import kind_of
+from stepflow.store.kinds import LEAVES
 
 #: takes what `unpack` gave, gives what user code asks for
 Reader = Callable[[Any], Any]
@@ -58,19 +59,19 @@ def payload_type(fn: Callable[..., Any]) -> Any:
 
     None when it asks for nothing: no annotation, a bare `Step`, `Step[Any]`, or a name that cannot be resolved.
     """
-    for hint in _hints(getattr(fn, "run_step", fn)).values():
-        bare = _without_extras(hint)
+    for hint in hints_of(getattr(fn, "run_step", fn)).values():
+        bare = without_extras(hint)
         if typing.get_origin(bare) is Step:
             [wanted] = typing.get_args(bare)
-            return None if _says_nothing(wanted) else wanted
+            return None if says_nothing(wanted) else wanted
     return None
 
 
 def input_type(fn: Callable[..., Any]) -> Any:
     """Give the annotation of the second parameter of workflow *fn*, its input; None when it asks for nothing."""
     names = list(inspect.signature(fn).parameters)
-    hint = _hints(fn).get(names[1]) if len(names) > 1 else None
-    return None if hint is None or _says_nothing(hint) else hint
+    hint = hints_of(fn).get(names[1]) if len(names) > 1 else None
+    return None if hint is None or says_nothing(hint) else hint
 
 
 def reader_for(runner: str, wanted: Any) -> Reader:
@@ -80,7 +81,7 @@ def reader_for(runner: str, wanted: Any) -> Reader:
     The reader raises PayloadMismatch naming the fields that do not fit. Raises InvalidOption for a type that pydantic
     cannot validate.
     """
-    if _says_nothing(wanted):
+    if says_nothing(wanted):
         return _as_is
     validate = _validator(wanted, f"the payload type of runner {runner!r}")
 
@@ -101,7 +102,7 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
     Give the payload that stands for the call `fn(*args, **kwargs)`: a map from parameter names to arguments.
 
     However an argument was passed, the payload is the same; defaults are left to the worker. Raises InvalidOption when
-    *fn* cannot be called so.
+    *fn* cannot be called so, UnsupportedValue for an argument with more fields than its annotation reads.
     """
     signature = inspect.signature(fn)
     try:
@@ -110,8 +111,13 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
         raise InvalidOption(
             f"{_name(fn)}{_parameters(signature)} cannot be called with these arguments: {error}"
         ) from error
-    return {name: list(item) if isinstance(item, tuple) and _is_star(signature, name) else item
-            for name, item in bound.arguments.items()}  # fmt: skip
+    given = {name: list(item) if isinstance(item, tuple) and _is_star(signature, name) else item
+             for name, item in bound.arguments.items()}  # fmt: skip
+    if not LEAVES.issuperset(map(type, given.values())):
+        hints = hints_of(fn)
+        wanted = {name: _collected(signature.parameters[name], hints[name]) for name in given if name in hints}
+        hold_arguments(given, wanted, _name(fn))
+    return given
 
 
 def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader:
@@ -123,11 +129,11 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
     """
     runner = runner or _name(fn)
     signature = inspect.signature(fn)
-    hints = _hints(fn)
+    hints = hints_of(fn)
     readers = {
         name: _validator(_collected(parameter, hints[name]), f"parameter {name!r} of {runner!r}")
         for name, parameter in signature.parameters.items()
-        if name in hints and not _says_nothing(hints[name])
+        if name in hints and not says_nothing(hints[name])
     }
 
     def read(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -154,27 +160,42 @@ def read_call(fn: Callable[..., Any], payload: Any) -> tuple[tuple[Any, ...], di
     return call_reader(fn)(payload)
 
 
+class ResultReader:
+    """
+    Turns results of *fn* into the type of its return annotation; see `result_reader`.
+
+    *hold* is for where a result is packed: it raises UnsupportedValue for one that would be read with less than it holds.
+    """
+
+    __slots__ = ("_kind", "_name", "_validate")
+
+    def __init__(self, fn: Callable[..., Any], wanted: Any) -> None:
+        self._name = _name(fn)
+        self._validate = _validator(wanted, f"the return type of {self._name!r}")
+        self._kind = kind_of(wanted)
+
+    def __call__(self, result: Any) -> Any:
+        try:
+            return self._validate(result)
+        except _MisfitError as error:
+            raise UnreadableValue(
+                f"the result of {self._name!r} does not fit its return annotation: {error}"
+            ) from error.__cause__
+
+    def hold(self, result: Any, what: str) -> None:
+        """Refuse what would be read with less than it holds."""
+        hold_against(self._kind, result, what)
+
+
 def result_reader(fn: Callable[..., Any]) -> Reader:
     """
-    Make the reader that turns results of *fn* into the type of its return annotation.
+    Make the reader that turns results of *fn* into the type of its return annotation, a ResultReader.
 
     Without one, or when it may return an Outcome, results are given as they are. The reader raises UnreadableValue
     naming the fields that do not fit.
     """
-    wanted = _hints(fn).get("return", Any)
-    if _says_nothing(wanted) or _holds_outcome(wanted):
-        return _as_is
-    validate = _validator(wanted, f"the return type of {_name(fn)!r}")
-
-    def read(result: Any) -> Any:
-        try:
-            return validate(result)
-        except _MisfitError as error:
-            raise UnreadableValue(
-                f"the result of {_name(fn)!r} does not fit its return annotation: {error}"
-            ) from error.__cause__
-
-    return read
+    wanted = returned_hint(fn)
+    return _as_is if wanted is None else ResultReader(fn, wanted)
 
 
 def _misfits(signature: inspect.Signature, payload: dict[Any, Any]) -> list[Problem]:
@@ -235,55 +256,3 @@ def _validator(wanted: Any, what: str) -> Reader:
 
 def _unfit(what: str, wanted: Any, error: Exception) -> InvalidOption:
     return InvalidOption(f"{what}, {wanted!r}, cannot be validated: {str(error).splitlines()[0]}")
-
-
-# ---- annotations
-
-
-def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
-    """Give the annotations of *fn* that can be resolved; one that cannot does not take the others with it."""
-    function = _function(fn)
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # noqa: BLE001  an annotation is user code: it may raise anything
-        return _hints_one_by_one(function)
-
-
-def _hints_one_by_one(function: Any) -> dict[str, Any]:
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    found: dict[str, Any] = {}
-    for name, hint in _annotations(function).items():
-        try:
-            one = SimpleNamespace(__annotations__={name: hint})
-            found |= typing.get_type_hints(one, globalns=names, include_extras=True)
-        except Exception:  # noqa: BLE001, S112  as above; without it the value comes as it is
-            continue
-    return found
-
-
-def _annotations(function: Any) -> dict[str, Any]:
-    try:
-        return dict(function.__annotations__)
-    except Exception:  # noqa: BLE001  an annotation is user code: it may raise anything
-        return {}
-
-
-def _function(fn: Any) -> Any:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return fn if inspect.isroutine(fn) else type(fn).__call__
-
-
-def _without_extras(hint: Any) -> Any:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-
-
-def _says_nothing(hint: Any) -> bool:
-    return hint is None or hint is Any or hint is object or isinstance(hint, TypeVar)
-
-
-def _holds_outcome(hint: Any) -> bool:
-    bare = _without_extras(hint)
-    if isinstance(bare, type) and typing.get_origin(bare) is None:
-        return issubclass(bare, Outcome)
-    return any(_holds_outcome(part) for part in typing.get_args(bare) if part is not Ellipsis)

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.adopt import adopt
+from stepflow.engine.announce import announce
+from stepflow.engine.beat import Beating
 from stepflow.engine.burst import Burst
 from stepflow.engine.desk import Desk
 from stepflow.engine.drive import begin
 from stepflow.engine.feed import Feed
+from stepflow.engine.leave import way_out
 from stepflow.engine.links import Links
 from stepflow.engine.notify import Deliver, NextWait, Notifier
 from stepflow.engine.outbox import app_hooks
@@ -23,12 +26,10 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.renew import Renewer
 from stepflow.engine.rounds import Rounds
 from stepflow.engine.shift import Shift
-from stepflow.errors import UnreadableRecord
 from stepflow.store.address import Address
 from stepflow.store.claims import Source, source_of, sources_of
-from stepflow.store.codec import pack
-from stepflow.store.fitness import check_format, say_format
-from stepflow.store.hooks import ANYONE, save_app_hooks
+from stepflow.store.fitness import check_format
+from stepflow.store.hooks import ANYONE
 from stepflow.store.rows import read_stop
 from stepflow.store.stream import AsyncLink, carry_out
 from stepflow.store.upkeep import Look
@@ -67,8 +68,7 @@ class Worker:
     One worker process: feeds, rounds, renewing thread, and the way out.
 
     `run` returns when it was told to leave, or with `burst` when the queues are empty. *on_blocked* ends a process whose
-    loop user code blocks for good, called on the renewing thread like *beat*, which writes RQ's signs of life,
-    on the renewing thread; *state* says "busy" or "idle" there.
+    loop user code blocks for good, called on the renewing thread; *beat* writes RQ's signs of life, on a thread of its own.
     """
 
     def __init__(
@@ -106,6 +106,11 @@ class Worker:
         """Whether a run is held right now."""
         return self.shift is not None and bool(self.shift.holds)
 
+    @property
+    def in_hand(self) -> list[str]:
+        """Name the runs that are held right now."""
+        return [] if self.shift is None else [f"run={hold.run.id}" for hold in list(self.shift.holds.values())]
+
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
         self._leave.set()
@@ -115,6 +120,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             links = await stack.enter_async_context(Links(self._address, self._options.name, self._desk.settings))
             shift = self.shift = self._make_shift(links.main)
+            stack.callback(shift.end)
             await carry_out(links.main, check_format(self._desk.keys))
             await self._announce(links.main)
             rounds = self._make_rounds(shift, links.main)
@@ -124,21 +130,29 @@ class Worker:
             self._feeds = self._make_feeds(shift, notifier, links.main, links.wakes, rounds)
             tasks: list[asyncio.Task[Any]] = []
             stack.push_async_callback(_end_all, tasks)
-            links.main.on_reconnect = lambda: tasks.append(
-                asyncio.ensure_future(self._adopt(shift, notifier, links.main))
-            )
+
+            def reconnected() -> None:
+                rounds.note_reconnect()
+                tasks.append(asyncio.ensure_future(self._adopt(shift, notifier, links.main)))
+
+            links.main.on_reconnect = reconnected
             channel = self._desk.keys.tell_channel(self._options.name)
             await links.listener.subscribe(channel, lambda message: hear(shift, message))
             await rounds.go_safely()
-            renewer = Renewer(shift, links.renewing, beat=self._beat, on_blocked=self._on_blocked)
+            renewer = Renewer(shift, links.renewing, on_blocked=self._on_blocked, on_refused=rounds.note_outage)
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
             renewer.start()
+            if self._beat is not None:
+                stack.enter_context(Beating(self._beat))
             feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
-            tasks += [*feeding, *(asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift)))]
+            watching = [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
+            tasks += [*feeding, *watching]
             self._say_ready()
-            await self._until_leaving(shift, notifier, feeding)
-            await self._way_out(shift, notifier, rounds, feeding)
+            await self._until_leaving(shift, notifier, [*feeding, *watching])
+            for feed in self._feeds:
+                feed.leave()
+            await way_out(shift, notifier, rounds, feeding, is_stuck=self.stuck)
 
     def _say_ready(self) -> None:
         options = self._options
@@ -167,6 +181,7 @@ class Worker:
         return Rounds(
             self._desk, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
             serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(shift, look, extra),
+            announce=lambda: self._announce(link),
         )  # fmt: skip
 
     def _hook_source(self) -> Source:
@@ -191,17 +206,8 @@ class Worker:
         ]
 
     async def _announce(self, link: AsyncLink) -> None:
-        """Write what others must know: the data format, and which terminal hooks this app has, for who ends its runs."""
-        await link.call(say_format(self._desk.keys))
-        packed = pack(app_hooks(self._registry))
-        fields = [part for name in self._registry.names for part in (name, packed)]
-        if fields:
-            try:
-                await link.call(save_app_hooks(self._desk.keys, fields))
-            except UnreadableRecord as error:
-                log.error(
-                    "the hooks of this app could not be announced: %s; delete %s", error, self._desk.keys.apphooks
-                )
+        """Say what a worker says once at its start, and again should Redis forget it."""
+        await carry_out(link, announce(self._registry, self._desk))
 
     def _heed(self, shift: Shift, look: Look, extra: list[Source]) -> None:
         """Take from a round what changes how this worker works."""
@@ -235,40 +241,18 @@ class Worker:
                 self.stuck = True
                 self._leave.set()
 
-    async def _until_leaving(self, shift: Shift, notifier: Notifier, feeding: Sequence[asyncio.Task[None]]) -> None:
+    async def _until_leaving(self, shift: Shift, notifier: Notifier, parts: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until told to leave; a part that ends before, by a fault or cancelled by user code, ends the worker."""
         if self._options.burst:
             Burst(self._feeds, is_busy=lambda: bool(shift.slots.used or notifier.slots.used), leave=self.leave)
         leaving = asyncio.ensure_future(self._leave.wait())
-        await asyncio.wait({leaving, *feeding}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({leaving, *parts}, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
-        for task in feeding:
-            if task.done() and task.exception() is not None:
-                raise task.exception()  # type: ignore[misc]
-
-    async def _way_out(
-        self, shift: Shift, notifier: Notifier, rounds: Rounds, feeding: Sequence[asyncio.Task[None]]
-    ) -> None:
-        """Stop claiming, let running steps finish, hand back the rest."""
-        shift.must_let_go = True
-        for feed in self._feeds:
-            feed.leave()
-        grace_s = self._desk.settings.worker.grace_s
-        until = shift.loop.time() + grace_s
-        # a claim that Redis, being gone, does not answer is left to its lease
-        _, waiting = await asyncio.wait(feeding, timeout=grace_s)
-        for feed_task in waiting:
-            feed_task.cancel()
-        log.info("worker %s leaves: %s runs in hand, %g s of grace", self._options.name, len(shift.holds), grace_s)
-        tasks = [hold.task for hold in shift.holds.values() if hold.task is not None]
-        if tasks and not self.stuck:
-            await asyncio.wait(tasks, timeout=max(0.0, until - shift.loop.time()))
-        for hold in list(shift.holds.values()):
-            shift.hand_back(hold)
-        late = [hold.task for hold in shift.holds.values() if hold.task is not None]
-        if late:
-            await asyncio.wait(late, timeout=5.0)
-        await notifier.leave(min(grace_s, 5.0))
-        await rounds.leave()
+        for part in parts:
+            if part.done():
+                part.result()
+        if not self._leave.is_set():
+            raise asyncio.CancelledError  # of ours, by user code
 
     async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
         """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""

@@ -4,7 +4,7 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit, StepOver
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
@@ -15,7 +15,8 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     ├── DataError             data we cannot read
     │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
     ├── UnavailableError      try again (retryable)
-    │   ├── RedisUnreachable, RedisRefused
+    │   ├── RedisUnreachable
+    │   ├── RedisRefused      and RightsMissing, of its user
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
@@ -37,6 +38,7 @@ from stepflow.errors.data import (
     RedisRefused,
     RedisUnreachable,
     ReplyLost,
+    RightsMissing,
     ServerUnfit,
     UnavailableError,
     UnreadableHistory,
@@ -71,6 +73,7 @@ from stepflow.errors.usage import (
     ReservedHeader,
     RunConflict,
     SignalMisfit,
+    StepOver,
     UnknownRunner,
     UnsupportedValue,
     UsageError,
@@ -102,6 +105,7 @@ __all__ = [
     "RedisUnreachable",
     "ReplyLost",
     "ReservedHeader",
+    "RightsMissing",
     "RunCancelled",
     "RunConflict",
     "RunFailed",
@@ -113,6 +117,7 @@ __all__ = [
     "SpawnRefused",
     "StepError",
     "StepFailed",
+    "StepOver",
     "StepflowError",
     "TransientError",
     "UnavailableError",

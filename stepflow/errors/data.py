@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stepflow.errors.base import StepflowError
 
 
@@ -58,10 +60,35 @@ class RedisUnreachable(UnavailableError):
 
 
 class RedisRefused(UnavailableError):
-    """Redis answered, with a refusal: out of memory, read-only, loading, no permission."""
+    """
+    Redis answered, with a refusal: out of memory, read-only, loading, no permission.
 
-    def __init__(self, problem: str, hint: str) -> None:
+    *passes* says that the server's state or its operator is why, not the command or the data: the same call may be
+    taken later.
+    """
+
+    #: what such an answer holds, in front or behind the words of a script
+    PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY")
+    #: what one holds that the user's rights are the reason of, the second out of scripts
+    RIGHTS = ("NOPERM", "ACL failure")
+
+    def __init__(self, problem: str, hint: str, *, word: str = "") -> None:
+        #: the first word of the answer, `READONLY` say
+        self.word = word
+        self.is_about_rights = any(words in problem for words in self.RIGHTS)
+        self.passes = self.is_about_rights or any(word in problem for word in self.PASSING)
         super().__init__(f"Redis refused the command ({problem}); {hint}")
+
+
+class RightsMissing(RedisRefused):
+    """The Redis user lacks rights of its role; *rules* name them as ACL SETUSER takes them."""
+
+    def __init__(self, user: str, role: str, rules: Sequence[str]) -> None:
+        lacking = " ".join(rules)
+        super().__init__(
+            f"NOPERM user {user!r} lacks what a {role} needs: {lacking}",
+            f"grant it: ACL SETUSER {user} {lacking}",
+        )
 
 
 class ReplyLost(UnavailableError):

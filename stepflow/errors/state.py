@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stepflow.errors.base import StepflowError
+from stepflow.errors.base import StepflowError, shown
+
+#: steps named in one sentence
+_NAMED = 50
 
 
 class RunStateError(StepflowError):
@@ -13,14 +16,14 @@ class RunNotFound(RunStateError):
     """No record of that run is kept (never submitted, or past its retention)."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {run_id!r} is not known: never submitted here, or its record has expired")
+        super().__init__(f"run {shown(run_id)} is not known: never submitted here, or its record has expired")
 
 
 class HookNotFound(RunStateError):
     """No record of that hook delivery is kept."""
 
     def __init__(self, hook_id: str) -> None:
-        super().__init__(f"hook {hook_id!r} is not known: no such delivery, or its record has expired")
+        super().__init__(f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired")
 
 
 class NotRevivable(RunStateError):
@@ -42,7 +45,8 @@ class UnknownStep(RunStateError):
 
     def __init__(self, run_id: str, step: str, known: list[str]) -> None:
         self.known = known
-        super().__init__(f"run {run_id!r} remembers no step {step!r}; it remembers: {', '.join(known) or 'nothing'}")
+        names = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else "")
+        super().__init__(f"run {run_id!r} remembers no step {shown(step)}; it remembers: {names or 'nothing'}")
 
 
 class SignalRefused(RunStateError):
@@ -55,8 +59,8 @@ class SignalRefused(RunStateError):
 class AskNotFound(RunStateError):
     """Nothing is asked under that token."""
 
-    def __init__(self, token: str) -> None:
-        super().__init__(f"nothing is asked under {token!r}: no such token, or its run has ended or begun anew")
+    def __init__(self, token: object) -> None:
+        super().__init__(f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun anew")
 
 
 class AskSettled(RunStateError):
@@ -68,10 +72,15 @@ class AskSettled(RunStateError):
 
 
 class MailboxFull(RunStateError):
-    """A run holds as many signals as it may and takes none out."""
+    """A run holds as many signals as it may, or as many bytes of them, and takes none out."""
 
-    def __init__(self, run_id: str, limit: int) -> None:
-        super().__init__(f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more")
+    def __init__(self, run_id: str, limit: int, *, of_bytes: bool = False) -> None:
+        super().__init__(
+            f"run {run_id!r} has no room for this signal beside those it has not asked for, the limit is {limit:,} bytes of "
+            "them; send references instead, or raise STEPFLOW_LIMITS_MAILBOX_BYTES"
+            if of_bytes
+            else f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more"
+        )
 
 
 class SpawnRefused(RunStateError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from stepflow import times
 from stepflow.errors.base import StepflowError
 
 
@@ -34,13 +37,13 @@ class TransientError(StepError):
     """
     Try this step again, by the run's retry policy.
 
-    *retry_after* (seconds) takes the place of the policy's wait when it is longer.
+    *retry_after* (seconds or timedelta) takes the place of the policy's wait when it is longer.
     """
 
     retryable = True
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        self.retry_after = None if retry_after is None else float(retry_after)
+    def __init__(self, message: str = "", *, retry_after: float | timedelta | None = None) -> None:
+        self.retry_after = None if retry_after is None else times.seconds(retry_after, "retry_after of TransientError")
         super().__init__(message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow.errors.base import StepflowError
+from stepflow.errors.base import StepflowError, shown
 
 
 class UsageError(StepflowError):
@@ -13,14 +13,14 @@ class InvalidRunId(UsageError):
     """A given run id does not match `[A-Za-z0-9_-]{1,128}`."""
 
     def __init__(self, run_id: object) -> None:
-        super().__init__(f"run id {run_id!r} is not valid; use 1 to 128 letters, digits, '_' or '-'")
+        super().__init__(f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'")
 
 
 class InvalidName(UsageError):
     """A runner, queue or hook name that cannot be one."""
 
     def __init__(self, kind: str, name: object, rule: str) -> None:
-        super().__init__(f"{kind} name {name!r} is not valid; {rule}")
+        super().__init__(f"{kind} name {shown(name)} is not valid; {rule}")
 
 
 class InvalidOption(UsageError):
@@ -37,9 +37,10 @@ class ReservedHeader(UsageError):
 class UnsupportedValue(UsageError):
     """A value that cannot be stored, with the path that leads to it."""
 
-    def __init__(self, path: str, problem: str) -> None:
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
         self.path = path
-        super().__init__(f"{path}: {problem}; pass something msgpack carries, a dataclass or a pydantic model")
+        advice = advice or "pass something msgpack carries, a dataclass or a pydantic model"
+        super().__init__(f"{path}: {problem}; {advice}")
 
 
 class PayloadTooLarge(UsageError):
@@ -50,6 +51,15 @@ class PayloadTooLarge(UsageError):
         super().__init__(
             f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and pass a reference, "
             "or raise STEPFLOW_LIMITS_PAYLOAD_BYTES"
+        )
+
+
+class StepOver(UsageError):
+    """An effect was written by what a step had left running when it returned."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"effect {key!r} comes too late: its step has returned, and its commit would not apply it; write effects before"
         )
 
 

@@ -8,6 +8,7 @@ at the same address, reads proxies and passwords from the environment, follows r
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Self
 
 import httpx
 
-from stepflow.errors import WebhookRefused
+from stepflow.errors import InvalidOption, WebhookRefused
 from stepflow.hooks.gate import Gate
 from stepflow.hooks.guard import Allowlist, Lookup, resolve
 from stepflow.hooks.lookup import Names
@@ -37,16 +38,23 @@ class Deliverer:
     """
     Makes deliveries, as an async context manager; one for a worker process, for it counts those in progress by host.
 
-    *tls* replaces the certificate authorities (certifi's, or SSL_CERT_FILE's), *lookup* the system's resolver.
+    *tls* replaces the certificate authorities (certifi's, or SSL_CERT_FILE's), *lookup* the system's resolver,
+    *variables* the environment that secrets are read from.
     """
 
     def __init__(
-        self, settings: WebhookSettings, *, tls: ssl.SSLContext | None = None, lookup: Lookup | None = None
+        self,
+        settings: WebhookSettings,
+        *,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup | None = None,
+        variables: Mapping[str, str] = os.environ,
     ) -> None:
         self.allow = Allowlist.parse(settings.allow_cidrs)
         self._timeout_s = settings.timeout_s
         self._gate = Gate(settings.per_host)
         self._lookup = lookup or Names()
+        self._variables = variables
         # A connection serves one try: kept and shared by address, it would carry another host's delivery over a TLS
         # connection that was verified for this one.
         self._transport = httpx.AsyncHTTPTransport(
@@ -72,6 +80,10 @@ class Deliverer:
         within the time of a try; raised is only what is a mistake of ours.
         """
         clock = asyncio.get_running_loop().time
+        try:
+            webhook = webhook.resolved(self._variables)
+        except InvalidOption as problem:  # whoever runs the worker can set it right: tried again, by the schedule
+            return Verdict.retry(str(problem))
         place, entered_at = webhook.target.place, clock()
         after_s = self._gate.enter(place, entered_at)
         if after_s is not None:

@@ -15,6 +15,8 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 #: a stretch of a path that looks like a token
 _TOKEN = re.compile(r"[A-Za-z0-9_~+=-]{20,}")
+#: characters: what servers and proxies take
+LONGEST_URL = 8192
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -54,6 +56,8 @@ class Target:
 
 def read_target(url: object) -> Target:
     """Take *url* apart; raises WebhookRefused, which shows only what `shown` lets through, unless it is a webhook's."""
+    if isinstance(url, str) and len(url) > LONGEST_URL:
+        raise WebhookRefused(shown(url), f"it has {len(url):,} characters, the limit is {LONGEST_URL:,}")
     if not isinstance(url, str) or not all("!" <= char <= "~" and char != "\\" for char in url):
         raise WebhookRefused(shown(url), "it must be printable ASCII without spaces or backslashes; encode the rest")
     parts = _URL.fullmatch(url)

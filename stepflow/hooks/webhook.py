@@ -17,6 +17,9 @@ _PREFIX = "whsec_"
 _EVENTS = tuple(state.value for state in ENDS)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+#: what a variable has in its name whose value is sent as it stands: who may submit must not read all of a worker's others
+_SENT_IN_CLEAR = "WEBHOOK"
 #: headers that are the delivery's own business
 _RESERVED = re.compile(
     r"(?:webhook-.*|proxy-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|te|trailer"
@@ -34,9 +37,15 @@ class Webhook:
     """
     An HTTP endpoint that is told of a run's end by a signed POST (Standard Webhooks 1.0).
 
-    *secret* is `whsec_` and base64 (24 random bytes or more are advised); without one the delivery is unsigned. While
-    secrets are being changed give the old one as *previous_secret*: both sign, and a receiver may know either. *events*
-    says which ends it wants to hear of: `succeeded`, `failed`, `cancelled`. *headers* are sent along.
+    *secret_env* names the environment variable of the workers that holds the secret, which is read when a delivery is made:
+    `whsec_` and base64 (24 random bytes or more are advised). Without one the delivery is unsigned. While secrets are being
+    changed name the old one's variable as *previous_secret_env*: both sign, and a receiver may know either. *headers_env*
+    maps headers to the variables that hold their values; as a header is sent as it stands, such a variable has WEBHOOK in
+    its name. A delivery whose variable is not set is tried again like one that got no answer. *events* says which ends
+    it wants to hear of: `succeeded`, `failed`, `cancelled`.
+
+    What is given in the code itself, *secret*, *previous_secret*, *headers* and the URL's query, stands in clear in Redis
+    for as long as the run is kept.
 
     Raises WebhookRefused for a URL that cannot be a webhook's and InvalidOption for the rest. Whether the URL's
     address may be called is checked when the webhook is registered, and again at each try.
@@ -48,21 +57,43 @@ class Webhook:
     previous_secret: str | None = None
     events: Iterable[str] = _EVENTS
     headers: Mapping[str, str] = field(default_factory=_empty, hash=False)
+    secret_env: str | None = None
+    previous_secret_env: str | None = None
+    headers_env: Mapping[str, str] = field(default_factory=_empty, hash=False)
 
     def __post_init__(self) -> None:
         read_target(self.url)
         for name in ("secret", "previous_secret"):
             _check_secret(name, getattr(self, name))
-        if self.previous_secret is not None and self.secret is None:
-            msg = "previous_secret is for changing secrets; give the new one as secret"
+            _check_variable(f"{name}_env", getattr(self, f"{name}_env"))
+            if getattr(self, name) is not None and getattr(self, f"{name}_env") is not None:
+                msg = f"{name} and {name}_env are two ways to give one secret; give {name}_env"
+                raise InvalidOption(msg)
+        has_previous = self.previous_secret is not None or self.previous_secret_env is not None
+        if has_previous and self.secret is None and self.secret_env is None:
+            msg = "previous_secret is for changing secrets; give the new one as secret_env or secret"
             raise InvalidOption(msg)
         object.__setattr__(self, "events", _checked_events(self.events))
         object.__setattr__(self, "headers", _checked_headers(self.headers))
+        object.__setattr__(self, "headers_env", _checked_headers(self.headers_env))
+        for name, variable in self.headers_env.items():
+            _check_variable(f"headers_env of {name!r}", variable)
+            if _SENT_IN_CLEAR not in variable:
+                msg = (
+                    f"header {name!r} cannot come from variable {variable!r}: its name must have {_SENT_IN_CLEAR} in it"
+                )
+                raise InvalidOption(msg)
+        if both := {name.lower() for name in self.headers} & {name.lower() for name in self.headers_env}:
+            msg = f"webhook header {min(both)!r} is given in headers and in headers_env; give it once"
+            raise InvalidOption(msg)
 
     def __repr__(self) -> str:
         """Show what may be seen: no secret, no query value, no header value."""
         signed = "unsigned" if self.secret is None else "secret=***"
-        names = f", headers={sorted(self.headers)}" if self.headers else ""
+        if self.secret_env is not None:
+            signed = f"secret_env={self.secret_env!r}"
+        sent = sorted({*self.headers, *self.headers_env})
+        names = f", headers={sent}" if sent else ""
         return f"Webhook({shown(self.url)!r}, {signed}, events={self.events}{names})"
 
     @property
@@ -70,13 +101,40 @@ class Webhook:
         """Say where it points."""
         return read_target(self.url)
 
+    @property
+    def in_clear(self) -> list[str]:
+        """Name what of it stands in clear where it is stored, and may be a secret."""
+        parts = ["its secret"] if self.secret is not None or self.previous_secret is not None else []
+        parts += [f"header {name}" for name in self.headers]
+        return parts + (["the query of its URL"] if "?" in self.url else [])
+
+    def resolved(self, variables: Mapping[str, str]) -> Webhook:
+        """
+        Give it with all that it names by environment variables filled in.
+
+        Raises InvalidOption, naming the variable, for one that is not set or does not hold what it should.
+        """
+        given: dict[str, Any] = {}
+        for name in ("secret", "previous_secret"):
+            variable = getattr(self, f"{name}_env")
+            given[name] = getattr(self, name) if variable is None else _read_variable(variables, variable, "secret")
+            if variable is not None:
+                _check_secret(f"the value of environment variable {variable}", given[name])
+        headers = {name: _read_variable(variables, each, f"header {name}") for name, each in self.headers_env.items()}
+        return Webhook(self.url, events=self.events, headers={**self.headers, **_checked_headers(headers)}, **given)
+
     def wants(self, status: str) -> bool:
         """Whether it is to be told of a run that ended with *status*."""
         return status in tuple(self.events)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values for storing, secrets included."""
-        return {
+        """Give plain values for storing: secrets that were given, names of variables for the others."""
+        by_name = {
+            "secret_env": self.secret_env,
+            "previous_secret_env": self.previous_secret_env,
+            "headers_env": dict(self.headers_env),
+        }
+        return {name: kept for name, kept in by_name.items() if kept} | {
             "url": self.url,
             "secret": self.secret,
             "previous_secret": self.previous_secret,
@@ -92,6 +150,20 @@ class Webhook:
         except (UsageError, TypeError):
             msg = "a stored webhook cannot be read: its fields are not those of a valid webhook"
             raise UnreadableValue(msg) from None
+
+
+def _check_variable(name: str, variable: object) -> None:
+    if variable is not None and not (isinstance(variable, str) and _VARIABLE.fullmatch(variable)):
+        msg = f"{name} is not the name of an environment variable: letters, digits and '_', not starting with a digit"
+        raise InvalidOption(msg)
+
+
+def _read_variable(variables: Mapping[str, str], variable: str, what: str) -> str:
+    value = variables.get(variable)
+    if not value:
+        msg = f"environment variable {variable}, which holds the webhook's {what}, is not set on this worker"
+        raise InvalidOption(msg)
+    return value
 
 
 def _check_secret(name: str, secret: object) -> None:

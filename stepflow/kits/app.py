@@ -9,11 +9,11 @@ from typing import Any, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
 from stepflow.engine.typed import input_type, reader_for
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.declared import Declared, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
+from stepflow.times import seconds
 
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
@@ -82,7 +82,7 @@ class Stepflow(app.Stepflow):
         of one attempt; *name* is the step's in the journal, the function's own by default. With *queue* the step is a run
         of its own on that queue, made by a worker that serves it and knows this function.
         """
-        limit_s = None if timeout is None else seconds(timeout)
+        limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
         def mark(function: S) -> S:
             runner = f"step:{name or f'{function.__module__}.{function.__qualname__}'.replace('.<locals>', '')}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from rq.serializers import JSONSerializer
@@ -18,6 +19,8 @@ from rq.worker_registration import clean_worker_registry, register
 
 #: seconds: RQ forgets a worker this long after its last sign of life, plus a minute of its own
 WORKER_TTL_S = 60
+#: seconds that a sign of life may take: the next one comes soon
+BEAT_LIMIT_S = 5.0
 
 log = logging.getLogger("stepflow.worker")
 
@@ -26,8 +29,8 @@ class StepWorker(BaseWorker):
     """
     An RQ worker that drives many steps at once.
 
-    *connection* must have a pool of its own: RQ changes its socket timeout. `drive` is set by whoever makes it, or by a
-    subclass that `rq worker -w` is pointed at; it works until told to leave and says whether it did anything.
+    `drive` is set by whoever makes it, or by a subclass that `rq worker -w` is pointed at; it works until told to leave and
+    says whether it did anything.
     """
 
     drive: Callable[[StepWorker, bool], bool]
@@ -37,6 +40,8 @@ class StepWorker(BaseWorker):
         kwargs["worker_ttl"] = WORKER_TTL_S
         super().__init__(queues, *args, **kwargs)
         self.facts: Mapping[str, Any] = {}
+        #: whether it has got as far as driving: what fails before that may be tried again
+        self.has_driven = False
 
     def work(self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any) -> bool:  # noqa: FBT001, FBT002
         """Register with RQ, drive, and take leave; RQ's options for one job at a time mean nothing here."""
@@ -47,9 +52,23 @@ class StepWorker(BaseWorker):
             self.bootstrap(logging_level)
             self.set_state(WorkerStatus.IDLE)
             self.write_facts()
+            # what stands idle for hours may be dead by the time that this worker takes leave over it
+            self.connection.connection_pool.disconnect(inuse_connections=False)
+            self.has_driven = True
             return self.drive(self, burst)
         finally:
             self._take_leave()
+
+    def _set_connection(self, connection: Any) -> Any:
+        """Leave the time limits as they are: RQ raises them for blocking pops, which are not used here."""
+        return connection
+
+    @cached_property
+    def beats(self) -> Any:
+        """A client for the signs of life, its connections and its time limit its own."""
+        pool = self.connection.connection_pool
+        kwargs = pool.connection_kwargs | {"socket_timeout": BEAT_LIMIT_S, "socket_connect_timeout": BEAT_LIMIT_S}
+        return type(self.connection).from_pool(type(pool)(connection_class=pool.connection_class, **kwargs))
 
     def _take_leave(self) -> None:
         """Unregister from RQ; where that cannot be done it must not hide how the work ended: the entry runs out by itself."""
@@ -61,10 +80,13 @@ class StepWorker(BaseWorker):
     def write_facts(self) -> None:
         """Write what `stepflow workers` shows beside RQ's own fields."""
         if self.facts:
-            self.connection.hset(self.key, mapping={name: str(value) for name, value in self.facts.items()})
+            self.connection.hset(self.key, mapping=self._facts())
+
+    def _facts(self) -> dict[Any, Any]:
+        return {name: str(value) for name, value in self.facts.items()}
 
     def beat(self, *, busy: bool, done: int) -> None:
-        """Write the signs of life that RQ's loop would: called from the renewing thread every few seconds."""
+        """Write the signs of life that RQ's loop would: called every few seconds, from a thread that may hang here."""
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         fields: dict[Any, Any] = {
             "last_heartbeat": utcformat(now()),
@@ -72,16 +94,17 @@ class StepWorker(BaseWorker):
             "successful_job_count": done,
         }
         self._state = state
-        with self.connection.pipeline(transaction=False) as pipe:
+        with self.beats.pipeline(transaction=False) as pipe:
             pipe.exists(self.key)
             pipe.hset(self.key, mapping=fields)
             pipe.expire(self.key, WORKER_TTL_S + 60)
             was_there, _, _ = pipe.execute()
         if not was_there:  # the hash had expired, say while the process was stopped: this worker is born again
             log.info("worker %s had been forgotten by RQ; registered again", self.name)
-            self.connection.hset(self.key, mapping=self.serialize())
-            register(self)
-            self.write_facts()
+            with self.beats.pipeline(transaction=False) as pipe:
+                pipe.hset(self.key, mapping=self.serialize() | self._facts())
+                register(self, pipeline=pipe)
+                pipe.execute()
 
     def execute_job(self, job: Any, queue: Any) -> None:
         """Never called: RQ's loop is not used."""

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from stepflow.errors import InvalidOption
+from stepflow.settings import RedisSettings
+from stepflow.store.options import OPTIONS, read_options, tls_context
+from stepflow.store.redact import redacted, redacted_url, remember
+
+__all__ = ["Address", "Times", "redacted", "redacted_url"]
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True, "unix": False}
-#: up to the last @ of a word, for a password may hold '/' and '@' although it should not, and in a query
-_SECRET = re.compile(r"(?<=://)\S*@|(?<=password=)[^&\s]*")
+_SENTINEL = "+sentinel"
+_FORMS = (
+    "write redis://[user:password@]host[:port]/[db], unix:///path or redis+sentinel://host:port,host:port/service[/db]"
+)
+_UNESCAPED = "it does not come apart; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
+_PORT, _SENTINEL_PORT, _LAST_PORT = 6379, 26379, 65535
 
 
-def redacted(text: str) -> str:
-    """Give *text* with the user and password of every URL in it taken out."""
-    return _SECRET.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The time limits of everything that goes to a Redis, in seconds: see RedisSettings."""
+
+    connect_s: float = 5.0
+    reply_s: float = 30.0
+    budget_s: float = 10.0
+
+    @classmethod
+    def of(cls, settings: RedisSettings) -> Times:
+        """Read them from the settings: the one place that does."""
+        return cls(settings.connect_timeout_s, settings.reply_timeout_s, settings.retry_for_s)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
-    """Where a Redis is: a socket path or host and port, and how to log in."""
+    """
+    Where a Redis is and how to talk to it: all that any connection of ours is made from.
+
+    A socket path, a host and port, or a service and the sentinels that know where it is; the login; the time limits.
+    """
 
     host: str = "localhost"
-    port: int = 6379
+    port: int = _PORT
     path: str | None = None
     db: int = 0
     username: str | None = None
     password: str | None = None
     tls: bool = False
     options: tuple[tuple[str, str], ...] = ()
+    service: str | None = None
+    sentinels: tuple[tuple[str, int], ...] = ()
+    times: Times = field(default=Times())
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"
@@ -41,46 +65,86 @@ class Address:
         """The address for people: never a password."""
         if self.path is not None:
             return f"unix://{self.path}?db={self.db}"
-        return f"{'rediss' if self.tls else 'redis'}://{self.host}:{self.port}/{self.db}"
+        scheme = "rediss" if self.tls else "redis"
+        if self.service is not None:
+            return (
+                f"{scheme}{_SENTINEL}://{','.join(_place(*each) for each in self.sentinels)}/{self.service}/{self.db}"
+            )
+        return f"{scheme}://{_place(self.host, self.port)}/{self.db}"
 
     @classmethod
-    def parse(cls, url: str) -> Address:
-        """Read `redis:// rediss:// unix:// valkey:// valkeys://` URLs; raises InvalidOption with the password hidden."""
+    def parse(cls, url: str, settings: RedisSettings | None = None) -> Address:
+        """
+        Read a URL; the time limits are those of *settings*.
+
+        `redis:// rediss:// unix:// valkey:// valkeys://`, all but unix with `+sentinel` as well. Raises InvalidOption,
+        which says what is wrong with the password hidden.
+        """
+        remember(url)
         try:
-            return cls._parse(url)
+            return cls._parse(url, Times() if settings is None else Times.of(settings))
         except ValueError as error:
-            shown = redacted(url) if "://" in url else f"***@{url.rpartition('@')[2]}" if "@" in url else url
-            msg = f"{shown!r} is no Redis URL ({error}); write redis://[user:password@]host[:port]/[db] or unix:///path"
+            _, _, tail = url.partition("://")[2].replace("?", "/").partition("/")
+            # a password that was not escaped has come apart, and what is wrong with its parts would quote them
+            problem = _UNESCAPED if "@" in tail else str(error)
+            msg = f"{redacted_url(url)!r} is no Redis URL ({redacted(problem)}); {_FORMS}"
             raise InvalidOption(msg) from None
 
     @classmethod
-    def _parse(cls, url: str) -> Address:
-        try:
-            parts = urlsplit(url)
-            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            db = int(query.pop("db", "") or (parts.path.strip("/") if parts.scheme != "unix" else "") or "0")
-            port = parts.port
-        except ValueError:  # in its own words it quotes the URL, password and all
-            msg = "it does not come apart; write '/', '@' and ':' of a password as %2F, %40 and %3A"
-            raise ValueError(msg) from None
-        if parts.scheme not in _SCHEMES:
-            msg = f"its scheme is none of {', '.join(_SCHEMES)}"
+    def _parse(cls, url: str, times: Times) -> Address:
+        scheme, _, rest = url.partition("://")
+        is_sentinel = scheme.endswith(_SENTINEL) and scheme != f"unix{_SENTINEL}"
+        plain = scheme.removesuffix(_SENTINEL) if is_sentinel else scheme
+        if plain not in _SCHEMES or "://" not in url:
+            msg = f"its scheme is none of {', '.join(_SCHEMES)}, redis{_SENTINEL}"
             raise ValueError(msg)
-        login: dict[str, Any] = {
-            "db": db,
-            "username": unquote(parts.username) if parts.username else query.pop("username", None),
-            "password": unquote(parts.password) if parts.password else query.pop("password", None),
-            "options": tuple(sorted(query.items())),
-        }
-        if parts.scheme == "unix":
-            return cls(path=unquote(parts.path), **login)
-        return cls(parts.hostname or "localhost", port or 6379, tls=_SCHEMES[parts.scheme], **login)
+        if "#" in rest:
+            msg = "a '#' begins what is not read; write it as %23"
+            raise ValueError(msg)
+        try:
+            parts = urlsplit(f"redis://{rest}")
+            login, _, places = parts.netloc.rpartition("@")
+        except ValueError:  # in its own words it quotes the URL, password and all
+            raise ValueError(_UNESCAPED) from None
+        options = read_options(parts.query, tls=_SCHEMES[plain], sentinel=is_sentinel)
+        known = _login(login, options) | {"tls": _SCHEMES[plain], "times": times}
+        path = unquote(parts.path)
+        if plain == "unix":
+            if places or not path.strip("/"):
+                msg = "a socket's path begins with a third slash"
+                raise ValueError(msg)
+            return cls(path=path, db=_database("", options), options=_sorted(options), **known)
+        words = path.strip("/").split("/")
+        if is_sentinel:
+            return cls._of_service(words, places, options, known)
+        host, port = _split_place(places, _PORT)
+        db = _database("/".join(words), options)
+        made = cls(host or "localhost", port, db=db, options=_sorted(options), **known)
+        made.check_tls()
+        return made
+
+    @classmethod
+    def _of_service(cls, words: list[str], places: str, options: dict[str, str], known: dict[str, Any]) -> Address:
+        if not words[0] or len(words) > 2:  # noqa: PLR2004
+            msg = "the path of a Sentinel URL is the name of a service and perhaps a database: /mymaster/0"
+            raise ValueError(msg)
+        sentinels = tuple(_split_place(place, _SENTINEL_PORT) for place in places.split(","))
+        if not all(host for host, _ in sentinels):
+            msg = "one of its sentinels has no host"
+            raise ValueError(msg)
+        db = _database(words[1] if len(words) > 1 else "", options)
+        made = cls(*sentinels[0], db=db, service=words[0], sentinels=sentinels, options=_sorted(options), **known)
+        made.check_tls()
+        return made
+
+    def check_tls(self) -> None:
+        """Raise ValueError for `ssl_*` options that make no context; nothing is read without any."""
+        if any(name.startswith("ssl_") for name, _ in self.options):
+            self.ssl_context()
 
     def handshake(self, client_name: str | None) -> list[tuple[str, ...]]:
         """Give the commands that a fresh connection starts with."""
-        commands: list[tuple[str, ...]] = []
-        if self.password:
-            commands.append(("AUTH", self.username, self.password) if self.username else ("AUTH", self.password))
+        commands = login_commands(self.username, self.password)
         if self.db:
             commands.append(("SELECT", str(self.db)))
         if client_name:
@@ -89,28 +153,62 @@ class Address:
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Make the TLS context that the URL's `ssl_*` options ask for; None without TLS."""
-        if not self.tls:
-            return None
-        options = dict(self.options)
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-        if options.get("ssl_cert_reqs") in ("none", "CERT_NONE"):
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        elif options.get("ssl_check_hostname", "true").lower() in ("false", "no", "0"):
-            context.check_hostname = False
-        if "ssl_certfile" in options:
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-        return context
+        return tls_context(dict(self.options)) if self.tls else None
 
-    def client_options(self) -> dict[str, Any]:
-        """Give the keyword arguments that redis-py's client takes for this address."""
-        options: dict[str, Any] = {"db": self.db, "username": self.username, "password": self.password}
-        if self.path is not None:
-            return options | {"unix_socket_path": self.path}
-        options |= {"host": self.host, "port": self.port}
-        if self.tls:
-            tls = {name: value for name, value in self.options if name.startswith("ssl_")}
-            if "ssl_check_hostname" in tls:
-                tls["ssl_check_hostname"] = tls["ssl_check_hostname"].lower() not in ("false", "no", "0")  # type: ignore[assignment]
-            options |= {"ssl": True, **tls}
-        return options
+
+def login_commands(username: str | None, password: str | None) -> list[tuple[str, ...]]:
+    """Give the command that logs in, or none; a user without a password is one whom the server asks for none."""
+    if username:
+        return [("AUTH", username, password or "")]
+    return [("AUTH", password)] if password else []
+
+
+def _login(login: str, options: dict[str, str]) -> dict[str, Any]:
+    """Take user and password out of the authority and the options; those of the authority count."""
+    user, colon, password = login.partition(":")
+    named = options.pop("username", None), options.pop("password", None)
+    return {
+        "username": unquote(user) or named[0] or None,
+        "password": unquote(password) if colon and password else named[1] or None,
+    }
+
+
+def _sorted(options: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(options.items()))
+
+
+def _database(written: str, options: dict[str, str]) -> int:
+    asked = options.pop("db", None)
+    if written and asked is not None and written != asked:
+        msg = f"it names two databases, {written} and {asked}"
+        raise ValueError(msg)
+    try:
+        return int(OPTIONS["db"](asked or written or "0"))
+    except ValueError:
+        msg = f"its database {asked or written!r} is not a number"
+        raise ValueError(msg) from None
+
+
+def _split_place(written: str, default: int) -> tuple[str, int]:
+    """Read `host[:port]`, the host of IPv6 in brackets."""
+    host, _, port = (
+        written.rpartition(":") if written.rpartition(":")[1] and not written.endswith("]") else (written, "", "")
+    )
+    if written.endswith(":"):
+        host, port = written[:-1], ""
+    if "[" in host or "]" in host:
+        if not (host.startswith("[") and host.endswith("]")):
+            msg = "it does not come apart; an IPv6 address stands in brackets"
+            raise ValueError(msg)
+        host = host[1:-1]
+    elif ":" in host or "," in host:
+        msg = "it does not come apart; an IPv6 address stands in brackets, several hosts need +sentinel"
+        raise ValueError(msg)
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+        msg = f"its port is not a number from 1 to {_LAST_PORT}"
+        raise ValueError(msg)
+    return unquote(host), int(port or default)
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,7 +8,6 @@ by level, and is read back once before `pack` lets it out.
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: ignore[import-untyped]
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
+from stepflow.store.kinds import step_to
 from stepflow.store.shapes import CODE, FROZENSET, SET, SIGN, TUPLE, RefusedError, plain, regroup, revive
 
 #: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones would write one more
@@ -133,6 +133,8 @@ def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:
             todo += reversed([(step, child, depth + 1) for step, child in _children(path, shape)])
         except UnsupportedValue as found:
             return found
+        except RefusedError as problem:
+            return UnsupportedValue(path + problem.where, str(problem), problem.advice)
         except _WRITING as problem:
             return UnsupportedValue(path, str(problem))
     return UnsupportedValue(what, f"it cannot be stored ({error})")
@@ -158,7 +160,7 @@ def _check_leaf(shape: Any) -> None:
 def _children(path: str, shape: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(shape, dict):
         _check_keys(shape, path, "key", "map keys")
-        yield from ((path + _step(key), item) for key, item in shape.items())
+        yield from ((path + step_to(key), item) for key, item in shape.items())
     elif isinstance(shape, list) and shape and (shape[0] is SET or shape[0] is FROZENSET):
         _check_keys(shape[1:], path, "member", "set members")
     elif isinstance(shape, list):
@@ -180,7 +182,3 @@ def _check_keys(keys: Any, path: str, word: str, plural: str) -> None:
         if known:
             raise UnsupportedValue(where, f"another of the {plural} comes back as the same value")
         seen.add(again)
-
-
-def _step(key: Any) -> str:
-    return f".{key}" if isinstance(key, str) and re.fullmatch(r"[^\W\d]\w{0,79}", key) else f"[{reprlib.repr(key)}]"

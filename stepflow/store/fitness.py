@@ -26,18 +26,35 @@ def server_info() -> Call[dict[str, str]]:
     return command("INFO", read=_info)
 
 
-def check_server() -> Plan[list[str]]:
-    """Raise ServerUnfit for a server that cannot carry stepflow; give the warnings about one that can, as sentences."""
+def check_server() -> Plan[tuple[list[str], str | None]]:
+    """
+    Raise ServerUnfit for a server that cannot carry stepflow.
+
+    Gives the warnings about one that can, as sentences, and what is to be waited for before it will, None for nothing.
+    """
     info = yield server_info()
-    if info.get("cluster_enabled") == "1":
-        msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis (Sentinel is fine)"
+    mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
+    if mode == "sentinel":
+        msg = "this is a Sentinel, not the Redis it watches: write redis+sentinel://HOST:PORT/SERVICE"
+        raise ServerUnfit(msg)
+    if info.get("cluster_enabled") == "1" or mode == "cluster":
+        msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis, or redis+sentinel://"
         raise ServerUnfit(msg)
     version = info.get("redis_version", "0.0")
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST_REDIS and "valkey_version" not in info:
         msg = f"Redis {version} is too old; stepflow needs Redis 6.2 or Valkey 7.2, or newer"
         raise ServerUnfit(msg)
-    return list(_warnings(info))
+    return list(_warnings(info)), _obstacle(info)
+
+
+def _obstacle(info: dict[str, str]) -> str | None:
+    """Say what keeps the server from taking writes, of what passes by itself."""
+    if info.get("loading", "0") != "0":
+        return "it is still loading its data"
+    if info.get("role", "master") != "master":
+        return "this is a replica, and writes go to the primary: correct the URL, unless it is about to become that"
+    return None
 
 
 def _warnings(info: dict[str, str]) -> list[str]:
@@ -53,8 +70,6 @@ def _warnings(info: dict[str, str]) -> list[str]:
         found.append(
             "the append-only file is off: a crash of Redis loses all since its last snapshot; set appendonly yes"
         )
-    if info.get("role", "master") != "master":
-        found.append("this is a replica: writes will be refused; connect to the primary")
     return found
 
 

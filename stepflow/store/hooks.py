@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stepflow.core.run import Damage
 from stepflow.store import scripts
-from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map
+from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, raw
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.rows import Fields, rq_time, stamp
 
@@ -15,6 +15,9 @@ PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
 #: the runner name that hook deliveries any worker can make stand under
 ANYONE = "@webhook"
+
+#: ends of one runner's runs that are noted while nobody has announced its hooks; the oldest go first
+MOST_UNTOLD = 10_000
 
 
 @dataclass(slots=True)
@@ -151,6 +154,32 @@ def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
     return command("HGET", keys.apphooks, runner, read=lambda reply: reply, misfit=lambda: None)
 
 
-def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int]:
-    """Write which terminal hooks the runners of an app have: runner, packed names, runner, packed names ..."""
-    return command("HSET", keys.apphooks, *fields, read=int)
+def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int | None]:
+    """
+    Write which terminal hooks the runners of an app have: runner, packed names, runner, packed names ...
+
+    Gives None when something else stands where they are kept.
+    """
+    return command("HSET", keys.apphooks, *fields, read=int, misfit=lambda: None)
+
+
+def load_untold(keys: Keys, runner: str, count: int) -> Call[list[bytes]]:
+    """Read the first notes of ends that hooks of *runner*'s app were not known of."""
+    return command("ZRANGE", keys.untold(runner), 0, count - 1, read=raw, misfit=list)
+
+
+def tell_untold(keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], *, now: float) -> Call[int]:
+    """Write the deliveries that a noted end calls for, and take the note away: 1 written, 0 somebody has done it."""
+    queue = keys.hook_queue
+    args: list[Part] = [note, stamp(now), rq_time(now), keys.namespace, queue]
+    for hook in hooks:
+        args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
+    return Call(
+        scripts.TELL_UNTOLD,
+        (
+            keys.untold(runner), keys.rq_list(queue), keys.pending(queue), keys.wake(queue), RQ_QUEUES,
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
+        ),
+        args,
+        int,
+    )  # fmt: skip

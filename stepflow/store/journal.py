@@ -13,6 +13,10 @@ from stepflow.store.rows import rq_time, stamp
 
 #: signals that a run's mailbox holds at most
 MAILBOX = 1000
+#: signals whose answers a run remembers, so that one sent again is answered as before
+SENT = 10_000
+#: bytes: a longer item is kept beside the mailbox, which is searched by name
+LONG = 512
 
 
 def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
@@ -50,7 +54,12 @@ def load_sent(keys: Keys, run_id: str, signal_id: str) -> Call[bytes | None]:
 def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:
     """Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or [] when refused."""
     base = keys.run(run_id)
-    return Call(scripts.TAKE_SIGNAL, (base, f"{base}:journal", f"{base}:mail"), (token, index, head, *names), raw)
+    return Call(
+        scripts.TAKE_SIGNAL,
+        (base, f"{base}:journal", f"{base}:mail", f"{base}:sent"),
+        (token, index, head, *names),
+        raw,
+    )
 
 
 def last_failure(journal: Sequence[bytes]) -> list[bytes]:
@@ -69,8 +78,12 @@ def last_failure(journal: Sequence[bytes]) -> list[bytes]:
     return [entry for entry in journal if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])]
 
 
-def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float) -> Call[str]:
-    """Put a signal into the mailbox of *run*: 'delivered', 'buffered', 'full', 'ended', 'unknown' or 'moved': look again."""
+def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float, most_bytes: int) -> Call[str]:
+    """
+    Put a signal into the mailbox of *run*, which holds *most_bytes*.
+
+    Gives 'delivered', 'buffered', 'full', 'heavy' (with bytes), 'ended', 'unknown' or 'moved': look again.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
         scripts.SEND_SIGNAL,
@@ -80,7 +93,7 @@ def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float
         ),
         (
             signal_id, item, MAILBOX, f"run:{run.id}", stamp(now), rq_time(now), keys.namespace, queue, RunState.PENDING,
-            keys.tell_channel(""), f"{run.id}|inbox||",
+            keys.tell_channel(""), f"{run.id}|inbox||", most_bytes, SENT, LONG,
         ),
         lambda reply: str(reply.decode()),
     )  # fmt: skip

@@ -11,6 +11,9 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:children:<gen>     set     run ids of live children that end with it           with the run
     <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
     <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
+    <ns>:run:<id>:journal            list    what the run remembers, entry by entry              with the run, or a restart
+    <ns>:run:<id>:mail               list    <name>|<packed> of signals not taken yet            with the run
+    <ns>:run:<id>:sent               hash    newest signals: id -> answer, =<id> -> long payload  with the run
     <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
     <ns>:run:<id>:asks               hash    digest -> what is asked and not answered yet        with the run, or a restart
     <ns>:run:<id>:replies            hash    digest -> what became of it; <digest>= -> answer    with the run, or a restart
@@ -30,6 +33,7 @@ Every key stepflow uses, in one table.
     <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
     <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
     <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
+    <ns>:untold:<runner>             zset    note of an end that hooks are not known of -> when  result TTL
     <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
     <ns>:format                      string  number of the data format (store/fitness.py)        for good
@@ -96,6 +100,9 @@ class Keys:
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
+
+    def untold(self, runner: str) -> str:
+        return f"{self.namespace}:untold:{runner}"
 
     def session(self, session_id: str) -> str:
         return f"{self.namespace}:session:{session_id}"

@@ -1,43 +1,31 @@
-"""The blocking link: carries out calls for the sync client, the command line and threads, by redis-py."""
+"""The blocking link: carries out calls for the sync client, the command line and threads, within one budget of time."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar, cast
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
-
-from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowError, UnreadableRecord
-from stepflow.store.address import Address, redacted
+from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
+from stepflow.store.address import Address
+from stepflow.store.answers import ELSEWHERE, LATER, may_pass, refusal_of, word_of
+from stepflow.store.borrowed import BorrowedLines, connect, in_our_words
 from stepflow.store.calls import Call, Plan
-from stepflow.store.resp import pack
+from stepflow.store.dial import PATIENCE_S
+from stepflow.store.line import Line, Lines, SocketLines
+from stepflow.store.redact import redacted
+from stepflow.store.resp import ReplyError, pack
 from stepflow.store.scripts import all_scripts
+from stepflow.store.sentinel import distrust
+from stepflow.store.waits import growing
+
+__all__ = ["BlockingLink", "Link", "carry_out", "connect", "in_our_words", "refusal_of"]
 
 T = TypeVar("T")
 
-#: what a refusal begins with, and what to do about it
-_HINTS = {
-    "OOM": "give it more memory or delete data; nothing was written",
-    "READONLY": "this is a replica: connect to the primary",
-    "MISCONF": "it cannot persist: look at its disk and log; nothing was written",
-    "LOADING": "it is still loading its data; try again shortly",
-    "NOAUTH": "put the password into the URL",
-    "WRONGPASS": "correct the user or password in the URL",
-    "NOPERM": "this Redis user may not do that; grant it",
-}
-
-#: the words that redis-py turns into classes
-_WORDS = {
-    redis.exceptions.OutOfMemoryError: "OOM",
-    redis.exceptions.ReadOnlyError: "READONLY",
-    redis.exceptions.NoPermissionError: "NOPERM",
-}
-
+log = logging.getLogger("stepflow.link")
 
 #: calls of one round trip that are sent at a time: the server works on them while the next are written
 _PIECE = 50
@@ -67,96 +55,40 @@ def carry_out(link: Link, plan: Plan[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
-def refusal_of(message: str) -> StepflowError:
-    """Make the error for something Redis answered with an error."""
-    if "WRONGTYPE" in message:
-        return UnreadableRecord("a key of stepflow's", f"something else wrote it: {redacted(message)}")
-    word = message.split(" ", 1)[0]
-    if word == "ERR" or word not in _HINTS:
-        for known in _HINTS:
-            if known in message:
-                word = known
-    return RedisRefused(redacted(message), _HINTS.get(word, "look at the server's log"))
-
-
-def _as_answered(error: redis.RedisError) -> str:
-    """Give Redis's answer whole: redis-py makes a class of the first word and takes it off."""
-    words = str(error)
-    for kind, word in _WORDS.items():
-        if isinstance(error, kind):
-            return f"{word} {words}"
-    if isinstance(error, redis.AuthenticationError):
-        return f"{'NOAUTH' if 'required' in words else 'WRONGPASS'} {words}"
-    return words
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Say whether the same call may go well a moment later; a wrong password, to redis-py a lost connection, stays wrong."""
-    if isinstance(error, redis.AuthenticationError):
-        return False
-    return isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
-
-
-def _answer(connection: Any) -> Any:
-    """Read the next answer, an error as a value."""
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        return error
-
-
-def _read(call: Call[T], reply: Any) -> T:
-    """Read an answer; raises one that is an error, unless the call knows what that gives."""
-    if not isinstance(reply, Exception):
-        return call.read(reply)
-    if call.misfit is not None and call.has_misfit(str(reply)):
-        return call.misfit()
-    raise reply
-
-
-@contextmanager
-def in_our_words(address: Address) -> Iterator[None]:
-    """Turn what redis-py raises in the block, where others call it, into our errors."""
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        if not _may_pass(error):
-            raise refusal_of(_as_answered(error)) from None
-        raise RedisUnreachable(address.shown, redacted(str(error))) from None
-    except redis.RedisError as error:
-        raise refusal_of(_as_answered(error)) from None
-
-
-def connect(address: Address, *, connect_timeout_s: float = 5.0, reply_timeout_s: float = 30.0) -> Any:
-    """Make the one kind of redis-py client we use: it never retries on its own, every time limit is explicit."""
-    return redis.Redis(
-        **address.client_options(),
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=connect_timeout_s,
-        socket_timeout=reply_timeout_s,
-        socket_keepalive=True,
-        health_check_interval=0,
-        protocol=2,
-    )
-
-
 class BlockingLink:
     """
-    Carries out calls over a redis-py client, a real one or a fake.
+    Carries out calls over connections of ours (`to`), or over those of a redis-py client, real or fake.
 
-    A call that may be re-sent is, with growing waits, for *retry_for_s* seconds; raises RedisUnreachable after that,
-    ReplyLost for a call that must not arrive twice, RedisRefused when Redis answers with an error. Safe for threads.
+    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be re-sent is, with growing waits,
+    and so is one that the server refused because it is not, or not yet, the one to write to. Raises RedisUnreachable after
+    that, or RedisRefused with the server's own word; ReplyLost for a call that must not arrive twice and may have.
+    Safe for threads.
     """
 
-    def __init__(self, client: Any, shown: str, *, retry_for_s: float = 10.0) -> None:
+    def __init__(self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None) -> None:
         self.client = client
+        self._lines: Lines = client if hasattr(client, "take") else BorrowedLines(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
+        self._address = address
+        #: seconds that a call is given however short its budget: an answer that is under way is worth them
+        self._least_s = PATIENCE_S
 
     @classmethod
-    def to(cls, address: Address, *, retry_for_s: float = 10.0, reply_timeout_s: float = 30.0) -> BlockingLink:
-        """Make a link to *address*; connects at the first call."""
-        return cls(connect(address, reply_timeout_s=reply_timeout_s), address.shown, retry_for_s=retry_for_s)
+    def to(
+        cls,
+        address: Address,
+        *,
+        retry_for_s: float | None = None,
+        reply_timeout_s: float | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> BlockingLink:
+        """Make a link to *address*, with its time limits unless others are given; connects at the first call."""
+        budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
+        lines = SocketLines(address, reply_s=reply_timeout_s, patience_s=patience_s)
+        link = cls(lines, address.shown, retry_for_s=budget_s, address=address)
+        link._least_s = min(PATIENCE_S, patience_s)
+        return link
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -164,91 +96,121 @@ class BlockingLink:
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
         """Carry out several calls in one round trip, in order."""
-        if not calls:
-            return []
-        try:
-            if not all(call.resend for call in calls):
-                return self._send(calls)
-            for attempt in self._attempts():
-                with attempt:
-                    return self._send(calls)
-        except redis.AuthenticationError as error:
-            raise refusal_of(_as_answered(error)) from None
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            for call in calls:
-                if not call.resend:
-                    raise ReplyLost(call.name) from error
-            raise RedisUnreachable(self._shown, redacted(str(error))) from None
-        except redis.RedisError as error:
-            raise refusal_of(_as_answered(error)) from None
-        raise AssertionError
-
-    def _attempts(self) -> Retrying:
-        return Retrying(
-            stop=stop_after_delay(self._retry_for_s),
-            wait=wait_exponential(multiplier=0.05, max=1.0) + wait_random(0, 0.05),
-            retry=retry_if_exception(_may_pass),
-            reraise=True,
-        )
-
-    def _send(self, calls: Sequence[Call[T]]) -> list[T]:
-        replies = self._execute(calls)
-        missing = [
-            call.script
-            for call, reply in zip(calls, replies, strict=True)
-            if isinstance(reply, redis.exceptions.NoScriptError)
-        ]
-        if missing:
-            for script in all_scripts():
-                self.client.script_load(script.text)
-            again = [index for index, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
-            for index, reply in zip(again, self._execute([calls[index] for index in again]), strict=True):
-                replies[index] = reply
-        return [_read(call, reply) for call, reply in zip(calls, replies, strict=True)]
-
-    def _execute(self, calls: Sequence[Call[T]]) -> list[Any]:
-        if len(calls) == 1:
+        errand = _Errand(calls)
+        began = time.monotonic()
+        no_more_tries = began + self._retry_for_s
+        until = began + max(self._retry_for_s, self._least_s)
+        for wait_s in growing():
+            if not errand.open:
+                break
+            problem: Exception | None = None
             try:
-                return [self.client.execute_command(*calls[0].command())]
-            except redis.ResponseError as error:
-                return [error]
-        connection = self.client.connection_pool.get_connection()
-        try:
-            for first in range(0, len(calls), _PIECE):
-                piece = [pack(call.command()) for call in calls[first : first + _PIECE]]
-                connection.send_packed_command([b"".join(piece)])
-            return [_answer(connection) for _ in calls]
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            self.client.connection_pool.release(connection)
+                problem = self._try(errand, until)
+            except OSError as lost:
+                problem = lost
+            except RedisRefused as refused:  # by a server that lets nobody in
+                if not may_pass(refused):
+                    raise
+                problem = refused
+            if problem is not None:
+                if time.monotonic() + wait_s >= no_more_tries:
+                    raise self._given_up(problem)
+                time.sleep(wait_s)
+        return errand.read()
 
-    @contextmanager
-    def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
+    def _try(self, errand: _Errand, until: float) -> Exception | None:
+        """Send what has no answer yet and read the answers; gives what must pass before it is sent again, if anything."""
+        line = self._lines.take(until)
+        try:
+            again = errand.send(line, until)
+            if word_of(again) == "NOSCRIPT":
+                load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
+                line.send(b"".join(pack(command) for command in load), until)
+                for _ in load:
+                    line.read(until)
+                again = errand.send(line, until)
+        except BaseException:
+            line.close()
+            raise
+        word = word_of(again)
+        if word not in ELSEWHERE:
+            self._lines.give(line)
+        else:
+            line.close()
+            self._lines.drop()
+            if self._address is not None:
+                distrust(self._address)
+        return refusal_of(again) if again else None
+
+    def _given_up(self, problem: Exception) -> Exception:
+        if isinstance(problem, RedisRefused):
+            return problem
+        return RedisUnreachable(self._shown, redacted(str(problem)) or type(problem).__name__)
+
+    def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
         """
         Listen to *channel*; the callable waits for a message, at most so many seconds.
 
         A lost connection only ends the wait: whoever listens looks again anyway.
         """
-        pubsub = self.client.pubsub(ignore_subscribe_messages=True)
-
-        def heard(timeout_s: float) -> None:
-            try:
-                pubsub.get_message(timeout=timeout_s)
-            except (redis.RedisError, OSError):
-                time.sleep(min(timeout_s, 0.1))
-
-        try:
-            with suppress(redis.RedisError, OSError):
-                pubsub.subscribe(channel)
-            yield heard
-        finally:
-            pubsub.close()
+        return cast("AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel))
 
     def close(self) -> None:
         """Give the connections back."""
+        self._lines.drop()
+
+
+class _Errand:
+    """Some calls on their way, and the answers that have come."""
+
+    def __init__(self, calls: Sequence[Call[Any]]) -> None:
+        self._calls = calls
+        self.open = list(range(len(calls)))
+        self.answers: dict[int, Any] = {}
+
+    def send(self, line: Line, until: float) -> str:
+        """
+        Send those without an answer over *line* and read it; gives the answer of one that has to be sent again, or "".
+
+        Raises ReplyLost when the connection breaks on a call that may not be, OSError when all that is open may be.
+        """
+        waiting, sent = self.open, False
+        self.open, again = [], ""
         try:
-            self.client.close()
-        except (redis.RedisError, OSError) as error:
-            raise StepflowError(str(error)) from error
+            for first in range(0, len(waiting), _PIECE):
+                piece = [pack(self._calls[number].command()) for number in waiting[first : first + _PIECE]]
+                sent = True
+                line.send(b"".join(piece), until)
+            for number in waiting:
+                again = self._take(number, line.read(until)) or again
+        except OSError as error:
+            left = [number for number in waiting if number not in self.answers and number not in self.open]
+            for number in left if sent else ():
+                if not self._calls[number].resend:
+                    raise ReplyLost(self._calls[number].name) from error
+            self.open += left
+            raise
+        return again
+
+    def _take(self, number: int, reply: Any) -> str | None:
+        if not isinstance(reply, ReplyError):
+            self.answers[number] = reply
+            return None
+        word = word_of(str(reply))
+        if word == "NOSCRIPT" or word in ELSEWHERE or word in LATER:
+            self.open.append(number)
+            return str(reply)
+        self.answers[number] = reply
+        return None
+
+    def read(self) -> list[Any]:
+        """Read the answers, in order; raises RedisRefused for the first that is an error no call knows the meaning of."""
+        return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
+
+
+def _read(call: Call[T], answer: Any) -> T:
+    if not isinstance(answer, ReplyError):
+        return call.read(answer)
+    if call.misfit is not None and call.has_misfit(str(answer)):
+        return call.misfit()
+    raise refusal_of(str(answer))

@@ -104,10 +104,15 @@ def server_time() -> Call[float]:
 
 
 def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
-    """Read of one RQ queue: its length, its first entry (or ""), since when that waits (or None), what is held."""
+    """
+    Read of one RQ queue: its entries, its first one (or ""), what waits there, since when (or None), what is held.
+
+    An entry outlives a run that was cancelled in its queue, until a worker comes to it: what waits is what is pending.
+    """
     return [
         queue_length(rq_queue),
         command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str),
+        index_size(keys.pending(rq_queue)),
         oldest_pending(keys, rq_queue),
         index_size(Keys.rq_wip(rq_queue)),
     ]

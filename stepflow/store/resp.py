@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown
 from stepflow.store.calls import Part
 
 
@@ -79,18 +81,31 @@ def py_pack(command: Sequence[Part]) -> bytes:
     return b"".join(parts)
 
 
-pack: Callable[[Sequence[Part]], bytes]
+def not_text(error: UnicodeEncodeError) -> InvalidOption:
+    """Say which part of a command is no text, such as half a surrogate pair; nothing of that command was sent."""
+    return InvalidOption(f"{shown(error.object)} cannot be sent to Redis: it is not valid Unicode ({error.reason})")
+
+
+def pack(command: Sequence[Part]) -> bytes:
+    """Write one command; raises InvalidOption for text that is none."""
+    try:
+        return _pack(command)
+    except UnicodeEncodeError as error:
+        raise not_text(error) from None
+
+
+_pack: Callable[[Sequence[Part]], bytes]
 
 try:
     import hiredis
 except ImportError:
-    pack = py_pack
+    _pack = py_pack
 
     def make_reader() -> Any:
         """Make a reader of replies."""
         return PyReader()
 else:
-    pack = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)
+    _pack = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)
 
     def make_reader() -> Any:
         """Make a reader of replies."""

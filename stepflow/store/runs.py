@@ -9,7 +9,7 @@ from typing import Any
 from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, flat_map, raw
-from stepflow.store.hooks import HookJob
+from stepflow.store.hooks import MOST_UNTOLD, HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.kin import NO_KIN, Kin
@@ -196,11 +196,13 @@ def finish_run(
     effects: Writes = NO_WRITES,
     hooks: Sequence[HookJob] = (),
     kin: Kin = NO_KIN,
+    untold: bytes | None = None,
 ) -> Call[Any]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
-    A record that could not be read can be from then on.
+    A record that could not be read can be from then on. *untold* notes the end for hooks of its app that nobody has
+    announced; STALE as well when somebody has by now.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
@@ -216,21 +218,23 @@ def finish_run(
     for hook in hooks:
         hook_args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
     ended = Run(run.id, run.runner, state=state)
+    note_keys: tuple[str, ...] = () if untold is None else (keys.apphooks, keys.untold(run.runner))
+    note_args: tuple[Part, ...] = () if untold is None else (run.runner, untold, MOST_UNTOLD)
     return Call(
-        scripts.FINISH_RUN,
+        scripts.FINISH_RUN if untold is None else scripts.FINISH_UNTOLD,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
             keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
             keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.asks,
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys,
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys, *note_keys,
         ),
         (
             run.rev_held, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
             run.id, stamp(run.created_at or now), max(1, int(ttl_s)), stamp(now + ttl_s), expiry_member(ended),
             keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
             len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
-            *kin.args,
+            *kin.args, *note_args,
         ),
         raw,
     )  # fmt: skip

@@ -38,6 +38,7 @@ CLAIM_ONE = load("claim_one")
 KEEP_STEP = load("keep_step")
 HAND_OVER = load("hand_over")
 FINISH_RUN = load("finish_run")
+FINISH_UNTOLD = load("finish_untold")
 MARK_RUN = load("mark_run")
 REVIVE_RUN = load("revive_run")
 RENEW_CLAIMS = load("renew_claims")
@@ -61,6 +62,8 @@ ANSWER_ASK = load("answer_ask")
 SEND_SIGNAL = load("send_signal")
 COMMIT_HOOK = load("commit_hook")
 REQUEUE_HOOK = load("requeue_hook")
+TELL_UNTOLD = load("tell_untold")
+CHECK_RIGHTS = load("check_rights")
 
 
 @cache

@@ -8,6 +8,7 @@ its kind, so that nesting has one limit and costs no recursion.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -18,6 +19,11 @@ from typing import Any
 from uuid import UUID
 
 from msgpack import ExtType, Timestamp  # type: ignore[import-untyped]
+
+from stepflow.core.outcomes import Outcome
+from stepflow.store.annotations import record_of
+from stepflow.store.kinds import Record
+from stepflow.store.models import WARNED, blame, is_model
 
 #: our extension's code, the last an application may use; a byte rare in packed text, so a missing one is seen quickly
 CODE = 127
@@ -33,8 +39,17 @@ _NATIVE = frozenset(
 )  # fmt: skip
 
 
+#: what to do about a field that holds what it should not
+_AS_ANNOTATED = "give it what its annotation says, or annotate it as what it holds"
+
+
 class RefusedError(TypeError):
-    """A single value that cannot be stored; says why."""
+    """A single value that cannot be stored; says why, *where* within it, and what to do, if that is something special."""
+
+    def __init__(self, why: str, where: str = "", advice: str | None = None) -> None:
+        super().__init__(why)
+        self.where = where
+        self.advice = advice
 
 
 # ---- there: one level of a value as msgpack carries it
@@ -92,20 +107,47 @@ def _timedelta(value: timedelta) -> ExtType:
     return _ext(b"p", _int_bytes(value // timedelta(microseconds=1)))
 
 
-def _attributes(names: tuple[str, ...], value: Any) -> dict[str, Any]:
+def _attributes(names: tuple[str, ...], record: Record, value: Any) -> dict[str, Any]:
     try:
-        return {name: getattr(value, name) for name in names}
+        held = {name: getattr(value, name) for name in names}
     except AttributeError as error:
         raise RefusedError(
             f"a {type(value).__name__} with a field that was never set cannot be stored ({error})"
         ) from error
+    if record.fields:
+        _check(record, value)
+    return held
 
 
-def _model(value: Any) -> Any:
+def _model(record: Record, value: Any) -> Any:
     try:
-        return value.model_dump(round_trip=True, by_alias=False, warnings=False)
+        dumped = value.model_dump(round_trip=True, by_alias=False, warnings="error")
     except (TypeError, ValueError, RecursionError) as error:
+        if str(error).startswith(WARNED) and (found := blame(value)) is not None:
+            raise _unexpected(*found, error) from error
         raise RefusedError(f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})") from error
+    _check(record, value)
+    return dumped
+
+
+def _check(record: Record, value: Any) -> None:
+    """Refuse a value of which its reader, who knows the annotations, would drop something."""
+    found = record.within(value)
+    if found is not None:
+        raise RefusedError(found.why, found.where, found.advice)
+
+
+def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
+    """Say of a field that it holds what its annotation does not allow, or what cannot be stored anyway."""
+    try:
+        plain(held)
+    except RefusedError as refused:
+        return RefusedError(str(refused), where + refused.where, refused.advice)
+    wanted = re.search(r"Expected (`[^`]+`)", str(error))
+    what = f"where {wanted[1]} is annotated" if wanted else "which is not what is annotated"
+    return RefusedError(
+        f"it is a {type(held).__name__}, {what}: it would come back as something else", where, _AS_ANNOTATED
+    )
 
 
 #: subclasses count as the first base they match: datetime is a date
@@ -133,13 +175,16 @@ _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 @lru_cache(maxsize=1024)
 def _shape_of(cls: type) -> Callable[[Any], Any]:
+    if issubclass(cls, Outcome):  # a dataclass as well: as a map a verdict would pass for a value
+        raise RefusedError(f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself")
     if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum):
-        return partial(_attributes, tuple(field.name for field in dataclasses.fields(cls)))
+        names = tuple(field.name for field in dataclasses.fields(cls))
+        return partial(_attributes, names, record_of(cls, deep=False))
     for base, shape in _SHAPES:
         if issubclass(cls, base):
             return shape
-    if _is_pydantic(cls, "pydantic.main", "BaseModel"):
-        return _model
+    if is_model(cls):
+        return partial(_model, record_of(cls, deep=True))  # type: ignore[arg-type]  # as above
     if _is_pydantic(cls, "pydantic.networks", "AnyUrl"):
         return str
     raise RefusedError(f"a {cls.__qualname__} cannot be stored")

@@ -14,7 +14,11 @@ from stepflow.store.rows import rq_time, stamp
 
 
 class Look(NamedTuple):
-    """What the once-a-second look found; lists hold at most 50."""
+    """
+    What the once-a-second look found; lists hold at most 50.
+
+    *is_new* says that Redis did not know of the worker: it has just begun, was silent for long, or Redis lost its data.
+    """
 
     now: float
     suspended: bool
@@ -31,6 +35,7 @@ class Look(NamedTuple):
     restored: list[str]
     #: (parent, child on its list whose record is gone)
     orphans: list[tuple[str, str]]
+    is_new: bool = False
 
 
 class Moved(NamedTuple):
@@ -100,6 +105,7 @@ def _read_look(reply: Any) -> Look:
         strays,
         restored,
         list(zip(gone[::2], gone[1::2], strict=True)),
+        bool(reply[12]),
     )
 
 

@@ -11,6 +11,7 @@ from stepflow.core.run import RunStatus
 from stepflow.store.calls import Plan
 from stepflow.store.immediate import ImmediateLink
 from stepflow.testing.errors import RunUnfinished
+from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.testing.harness import Harness
@@ -27,7 +28,7 @@ class InProcessClient(AsyncClient):
     def __init__(self, harness: Harness) -> None:
         app = harness.app
         link = ImmediateLink(harness.server.link)
-        super().__init__(namespace=app.namespace, settings=app.settings, link=link)
+        super().__init__(namespace=app.namespace, settings=harness.settings, link=link)
         self.desk.clock = harness.clock
         self._harness = harness
 
@@ -38,7 +39,8 @@ class InProcessClient(AsyncClient):
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """Give the ended run's status; raises RunUnfinished for one that waits for something, RunNotFound."""
-        del timeout
+        if timeout is not None:
+            seconds(timeout, "timeout of wait")
         while not (run := await self._found(run_id)).is_finished:
             if not self._harness.is_settling:
                 raise RunUnfinished(run_id, run.waits_for or f"it is {run.state}")

@@ -103,6 +103,7 @@ class Hand(Worker):
     async def end(self) -> None:
         """Be gone: nothing in hand goes on, nothing of it is written."""
         self.line.is_cut = True
+        self.held.end()
         tasks: list[asyncio.Task[Any]] = [hold.task for hold in self.held.holds.values() if hold.task is not None]
         for task in tasks:
             task.cancel()

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from stepflow.client import AsyncRunHandle, Client
-from stepflow.core.outcomes import seconds
 from stepflow.core.run import RunStatus
 from stepflow.engine.desk import Desk
+from stepflow.engine.user_code import call as call_user_code
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.check import check
+from stepflow.settings import Settings
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys
 from stepflow.store.query import earliest
@@ -26,6 +27,7 @@ from stepflow.testing.hand import Hand
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
+from stepflow.times import LAST, seconds, unix_time
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -49,12 +51,14 @@ class Harness:
     the app's own clients reach the fake server meanwhile. Webhooks are not sent: `hooks` lists them. Terminal hooks of
     the app are called, and listed there too.
 
+    What has ended is kept until the harness ends, whatever the app's settings say and however far the clock is moved.
     *patience_s* is how long a step may run, in real seconds. Use it as `async with Harness(app) as h:`.
     """
 
     def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
         self.app = app
-        self.clock = ManualClock(now.timestamp())
+        self.clock = ManualClock(unix_time(now, "now of the harness"))
+        self.settings = _keeping(app.settings)
         self.server = FakeServer()
         self.client = InProcessClient(self)
         #: the deliveries of hooks, in order
@@ -67,14 +71,14 @@ class Harness:
         self._running: dict[object, str] = {}
         self._asleep = 0
         self._lock = asyncio.Lock()
-        self._desk = Desk(Keys(app.namespace), app.settings, self.clock)
+        self._desk = Desk(Keys(app.namespace), self.settings, self.clock)
         self._hand: Hand | None = None
         self._clients_before: tuple[Any, Any] = (None, {})
 
     async def __aenter__(self) -> Self:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
-        blocking = Client(namespace=app.namespace, settings=app.settings, link=self.server.link)
+        blocking = Client(namespace=app.namespace, settings=self.settings, link=self.server.link)
         blocking.desk.clock = self.clock
         blocking.versions.registered = self.client.versions.registered = app.registry.newest
         app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
@@ -129,7 +133,7 @@ class Harness:
 
     async def advance(self, duration: float | timedelta) -> None:
         """Move the clock by *duration* (seconds or timedelta); what comes due on the way is carried out then, in order."""
-        end = self.clock.now() + max(0.0, seconds(duration))
+        end = unix_time(self.clock.now() + seconds(duration, "the time to advance by"), "the end of the advance")
         await self.settle()
         while (due := await self._next_due()) is not None and due <= end + _TICK_S:
             self._move_to(due)
@@ -142,7 +146,7 @@ class Harness:
         self._asleep += 1
         try:
             with suppress(TimeoutError):
-                async with self.clock.timeout(seconds(duration)):
+                async with self.clock.timeout(seconds(duration, "the time of harness.sleep")):
                     await asyncio.get_running_loop().create_future()
         finally:
             self._asleep -= 1
@@ -230,7 +234,7 @@ class Harness:
             try:
                 mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
                 if mock is not None:
-                    return await mock.call(args, kwargs)
+                    return await call_user_code(mock.call, (args, kwargs), {}, worker.held.threads)
                 return await plainly(run_id, name, function, args, kwargs)
             finally:
                 del self._running[mark]
@@ -257,6 +261,18 @@ class Harness:
 
     def _move_to(self, moment: float) -> None:
         self.clock.advance(round(max(moment, self.clock.now()), 6) - self.clock.now())
+
+
+def _keeping(settings: Settings) -> Settings:
+    """
+    Give the settings of a harness: those of the app, but what has ended is kept.
+
+    Times to live are counted by the fake server, in real time, and what has expired is swept by the clock that the test
+    moves: a test that looks at a run must not depend on either.
+    """
+    fields = type(settings.retention).model_fields
+    retention = settings.retention.model_copy(update=dict.fromkeys(fields, LAST))
+    return settings.model_copy(update={"retention": retention})
 
 
 def _id(run: str | AsyncRunHandle) -> str:

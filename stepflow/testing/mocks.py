@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from stepflow.engine.registry import is_async
+from stepflow.engine.user_code import is_async, settled
 
 
 @dataclass(slots=True)
@@ -36,4 +36,4 @@ class Mock:
         if not callable(answer):
             return answer
         made: Callable[..., Any] = answer
-        return await made(*args, **kwargs) if is_async(made) else made(*args, **kwargs)
+        return await settled(await made(*args, **kwargs) if is_async(made) else made(*args, **kwargs))

@@ -11,6 +11,14 @@ MISTAKES = {
     "submit etl 1 --header workflow.x=1": (2, "reserved"),
     "submit etl 1 --queue a.b": (2, "queue name"),
     "submit etl 1 --delay soon": (2, "no duration"),
+    "submit etl 1 --delay 1e30": (2, "no duration"),
+    "submit etl 1 --delay nan": (2, "no duration"),
+    "submit etl 1 --timeout -5": (2, "no duration"),
+    "submit etl 1 --timeout 10000000000d": (2, "from 0 to 9,000,000,000 s"),
+    f"submit etl 1 --delay {'9' * 400}": (2, "from 0 to 9,000,000,000 s"),
+    "result a --timeout inf": (2, "no duration"),
+    "list --cursor nan|a": (2, "no cursor"),
+    "list --cursor 1e300|a": (2, "no cursor"),
     "submit etl 1 --webhook ftp://x": (2, "refused"),
     "submit etl 1 --webhook http://x/ --webhook-secret-env UNSET_VARIABLE": (2, "UNSET_VARIABLE is not set"),
     "list --cursor nonsense": (2, "no cursor"),
@@ -92,6 +100,22 @@ def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_fil
     flagged = program("config", "show", "--redis-url", "redis://u:hush@flag/0").stdout
     assert "redis://***@flag/0" in flagged
     assert "hush" not in shown + flagged
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "redis://u:my hush word@h:x/0"], ["list", "redis://u:my", "hush@h"], ["redis://u:hush@h"],
+        ["list", "--redis-url", "redis://u:my hush w@h:x"], ["--limit=redis://u:hush@h", "list"],
+        ["list", "--limit", "redis://u:it's hush@h"], ["list", "--redis-url", "redis://u:a?hush@h"],
+    ],
+)  # fmt: skip
+def test_a_command_line_that_is_wrong_does_not_show_the_password_in_it(program, arguments):
+    """[B22]"""
+    result = program(*arguments)
+    assert result.returncode == 2
+    assert "hush" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_ctrl_c_while_waiting_exits_130_and_says_that_the_run_goes_on(start, url, client, real):

@@ -74,3 +74,34 @@ def test_recoveries_wait_from_the_second_on_up_to_about_five_minutes_and_apart(s
     """[C22] Those that were lost with one worker must not take each other along each time."""
     waits = [crash_wait_s(crashes, spread) for crashes in (0, 1, 2, 3, 4, 10, 11, 10_000)]
     assert waits == pytest.approx([min(300, each * factor) for each in (0, 0, 1, 2, 4, 256, 512, 10**6)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"initial": float("nan")}, {"initial": float("inf")}, {"initial": "1"}, {"max_delay": float("inf")},
+        {"max_delay": 1e30},
+        {"factor": float("nan")}, {"factor": float("inf")}, {"factor": True}, {"factor": "2"}, {"max_attempts": 2.5},
+        {"max_attempts": 2.0}, {"max_attempts": True}, {"max_attempts": float("nan")}, {"max_attempts": "3"},
+        {"max_attempts": 10**5000}, {"retry_on": [3]}, {"retry_on": 3}, {"give_up_on": [int]}, {"give_up_on": [""]},
+        {"give_up_on": None}, {"retry_on": [ValueError()]},
+    ],
+)  # fmt: skip
+def test_a_policy_that_cannot_be_followed_is_refused_by_name(wrong):
+    """[B14]"""
+    [name] = wrong
+    with pytest.raises(InvalidOption, match=f"^{name} of RetryPolicy"):
+        RetryPolicy(**wrong)
+
+
+def test_one_error_may_be_named_without_a_list():
+    """[B14]"""
+    assert RetryPolicy(retry_on=ValueError).retries(ValueError())
+    assert not RetryPolicy(retry_on="ValueError", give_up_on=UnicodeError).retries(UnicodeError())
+    assert RetryPolicy(retry_on=(kind for kind in [OSError])).as_dict() == {"retry_on": ["builtins.OSError"]}
+
+
+def test_no_wait_is_none_however_often_it_is_tried():
+    """[B14]"""
+    assert RetryPolicy(initial=0, jitter=False).wait_s(10**9, 0.0) == 0
+    assert RetryPolicy(factor=10, jitter=False).wait_s(10**9, 0.0) == 300

@@ -105,8 +105,20 @@ def test_outcomes_are_values():
     assert (Fail(5).reason, Cancel(None).reason) == ("5", "None")
 
 
+def test_an_int_of_too_many_digits_is_named_by_its_size():
+    """[B17]"""
+    assert Fail(10**5000).reason == "<int of 16,610 bits>"
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"), [("a", "a"), (5, "5"), ("\ud800x", "\\ud800x"), ("x" * 20_000, "x" * 10_000)]
+    ("text", "shown"),
+    [
+        ("a", "a"),
+        (5, "5"),
+        ("\ud800x", "\\ud800x"),
+        ("x" * 20_000, "x" * 9_992 + " … (cut)"),
+        ("x" * 10_000, "x" * 10_000),
+    ],
 )
 def test_any_text_of_user_code_can_be_stored_and_shown(text, shown):
     assert readable(text) == shown

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from stepflow import Stepflow
-from stepflow.settings import RedisSettings, Settings, redis_url
+from stepflow.errors import InvalidOption
+from stepflow.settings import RedisSettings, Settings, load_settings, redis_url
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +74,18 @@ def test_a_password_in_the_settings_is_not_shown():
     """[C40]"""
     settings = Settings(redis=RedisSettings(url="redis://u:s3cret@h"))
     assert "s3cret" not in repr(settings) + str(settings) + repr(Stepflow(settings=settings))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e30", "-1"])
+@pytest.mark.parametrize(
+    "name",
+    ["WORKER_LEASE_S", "WORKER_GRACE_S", "WORKER_STOP_GRACE_S", "WORKER_SLICE_S", "WORKER_KNOCK_S", "RETENTION_RESULT_S",
+     "RETENTION_HOOK_S", "RETENTION_SESSION_S", "RETENTION_DELIVERED_S", "REDIS_CONNECT_TIMEOUT_S", "REDIS_REPLY_TIMEOUT_S",
+     "REDIS_RETRY_FOR_S", "WEBHOOK_TIMEOUT_S", "LIMITS_PAYLOAD_BYTES", "LIMITS_MAILBOX_BYTES"],
+)  # fmt: skip
+def test_a_setting_that_is_endless_is_refused_in_words_that_name_its_variable(monkeypatch, name, value):
+    """[B14]"""
+    monkeypatch.setenv(f"STEPFLOW_{name}", value)
+    with pytest.raises(InvalidOption, match=f"correct STEPFLOW_{name}, stepflow.toml") as caught:
+        load_settings.__wrapped__()
+    assert "\n" not in str(caught.value)

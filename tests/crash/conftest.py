@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.crash.cluster import Cluster
+from tests.engine.conftest import Ghost
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ def make_cluster() -> Iterator[Callable[..., Cluster]]:
     yield make
     for cluster in made:
         cluster.__exit__(None, None, None)
+
+
+@pytest.fixture
+def ghost(link_to_real, keys, real) -> Ghost:
+    """A worker that claims and does nothing more."""
+    return Ghost(link_to_real, keys, real)

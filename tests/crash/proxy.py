@@ -8,6 +8,8 @@ LOSE delivers the request and cuts the connection before its reply; HALVE lets h
 before the request; TWICE sends the request a second time and keeps the first reply; SLOW holds the reply back;
 SWALLOW delivers the request and then passes nothing more, with the connection left open. Requests are known by the
 name of their script, others by their command.
+
+`go_silent` has the bytes of every connection there is vanish, both ways, with nobody hanging up; new ones pass.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Proxy:
         #: what was done, by request and kind
         self.done: Counter[tuple[str, str]] = Counter()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -98,6 +101,17 @@ class Proxy:
     def cut_all(self) -> None:
         """Cut every connection there is."""
         self._loop.call_soon_threadsafe(self._abort_all)
+
+    def go_silent(self) -> None:
+        """Have what goes over the present connections vanish from now on; those that come later are not touched."""
+        done = threading.Event()
+
+        def mark() -> None:
+            self._silent |= self._writers
+            done.set()
+
+        self._loop.call_soon_threadsafe(mark)
+        done.wait(10)
 
     def count(self, what: str) -> int:
         """Say how often *what* was done."""
@@ -146,10 +160,13 @@ class Proxy:
             for end in ends:
                 await _part(end)
                 self._writers.discard(end)
+                self._silent.discard(end)
 
     async def _requests(self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, owed: deque[str]) -> None:
         held, is_open = bytearray(), True
         while data := await reader.read(1 << 16):
+            if forth in self._silent:
+                continue
             held += data
             while (end := end_of(held)) is not None:
                 request = bytes(held[:end])
@@ -174,6 +191,8 @@ class Proxy:
     async def _replies(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter, owed: deque[str]) -> None:
         held, silent = bytearray(), False
         while data := await back.read(1 << 16):
+            if writer in self._silent:
+                continue
             held += data
             while (end := end_of(held)) is not None:
                 reply = bytes(held[:end])

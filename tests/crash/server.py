@@ -27,14 +27,31 @@ class Server:
 
     def start(self) -> None:
         """Start it on what its folder holds and wait until it serves."""
+        self._launch()
+        until(self.answers, what="the server to serve")
+
+    def start_loading(self, *, delay_us: int) -> None:
+        """Start it so that each key takes *delay_us* to load, and wait until it says that it loads."""
+        self._launch("--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024")
+        until(lambda: self.is_loading, what="the server to load")
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether it says that it loads."""
+        try:
+            return bool(self.client.info("persistence")["loading"])
+        except redis.RedisError:
+            return False
+
+    def _launch(self, *more: str) -> None:
         binary, _, _ = _find_binary()
         options = f"--port 0 --appendonly yes --appendfsync {self.appendfsync} --maxmemory-policy noeviction"
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [binary, *options.split(), "--save", "", "--unixsocket", self.socket, "--dir", str(self.folder)],
+                [binary, *options.split(), "--save", "", "--unixsocket", self.socket, "--dir", str(self.folder),
+                 *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        until(self.answers, what="the server to serve")
 
     def answers(self) -> bool:
         """Say whether it serves; false while it loads."""

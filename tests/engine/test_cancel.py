@@ -8,6 +8,8 @@ import pytest
 
 from stepflow import Cancel, Continue, Fail, PermanentError, RetryPolicy, RunCancelled, Succeed
 from stepflow.core.cancel import StopRequested
+from stepflow.core.run import Stop, StopKind
+from stepflow.engine.cancel import stop_run
 from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=3, initial=0.001, jitter=False)
@@ -242,19 +244,39 @@ async def test_cancel_says_false_for_an_unknown_and_for_a_finished_run(app, acli
     assert (await run.status()).state == "succeeded"
 
 
-async def test_a_second_cancel_says_false_and_the_first_reason_stays(aclient, working, app, held):
-    """[C28]"""
-    waiting = await aclient.submit("held", delay=100)
+async def test_a_second_cancel_says_whether_the_run_will_end_and_the_first_reason_stays(aclient, working, app, ghost):
+    """[C28] [B30] False only for what is unknown or has ended."""
+
+    @app.runner("x")
+    async def x(step):
+        return Succeed()
+
+    waiting = await aclient.submit("x", delay=100)
     assert [await waiting.cancel("one"), await waiting.cancel("two")] == [True, False]
     assert (await waiting.status()).reason == "one"
+    running = await aclient.submit("x")
+    ghost.claim("x")
+    assert [await running.cancel("one"), await running.cancel("two")] == [True, True]
+    ghost.die()
     async with working(app):
-        running = await aclient.submit("held", "succeed")
-        await held.started.wait()
-        assert [await running.cancel("one"), await running.cancel("two")] == [True, False]
         assert (await running.wait(10)).reason == "one"
+    assert await running.cancel("three") is False
 
 
-async def test_of_many_concurrent_cancels_one_says_true_and_one_hook_is_written(app, aclient, working):
+@pytest.mark.parametrize("first", ["fail", "deadline"])
+async def test_a_cancel_of_a_run_that_others_have_asked_to_stop_says_that_it_will_end(aclient, keys, ghost, first):
+    """[B30] Whoever set the end in motion."""
+    run = await aclient.submit("x", timeout=100)
+    ghost.claim("x")
+    stop = Stop(StopKind.FAIL if first == "fail" else StopKind.DEADLINE, first, 1.0)
+    assert await aclient._do(stop_run(run.id, stop, aclient.desk))
+    assert await run.cancel("me too") is True
+    assert (await run.status()).reason == first
+    assert await aclient.fail(run.id, "at last") is True
+    assert [await aclient.fail(run.id), await run.cancel()] == [False, False]
+
+
+async def test_of_many_concurrent_cancels_one_ends_the_run_and_one_hook_is_written(app, aclient, working):
     """[C28] Twice: one terminal hook."""
     seen = []
 

@@ -1,6 +1,7 @@
 """Being told of a run's end: functions of the app, webhooks of the app and of the run."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -103,6 +104,37 @@ async def test_a_webhook_of_the_run_is_delivered_signed(app, aclient, working, e
     body = got.verified(SECRET)
     assert (got.method, body["type"], body["data"]["run_id"]) == ("POST", "run.succeeded", "w")
     assert got.headers["webhook-id"] == "w-0-1-0"
+
+
+async def test_a_secret_that_the_workers_environment_holds_is_nowhere_in_redis(
+    app, aclient, working, ends, real, monkeypatch, caplog
+):
+    """[B28] Redis knows the names of the variables; a try before they are set names them and is made again."""
+    async with Receiver() as receiver, working(app, next_wait=lambda tries, spread, after_s: 0.01):
+        hook = Webhook(receiver.url, secret_env="MINE", headers_env={"authorization": "MY_WEBHOOK_TOKEN"})
+        run = await aclient.submit("ends", "succeed", webhooks=[hook])
+        await until(lambda: "environment variable MINE" in caplog.text)
+        monkeypatch.setenv("MINE", SECRET)
+        monkeypatch.setenv("MY_WEBHOOK_TOKEN", "tok-123")
+        [got] = await receiver.arrived(1)
+        await until(lambda: _hook_in(aclient, run.id, "delivered"))
+    got.verified(SECRET)
+    assert got.headers["authorization"] == "tok-123"
+    assert SECRET not in repr(dump(real))
+    assert "tok-123" not in repr(dump(real))
+
+
+async def test_what_is_given_in_clear_is_said_once(client, aclient, caplog, monkeypatch):
+    """[B28] By either client, whatever of it: the secret, a header, the query of the URL."""
+    monkeypatch.setattr("stepflow.client.common._SAID_IN_CLEAR", threading.Event())
+    await aclient.submit("x", webhooks=[Webhook("http://127.0.0.1:9/a", secret_env="MINE")])
+    assert "in clear" not in caplog.text
+    await aclient.submit("x", webhooks=[Webhook("http://127.0.0.1:9/a?key=tok-123", SECRET)])
+    client.submit("x", webhooks=[Webhook("http://127.0.0.1:9/b", SECRET)])
+    said = [record.getMessage() for record in caplog.records if "in clear" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("its secret and the query of its URL of Webhook('http://127.0.0.1:9/a?key=***'")
+    assert "tok-123" not in caplog.text
 
 
 async def _hook_in(aclient, run_id, state):

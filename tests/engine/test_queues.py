@@ -266,3 +266,32 @@ async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(app, 
         await until(lambda: job.id in queue.failed_job_registry.get_job_ids())
     assert job.get_status(refresh=True) == "failed"
     assert "was not written by stepflow" in real.hget(f"rq:job:{job.id}", "exc_info").decode()
+
+
+async def test_the_count_of_a_queue_is_of_what_is_live(aclient, keys, real):
+    """[B29] A cancelled run's entry stays in RQ's list until a worker comes to it; it is not counted."""
+    runs = [await aclient.submit("x") for _ in range(3)]
+    await runs[1].cancel()
+    [info] = await aclient.queues()
+    assert (info.length, info.is_foreign, real.llen("rq:queue:default")) == (2, False, 3)
+    assert 0 <= info.oldest_s < 10
+    for run in runs[::2]:
+        await run.cancel()
+    [info] = await aclient.queues()
+    assert (info.length, info.oldest_s, info.is_foreign, real.llen("rq:queue:default")) == (0, None, False, 3)
+
+
+async def test_a_foreign_queue_is_counted_as_rq_counts_it_and_a_run_whose_entry_is_gone_is_still_counted(
+    aclient, keys, real
+):
+    """[B29] What waits without an entry is handed over again, so it is live."""
+    real.sadd("rq:queues", "rq:queue:theirs")
+    real.rpush("rq:queue:theirs", "some-job", "another")
+    run = await aclient.submit("x")
+    real.delete("rq:queue:default")
+    assert [(info.queue, info.length, info.is_foreign) for info in await aclient.queues()] == [
+        ("default", 1, False),
+        ("theirs", 2, True),
+    ]
+    await run.cancel()
+    real.delete("rq:queue:theirs")

@@ -175,6 +175,12 @@ BAD = {
     "delay that is none": (InvalidOption, {"delay": float("nan")}),
     "text delay": (InvalidOption, {"delay": "5"}),
     "endless timeout": (InvalidOption, {"timeout": float("inf")}),
+    "negative delay": (InvalidOption, {"delay": -1}),
+    "longest delay": (InvalidOption, {"delay": timedelta.max}),
+    "negative timeout": (InvalidOption, {"timeout": timedelta(seconds=-1)}),
+    "longest timeout": (InvalidOption, {"timeout": timedelta(days=999_999_999)}),
+    "last start_at": (InvalidOption, {"start_at": datetime.max.replace(tzinfo=UTC)}),
+    "endless start_at": (InvalidOption, {"start_at": float("inf")}),
     "on_conflict": (InvalidOption, {"on_conflict": "replace"}),
     "too many webhooks": (InvalidOption, {"webhooks": [Webhook("https://x.example")] * 11}),
     "payload": (UnsupportedValue, {"payload": {"a": [1, object()]}}),
@@ -186,7 +192,7 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 async def test_a_wrong_call_is_refused_before_anything_is_written(aclient, real, what):
-    """[C4] [C5] [C6] [C7]"""
+    """[C4] [C5] [C6] [C7] [B14]"""
     error, call = BAD[what]
     with pytest.raises(error):
         await aclient.submit(**{"runner": "x", **call})

@@ -265,3 +265,18 @@ async def test_a_host_that_did_not_answer_has_one_delivery_at_a_time_until_it_an
         assert (await told(deliverer, receiver.url)).status == 500
         both = await asyncio.gather(*(told(deliverer, receiver.url) for _ in range(4)))
     assert {verdict.status for verdict in both} == {500}
+
+
+async def test_a_variable_that_is_not_set_means_another_try_and_sends_nothing(
+    here: WebhookSettings,
+) -> None:
+    """[B28] Whoever runs the worker can set it right; then it is signed."""
+    variables: dict[str, str] = {}
+    async with Receiver() as receiver, Deliverer(here, variables=variables) as deliverer:
+        webhook = Webhook(receiver.url, secret_env="MINE")
+        verdict = await deliverer.deliver(webhook, "hk1", BODY, datetime.now(UTC))
+        assert (verdict.kind, receiver.got) == (VerdictKind.RETRY, [])
+        assert "environment variable MINE" in verdict.why
+        variables["MINE"] = SECRET
+        assert (await deliverer.deliver(webhook, "hk1", BODY, datetime.now(UTC))).kind is VerdictKind.DELIVERED
+        receiver.got[0].verified(SECRET)

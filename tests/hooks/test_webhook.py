@@ -106,3 +106,62 @@ def test_a_webhook_shows_where_it_goes_and_none_of_its_secrets() -> None:
         "Webhook('https://example.com/hook?token=***', secret=***, events=('failed',), headers=['authorization'])"
     )
     assert "unsigned" in repr(Webhook(URL))
+
+
+def test_a_secret_that_the_environment_holds_is_stored_by_its_name_and_read_when_it_is_needed() -> None:
+    """[B28]"""
+    webhook = Webhook(
+        URL, secret_env="NEW", previous_secret_env="OLD_ONE", headers_env={"authorization": "TEAM_WEBHOOK_TOKEN"}
+    )
+    stored = Webhook.from_dict(webhook.as_dict())
+    assert stored == webhook
+    assert webhook.in_clear == []
+    assert repr(webhook) == (
+        "Webhook('https://example.com/hook', secret_env='NEW', events=('succeeded', 'failed', 'cancelled'), "
+        "headers=['authorization'])"
+    )
+    known = stored.resolved({"NEW": SECRET, "OLD_ONE": OLD, "TEAM_WEBHOOK_TOKEN": "Bearer s3cret"})
+    assert (known.secret, known.previous_secret, known.headers) == (SECRET, OLD, {"authorization": "Bearer s3cret"})
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "words"),
+    [
+        ({"secret_env": "MINE"}, {}, "environment variable MINE, which holds the webhook's secret, is not set"),
+        ({"secret_env": "MINE"}, {"MINE": ""}, "environment variable MINE"),
+        ({"secret_env": "MINE"}, {"MINE": "s3cret"}, "the value of environment variable MINE must start with 'whsec_'"),
+        ({"secret": SECRET, "previous_secret_env": "MINE"}, {}, "MINE"),
+        ({"headers_env": {"a": "MY_WEBHOOK"}}, {}, "MY_WEBHOOK, which holds the webhook's header a, is not set"),
+        ({"headers_env": {"a": "MY_WEBHOOK"}}, {"MY_WEBHOOK": "s3cret\n"}, "the value of webhook header 'a'"),
+    ],
+)
+def test_a_variable_that_does_not_hold_what_it_should_is_named_and_not_quoted(given, variables, words) -> None:  # type: ignore[no-untyped-def]
+    """[B28]"""
+    with pytest.raises(InvalidOption) as caught:
+        Webhook(URL, **given).resolved(variables)
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"secret": SECRET, "secret_env": "MINE"},
+        {"previous_secret_env": "MINE"},
+        {"secret_env": "not a name"},
+        {"secret_env": ""},
+        {"headers_env": {"a": "AWS_SECRET_ACCESS_KEY"}},
+        {"headers_env": {"webhook-id": "MY_WEBHOOK"}},
+        {"headers_env": {"A": "MY_WEBHOOK"}, "headers": {"a": "b"}},
+    ],
+)
+def test_what_cannot_be_read_from_the_environment_is_refused(given) -> None:  # type: ignore[no-untyped-def]
+    """[B28] A header is sent as it stands: only a variable that is meant for that."""
+    with pytest.raises(InvalidOption):
+        Webhook(URL, **given)
+
+
+def test_what_stands_in_clear_is_known() -> None:
+    """[B28]"""
+    webhook = Webhook(f"{URL}?key=s3cret", SECRET, headers={"authorization": "s3cret"})
+    assert webhook.in_clear == ["its secret", "header authorization", "the query of its URL"]

@@ -17,6 +17,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.store.asks import Mark
 from stepflow.store.codec import pack
@@ -228,7 +229,7 @@ async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | Non
     if port.is_stopped:
         port.hold.cancel.fire("stop")
     activation = Activation(port)  # type: ignore[arg-type]
-    ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers={})
+    ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers=Readers())
     return await activation.carry(lambda: workflow(ctx))
 
 

@@ -30,6 +30,7 @@ from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.line import Line
 from stepflow.kits.flow.loop import PutAside
+from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
@@ -274,7 +275,7 @@ async def test_every_method_of_context_is_there_and_blocks() -> None:
 
     port = MemoryPort()
     activation = Activation(port)  # type: ignore[arg-type]
-    later = Later(activation, headers={"a": "b"}, policy=RetryPolicy(), readers={})
+    later = Later(activation, headers={"a": "b"}, policy=RetryPolicy(), readers=Readers())
     outcome = await activation.carry(lambda: carry_plain(workflow, later, activation.loop))
     assert outcome == Succeed(["ended", "r", {"a": "b"}])
     for name in [name for name in vars(Context) if not name.startswith("_")]:

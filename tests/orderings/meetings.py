@@ -11,9 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
+from stepflow.engine.announce import announce
 from stepflow.engine.cancel import cancel
 from stepflow.engine.hold import Hold
 from stepflow.engine.recover import recover_lapsed
+from stepflow.engine.registry import Registry
 from stepflow.engine.revive import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
@@ -261,7 +263,7 @@ def two_stops(world: World, look: Look) -> None:
     held(world)
     other, asked = begun(world, cancel("a", "second", world.desk()), 1)
     assert world.carry_out(cancel("a", "first", world.desk()))
-    assert not world.carry_out(other, asked=asked)
+    assert world.carry_out(other, asked=asked)  # the run will end
     stop = look().run.stop
     assert stop is not None
     assert stop.reason == "first"
@@ -463,3 +465,23 @@ def a_renewal_before_a_hook_is_recovered(world: World, look: Look) -> None:
     world.link.call(renew_claims(world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given))
     assert not world.carry_out(recovery, asked=asked)
     assert hook(world).token == record.token
+
+
+# an end that nobody's hooks were known for
+
+
+def registry_of(world: World) -> Registry:
+    registry = Registry()
+    registry.add(spec().runner, lambda step: Succeed())
+    registry.add_hook(an_end_and_an_announcement)  # type: ignore[arg-type]  # never called
+    return registry
+
+
+def an_end_and_an_announcement(world: World, look: Look) -> None:
+    """Who ends a run looked for its hooks before a worker said which there are."""
+    submitted(world)
+    ending, asked = begun(world, cancel("a", "enough", world.desk()), 2)
+    world.carry_out(announce(registry_of(world), world.desk()))
+    assert world.carry_out(ending, asked=asked)
+    assert not world.client.exists(world.keys.untold(spec().runner))
+    assert world.client.exists(world.keys.hook("a-0-1-1"))

@@ -34,7 +34,7 @@ class Model:
     #: the claim that it is held by, and until when
     holder: str = ""
     lease_at: float = 0.0
-    #: why it is to end: "cancel", "deadline", "fail"
+    #: why it is to end: "cancel", "deadline", "fail", "error"
     stop: str = ""
     stopped_at: float = 0.0
     #: when a round looks whether its time, or the grace it was given, is over
@@ -90,6 +90,14 @@ class Model:
     def _end_by(self, stop: str) -> None:
         self._end("cancelled" if stop == "cancel" else "failed")
 
+    def _end_badly(self, stop: str) -> None:
+        """It ends, and not well, by what its step says: it says its last word first, if it has one."""
+        if self.rest == 1 and not self.stop:
+            self.stop, self.failures, self.crashes = stop, 0, 0
+            self._queue()
+        else:
+            self._end_by(self.stop or stop)
+
     def _close_step(self) -> None:
         self.step, self.failures, self.crashes = self.step + 1, 0, 0
 
@@ -131,13 +139,16 @@ class Model:
             self._end("succeeded")
 
     def fail(self) -> None:
-        self._end_by(self.stop or "fail")
+        self._end_badly("error")
 
     def cancel_itself(self) -> None:
-        self._end("cancelled")
+        if self.stop:
+            self._end("cancelled")
+        else:
+            self._end_badly("cancel")
 
     def has_error(self, now: float, *, retryable: bool) -> None:
-        if self.stop:
+        if self._goes_by_its_stop(gives_up=False):
             self._end_by(self.stop)
         elif retryable and self.is_late(now):
             self._end_by("deadline")
@@ -145,7 +156,7 @@ class Model:
             self.failures += 1
             self._later(now + BACKOFF_S)
         else:
-            self._end("failed")
+            self._end_badly("error")
 
     def park(
         self, now: float, *, due_at: float | None, wakes: bool, rest: bool, seen: int, lets_go: bool = False
@@ -191,7 +202,7 @@ class Model:
         elif self.is_late(now):
             self._end_by("deadline")
         elif self.crashes + 1 > CRASHES:
-            self._end_by(self.stop or "fail")
+            self._end_badly("error")
         else:
             self.crashes += 1
             self._queue()

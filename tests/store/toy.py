@@ -22,6 +22,8 @@ def greet(command: list[bytes]) -> bytes | None:
         if command[0] == b"SCRIPT"
         else OK
         if command[0] in (b"CLIENT", b"SELECT", b"AUTH", b"HELLO")
+        else b"+PONG\r\n"
+        if command == [b"PING"]
         else None
     )
 

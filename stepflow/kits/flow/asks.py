@@ -57,7 +57,7 @@ class AskWish(Wish):
             return
         is_due = self.due_at is not None and self.due_at <= now
         if is_due or self._seen != activation.rounds_of_news:
-            asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="ask", limit=activation.port.limit)
+            asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="ask")
             lapsed = Mark(TIMED_OUT, now) if is_due else None
             if activation.take(
                 self, Kind.ANSWER, lambda at, head: activation.port.settle_ask(at, head, self._digest, asked, lapsed)

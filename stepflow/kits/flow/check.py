@@ -19,6 +19,7 @@ from stepflow.engine.spec import Given
 from stepflow.errors import UnknownRunner
 from stepflow.kits.flow.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
+from stepflow.settings import MOST_BYTES
 
 #: entries shown before the one that does not fit
 _SHOWN = 3
@@ -113,6 +114,11 @@ class _MemoryPort(Port):
     async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """Give how the children of settled maps ended."""
         return 0, [self._answers.get(name) for name in names]
+
+    @property
+    def limit(self) -> int:
+        """The most bytes a value may be packed: whatever it was when that was remembered."""
+        return MOST_BYTES
 
     def now(self) -> float:
         """Give the time of the last entry: what is reckoned from it here is never waited for."""

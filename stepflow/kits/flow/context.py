@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds
+from stepflow.core.ids import check_name, check_text
 from stepflow.core.run import Priority
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.typed import bind, result_reader
+from stepflow.engine.typed import bind
 from stepflow.errors import InvalidOption
+from stepflow.errors.base import shown
 from stepflow.kits.flow.children import Child, id_at, spawn
 from stepflow.kits.flow.compensation import Compensation
 from stepflow.kits.flow.declared import Declared, declared, step_name
@@ -26,6 +27,7 @@ from stepflow.kits.flow.polling import ONCE, carry_poll
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.variables import Session, Variables
 from stepflow.kits.flow.waiting import Waiting
+from stepflow.times import seconds
 
 
 class Context(Waiting):
@@ -70,7 +72,7 @@ class Context(Waiting):
         own = declared(function)
         place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
-        timeout_s = own.timeout_s if timeout is None else seconds(timeout)
+        timeout_s = own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         undo = compensate or own.compensate
         compensation = undo and Compensation(
             undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
@@ -82,11 +84,11 @@ class Context(Waiting):
                 own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.wishes.keyed.turn(place)),
                 queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
-            read = self._reader(function)
+            read = self._readers.of(function)
             return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
         wish = StepWish(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
-            read=self._reader(function),
+            read=self._readers.of(function),
         )  # fmt: skip
         wish.compensation = compensation
         return self._activation.wish(wish)
@@ -135,14 +137,16 @@ class Context(Waiting):
         Try a function as `step` would until it gives something other than None, and give that; None after *timeout*.
 
         Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th failure in a row is
-        raised as StepFailed.
+        raised as StepFailed. *timeout* (seconds or timedelta) holds whatever *every* is; a try that is under way then is
+        given up.
         """
-        ends_s = None if timeout is None else seconds(timeout)
+        every_s = seconds(every, "every of ctx.poll")
+        ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
 
         def attempt() -> asyncio.Future[Any]:
             return self.step(name, *args, retry=ONCE, **kwargs)
 
-        return await carry_poll(self, attempt, seconds(every), ends_s, max_errors)
+        return await carry_poll(self, attempt, every_s, ends_s, max_errors)
 
     @property
     def vars(self) -> Variables:
@@ -227,12 +231,10 @@ class Context(Waiting):
     ) -> RunSpec:
         run = self._activation.run
         return RunSpec(
-            workflow, headers=headers or {}, queue=queue or run.queue, timeout=timeout,
+            check_name("runner", workflow), headers=headers or {}, queue=queue or run.queue,
+            timeout=None if timeout is None else seconds(timeout, f"timeout of child {workflow!r}"),
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
-
-    def _reader(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
-        return self._known(function, lambda: result_reader(function))
 
 
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:
@@ -245,7 +247,8 @@ def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None
 
 
 def _check_name(name: str) -> str:
-    if not name or "|" in name or len(name) > 200:  # noqa: PLR2004
-        msg = f"{name!r} cannot name a step: use 1 to 200 characters without '|'"
-        raise InvalidOption(msg)
-    return name
+    try:
+        return check_text("the name", name, without="|")
+    except InvalidOption:
+        msg = f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
+        raise InvalidOption(msg) from None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow.core.outcomes import ErrorInfo, LastWord, Outcome, Raised, Restart, Succeed
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, LastWord, Outcome, Raised, Restart, Succeed
 from stepflow.core.run import Rest
-from stepflow.engine.execute import describe
+from stepflow.engine.user_code import describe, raised
 from stepflow.errors import TransientError
+from stepflow.errors.base import shown
 from stepflow.kits.flow.children import StopWish
 from stepflow.kits.flow.compensation import Ledger
 from stepflow.kits.flow.journal import Entry, Kind
@@ -17,12 +20,17 @@ from stepflow.store.codec import pack, unpack
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation
 
+#: a workflow's own errors end its run, but for this one: that tries the activation again
+_ONLY_TRANSIENT = RetryPolicy(retry_on=(TransientError,))
+
 
 class Ending:
     """
     What an activation knows of its end.
 
-    A stop is an entry of the journal, and so is the beginning of the undoing: both are replayed where they stood.
+    A stop is an entry of the journal, and so is the beginning of the undoing: both are replayed where they stood. Whatever
+    ends the function other than a success, what its steps did is undone first: an error, a verdict (Fail, Cancel), a result
+    that cannot be stored, a stop. An end that is decided elsewhere comes here as a stop (`core/transitions.py`).
     """
 
     def __init__(self, activation: Activation) -> None:
@@ -34,8 +42,8 @@ class Ending:
         self._undoing: asyncio.Task[list[ErrorInfo]] | None = None
         #: set when the function asked for a restart, whose answer it then has to return
         self.restart: Restart | None = None
-        #: the error that the function ended with, when that is why its steps are undone
-        self._error: ErrorInfo | None = None
+        #: how the function itself ended, when that is why its steps are undone
+        self._own_end = LastWord()
 
     @property
     def is_being_told(self) -> bool:
@@ -75,7 +83,7 @@ class Ending:
 
     def _undo(self, entry: Entry) -> None:
         """Leave the function, should it still run, and undo what its steps have done."""
-        self._error = ErrorInfo(*unpack(entry.data)) if entry.data else None
+        self._own_end = _read_end(entry.data)
         self._activation.wishes.leave()
         self._undoing = self._activation.loop.start_over(self._clear_up(with_children=bool(entry.name)))
         self._activation.loop.run_ready()
@@ -92,33 +100,34 @@ class Ending:
 
     def outcome(self) -> Outcome | None:
         """Say how the activation ends, None while it goes on; children are stopped, and what is to be undone is, before."""
+        own = self._own_end
         if self._undoing is not None:
-            return LastWord(self._error, self._undoing.result()) if self._undoing.done() else None
+            return LastWord(own.error, self._undoing.result(), own.cancelled) if self._undoing.done() else None
         end = self._end()
         if end is None:
             return None
-        is_stopped = self.knows_stop
-        if (is_stopped and self._activation.run.children) or (self.ledger and (is_stopped or self._is_final(end))):
-            why = b""
-            if isinstance(end, Raised) and not is_stopped:
-                why = pack([end.error.type, end.error.message, end.error.traceback])
-            has_children = "children" if self._activation.run.children else ""
-            self._activation.remember(Kind.UNDO, why, Rest.BEGUN, name=has_children)
+        run, is_stopped = self._activation.run, self.knows_stop
+        is_bad = is_stopped or self._is_bad(end)
+        if (is_stopped and run.children) or (self.ledger and is_bad):
+            has_children = "children" if run.children else ""
+            self._activation.remember(Kind.UNDO, _write_end(end, is_stopped=is_stopped), Rest.BEGUN, name=has_children)
             return None
-        return LastWord() if is_stopped else end
+        if not is_bad or not (is_stopped or run.rest):
+            return end
+        return _read_end(_write_end(end, is_stopped=is_stopped))
 
     def another_try(self) -> Outcome | None:
         """Give the outcome of a function that raised TransientError before its time: that is no end of it; else None."""
         end = _end_of(self._activation.main) if self._activation.main.done() else None
-        return end if isinstance(end, Raised) and end.retryable and not self._is_final(end) else None
+        return end if isinstance(end, Raised) and end.retryable and not self._is_bad(end) else None
 
     def _end(self) -> Outcome | None:
         """Say how the function ended, None while it goes on."""
         activation = self._activation
         if activation.loop.misuse is not None:
             return Raised(describe(activation.loop.misuse), retryable=False)
-        if activation.main.done():
-            return self._without_return() or _end_of(activation.main)
+        if activation.main.done() and not activation.loop.is_closing:
+            return self._without_return() or self._storable(_end_of(activation.main))
         if self.grace_until is not None and activation.port.now() >= self.grace_until:
             return Raised(ErrorInfo("Cancelled", "the workflow did not end when it was asked to"), retryable=False)
         if activation.is_stuck:
@@ -134,10 +143,42 @@ class Ending:
         text = "the workflow called ctx.restart and returned something else; write: return await ctx.restart(...)"
         return Raised(ErrorInfo("RestartNotReturned", text), retryable=False)
 
-    def _is_final(self, end: Outcome) -> bool:
-        """Whether the run fails by *end*, rather than trying this activation again."""
+    def _storable(self, end: Outcome) -> Outcome:
+        """Refuse a result that cannot be stored while its steps can still be undone; without any the commit does it."""
+        if not self._activation.run.rest or not isinstance(end, Succeed | Restart):
+            return end
+        what, value = ("the result", end.result) if isinstance(end, Succeed) else ("the new input", end.payload)
+        try:
+            pack(value, what=what, limit=self._activation.port.limit)
+        except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
+            return Raised(describe(error), retryable=False)
+        return end
+
+    def _is_bad(self, end: Outcome) -> bool:
+        """Whether the run ends by *end*, and not in success, rather than trying this activation again."""
         failures, policy = self._activation.run.failures + 1, self._activation.port.hold.policy
-        return isinstance(end, Raised) and (not end.retryable or failures >= policy.max_attempts)
+        if isinstance(end, Raised):
+            return not end.retryable or failures >= policy.max_attempts
+        return isinstance(end, Fail | Cancel)
+
+
+def _write_end(end: Outcome, *, is_stopped: bool) -> bytes:
+    """Write what the function's own end adds to the end of its run; nothing where that ends as it was asked to."""
+    match end:
+        case Cancel(reason=reason):  # its own Cancel keeps its reason, whoever asked for what
+            return pack([reason])
+        case Raised(error=error) if not is_stopped:
+            return pack([error.type, error.message, error.traceback])
+        case Fail(reason=reason) if not is_stopped:
+            return pack(["Fail", reason, ""])
+    return b""
+
+
+def _read_end(data: bytes) -> LastWord:
+    fields: Sequence[str] = unpack(data) if data else ()
+    if len(fields) == 1:
+        return LastWord(cancelled=fields[0])
+    return LastWord(ErrorInfo(*fields)) if fields else LastWord()
 
 
 def _end_of(main: asyncio.Task[Any]) -> Outcome:
@@ -145,9 +186,16 @@ def _end_of(main: asyncio.Task[Any]) -> Outcome:
     if main.cancelled():
         return Raised(ErrorInfo("Cancelled", "the workflow was cancelled"), retryable=False)
     error = main.exception()
-    if error is None:
-        result = main.result()
-        return result if isinstance(result, Restart) else Succeed(result)
-    if isinstance(error, TransientError):
-        return Raised(describe(error), retry_after_s=error.retry_after)
-    return Raised(describe(error), retryable=False)
+    if error is not None:
+        return raised(error, _ONLY_TRANSIENT)
+    match main.result():
+        case Restart() | Succeed() | Fail() | Cancel() as end:
+            return end
+        case Outcome() as other:
+            text = (
+                f"the workflow returned {shown(other)}: its next step follows from its code; return a value, Succeed, "
+                "Fail or Cancel, or write: return await ctx.restart(...)"
+            )
+            return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+        case result:
+            return Succeed(result)

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
@@ -53,6 +54,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.has_more_to_say = False
         #: unix seconds, set by the replay to the time of the last remembered entry
         self.now = 0.0
+        #: async generators that were left in the middle, their `finally` blocks running
+        self._closing: set[asyncio.Task[None]] = set()
 
     # what a replay can repeat
 
@@ -101,17 +104,50 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self.refuse("ctx outside of the workflow's own code, such as inside a step")
         return self._branches[task]
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether a generator that was left in the middle is not closed yet: the workflow has not ended before."""
+        return bool(self._closing)
+
     def run_ready(self) -> None:
         """Run what is ready until nothing is, as the running loop of this thread."""
-        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        if not self._ready:
+            return
+        outer, hooks = self._begin()
         try:
             while self._ready:
                 handle = self._ready.popleft()
                 if not handle.cancelled():
-                    handle._run()  # noqa: SLF001  how every loop runs a handle
+                    try:
+                        handle._run()  # noqa: SLF001  how every loop runs a handle
+                    except (SystemExit, KeyboardInterrupt):  # its task holds it; here it would end the worker's loop
+                        continue
         finally:
-            asyncio._set_running_loop(outer)  # noqa: SLF001
+            self._end(outer, hooks)
+
+    def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
+        """Be the running loop of this thread, which async generators are left to that are not used up."""
+        before = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001  the pair for those who write loops
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        sys.set_asyncgen_hooks(None, self._close)
+        return before
+
+    def _end(self, outer: asyncio.AbstractEventLoop | None, hooks: Any) -> None:
+        sys.set_asyncgen_hooks(*hooks)
+        asyncio._set_running_loop(outer)  # noqa: SLF001
+
+    def _close(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Close a generator that was left in the middle: its `finally` blocks may await, in a branch of their own."""
+        closing = generator.aclose()
+        if self.is_over:
+            with contextlib.suppress(BaseException):
+                closing.send(None)
+            with contextlib.suppress(BaseException):
+                closing.close()
+            return
+        task = self.create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def put_aside(self) -> None:
         """
@@ -120,9 +156,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with PutAside.
         """
         self.is_over = True
-        outer = asyncio._get_running_loop()  # noqa: SLF001  the documented pair for those who write loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
         self._ready.clear()
+        outer, hooks = self._begin()
         try:
             for task in [task for task in self._branches if not task.done()]:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
@@ -131,9 +166,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     with contextlib.suppress(BaseException):
                         coroutine.close()
         finally:
-            asyncio._set_running_loop(outer)  # noqa: SLF001
-            self._branches.clear()
-            self._ready.clear()
+            self._end(outer, hooks)
+        self._branches.clear()
+        self._closing.clear()
+        self._ready.clear()
 
     def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """End what still waits as `put_aside` does, and go on with *coro* in its stead."""

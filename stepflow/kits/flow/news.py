@@ -32,6 +32,11 @@ class News:
         self._is_lost = True
         self._event.set()
 
+    def fail(self, problem: Exception) -> None:
+        """Have the activation end with *problem*."""
+        self._problem = problem
+        self._event.set()
+
     def safely(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """Have what *callback* raises end the activation: asyncio would only log it, and nothing would ever go on."""
 
@@ -39,8 +44,7 @@ class News:
             try:
                 callback(argument)
             except Exception as error:  # noqa: BLE001  handed on
-                self._problem = error
-                self._event.set()
+                self.fail(error)
 
         return call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,28 @@ async def carry_poll(
     ctx: Context, attempt: Callable[[], Awaitable[Any]], every_s: float, timeout_s: float | None, max_errors: int
 ) -> Any:
     """Try until *attempt* gives something other than None, and give that; see `Context.poll`."""
-    began, errors = ctx.now(), 0
+    over = None if timeout_s is None else asyncio.ensure_future(ctx.sleep(timeout_s))
+    try:
+        return await _poll(ctx, attempt, every_s, over, max_errors)
+    finally:
+        if over is not None:
+            over.cancel()
+
+
+async def _poll(
+    ctx: Context,
+    attempt: Callable[[], Awaitable[Any]],
+    every_s: float,
+    over: asyncio.Future[None] | None,
+    max_errors: int,
+) -> Any:
+    errors = 0
     while True:
+        trying = asyncio.ensure_future(attempt())
+        if not await _before(over, trying):
+            return None
         try:
-            found = await attempt()
+            found = trying.result()
         except StepFailed:
             errors += 1
             if errors >= max_errors:
@@ -31,6 +50,14 @@ async def carry_poll(
             errors = 0
             if found is not None:
                 return found
-        if timeout_s is not None and (ctx.now() - began).total_seconds() >= timeout_s:
+        if not await _before(over, ctx.sleep(every_s)):
             return None
-        await ctx.sleep(every_s)
+
+
+async def _before(over: asyncio.Future[None] | None, waited: asyncio.Future[Any]) -> bool:
+    """Wait for *waited*; False when the time was *over* before, and *waited* is wanted no more."""
+    try:
+        await asyncio.wait({waited} if over is None else {waited, over}, return_when=asyncio.FIRST_COMPLETED)
+        return waited.done()
+    finally:
+        waited.cancel()

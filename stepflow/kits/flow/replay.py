@@ -61,7 +61,7 @@ class Activation:
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
         self.news = News(self.run.id)
-        self._scribe = Scribe(port, self.news.safely(self._landed), self.news.lose, self._heard)
+        self._scribe = Scribe(port, self.news.safely(self._landed), self.news.lose, self._heard, self.news.fail)
         self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
@@ -78,6 +78,7 @@ class Activation:
         except DataError as error:  # what the machinery reads; the workflow's own errors are in its task
             return pause_for(error)
         finally:
+            self._scribe.close()
             self.loop.put_aside()
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:

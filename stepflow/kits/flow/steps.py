@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.engine.execute import raised
 from stepflow.engine.port import Port
-from stepflow.errors import ClaimLost, StepFailed, StepflowError
+from stepflow.engine.typed import ResultReader
+from stepflow.engine.user_code import raised
+from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
 from stepflow.store.codec import pack, unpack
@@ -25,7 +26,7 @@ log = logging.getLogger("stepflow.flow")
 class StepWish(Wish):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
-    __slots__ = ("_args", "_failures", "_function", "_kwargs", "_policy", "_task", "_timeout_s")
+    __slots__ = ("_args", "_failures", "_function", "_kwargs", "_policy", "_task", "_timeout_s", "is_dropped")
     what = "step"
     fits = (Kind.VALUE, Kind.ERROR, Kind.TRY)
 
@@ -50,6 +51,8 @@ class StepWish(Wish):
         self._timeout_s = timeout_s
         self._failures = 0
         self._task: asyncio.Task[Any] | None = None
+        #: nobody wants its value any more: what its function does from here on, cancelled or not, is of no account
+        self.is_dropped = False
 
     def is_answered_by(self, entry: Entry) -> bool:
         if entry.kind is Kind.TRY:
@@ -70,6 +73,7 @@ class StepWish(Wish):
             self._task.add_done_callback(activation.news.safely(partial(self._tried, activation)))
 
     def drop(self) -> None:
+        self.is_dropped = True
         if self._task is not None:
             self._task.cancel()
 
@@ -85,14 +89,19 @@ class StepWish(Wish):
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None
         self.is_busy = False
-        if done.cancelled() or not self.is_open:
+        if self.is_dropped or not self.is_open:
+            if not done.cancelled():
+                done.exception()
             activation.news.look_again()
             return
-        error = done.exception()
+        error = asyncio.CancelledError("the step cancelled itself") if done.cancelled() else done.exception()
         if error is None:
             try:
-                data = pack(done.result(), what=f"the value of step {self.name!r}", limit=activation.port.limit)
-            except StepflowError as problem:
+                what, value = f"the value of step {self.name!r}", done.result()
+                if isinstance(self.read, ResultReader):
+                    self.read.hold(value, what)
+                data = pack(value, what=what, limit=activation.port.limit)
+            except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
                 activation.write(self, Kind.VALUE, data)

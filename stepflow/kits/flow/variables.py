@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.ids import check_text
 from stepflow.errors import InvalidOption, NotAnInteger
+from stepflow.errors.base import shown
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
@@ -112,7 +114,8 @@ class Session:
 
 def check_variable(kind: str, name: str) -> str:
     """Give the name of a variable or session back if it can be one; raises InvalidOption."""
-    if isinstance(name, str) and name and "|" not in name and len(name) <= 200:  # noqa: PLR2004
-        return name
-    msg = f"{name!r} cannot name a {kind}: use 1 to 200 characters without '|'"
-    raise InvalidOption(msg)
+    try:
+        return check_text("the name", name, without="|")
+    except InvalidOption:
+        msg = f"{shown(name)} cannot name a {kind}: use 1 to 200 characters without '|', valid Unicode"
+        raise InvalidOption(msg) from None

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import seconds, unix_time
+from stepflow.core.ids import check_text
+from stepflow.core.outcomes import LONGEST_TEXT
 from stepflow.engine.signal import check_signal
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.asks import AskWish
+from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 from stepflow.kits.flow.wanted import Wanted, WantedAnswer
-
-T = TypeVar("T")
+from stepflow.store.codec import pack
+from stepflow.times import seconds, unix_time
 
 
 class Waiting:
     """What a workflow waits by, each at a place of its own; `Context` is this and the rest."""
 
     def __init__(
-        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: dict[Any, Any]
+        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: Readers
     ) -> None:
         self._activation = activation
         self._policy = policy
@@ -33,11 +35,12 @@ class Waiting:
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
-        return self._activation.wish(SleepWish(self._place(), self._future(), max(0.0, seconds(duration))))
+        wait_s = seconds(duration, "the time of ctx.sleep")
+        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
-        wait_s = max(0.0, unix_time(moment) - self._activation.port.now())
+        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.port.now())
         return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
 
     def signal(
@@ -55,9 +58,9 @@ class Waiting:
             msg = "ctx.signal needs a name to wait for"
             raise InvalidOption(msg)
         shown = ",".join(check_signal(name) for name in names)
-        wait_s = None if timeout is None else seconds(timeout)
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.signal")
         what = f"signal {shown}"
-        wanted = None if type is None else self._known((what, type), lambda: Wanted(what, type))
+        wanted = None if type is None else self._readers.known((what, type), lambda: Wanted(what, type))
         return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
 
     def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
@@ -67,9 +70,11 @@ class Waiting:
         *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
         `client.answer`; None after *timeout*.
         """
-        wait_s = None if timeout is None else seconds(timeout)
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
+        check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
-        answer = self._known(("ask", known_by), lambda: WantedAnswer(wanted))
+        answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.port.limit)
         return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
 
     def _place(self) -> str:
@@ -77,12 +82,3 @@ class Waiting:
 
     def _future(self) -> asyncio.Future[Any]:
         return self._activation.loop.create_future()
-
-    def _known(self, key: Any, make: Callable[[], T]) -> T:
-        """Give what is made once for all activations, where *key* can be looked up."""
-        try:
-            if key not in self._readers:
-                self._readers[key] = make()
-        except TypeError:  # not hashable, such as an Annotated with a list in it
-            return make()
-        return self._readers[key]  # type: ignore[no-any-return]

@@ -90,7 +90,7 @@ class SignalWish(Wish):
         try:
             value = unpack(packed)
             self._value = value if self.read is None else self.read(value)
-        except Exception as error:  # noqa: BLE001  a validator is user code as well
+        except BaseException as error:  # noqa: BLE001  a validator is user code as well
             if self._seen:
                 log.warning(
                     "run=%s signal %r set aside, its payload is not what is waited for (%s); the wait goes on",

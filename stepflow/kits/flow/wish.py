@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stepflow.errors import StepflowError
+from stepflow.engine.threads import EscapedError
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.codec import unpack
 
@@ -72,9 +72,13 @@ class Wish:
         """Answer with a packed value, as the type that is wanted."""
         value = unpack(packed)  # what cannot be read at all is nothing the workflow could answer for
         try:
-            self.future.set_result(value if self.read is None else self.read(value))
-        except StepflowError as error:
+            value = value if self.read is None else self.read(value)
+        except (StopIteration, GeneratorExit) as error:  # awaited, they would end who awaits
+            self.future.set_exception(EscapedError(error))
+        except BaseException as error:  # noqa: BLE001  what reads it may be a validator, which is user code
             self.future.set_exception(error)
+        else:
+            self.future.set_result(value)
 
     def shown(self) -> str:
         """Say in a few words what a run waits for that waits for it."""

@@ -10,8 +10,9 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.port import Port
-from stepflow.engine.registry import is_async
+from stepflow.engine.user_code import is_async
 from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.sync_context import carry_plain
 
@@ -25,8 +26,8 @@ class Workflow(StepRunner):
         self.function = function
         self._policy = policy
         self._takes_input = takes_input
-        self._is_plain = not is_async(inspect.unwrap(function))
-        self._readers: dict[Any, Any] = {}
+        self._is_plain = not is_async(_wrapped(function))
+        self._readers = Readers()
 
     async def run_step(self, step: Step[Any]) -> Outcome:
         """Activate the workflow: replay what is remembered, go on from there, end or give the worker back."""
@@ -40,3 +41,12 @@ class Workflow(StepRunner):
         if self._is_plain:
             return await activation.carry(lambda: carry_plain(self.function, ctx, activation.loop, *given))
         return await activation.carry(lambda: self.function(ctx, *given))
+
+
+def _wrapped(function: WorkflowFunction) -> WorkflowFunction:
+    """Give what a decorator wraps: what the function inside is decides which `ctx` it has to be given."""
+    try:
+        inside: WorkflowFunction = inspect.unwrap(function)
+        return inside
+    except ValueError:  # it wraps itself
+        return function

@@ -7,10 +7,12 @@
 --   the parent  2 its generation  3 its rq queue  4 own rq queue  5 'ok' or 'bad'  6 packed outcome  7 stem of the map or ''
 --   8 pending state  9 start of the channels' names  10 message
 
-local function tell_family(k, at, run, run_id, ttl, now, rq_time, ns)
+-- hooks: where hooks are left, as _hook has it.
+local function tell_family(k, at, run, run_id, ttl, hooks)
+  local now, rq_time, ns = hooks.now, hooks.rq_time, hooks.ns
   if ARGV[at] == '1' then
     for i = k, k + 2 do redis.call('EXPIRE', KEYS[i], ttl) end
-    if redis.call('EXISTS', KEYS[k]) == 1 then at = leave_hook(KEYS[k + 3], KEYS[k + 4], at + 1) - 1
+    if redis.call('EXISTS', KEYS[k]) == 1 then at = leave_hook(hooks, KEYS[k + 3], KEYS[k + 4], at + 1) - 1
     else at = at + 3 + tonumber(ARGV[at + 3]) end
     k = k + 5
   end

@@ -1,5 +1,5 @@
--- Included, after _total, _job and _knock. To wake a run that stands parked. One whose record is damaged is handed over
--- as well: its claim sees what is wrong with it, and it does not stand where nobody looks.
+-- Included, after _total, _job, _knock and _publish. To wake a run that stands parked. One whose record is damaged is handed
+-- over as well: its claim sees what is wrong with it, and it does not stand where nobody looks.
 -- to: list, pending, wake and name of its queue, now, rq_time, ns, state it is to be in, and for `wake` the due set, the
 -- scheduled registry, the start of the channels' names, the message.
 
@@ -21,7 +21,7 @@ local function wake(run, row, member, to)
     rouse(run, row[1], row[4], member, to)
     return true
   elseif row[3] and row[3] ~= '' then
-    redis.call('PUBLISH', to.channels .. (string.match(row[3], '^[^.]+') or ''), to.message)
+    publish(to.channels .. (string.match(row[3], '^[^.]+') or ''), to.message)
     return true
   end
   return false

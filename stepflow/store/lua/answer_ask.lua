@@ -9,6 +9,7 @@
 --@ include _ask
 --@ include _job
 --@ include _knock
+--@ include _publish
 --@ include _wake
 local before = soft('HGET', KEYS[3], ARGV[1])
 if before then return before end

@@ -17,34 +17,9 @@
 --@ include _job
 --@ include _knock
 --@ include _hook
+--@ include _publish
 --@ include _wake
 --@ include _map
 --@ include _family
-local refused = refusal(KEYS[1], KEYS[3], KEYS[6], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
-if refused then return refused end
-local member, run_id = ARGV[5], ARGV[8]
-local gone, kin = tonumber(ARGV[20]), 27 + 2 * tonumber(ARGV[19])
-if gone > 0 then soft('HDEL', KEYS[4], unpack(ARGV, 21, 20 + gone)) end
-local at = set_fields(KEYS[3], set_fields(KEYS[2], set_fields(KEYS[1], set_fields(KEYS[4], 21 + gone))))
-redis.call('DEL', KEYS[7])
-redis.call('ZREM', KEYS[6], member)
-soft('ZREM', KEYS[8], ARGV[6])
-if ARGV[7] ~= '' then
-  redis.call('ZREM', KEYS[13], member)
-  soft('ZREM', KEYS[14], ARGV[7])
-  soft('ZREM', KEYS[15], member)
-end
-redis.call('ZREM', KEYS[12], run_id)
-soft('ZREM', KEYS[9], run_id)
-soft('ZADD', KEYS[10], ARGV[9], run_id)
-soft('ZADD', KEYS[11], ARGV[11], ARGV[12])
-for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-if redis.call('EXISTS', KEYS[4], KEYS[5], unpack(KEYS, 20, 25)) > 0 then -- most runs have none of these
-  for i = 4, 5 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-  for i = 20, 25 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
-  redis.call('ZREM', KEYS[26], run_id)
-end
-for i = 27, kin - 1, 2 do at = leave_hook(KEYS[i], KEYS[i + 1], at) end
-if ARGV[at] then tell_family(kin, at, KEYS[1], run_id, ARGV[10], ARGV[15], ARGV[16], ARGV[17]) end
-redis.call('PUBLISH', ARGV[13], ARGV[14])
-return {1}
+--@ include _finish
+return finish()

@@ -6,7 +6,8 @@
 --       6 namespace  7 lease s
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, awaited lists, whether records have
 --        expired, members whose entry left the queue, what named nothing and was taken out, live runs that an index had lost,
---        parent and child for each child whose record is gone}; a list holds at most 50, but for the last three.
+--        parent and child for each child whose record is gone, whether the worker was not known}; a list holds at most 50,
+--        but for the last three.
 --@ include _clock
 --@ include _total
 --@ include _names
@@ -20,7 +21,7 @@ for _, index in ipairs({KEYS[1], KEYS[2], KEYS[3], KEYS[6]}) do
     strays[#strays + 1] = index .. ' as a whole'
   end
 end
-redis.call('ZADD', KEYS[6], time, ARGV[2])
+local is_new = redis.call('ZADD', KEYS[6], time, ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', stamp_of(now - ARGV[3]))
 redis.call('EXPIRE', KEYS[6], 60)
 soft('ZREMRANGEBYSCORE', KEYS[8], '-inf', stamp_of(now - ARGV[5]))
@@ -72,4 +73,5 @@ return {
   time, redis.call('EXISTS', KEYS[4]), redis.call('ZCARD', KEYS[6]),
   redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '',
   lapsed, overdue, awaited, #(soft('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1) or {}), missing, strays, restored, orphans,
+  is_new,
 }

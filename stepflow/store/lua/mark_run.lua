@@ -6,9 +6,10 @@
 --@ include _total
 --@ include _fields
 --@ include _guard
+--@ include _publish
 local refused = refusal(KEYS[1], '', '', ARGV[1], '', ARGV[2], '', '')
 if refused then return refused end
 set_fields(KEYS[1], 7)
 if ARGV[4] ~= '' then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) else redis.call('ZREM', KEYS[2], ARGV[3]) end
-redis.call('PUBLISH', ARGV[5], ARGV[6])
+publish(ARGV[5], ARGV[6])
 return {1}

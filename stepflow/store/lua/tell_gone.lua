@@ -8,9 +8,10 @@
 --@ include _job
 --@ include _knock
 --@ include _hook
+--@ include _publish
 --@ include _wake
 --@ include _map
 --@ include _family
 if redis.call('EXISTS', KEYS[1]) == 1 or soft('SISMEMBER', KEYS[3], ARGV[1]) ~= 1 then return 0 end
-tell_family(2, 5, KEYS[1], ARGV[1], '0', ARGV[2], ARGV[3], ARGV[4])
+tell_family(2, 5, KEYS[1], ARGV[1], '0', {now = ARGV[2], rq_time = ARGV[3], ns = ARGV[4]})
 return 1

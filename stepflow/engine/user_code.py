@@ -1,0 +1,173 @@
+"""
+Where user code is called, and the one table of what may leave it.
+
+    what leaves user code                        what it means
+    ------------------------------------------   -------------------------------------------------------------
+    a value                                      the value; what it may be is for the caller to say
+    a coroutine, or another awaitable            awaited: a plain wrapper may hand on what it wraps
+    TransientError                               this attempt failed; another one, not before its `retry_after`
+    PermanentError, UsageError, DataError        failed for good
+    any other exception                          this attempt failed; the retry policy has the say
+    a group of exceptions                        the strictest verdict of those in it, the longest `retry_after`
+    SystemExit, KeyboardInterrupt, GeneratorExit,
+      any other BaseException                    the same as an exception of that name
+    CancelledError that the runtime asked for    the attempt was dropped: its claim is lost, its time is up,
+                                                 nobody wants it any more, the worker leaves
+    CancelledError of its own making             this attempt failed, as by any other exception
+    ClaimLost                                    the claim is another worker's; nothing is written
+
+It holds for runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in threads. Who cancels a
+task of the runtime notes that first (`Hold.abandoned`, `Wish.is_dropped`, `Shift.is_over`): the exception does not tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import CoroutineType
+from typing import Any
+
+from stepflow.core.backoff import RetryPolicy, is_one_of
+from stepflow.core.outcomes import ErrorInfo, Raised, readable
+from stepflow.engine.threads import EscapedError, Threads
+from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
+from stepflow.times import wait_asked
+
+#: characters of a traceback that are kept
+TRACEBACK_TAIL = 4000
+#: exceptions of a group that its message names
+SHOWN = 5
+#: awaitables that give awaitables: no more of them than this are awaited
+MOST_HANDED_ON = 10
+
+#: what is never retried, whatever the policy says
+_FOR_GOOD = (PermanentError, UsageError, DataError)
+#: values that are looked at no further: none of them can be awaited
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Say whether *function* is `async def`, by what a call of it runs: a function, a method, a partial, an object."""
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return False
+    return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
+
+
+async def call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], threads: Threads) -> Any:
+    """
+    Call a function where it belongs, on the loop or in a thread, and give its value.
+
+    Raises nothing that could end the loop: see the table. ClaimLost and a cancel of the present task pass.
+    """
+    try:
+        if is_async(function):
+            value = await function(*args, **kwargs)
+        else:
+            value = await threads.run(partial(function, *args, **kwargs))
+        return value if type(value) in _PLAIN else await settled(value)
+    except (Exception, ClaimLost):
+        raise
+    except BaseException as error:
+        if passes(error):
+            raise
+        raise EscapedError(error) from error
+
+
+async def settled(value: Any) -> Any:
+    """Await what user code returned, should that be awaitable, and give the value."""
+    for _ in range(MOST_HANDED_ON):
+        if type(value) in _PLAIN or not inspect.isawaitable(value):
+            return value
+        value = await value
+    if isinstance(value, CoroutineType):
+        value.close()
+    msg = f"{MOST_HANDED_ON} awaitables in a row gave another awaitable; return the value, or await it"
+    raise PermanentError(msg)
+
+
+def passes(error: BaseException) -> bool:
+    """Say whether *error* means the present task itself: it is being cancelled, or closed as its loop ends."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) and asyncio._get_running_loop() is None  # noqa: SLF001  raises nothing
+
+
+def ends_task(error: BaseException, *, is_over: bool) -> bool:
+    """Say whether *error* ends the task that user code was called in; *is_over* once whoever owns the task cancels it."""
+    return passes(error) and (is_over or not isinstance(error, asyncio.CancelledError))
+
+
+def stay() -> None:
+    """Take back what has cancelled the present task, which only meant the user code in it: the task goes on."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def raised(error: BaseException, policy: RetryPolicy) -> Raised:
+    """Read the table above for what left user code by *error*: try again, or the end."""
+    error = error.error if isinstance(error, EscapedError) else error
+    leaves = list(_leaves(error))
+    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := _wait_asked_by(leaf))]
+    retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(error, policy.give_up_on)
+    return Raised(describe(error), retryable=retryable, retry_after_s=max(waits, default=None))
+
+
+def _wait_asked_by(error: TransientError) -> float | None:
+    try:
+        return wait_asked(error.retry_after)
+    except BaseException:  # noqa: BLE001  a property of user code
+        return None
+
+
+def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) -> bool:
+    if isinstance(leaf, TransientError):
+        return True
+    if isinstance(leaf, _FOR_GOOD) or is_one_of(leaf, policy.give_up_on):
+        return False
+    return policy.retries(leaf) or policy.retries(whole)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Give the exceptions of a group and of the groups in it, in their order; for any other, itself."""
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, BaseExceptionGroup):
+            todo += reversed(one.exceptions)
+        else:
+            yield one.error if isinstance(one, EscapedError) else one
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """Give an error as it is kept; its own methods may raise whatever they like."""
+    error = error.error if isinstance(error, EscapedError) else error
+    return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = readable(error)
+        if isinstance(error, BaseExceptionGroup):
+            leaves = list(_leaves(error))
+            named = "; ".join(f"{type(leaf).__name__}: {readable(leaf)}" for leaf in leaves[:SHOWN])
+            more = len(leaves) - SHOWN
+            text = readable(f"{error.message}: {named}" + (f"; and {more} more" if more > 0 else ""))
+    except BaseException:  # noqa: BLE001  a __str__ of user code
+        return "(its message cannot be read: __str__ raised)"
+    return text
+
+
+def _tail(error: BaseException) -> str:
+    try:
+        return readable("".join(traceback.format_exception(error))[-TRACEBACK_TAIL:])
+    except BaseException:  # noqa: BLE001  as above: what a traceback is made of may be user code
+        return ""

@@ -1,0 +1,246 @@
+"""
+Kinds: what annotations stand for, and what of a value a reader who knows them alone would drop without a word.
+
+A field annotated `Base` that holds a `Sub(Base)` with fields of its own is read back as a `Base`. Kinds that cannot hold
+such a value are *safe* and cost nothing. `annotations.py` makes them.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+#: what holds nothing else
+LEAVES = frozenset(
+    {type(None), bool, int, float, complex, str, bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID}
+)  # fmt: skip
+
+#: what holds values of its own: of these, annotations say which
+_HOLDERS = (Mapping, list, tuple, set, frozenset)
+
+#: fields named in one sentence
+_SHOWN = 5
+
+
+def step_to(key: Any) -> str:
+    """Write one step of a path: to what stands under *key*."""
+    return f".{key}" if isinstance(key, str) and re.fullmatch(r"[^\W\d]\w{0,79}", key) else f"[{reprlib.repr(key)}]"
+
+
+def has_fields(value: Any) -> bool:
+    """Whether a value is a dataclass or a pydantic model."""
+    cls = type(value)
+    return hasattr(cls, "__dataclass_fields__") or hasattr(cls, "__pydantic_fields_set__")
+
+
+class Loss(NamedTuple):
+    """What would be lost: where, from outside in, why, and what to do about it."""
+
+    where: str
+    why: str
+    advice: str = "annotate it as what it is, or pass only what the annotation says"
+
+    def under(self, step: str) -> Loss:
+        """Give the same, seen from one level further out."""
+        return self._replace(where=step + self.where)
+
+
+class Kind:
+    """What an annotation stands for; this one for a value of its own, such as an int."""
+
+    #: whether nothing can be lost in it
+    is_safe = True
+
+    def admits(self, value: Any) -> bool:
+        """Whether a value may be of this kind."""
+        return not has_fields(value) and not isinstance(value, _HOLDERS)
+
+    def loss(self, value: Any) -> Loss | None:
+        """Say what of *value* its reader would drop; None when nothing."""
+        del value
+        return None
+
+    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
+        """Whether it is seen at a glance that nothing of many values, of these classes, is lost."""
+        del values, classes
+        return False
+
+
+class Anything(Kind):
+    """A value that is read as it was written; with *record_of* it is looked through for records, which nobody else does."""
+
+    def __init__(self, record_of: Callable[[type], Kind | None] | None = None) -> None:
+        self._record_of = record_of
+        self.is_safe = record_of is None
+
+    def admits(self, value: Any) -> bool:
+        del value
+        return True
+
+    def loss(self, value: Any) -> Loss | None:
+        kind = type(value)
+        if self._record_of is None or kind in LEAVES:
+            return None
+        if isinstance(value, _HOLDERS):
+            return _first_loss(value, self)
+        record = self._record_of(kind)
+        return None if record is None else record.loss(value)
+
+
+class _Known(Kind):
+    """A kind that can be told from others by the class of the value; what is of another is looked at *otherwise*."""
+
+    is_safe = False
+
+    def __init__(self, cls: type, otherwise: Kind) -> None:
+        self.cls = cls
+        self.otherwise = otherwise
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, self.cls)
+
+
+class Items(_Known):
+    """A list, a map or the like, of values of one kind."""
+
+    def __init__(self, cls: type, inner: Kind, otherwise: Kind) -> None:
+        super().__init__(cls, otherwise)
+        self._inner = inner
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, self.cls) and hasattr(value, "__len__") and not isinstance(value, str | bytes)
+
+    def loss(self, value: Any) -> Loss | None:
+        return _first_loss(value, self._inner) if self.admits(value) else self.otherwise.loss(value)
+
+
+class Parts(_Known):
+    """A tuple or a map whose parts have a kind each, by position or by key."""
+
+    def __init__(self, cls: type, parts: Mapping[Any, Kind], otherwise: Kind) -> None:
+        super().__init__(cls, otherwise)
+        self._parts = {key: kind for key, kind in parts.items() if not kind.is_safe}
+
+    def loss(self, value: Any) -> Loss | None:
+        if not self.admits(value):
+            return self.otherwise.loss(value)
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if key in self._parts and (found := self._parts[key].loss(item)) is not None:
+                return found.under(step_to(key))
+        return None
+
+
+class Either(Kind):
+    """A union: nothing is lost when one of its members takes the value whole."""
+
+    is_safe = False
+
+    def __init__(self, members: Iterable[Kind], otherwise: Kind) -> None:
+        self._members = tuple(members)
+        self._otherwise = otherwise
+
+    def admits(self, value: Any) -> bool:
+        return any(member.admits(value) for member in self._members)
+
+    def loss(self, value: Any) -> Loss | None:
+        if type(value) in LEAVES:
+            return None
+        fitting = [member for member in self._members if member.admits(value)]
+        if not fitting and has_fields(value):
+            fitting = [member for member in self._members if isinstance(member, Record)]
+        losses = [member.loss(value) for member in fitting]
+        if not losses:
+            return self._otherwise.loss(value)
+        return None if None in losses else losses[0]
+
+
+class Look(Protocol):
+    """What the class of a record wants to be looked at besides its fields."""
+
+    def loss(self, value: Any) -> Loss | None:
+        """Say what of *value* would be lost."""
+
+    def takes_all(self, values: Iterable[Any]) -> bool:
+        """Whether it is seen at a glance that nothing of many values is lost."""
+
+
+class Record(_Known):
+    """
+    A dataclass or pydantic model.
+
+    *names* gives the names of a record's fields by its class, *fields* those of this one with their kinds, *look* says what
+    else a value would lose. *deep* is whether a value of just this class is looked into: not where it is packed by itself.
+    """
+
+    def __init__(
+        self,
+        cls: type,
+        otherwise: Kind,
+        *,
+        names: Callable[[type], frozenset[str]],
+        fields: Callable[[], Iterable[tuple[str, Kind]]],
+        look: Callable[[], Look | None],
+        deep: bool,
+    ) -> None:
+        super().__init__(cls, otherwise)
+        self._names = names
+        self._made_by = fields
+        self._look_by = look
+        self._deep = deep
+        #: fields that are no step on the way to what they hold
+        self._bare = {"__pydantic_extra__", "root" if getattr(cls, "__pydantic_root_model__", False) else ""}
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, Kind], ...]:
+        """The fields that may hold more than they say; found when first asked for, for classes may name each other."""
+        return tuple((name, kind) for name, kind in self._made_by() if not kind.is_safe)
+
+    @cached_property
+    def _look(self) -> Look | None:
+        return self._look_by()
+
+    def loss(self, value: Any) -> Loss | None:
+        if type(value) is self.cls:
+            return self.within(value) if self._deep else None
+        if not has_fields(value):
+            return self.otherwise.loss(value)
+        extra = getattr(value, "__pydantic_extra__", None) or ()
+        if lost := (self._names(type(value)) - self._names(self.cls)) | frozenset(extra):
+            shown = ", ".join(map(repr, sorted(lost)[:_SHOWN])) + (" ..." if len(lost) > _SHOWN else "")
+            made, wanted = type(value).__name__, self.cls.__name__
+            return Loss("", f"it is a {made}, annotated as {wanted}, which has no {shown}: that would be lost")
+        return self.within(value) if isinstance(value, self.cls) else self.otherwise.loss(value)
+
+    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
+        if classes != {self.cls} or self.fields:
+            return False
+        return not self._deep or (self._look is not None and self._look.takes_all(values))
+
+    def within(self, value: Any) -> Loss | None:
+        """Say what the fields of *value*, taken for one of this very class, would lose."""
+        if self._look is not None and (found := self._look.loss(value)) is not None:
+            return found
+        for name, kind in self.fields:
+            held = getattr(value, name, None)
+            if type(held) not in LEAVES and (found := kind.loss(held)) is not None:
+                return found if name in self._bare else found.under(f".{name}")
+        return None
+
+
+def _first_loss(value: Any, kind: Kind) -> Loss | None:
+    """Look at the members of a container, the values of a map."""
+    is_map = isinstance(value, Mapping)
+    members = value.values() if is_map else value
+    classes = set(map(type, members))  # in C, as what follows: most that is long is of one kind
+    if classes <= LEAVES or kind.takes_all(members, classes):
+        return None
+    for key, item in value.items() if is_map else enumerate(value):
+        if type(item) not in LEAVES and (found := kind.loss(item)) is not None:
+            return found.under(step_to(key))
+    return None

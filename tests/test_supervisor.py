@@ -1,0 +1,141 @@
+"""The supervisor, with shell commands for workers: who is replaced, when, and what is done about those that stay."""
+
+import os
+import time
+
+import pytest
+
+from stepflow.cli.dev_worker import ReloadedWorker
+from stepflow.process import LAST_WORDS_S, MARGIN_S
+from stepflow.supervisor import PATIENCE_S, _Crew
+from tests.crash.waiting import until
+
+#: says that it takes claims, as a worker does
+READY = "echo ready > /dev/fd/$STEPFLOW_READY_FD"
+
+
+@pytest.fixture
+def make_crew():
+    """Make a crew of one whose worker is a shell script; what it recovers is noted."""
+    made = []
+
+    def make(script, *, found=(), burst=False, grace_s=30.0):
+        answers = list(found)
+
+        def recover(name):
+            crew.recovered.append(name)
+            return answers.pop(0) if answers else 0
+
+        crew = _Crew(["sh", "-c", script, "worker"], recover, burst=burst, grace_s=grace_s)
+        crew.recovered, crew.due = [], Starts()
+        crew.start()
+        made.append(crew)
+        return crew
+
+    yield make
+    for crew in made:
+        for child in crew._children:
+            child.process.kill()
+            child.process.wait()
+            child._ready.close()
+        crew.settle()
+
+
+class Starts(list):
+    """When children are to be started: notes how long each was to wait, and lets none wait."""
+
+    def __init__(self):
+        self.waits = []
+
+    def append(self, moment):
+        self.waits.append(moment - time.monotonic())
+        super().append(0.0)
+
+
+def deaths(crew, count):
+    """Look until so many have died; give how long each successor was to wait."""
+    until(lambda: crew.look() or len(crew.due.waits) >= count, what="deaths", look_s=0.001)
+    return crew.due.waits[:count]
+
+
+@pytest.mark.parametrize("code", [0, 1, 70, 75, 143])
+def test_a_child_that_was_not_told_to_leave_is_replaced_whatever_its_code(make_crew, code):
+    """[B2]"""
+    crew = make_crew(f"exit {code}")
+    assert deaths(crew, 1)[0] <= 0
+    until(lambda: crew.recovered, what="its claims")
+
+
+def test_those_that_had_come_to_work_are_replaced_at_once_however_many_die(make_crew):
+    """[B35]"""
+    crew = make_crew(f"{READY}; kill -9 $$")
+    assert max(deaths(crew, 8)) <= 0
+    until(lambda: len(crew.recovered) >= 8, what="the claims of all")
+
+
+def test_only_the_start_of_those_that_cannot_start_waits(make_crew):
+    """[B35]"""
+    crew = make_crew("exit 1")
+    waits = deaths(crew, 4)
+    assert waits == sorted(waits)
+    assert waits[0] <= 0 < waits[-1]
+    until(lambda: len(crew.recovered) >= 4, what="the claims of all")
+
+
+def test_a_recovery_that_takes_long_holds_up_neither_another_nor_a_start(make_crew):
+    """[B35]"""
+    crew = make_crew("exit 1")
+    waiting = []
+
+    def never(name):
+        waiting.append(name)
+        until(lambda: len(waiting) > 1, what="the recovery of another")
+
+    crew._recover = never
+    deaths(crew, 2)
+    until(lambda: len(waiting) > 1, what="two recoveries at once")
+
+
+def test_a_burst_ends_by_exit_0_but_not_while_claims_stand_under_the_childs_name(make_crew):
+    """[B2]"""
+    crew = make_crew("exit 0", burst=True, found=[3, 0])
+    until(lambda: crew.look() or not crew.is_busy, what="the end")
+    assert len(crew.recovered) == 2
+    assert crew.codes == [], "an end without a fault"
+
+
+def test_a_child_that_does_not_leave_is_killed_and_what_it_held_handed_over(make_crew):
+    """[B6]"""
+    crew = make_crew(f"trap '' TERM; {READY}; while :; do sleep 0.01; done", grace_s=-PATIENCE_S)
+    child = crew._children[0]
+    until(lambda: crew.look() or _is_ready(child), what="its trap")
+    crew.pass_on(15)
+    until(lambda: crew.look() or not crew.is_busy, what="its end")
+    assert crew.codes == [-9]
+    until(lambda: crew.recovered == [child.name], what="its claims")
+
+
+def _is_ready(child):
+    try:
+        return bool(os.read(child._ready._reader, 8))
+    except BlockingIOError:
+        return False
+
+
+def test_the_supervisors_patience_is_longer_than_a_worker_takes():
+    """[B6] A worker ends itself, with words, before it is killed."""
+    assert MARGIN_S + LAST_WORDS_S < PATIENCE_S
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [(f"{READY}; exit 0", "starting another"), ("exit 1", "when a file changes")]
+)
+def test_stepflow_dev_replaces_a_worker_that_ended_at_its_work(script, words):
+    """[B2] One that cannot start waits for a change."""
+    said = []
+    worker = ReloadedWorker("json:nothing", [], said.append)
+    worker._command = ["sh", "-c", script]
+    worker._roots = []
+    worker._seen = worker._stamps()
+    with worker:
+        until(lambda: worker.look() or any(words in line for line in said), what=words)
