@@ -222,6 +222,7 @@ class SocketLines:
             with suppress(IndexError):  # another thread took the last
                 line = self._idle.pop()
                 if line.is_idle:
+                    line.on_fresh = self.give
                     return line
                 line.close()
         timeout_s = min(self._address.times.connect_s, max(_LAST_CHANCE_S, until - time.monotonic()))
@@ -231,7 +232,7 @@ class SocketLines:
 
     def give(self, line: Any) -> None:
         """Take back a connection that owes nothing."""
-        line.on_fresh = self.give
+        line.on_fresh = SocketLine.close  # while it rests it knows nothing of its pool: both go as soon as nobody has them
         self._idle.append(line)
 
     def drop(self) -> None:

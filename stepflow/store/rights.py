@@ -16,7 +16,8 @@ from stepflow.store.calls import Call, Part, Plan
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 
-_CALLED = re.compile(r"redis\.p?call\('(\w+)'")
+#: how scripts call a command: as it is, or through `soft` of _total.lua
+_CALLED = re.compile(r"(?:redis\.p?call|soft)\('(\w+)'")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ WORKER = Role(
     "worker",
     scripts.all_scripts(),
     (
-        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "info", "lpos", "multi", "scard", "srem", "sscan", "zadd",
+        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "get", "info", "lpos", "multi", "scard", "set", "srem",
+        "sscan", "zadd",
     ),
     ("{ns}:", "rq:pubsub:"),
 )  # fmt: skip
