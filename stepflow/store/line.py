@@ -232,7 +232,9 @@ class SocketLines:
 
     def give(self, line: Any) -> None:
         """Take back a connection that owes nothing."""
-        line.on_fresh = SocketLine.close  # while it rests it knows nothing of its pool: both go as soon as nobody has them
+        line.on_fresh = (
+            SocketLine.close
+        )  # while it rests it knows nothing of its pool: both go as soon as nobody has them
         self._idle.append(line)
 
     def drop(self) -> None:

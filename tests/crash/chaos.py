@@ -18,9 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 from stepflow import Client, RunSpec
-from stepflow.errors import RunNotFound, SignalRefused, StepflowError
+from stepflow.errors import InvalidOption, RunNotFound, SignalRefused, StepflowError
 from tests.crash.app import path
 from tests.crash.checker import Findings, check
 from tests.crash.cluster import Cluster, Process
@@ -47,7 +48,17 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("flow", 0.05, "succeeded", 2),
     ("saga", 0.02, "failed", 1),
     ("whole", 6, "succeeded", 1),
+    ("odd", path(10), "succeeded", 1),
+    ("forks", path(2), "succeeded", 1),
+    ("far", path(1), "failed", 1),
+    ("odd-flow", 5, "succeeded", 1),
 ]
+#: what is written over a field of a run's record, or put into a set that all workers read
+DAMAGES: list[tuple[str, bytes]] = [
+    ("stop", b"garbage"), ("rev", b"zz"), ("step", b"-"), ("deadline", b"\xff"), ("failures", b"many"), ("inbox", b"1e999"),
+    ("runner", b"chain@zz"), ("created", b"nan"), ("rest", b"9"), ("generation", b""), ("state", b"asleep"),
+]  # fmt: skip
+MEMBERS = [b"garbage", b"run", b"run:", b"hook:\xff", b":", b"claims", b"run:x-0:data"]
 #: seconds everything is given to end once the attacks are over
 PATIENCE_S = 120.0
 
@@ -69,6 +80,8 @@ class Chaos:
         self._awaiting: list[str] = []
         #: submits whose answer never came: such a run may be there or not
         self.uncertain: set[str] = set()
+        #: runs whose records were damaged: they may end as they like, but must be got rid of
+        self.victims: list[str] = []
         self.count: Counter[str] = Counter()
 
     def _new_worker(self) -> Process:
@@ -82,7 +95,8 @@ class Chaos:
         end = time.monotonic() + seconds
         acts: list[tuple[Callable[[], None], float]] = [
             (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0), (self._kill_worker, 1.0),
-            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3),
+            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3), (self._damage, 2.0),
+            (self._ask_for_the_impossible, 1.0),
         ]  # fmt: skip
         due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
         while (now := time.monotonic()) < end:
@@ -99,7 +113,7 @@ class Chaos:
         self._proxy.rule = lambda name: PASS
         self._resume(float("inf"))
         self._replace_the_dead()
-        for run_id in self._doomed:
+        for run_id in self._doomed + self.victims:
             self._direct.cancel(run_id, "peace")
         for run_id in self._awaiting:
             with suppress(SignalRefused, RunNotFound):
@@ -168,6 +182,37 @@ class Chaos:
             except StepflowError:
                 self.count["signals_refused"] += 1
 
+    def _damage(self) -> None:
+        """Write garbage over a field of a run's record, and put garbage into a set that all workers read."""
+        redis, run_id = self._cluster.server.client, f"victim-{len(self.victims)}"
+        field, garbage = self._dice.choice(DAMAGES)
+        self.victims.append(run_id)
+        with suppress(StepflowError):
+            self._direct.submit("chain", path(5, pause=0.05), run_id=run_id, timeout=self._dice.choice([None, 0.2]),
+                                delay=self._dice.choice([None, 0.1]))  # fmt: skip
+        key = self._dice.choice(["claims", "due", "deadlines", "pending:default", "expiry", "awaited"])
+        member, score = self._dice.choice(MEMBERS), self._dice.choice([0.0, time.time(), time.time() + 0.5])
+        with redis.pipeline(transaction=False) as pipe:
+            pipe.hset(f"stepflow:run:{run_id}", field, garbage)
+            if key == "awaited":
+                pipe.sadd(f"stepflow:{key}", member)
+            else:
+                pipe.zadd(f"stepflow:{key}", {member: score})
+            pipe.execute(raise_on_error=False)
+        self.count["damaged"] += 1
+
+    def _ask_for_the_impossible(self) -> None:
+        """Ask for times beyond all calendars, and for a listing: the one is refused, the other never is."""
+        odd = self._dice.choice([timedelta.max, float("inf"), float("nan"), -1.0, 1e300])
+        for option in ("delay", "timeout"):
+            try:
+                self._direct.submit("chain", path(1), **{option: odd})
+            except InvalidOption:
+                self.count["refused"] += 1
+            else:
+                raise AssertionError(f"{option}={odd} was accepted")
+        self.count["listed"] += len(self._direct.list(limit=50).runs)
+
     def _kill_worker(self) -> None:
         victim = self._dice.choice(self._crew)
         if victim.is_alive:
@@ -203,6 +248,12 @@ def undone(cluster: Cluster, chaos: Chaos) -> set[str]:
     """Name the runs that are not there though their submit was answered, or whose end was undone with its hook."""
     redis = cluster.server.client
     return {run_id for run_id in chaos.expected if not redis.exists(f"stepflow:run:{run_id}")}
+
+
+def is_gone(cluster: Cluster, run_id: str) -> bool:
+    """Say whether a damaged run has ended, or never was."""
+    status = cluster.client.status(run_id)
+    return status is None or status.is_finished
 
 
 def main() -> int:
@@ -244,6 +295,9 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
     found = check(cluster, there)
     found.stuck += stuck
+    found.stuck += [
+        f"{run_id} was damaged and has not ended" for run_id in chaos.victims if not is_gone(cluster, run_id)
+    ]
     found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
     return found, missing
 
@@ -256,7 +310,7 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
         if "Traceback" in process.said:
             print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][-4000:]}")
             chaos.count["tracebacks"] += 1
-    shown = ("asked_again", "cancels", "worker_stops", "tracebacks")
+    shown = ("asked_again", "cancels", "worker_stops", "damaged", "refused", "listed", "tracebacks")
     print(
         *(f"{name}={chaos.count[name]}" for name in shown),
         f"yields={found.yields} attempts_lost={found.attempts_lost}",

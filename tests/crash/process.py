@@ -28,7 +28,7 @@ from stepflow.store.link import BlockingLink, carry_out
 from stepflow.supervisor import supervise
 from tests.crash import probing
 
-APP = "tests.crash.flow:app"
+APP = "tests.crash.odd:app"
 
 
 def main() -> int:

@@ -65,8 +65,7 @@ class Activation:
         self.lookout = Lookout(port, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
-        #: the task of the workflow's function
-        self.main: asyncio.Task[Any]
+        self.main: asyncio.Task[Any]  # of the workflow's function
         self._ending = Ending(self)
         self._turn = Turn(port)
         self.wishes = Wishes(self._ending.ledger, self._dropped)
