@@ -1,13 +1,15 @@
 -- Included by `look_round`, after _total. Go through a small page of the live runs, and put back what an index lost of them.
--- Which page follows from the time and from this worker's place among the live ones: together they come by all runs in
--- five minutes, and look at a few hundred a second at most. One round that comes late leaves no gap: pages overlap.
+-- Which page follows from the time and from this worker's place among the live ones: together they look at 20 runs a second,
+-- at more when there are so many that they would not come by all of them in five minutes, and at 320 at most. One round that
+-- comes late leaves no gap: pages overlap.
 local function page_of(live, group, worker, now)
   local all, rank = soft('ZCARD', live) or 0, 0
   if all == 0 then return {} end
   local workers = redis.call('ZRANGE', group, 0, -1)
   for _, name in ipairs(workers) do if name < worker then rank = rank + 1 end end
-  local cycle = math.max(300, all / 320)
+  local cycle = math.max(1, math.min(300, all / 20), all / 320)
   local share = math.ceil(1.25 * all / cycle / #workers)
+  if share >= all then return redis.call('ZRANGE', live, 0, -1) end
   local first = (math.floor(now % cycle / cycle * all) + share * rank) % all
   return redis.call('ZRANGE', live, first, first + share - 1)
 end
