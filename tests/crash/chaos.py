@@ -2,7 +2,7 @@
 A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 60 --seed 7`.
 
 Runs of every kind are submitted all the time while workers and the server are killed, workers stopped and resumed,
-connections cut, replies lost, and runs cancelled. Then the attacks stop, everything must end by itself, and the checker
+connections cut or left half-open, replies lost, runs cancelled, records damaged, and user code does what none should. Then the attacks stop, everything must end by itself, and the checker
 reads what is left. The last line counts; the exit code is 0 only when its zeros hold. With `--appendfsync everysec` what
 a kill undid is counted as lost and is no failure.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import re
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ from tests.crash.checker import Findings, check
 from tests.crash.cluster import Cluster, Process
 from tests.crash.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
 
+#: a traceback in a log: its frames, and what was raised
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:  .*\n)+.*\n")
 #: requests that the proxy may send a second time: the scripts that stepflow itself may send again
 ONCE = {"claim_steps", "BLPOP", "SUBSCRIBE", "PUBLISH", "MULTI", "EXEC"}
 #: runner, payload, the states it may end in, weight
@@ -95,8 +98,8 @@ class Chaos:
         end = time.monotonic() + seconds
         acts: list[tuple[Callable[[], None], float]] = [
             (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0), (self._kill_worker, 1.0),
-            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3), (self._damage, 2.0),
-            (self._ask_for_the_impossible, 1.0),
+            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
+            (self._damage, 2.0), (self._ask_for_the_impossible, 1.0),
         ]  # fmt: skip
         due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
         while (now := time.monotonic()) < end:
@@ -213,6 +216,11 @@ class Chaos:
                 raise AssertionError(f"{option}={odd} was accepted")
         self.count["listed"] += len(self._direct.list(limit=50).runs)
 
+    def _go_silent(self) -> None:
+        """Leave every connection through the proxy half-open: what goes over it vanishes, and nobody hangs up."""
+        self._proxy.go_silent()
+        self.count["silences"] += 1
+
     def _kill_worker(self) -> None:
         victim = self._dice.choice(self._crew)
         if victim.is_alive:
@@ -302,15 +310,20 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     return found, missing
 
 
+def own_tracebacks(said: str) -> list[str]:
+    """Give the tracebacks of stepflow itself: what detached tasks of user code raise, asyncio says with one of theirs."""
+    return [found for found in _TRACEBACK.findall(said) if "/crash/odd.py" not in found]
+
+
 def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *, strict: bool) -> int:
     """Print what was found, and the one line that counts."""
     for said in found.all()[:40]:
         print(said)
     for process in cluster.processes:
-        if "Traceback" in process.said:
-            print(f"a traceback in {process.log}: {process.said[process.said.index('Traceback') :][-4000:]}")
+        for traceback in own_tracebacks(process.said):
+            print(f"in {process.log}: {traceback}")
             chaos.count["tracebacks"] += 1
-    shown = ("asked_again", "cancels", "worker_stops", "damaged", "refused", "listed", "tracebacks")
+    shown = ("asked_again", "cancels", "worker_stops", "silences", "damaged", "refused", "listed", "tracebacks")
     print(
         *(f"{name}={chaos.count[name]}" for name in shown),
         f"yields={found.yields} attempts_lost={found.attempts_lost}",

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -129,14 +130,14 @@ def once(run_id: str, number: int) -> str:
 
 
 async def do(run_id: str, number: int, seen: list[tuple[str, int]] = []) -> str:  # noqa: B006  kept, of a process
-    """Do a deed the first time that this process sees the step."""
+    """Do a deed the first time that this process sees the step: once more after each crash of a worker."""
     if (run_id, number) not in seen:
         seen.append((run_id, number))
         await DEEDS[number]()
     return once(run_id, number)
 
 
-@app.workflow("odd-flow", retry=QUICK)
+@app.workflow("odd-flow", retry=replace(QUICK, max_attempts=50))
 async def odd_flow(ctx: Context, count: int) -> dict[str, Any]:
     """Do the same in steps, plain and not, and with children in one."""
     done = [await ctx.step(f"deed-{number}", do, ctx.run_id, number) for number in range(count)]

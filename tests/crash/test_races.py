@@ -86,6 +86,10 @@ def test_a_claim_that_comes_while_a_lost_knock_is_looked_into_stands(bench):
     assert bench.run.token == "quick.0."
 
 
+async def nothing_to_announce():
+    pass
+
+
 class Dying(ImmediateLink):
     """A link whose worker dies after so many calls."""
 
@@ -106,7 +110,7 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
     bench.redis.sadd("stepflow:awaited", "default|chain")
     rounds = Rounds(
         bench.desk, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
-        serves={"default": ["chain"]}, on_look=lambda look, extra: None,
+        serves={"default": ["chain"]}, on_look=lambda look, extra: None, announce=nothing_to_announce,
     )  # fmt: skip
     try:
         await rounds._waiting_lists(["default|chain"])
