@@ -53,8 +53,8 @@ def real(server: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def url(real: redis.Redis, server: str) -> str:
-    """The URL of the real server, its database empty."""
-    return server
+    """The URL of the real server, its database empty; of a user with the documented rights, when that is asked for."""
+    return servers.as_worker(real, server) if servers.KIND == "acl" else server
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ The servers that the whole suite can run against: `STEPFLOW_TEST_SERVER=tls pyth
 
 Without the variable it is the embedded server, over its socket; STEPFLOW_REDIS_SERVER names another binary for it. *tls* is
 one that takes TLS with client certificates on a TCP port and nothing else (Debian's `redis-server` can, the embedded one
-cannot).
+cannot). *acl* is the first of them, and what `url` connects to it is a user with the rights that docs/operations.md gives a
+worker, no more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import trustme
 
 from stepflow import embedded
 from stepflow.store.address import Address
+from stepflow.store.keys import Keys
 from stepflow.store.link import connect
+from stepflow.store.rights import WORKER
 from tests.support import until_blocking
 
 #: which of them the suite is to run against
@@ -35,10 +38,19 @@ def test_server() -> Iterator[str]:
     """Give the URL of a server of this process's own, of the kind that is asked for."""
     folder = Path(tempfile.mkdtemp(prefix="sf"))
     try:
-        with {"embedded": _embedded, "tls": _tls}[KIND](folder) as url:
+        with {"embedded": _embedded, "acl": _embedded, "tls": _tls}[KIND](folder) as url:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def as_worker(admin: redis.Redis, url: str) -> str:
+    """Make the Redis user of a worker, and give the URL to connect as it."""
+    rules = WORKER.rules(Keys())
+    admin.execute_command(
+        "ACL", "SETUSER", "tested", "reset", "on", ">pw", "resetkeys", "resetchannels", "-@all", *rules
+    )
+    return f"{url}{'&' if '?' in url else '?'}username=tested&password=pw"
 
 
 @contextmanager

@@ -70,7 +70,8 @@ class RedisRefused(UnavailableError):
     #: what such an answer holds, in front or behind the words of a script
     PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY")
     #: what one holds that the user's rights are the reason of, the second out of scripts
-    RIGHTS = ("NOPERM", "ACL failure")
+    #: Redis 7 says it of a script in words alone
+    RIGHTS = ("NOPERM", "ACL failure", "executing the script can't")
 
     def __init__(self, problem: str, hint: str, *, word: str = "") -> None:
         #: the first word of the answer, `READONLY` say

@@ -47,6 +47,7 @@ _PHRASES = {
     "max number of clients": "MAXCLIENTS",
     "Authentication required": "NOAUTH",
     "ACL failure": "NOPERM",
+    "executing the script can't": "NOPERM",
     "without any password configured": "the server has no password: take it out of the URL",
     "DB index is out of range": "the server has fewer databases: correct the number in the URL",
     "SELECT is not allowed in cluster mode": _CLUSTER,

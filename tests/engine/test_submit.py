@@ -483,11 +483,11 @@ def test_submit_many_takes_a_few_round_trips(settings, link):
 # ---- name spaces
 
 
-async def test_two_name_spaces_on_one_redis_do_not_see_each_other(url, settings, working):
+async def test_two_name_spaces_on_one_redis_do_not_see_each_other(real, server, settings, working):
     async def runner(step):
         return Succeed(step.payload)
 
-    apps = [Stepflow(url, settings=settings, namespace=name) for name in ("stepflow", "other")]
+    apps = [Stepflow(server, settings=settings, namespace=name) for name in ("stepflow", "other")]
     for app in apps:
         app.register("x", runner)
     async with working(apps[0]), working(apps[1]):

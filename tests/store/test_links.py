@@ -20,6 +20,13 @@ from stepflow.store.stream import AsyncLink
 from tests.store.toy import OK, Toy, greet
 from tests.support import until, until_blocking
 
+
+@pytest.fixture
+def url(real, server):
+    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    return server
+
+
 #: one with an argument: a greeting has none
 PING = command("PING", "call", read=raw)
 ONCE = command("INCR", "n", read=raw, resend=False)

@@ -14,6 +14,13 @@ from stepflow.store.stream import AsyncLink
 from tests.store.toy import Toy, greet
 from tests.support import until
 
+
+@pytest.fixture
+def url(real, server):
+    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    return server
+
+
 ONCE = command("INCR", "n", read=raw, resend=False)
 ASK = command("GET", "k", read=raw)
 
