@@ -98,7 +98,8 @@ class Chaos:
         end = time.monotonic() + seconds
         acts: list[tuple[Callable[[], None], float]] = [
             (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0), (self._kill_worker, 1.0),
-            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
+            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._take_over, 0.08),
+            (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
             (self._damage, 2.0), (self._ask_for_the_impossible, 1.0),
         ]  # fmt: skip
         due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
@@ -251,6 +252,9 @@ class Chaos:
     def _kill_server(self) -> None:
         self._cluster.server.restart()
 
+    def _take_over(self) -> None:
+        self._cluster.server.take_over()
+
 
 def undone(cluster: Cluster, chaos: Chaos) -> set[str]:
     """Name the runs that are not there though their submit was answered, or whose end was undone with its hook."""
@@ -320,7 +324,8 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
     for said in found.all()[:40]:
         print(said)
     for process in cluster.processes:
-        for traceback in own_tracebacks(process.said):
+        #: of one that never listened: cut off at its start, which it ends with, and is started again
+        for traceback in own_tracebacks(process.said) if "listens to" in process.said else ():
             print(f"in {process.log}: {traceback}")
             chaos.count["tracebacks"] += 1
     shown = ("asked_again", "cancels", "worker_stops", "silences", "damaged", "refused", "listed", "tracebacks")
@@ -331,7 +336,8 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
     )
     print(
         f"runs={len(chaos.expected) - len(missing)} worker_kills={chaos.count['worker_kills']} "
-        f"server_kills={cluster.server.kills} lost={len(found.lost)} doubled={len(found.doubled)} "
+        f"server_kills={cluster.server.kills} takeovers={cluster.server.takeovers} "
+        f"lost={len(found.lost)} doubled={len(found.doubled)} "
         f"stuck={len(found.stuck)} hooks_missing={len(found.hooks_missing)}",
         flush=True,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Self
@@ -11,15 +10,10 @@ from typing import Self
 import redis
 
 from stepflow.embedded.launch import _find_binary
+from tests.crash.server import free_port
 from tests.crash.waiting import until
 
 SERVICE = "main"
-
-
-def free_port() -> int:
-    """Give a port that nobody listens to right now."""
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        return int(place.getsockname()[1])
 
 
 class Node:
