@@ -22,7 +22,7 @@ from stepflow.app import Stepflow
 from stepflow.engine.desk import Desk
 from stepflow.engine.single import work_one
 from stepflow.engine.worker import Worker, WorkerOptions, describe, new_worker_name
-from stepflow.errors import AppNotFound, RedisRefused, RightsMissing, StepflowError
+from stepflow.errors import AppNotFound, RedisRefused, RedisUnreachable, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
@@ -98,18 +98,26 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
 
 
 def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWorker]) -> None:
-    """Register with RQ and work; a server that is demoted just then is waited for like one that was so before."""
-    while True:
+    """
+    Register with RQ and work.
+
+    A server that is demoted just then is waited for like one that was so before; a connection that is cut just then is
+    made anew, as long as the server answers `check`.
+    """
+    for wait_s in growing():
         check(address, keys)
-        worker = make()
+        worker = None
         try:
             with in_our_words(address):
+                worker = make()
                 worker.work()
             return
-        except RedisRefused as error:
-            if worker.has_driven or not may_pass(error):
+        except (RedisRefused, RedisUnreachable) as error:
+            passes = isinstance(error, RedisUnreachable) or may_pass(error)
+            if not passes or (worker is not None and worker.has_driven):
                 raise
             say(log, f"Redis at {address.shown}: {error}; waiting for it")
+            time.sleep(wait_s)
 
 
 def check(address: Address, keys: Keys) -> None:

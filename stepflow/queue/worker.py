@@ -77,6 +77,13 @@ class StepWorker(BaseWorker):
         except Exception as error:  # noqa: BLE001  redis-py may be reconnecting in RQ's thread meanwhile
             log.warning("worker %s is still registered with RQ (%s: %s)", self.name, type(error).__name__, error)
 
+    def register_birth(self) -> None:
+        """Register with RQ; what this very process left there, at a start that was cut off, is not another worker."""
+        left = self.connection.hmget(self.key, "pid", "hostname", "death")
+        if left == [str(self.pid).encode(), str(self.hostname).encode(), None]:
+            self.connection.delete(self.key)
+        super().register_birth()  # type: ignore[no-untyped-call]
+
     def write_facts(self) -> None:
         """Write what `stepflow workers` shows beside RQ's own fields."""
         if self.facts:

@@ -324,8 +324,7 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
     for said in found.all()[:40]:
         print(said)
     for process in cluster.processes:
-        #: of one that never listened: cut off at its start, which it ends with, and is started again
-        for traceback in own_tracebacks(process.said) if "listens to" in process.said else ():
+        for traceback in own_tracebacks(process.said):
             print(f"in {process.log}: {traceback}")
             chaos.count["tracebacks"] += 1
     shown = ("asked_again", "cancels", "worker_stops", "silences", "damaged", "refused", "listed", "tracebacks")

@@ -1,5 +1,7 @@
 """[B21] [B20] Every connection goes dead without a word, or the server is demoted: the promises hold soon after."""
 
+import itertools
+import signal
 import time
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from stepflow import Client, RunSpec
 from stepflow.settings import RedisSettings, Settings
 from tests.crash.app import path
-from tests.crash.proxy import Proxy
+from tests.crash.proxy import CUT, LOSE, PASS, Proxy
 from tests.crash.waiting import until
 
 pytestmark = pytest.mark.crash
@@ -90,3 +92,21 @@ def test_a_worker_whose_server_loads_for_long_waits_longer_than_its_budget(behin
     worker.has_said("listens to")
     cluster.all_ended(["early"])
     assert "Traceback" not in worker.said
+
+
+@pytest.mark.parametrize("what", [CUT, LOSE])
+def test_a_connection_cut_anywhere_in_a_workers_start_is_made_anew(make_cluster, what):
+    """[B21] Was: a traceback of redis-py out of RQ's registration, and a worker that had to be started again."""
+    cluster = make_cluster()
+    with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
+        for begins in range(0, 36, 3):
+            ordinals = itertools.count()
+            cut = set(range(begins, begins + 3))
+            proxy.rule = lambda name, ordinals=ordinals, cut=cut: what if next(ordinals) in cut else PASS
+            worker = cluster.worker("--name", f"from-{begins}", STEPFLOW_REDIS_URL=proxy.url)
+            worker.has_said("listens to")
+            assert next(ordinals) > begins, "so many requests there are, so this start was cut"
+            worker.send(signal.SIGTERM)
+            assert worker.wait() == 0
+            assert "Traceback" not in worker.said
+        assert proxy.count(what) > 24
