@@ -22,9 +22,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "stepflow-installed"
 
+#: test processes: one more than the cores of a small machine, for tests wait as often as they compute
+TESTERS = max(3, os.cpu_count() or 1)
 COMMANDS = {
     "demo": [["stepflow", "demo"]],
-    "test": [["python", "-m", "pytest", "-n", "auto", "--dist", "loadfile"]],
+    "test": [["python", "-m", "pytest", "-n", str(TESTERS), "--dist", "loadfile"]],
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]],
     "bench": [["python", "-m", "benchmarks"]],
     "chaos": [["python", "-m", "tests.crash.chaos"]],

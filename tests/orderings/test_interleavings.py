@@ -40,7 +40,7 @@ OUTCOMES = {
     "pause": (Pause("why"), None),
 }
 #: those that the plain suite explores; the others take as long again, several times, and are left to `-m crash`
-PLAIN = ("continue", "succeed", "raised", "park")
+PLAIN = ("continue", "raised")
 each_outcome = pytest.mark.parametrize(
     ("outcome", "end"),
     [pytest.param(*case, id=name, marks=[] if name in PLAIN else pytest.mark.crash) for name, case in OUTCOMES.items()],
