@@ -16,6 +16,7 @@ from typing import Any
 import fakeredis
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from stepflow import AsyncClient, Client, Stepflow
 from stepflow.engine.worker import Worker, WorkerOptions
@@ -27,6 +28,10 @@ from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, connect
 from tests import servers
 from tests.support import Leaks
+
+# a busy machine is no finding: examples have no time limit
+settings.register_profile("stepflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stepflow")
 
 #: a worker on the test's loop, given the app and WorkerOptions by keyword
 Working = Callable[..., AbstractAsyncContextManager[Worker]]
