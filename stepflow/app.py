@@ -12,12 +12,10 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
-from stepflow.engine.desk import Desk
-from stepflow.engine.notify import Deliver
+from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
-from stepflow.engine.typed import payload_type, reader_for
-from stepflow.engine.worker import Worker, WorkerOptions
+from stepflow.engine.user_code.arguments import payload_type, reader_for
 from stepflow.errors import DataError
 from stepflow.hooks.body import body_of
 from stepflow.hooks.schedule import next_wait_s
@@ -27,6 +25,8 @@ from stepflow.settings import Settings, load_settings
 from stepflow.store.address import Address
 from stepflow.store.keys import Keys
 from stepflow.times import seconds
+from stepflow.worker.notify import Deliver
+from stepflow.worker.worker import Worker, WorkerOptions
 
 F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)

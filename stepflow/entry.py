@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from stepflow.app import Stepflow
-from stepflow.engine.desk import Desk
-from stepflow.engine.single import work_one
-from stepflow.engine.worker import Worker, WorkerOptions, describe, new_worker_name
+from stepflow.engine.env import Desk
 from stepflow.errors import AppNotFound, RedisRefused, RedisUnreachable, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
 from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
-from stepflow.queue.worker import StepWorker, rq_worker
+from stepflow.rq.worker import StepWorker, rq_worker
 from stepflow.store.address import Address
 from stepflow.store.answers import may_pass
 from stepflow.store.fitness import check_server
@@ -35,6 +33,8 @@ from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
 from stepflow.store.rights import WORKER, missing_rights
 from stepflow.store.waits import growing, say
+from stepflow.worker.single import work_one
+from stepflow.worker.worker import Worker, WorkerOptions, describe, new_worker_name
 
 log = logging.getLogger("stepflow.worker")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
-from stepflow.engine.held import hold_against
-from stepflow.engine.hints import returned_hint
-from stepflow.engine.typed import bind, call_reader, result_reader
-from stepflow.engine.user_code import is_async, settled
+from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
+from stepflow.engine.user_code.calls import is_async, settled
+from stepflow.engine.user_code.hints import returned_hint
+from stepflow.engine.user_code.lossless import hold_against
 from stepflow.errors.base import shown
 from stepflow.store.annotations import kind_of
 from stepflow.store.canonical import digest

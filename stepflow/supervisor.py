@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from types import FrameType
 
 from stepflow.core import probes
-from stepflow.engine.worker import new_worker_name
 from stepflow.entry import READY_VARIABLE, SUPERVISOR_VARIABLE
 from stepflow.process import end_hard
 from stepflow.settings import load_settings
+from stepflow.worker.worker import new_worker_name
 
 log = logging.getLogger("stepflow.supervisor")
 

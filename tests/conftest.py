@@ -19,13 +19,13 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from stepflow import AsyncClient, Client, Stepflow
-from stepflow.engine.worker import Worker, WorkerOptions
 from stepflow.hooks.deliver import Deliverer
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
 from stepflow.store.address import Address
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, connect
+from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
 from tests.support import Leaks
 
@@ -134,10 +134,10 @@ def authorities() -> ssl.SSLContext:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the rounds and looks of workers frequent: a test that waits for one should not wait long."""
-    monkeypatch.setattr("stepflow.engine.rounds.ROUND_S", 0.05)
-    monkeypatch.setattr("stepflow.engine.feed.SUSPENDED_S", 0.05)
-    monkeypatch.setattr("stepflow.engine.worker.SWEEP_S", 0.02)
-    monkeypatch.setattr("stepflow.engine.commit._REFUSED_S", 0.05)
+    monkeypatch.setattr("stepflow.worker.maintenance.ROUND_S", 0.05)
+    monkeypatch.setattr("stepflow.worker.fetcher.SUSPENDED_S", 0.05)
+    monkeypatch.setattr("stepflow.worker.worker.SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.worker.commit._REFUSED_S", 0.05)
     monkeypatch.setattr("stepflow.engine.insist.REFUSED_S", 0.05)
 
 

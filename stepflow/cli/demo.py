@@ -106,7 +106,7 @@ def tail(path: Path) -> str:
 def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidence:
     """Submit the runs, kill a worker, cancel a run, and wait for the end of all; gives what the checks look at."""
     from stepflow.cli.demo_checks import Evidence
-    from stepflow.engine.census import steps
+    from stepflow.engine.inspect import steps
     from stepflow.hooks import Webhook
     from stepflow.store.link import carry_out
 
@@ -172,7 +172,7 @@ def settings_of(setup: Setup) -> Settings:
 
 def lasting_keys(client: Client) -> list[str]:
     """Name what stays in Redis for ever."""
-    from stepflow.engine.census import lasting_keys as plan
+    from stepflow.engine.inspect import lasting_keys as plan
     from stepflow.store.link import carry_out
 
     return carry_out(client.link, plan())

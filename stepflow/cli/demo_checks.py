@@ -12,7 +12,7 @@ from typing import BinaryIO
 from stepflow.cli.demo_pipeline import STAGES
 from stepflow.cli.demo_receiver import Receiver
 from stepflow.core.run import RunStatus
-from stepflow.engine.census import StepInfo
+from stepflow.engine.inspect import StepInfo
 
 #: keys that outlive all runs: indexes, whose members go with their runs, and the lists of names
 STATIC_KEYS = (

@@ -46,7 +46,7 @@ def row_of(run: RunStatus) -> tuple[object, ...]:
 @pass_setup
 def show_command(setup: Setup, run: str) -> None:
     """Show all that is known of RUN: where it stands, what it was given, how its steps went."""
-    from stepflow.engine.census import steps
+    from stepflow.engine.inspect import steps
     from stepflow.store.link import carry_out
 
     with setup.client() as client:

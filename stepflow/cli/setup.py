@@ -90,7 +90,7 @@ class Setup:
     def run_id(self, client: Client, given: str) -> str:
         """Give the one run whose id is *given* or begins with it."""
         from stepflow.core.ids import check_run_id
-        from stepflow.engine.census import find_runs
+        from stepflow.engine.inspect import find_runs
         from stepflow.errors import RunNotFound
         from stepflow.store.link import carry_out
 

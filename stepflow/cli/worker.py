@@ -68,8 +68,8 @@ def worker_command(
     slots = concurrency or app.settings.worker.concurrency
     if name is None and count > 1:
         return _supervise(setup, app, count, burst=burst)
-    from stepflow.engine.worker import WorkerOptions, new_worker_name
     from stepflow.entry import work
+    from stepflow.worker.worker import WorkerOptions, new_worker_name
 
     return work(app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app))
 
@@ -77,9 +77,9 @@ def worker_command(
 def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
     """Run this very command line in so many children; each is given a name, which makes it a single worker."""
     from stepflow.client import Client
-    from stepflow.engine.recover import recover_worker
     from stepflow.store.link import carry_out
     from stepflow.supervisor import supervise
+    from stepflow.worker.recover import recover_worker
 
     # The server is up, and the app's Redis known, before the children ask for either.
     client = Client(setup.url(app), namespace=app.namespace, settings=app.settings)

@@ -11,13 +11,13 @@ from typing import Any, Literal, Self, TypeVar
 from stepflow.client.common import SAFETY_NET_S, Common, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
-from stepflow.engine.ask import Ask, answer, asks
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.census import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.fork import fork
 from stepflow.engine.history import history
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.questions import Ask, answer, asks
 from stepflow.engine.redeliver import redeliver
-from stepflow.engine.revive import revive
+from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stepflow import embedded
 from stepflow.core.run import RunState, RunStatus, UnreadableText
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
@@ -23,8 +23,8 @@ from stepflow.store.codec import unpack
 from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
-from stepflow.store.reading import load_kv
 from stepflow.store.rights import CLIENT
+from stepflow.store.runs import load_kv
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, Stop, StopKind
 from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide_stop, end_of_stop
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import set_run_aside
 from stepflow.engine.outbox import end_fields, note_untold, plan_hooks, plan_kin, read_app_hooks
 from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
@@ -18,8 +18,7 @@ from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.reading import load_data, load_run
-from stepflow.store.runs import STALE, Proof, finish_run, hand_over, mark_run
+from stepflow.store.runs import STALE, Proof, finish_run, hand_over, load_data, load_run, mark_run
 
 log = logging.getLogger("stepflow.run")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
 from stepflow.core.run import Rest, Run, RunState
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import check_readable
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
@@ -16,8 +16,8 @@ from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, Plan
 from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
 from stepflow.store.journal import load_journal
-from stepflow.store.reading import load_data, load_run
 from stepflow.store.rows import stamp
+from stepflow.store.runs import load_data, load_run
 
 
 def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from stepflow.core.ids import Delivery
 from stepflow.core.outcomes import Pause, readable
 from stepflow.core.run import Run
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import Plan
 from stepflow.store.damage import bury_hook, set_aside
 from stepflow.store.hooks import HookRecord, load_hook
 from stepflow.store.keys import Keys
-from stepflow.store.reading import load_run
+from stepflow.store.runs import load_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepflow.core.run import ENDS, Run, RunState
-from stepflow.engine.desk import Desk
-from stepflow.engine.family import map_answers
+from stepflow.engine.children import map_answers
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
@@ -18,7 +18,7 @@ from stepflow.errors.base import shown
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import load_journal
-from stepflow.store.reading import load_data, load_run
+from stepflow.store.runs import load_data, load_run
 
 #: the form of the documents; a later one is not read
 FORMAT = 1

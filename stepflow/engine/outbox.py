@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.spec import Given
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part

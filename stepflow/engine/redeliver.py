@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.errors import HookNotFound
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.query import newest
-from stepflow.store.reading import load_run
+from stepflow.store.runs import load_run
 
 #: ends of a revived run that are looked at, the last ones
 _ENDS = 1000

@@ -10,7 +10,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
-from stepflow.engine.user_code import is_async
+from stepflow.engine.user_code.calls import is_async
 from stepflow.errors import InvalidName, InvalidOption
 
 RunnerFunction = Callable[[Step[Any]], Any]

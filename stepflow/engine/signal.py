@@ -9,9 +9,9 @@ from typing import Any
 from stepflow.core.ids import check_text
 from stepflow.core.run import RunState
 from stepflow.core.transition import Transition
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import check_readable
-from stepflow.engine.schema import misfit
+from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import (
     InvalidName,
     MailboxFull,
@@ -24,8 +24,7 @@ from stepflow.errors import (
 from stepflow.store.calls import Plan
 from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
-from stepflow.store.reading import load_run
-from stepflow.store.runs import STALE, Proof, hand_over
+from stepflow.store.runs import STALE, Proof, hand_over, load_run
 from stepflow.store.upkeep import put_deadline
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
-from stepflow.engine.desk import Desk
-from stepflow.engine.family import progress
+from stepflow.engine.children import progress
+from stepflow.engine.env import Desk
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
 from stepflow.errors.base import shown as in_short
 from stepflow.store.calls import Plan
 from stepflow.store.query import newest
-from stepflow.store.reading import load_data, load_run
+from stepflow.store.runs import load_data, load_run
 from stepflow.times import as_datetime, in_words, unix_time
 
 #: index members looked at in one round trip of a listing

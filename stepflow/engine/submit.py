@@ -10,7 +10,7 @@ from typing import Any
 from stepflow.core import probes
 from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, check_version, new_run_id
 from stepflow.core.run import Run, RunState
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.spec import RunSpec, pack_given, read_priority
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, Plan

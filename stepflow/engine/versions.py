@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import split_runner
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.spec import RunSpec
 from stepflow.store.calls import Plan
 from stepflow.store.versions import load_versions

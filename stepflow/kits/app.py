@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy
-from stepflow.engine.typed import input_type, reader_for
+from stepflow.engine.user_code.arguments import input_type, reader_for
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.declared import Declared, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction

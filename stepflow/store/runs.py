@@ -8,12 +8,12 @@ from typing import Any
 
 from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, flat_map, raw
+from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.kin import NO_KIN, Kin
-from stepflow.store.rows import mended, rq_time, stamp, write_new, write_stop
+from stepflow.store.kin import NO_KIN, Kin, family_keys
+from stepflow.store.rows import mended, read_run, rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
 #: not parked, for the inbox holds what the step has not seen
@@ -262,3 +262,110 @@ def expiry_member(run: Run) -> str:
 
 def _brief(due_at: float, now: float) -> int:
     return 1 if due_at - now <= BRIEF_S else 0
+
+
+def park_run(
+    keys: Keys,
+    run: Run,
+    proof: Proof,
+    *,
+    due_at: float | None,
+    inbox: int | None,
+    waits_for: str,
+    now: float,
+    rest: Rest = Rest.NONE,
+    expects: bytes = b"",
+) -> Call[Any]:
+    """
+    Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
+
+    Answers as `keep_step`, or [NOT_YET]. *inbox* None waits for the due time alone.
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
+        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", stamp(due_at), "token", "", "held", "",
+        "updated", stamp(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
+    ]  # fmt: skip
+    if rest is not run.rest:
+        fields += ("rest", int(rest))
+    return Call(
+        scripts.PARK_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.held), keys.rq_wip(queue),
+            keys.due, keys.wake_of(run.queue),
+        ),
+        (
+            run.rev, proof.token, proof.name, "" if inbox is None else inbox, member_of(run.id),
+            f"{run.held}:{run.token}", stamp(due_at), expects, len(fields), *fields, *proof.record_fields(),
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def pause_run(keys: Keys, run: Run, proof: Proof, *, reason: str, now: float) -> Call[Any]:
+    """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "",
+        "updated", stamp(now), "parked", "", "waits", "resume",
+    ]  # fmt: skip
+    return Call(
+        scripts.PAUSE_RUN,
+        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.held or run.delivery), keys.rq_wip(queue)),
+        (
+            run.rev, proof.token, proof.name, member_of(run.id), f"{run.held}:{run.token}", reason, len(fields), *fields,
+            *proof.record_fields(),
+        ),
+        raw,
+    )  # fmt: skip
+
+
+def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
+    """Read the run's row; None when there is none. What cannot be read is said in its `damage`."""
+    return command(
+        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None,
+        misfit=lambda: read_run(run_id, NO_HASH, keys),
+    )  # fmt: skip
+
+
+def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's payload, result, error and spec, packed."""
+    return load_hash(f"{keys.run(run_id)}:data")
+
+
+def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
+    """Read one value of the run's own space, packed."""
+    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
+
+
+def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's step records."""
+    return load_hash(f"{keys.run(run_id)}:steps")
+
+
+def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
+    """
+    Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
+
+    *forget* are journal entries that go: the failure that ended it, should it have remembered one.
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    rq_id = keys.rq_id(run.next_delivery(run.step))
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
+        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
+    ]  # fmt: skip
+    return Call(
+        scripts.REVIVE_RUN,
+        (
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
+            keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
+            *flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
+        ),
+        (
+            run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
+            keys.namespace, queue, expiry_member(run), len(forget), *forget, len(fields), *fields,
+        ),
+        raw,
+    )  # fmt: skip

@@ -6,13 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
-from stepflow.engine.desk import Desk
-from stepflow.engine.notify import Deliver
-from stepflow.engine.recover import recover_worker
+from stepflow.engine.env import Desk
 from stepflow.engine.registry import Registry
-from stepflow.engine.renew import Renewer
-from stepflow.engine.shift import Shift, ignore
-from stepflow.engine.worker import Worker, WorkerOptions, hear
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.store.address import Address
 from stepflow.store.keys import RQ_QUEUES
@@ -21,6 +16,11 @@ from stepflow.store.stream import AsyncLink, carry_out
 from stepflow.store.upkeep import move_due
 from stepflow.testing.crashes import Crash, WorkerLine
 from stepflow.testing.server import FakeServer
+from stepflow.worker.notify import Deliver
+from stepflow.worker.recover import recover_worker
+from stepflow.worker.renew import Renewer
+from stepflow.worker.state import Shift, ignore
+from stepflow.worker.worker import Worker, WorkerOptions, hear
 
 #: runs held at once, far more than a test has
 _SLOTS = 10_000

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from stepflow.client import AsyncRunHandle, Client
 from stepflow.core.run import RunStatus
-from stepflow.engine.desk import Desk
-from stepflow.engine.user_code import call as call_user_code
+from stepflow.engine.env import Desk
+from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.check import check
 from stepflow.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict
 from stepflow.engine.registry import Registry
-from stepflow.engine.user_code import is_async
+from stepflow.engine.user_code.calls import is_async
 from stepflow.hooks.webhook import Webhook
 
 

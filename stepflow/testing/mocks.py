@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from stepflow.engine.user_code import is_async, settled
+from stepflow.engine.user_code.calls import is_async, settled
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from stepflow import RunStatus
 from stepflow.cli.demo_checks import CHECKS, Evidence, check_all, read_writes
 from stepflow.cli.demo_receiver import Receiver
 from stepflow.core.run import RunState
-from stepflow.engine.census import StepInfo
+from stepflow.engine.inspect import StepInfo
 
 
 def test_the_demo_holds_what_it_claims(start):

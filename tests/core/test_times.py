@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from stepflow import Continue, RetryPolicy, TransientError
 from stepflow.core.cancel import CancelToken
-from stepflow.engine.execute import raised
 from stepflow.errors import InvalidOption
 from stepflow.times import FOREVER_S, LATEST, as_datetime, in_words, seconds, unix_time, wait_asked
+from stepflow.worker.execute import raised
 
 NO_DURATION = {
     "negative": -0.001,

@@ -16,9 +16,7 @@ import time
 
 from stepflow import Client, RunSpec
 from stepflow.core.ids import check_run_id
-from stepflow.engine.desk import Desk
-from stepflow.engine.recover import recover_worker
-from stepflow.engine.worker import WorkerOptions, new_worker_name
+from stepflow.engine.env import Desk
 from stepflow.entry import load_app, work
 from stepflow.errors import StepflowError
 from stepflow.settings import load_settings
@@ -26,6 +24,8 @@ from stepflow.store.address import Address
 from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink, carry_out
 from stepflow.supervisor import supervise
+from stepflow.worker.recover import recover_worker
+from stepflow.worker.worker import WorkerOptions, new_worker_name
 from tests.crash import probing
 
 APP = "tests.crash.odd:app"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 
 from stepflow import Continue, RunSpec, Succeed
-from stepflow.engine.desk import Desk
-from stepflow.engine.recover import recover_worker
+from stepflow.engine.env import Desk
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
 from stepflow.store.link import carry_out
+from stepflow.worker.recover import recover_worker
 from tests.support import until
 
 pytestmark = pytest.mark.crash

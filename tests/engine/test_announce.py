@@ -3,11 +3,11 @@
 import pytest
 
 from stepflow import Client, Stepflow, Succeed, Webhook
-from stepflow.engine.announce import announce
 from stepflow.engine.cancel import cancel
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.redeliver import hooks_of_run
 from stepflow.store.link import carry_out
+from stepflow.worker.announce import announce
 from tests.support import until
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from stepflow import Succeed
-from stepflow.engine.burst import Burst
+from stepflow.worker.fetcher import Burst
 
 
 @pytest.fixture

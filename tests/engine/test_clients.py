@@ -266,9 +266,9 @@ def test_importing_the_client_pulls_in_no_runner_and_no_worker_code():
     code = "import sys, stepflow.client; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     unwanted = {
-        "stepflow.engine.worker",
-        "stepflow.engine.shift",
-        "stepflow.engine.execute",
+        "stepflow.worker.worker",
+        "stepflow.worker.state",
+        "stepflow.worker.execute",
         "stepflow.app",
         "rq",
         "httpx",

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from stepflow import Context, Stepflow
-from stepflow.engine.typed import bind
+from stepflow.engine.user_code.arguments import bind
 from stepflow.errors import RunFailed, UnsupportedValue
 from stepflow.testing import Harness
 

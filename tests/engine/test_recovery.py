@@ -7,11 +7,11 @@ import pytest
 
 from stepflow import Continue, RetryPolicy, Stepflow, Succeed
 from stepflow.core.outcomes import Lost
-from stepflow.engine.desk import Desk
-from stepflow.engine.recover import claims_of, hand_over_again, recover_worker
+from stepflow.engine.env import Desk
 from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.link import carry_out
 from stepflow.store.upkeep import move_due
+from stepflow.worker.recover import claims_of, hand_over_again, recover_worker
 from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=2, initial=0.001, jitter=False)

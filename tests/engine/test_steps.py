@@ -371,9 +371,9 @@ async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(app, aclie
 async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, working, real, keys, link_to_real):
     """[C16] [C13]"""
     from stepflow.core.outcomes import Lost
-    from stepflow.engine.desk import Desk
-    from stepflow.engine.recover import hand_over_again
+    from stepflow.engine.env import Desk
     from stepflow.store.link import carry_out
+    from stepflow.worker.recover import hand_over_again
 
     after = []
 

@@ -13,8 +13,8 @@ import pytest
 from pydantic import AfterValidator
 
 from stepflow import PermanentError, RetryPolicy, RunState, Step, Stepflow, Succeed, TransientError
-from stepflow.engine.threads import Threads
-from stepflow.engine.user_code import call, describe, is_async, raised, settled
+from stepflow.engine.user_code.calls import call, describe, is_async, raised, settled
+from stepflow.worker.threads import Threads
 from tests.support import until
 
 TWICE = RetryPolicy(max_attempts=2, initial=0.01, jitter=False)

@@ -56,6 +56,6 @@ def test_links_lead_to_files(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_functions_named_beside_a_file_are_in_it(page):
-    """`[engine/commit.py](…) `commit`` names a function of that file."""
+    """`[worker/commit.py](…) `commit`` names a function of that file."""
     pairs = re.findall(r"\]\(([^)]+\.py)\)\s+`(\w+)`", page.read_text())
     assert [name for path, name in pairs if f"def {name}" not in (page.parent / path).read_text()] == []

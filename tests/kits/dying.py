@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from stepflow.engine.worker import Worker
 from stepflow.errors import ClaimLost
+from stepflow.worker.worker import Worker
 
 #: what an activation writes
 WRITES = {"add_entry", "take_signal", "submit_child"}

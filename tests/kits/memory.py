@@ -14,7 +14,6 @@ from stepflow.core.outcomes import Outcome, Park, Restart
 from stepflow.core.run import Rest, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.threads import Threads
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.readers import Readers
@@ -22,6 +21,7 @@ from stepflow.kits.flow.replay import Activation
 from stepflow.store.asks import Mark
 from stepflow.store.codec import pack
 from stepflow.store.journal import start_entry
+from stepflow.worker.threads import Threads
 
 
 class Crash(BaseException):

@@ -12,12 +12,12 @@ import redis
 
 from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park, Raised
-from stepflow.engine.ask import Ask
+from stepflow.engine.questions import Ask
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
 from stepflow.kits.flow.check import check
 from stepflow.store.asks import Mark, answer_ask, close_ask, settle_ask
 from stepflow.store.codec import pack
-from stepflow.store.reading import load_run
+from stepflow.store.runs import load_run
 from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end

@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 
 from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park
-from stepflow.engine.schema import misfit, schema_of
+from stepflow.engine.user_code.schema import misfit, schema_of
 from stepflow.errors import ClaimLost, SignalMisfit
 from stepflow.store.codec import pack, unpack
 from tests.conftest import Working

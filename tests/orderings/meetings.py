@@ -11,17 +11,17 @@ from contextlib import suppress
 from typing import Any
 
 from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
-from stepflow.engine.announce import announce
 from stepflow.engine.cancel import cancel
-from stepflow.engine.hold import Hold
-from stepflow.engine.recover import recover_lapsed
 from stepflow.engine.registry import Registry
-from stepflow.engine.revive import revive
+from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
 from stepflow.store.claims import Taken, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
+from stepflow.worker.announce import announce
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.recover import recover_lapsed
 from tests.orderings.invariants import Seen
 from tests.orderings.world import CRASHES, LEASE_S, Worker, World, content, restore, spec
 

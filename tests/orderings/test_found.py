@@ -4,10 +4,10 @@ import pytest
 
 from stepflow.core.outcomes import Continue, ErrorInfo, LastWord, Park, Raised, Succeed
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.recover import recover_knock
-from stepflow.engine.revive import revive
+from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import submit
+from stepflow.worker.recover import recover_knock
 from tests.orderings import meetings as meet
 from tests.orderings.invariants import Watcher
 from tests.orderings.world import LEASE_S, Worker, World, spec

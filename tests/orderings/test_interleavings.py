@@ -13,7 +13,7 @@ import pytest
 from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, LastWord, Park, Pause, Raised, Succeed
 from stepflow.core.run import Rest
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.revive import revive
+from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRevivable

@@ -32,7 +32,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Rest
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.revive import revive
+from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRevivable, RunConflict, RunNotFound, SignalRefused, StepflowError

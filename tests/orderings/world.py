@@ -19,14 +19,8 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Continue, LastWord, Outcome, Park, Succeed
 from stepflow.core.run import Rest, RunState, Stop, StopKind
 from stepflow.engine.cancel import fail, stop_run
-from stepflow.engine.claim import hold_of, run_of
-from stepflow.engine.commit import commit
-from stepflow.engine.desk import Desk
-from stepflow.engine.hold import Hold
-from stepflow.engine.port import Port
-from stepflow.engine.recover import recover_knock, recover_lapsed
+from stepflow.engine.env import Desk
 from stepflow.engine.registry import Registry
-from stepflow.engine.shift import Shift
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.hooks.webhook import Webhook
@@ -39,6 +33,11 @@ from stepflow.store.keys import Keys
 from stepflow.store.link import BlockingLink
 from stepflow.store.runs import AGAIN, DONE
 from stepflow.store.upkeep import look_round, move_due, sweep_expired
+from stepflow.worker.claimed_run import Hold, hold_of, run_of
+from stepflow.worker.commit import commit
+from stepflow.worker.recover import recover_knock, recover_lapsed
+from stepflow.worker.state import Shift
+from stepflow.worker.step_runtime import Port
 
 #: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a knock counts as lost
 LEASE_S, GRACE_S, BACKOFF_S, KNOCK_S = 10.0, 4.0, 8.0, 3.0

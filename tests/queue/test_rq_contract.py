@@ -17,8 +17,7 @@ from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
-from stepflow.store.reading import load_run
-from stepflow.store.runs import Proof, finish_run, hand_over, submit_run
+from stepflow.store.runs import Proof, finish_run, hand_over, load_run, submit_run
 from stepflow.store.upkeep import move_due
 from tests.support import dump, until
 

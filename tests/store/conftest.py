@@ -6,8 +6,7 @@ from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.codec import pack
-from stepflow.store.reading import load_run
-from stepflow.store.runs import Proof, submit_run
+from stepflow.store.runs import Proof, load_run, submit_run
 from tests.support import dump
 
 

@@ -10,9 +10,7 @@ from stepflow.store.children import Birth, load_answers, load_maps, submit_child
 from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
 from stepflow.store.kin import kin_of
-from stepflow.store.revive import revive_run
-from stepflow.store.runs import Proof, finish_run, mark_run
-from stepflow.store.standing import park_run
+from stepflow.store.runs import Proof, finish_run, mark_run, park_run, revive_run
 
 #: how children end in these tests
 OK, BAD = RunState.SUCCEEDED, RunState.FAILED

@@ -10,9 +10,8 @@ from stepflow.store.damage import bury_hook, set_aside
 from stepflow.store.fitness import FORMAT, check_format
 from stepflow.store.hooks import DEAD, load_hook
 from stepflow.store.link import carry_out
-from stepflow.store.reading import load_data, load_run, load_steps
 from stepflow.store.rows import read_run
-from stepflow.store.runs import Proof, finish_run, keep_step
+from stepflow.store.runs import Proof, finish_run, keep_step, load_data, load_run, load_steps
 from tests.store.test_keeping import look, move
 
 

@@ -7,8 +7,18 @@ import pytest
 from stepflow.core.run import RunState, Stop, StopKind
 from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
-from stepflow.store.revive import revive_run
-from stepflow.store.runs import AGAIN, DONE, STALE, Proof, Writes, finish_run, hand_over, keep_step, mark_run
+from stepflow.store.runs import (
+    AGAIN,
+    DONE,
+    STALE,
+    Proof,
+    Writes,
+    finish_run,
+    hand_over,
+    keep_step,
+    mark_run,
+    revive_run,
+)
 
 FX = Writes(["gone"], ["kept", b"v"])
 

@@ -11,15 +11,15 @@ from typing import Any, cast
 from stepflow.core.outcomes import Outcome, Pause, Raised
 from stepflow.core.runner import Step
 from stepflow.engine.history import Remembered, ended_well, read_history
-from stepflow.engine.hold import Hold
-from stepflow.engine.port import Port
 from stepflow.engine.registry import Registered, Registry
-from stepflow.engine.shift import Shift
 from stepflow.engine.spec import Given
 from stepflow.errors import UnknownRunner
 from stepflow.kits.flow.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.state import Shift
+from stepflow.worker.step_runtime import Port
 
 #: entries shown before the one that does not fit
 _SHOWN = 3

@@ -14,7 +14,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name, check_text
 from stepflow.core.run import Priority
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.typed import bind
+from stepflow.engine.user_code.arguments import bind
 from stepflow.errors import InvalidOption
 from stepflow.errors.base import shown
 from stepflow.kits.flow.children import Child, id_at, spawn

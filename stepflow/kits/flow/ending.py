@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, LastWord, Outcome, Raised, Restart, Succeed
 from stepflow.core.run import Rest
-from stepflow.engine.user_code import describe, raised
+from stepflow.engine.user_code.calls import describe, raised
 from stepflow.errors import TransientError
 from stepflow.errors.base import shown
 from stepflow.kits.flow.children import StopWish

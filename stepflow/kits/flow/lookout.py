@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from stepflow.engine.port import Port
 from stepflow.errors import StepflowError
+from stepflow.worker.step_runtime import Port
 
 
 class Lookout:

@@ -15,9 +15,9 @@ from stepflow.kits.flow.steps import StepWish
 from stepflow.store.codec import unpack
 
 if TYPE_CHECKING:
-    from stepflow.engine.port import Port
     from stepflow.engine.spec import RunSpec
     from stepflow.kits.flow.replay import Activation
+    from stepflow.worker.step_runtime import Port
 
 #: children made in one round trip
 BATCH = 200

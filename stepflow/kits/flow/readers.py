@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from stepflow.engine.typed import result_reader
+from stepflow.engine.user_code.arguments import result_reader
 
 T = TypeVar("T")
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import Outcome, Pause, Restart
 from stepflow.core.run import Rest
 from stepflow.engine.gate import pause_for
-from stepflow.engine.port import Port
 from stepflow.errors import DataError
 from stepflow.kits.flow.ending import Ending
 from stepflow.kits.flow.journal import MISREAD, Entry, Kind, misread, read_journal
@@ -29,6 +28,7 @@ from stepflow.kits.flow.patches import Patches
 from stepflow.kits.flow.scribe import Scribe, Send
 from stepflow.kits.flow.turn import Turn
 from stepflow.kits.flow.wishes import Wishes
+from stepflow.worker.step_runtime import Port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -11,9 +11,9 @@ from stepflow.core import probes
 from stepflow.core.run import Rest
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
-from stepflow.engine.port import Port
 from stepflow.errors import RedisRefused
 from stepflow.kits.flow.journal import Entry
+from stepflow.worker.step_runtime import Port
 
 #: sends an entry whose data the server makes, given its index and its head
 Send = Callable[[int, bytes], asyncio.Future[Any]]

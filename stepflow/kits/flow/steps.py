@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.engine.port import Port
-from stepflow.engine.typed import ResultReader
-from stepflow.engine.user_code import raised
+from stepflow.engine.user_code.arguments import ResultReader
+from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
 from stepflow.store.codec import pack, unpack
+from stepflow.worker.step_runtime import Port
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation

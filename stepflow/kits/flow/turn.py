@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stepflow.engine.port import Port
+from stepflow.worker.step_runtime import Port
 
 #: time slices of a runner's step that a turn lasts: to go on, a workflow has to be replayed
 SLICES = 10

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from stepflow.engine.schema import check_schema, schema_of
-from stepflow.engine.typed import reader_for
+from stepflow.engine.user_code.arguments import reader_for
+from stepflow.engine.user_code.schema import check_schema, schema_of
 from stepflow.errors import InvalidOption
 
 

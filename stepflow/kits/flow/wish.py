@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from stepflow.engine.threads import EscapedError
+from stepflow.engine.user_code.calls import EscapedError
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.codec import unpack
 

@@ -1,5 +1,5 @@
 -- Settle one try of a hook delivery: delivered, dead, or once more later.
--- Caller: store/hooks.py commit_hook, for engine/notify.py.
+-- Caller: store/hooks.py commit_hook, for worker/notify.py.
 -- KEYS  1 hook  2 claims  3 held job  4 wip  5 dead hooks  6 due
 -- ARGV  1 token  2 member  3 wip member  4 ttl s, or '' while it lives on  5 died at, or ''  6 hook id  7 due, or ''
 --       8 hook fields ...

@@ -1,5 +1,5 @@
 -- Give the run back to its queue, or to the due set: after a Continue that is not kept, a retry, a recovery.
--- Caller: store/runs.py hand_over, for engine/commit.py, recover.py and signal.py.
+-- Caller: store/runs.py hand_over, for worker/commit.py, recover.py and signal.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 job  10 list  11 pending  12 wake
 --       13 due  14 scheduled  15 journal  16 asks  17 replies  18 index of asks
 -- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member

@@ -1,6 +1,6 @@
 -- The worker that closed a step keeps the run: step n is closed and step n+1 is its own, in one write.
 -- Nothing of RQ's changes: one job stands for the whole hold.
--- Caller: store/runs.py keep_step, for engine/commit.py.
+-- Caller: store/runs.py keep_step, for worker/commit.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 memo  then lists whose lengths are wanted
 -- ARGV  1 rev  2 token  3 number of the step  4 its record, which begins with the token  5 payload  6 drop memo 1/0
 --       7 effects deleted ...  then effects written ...  run fields ...

@@ -1,5 +1,5 @@
 -- What every worker does once a second, in one call: say it is alive, and see what needs doing.
--- Caller: store/claims.py look_round, for engine/rounds.py.
+-- Caller: store/claims.py look_round, for worker/maintenance.py.
 -- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 awaited  6 live workers  7 expiry  8 dead hooks
 --       9 live  then for each source: list, pending, wake
 -- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix  5 seconds a dead hook is kept

@@ -1,5 +1,5 @@
 -- Move what has come due from the due set into its queue; the record says which delivery waits and where.
--- Caller: store/claims.py move_due, for engine/rounds.py. Safe to run by many at once, and twice.
+-- Caller: store/claims.py move_due, for worker/maintenance.py. Safe to run by many at once, and twice.
 -- KEYS  1 due
 -- ARGV  1 now or ''  2 namespace  3 limit  4 rq time  5 pending state
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out, members whose record

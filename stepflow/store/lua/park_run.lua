@@ -1,5 +1,5 @@
 -- Give the worker back: step n is closed, the run stands until its due time or its inbox wakes it. It costs no RQ job.
--- Caller: store/standing.py park_run, for engine/commit.py.
+-- Caller: store/standing.py park_run, for worker/commit.py.
 -- KEYS  1 run  2 data  3 steps  4 memo  5 claims  6 held job  7 wip  8 due  9 wake
 -- ARGV  1 rev  2 token  3 step record that proves a second arrival  4 inbox seen, or ''  5 member  6 wip member
 --       7 due or ''  8 what its signals must look like, or ''  9 run fields ...  then step records ...

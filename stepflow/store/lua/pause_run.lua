@@ -1,5 +1,5 @@
 -- Let the run stand at its present step until somebody resumes it.
--- Caller: store/standing.py pause_run, for engine/commit.py.
+-- Caller: store/standing.py pause_run, for worker/commit.py.
 -- KEYS  1 run  2 data  3 steps  4 claims  5 held job  6 wip
 -- ARGV  1 rev  2 token  3 step record that proves a second arrival  4 member  5 wip member  6 reason  7 run fields ...
 --       then step records ...

@@ -1,7 +1,7 @@
 -- Make a child, or find it made, under the claim of its parent. In one write with the list of the children that end with
 -- their parent: a worker that lost the claim leaves no child that nobody knows of. The parent has something left to do from
 -- then on when it is stopped. One that was asked to stop makes no child.
--- Caller: store/children.py submit_child, for engine/family.py.
+-- Caller: store/children.py submit_child, for engine/children.py.
 -- KEYS  1 to 24 as submit_run, then  25 parent  26 its children  27 its answers  28 its maps
 -- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
 --       4 stem of the map or ''  5 number in it  6 what settles it  7 how many begin at once

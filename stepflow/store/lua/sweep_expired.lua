@@ -1,6 +1,6 @@
 -- Take runs whose records have expired out of the indexes, many at once: one script takes a few milliseconds at most.
 -- One that was submitted anew meanwhile keeps its places.
--- Caller: store/claims.py sweep_expired, for engine/rounds.py. Safe to repeat.
+-- Caller: store/claims.py sweep_expired, for worker/maintenance.py. Safe to repeat.
 -- KEYS  1 expiry
 -- ARGV  1 now or ''  2 namespace  3 most members
 -- Gives how many were looked at: as many as asked for means that there may be more.

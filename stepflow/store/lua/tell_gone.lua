@@ -1,5 +1,5 @@
 -- Tell a parent that a child of its list has ended, for its record is gone: exactly as the child's end would have told it.
--- Caller: store/children.py tell_gone, for engine/family.py. Safe to repeat: a child is told of once.
+-- Caller: store/children.py tell_gone, for engine/children.py. Safe to repeat: a child is told of once.
 -- KEYS  1 record of the child  then what _family tells a parent
 -- ARGV  1 run id of the child  2 now  3 rq time  4 namespace  then what _family tells
 -- Gives 1 told, 0 when the child is there, or stands on the list no more.

@@ -1,5 +1,5 @@
 -- Write the hook deliveries of an end that was noted when nobody knew the hooks of its app, once.
--- Caller: store/hooks.py tell_untold, for engine/announce.py. Of many who announce one writes; a second arrival finds no note.
+-- Caller: store/hooks.py tell_untold, for worker/announce.py. Of many who announce one writes; a second arrival finds no note.
 -- KEYS  1 notes of the runner  2 hook list  3 hook pending  4 hook wake  5 rq:queues  then for each hook: hook, job
 -- ARGV  1 note  2 now  3 rq time  4 namespace  5 hook queue  then for each hook: rq id, member, fields ...
 -- Gives 1 written, 0 it had been.

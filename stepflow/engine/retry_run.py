@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from stepflow.core.transition import Kind
 from stepflow.core.transitions import decide_revival
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import check_readable
 from stepflow.errors import NotRevivable, RunNotFound
 from stepflow.store.calls import Plan
 from stepflow.store.journal import last_failure, load_journal
-from stepflow.store.reading import load_run
-from stepflow.store.revive import revive_run
-from stepflow.store.runs import STALE
+from stepflow.store.runs import STALE, load_run, revive_run
 
 
 def revive(run_id: str, desk: Desk) -> Plan[None]:

@@ -6,13 +6,12 @@ import asyncio
 import logging
 
 from stepflow.core import probes
-from stepflow.engine.claim import hold_of, run_of
-from stepflow.engine.commit import commit
-from stepflow.engine.execute import left_by, perform
-from stepflow.engine.hold import Hold
-from stepflow.engine.shift import Shift
-from stepflow.engine.user_code import passes
+from stepflow.engine.user_code.calls import passes
 from stepflow.store.claims import Taken
+from stepflow.worker.claimed_run import Hold, hold_of, run_of
+from stepflow.worker.commit import commit
+from stepflow.worker.execute import left_by, perform
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.run")
 

@@ -10,21 +10,21 @@ from typing import Any
 from stepflow.core import probes
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
-from stepflow.engine.claim import hook_id_of
-from stepflow.engine.desk import Desk
-from stepflow.engine.family import stop_children
+from stepflow.engine.children import stop_children
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
 from stepflow.engine.registry import Registry
-from stepflow.engine.slots import Slots
-from stepflow.engine.threads import Threads
-from stepflow.engine.user_code import call, describe, ends_task, passes, stay
+from stepflow.engine.user_code.calls import call, describe, ends_task, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
 from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
 from stepflow.store.stream import Streaming, carry_out
+from stepflow.worker.claimed_run import hook_id_of
+from stepflow.worker.fetcher import Slots
+from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.hook")
 
@@ -105,7 +105,7 @@ class Notifier:
         try:
             try:
                 verdict = await self._try(record)
-            except GeneratorExit as error:  # as in engine/drive.py
+            except GeneratorExit as error:  # as in worker/drive.py
                 if passes(error):
                     raise
                 verdict = _left_by(error)

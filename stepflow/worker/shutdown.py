@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 
 from stepflow.core.outcomes import HandBack
-from stepflow.engine.commit import commit
-from stepflow.engine.hold import Hold
-from stepflow.engine.notify import Notifier
-from stepflow.engine.rounds import Rounds
-from stepflow.engine.shift import Shift
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.commit import commit
+from stepflow.worker.maintenance import Rounds
+from stepflow.worker.notify import Notifier
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.worker")
 

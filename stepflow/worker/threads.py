@@ -9,13 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-
-class EscapedError(Exception):
-    """Carries what is no Exception, or what Python has another use for, through futures and tasks of ours."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.error = error
+from stepflow.engine.user_code.calls import EscapedError
 
 
 class Threads:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from stepflow.core.family import MAX_DEPTH, Brood, Parent, settled_maps
 from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
 from stepflow.engine.cancel import stop_run
-from stepflow.engine.desk import Desk
-from stepflow.engine.hold import Hold
+from stepflow.engine.env import Desk
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
@@ -27,8 +26,8 @@ from stepflow.store.children import (
 )
 from stepflow.store.codec import pack
 from stepflow.store.kin import kin_of
-from stepflow.store.reading import load_run
 from stepflow.store.rows import UNKNOWN, read_run
+from stepflow.store.runs import load_run
 
 log = logging.getLogger("stepflow.run")
 
@@ -38,25 +37,24 @@ PAGE = 200
 
 def bear(
     specs: Sequence[RunSpec],
-    hold: Hold,
+    run: Run,
     token: str,
     desk: Desk,
     *,
+    depth: int,
     versions: Versions,
     abandon: bool = False,
     brood: Brood | None = None,
 ) -> Plan[bool]:
     """
-    Make children of the run of *hold*, in one round trip; those that are there stay as they are.
+    Make children of *run*, *depth* generations below the first of all, in one round trip; those that are there stay as they are.
 
     Each spec brings its run id, for a *brood* its place in it as well; *versions* chooses where it brings none. False when
     that brood is settled already. Raises ClaimLost, SpawnRefused for a run that was asked to stop or is too deep,
     RunConflict for an id that another runner has.
     """
     specs = yield from versions.choose(specs, desk)
-    run, calls = hold.run, []
-    above = hold.given.parent
-    depth = 1 if above is None else above.depth + 1
+    calls = []
     for spec in specs:
         if depth > MAX_DEPTH:
             raise SpawnRefused(run.id, MAX_DEPTH)

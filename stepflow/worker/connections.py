@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from stepflow.engine.feed import BLOCK_S
 from stepflow.settings import Settings
 from stepflow.store.address import Address
 from stepflow.store.dial import PATIENCE_S
 from stepflow.store.link import BlockingLink
 from stepflow.store.listener import Listener
 from stepflow.store.stream import AsyncLink
+from stepflow.worker.fetcher import BLOCK_S
 
 
 def renewing_link(address: Address, lease_s: float) -> BlockingLink:

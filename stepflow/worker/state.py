@@ -8,15 +8,15 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from stepflow.core.run import Run, Stop
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import one_by_one, set_run_aside
-from stepflow.engine.hold import Hold
 from stepflow.engine.registry import Registry
-from stepflow.engine.slots import Slots
-from stepflow.engine.threads import Threads
-from stepflow.engine.user_code import call
+from stepflow.engine.user_code.calls import call
 from stepflow.store.calls import Plan
 from stepflow.store.stream import Streaming, carry_out
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.fetcher import Slots
+from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.run")
 

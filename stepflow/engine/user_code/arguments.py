@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from stepflow.core.runner import Step
-from stepflow.engine.held import hold_against, hold_arguments
-from stepflow.engine.hints import hints_of, returned_hint, says_nothing, without_extras
+from stepflow.engine.user_code.hints import hints_of, returned_hint, says_nothing, without_extras
+from stepflow.engine.user_code.lossless import hold_against, hold_arguments
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
 from stepflow.store.annotations import kind_of
 from stepflow.store.kinds import LEAVES

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 
 from stepflow.core.ids import Delivery
-from stepflow.engine.desk import Desk
-from stepflow.engine.drive import begin
-from stepflow.engine.links import renewing_link
-from stepflow.engine.notify import Deliver, NextWait, Notifier
+from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
-from stepflow.engine.renew import Renewer
-from stepflow.engine.shift import Shift, ignore
 from stepflow.errors import UnknownRunner
 from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, load_record
 from stepflow.store.fitness import check_format
 from stepflow.store.stream import AsyncLink, carry_out
+from stepflow.worker.connections import renewing_link
+from stepflow.worker.drive import begin
+from stepflow.worker.notify import Deliver, NextWait, Notifier
+from stepflow.worker.renew import Renewer
+from stepflow.worker.state import Shift, ignore
 
 log = logging.getLogger("stepflow.worker")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import one_by_one
-from stepflow.engine.slots import Slots
 from stepflow.errors import ReplyLost, StepflowError
 from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work, waiting_source
 from stepflow.store.stream import Streaming
@@ -175,3 +176,64 @@ class Feed:
         finally:
             leaving.cancel()
             waited.cancel()
+
+
+class Slots:
+    """A count of free slots and a way to wait for one."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.used = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def free(self) -> int:
+        """How many are free."""
+        return self.size - self.used
+
+    def take(self) -> None:
+        """Use one; taking more than there are is allowed to who adopts what it holds already."""
+        self.used += 1
+
+    def give_back(self) -> None:
+        """Free one."""
+        self.used -= 1
+        self._changed.set()
+
+    async def wait_free(self) -> None:
+        """Wait until one is free."""
+        while self.free <= 0:
+            self._changed.clear()
+            if self.free <= 0:
+                await self._changed.wait()
+
+    async def wait_idle(self) -> None:
+        """Wait until all are free."""
+        while self.used > 0:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class Burst:
+    """
+    Calls *leave* when each of *feeds* has looked twice in a row and found nothing, with nothing in hand meanwhile.
+
+    The first look may have been sent before the last thing in hand ended, and so have missed what that left behind: a
+    run's next step, or its hook in the other feed's queue. The second was sent after it.
+    """
+
+    def __init__(self, feeds: list[Feed], *, is_busy: Callable[[], bool], leave: Callable[[], None]) -> None:
+        self._in_vain: Counter[int] = Counter()
+        self._count = len(feeds)
+        self._is_busy = is_busy
+        self._leave = leave
+        for number, feed in enumerate(feeds):
+            feed.on_look = partial(self._looked, number)
+
+    def _looked(self, number: int, has_found: bool) -> None:  # noqa: FBT001
+        if has_found or self._is_busy():
+            self._in_vain.clear()
+            return
+        self._in_vain[number] += 1
+        if all(self._in_vain[feed] > 1 for feed in range(self._count)):
+            self._leave()

@@ -8,15 +8,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from stepflow.engine.gate import one_by_one
-from stepflow.engine.hold import Hold
-from stepflow.engine.shift import Shift
 from stepflow.errors import StepflowError
 from stepflow.store.claims import renew_claims
 from stepflow.store.link import Link
 from stepflow.store.rows import read_stop
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.worker")
 
@@ -162,3 +162,34 @@ class Renewer:
             "run=%s step=%s is past its limit and its claim is not renewed any more; it will run again elsewhere. "
             "The worker's loop is at:\n%s", hold.run.id, hold.run.step, stack,
         )  # fmt: skip
+
+
+log = logging.getLogger("stepflow.worker")
+
+#: seconds between signs of life in RQ's worker hash
+BEAT_S = 10.0
+
+
+class Beating:
+    """Calls *beat* every few seconds while it is entered; one that hangs or fails holds up itself alone."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stepflow-beat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End the thread; returns when it has ended, or after a moment: it may hang."""
+        self._over.set()
+        self._thread.join(timeout=0.2)
+
+    def _run(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                self._beat()
+            except Exception as error:  # noqa: BLE001  it fails in RQ's ways; the next beat tells what this one did not
+                log.warning("RQ could not be told that this worker lives (%s: %s)", type(error).__name__, error)

@@ -22,12 +22,12 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
-from stepflow.engine.hold import Hold
-from stepflow.engine.port import Port
-from stepflow.engine.shift import Shift
-from stepflow.engine.user_code import describe, ends_task, raised, settled, stay
+from stepflow.engine.user_code.calls import describe, ends_task, raised, settled, stay
 from stepflow.errors import ClaimLost, UnreadableRecord
 from stepflow.errors.base import shown
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.state import Shift
+from stepflow.worker.step_runtime import Port
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides

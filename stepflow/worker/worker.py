@@ -11,21 +11,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.engine.adopt import adopt
-from stepflow.engine.announce import announce
-from stepflow.engine.beat import Beating
-from stepflow.engine.burst import Burst
-from stepflow.engine.desk import Desk
-from stepflow.engine.drive import begin
-from stepflow.engine.feed import Feed
-from stepflow.engine.leave import way_out
-from stepflow.engine.links import Links
-from stepflow.engine.notify import Deliver, NextWait, Notifier
+from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
-from stepflow.engine.renew import Renewer
-from stepflow.engine.rounds import Rounds
-from stepflow.engine.shift import Shift
 from stepflow.store.address import Address
 from stepflow.store.claims import Source, source_of, sources_of
 from stepflow.store.fitness import check_format
@@ -33,6 +21,16 @@ from stepflow.store.hooks import ANYONE
 from stepflow.store.rows import read_stop
 from stepflow.store.stream import AsyncLink, carry_out
 from stepflow.store.upkeep import Look
+from stepflow.worker.adopt import adopt
+from stepflow.worker.announce import announce
+from stepflow.worker.connections import Links
+from stepflow.worker.drive import begin
+from stepflow.worker.fetcher import Burst, Feed
+from stepflow.worker.maintenance import Rounds
+from stepflow.worker.notify import Deliver, NextWait, Notifier
+from stepflow.worker.renew import Beating, Renewer
+from stepflow.worker.shutdown import way_out
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.worker")
 

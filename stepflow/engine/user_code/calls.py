@@ -28,11 +28,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
 from stepflow.core.outcomes import ErrorInfo, Raised, readable
-from stepflow.engine.threads import EscapedError, Threads
 from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
 from stepflow.times import wait_asked
 
@@ -47,6 +46,22 @@ MOST_HANDED_ON = 10
 _FOR_GOOD = (PermanentError, UsageError, DataError)
 #: values that are looked at no further: none of them can be awaited
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
+
+
+class EscapedError(Exception):
+    """Carries what is no Exception, or what Python has another use for, through futures and tasks of ours."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.error = error
+
+
+class Threads(Protocol):
+    """What runs plain functions beside the loop."""
+
+    def run(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run *function* in a thread; the future has what it returned or raised."""
+        ...
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -10,10 +10,9 @@ from typing import Any
 
 from stepflow.core.run import Stop, StopKind
 from stepflow.engine.cancel import stop_run
-from stepflow.engine.desk import Desk
-from stepflow.engine.family import tell_of_gone
+from stepflow.engine.children import tell_of_gone
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import one_by_one, put_away, report_strays
-from stepflow.engine.recover import recover_knock, recover_lapsed
 from stepflow.engine.versions import FORGET_S, LIVE_S
 from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
@@ -21,6 +20,7 @@ from stepflow.store.claims import Source, heed_awaited, no_longer_live, waiting_
 from stepflow.store.stream import Streaming, carry_out
 from stepflow.store.upkeep import Look, look_round, move_due, sweep_expired
 from stepflow.store.versions import forget_versions, say_versions
+from stepflow.worker.recover import recover_knock, recover_lapsed
 
 log = logging.getLogger("stepflow.worker")
 

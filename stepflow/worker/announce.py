@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from stepflow.engine.drive import begin
 from stepflow.engine.gate import member_of_delivery, one_by_one
-from stepflow.engine.notify import Notifier
-from stepflow.engine.recover import claims_of
-from stepflow.engine.shift import Shift
 from stepflow.store.claims import Taken, load_record
 from stepflow.store.stream import Streaming, carry_out
+from stepflow.worker.drive import begin
+from stepflow.worker.notify import Notifier
+from stepflow.worker.recover import claims_of
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.worker")
 

@@ -11,15 +11,14 @@ from stepflow.core.run import RunState
 from stepflow.core.transition import Kind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.engine.gate import bury, set_run_aside
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_knock
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.query import forget_rq_worker, rq_worker_row
-from stepflow.store.reading import load_run
 from stepflow.store.rows import stamp
-from stepflow.store.runs import STALE, Proof, hand_over
+from stepflow.store.runs import STALE, Proof, hand_over, load_run
 
 log = logging.getLogger("stepflow.run")
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import ENDS
-from stepflow.engine.desk import Desk
+from stepflow.engine.env import Desk
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
@@ -24,7 +24,7 @@ from stepflow.store.query import (
     time_to_live,
     worker_seen,
 )  # fmt: skip
-from stepflow.store.reading import load_run, load_steps
+from stepflow.store.runs import load_run, load_steps
 from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip

@@ -32,16 +32,27 @@ from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
 from stepflow.core.transition import Kind, Transition
 from stepflow.core.transitions import decide
-from stepflow.engine.hold import Hold
 from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
-from stepflow.engine.shift import Shift
-from stepflow.engine.user_code import describe
+from stepflow.engine.user_code.calls import describe
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
 from stepflow.store.codec import pack, unpack
-from stepflow.store.reading import load_run
-from stepflow.store.runs import DONE, NO_WRITES, NOT_YET, STALE, Proof, Writes, finish_run, hand_over, keep_step
-from stepflow.store.standing import park_run, pause_run
+from stepflow.store.runs import (
+    DONE,
+    NO_WRITES,
+    NOT_YET,
+    STALE,
+    Proof,
+    Writes,
+    finish_run,
+    hand_over,
+    keep_step,
+    load_run,
+    park_run,
+    pause_run,
+)
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.state import Shift
 
 log = logging.getLogger("stepflow.run")
 

@@ -10,12 +10,9 @@ from typing import Any, TypeVar
 from stepflow.core.family import Brood
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Rest
-from stepflow.engine.family import bear, stop_brood, stop_children
-from stepflow.engine.hold import Hold
+from stepflow.engine.children import bear, stop_brood, stop_children
 from stepflow.engine.insist import insist
-from stepflow.engine.shift import Shift
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.threads import Threads
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
 from stepflow.store.asks import Mark, close_ask, settle_ask
@@ -27,6 +24,9 @@ from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.stream import carry_out
 from stepflow.store.variables import touch_var
+from stepflow.worker.claimed_run import Hold
+from stepflow.worker.state import Shift
+from stepflow.worker.threads import Threads
 
 T = TypeVar("T")
 
@@ -139,8 +139,19 @@ class Port:
         """Make children of the run; see `engine.family.bear`."""
         shift, versions = self._shift, Versions()
         versions.registered = shift.registry.newest
+        parent = self._hold.given.parent
+        depth = 1 if parent is None else parent.depth + 1
         return await self._insist(
-            lambda: bear(specs, self._hold, self._token, shift.desk, versions=versions, abandon=abandon, brood=brood),
+            lambda: bear(
+                specs,
+                self._hold.run,
+                self._token,
+                shift.desk,
+                depth=depth,
+                versions=versions,
+                abandon=abandon,
+                brood=brood,
+            ),
             "make children",
         )
 

@@ -1,0 +1,1 @@
+"""Where user code meets the runtime: its annotations, the values it gives, and what may leave a call of it."""

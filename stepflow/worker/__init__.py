@@ -1,0 +1,1 @@
+"""A worker process: it fetches claims, drives their steps to a commit, renews them, and looks after what others left."""
