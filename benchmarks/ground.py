@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks import common as c
 from benchmarks.marks import Marks
 from stepflow import Client, RunSpec
-from stepflow.store.address import Address
-from stepflow.store.link import connect
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import connect
 
 
 @dataclass(frozen=True, slots=True)

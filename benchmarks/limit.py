@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from benchmarks import common as c
-from stepflow.store.address import Address
-from stepflow.store.link import connect
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import connect
 
 LUA = """
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000', 'worker', 'w1', 'res', ARGV[2])

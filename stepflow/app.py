@@ -22,7 +22,7 @@ from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
 from stepflow.jobs import Job, call_runner
 from stepflow.settings import Settings, load_settings
-from stepflow.store.address import Address
+from stepflow.store.connection.address import Address
 from stepflow.store.keys import Keys
 from stepflow.times import seconds
 from stepflow.worker.notify import Deliver

@@ -26,13 +26,13 @@ from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
 from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
 from stepflow.rq.worker import StepWorker, rq_worker
-from stepflow.store.address import Address
-from stepflow.store.answers import may_pass
-from stepflow.store.fitness import check_server
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.error_replies import may_pass
+from stepflow.store.connection.retry_waits import growing, say
+from stepflow.store.connection.sync import BlockingLink, carry_out, connect, in_our_words
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink, carry_out, connect, in_our_words
 from stepflow.store.rights import WORKER, missing_rights
-from stepflow.store.waits import growing, say
+from stepflow.store.server_check import check_server
 from stepflow.worker.single import work_one
 from stepflow.worker.worker import Worker, WorkerOptions, describe, new_worker_name
 

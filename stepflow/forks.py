@@ -23,8 +23,8 @@ _RUNTIME = {"stepflow", "asyncio", "concurrent", "uvloop"}
 _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
-        "engine.drive", "engine.execute", "engine.feed", "engine.notify", "engine.port", "engine.rounds", "engine.shift",
-        "engine.threads", "engine.worker", "kits.flow.context", "kits.flow.line", "kits.flow.loop", "kits.flow.replay",
+        "worker.drive", "worker.execute", "worker.fetcher", "worker.notify", "worker.step_runtime", "worker.maintenance", "worker.state",
+        "worker.threads", "worker.worker", "kits.flow.context", "kits.flow.line", "kits.flow.loop", "kits.flow.replay",
         "kits.flow.sync_context",
     )
 }  # fmt: skip

@@ -14,8 +14,8 @@ from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
 from stepflow.engine.user_code.lossless import hold_against
 from stepflow.errors.base import shown
-from stepflow.store.annotations import kind_of
-from stepflow.store.canonical import digest
+from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.digest import digest
 
 if TYPE_CHECKING:
     from stepflow.app import Stepflow

@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, settings
 from stepflow import AsyncClient, Client, Stepflow
 from stepflow.hooks.deliver import Deliverer
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
-from stepflow.store.address import Address
 from stepflow.store.clock import ManualClock
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import BlockingLink, connect
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink, connect
 from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
 from tests.support import Leaks

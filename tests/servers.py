@@ -23,9 +23,9 @@ import redis
 import trustme
 
 from stepflow import embedded
-from stepflow.store.address import Address
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import connect
 from stepflow.store.keys import Keys
-from stepflow.store.link import connect
 from stepflow.store.rights import WORKER
 from tests.support import until_blocking
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stepflow.cli.dev_worker import ReloadedWorker
+from stepflow.cli.dev.worker import ReloadedWorker
 from stepflow.process import LAST_WORDS_S, MARGIN_S
 from stepflow.supervisor import PATIENCE_S, _Crew
 from tests.crash.waiting import until

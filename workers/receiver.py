@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from stepflow.cli.demo_receiver import Receiver
+from stepflow.cli.demo.receiver import Receiver
 
 
 def main() -> None:

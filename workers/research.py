@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stepflow.cli.demo_pipeline import app
+from stepflow.cli.demo.pipeline import app
 
 __all__ = ["app"]

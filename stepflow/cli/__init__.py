@@ -5,6 +5,6 @@ The room's law: a user's mistake is one clear sentence and an exit code, never a
 is data, what a person should know beside it goes to stderr.
 """
 
-from stepflow.cli.root import main
+from stepflow.cli.main import main
 
 __all__ = ["main"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
 
 
 @click.command("completion")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
 
 
 @click.group("config")
@@ -21,7 +21,7 @@ def config_command() -> None:
 def show_command(setup: Setup) -> None:
     """Show every setting, its value here and the variable that sets it; passwords are left out."""
     from stepflow.settings import redis_url
-    from stepflow.store.address import redacted_url
+    from stepflow.store.connection.address import redacted_url
 
     settings = setup.settings()
     app = setup.load_app()

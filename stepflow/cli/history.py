@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
     from stepflow.app import Stepflow

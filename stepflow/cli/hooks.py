@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
 
 if TYPE_CHECKING:
     from stepflow.store.hooks import HookRecord
@@ -42,7 +42,7 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
 def describe(record: HookRecord) -> dict[str, Any]:
     """Show a delivery: where it goes, never its secret or headers."""
     from stepflow.hooks.target import shown
-    from stepflow.store.codec import unpack
+    from stepflow.store.values.codec import unpack
     from stepflow.times import as_datetime
 
     kind, what = unpack(record.target)

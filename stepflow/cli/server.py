@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
 
 
 @click.group("redis")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.kinds import DURATION, JSON, PAIR
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
+from stepflow.cli.params import DURATION, JSON, PAIR
 from stepflow.cli.wait import report_end, wait_for_end
 
 if TYPE_CHECKING:

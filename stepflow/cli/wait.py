@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.kinds import DURATION
-from stepflow.cli.screen import Screen
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
+from stepflow.cli.output import Screen
+from stepflow.cli.params import DURATION
 from stepflow.core.run import RunState, RunStatus
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _tell(run: RunStatus, screen: Screen) -> None:
     if screen.json:
         screen.data(run)
         return
-    from stepflow.cli.screen import text
+    from stepflow.cli.output import text
 
     where = f" on {run.worker}" if run.worker and not run.is_finished else ""
     waits = f", waits for {run.waits_for}" if run.waits_for else ""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.failures import Exit, Problem
-from stepflow.cli.kinds import DURATION
-from stepflow.cli.setup import Setup, common_options, pass_setup
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
+from stepflow.cli.params import DURATION
 
 if TYPE_CHECKING:
     from stepflow.app import Stepflow
@@ -77,7 +77,7 @@ def worker_command(
 def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
     """Run this very command line in so many children; each is given a name, which makes it a single worker."""
     from stepflow.client import Client
-    from stepflow.store.link import carry_out
+    from stepflow.store.connection.sync import carry_out
     from stepflow.supervisor import supervise
     from stepflow.worker.recover import recover_worker
 

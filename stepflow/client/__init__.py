@@ -4,8 +4,8 @@ Client and AsyncClient: submit runs, watch them, cancel them, from any process t
 Both have the same methods; those of AsyncClient are awaited. Importing this room pulls in no runner and no worker code.
 """
 
-from stepflow.client.blocking import Client, RunHandle
-from stepflow.client.common import resolve
-from stepflow.client.streaming import AsyncClient, AsyncRunHandle
+from stepflow.client.async_client import AsyncClient, AsyncRunHandle
+from stepflow.client.base import resolve
+from stepflow.client.sync_client import Client, RunHandle
 
 __all__ = ["AsyncClient", "AsyncRunHandle", "Client", "RunHandle", "resolve"]

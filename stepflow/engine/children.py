@@ -24,10 +24,10 @@ from stepflow.store.children import (
     submit_child,
     tell_gone,
 )
-from stepflow.store.codec import pack
-from stepflow.store.kin import kin_of
-from stepflow.store.rows import UNKNOWN, read_run
+from stepflow.store.family_update import kin_of
+from stepflow.store.run_hash import UNKNOWN, read_run
 from stepflow.store.runs import load_run
+from stepflow.store.values.codec import pack
 
 log = logging.getLogger("stepflow.run")
 

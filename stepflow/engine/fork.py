@@ -16,7 +16,7 @@ from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, Plan
 from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
 from stepflow.store.journal import load_journal
-from stepflow.store.rows import stamp
+from stepflow.store.run_hash import stamp
 from stepflow.store.runs import load_data, load_run
 
 

@@ -16,9 +16,9 @@ from stepflow.engine.kept import KeptData
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
 from stepflow.errors.base import shown
 from stepflow.store.calls import Plan
-from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
+from stepflow.store.values.codec import pack, unpack
 
 #: the form of the documents; a later one is not read
 FORMAT = 1

@@ -10,7 +10,7 @@ from stepflow.core.run import Run, UnreadableText
 from stepflow.engine.spec import read_given
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 
 
 class KeptData:

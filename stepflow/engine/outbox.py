@@ -12,9 +12,9 @@ from stepflow.engine.env import Desk
 from stepflow.engine.spec import Given
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
-from stepflow.store.codec import pack, unpack
+from stepflow.store.family_update import NO_KIN, Kin, kin_of
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
-from stepflow.store.kin import NO_KIN, Kin, kin_of
+from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from stepflow.engine.env import Desk
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, StepflowError
-from stepflow.store.asks import Mark, answer_ask, asking, load_ask, load_asks, load_mark
 from stepflow.store.calls import Plan
-from stepflow.store.codec import pack, unpack
+from stepflow.store.questions import Mark, answer_ask, asking, load_ask, load_asks, load_mark
 from stepflow.store.runs import load_run
+from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime, in_words
 
 #: runs looked at in one round trip of a listing

@@ -22,10 +22,10 @@ from stepflow.errors import (
     StepflowError,
 )
 from stepflow.store.calls import Plan
-from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
+from stepflow.store.maintenance import put_deadline
 from stepflow.store.runs import STALE, Proof, hand_over, load_run
-from stepflow.store.upkeep import put_deadline
+from stepflow.store.values.codec import pack, unpack
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 

@@ -12,7 +12,7 @@ from stepflow.core.family import Parent
 from stepflow.core.run import Priority
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue
 from stepflow.errors.base import shown
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
 RESERVED_PREFIX = "workflow."

@@ -14,10 +14,10 @@ from stepflow.engine.env import Desk
 from stepflow.engine.spec import RunSpec, pack_given, read_priority
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, Plan
-from stepflow.store.canonical import digest
-from stepflow.store.codec import pack
-from stepflow.store.rows import read_run
+from stepflow.store.run_hash import read_run
 from stepflow.store.runs import submit_run
+from stepflow.store.values.codec import pack
+from stepflow.store.values.digest import digest
 from stepflow.times import seconds, unix_time
 
 #: runs put into one round trip by submit_many

@@ -19,10 +19,10 @@ from typing import Self
 import httpx
 
 from stepflow.errors import InvalidOption, WebhookRefused
-from stepflow.hooks.gate import Gate
-from stepflow.hooks.guard import Allowlist, Lookup, resolve
-from stepflow.hooks.lookup import Names
+from stepflow.hooks.limiter import Gate
+from stepflow.hooks.resolver import Names
 from stepflow.hooks.signature import signed_headers
+from stepflow.hooks.ssrf import Allowlist, Lookup, resolve
 from stepflow.hooks.target import Target
 from stepflow.hooks.verdict import Verdict, VerdictKind, judge
 from stepflow.hooks.webhook import Webhook

@@ -9,9 +9,9 @@ from stepflow.core.family import Brood
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, raw
+from stepflow.store.family_update import Kin, family_keys
 from stepflow.store.keys import Keys
-from stepflow.store.kin import Kin, family_keys
-from stepflow.store.rows import rq_time, stamp
+from stepflow.store.run_hash import rq_time, stamp
 from stepflow.store.runs import submit_run
 
 

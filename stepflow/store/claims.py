@@ -9,7 +9,7 @@ from stepflow.core.run import RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, nothing
 from stepflow.store.keys import RQ_SUSPENDED, Keys
-from stepflow.store.rows import rq_time
+from stepflow.store.run_hash import rq_time
 
 #: what RQ shows of a job that somebody put on a queue of ours
 FOREIGN_JOB = (

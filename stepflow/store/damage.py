@@ -7,7 +7,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import Keys
-from stepflow.store.rows import stamp
+from stepflow.store.run_hash import stamp
 from stepflow.store.runs import member_of
 
 

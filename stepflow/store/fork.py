@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from stepflow.core.run import Run
 from stepflow.store.calls import Call, Part
+from stepflow.store.family_update import family_keys
 from stepflow.store.keys import Keys
-from stepflow.store.kin import family_keys
 from stepflow.store.runs import submit_run
 
 #: the kinds of entries with which the end of a run begins; a fork that remembered one would only end as well

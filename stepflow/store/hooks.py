@@ -9,7 +9,7 @@ from stepflow.core.run import Damage
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, raw
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.rows import Fields, rq_time, stamp
+from stepflow.store.run_hash import Fields, rq_time, stamp
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 

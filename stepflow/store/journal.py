@@ -9,7 +9,7 @@ from stepflow.core.run import Rest, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.keys import Keys
-from stepflow.store.rows import rq_time, stamp
+from stepflow.store.run_hash import rq_time, stamp
 
 #: signals that a run's mailbox holds at most
 MAILBOX = 1000

@@ -9,11 +9,11 @@ from typing import Any
 from stepflow.core.run import Rest, Run, RunState, Stop
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
+from stepflow.store.family_update import NO_KIN, Kin, family_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.kin import NO_KIN, Kin, family_keys
-from stepflow.store.rows import mended, read_run, rq_time, stamp, write_new, write_stop
+from stepflow.store.run_hash import mended, read_run, rq_time, stamp, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
 #: not parked, for the inbox holds what the step has not seen

@@ -8,8 +8,8 @@ from typing import Any
 from stepflow.errors import UnreadableValue
 from stepflow.store import scripts
 from stepflow.store.calls import Call, raw
-from stepflow.store.codec import pack, unpack
 from stepflow.store.keys import Keys
+from stepflow.store.values.codec import pack, unpack
 
 #: what Redis counts in: 64 bits
 LEAST, MOST = -(2**63), 2**63 - 1

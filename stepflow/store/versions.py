@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stepflow.store.calls import Call, Part, command
 from stepflow.store.keys import Keys
 from stepflow.store.query import newest
-from stepflow.store.rows import stamp
+from stepflow.store.run_hash import stamp
 
 #: versions read at once: the most recently said ones of all workflows of a name space
 _READ = 10_000

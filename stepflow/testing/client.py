@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stepflow.client import AsyncClient
 from stepflow.core.run import RunStatus
 from stepflow.store.calls import Plan
-from stepflow.store.immediate import ImmediateLink
+from stepflow.store.connection.fake import ImmediateLink
 from stepflow.testing.errors import RunUnfinished
 from stepflow.times import seconds
 

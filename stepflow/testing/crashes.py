@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.store.calls import Call
-from stepflow.store.immediate import ImmediateLink
-from stepflow.store.link import Link
+from stepflow.store.connection.fake import ImmediateLink
+from stepflow.store.connection.sync import Link
 from stepflow.store.scripts import ADD_ENTRY, TAKE_SIGNAL
 
 T = TypeVar("T")

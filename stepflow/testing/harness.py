@@ -23,10 +23,10 @@ from stepflow.store.query import earliest
 from stepflow.testing.client import InProcessClient
 from stepflow.testing.crashes import Crash
 from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
-from stepflow.testing.hand import Hand
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
+from stepflow.testing.worker import Hand
 from stepflow.times import LAST, seconds, unix_time
 
 #: where a harness's clock stands at first

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from stepflow.store.calls import Call
-from stepflow.store.link import BlockingLink
+from stepflow.store.connection.sync import BlockingLink
 from stepflow.store.scripts import ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL
 
 if find_spec("fakeredis") is None or find_spec("lupa") is None:

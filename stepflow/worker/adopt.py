@@ -6,7 +6,7 @@ import logging
 
 from stepflow.engine.gate import member_of_delivery, one_by_one
 from stepflow.store.claims import Taken, load_record
-from stepflow.store.stream import Streaming, carry_out
+from stepflow.store.connection.async_ import Streaming, carry_out
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Notifier
 from stepflow.worker.recover import claims_of

@@ -17,9 +17,9 @@ from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import NO_HASH
 from stepflow.store.claims import Taken
-from stepflow.store.codec import unpack
 from stepflow.store.keys import Keys
-from stepflow.store.rows import read_run
+from stepflow.store.run_hash import read_run
+from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry

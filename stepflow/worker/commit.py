@@ -36,7 +36,6 @@ from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
 from stepflow.engine.user_code.calls import describe
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
-from stepflow.store.codec import pack, unpack
 from stepflow.store.runs import (
     DONE,
     NO_WRITES,
@@ -51,6 +50,7 @@ from stepflow.store.runs import (
     park_run,
     pause_run,
 )
+from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.claimed_run import Hold
 from stepflow.worker.state import Shift
 

@@ -6,11 +6,11 @@ import asyncio
 from typing import Self
 
 from stepflow.settings import Settings
-from stepflow.store.address import Address
-from stepflow.store.dial import PATIENCE_S
-from stepflow.store.link import BlockingLink
-from stepflow.store.listener import Listener
-from stepflow.store.stream import AsyncLink
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.dial import PATIENCE_S
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sync import BlockingLink
 from stepflow.worker.fetcher import BLOCK_S
 
 

@@ -13,7 +13,7 @@ from stepflow.engine.env import Desk
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import ReplyLost, StepflowError
 from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work, waiting_source
-from stepflow.store.stream import Streaming
+from stepflow.store.connection.async_ import Streaming
 
 log = logging.getLogger("stepflow.worker")
 

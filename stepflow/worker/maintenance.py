@@ -17,8 +17,8 @@ from stepflow.engine.versions import FORGET_S, LIVE_S
 from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import Source, heed_awaited, no_longer_live, waiting_source
-from stepflow.store.stream import Streaming, carry_out
-from stepflow.store.upkeep import Look, look_round, move_due, sweep_expired
+from stepflow.store.connection.async_ import Streaming, carry_out
+from stepflow.store.maintenance import Look, look_round, move_due, sweep_expired
 from stepflow.store.versions import forget_versions, say_versions
 from stepflow.worker.recover import recover_knock, recover_lapsed
 

@@ -20,8 +20,8 @@ from stepflow.engine.user_code.calls import call, describe, ends_task, passes, s
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.claims import Taken
+from stepflow.store.connection.async_ import Streaming, carry_out
 from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
-from stepflow.store.stream import Streaming, carry_out
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads

@@ -17,7 +17,7 @@ from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_knock
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.query import forget_rq_worker, rq_worker_row
-from stepflow.store.rows import stamp
+from stepflow.store.run_hash import stamp
 from stepflow.store.runs import STALE, Proof, hand_over, load_run
 
 log = logging.getLogger("stepflow.run")

@@ -13,8 +13,8 @@ from typing import Any, Self
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import StepflowError
 from stepflow.store.claims import renew_claims
-from stepflow.store.link import Link
-from stepflow.store.rows import read_stop
+from stepflow.store.connection.sync import Link
+from stepflow.store.run_hash import read_stop
 from stepflow.worker.claimed_run import Hold
 from stepflow.worker.state import Shift
 

@@ -9,10 +9,10 @@ from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import UnknownRunner
-from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, load_record
-from stepflow.store.fitness import check_format
-from stepflow.store.stream import AsyncLink, carry_out
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink, carry_out
+from stepflow.store.server_check import check_format
 from stepflow.worker.connections import renewing_link
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Deliver, NextWait, Notifier

@@ -13,7 +13,7 @@ from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import call
 from stepflow.store.calls import Plan
-from stepflow.store.stream import Streaming, carry_out
+from stepflow.store.connection.async_ import Streaming, carry_out
 from stepflow.worker.claimed_run import Hold
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads

@@ -15,14 +15,14 @@ from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
-from stepflow.store.asks import Mark, close_ask, settle_ask
 from stepflow.store.calls import Call, Plan
 from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
-from stepflow.store.codec import pack, unpack
+from stepflow.store.connection.async_ import carry_out
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
-from stepflow.store.stream import carry_out
+from stepflow.store.questions import Mark, close_ask, settle_ask
+from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import touch_var
 from stepflow.worker.claimed_run import Hold
 from stepflow.worker.state import Shift

@@ -14,13 +14,13 @@ from typing import Any
 from stepflow.engine.env import Desk
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
-from stepflow.store.address import Address
 from stepflow.store.claims import Source, source_of, sources_of
-from stepflow.store.fitness import check_format
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink, carry_out
 from stepflow.store.hooks import ANYONE
-from stepflow.store.rows import read_stop
-from stepflow.store.stream import AsyncLink, carry_out
-from stepflow.store.upkeep import Look
+from stepflow.store.maintenance import Look
+from stepflow.store.run_hash import read_stop
+from stepflow.store.server_check import check_format
 from stepflow.worker.adopt import adopt
 from stepflow.worker.announce import announce
 from stepflow.worker.connections import Links

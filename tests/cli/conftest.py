@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stepflow import Client
-from stepflow.cli.root import cli
+from stepflow.cli.main import cli
 from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]

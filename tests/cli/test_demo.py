@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from stepflow import RunStatus
-from stepflow.cli.demo_checks import CHECKS, Evidence, check_all, read_writes
-from stepflow.cli.demo_receiver import Receiver
+from stepflow.cli.demo.checks import CHECKS, Evidence, check_all, read_writes
+from stepflow.cli.demo.receiver import Receiver
 from stepflow.core.run import RunState
 from stepflow.engine.inspect import StepInfo
 

@@ -4,7 +4,7 @@ import shlex
 import click
 import pytest
 
-from stepflow.cli.root import cli
+from stepflow.cli.main import cli
 from tests.cli.conftest import ROOT
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())

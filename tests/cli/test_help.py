@@ -4,7 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from stepflow.cli.root import VERBS, cli
+from stepflow.cli.main import VERBS, cli
 from tests.cli.conftest import ROOT
 
 HEAVY = "redis rq pydantic rich msgpack httpx tenacity asyncio"

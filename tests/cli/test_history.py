@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stepflow import Client
-from stepflow.cli.failures import Exit
+from stepflow.cli.errors import Exit
 from tests.cli.conftest import Program, Run
 from tests.support import until_blocking
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from stepflow import Client, Context, Stepflow, Succeed
-from stepflow.cli.root import cli
+from stepflow.cli.main import cli
 from stepflow.errors import AskNotFound, InvalidOption, UsageError
 from stepflow.testing import Harness
 from stepflow.testing.server import FakeServer
@@ -135,7 +135,7 @@ def test_a_bug_of_ours_is_one_sentence_with_a_hint_and_a_traceback_on_demand(mon
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("stepflow.cli.setup.Setup.settings", broken)
+    monkeypatch.setattr("stepflow.cli.context.Setup.settings", broken)
     result = CliRunner().invoke(cli, ["list"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 from tests.crash.cluster import Cluster
 from tests.crash.waiting import until
 

@@ -20,9 +20,9 @@ from stepflow.engine.env import Desk
 from stepflow.entry import load_app, work
 from stepflow.errors import StepflowError
 from stepflow.settings import load_settings
-from stepflow.store.address import Address
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import BlockingLink, carry_out
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink, carry_out
 from stepflow.supervisor import supervise
 from stepflow.worker.recover import recover_worker
 from stepflow.worker.worker import WorkerOptions, new_worker_name

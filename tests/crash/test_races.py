@@ -5,11 +5,11 @@ import pytest
 from stepflow import RunSpec
 from stepflow.engine.env import Desk
 from stepflow.errors import RedisUnreachable
-from stepflow.store.address import Address
 from stepflow.store.claims import claim_one, sources_of
-from stepflow.store.immediate import ImmediateLink
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.fake import ImmediateLink
+from stepflow.store.connection.sync import BlockingLink, carry_out
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink, carry_out
 from stepflow.store.runs import load_run
 from stepflow.worker.maintenance import Rounds
 from stepflow.worker.recover import recover_knock, recover_lapsed, recover_worker

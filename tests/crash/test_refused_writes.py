@@ -9,7 +9,7 @@ import pytest
 from stepflow import Continue, RunSpec, Succeed
 from stepflow.engine.env import Desk
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
-from stepflow.store.link import carry_out
+from stepflow.store.connection.sync import carry_out
 from stepflow.worker.recover import recover_worker
 from tests.support import until
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.crash
 
 APP = "tests.crash.rude:app"
 #: a `stepflow worker` on the loop of the standard library
-WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from stepflow.cli.root import main; main()"
+WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from stepflow.cli.main import main; main()"
 #: seconds past the grace in which a worker is gone whatever it runs
 PROMISED_S = 10.0
 

@@ -6,7 +6,7 @@ from stepflow import Client, Stepflow, Succeed, Webhook
 from stepflow.engine.cancel import cancel
 from stepflow.engine.env import Desk
 from stepflow.engine.redeliver import hooks_of_run
-from stepflow.store.link import carry_out
+from stepflow.store.connection.sync import carry_out
 from stepflow.worker.announce import announce
 from tests.support import until
 

@@ -183,7 +183,7 @@ async def test_wait_for_an_unknown_run_says_so_at_once(aclient, url, settings):
 @pytest.mark.parametrize("blocking", [True, False])
 async def test_wait_and_result_wake_by_notification(app, aclient, working, url, settings, monkeypatch, blocking, real):
     """[C41] With the safety net taken away they still wake."""
-    for kind in ("blocking", "streaming"):
+    for kind in ("sync_client", "async_client"):
         monkeypatch.setattr(f"stepflow.client.{kind}.SAFETY_NET_S", 1000.0)
     go = asyncio.Event()
 

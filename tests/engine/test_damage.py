@@ -6,7 +6,7 @@ import pytest
 
 from stepflow import Context, Succeed
 from stepflow.errors import UnreadableRecord
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.support import until
 
 RUN = "stepflow:run:bad"

@@ -437,7 +437,7 @@ async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_lat
     """[C23] No claim is renewed past its step timeout plus grace, blocked loop or not; the stack is logged once. [C13]"""
     from stepflow import Stepflow
     from stepflow.engine.env import Desk
-    from stepflow.store.link import carry_out
+    from stepflow.store.connection.sync import carry_out
     from stepflow.worker.recover import recover_lapsed
     from tests.support import until_blocking
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stepflow import AsyncClient, Client, RunNotFound, Webhook
 from stepflow.engine.history import _read_entry, _show_entry, read_history
 from stepflow.errors import UnreadableHistory
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 
 VALUES = [
     None, True, 0, 1.5, "text", "a|b", "5", b"\x00bytes", [1, [2, {"k": None}]], {"k": [True]}, {1: "int key"}, (1, 2),

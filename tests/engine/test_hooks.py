@@ -126,7 +126,7 @@ async def test_a_secret_that_the_workers_environment_holds_is_nowhere_in_redis(
 
 async def test_what_is_given_in_clear_is_said_once(client, aclient, caplog, monkeypatch):
     """[B28] By either client, whatever of it: the secret, a header, the query of the URL."""
-    monkeypatch.setattr("stepflow.client.common._SAID_IN_CLEAR", threading.Event())
+    monkeypatch.setattr("stepflow.client.base._SAID_IN_CLEAR", threading.Event())
     await aclient.submit("x", webhooks=[Webhook("http://127.0.0.1:9/a", secret_env="MINE")])
     assert "in clear" not in caplog.text
     await aclient.submit("x", webhooks=[Webhook("http://127.0.0.1:9/a?key=tok-123", SECRET)])

@@ -9,8 +9,8 @@ from stepflow import Continue, RetryPolicy, Stepflow, Succeed
 from stepflow.core.outcomes import Lost
 from stepflow.engine.env import Desk
 from stepflow.settings import Settings, WorkerSettings
-from stepflow.store.link import carry_out
-from stepflow.store.upkeep import move_due
+from stepflow.store.connection.sync import carry_out
+from stepflow.store.maintenance import move_due
 from stepflow.worker.recover import claims_of, hand_over_again, recover_worker
 from tests.support import until
 
@@ -51,7 +51,7 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
 
 
 def _look(worker):
-    from stepflow.store.upkeep import look_round
+    from stepflow.store.maintenance import look_round
 
     return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
 

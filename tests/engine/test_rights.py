@@ -8,8 +8,8 @@ import pytest
 from stepflow import AsyncClient, Client, Stepflow, Succeed, Webhook
 from stepflow.entry import check
 from stepflow.errors import RedisRefused, RightsMissing
-from stepflow.store.address import Address
-from stepflow.store.link import BlockingLink, carry_out
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import BlockingLink, carry_out
 from stepflow.store.rights import CLIENT, VIEWER, WORKER, missing_rights
 from tests.support import until
 

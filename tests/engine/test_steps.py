@@ -372,7 +372,7 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, w
     """[C16] [C13]"""
     from stepflow.core.outcomes import Lost
     from stepflow.engine.env import Desk
-    from stepflow.store.link import carry_out
+    from stepflow.store.connection.sync import carry_out
     from stepflow.worker.recover import hand_over_again
 
     after = []

@@ -329,7 +329,7 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
     for run_id, field in (("a", "payload"), ("b", "spec")):
         await aclient.submit("x", run_id=run_id, headers={"h": "1"})
         real.hset(f"stepflow:run:{run_id}:data", field, b"\xc1")
-    from stepflow.store.codec import pack
+    from stepflow.store.values.codec import pack
 
     await aclient.submit("x", run_id="c")
     real.hset("stepflow:run:c:data", "spec", pack({"policy": {"of_a_later_version": 1}}))

@@ -21,7 +21,7 @@ from stepflow.core.outcomes import Outcome, Succeed
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.user_code.arguments import bind, call_reader, payload_type, read_call, reader_for, result_reader
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue, UsageError
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stepflow.cli.failures import Exit
+from stepflow.cli.errors import Exit
 from stepflow.settings import Settings
 
 ROOT = Path(__file__).parents[2]

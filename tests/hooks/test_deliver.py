@@ -9,7 +9,7 @@ import pytest
 
 from stepflow.hooks import Webhook
 from stepflow.hooks.deliver import Deliverer
-from stepflow.hooks.guard import Lookup
+from stepflow.hooks.ssrf import Lookup
 from stepflow.hooks.verdict import Verdict, VerdictKind
 from stepflow.settings import WebhookSettings
 

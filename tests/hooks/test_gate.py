@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 
-from stepflow.hooks.gate import LONGEST_WAIT_S, SHORTEST_WAIT_S, Gate
+from stepflow.hooks.limiter import LONGEST_WAIT_S, SHORTEST_WAIT_S, Gate
 
 
 def test_a_place_takes_its_share_and_no_more() -> None:

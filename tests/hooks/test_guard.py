@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from stepflow.errors import InvalidOption, WebhookRefused
-from stepflow.hooks.guard import CLOSED, Allowlist, Lookup, check_address, check_url, resolve
+from stepflow.hooks.ssrf import CLOSED, Allowlist, Lookup, check_address, check_url, resolve
 
 REFUSED = {
     # this host, private and shared networks

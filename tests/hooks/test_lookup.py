@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stepflow.hooks.lookup import Names
+from stepflow.hooks.resolver import Names
 
 
 async def test_a_name_of_this_machine_is_found() -> None:

@@ -8,7 +8,7 @@ import pytest
 from stepflow.errors import StepflowError
 from stepflow.hooks import Webhook
 from stepflow.hooks.deliver import Deliverer
-from stepflow.hooks.guard import check_url
+from stepflow.hooks.ssrf import check_url
 from stepflow.settings import WebhookSettings
 
 from .receiver import Behaviour, Receiver, gibberish, hang_up, reply, unused_port

@@ -18,9 +18,9 @@ from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
-from stepflow.store.asks import Mark
-from stepflow.store.codec import pack
 from stepflow.store.journal import start_entry
+from stepflow.store.questions import Mark
+from stepflow.store.values.codec import pack
 from stepflow.worker.threads import Threads
 
 

@@ -15,9 +15,9 @@ from stepflow.core.outcomes import Park, Raised
 from stepflow.engine.questions import Ask
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
 from stepflow.kits.flow.check import check
-from stepflow.store.asks import Mark, answer_ask, close_ask, settle_ask
-from stepflow.store.codec import pack
+from stepflow.store.questions import Mark, answer_ask, close_ask, settle_ask
 from stepflow.store.runs import load_run
+from stepflow.store.values.codec import pack
 from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end

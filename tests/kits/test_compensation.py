@@ -11,7 +11,7 @@ from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, 
 from stepflow.core.outcomes import LastWord, Park, Raised
 from stepflow.core.run import Rest
 from stepflow.errors import ClaimLost
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.kits.memory import MemoryPort, activate
 from tests.kits.test_replay import World, to_the_end
 

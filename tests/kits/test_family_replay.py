@@ -12,7 +12,7 @@ from stepflow.core.outcomes import LastWord, Park, Pause, Raised
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow import maps
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.kits.memory import FamilyPort, activate
 
 

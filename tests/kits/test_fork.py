@@ -22,7 +22,7 @@ from stepflow import (
 from stepflow.engine.fork import fork
 from stepflow.errors import UnknownStep
 from stepflow.settings import Settings
-from stepflow.store.link import BlockingLink
+from stepflow.store.connection.sync import BlockingLink
 from tests.conftest import Working
 from tests.support import dump, until
 

@@ -11,9 +11,9 @@ from stepflow import AsyncClient, Client, Context, RetryPolicy, Stepflow, Webhoo
 from stepflow.core.run import Run
 from stepflow.errors import InvalidName, InvalidOption, MailboxFull, PayloadTooLarge, WebhookRefused
 from stepflow.settings import LimitSettings, Settings
-from stepflow.store.codec import pack, unpack
 from stepflow.store.journal import LONG, load_sent, send_signal, take_signal
 from stepflow.store.keys import Keys
+from stepflow.store.values.codec import pack, unpack
 from stepflow.testing import Harness
 
 NOW = 1_800_000_000.0

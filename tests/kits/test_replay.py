@@ -11,7 +11,7 @@ import pytest
 from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, TransientError
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.kits.memory import MemoryPort, World, activate, to_the_end
 
 

@@ -12,9 +12,9 @@ from stepflow.core.ids import Delivery
 from stepflow.core.outcomes import Park, Raised, Restart
 from stepflow.core.run import Run
 from stepflow.errors import UnknownStep
-from stepflow.store.codec import pack
 from stepflow.store.journal import start_entry
 from stepflow.store.runs import AGAIN, DONE, STALE, Proof, hand_over
+from stepflow.store.values.codec import pack
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end
 from tests.support import dump, until

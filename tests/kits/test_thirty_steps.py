@@ -11,7 +11,7 @@ import pytest
 from stepflow import Context, PermanentError, RetryPolicy, Succeed, TransientError
 from stepflow.core.outcomes import LastWord, Park, Yield
 from stepflow.errors import ClaimLost
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.kits.memory import FamilyPort, activate
 from tests.kits.test_replay import World
 

@@ -16,7 +16,7 @@ from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park
 from stepflow.engine.user_code.schema import misfit, schema_of
 from stepflow.errors import ClaimLost, SignalMisfit
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, activate, to_the_end
 from tests.support import dump, until

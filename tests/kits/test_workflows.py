@@ -11,7 +11,7 @@ import redis
 
 from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunFailed, RunState, Stepflow
 from stepflow.errors import MailboxFull, NotResumable, RunNotFound, SignalRefused
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from tests.conftest import Working
 from tests.support import until
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from stepflow.core.run import Rest, Run, RunState
 from stepflow.store.keys import Keys
-from stepflow.store.rows import read_run
+from stepflow.store.run_hash import read_run
 from tests.orderings.world import Content, content
 from tests.support import Leaks
 

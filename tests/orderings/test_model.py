@@ -36,8 +36,8 @@ from stepflow.engine.retry_run import revive
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRevivable, RunConflict, RunNotFound, SignalRefused, StepflowError
-from stepflow.store.codec import pack
 from stepflow.store.keys import Keys
+from stepflow.store.values.codec import pack
 from tests.orderings.invariants import Seen, Watcher
 from tests.orderings.model import Model
 from tests.orderings.world import KILLED, World, content, spec

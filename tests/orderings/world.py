@@ -28,11 +28,11 @@ from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.calls import Call, Plan, command, nothing
 from stepflow.store.claims import claim_one, claim_steps, renew_claims, sources_of, waiting_source
 from stepflow.store.clock import ManualClock
+from stepflow.store.connection.sync import BlockingLink
 from stepflow.store.journal import load_journal
 from stepflow.store.keys import Keys
-from stepflow.store.link import BlockingLink
+from stepflow.store.maintenance import look_round, move_due, sweep_expired
 from stepflow.store.runs import AGAIN, DONE
-from stepflow.store.upkeep import look_round, move_due, sweep_expired
 from stepflow.worker.claimed_run import Hold, hold_of, run_of
 from stepflow.worker.commit import commit
 from stepflow.worker.recover import recover_knock, recover_lapsed

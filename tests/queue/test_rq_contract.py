@@ -15,10 +15,10 @@ from stepflow import RetryPolicy, Succeed
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
-from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
+from stepflow.store.maintenance import move_due
 from stepflow.store.runs import Proof, finish_run, hand_over, load_run, submit_run
-from stepflow.store.upkeep import move_due
+from stepflow.store.values.codec import pack
 from tests.support import dump, until
 
 NOW = 1_800_000_000.25

@@ -5,8 +5,8 @@ import pytest
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
-from stepflow.store.codec import pack
 from stepflow.store.runs import Proof, load_run, submit_run
+from stepflow.store.values.codec import pack
 from tests.support import dump
 
 

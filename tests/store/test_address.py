@@ -4,7 +4,7 @@ import pytest
 
 from stepflow.errors import InvalidOption
 from stepflow.settings import RedisSettings
-from stepflow.store.address import Address, Times, redacted, redacted_url
+from stepflow.store.connection.address import Address, Times, redacted, redacted_url
 
 FORMS = {
     "redis://": Address(),

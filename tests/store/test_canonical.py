@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from stepflow.errors import UnsupportedValue
-from stepflow.store.canonical import digest
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.digest import digest
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def test_a_digest_has_16_bytes():
 def test_digests_are_what_they_were_whatever_process_and_hash_seed():
     """Runs outlive deploys: another digest for the same input would turn a repeated submit into a conflict."""
     code = (
-        "from stepflow.store.canonical import digest; from decimal import Decimal;"
+        "from stepflow.store.values.digest import digest; from decimal import Decimal;"
         "print(digest('etl',"
         "{'tags': {'a', 'b', 'c', 'dd', (1, 'x')}, 'n': 1, 1: [Decimal('1.5'), frozenset('xyz')]}).hex())"
     )

@@ -7,10 +7,10 @@ import pytest
 from stepflow.core.family import Brood, Parent
 from stepflow.core.run import Rest, RunState, Stop, StopKind
 from stepflow.store.children import Birth, load_answers, load_maps, submit_child
-from stepflow.store.codec import pack
+from stepflow.store.family_update import kin_of
 from stepflow.store.hooks import HookJob
-from stepflow.store.kin import kin_of
 from stepflow.store.runs import Proof, finish_run, mark_run, park_run, revive_run
+from stepflow.store.values.codec import pack
 
 #: how children end in these tests
 OK, BAD = RunState.SUCCEEDED, RunState.FAILED

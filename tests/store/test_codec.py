@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from pydantic import AnyUrl, BaseModel, Field, RootModel, field_serializer
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
-from stepflow.store import codec
-from stepflow.store.codec import MAX_DEPTH, pack, unpack
-from stepflow.store.shapes import plain
+from stepflow.store.values import codec
+from stepflow.store.values.codec import MAX_DEPTH, pack, unpack
+from stepflow.store.values.msgpack_ext import plain
 
 
 @dataclass(frozen=True)
@@ -578,7 +578,7 @@ def test_a_value_is_made_plain_one_level_at_a_time():
 
 def test_packing_does_not_import_pydantic():
     code = (
-        "import sys, dataclasses; from stepflow.store.codec import pack;"
+        "import sys, dataclasses; from stepflow.store.values.codec import pack;"
         "P = dataclasses.make_dataclass('P', ['x']); pack(P({1, (2,)}));"
         "sys.exit('pydantic' in sys.modules)"
     )

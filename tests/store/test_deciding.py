@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from stepflow.core.run import RunState, Stop, StopKind
-from stepflow.store.codec import pack
 from stepflow.store.hooks import HookJob
 from stepflow.store.runs import (
     AGAIN,
@@ -19,6 +18,7 @@ from stepflow.store.runs import (
     mark_run,
     revive_run,
 )
+from stepflow.store.values.codec import pack
 
 FX = Writes(["gone"], ["kept", b"v"])
 

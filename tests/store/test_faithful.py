@@ -28,8 +28,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
 
 from stepflow.errors import UnsupportedValue
-from stepflow.store.annotations import kind_of
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.codec import pack, unpack
 
 T = TypeVar("T")
 

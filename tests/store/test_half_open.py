@@ -10,11 +10,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from stepflow.errors import RedisUnreachable, ReplyLost
-from stepflow.store.address import Address, Times
 from stepflow.store.calls import command, raw
-from stepflow.store.link import BlockingLink
-from stepflow.store.listener import Listener
-from stepflow.store.stream import AsyncLink
+from stepflow.store.connection.address import Address, Times
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sync import BlockingLink
 from tests import servers
 from tests.crash.proxy import Proxy
 from tests.store.toy import Toy, greet
@@ -47,7 +47,7 @@ def proxy(url):
 
 @pytest.fixture
 def quick_sweeps(monkeypatch):
-    monkeypatch.setattr("stepflow.store.kept._SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.reconnecting._SWEEP_S", 0.02)
 
 
 async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps):
@@ -141,7 +141,7 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
 async def test_a_listener_hears_again_after_its_connection_went_silent(proxy, real, monkeypatch):
     """[B21] Was: never, and cancels came late for good."""
     for name, value in (("_LOOK_S", 0.02), ("_SILENT_S", 0.1), ("PATIENCE_S", 0.1)):
-        monkeypatch.setattr(f"stepflow.store.listener.{name}", value)
+        monkeypatch.setattr(f"stepflow.store.connection.pubsub.{name}", value)
     listener, heard = Listener(Address.parse(proxy.url)), []
     await listener.subscribe("a", heard.append)
     proxy.go_silent()
@@ -151,7 +151,7 @@ async def test_a_listener_hears_again_after_its_connection_went_silent(proxy, re
 
 async def test_a_listener_without_channels_sends_nothing(proxy, monkeypatch):
     """[B21] An idle client costs the server nothing."""
-    monkeypatch.setattr("stepflow.store.listener._LOOK_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._LOOK_S", 0.02)
     listener = Listener(Address.parse(proxy.url))
     await listener.subscribe("a", print)
     assert listener._looking is not None

@@ -5,8 +5,8 @@ import pytest
 from stepflow.core.run import RunState, Stop, StopKind
 from stepflow.store.claims import extend_claim, load_memo, put_memo, renew_claims, source_of, sources_of
 from stepflow.store.hooks import HookJob, commit_hook, load_hook, requeue_hook
+from stepflow.store.maintenance import look_round, move_due, sweep_expired
 from stepflow.store.runs import finish_run, mark_run
-from stepflow.store.upkeep import look_round, move_due, sweep_expired
 
 
 def renew(store, *claims):

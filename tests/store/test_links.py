@@ -8,15 +8,15 @@ import pytest
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Run
 from stepflow.errors import InvalidOption, RedisRefused, RedisUnreachable, ReplyLost, UnreadableRecord
-from stepflow.store.address import Address
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.claims import claim_steps, sources_of
-from stepflow.store.codec import pack
-from stepflow.store.immediate import ImmediateLink
-from stepflow.store.link import BlockingLink
-from stepflow.store.listener import Listener
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.fake import ImmediateLink
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sync import BlockingLink
 from stepflow.store.runs import submit_run
-from stepflow.store.stream import AsyncLink
+from stepflow.store.values.codec import pack
 from tests.store.toy import OK, Toy, greet
 from tests.support import until, until_blocking
 
@@ -287,7 +287,7 @@ async def test_a_closed_link_fails_what_waits_and_what_comes(alink):
 
 async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch):
     """[C36]"""
-    monkeypatch.setattr("stepflow.store.kept._SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.reconnecting._SWEEP_S", 0.02)
 
     def behave(number, command_):
         return greet(command_) or (b"" if number == 0 else b"+PONG\r\n")
@@ -344,7 +344,7 @@ async def test_a_listener_that_unsubscribed_hears_nothing_more(listener, real):
 
 async def test_a_listener_listens_again_after_its_connection_was_cut(listener, real, monkeypatch):
     """[C36]"""
-    monkeypatch.setattr("stepflow.store.listener._AGAIN_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.02)
     heard = []
     await listener.subscribe("a", heard.append)
     await listener.subscribe("b", heard.append)
@@ -356,7 +356,7 @@ async def test_a_listener_listens_again_after_its_connection_was_cut(listener, r
 
 
 async def test_a_listener_without_a_server_does_not_hang(monkeypatch):
-    monkeypatch.setattr("stepflow.store.listener._AGAIN_S", 0.01)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.01)
     listener = Listener(Address.parse("redis://127.0.0.1:1"))
     subscribing = asyncio.ensure_future(listener.subscribe("a", print))
     await asyncio.sleep(0.05)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.store.resp import PyReader, ReplyError, py_pack
+from stepflow.store.connection.resp import PyReader, ReplyError, py_pack
 
 numbers = st.integers(-(2**63), 2**63 - 1)
 lines = st.binary(max_size=20).filter(lambda data: b"\r" not in data and b"\n" not in data)

@@ -3,7 +3,7 @@
 import pytest
 
 from stepflow.core.run import Priority, RunState
-from stepflow.store.rows import read_run
+from stepflow.store.run_hash import read_run
 from stepflow.store.runs import finish_run
 
 

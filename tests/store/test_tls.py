@@ -10,10 +10,10 @@ import pytest
 import trustme
 
 from stepflow.errors import RedisUnreachable
-from stepflow.store.address import Address
 from stepflow.store.calls import command, raw
-from stepflow.store.link import BlockingLink, connect
-from stepflow.store.stream import AsyncLink
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.sync import BlockingLink, connect
 from tests import servers
 
 pytestmark = pytest.mark.skipif(servers.KIND == "tls", reason="a proxy of its own stands before the server's socket")

@@ -5,8 +5,8 @@ import pytest
 from stepflow.core.family import Parent
 from stepflow.core.run import Run, RunState
 from stepflow.store.children import load_answers, tell_gone
-from stepflow.store.codec import pack
-from stepflow.store.kin import kin_of
+from stepflow.store.family_update import kin_of
+from stepflow.store.values.codec import pack
 from tests.store.test_keeping import look
 
 

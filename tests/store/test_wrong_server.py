@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from stepflow.errors import RedisRefused, RedisUnreachable
-from stepflow.store.address import Address
-from stepflow.store.answers import word_of
 from stepflow.store.calls import command, raw
-from stepflow.store.link import BlockingLink
-from stepflow.store.stream import AsyncLink
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.error_replies import word_of
+from stepflow.store.connection.sync import BlockingLink
 from tests.store.toy import Toy, greet
 from tests.support import until
 
@@ -109,7 +109,7 @@ async def test_calls_keep_their_order_and_those_answered_their_answers():
 @pytest.mark.parametrize("answer", [ELSEWHERE[0], LATER[0]])
 async def test_a_client_gives_up_after_its_budget_with_the_servers_own_word(answer, monkeypatch):
     """[B20]"""
-    monkeypatch.setattr("stepflow.store.kept._SWEEP_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.reconnecting._SWEEP_S", 0.02)
     with Toy(refuses(answer, 1_000_000)) as toy:
         blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=0.3)
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
@@ -203,7 +203,7 @@ async def test_a_resolver_that_hangs_holds_one_thread_and_nobody(monkeypatch):
         over.wait(30)
         return []
 
-    monkeypatch.setattr("stepflow.store.dial.socket.getaddrinfo", hang)
+    monkeypatch.setattr("stepflow.store.connection.dial.socket.getaddrinfo", hang)
     blocking = BlockingLink.to(Address.parse("redis://somewhere.invalid"), retry_for_s=0.2, patience_s=0.1)
     with pytest.raises(RedisUnreachable, match=r"the name somewhere.invalid is not resolved"):
         await asyncio.to_thread(blocking.call, ASK)

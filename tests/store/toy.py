@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from stepflow.store.resp import PyReader
+from stepflow.store.connection.resp import PyReader
 
 #: given the number of the connection (from 0) and the command, says what to answer; None hangs up
 Behaviour = Callable[[int, list[bytes]], bytes | None]

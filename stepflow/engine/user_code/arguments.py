@@ -19,8 +19,8 @@ from stepflow.core.runner import Step
 from stepflow.engine.user_code.hints import hints_of, returned_hint, says_nothing, without_extras
 from stepflow.engine.user_code.lossless import hold_against, hold_arguments
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
-from stepflow.store.annotations import kind_of
-from stepflow.store.kinds import LEAVES
+from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.kinds import LEAVES
 
 #: takes what `unpack` gave, gives what user code asks for
 Reader = Callable[[Any], Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 from stepflow.core.outcomes import Outcome
 from stepflow.errors import UnsupportedValue
-from stepflow.store.annotations import kind_of
-from stepflow.store.kinds import LEAVES, Kind
+from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.kinds import LEAVES, Kind
 
 
 def hold_against(kind: Kind, value: Any, what: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wanted import Wanted
 from stepflow.kits.flow.wish import Wish
-from stepflow.store.asks import Mark
-from stepflow.store.codec import pack
+from stepflow.store.questions import Mark
+from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation

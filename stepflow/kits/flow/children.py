@@ -11,7 +11,7 @@ from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, Unreadable
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.steps import StepWish
 from stepflow.kits.flow.wish import Wish
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec

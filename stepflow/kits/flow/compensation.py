@@ -10,7 +10,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.errors import StepFailed, StepflowError
 from stepflow.kits.flow.steps import StepWish
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation

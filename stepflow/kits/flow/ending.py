@@ -15,7 +15,7 @@ from stepflow.errors.base import shown
 from stepflow.kits.flow.children import StopWish
 from stepflow.kits.flow.compensation import Ledger
 from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation

@@ -12,7 +12,7 @@ from stepflow.errors import InvalidOption
 from stepflow.kits.flow.children import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
 from stepflow.kits.flow.journal import SIGN, Entry, Kind
 from stepflow.kits.flow.steps import StepWish
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec

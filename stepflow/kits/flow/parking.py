@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import Park, Yield
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.loop import WorkflowLoop

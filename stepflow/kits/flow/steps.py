@@ -14,7 +14,7 @@ from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wish import Wish
-from stepflow.store.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.step_runtime import Port
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from stepflow.kits.flow.readers import Readers
 from stepflow.kits.flow.replay import Activation
 from stepflow.kits.flow.waits import SignalWish, SleepWish
 from stepflow.kits.flow.wanted import Wanted, WantedAnswer
-from stepflow.store.codec import pack
+from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.kits.flow.journal import Entry, Kind
 from stepflow.kits.flow.wanted import Wanted
 from stepflow.kits.flow.wish import Wish
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay import Activation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from stepflow.engine.user_code.calls import EscapedError
 from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.store.codec import unpack
+from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.compensation import Compensation

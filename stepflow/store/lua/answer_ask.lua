@@ -1,5 +1,5 @@
 -- Answer an ask, once, and wake the run if it is parked on that; a running one is told.
--- Caller: store/asks.py answer_ask, for engine/questions.py.
+-- Caller: store/questions.py answer_ask, for engine/questions.py.
 -- KEYS  1 run  2 asks  3 replies  4 index of asks  5 list  6 pending  7 wake  8 due  9 scheduled
 -- ARGV  1 digest  2 mark  3 packed answer  4 run id  5 member  6 now  7 rq time  8 namespace  9 rq queue
 --       10 pending state  11 start of the channels' names  12 message

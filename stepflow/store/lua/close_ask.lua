@@ -1,5 +1,5 @@
 -- Take an ask off the list that its workflow wants answered no more.
--- Caller: store/asks.py close_ask, for the flow kit.
+-- Caller: store/questions.py close_ask, for the flow kit.
 -- KEYS  1 run  2 asks  3 replies  4 index of asks
 -- ARGV  1 token  2 digest  3 mark  4 run id
 -- Gives 1 closed, 0 it stood there no more, or the claim is not the caller's.

@@ -1,6 +1,6 @@
 -- Look for the answer to an ask and remember it in the journal, in one write; without one the ask is put on the list, unless
 -- it stands there, or taken off it when its time is up. Whichever came first decides: an answer, or the end of its time.
--- Caller: store/asks.py settle_ask, for the flow kit.
+-- Caller: store/questions.py settle_ask, for the flow kit.
 -- KEYS  1 run  2 journal  3 asks  4 replies  5 index of asks
 -- ARGV  1 token  2 index of the entry  3 head of the entry  4 digest  5 what is asked  6 run id  7 now
 --       8 mark of an ask whose time is up, or ''

@@ -1,0 +1,73 @@
+"""`stepflow dev`: server, a worker that is restarted when the code changes, and a live list of runs, in one terminal."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.errors import Exit, Problem
+
+if TYPE_CHECKING:
+    from stepflow.client import Client
+    from stepflow.core.run import RunStatus
+
+#: seconds between two looks at files, worker and runs
+LOOK_S = 0.5
+#: runs shown in the live list
+SHOWN = 15
+
+
+@click.command("dev")
+@click.argument("app_path", metavar="APP", required=False)
+@click.option(
+    "--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]"
+)
+@click.option("--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once.")
+@common_options
+@pass_setup
+def dev_command(setup: Setup, app_path: str | None, queues: tuple[str, ...], concurrency: int | None) -> None:
+    """
+    Work APP (package.module:app) while you write it: the worker restarts when its files change.
+
+    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; runs stay.
+    """
+    from stepflow.cli.dev.view import View
+    from stepflow.cli.dev.worker import ReloadedWorker
+
+    target = app_path or setup.app
+    app = setup.load_app(target)
+    if app is None or target is None:
+        raise Problem("no app to work for; name one: stepflow dev package.module:app", Exit.USAGE)
+    options = [part for queue in queues for part in ("--queue", queue)]
+    options += [] if concurrency is None else ["--concurrency", str(concurrency)]
+    options += [] if setup.redis_url is None else ["--redis-url", setup.redis_url]
+    options += [] if setup.namespace is None else ["--namespace", setup.namespace]
+    setup.app = target
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    with setup.client() as client, ExitStack() as stack:
+        view = stack.enter_context(View(as_json=setup.json))
+        worker = stack.enter_context(ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s))
+        view.say(f"stepflow dev: working {target}, watching {worker.watched}; Ctrl-C ends it")
+        try:
+            while True:
+                worker.look()
+                view.show(_runs(client))
+                time.sleep(LOOK_S)
+        except KeyboardInterrupt:
+            view.say("ending: running steps may finish; Ctrl-C again ends at once")
+
+
+def _runs(client: Client) -> list[RunStatus] | None:
+    """Read the newest runs; None while Redis does not answer."""
+    from stepflow.errors import UnavailableError
+
+    try:
+        return list(client.list(limit=SHOWN).runs)
+    except UnavailableError:
+        return None

@@ -1,0 +1,118 @@
+"""What ends a command early, as one sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import click
+
+from stepflow import errors
+from stepflow.core.outcomes import readable
+
+
+class Exit(IntEnum):
+    """The exit codes, as `stepflow --help` lists them."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    RUN_FAILED = 3
+    RUN_CANCELLED = 4
+    NOT_FOUND = 5
+    TIMED_OUT = 6
+    UNREACHABLE = 7
+    INTERRUPTED = 130
+
+
+#: the first row that fits says the exit code
+_CODES: tuple[tuple[type[BaseException], Exit], ...] = (
+    (errors.RunConflict, Exit.ERROR),
+    (errors.UsageError, Exit.USAGE),
+    (errors.RunNotFound, Exit.NOT_FOUND),
+    (errors.HookNotFound, Exit.NOT_FOUND),
+    (errors.AskNotFound, Exit.NOT_FOUND),
+    (errors.RunFailed, Exit.RUN_FAILED),
+    (errors.RunCancelled, Exit.RUN_CANCELLED),
+    (errors.RedisUnreachable, Exit.UNREACHABLE),
+    (errors.ReplyLost, Exit.UNREACHABLE),
+    (errors.EmbeddedServerError, Exit.UNREACHABLE),
+    (TimeoutError, Exit.TIMED_OUT),
+    (errors.StepflowError, Exit.ERROR),
+)
+
+
+class Problem(click.ClickException):
+    """A sentence for stderr and the exit code that goes with it."""
+
+    def __init__(self, sentence: str, code: Exit = Exit.ERROR) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """The exit code, where click looks for it."""
+        return int(self.code)
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence."""
+        del file
+        word = "" if self.exit_code == Exit.INTERRUPTED else "error: "
+        click.echo(f"{word}{self.message}", err=True)
+
+
+@contextmanager
+def failing_in_words() -> Iterator[None]:
+    """
+    Turn what is raised into a Problem: what stepflow raises on purpose, and as the last net a bug of ours as well.
+
+    The traceback of a bug is shown with STEPFLOW_DEBUG=1, and logged where there is a log, as in a worker.
+    """
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        raise Problem("interrupted", Exit.INTERRUPTED) from None
+    except tuple(kind for kind, _ in _CODES) as error:
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        raise Problem(str(error) or type(error).__name__, code) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # click's own: whoever read along has gone
+            raise
+        raise _unexpected(error) from error
+    except Exception as error:
+        raise _unexpected(error) from error
+
+
+def _unexpected(error: Exception) -> Problem:
+    """Say in one sentence that this is a bug; raises it as it is where tracebacks are wanted."""
+    if is_debugging():
+        raise error
+    if logging.getLogger().handlers:
+        logging.getLogger("stepflow.cli").error("this command ends", exc_info=error)
+    return Problem(
+        f"unexpected {type(error).__name__}: {readable(error)}; this is a fault of stepflow's own, "
+        "STEPFLOW_DEBUG=1 shows where"
+    )
+
+
+def is_debugging() -> bool:
+    """Whether tracebacks are wanted rather than sentences."""
+    return os.environ.get("STEPFLOW_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def without_secrets() -> Iterator[None]:
+    """Take the login of a URL out of what click says of a command line that it cannot read: it quotes what it was given."""
+    try:
+        yield
+    except click.UsageError as error:
+        from stepflow.store.connection.redact import redacted
+
+        error.message = redacted(error.message)  # type: ignore[misc]  # click prints that, final or not
+        raise

@@ -1,0 +1,110 @@
+"""The door: the verbs, each loaded when it is asked for, and the options that all of them take."""
+
+from __future__ import annotations
+
+import io
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from stepflow.cli.context import common_options
+from stepflow.cli.errors import Exit, Problem, failing_in_words, without_secrets
+from stepflow.errors.base import shown
+
+#: verb -> the module of this room that has it; in the order of `--help`
+VERBS = {
+    "dev": "dev.command",
+    "demo": "demo.command",
+    "worker": "worker",
+    "submit": "submit",
+    "list": "runs",
+    "show": "runs",
+    "watch": "wait",
+    "result": "wait",
+    "cancel": "cancel",
+    "signal": "signal",
+    "asks": "questions",
+    "answer": "questions",
+    "resume": "signal",
+    "fail": "cancel",
+    "retry": "cancel",
+    "fork": "history",
+    "export": "history",
+    "check": "history",
+    "workers": "workers",
+    "queues": "workers",
+    "hooks": "hooks",
+    "redis": "server",
+    "config": "config",
+    "completion": "completion",
+}
+
+_EPILOG = """\b
+Exit codes: 0 ok, 1 error, 2 usage, 3 run failed, 4 run cancelled, 5 not found,
+6 timed out waiting, 7 Redis unreachable, 130 interrupted (the run goes on).
+
+Options may stand before or after the verb. A flag beats the environment (STEPFLOW_...), the environment beats
+stepflow.toml and [tool.stepflow]. RUN is a run id or the beginning of one.
+"""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called; errors leave it as sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a verb."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"stepflow.cli.{VERBS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an argument that is no text: bytes that the shell handed on as they are."""
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                raise Problem(
+                    f"the argument {shown(argument)} is not valid text; write it in UTF-8", Exit.USAGE
+                ) from None
+        return super().parse_args(ctx, args)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the options before the verb."""
+        with without_secrets():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what it returns is the exit code."""
+        with failing_in_words(), without_secrets():
+            code = super().invoke(ctx)
+        ctx.exit(int(code or 0))
+
+
+@click.group(cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stepflow-rq", prog_name="stepflow")
+@common_options
+def cli() -> None:
+    """Durable step runs on Redis: submit them, work them, watch them."""
+
+
+def main() -> None:
+    """Be the `stepflow` program; what the terminal's encoding lacks is written by escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        cli.main(prog_name="stepflow")
+    except SystemExit as end:
+        if "stepflow.process" in sys.modules:  # else it was no worker
+            sys.modules["stepflow.process"].end_worker(end.code)
+        raise

@@ -1,0 +1,269 @@
+"""The client for asyncio and its run handle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, TypeVar
+
+from stepflow.client.base import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.fork import fork
+from stepflow.engine.history import history
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.questions import Ask, answer, asks
+from stepflow.engine.redeliver import redeliver
+from stepflow.engine.retry_run import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.submit import Submitted
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.settings import Settings
+from stepflow.store.calls import Plan
+from stepflow.store.connection.async_ import AsyncLink, Streaming
+from stepflow.store.connection.async_ import carry_out as carry_out_async
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.thread_calls import aside_async
+from stepflow.store.hooks import HookRecord
+from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.times import seconds
+
+T = TypeVar("T")
+
+
+class AsyncRunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: AsyncClient) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+        self._read: Callable[[Any], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"AsyncRunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
+
+    async def status(self) -> RunStatus | None:
+        """See AsyncClient.status."""
+        return await self._client.status(self.id)
+
+    async def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See AsyncClient.wait."""
+        return await self._client.wait(self.id, timeout)
+
+    async def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See AsyncClient.result."""
+        result = await self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
+
+    async def cancel(self, reason: str = "") -> bool:
+        """See AsyncClient.cancel."""
+        return await self._client.cancel(self.id, reason)
+
+
+class AsyncClient(Common):
+    """The client for asyncio: one connection, all that waits sent in one write. Lives on the loop it is first used on."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Streaming | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: AsyncLink | None = None
+        self._link = link
+        self._listener: Listener | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def _do(self, plan: Plan[T]) -> T:
+        if self._link is None:
+            address = await aside_async(self._address)
+            if self._link is None:
+                self._own_link = AsyncLink(address, retry_for_s=address.times.budget_s)
+                self._link, self._listener = self._own_link, Listener(address)
+        try:
+            return await carry_out_async(self._link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._listener is not None:
+            await self._listener.close()
+        if self._own_link is not None:
+            await self._own_link.close()
+            self._link = self._own_link = self._listener = None
+
+    async def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+        version: int | None = None,
+    ) -> AsyncRunHandle:
+        """See Client.submit."""
+        spec = RunSpec(
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
+            version,
+        )
+        return AsyncRunHandle(await self._do(self._submit(spec)), self)
+
+    async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
+        """See Client.submit_many."""
+        return [AsyncRunHandle(item, self) for item in await self._do(self._submit_many(read_specs(specs)))]
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """See Client.status."""
+        return await self._do(status(run_id, self.desk))
+
+    async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
+        run = await self._found(run_id)
+        if run.is_finished:
+            return run
+        ended = asyncio.Event()
+        channel = self.desk.keys.done_channel(run_id)
+
+        def heard(message: str) -> None:
+            del message
+            ended.set()
+
+        try:
+            async with asyncio.timeout(limit_s):
+                if self._listener is not None:
+                    await self._listener.subscribe(channel, heard)
+                while not (run := await self._found(run_id)).is_finished:
+                    await _either(ended, SAFETY_NET_S)
+                return run
+        except TimeoutError:
+            msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
+            raise TimeoutError(msg) from None
+        finally:
+            if self._listener is not None:
+                self._listener.unsubscribe(channel, heard)
+
+    async def _found(self, run_id: str) -> RunStatus:
+        run = await self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    async def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        return result_of(await self.wait(run_id, timeout))
+
+    async def cancel(self, run_id: str, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return await self._do(cancel(run_id, reason, self.desk))
+
+    async def fail(self, run_id: str, reason: str = "") -> bool:
+        """See Client.fail."""
+        return await self._do(fail(run_id, reason, self.desk))
+
+    async def retry(self, run_id: str) -> None:
+        """See Client.retry."""
+        await self._do(revive(run_id, self.desk))
+
+    async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """See Client.signal."""
+        return await self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    async def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+        """See Client.asks."""
+        return await self._do(asks(self.desk, limit=limit))
+
+    async def answer(self, token: str, value: Any) -> None:
+        """See Client.answer."""
+        await self._do(answer(token, value, self.desk))
+
+    async def resume(self, run_id: str) -> None:
+        """See Client.resume."""
+        await self._do(resume(run_id, self.desk))
+
+    async def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """See Client.list."""
+        return await self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    async def kv(self, run_id: str, key: str) -> Any:
+        """See Client.kv."""
+        return await self._do(self._kv(run_id, key))
+
+    async def fork(
+        self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
+    ) -> AsyncRunHandle:
+        """See Client.fork."""
+        return AsyncRunHandle(await self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+
+    async def history(self, run_id: str) -> dict[str, Any]:
+        """See Client.history."""
+        return await self._do(history(run_id, self.desk))
+
+    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """See Client.hooks."""
+        return await self._do(self._hooks(run_id, limit))
+
+    async def redeliver(self, hook_id: str) -> None:
+        """See Client.redeliver."""
+        await self._do(redeliver(hook_id, self.desk))
+
+    async def queues(self) -> Sequence[QueueInfo]:
+        """See Client.queues."""
+        return await self._do(queues(self.desk))
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """See Client.workers."""
+        return await self._do(workers(self.desk))
+
+
+async def _either(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for *event*, or for the time to pass."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,114 @@
+"""What both clients are built from: where Redis is, what a submit takes, what an end means."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from stepflow import embedded
+from stepflow.core.run import RunState, RunStatus, UnreadableText
+from stepflow.engine.env import Desk
+from stepflow.engine.redeliver import dead_hooks, hooks_of_run
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.versions import Versions
+from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed, UnreadableRecord
+from stepflow.hooks.ssrf import Allowlist, check_url
+from stepflow.settings import Settings, load_settings, redis_url
+from stepflow.store.calls import Plan
+from stepflow.store.connection.address import Address
+from stepflow.store.hooks import HookRecord
+from stepflow.store.keys import Keys
+from stepflow.store.query import server_time
+from stepflow.store.rights import CLIENT
+from stepflow.store.runs import load_kv
+from stepflow.store.values.codec import unpack
+
+T = TypeVar("T")
+
+log = logging.getLogger("stepflow.client")
+
+#: set once this process has said that something secret stands in clear
+_SAID_IN_CLEAR = threading.Event()
+
+#: seconds between looks at a run that is waited for, should its notification be lost
+SAFETY_NET_S = 1.0
+
+
+def resolve(url: str | None, settings: Settings) -> str:
+    """Give the URL to connect to: argument, environment, or the embedded server, which is started or joined."""
+    return redis_url(url, settings) or embedded.ensure(settings.home).url
+
+
+def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
+    """Read what submit_many takes: RunSpecs, or (runner, payload)."""
+    return [spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs]
+
+
+def result_of(run: RunStatus) -> Any:
+    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends, UnreadableRecord."""
+    if run.state is RunState.CANCELLED:
+        raise RunCancelled(run.id, run.reason)
+    if run.state is RunState.FAILED:
+        error = run.error
+        raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
+    if isinstance(run.result, UnreadableText):
+        raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
+    return run.result
+
+
+class Common:
+    """What both clients are built from."""
+
+    def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
+        self.settings = settings or load_settings()
+        self._url = url
+        self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
+        self.versions = Versions()
+        self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
+
+    def _address(self) -> Address:
+        return Address.parse(resolve(self._url, self.settings), self.settings.redis)
+
+    def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
+        """Give the error that names the rights which the user lacks, or *refusal* where none are known to be missing."""
+        if not lacking:
+            return refusal
+        return RightsMissing(self._address().username or "default", CLIENT.name, lacking)
+
+    def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
+        """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""
+        for spec in specs:
+            for webhook in spec.webhooks:
+                check_url(webhook.url, self._allowed)
+                if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
+                    _SAID_IN_CLEAR.set()
+                    log.warning(
+                        "%s of %r stands in clear in Redis for as long as the run is kept; let the workers read it from "
+                        "their environment: Webhook(url, secret_env=..., headers_env=...). Said once",
+                        " and ".join(webhook.in_clear), webhook,
+                    )  # fmt: skip
+        return specs
+
+    def _submit(self, spec: RunSpec) -> Plan[Submitted]:
+        [chosen] = yield from self.versions.choose(self._checked([spec]), self.desk)
+        return (yield from submit(chosen, self.desk))
+
+    def _submit_many(self, specs: list[RunSpec]) -> Plan[list[Submitted]]:
+        chosen = yield from self.versions.choose(self._checked(specs), self.desk)
+        return (yield from submit_many(chosen, self.desk))
+
+    def _on_time(self, plan: Plan[T]) -> Plan[T]:
+        """Carry out *plan* by the server's clock, not by this machine's: due times and deadlines are reckoned with it."""
+        if self.desk.clock.is_stale:
+            self.desk.clock.learn((yield server_time()))
+        return (yield from plan)
+
+    def _kv(self, run_id: str, key: str) -> Plan[Any]:
+        packed = yield load_kv(self.desk.keys, run_id, key)
+        return None if packed is None else unpack(packed)
+
+    def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
+        return dead_hooks(self.desk, limit=limit) if run_id is None else hooks_of_run(run_id, self.desk, limit=limit)

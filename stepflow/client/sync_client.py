@@ -1,0 +1,278 @@
+"""The blocking client and its run handle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, TypeVar
+
+from stepflow.client.base import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.run import Priority, RunStatus
+from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.fork import fork
+from stepflow.engine.history import history
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.questions import Ask, answer, asks
+from stepflow.engine.redeliver import redeliver
+from stepflow.engine.retry_run import revive
+from stepflow.engine.signal import resume, signal
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.submit import Submitted
+from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.settings import Settings
+from stepflow.store.calls import Plan
+from stepflow.store.connection.sync import BlockingLink, Link, carry_out
+from stepflow.store.hooks import HookRecord
+from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.times import seconds
+
+T = TypeVar("T")
+
+
+class RunHandle:
+    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+
+    def __init__(self, submitted: Submitted, client: Client) -> None:
+        self.id, self.created = submitted.id, submitted.created
+        self._client = client
+        self._read: Callable[[Any], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.id!r}, created={self.created})"
+
+    def read_by(self, read: Callable[[Any], Any]) -> Self:
+        """Have `result` turned into what *read* makes of it; gives the handle."""
+        self._read = read
+        return self
+
+    def status(self) -> RunStatus | None:
+        """See Client.status."""
+        return self._client.status(self.id)
+
+    def wait(self, timeout: float | timedelta | None = None) -> RunStatus:
+        """See Client.wait."""
+        return self._client.wait(self.id, timeout)
+
+    def result(self, timeout: float | timedelta | None = None) -> Any:
+        """See Client.result."""
+        result = self._client.result(self.id, timeout)
+        return result if self._read is None else self._read(result)
+
+    def cancel(self, reason: str = "") -> bool:
+        """See Client.cancel."""
+        return self._client.cancel(self.id, reason)
+
+
+class Client(Common):
+    """
+    The blocking client. Safe to share between threads.
+
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started or joined. Calls
+    raise RedisUnreachable when Redis does not answer for a while, RedisRefused when it refuses (full, no permission).
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str | None = None,
+        settings: Settings | None = None,
+        link: Link | None = None,
+    ) -> None:
+        super().__init__(url, namespace, settings)
+        self._own_link: BlockingLink | None = None
+        self._link = link
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def link(self) -> Link:
+        """The link that carries out this client's calls; made at first use."""
+        if self._link is None:
+            self._link = self._own_link = BlockingLink.to(self._address())
+        return self._link
+
+    def _do(self, plan: Plan[T]) -> T:
+        try:
+            return carry_out(self.link, self._on_time(plan))
+        except RedisRefused as refusal:
+            lacking: list[str] = []
+            if refusal.is_about_rights:
+                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                    lacking = carry_out(self.link, missing_rights(CLIENT, self.desk.keys))
+            raise self._naming(lacking, refusal) from None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._own_link is not None:
+            self._own_link.close()
+
+    def submit(
+        self,
+        runner: str,
+        payload: Any = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        queue: str = "default",
+        priority: str | Priority = "normal",
+        delay: float | timedelta | None = None,
+        start_at: float | datetime | None = None,
+        timeout: float | timedelta | None = None,
+        webhooks: Sequence[Any] = (),
+        retry: RetryPolicy | None = None,
+        on_conflict: Literal["return", "restart"] = "return",
+        version: int | None = None,
+    ) -> RunHandle:
+        """
+        Submit a run; the same (run id, runner, input) again finds the run that is there, `created` False.
+
+        *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a workflow is by default the
+        newest that the app at hand registers, or that workers hold. Raises RunConflict, InvalidRunId, ReservedHeader,
+        UnsupportedValue, PayloadTooLarge; nothing is written then.
+        """
+        spec = RunSpec(
+            runner,
+            payload,
+            run_id,
+            headers or {},
+            queue,
+            priority,
+            delay,
+            start_at,
+            timeout,
+            webhooks,
+            retry,
+            on_conflict,
+            version,
+        )
+        return RunHandle(self._do(self._submit(spec)), self)
+
+    def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
+        """Submit thousands of runs in a few round trips; gives their handles in order."""
+        return [RunHandle(item, self) for item in self._do(self._submit_many(read_specs(specs)))]
+
+    def status(self, run_id: str) -> RunStatus | None:
+        """Give the run's status, None when no such run is kept."""
+        return self._do(status(run_id, self.desk))
+
+    def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
+        """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
+        limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
+        until = None if limit_s is None else time.monotonic() + limit_s
+        run = self._found(run_id)
+        if run.is_finished:
+            return run
+        with self.link.listening(self.desk.keys.done_channel(run_id)) as heard:
+            while not (run := self._found(run_id)).is_finished:
+                left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
+                if left_s <= 0:
+                    msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
+                    raise TimeoutError(msg)
+                heard(left_s)
+        return run
+
+    def _found(self, run_id: str) -> RunStatus:
+        run = self.status(run_id)
+        if run is None:
+            raise RunNotFound(run_id)
+        return run
+
+    def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
+        """Wait for the run's end and give its result; raises RunFailed, RunCancelled, TimeoutError, RunNotFound."""
+        return result_of(self.wait(run_id, timeout))
+
+    def cancel(self, run_id: str, reason: str = "") -> bool:
+        """
+        Cancel the run: True when its end is sure, also where a call before this one set it in motion.
+
+        False when it is unknown or has ended; `status` tells which. The reason of the first call stays.
+        """
+        return self._do(cancel(run_id, reason, self.desk))
+
+    def fail(self, run_id: str, reason: str = "") -> bool:
+        """
+        End the run as failed, for good where it waits or is paused: no compensation runs then. A running one is told.
+
+        True when its end is sure, False when it is unknown or has ended. A second call ends a run that was asked to stop and
+        does not.
+        """
+        return self._do(fail(run_id, reason, self.desk))
+
+    def retry(self, run_id: str) -> None:
+        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""
+        self._do(revive(run_id, self.desk))
+
+    def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+        """
+        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its mailbox.
+
+        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, SignalMisfit when the
+        run waits for this signal with a type that the payload does not fit, MailboxFull.
+        """
+        return self._do(signal(run_id, name, payload, dedup, self.desk))
+
+    def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+        """Give what runs ask people and nobody has answered yet."""
+        return self._do(asks(self.desk, limit=limit))
+
+    def answer(self, token: str, value: Any) -> None:
+        """Answer what is asked under *token*, once; raises AskNotFound, AskSettled, AnswerMisfit."""
+        self._do(answer(token, value, self.desk))
+
+    def resume(self, run_id: str) -> None:
+        """Take a paused run up again; raises RunNotFound, NotResumable."""
+        self._do(resume(run_id, self.desk))
+
+    def list(
+        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page:
+        """List runs, newest first; pass the page's `cursor` for the next one."""
+        return self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+
+    def kv(self, run_id: str, key: str) -> Any:
+        """Read what a step of the run put under *key* by its effects; None when there is nothing."""
+        return self._do(self._kv(run_id, key))
+
+    def fork(self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None) -> RunHandle:
+        """
+        Make a new run with the runner, input and headers of the run, that remembers what it did before step *at*.
+
+        *at* is a step's name (the first of that name), place or key; that step and all after it run anew. The run may be in
+        any state and stays as it is; signals it has not taken stay with it. *version* is that of the workflow, as it was
+        without one. The same fork again is the same run.
+        Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
+        """
+        return RunHandle(self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+
+    def history(self, run_id: str) -> dict[str, Any]:
+        """
+        Give the run and all that it remembers as a document of JSON's own types; raises RunNotFound.
+
+        `stepflow check` and the testing kit replay it against later code. Webhooks and their secrets are left out.
+        """
+        return self._do(history(run_id, self.desk))
+
+    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+        """Give the deliveries of a run, or without one the dead deliveries, last first."""
+        return self._do(self._hooks(run_id, limit))
+
+    def redeliver(self, hook_id: str) -> None:
+        """Send a hook again, its tries anew; raises HookNotFound."""
+        self._do(redeliver(hook_id, self.desk))
+
+    def queues(self) -> Sequence[QueueInfo]:
+        """Describe the queues: what waits in each, how long, what is held."""
+        return self._do(queues(self.desk))
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Describe the live workers, and how much each of them holds."""
+        return self._do(workers(self.desk))

@@ -1,0 +1,96 @@
+"""
+What a server answers instead of a result, by its first word: what to do about it, here and by whoever reads of it.
+
+Three kinds. *Elsewhere*: this server cannot carry the call out now and another one, or the same one later, can; nothing was
+written, so the connection is dropped, the primary looked up and connected to again, and the call sent again, also one that
+must not arrive twice. *Later*: the same server will, in a moment; the call is sent again over the same connection. Anything
+else is a refusal, and the caller's to hear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepflow.errors import RedisRefused, UnreadableRecord
+from stepflow.store.connection.redact import redacted
+from stepflow.store.connection.resp import ReplyError
+
+#: answers of a server that is not, or not yet, the one to write to
+ELSEWHERE = {
+    "READONLY": "this is a replica, or was made one: connect to the primary",
+    "MASTERDOWN": "this is a replica that has lost its primary: connect to the primary",
+    "LOADING": "it is still loading its data; try again shortly",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write wants; bring them back",
+    "UNBLOCKED": "it was made a replica: connect to the primary",
+    "CLUSTERDOWN": "this is a Redis Cluster, and it is down; stepflow needs a single Redis or Sentinel",
+    "MAXCLIENTS": "it has as many clients as maxclients allows; raise that, or close some",
+}
+#: answers of a server that is held up
+LATER = {
+    "BUSY": "a script holds it up; wait, or end that with SCRIPT KILL",
+    "TRYAGAIN": "it is moving keys; try again shortly",
+}
+_CLUSTER = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis, or Sentinel"
+_HINTS = ELSEWHERE | LATER | {
+    "OOM": "give it more memory or delete data; nothing was written",
+    "MISCONF": "it cannot persist: look at its disk and log; nothing was written",
+    "NOAUTH": "put the password into the URL",
+    "WRONGPASS": "correct the user or password in the URL",
+    "NOPERM": "this Redis user may not do that; grant it",
+    "MOVED": _CLUSTER,
+    "ASK": _CLUSTER,
+    "CROSSSLOT": _CLUSTER,
+}  # fmt: skip
+#: what an ERR says, and the word it stands for or what to do
+_PHRASES = {
+    "max number of clients": "MAXCLIENTS",
+    "Authentication required": "NOAUTH",
+    "ACL failure": "NOPERM",
+    "executing the script can't": "NOPERM",
+    "without any password configured": "the server has no password: take it out of the URL",
+    "DB index is out of range": "the server has fewer databases: correct the number in the URL",
+    "SELECT is not allowed in cluster mode": _CLUSTER,
+    "unknown command": "the server lacks it: it may be a Sentinel (write redis+sentinel://HOST:PORT/SERVICE), too old, or it "
+                       "has the command renamed",
+}  # fmt: skip
+
+
+def word_of(message: str) -> str:
+    """Give the word that says what kind of error this is; a script's error carries that of the command it called."""
+    word = message.split(" ", 1)[0].lstrip("-")
+    if word in _HINTS:
+        return word
+    for part in message.replace(":", " ").split()[:40]:
+        if part.lstrip("-@") in _HINTS and part.isupper():
+            return part.lstrip("-@")
+    for phrase, meaning in _PHRASES.items():
+        if phrase in message and meaning in _HINTS:
+            return meaning
+    return word
+
+
+def refusal_of(message: str) -> RedisRefused | UnreadableRecord:
+    """Make the error for something Redis answered with an error."""
+    if "WRONGTYPE" in message:
+        return UnreadableRecord("a key of stepflow's", f"something else wrote it: {redacted(message)}")
+    return refused_by(message)
+
+
+def refused_by(message: str) -> RedisRefused:
+    """Make the error for an answer that is a refusal, whatever the data are."""
+    word = word_of(message)
+    hint = _HINTS.get(word) or next((hint for phrase, hint in _PHRASES.items() if phrase in message), None)
+    return RedisRefused(redacted(message), hint or "look at the server's log", word=word)
+
+
+def refuse_errors(replies: Sequence[Any]) -> None:
+    """Raise RedisRefused for the first of *replies* that is an error."""
+    for reply in replies:
+        if isinstance(reply, ReplyError):
+            raise refusal_of(str(reply))
+
+
+def may_pass(error: RedisRefused) -> bool:
+    """Say whether the same call may go well a moment later, here or elsewhere."""
+    return error.word in ELSEWHERE or error.word in LATER

@@ -1,0 +1,42 @@
+"""The async face of a blocking link: for the fake server, where there is nothing to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+from stepflow.store.calls import Call
+from stepflow.store.connection.sync import Link
+
+T = TypeVar("T")
+
+
+class ImmediateLink:
+    """Carries out each call at once, on the loop's thread."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def send(self, call: Call[T]) -> asyncio.Future[T]:
+        """Carry out one call; the future is done."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            future.set_result(self._link.call(call))
+        except Exception as error:  # noqa: BLE001  delivered to whoever awaits it
+            future.set_exception(error)
+        return future
+
+    async def call(self, call: Call[T]) -> T:
+        """Carry out one call."""
+        return self._link.call(call)
+
+    async def calls(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Carry out several calls, in order."""
+        return self._link.calls(calls)

@@ -1,0 +1,119 @@
+"""Calls of the rounds, which look after all runs: what came due, what lapsed, what has expired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from stepflow.core.run import RunState
+from stepflow.store import scripts
+from stepflow.store.calls import Call, command, nothing
+from stepflow.store.claims import Source, as_text
+from stepflow.store.keys import RQ_SUSPENDED, Keys
+from stepflow.store.run_hash import rq_time, stamp
+
+
+class Look(NamedTuple):
+    """
+    What the once-a-second look found; lists hold at most 50.
+
+    *is_new* says that Redis did not know of the worker: it has just begun, was silent for long, or Redis lost its data.
+    """
+
+    now: float
+    suspended: bool
+    live_workers: int
+    next_due: float | None
+    lapsed: list[str]
+    overdue: list[str]
+    awaited: list[str]
+    expired: bool
+    missing: list[str]
+    #: what named nothing of ours and was taken out of an index: "<index> <member>"
+    strays: list[str]
+    #: live runs that an index had lost, and that stand in it again
+    restored: list[str]
+    #: (parent, child on its list whose record is gone)
+    orphans: list[tuple[str, str]]
+    is_new: bool = False
+
+
+class Moved(NamedTuple):
+    """
+    What a look into the due set did: how many it *moved*, when the next is due.
+
+    *strays* named nothing and are out of the set; *damaged* have records that do not say where they belong.
+    """
+
+    now: float
+    moved: int
+    next_due: float | None
+    strays: list[str]
+    damaged: list[str]
+
+
+def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Moved]:
+    """Move what has come due into its queue."""
+    return Call(
+        scripts.MOVE_DUE,
+        (keys.due,),
+        (given, keys.namespace, limit, rq_time(now), RunState.PENDING),
+        lambda reply: Moved(
+            float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, as_text(reply[3]), as_text(reply[4])
+        ),
+    )
+
+
+def look_round(
+    keys: Keys,
+    sources: Sequence[Source],
+    queue: str,
+    worker: str,
+    *,
+    given: str,
+    silent_s: float,
+    dead_s: float,
+    lease_s: float = 15.0,
+) -> Call[Look]:
+    """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
+    return Call(
+        scripts.LOOK_ROUND,
+        (
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
+            keys.dead_hooks, keys.live,
+            *(key for source in sources for key in (source.list, source.pending, source.wake)),
+        ),
+        (given, worker, silent_s, keys.job_prefix, dead_s, keys.namespace, lease_s),
+        _read_look,
+    )  # fmt: skip
+
+
+def _read_look(reply: Any) -> Look:
+    lapsed, overdue, awaited, missing, strays, restored = (as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10))
+    gone = as_text(reply[11])
+    next_due = float(reply[3]) if reply[3] else None
+    return Look(
+        float(reply[0]),
+        bool(reply[1]),
+        reply[2],
+        next_due,
+        lapsed,
+        overdue,
+        awaited,
+        bool(reply[7]),
+        missing,
+        strays,
+        restored,
+        list(zip(gone[::2], gone[1::2], strict=True)),
+        bool(reply[12]),
+    )
+
+
+def sweep_expired(keys: Keys, *, given: str, limit: int) -> Call[int]:
+    """Take up to *limit* expired runs out of the indexes; gives how many it looked at."""
+    return Call(scripts.SWEEP_EXPIRED, (keys.expiry,), (given, keys.namespace, limit), int)
+
+
+def put_deadline(keys: Keys, run_id: str, deadline_at: float) -> Call[None]:
+    """Put the deadline of a run into the index again, unless it stands there."""
+    return command("ZADD", keys.deadlines, "NX", stamp(deadline_at), run_id, read=nothing)

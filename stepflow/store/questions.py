@@ -1,0 +1,120 @@
+"""Calls for what runs ask people: put on the list, answered once, taken off again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stepflow.core.run import Run, RunState
+from stepflow.store import scripts
+from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.keys import Keys
+from stepflow.store.run_hash import LATEST_S, rq_time, stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What became of an ask: a *word*, when (unix seconds), and by which request."""
+
+    word: str
+    at: float
+    request: str = ""
+
+    def write(self) -> str:
+        """Write the mark."""
+        return f"{self.word}|{self.at:.6f}|{self.request}"
+
+    @classmethod
+    def read(cls, written: bytes) -> Mark:
+        """Read a mark; of one that cannot be read is known that the ask is settled."""
+        try:
+            word, at, request = written.decode().split("|", 2)
+            return cls(word, float(at) if 0 <= float(at) <= LATEST_S else 0.0, request)
+        except ValueError:
+            return cls("settled", 0.0)
+
+
+def settle_ask(
+    keys: Keys,
+    run_id: str,
+    token: str,
+    index: int,
+    head: bytes,
+    *,
+    digest: str,
+    asked: bytes,
+    now: float,
+    lapsed: Mark | None = None,
+) -> Call[Any]:
+    """
+    Look for the answer to an ask and remember it as entry *index*: [inbox, data], [inbox] while it is open, [] refused.
+
+    *lapsed* is the mark of one whose time is up: it is remembered as that, unless it was answered before.
+    """
+    base = keys.run(run_id)
+    return Call(
+        scripts.SETTLE_ASK,
+        (base, f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks),
+        (token, index, head, digest, asked, run_id, stamp(now), "" if lapsed is None else lapsed.write()),
+        raw,
+    )
+
+
+def close_ask(keys: Keys, run_id: str, token: str, *, digest: str, mark: Mark) -> Call[int]:
+    """Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's."""
+    base = keys.run(run_id)
+    return Call(
+        scripts.CLOSE_ASK,
+        (base, f"{base}:asks", f"{base}:replies", keys.asks),
+        (token, digest, mark.write(), run_id),
+        raw,
+    )
+
+
+def answer_ask(keys: Keys, run: Run, digest: str, packed: bytes, *, mark: Mark, now: float) -> Call[Mark | None]:
+    """Answer an ask of *run*; gives the mark of what became of it, *mark* itself when this did it, None for no such ask."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    return Call(
+        scripts.ANSWER_ASK,
+        (
+            base, f"{base}:asks", f"{base}:replies", keys.asks, keys.rq_list(queue), keys.pending(queue),
+            keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
+        ),
+        (
+            digest, mark.write(), packed, run.id, f"run:{run.id}", stamp(now), rq_time(now), keys.namespace, queue,
+            RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+        ),
+        lambda reply: Mark.read(reply) if reply else None,
+    )  # fmt: skip
+
+
+def load_ask(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
+    """Read what is asked, packed; None when it is not on the list."""
+    return command("HGET", f"{keys.run(run_id)}:asks", digest, read=raw, misfit=lambda: None)
+
+
+def load_mark(keys: Keys, run_id: str, digest: str) -> Call[Mark | None]:
+    """Read what became of an ask; None while it is open, or when there is none."""
+    return command(
+        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: Mark.read(reply) if reply else None,
+        misfit=lambda: None,
+    )  # fmt: skip
+
+
+def load_asks(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read what a run asks: digest -> packed."""
+    return load_hash(f"{keys.run(run_id)}:asks")
+
+
+def asking(keys: Keys, first: int, count: int) -> Call[Sequence[str]]:
+    """Name runs that ask something, those first that have asked for longest."""
+    last = first + count - 1
+    return command(
+        "ZRANGE",
+        keys.asks,
+        first,
+        last,
+        misfit=list,
+        read=lambda reply: [member.decode("utf-8", "backslashreplace") for member in reply],
+    )

@@ -1,0 +1,184 @@
+"""
+Values to bytes and back: msgpack, and for what msgpack lacks the one extension of `shapes.py`. Nothing else knows msgpack.
+
+Whatever `pack` accepts, `unpack` reads; a run whose payload could be written but not read would be stuck for good. A
+plain value (None, bool, int, float, str, bytes, list, dict) is one call into C. The rest goes through `plain`, level
+by level, and is read back once before `pack` lets it out.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from typing import Any
+
+from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: ignore[import-untyped]
+
+from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
+from stepflow.store.values.kinds import step_to
+from stepflow.store.values.msgpack_ext import CODE, FROZENSET, SET, SIGN, TUPLE, RefusedError, plain, regroup, revive
+
+#: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones would write one more
+MAX_DEPTH = 1024 if version >= (1, 2) else 511
+
+#: a packer's buffer never shrinks: one that wrote more than this is not kept (bytes)
+_KEEP = 1 << 20
+
+#: what msgpack raises for a value it cannot write
+_WRITING = (TypeError, ValueError, OverflowError, BufferError, RecursionError)
+#: what reading raises, our own constructors' part included
+_READING = (TypeError, ValueError, ArithmeticError, BufferError, RecursionError, UnpackException)
+
+
+# ---- writing
+
+
+def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> bytes:
+    """
+    Turn *value* into bytes that `unpack` gives back; *what* names it in errors, *limit* is in bytes.
+
+    Tuples, sets, dates, Decimals, UUIDs and ints of any size come back as they are; dataclasses and pydantic models as
+    plain maps, enums as their values, bytearrays as bytes, named tuples as tuples, subclasses as their base.
+    Raises UnsupportedValue with the path of what cannot be stored, PayloadTooLarge when over the limit.
+    """
+    try:
+        scribe = _idle.pop()
+    except IndexError:
+        scribe = _Scribe()
+    try:
+        # the list takes up the one level that msgpack writes and does not read
+        data: bytes = scribe.pack([value])[1:]
+    except _WRITING as error:
+        raise _explain(value, what, error) from error
+    was_plain, scribe.asked = not scribe.asked, False
+    if len(data) < _KEEP:
+        _idle.append(scribe)
+    if limit is not None and len(data) > limit:
+        raise PayloadTooLarge(what, len(data), limit)
+    if not was_plain or SIGN in data:
+        _read_back(value, data, what)
+    return data
+
+
+class _Scribe:
+    """A packer that knows whether it had to ask for help with a value."""
+
+    __slots__ = ("asked", "pack")
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.pack = Packer(strict_types=True, default=self._help).pack
+
+    def _help(self, value: Any) -> Any:
+        self.asked = True
+        return plain(value)
+
+
+#: scribes at rest; one is out of the list while it works, so neither threads nor finalizers share it
+_idle: list[_Scribe] = []
+
+
+def _read_back(value: Any, data: bytes, what: str) -> None:
+    """Refuse what cannot be read again: keys that come back unhashable, or as one, and extensions that are not ours."""
+    try:
+        _unpack(data, object_pairs_hook=_unique)
+    except _READING as error:
+        raise _explain(value, what, error) from error
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("two keys come back as one")
+    return made
+
+
+# ---- reading
+
+
+def unpack(data: bytes) -> Any:
+    """Give back what `pack` was given; raises UnreadableValue for bytes that are not a packed value."""
+    try:
+        return _unpack(data)
+    except _READING as error:
+        problem = str(error) or type(error).__name__
+        raise UnreadableValue(
+            f"{_size(data)} cannot be read as a packed value ({problem}); something else must have written the key"
+        ) from error
+
+
+def _unpack(data: bytes, **hooks: Any) -> Any:
+    if SIGN in data:
+        return unpackb(data, strict_map_key=False, ext_hook=revive, list_hook=regroup, **hooks)
+    return unpackb(data, strict_map_key=False, **hooks)
+
+
+def _size(data: object) -> str:
+    return f"{len(data):,} bytes" if isinstance(data, bytes) else f"a {type(data).__name__}"
+
+
+# ---- explaining: only when packing has failed
+
+
+def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:
+    """Find the first value that *error* may be about and name its path."""
+    todo = [(what, value, 1)]
+    while todo:
+        path, item, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            return UnsupportedValue(what, f"it is nested more than {MAX_DEPTH:,} levels deep, or contains itself")
+        try:
+            shape = plain(item)
+            _check_leaf(shape)
+            todo += reversed([(step, child, depth + 1) for step, child in _children(path, shape)])
+        except UnsupportedValue as found:
+            return found
+        except RefusedError as problem:
+            return UnsupportedValue(path + problem.where, str(problem), problem.advice)
+        except _WRITING as problem:
+            return UnsupportedValue(path, str(problem))
+    return UnsupportedValue(what, f"it cannot be stored ({error})")
+
+
+def _check_leaf(shape: Any) -> None:
+    if isinstance(shape, str):
+        try:
+            shape.encode()
+        except UnicodeEncodeError as error:
+            raise RefusedError(
+                f"a str that is not valid Unicode cannot be stored ({error.reason} at {error.start})"
+            ) from error
+    elif isinstance(shape, memoryview) and not shape.c_contiguous:
+        raise RefusedError("a memoryview that is not contiguous cannot be stored")
+    elif isinstance(shape, ExtType):
+        try:
+            revive(shape.code, shape.data)
+        except _READING as error:
+            raise RefusedError(f"an ExtType with code {CODE}, which is stepflow's own, cannot be stored") from error
+
+
+def _children(path: str, shape: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(shape, dict):
+        _check_keys(shape, path, "key", "map keys")
+        yield from ((path + step_to(key), item) for key, item in shape.items())
+    elif isinstance(shape, list) and shape and (shape[0] is SET or shape[0] is FROZENSET):
+        _check_keys(shape[1:], path, "member", "set members")
+    elif isinstance(shape, list):
+        items = shape[1:] if shape and shape[0] is TUPLE else shape
+        yield from ((f"{path}[{index}]", item) for index, item in enumerate(items))
+
+
+def _check_keys(keys: Any, path: str, word: str, plural: str) -> None:
+    seen = set()
+    for key in keys:
+        where = f"{path} ({word} {reprlib.repr(key)})"
+        again = unpack(pack(key, what=where))
+        try:
+            known = again in seen
+        except TypeError as error:
+            raise UnsupportedValue(
+                where, f"it comes back as a {type(again).__name__} or holds one, and {plural} must be hashable"
+            ) from error
+        if known:
+            raise UnsupportedValue(where, f"another of the {plural} comes back as the same value")
+        seen.add(again)

@@ -1,0 +1,250 @@
+"""
+What msgpack lacks, as it carries it: there and back, one level of a value at a time.
+
+All of it is extension 127, its first byte the kind. A tuple, set or frozenset is an array that begins with the mark of
+its kind, so that nesting has one limit and costs no recursion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache, partial
+from typing import Any
+from uuid import UUID
+
+from msgpack import ExtType, Timestamp  # type: ignore[import-untyped]
+
+from stepflow.core.outcomes import Outcome
+from stepflow.store.values.annotations import record_of
+from stepflow.store.values.kinds import Record
+from stepflow.store.values.models import WARNED, blame, is_model
+
+#: our extension's code, the last an application may use; a byte rare in packed text, so a missing one is seen quickly
+CODE = 127
+SIGN = bytes([CODE])
+
+#: the first member of an array that is not a list
+TUPLE, SET, FROZENSET = ExtType(CODE, b"t"), ExtType(CODE, b"s"), ExtType(CODE, b"f")
+_MARKS = {b"t": TUPLE, b"s": SET, b"f": FROZENSET}
+
+#: what C packs, and reads back, without our help
+_NATIVE = frozenset(
+    {type(None), bool, int, float, str, bytes, bytearray, memoryview, list, dict, ExtType, Timestamp}
+)  # fmt: skip
+
+
+#: what to do about a field that holds what it should not
+_AS_ANNOTATED = "give it what its annotation says, or annotate it as what it holds"
+
+
+class RefusedError(TypeError):
+    """A single value that cannot be stored; says why, *where* within it, and what to do, if that is something special."""
+
+    def __init__(self, why: str, where: str = "", advice: str | None = None) -> None:
+        super().__init__(why)
+        self.where = where
+        self.advice = advice
+
+
+# ---- there: one level of a value as msgpack carries it
+
+
+def plain(value: Any) -> Any:
+    """
+    Turn the outermost level of *value* into what msgpack carries; what it holds is left as it is.
+
+    A tuple, set or frozenset becomes a list that begins with its mark. Raises a TypeError that says what is wrong.
+    """
+    while (cls := type(value)) not in _NATIVE:
+        value = _shape_of(cls)(value)  # type: ignore[arg-type]  # mypy doubts that every class is hashable
+    if cls is int and not -(1 << 63) <= value < 1 << 64:
+        return _int(value)
+    return value
+
+
+def _ext(kind: bytes, data: bytes) -> ExtType:
+    return ExtType(CODE, kind + data)
+
+
+def _int_bytes(value: int) -> bytes:
+    return value.to_bytes(value.bit_length() // 8 + 1, signed=True)
+
+
+def _int(value: int) -> ExtType:
+    return _ext(b"i", _int_bytes(value))
+
+
+def _datetime(value: datetime) -> ExtType:
+    _check_zone(value)
+    folded = value.fold and value.tzinfo is None
+    return _ext(b"W" if folded else b"w", datetime.isoformat(value).encode())
+
+
+def _time(value: time) -> ExtType:
+    _check_zone(value)
+    folded = value.fold and value.tzinfo is None
+    return _ext(b"C" if folded else b"c", time.isoformat(value).encode())
+
+
+def _check_zone(value: datetime | time) -> None:
+    if value.tzinfo is None:
+        return
+    offset = value.utcoffset()
+    if offset is None:
+        raise RefusedError(f"a {type(value).__name__} whose zone has no fixed offset cannot be stored")
+    if offset.microseconds:
+        # fromisoformat reads +00:00:00.000001 as UTC
+        raise RefusedError(f"a {type(value).__name__} with an offset of part of a second cannot be stored")
+
+
+def _timedelta(value: timedelta) -> ExtType:
+    return _ext(b"p", _int_bytes(value // timedelta(microseconds=1)))
+
+
+def _attributes(names: tuple[str, ...], record: Record, value: Any) -> dict[str, Any]:
+    try:
+        held = {name: getattr(value, name) for name in names}
+    except AttributeError as error:
+        raise RefusedError(
+            f"a {type(value).__name__} with a field that was never set cannot be stored ({error})"
+        ) from error
+    if record.fields:
+        _check(record, value)
+    return held
+
+
+def _model(record: Record, value: Any) -> Any:
+    try:
+        dumped = value.model_dump(round_trip=True, by_alias=False, warnings="error")
+    except (TypeError, ValueError, RecursionError) as error:
+        if str(error).startswith(WARNED) and (found := blame(value)) is not None:
+            raise _unexpected(*found, error) from error
+        raise RefusedError(f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})") from error
+    _check(record, value)
+    return dumped
+
+
+def _check(record: Record, value: Any) -> None:
+    """Refuse a value of which its reader, who knows the annotations, would drop something."""
+    found = record.within(value)
+    if found is not None:
+        raise RefusedError(found.why, found.where, found.advice)
+
+
+def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
+    """Say of a field that it holds what its annotation does not allow, or what cannot be stored anyway."""
+    try:
+        plain(held)
+    except RefusedError as refused:
+        return RefusedError(str(refused), where + refused.where, refused.advice)
+    wanted = re.search(r"Expected (`[^`]+`)", str(error))
+    what = f"where {wanted[1]} is annotated" if wanted else "which is not what is annotated"
+    return RefusedError(
+        f"it is a {type(held).__name__}, {what}: it would come back as something else", where, _AS_ANNOTATED
+    )
+
+
+#: subclasses count as the first base they match: datetime is a date
+_SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (Enum, lambda value: value.value),
+    (tuple, lambda value: [TUPLE, *value]),
+    (set, lambda value: [SET, *value]),
+    (frozenset, lambda value: [FROZENSET, *value]),
+    (datetime, _datetime),
+    (date, lambda value: _ext(b"d", date.isoformat(value).encode())),
+    (time, _time),
+    (timedelta, _timedelta),
+    (Decimal, lambda value: _ext(b"n", Decimal.__str__(value).encode())),
+    (UUID, lambda value: _ext(b"u", value.bytes)),
+    # the base's own method: a subclass may print as something else
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, lambda value: bytes(memoryview(value))),
+    (bytearray, lambda value: bytes(memoryview(value))),
+    (dict, dict),
+    (list, list),
+)
+
+
+@lru_cache(maxsize=1024)
+def _shape_of(cls: type) -> Callable[[Any], Any]:
+    if issubclass(cls, Outcome):  # a dataclass as well: as a map a verdict would pass for a value
+        raise RefusedError(f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself")
+    if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum):
+        names = tuple(field.name for field in dataclasses.fields(cls))
+        return partial(_attributes, names, record_of(cls, deep=False))
+    for base, shape in _SHAPES:
+        if issubclass(cls, base):
+            return shape
+    if is_model(cls):
+        return partial(_model, record_of(cls, deep=True))  # type: ignore[arg-type]  # as above
+    if _is_pydantic(cls, "pydantic.networks", "AnyUrl"):
+        return str
+    raise RefusedError(f"a {cls.__qualname__} cannot be stored")
+
+
+def _is_pydantic(cls: type, module: str, name: str) -> bool:
+    """Ask without importing pydantic: a class that is one of its own has loaded it."""
+    base = getattr(sys.modules.get(module), name, None)
+    return base is not None and issubclass(cls, base)
+
+
+# ---- and back
+
+
+def revive(code: int, data: bytes) -> Any:
+    """Make what an extension stands for; another's stays as it is. Raises a ValueError for bytes that `plain` never made."""
+    if code != CODE:
+        return ExtType(code, data)
+    kind = data[:1]
+    if kind in _MARKS and len(data) == 1:
+        return _MARKS[kind]
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise ValueError(f"extension of unknown kind {kind!r}; was it written by a newer stepflow?")
+    return reader(data[1:])
+
+
+def regroup(items: list[Any]) -> Any:
+    """Make a tuple, set or frozenset of an array that begins with its mark; any other stays a list."""
+    head = items[0] if items else None
+    if head is TUPLE:
+        return tuple(items[1:])
+    if head is not SET and head is not FROZENSET:
+        return items
+    made = frozenset(items[1:]) if head is FROZENSET else set(items[1:])
+    if len(made) != len(items) - 1:
+        raise ValueError("two members of a set come back as one")
+    return made
+
+
+def _read_int(data: bytes) -> int:
+    return int.from_bytes(data, signed=True)
+
+
+def _read_datetime(data: bytes) -> datetime:
+    return datetime.fromisoformat(data.decode())
+
+
+def _read_time(data: bytes) -> time:
+    return time.fromisoformat(data.decode())
+
+
+_READERS: dict[bytes, Callable[[bytes], Any]] = {
+    b"i": _read_int,
+    b"n": lambda data: Decimal(data.decode()),
+    b"u": lambda data: UUID(bytes=data),
+    b"w": _read_datetime,
+    b"W": lambda data: _read_datetime(data).replace(fold=1),
+    b"d": lambda data: date.fromisoformat(data.decode()),
+    b"c": _read_time,
+    b"C": lambda data: _read_time(data).replace(fold=1),
+    b"p": lambda data: timedelta(microseconds=_read_int(data)),
+}
