@@ -23,9 +23,9 @@ _RUNTIME = {"stepflow", "asyncio", "concurrent", "uvloop"}
 _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
-        "worker.drive", "worker.execute", "worker.fetcher", "worker.notify", "worker.step_runtime", "worker.maintenance", "worker.state",
-        "worker.threads", "worker.worker", "kits.flow.context", "kits.flow.line", "kits.flow.loop", "kits.flow.replay",
-        "kits.flow.sync_context",
+        "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify", "worker.state",
+        "worker.step_runtime", "worker.threads", "worker.worker", "kits.flow.context", "kits.flow.sync_context",
+        "kits.flow.replay.activation", "kits.flow.replay.fiber", "kits.flow.replay.loop",
     )
 }  # fmt: skip
 

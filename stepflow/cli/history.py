@@ -56,7 +56,7 @@ def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
 
 async def _check_all(app: Stepflow, files: Sequence[Path]) -> list[dict[str, Any]]:
     from stepflow.errors import StepflowError
-    from stepflow.kits.flow.check import check
+    from stepflow.kits.flow.replayer import check
 
     found = []
     for file in files:

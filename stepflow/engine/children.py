@@ -47,7 +47,7 @@ def bear(
     brood: Brood | None = None,
 ) -> Plan[bool]:
     """
-    Make children of *run*, *depth* generations below the first of all, in one round trip; those that are there stay as they are.
+    Make children of *run*, *depth* generations below the first, in one round trip; those that are there stay as they are.
 
     Each spec brings its run id, for a *brood* its place in it as well; *versions* chooses where it brings none. False when
     that brood is settled already. Raises ClaimLost, SpawnRefused for a run that was asked to stop or is too deep,

@@ -11,7 +11,7 @@ from stepflow import app
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.user_code.arguments import input_type, reader_for
 from stepflow.jobs import call_runner
-from stepflow.kits.flow.declared import Declared, declare
+from stepflow.kits.flow.step_options import Declared, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
 from stepflow.times import seconds
 

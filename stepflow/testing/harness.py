@@ -15,7 +15,7 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.env import Desk
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.kits.app import Stepflow
-from stepflow.kits.flow.check import check
+from stepflow.kits.flow.replayer import check
 from stepflow.settings import Settings
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys

@@ -15,9 +15,9 @@ from stepflow.core.run import Rest, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
+from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
-from stepflow.kits.flow.readers import Readers
-from stepflow.kits.flow.replay import Activation
+from stepflow.kits.flow.replay.activation import Activation
 from stepflow.store.journal import start_entry
 from stepflow.store.questions import Mark
 from stepflow.store.values.codec import pack

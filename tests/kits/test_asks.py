@@ -14,7 +14,7 @@ from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park, Raised
 from stepflow.engine.questions import Ask
 from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
-from stepflow.kits.flow.check import check
+from stepflow.kits.flow.replayer import check
 from stepflow.store.questions import Mark, answer_ask, close_ask, settle_ask
 from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack

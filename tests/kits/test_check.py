@@ -10,7 +10,7 @@ import pytest
 
 from stepflow import Context, RunFailed, Stepflow
 from stepflow.errors import UnknownRunner
-from stepflow.kits.flow.check import check
+from stepflow.kits.flow.replayer import check
 from stepflow.testing import Harness
 from stepflow.testing.errors import ReplayMismatch
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from stepflow import AsyncClient, ChildFailed, Context, RunState, Stepflow
-from stepflow.kits.flow.check import check
+from stepflow.kits.flow.replayer import check
 from tests.conftest import Working
 from tests.support import until
 

@@ -11,7 +11,7 @@ from stepflow import ChildFailed, Context, StepFailed, Succeed
 from stepflow.core.outcomes import LastWord, Park, Pause, Raised
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow import maps
+from stepflow.kits.flow.commands import map as maps
 from stepflow.store.values.codec import pack
 from tests.kits.memory import FamilyPort, activate
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
-from stepflow.kits.flow import maps
+from stepflow.kits.flow.commands import map as maps
 from tests.conftest import Working
 from tests.kits.dying import dying_at
 from tests.support import until

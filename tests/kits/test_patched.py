@@ -8,7 +8,7 @@ import pytest
 
 from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, TransientError
 from stepflow.core.outcomes import Park, Pause, Raised
-from stepflow.kits.flow.check import check
+from stepflow.kits.flow.replayer import check
 from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, World, activate, to_the_end

@@ -28,10 +28,10 @@ from stepflow import (
 )
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow.line import Line
-from stepflow.kits.flow.loop import PutAside
-from stepflow.kits.flow.readers import Readers
-from stepflow.kits.flow.replay import Activation
+from stepflow.kits.flow.commands.readers import Readers
+from stepflow.kits.flow.replay.activation import Activation
+from stepflow.kits.flow.replay.fiber import Line
+from stepflow.kits.flow.replay.loop import PutAside
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, activate

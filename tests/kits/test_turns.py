@@ -9,7 +9,7 @@ import pytest
 
 from stepflow import AsyncClient, Context, RunState, Step, Stepflow, Succeed
 from stepflow.core.outcomes import Outcome
-from stepflow.kits.flow.turn import Turn
+from stepflow.kits.flow.replay.time_slice import Turn
 from tests.conftest import Working
 from tests.support import until
 

@@ -5,38 +5,53 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name, check_text
+from stepflow.core.outcomes import LONGEST_TEXT
 from stepflow.core.run import Priority
+from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, StepFailed
 from stepflow.errors.base import shown
-from stepflow.kits.flow.children import Child, id_at, spawn
-from stepflow.kits.flow.compensation import Compensation
-from stepflow.kits.flow.declared import Declared, declared, step_name
-from stepflow.kits.flow.elsewhere import step_elsewhere
-from stepflow.kits.flow.keyed import KEYED, ForgetWish
-from stepflow.kits.flow.maps import Policy, carry_map
-from stepflow.kits.flow.polling import ONCE, carry_poll
-from stepflow.kits.flow.steps import StepWish
-from stepflow.kits.flow.variables import Session, Variables
-from stepflow.kits.flow.waiting import Waiting
-from stepflow.times import seconds
+from stepflow.kits.flow.commands.child import Child, id_at, spawn
+from stepflow.kits.flow.commands.expected import Wanted, WantedAnswer
+from stepflow.kits.flow.commands.map import Policy, carry_map
+from stepflow.kits.flow.commands.question import AskWish
+from stepflow.kits.flow.commands.readers import Readers
+from stepflow.kits.flow.commands.remote_step import step_elsewhere
+from stepflow.kits.flow.commands.sleep_and_signal import SignalWish, SleepWish
+from stepflow.kits.flow.commands.step import StepWish
+from stepflow.kits.flow.commands.variable import Session, Variables
+from stepflow.kits.flow.replay.activation import Activation
+from stepflow.kits.flow.replay.compensations import Compensation
+from stepflow.kits.flow.replay.keyed import KEYED, ForgetWish
+from stepflow.kits.flow.step_options import Declared, declared, step_name
+from stepflow.store.values.codec import pack
+from stepflow.times import seconds, unix_time
 
 
-class Context(Waiting):
+class Context:
     """
     The workflow's side of its run.
 
     Everything here is remembered: on replay it answers at once, with what it answered first. Outside of `ctx` a workflow
     may compute, branch and `gather` as it likes, but not wait, draw lots or ask the time.
     """
+
+    def __init__(
+        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: Readers
+    ) -> None:
+        self._activation = activation
+        self._policy = policy
+        self._readers = readers
+        self.run_id = activation.run.id
+        self.headers = headers
 
     def step(
         self,
@@ -236,6 +251,56 @@ class Context(Waiting):
             priority=run.priority if priority is None else priority, version=version,
         )  # fmt: skip
 
+    def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
+        """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
+        wait_s = seconds(duration, "the time of ctx.sleep")
+        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
+
+    def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
+        """Wait until then (unix seconds or an aware datetime)."""
+        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.port.now())
+        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
+
+    def signal(
+        self,
+        *names: str,
+        timeout: float | timedelta | None = None,
+        type: Any = None,  # noqa: A002  the public face
+    ) -> asyncio.Future[Any]:
+        """
+        Wait for the first signal of these names and give its payload, as *type*; None after *timeout*.
+
+        A sender is refused what is not of that type while the run waits; one that came before is set aside.
+        """
+        if not names:
+            msg = "ctx.signal needs a name to wait for"
+            raise InvalidOption(msg)
+        shown = ",".join(check_signal(name) for name in names)
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.signal")
+        what = f"signal {shown}"
+        wanted = None if type is None else self._readers.known((what, type), lambda: Wanted(what, type))
+        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
+
+    def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
+        """
+        Ask people and wait for their decision: `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
+
+        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
+        `client.answer`; None after *timeout*.
+        """
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
+        check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
+        known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
+        answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.port.limit)
+        return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
+
+    def _place(self) -> str:
+        return self._activation.loop.branch().next_place()
+
+    def _future(self) -> asyncio.Future[Any]:
+        return self._activation.loop.create_future()
+
 
 def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:
     if not own.runner:
@@ -252,3 +317,54 @@ def _check_name(name: str) -> str:
     except InvalidOption:
         msg = f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
         raise InvalidOption(msg) from None
+
+
+#: the policy of a single try
+ONCE = RetryPolicy(max_attempts=1)
+
+
+async def carry_poll(
+    ctx: Context, attempt: Callable[[], Awaitable[Any]], every_s: float, timeout_s: float | None, max_errors: int
+) -> Any:
+    """Try until *attempt* gives something other than None, and give that; see `Context.poll`."""
+    over = None if timeout_s is None else asyncio.ensure_future(ctx.sleep(timeout_s))
+    try:
+        return await _poll(ctx, attempt, every_s, over, max_errors)
+    finally:
+        if over is not None:
+            over.cancel()
+
+
+async def _poll(
+    ctx: Context,
+    attempt: Callable[[], Awaitable[Any]],
+    every_s: float,
+    over: asyncio.Future[None] | None,
+    max_errors: int,
+) -> Any:
+    errors = 0
+    while True:
+        trying = asyncio.ensure_future(attempt())
+        if not await _before(over, trying):
+            return None
+        try:
+            found = trying.result()
+        except StepFailed:
+            errors += 1
+            if errors >= max_errors:
+                raise
+        else:
+            errors = 0
+            if found is not None:
+                return found
+        if not await _before(over, ctx.sleep(every_s)):
+            return None
+
+
+async def _before(over: asyncio.Future[None] | None, waited: asyncio.Future[Any]) -> bool:
+    """Wait for *waited*; False when the time was *over* before, and *waited* is wanted no more."""
+    try:
+        await asyncio.wait({waited} if over is None else {waited, over}, return_when=asyncio.FIRST_COMPLETED)
+        return waited.done()
+    finally:
+        waited.cancel()

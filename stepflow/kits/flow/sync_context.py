@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from stepflow.kits.flow.context import Context
-from stepflow.kits.flow.line import current_line, run_all, run_plain
-from stepflow.kits.flow.loop import WorkflowLoop
+from stepflow.kits.flow.replay.fiber import current_line, run_all, run_plain
+from stepflow.kits.flow.replay.loop import WorkflowLoop
 
 P = ParamSpec("P")
 T = TypeVar("T")

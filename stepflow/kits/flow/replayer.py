@@ -14,7 +14,7 @@ from stepflow.engine.history import Remembered, ended_well, read_history
 from stepflow.engine.registry import Registered, Registry
 from stepflow.engine.spec import Given
 from stepflow.errors import UnknownRunner
-from stepflow.kits.flow.journal import Entry
+from stepflow.kits.flow.replay.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
 from stepflow.worker.claimed_run import Hold

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from stepflow.kits.flow.loop import WorkflowLoop
+from stepflow.kits.flow.replay.loop import WorkflowLoop
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from stepflow.core.run import Rest
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
-from stepflow.kits.flow.journal import Entry
+from stepflow.kits.flow.replay.journal import Entry
 from stepflow.worker.step_runtime import Port
 
 #: sends an entry whose data the server makes, given its index and its head

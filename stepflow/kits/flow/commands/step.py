@@ -12,13 +12,13 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.step_runtime import Port
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 log = logging.getLogger("stepflow.flow")
 

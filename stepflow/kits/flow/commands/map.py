@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stepflow.core.family import Brood, settled_maps
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.children import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
-from stepflow.kits.flow.journal import SIGN, Entry, Kind
-from stepflow.kits.flow.steps import StepWish
+from stepflow.kits.flow.commands.child import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
+from stepflow.kits.flow.commands.step import StepWish
+from stepflow.kits.flow.replay.journal import SIGN, Entry, Kind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
     from stepflow.worker.step_runtime import Port
 
 #: children made in one round trip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.replay.journal import Entry, Kind
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.compensation import Ledger
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
+    from stepflow.kits.flow.replay.compensations import Ledger
 
 #: how the place of a keyed step begins
 KEYED = "key:"

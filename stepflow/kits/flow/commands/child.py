@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import child_run_id
 from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.steps import StepWish
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.commands.step import StepWish
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 #: how often the making of children is tried while Redis refuses
 BIRTH = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))

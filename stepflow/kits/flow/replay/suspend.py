@@ -9,8 +9,8 @@ from stepflow.core.outcomes import Park, Yield
 from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.loop import WorkflowLoop
-    from stepflow.kits.flow.wish import Wish
+    from stepflow.kits.flow.commands.command import Wish
+    from stepflow.kits.flow.replay.loop import WorkflowLoop
 
 
 def make_room(loop: WorkflowLoop) -> Yield:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.errors import StepFailed, StepflowError
-from stepflow.kits.flow.steps import StepWish
+from stepflow.kits.flow.commands.step import StepWish
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
-    from stepflow.kits.flow.wish import Wish
+    from stepflow.kits.flow.commands.command import Wish
+    from stepflow.kits.flow.replay.activation import Activation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.ids import check_text
 from stepflow.errors import InvalidOption, NotAnInteger
 from stepflow.errors.base import shown
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 #: the answer of an incr of what cannot be counted up
 _NO_SUM = b"!"

@@ -12,13 +12,13 @@ from stepflow.core.run import Rest
 from stepflow.engine.user_code.calls import describe, raised
 from stepflow.errors import TransientError
 from stepflow.errors.base import shown
-from stepflow.kits.flow.children import StopWish
-from stepflow.kits.flow.compensation import Ledger
-from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.commands.child import StopWish
+from stepflow.kits.flow.replay.compensations import Ledger
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 #: a workflow's own errors end its run, but for this one: that tries the activation again
 _ONLY_TRANSIENT = RetryPolicy(retry_on=(TransientError,))

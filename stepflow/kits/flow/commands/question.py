@@ -6,14 +6,14 @@ import asyncio
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.wanted import Wanted
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.commands.expected import Wanted
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.questions import Mark
 from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 #: what became of an ask that nobody answered
 TIMED_OUT, WITHDRAWN = "timed out", "withdrawn"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stepflow.engine.user_code.calls import EscapedError
-from stepflow.kits.flow.journal import Entry, Kind
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.compensation import Compensation
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
+    from stepflow.kits.flow.replay.compensations import Compensation
 
 
 class Wish:

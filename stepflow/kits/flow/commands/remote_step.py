@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stepflow.errors import ChildFailed, StepFailed
-from stepflow.kits.flow.children import Child, spawn
+from stepflow.kits.flow.commands.child import Child, spawn
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.compensation import Compensation
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
+    from stepflow.kits.flow.replay.compensations import Compensation
 
 
 def step_elsewhere(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from stepflow.kits.flow.journal import Entry
-from stepflow.kits.flow.keyed import KEYED, Keyed
+from stepflow.kits.flow.replay.journal import Entry
+from stepflow.kits.flow.replay.keyed import KEYED, Keyed
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.compensation import Ledger
-    from stepflow.kits.flow.wish import Wish
+    from stepflow.kits.flow.commands.command import Wish
+    from stepflow.kits.flow.replay.compensations import Ledger
 
 
 class Wishes:

@@ -17,23 +17,23 @@ from stepflow.core.outcomes import Outcome, Pause, Restart
 from stepflow.core.run import Rest
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError
-from stepflow.kits.flow.ending import Ending
-from stepflow.kits.flow.journal import MISREAD, Entry, Kind, misread, read_journal
-from stepflow.kits.flow.lookout import Lookout
-from stepflow.kits.flow.loop import WorkflowLoop
-from stepflow.kits.flow.maps import recall
-from stepflow.kits.flow.news import News
-from stepflow.kits.flow.parking import make_room, park
-from stepflow.kits.flow.patches import Patches
-from stepflow.kits.flow.scribe import Scribe, Send
-from stepflow.kits.flow.turn import Turn
-from stepflow.kits.flow.wishes import Wishes
+from stepflow.kits.flow.commands.map import recall
+from stepflow.kits.flow.replay.child_ends import Lookout
+from stepflow.kits.flow.replay.ending import Ending
+from stepflow.kits.flow.replay.journal import MISREAD, Entry, Kind, misread, read_journal
+from stepflow.kits.flow.replay.journal_writer import Scribe, Send
+from stepflow.kits.flow.replay.loop import WorkflowLoop
+from stepflow.kits.flow.replay.patches import Patches
+from stepflow.kits.flow.replay.pending import Wishes
+from stepflow.kits.flow.replay.suspend import make_room, park
+from stepflow.kits.flow.replay.time_slice import Turn
+from stepflow.kits.flow.replay.wakeup import News
 from stepflow.worker.step_runtime import Port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from stepflow.kits.flow.wish import Wish
+    from stepflow.kits.flow.commands.command import Wish
 
 log = logging.getLogger("stepflow.flow")
 

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow.kits.flow.journal import Entry, Kind
-from stepflow.kits.flow.wanted import Wanted
-from stepflow.kits.flow.wish import Wish
+from stepflow.kits.flow.commands.command import Wish
+from stepflow.kits.flow.commands.expected import Wanted
+from stepflow.kits.flow.replay.journal import Entry, Kind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.replay import Activation
+    from stepflow.kits.flow.replay.activation import Activation
 
 log = logging.getLogger("stepflow.flow")
 

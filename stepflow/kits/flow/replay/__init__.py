@@ -1,0 +1,1 @@
+"""How a workflow is carried on: its code runs again from the top, and what it did before is read, not done."""
