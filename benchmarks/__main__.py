@@ -62,7 +62,14 @@ def limit(reps: str) -> dict[str, Any]:
 def ours(workload: str, line: str, reps: str) -> dict[str, Any]:
     """Measure a line of stepflow's."""
     return measured(
-        [sys.executable], WORKLOADS[workload].module, "redis", "-w", workload, "--reps", reps, *line.split()
+        [sys.executable],
+        f"workloads.{WORKLOADS[workload].module}",
+        "redis",
+        "-w",
+        workload,
+        "--reps",
+        reps,
+        *line.split(),
     )
 
 

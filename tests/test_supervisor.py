@@ -8,7 +8,7 @@ import pytest
 from stepflow.cli.dev.worker import ReloadedWorker
 from stepflow.process import LAST_WORDS_S, MARGIN_S
 from stepflow.supervisor import PATIENCE_S, _Crew
-from tests.crash.waiting import until
+from tests.crash.support.waiting import until
 
 #: says that it takes claims, as a worker does
 READY = "echo ready > /dev/fd/$STEPFLOW_READY_FD"

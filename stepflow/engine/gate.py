@@ -1,7 +1,7 @@
 """
 The gate for what is read from Redis: what cannot be read concerns its run alone.
 
-Reading never raises (`store/run_hash.py`), scripts step over what they cannot read (`lua/_total.lua`), and whoever meets a
+Reading never raises (`store/run_hash.py`), scripts step over what they cannot read (`lua/lib/total.lua`), and whoever meets a
 damaged record brings it here: a run is set aside, paused with a reason that names what could not be read, a hook delivery
 ends dead. Then nothing leads to it any more, until somebody repairs and resumes it, or ends it.
 """
@@ -18,9 +18,9 @@ from stepflow.core.run import Run
 from stepflow.engine.env import Desk
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import Plan
-from stepflow.store.damage import bury_hook, set_aside
 from stepflow.store.hooks import HookRecord, load_hook
 from stepflow.store.keys import Keys
+from stepflow.store.maintenance import bury_hook, set_aside
 from stepflow.store.runs import load_run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from stepflow.store.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Kin:
-    """Keys and arguments of `_family.lua`; none for a run without parent and children."""
+    """Keys and arguments of `lib/family.lua`; none for a run without parent and children."""
 
     keys: Sequence[str] = ()
     args: Sequence[Part] = ()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.run import RunState
+from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, command, nothing
+from stepflow.store.calls import Call, Part, command, nothing
 from stepflow.store.claims import Source, as_text
+from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import RQ_SUSPENDED, Keys
 from stepflow.store.run_hash import rq_time, stamp
+from stepflow.store.runs import member_of
 
 
 class Look(NamedTuple):
@@ -117,3 +119,46 @@ def sweep_expired(keys: Keys, *, given: str, limit: int) -> Call[int]:
 def put_deadline(keys: Keys, run_id: str, deadline_at: float) -> Call[None]:
     """Put the deadline of a run into the index again, unless it stands there."""
     return command("ZADD", keys.deadlines, "NX", stamp(deadline_at), run_id, read=nothing)
+
+
+def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
+    """
+    Pause a run whose record is damaged, for *reason*; False when that was repaired meanwhile.
+
+    What a pause writes over is mended by it; every other field stays as it is, for whoever repairs it.
+    """
+    base, queue, damage = keys.run(run.id), keys.queue_of(run), run.damage[0]
+    fields: list[Part] = [
+        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "", "updated", stamp(now), "parked", "",
+        "waits", "resume",
+    ]  # fmt: skip
+    return Call(
+        scripts.SET_ASIDE,
+        (
+            base, f"{base}:data", keys.claims, keys.due, keys.deadlines, keys.rq_job(run.held or run.delivery),
+            keys.pending(queue), keys.rq_wip(queue), keys.rq_scheduled(queue),
+        ),
+        (
+            member_of(run.id), run.id, damage.field, damage.held, f"{run.held}:{run.token}", run.delivery, reason,
+            len(fields), *fields,
+        ),
+        bool,
+    )  # fmt: skip
+
+
+def bury_hook(keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: float) -> Call[bool]:
+    """End a delivery as dead whose record is damaged; False when it has ended, or is not kept."""
+    queue = keys.hook_queue
+    fields: list[Part] = [
+        "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "held", "", "delivery", "", "due", "",
+        "tries", hook.tries, "created", stamp(hook.created_at), "run", hook.run_id, "runner", hook.runner,
+    ]  # fmt: skip
+    return Call(
+        scripts.BURY_HOOK,
+        (
+            keys.hook(hook.id), keys.claims, keys.due, keys.pending(queue), keys.dead_hooks, keys.rq_wip(queue),
+            keys.rq_job(hook.held or hook.delivery),
+        ),
+        (f"hook:{hook.id}", hook.id, stamp(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
+        bool,
+    )  # fmt: skip

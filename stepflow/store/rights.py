@@ -1,7 +1,7 @@
 """
 The rights a Redis user needs, by what it does: a worker, a client (submits, cancels, signals, waits), a viewer (looks).
 
-Read from the scripts themselves; docs/operations.md shows the lines, and tests/store/test_rights.py holds both together.
+Read from the scripts themselves; docs/operations.md shows the lines, and tests/engine/test_rights.py holds both together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stepflow.store.calls import Call, Part, Plan
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 
-#: how scripts call a command: as it is, or through `soft` of _total.lua
+#: how scripts call a command: as it is, or through `soft` of lib/total.lua
 _CALLED = re.compile(r"(?:redis\.p?call|soft)\('(\w+)'")
 
 

@@ -60,7 +60,7 @@ def test_stepflow_stands_first_then_the_peers_the_best_first():
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_every_line_has_a_script(name):
-    assert find_spec(f"benchmarks.{WORKLOADS[name].module}")
+    assert find_spec(f"benchmarks.workloads.{WORKLOADS[name].module}")
     for line in lines(name):
         assert line.peer in PACKAGES
         assert find_spec(f"benchmarks.peers.{line.peer}")

@@ -23,10 +23,10 @@ from datetime import timedelta
 
 from stepflow import Client, RunSpec
 from stepflow.errors import InvalidOption, RunNotFound, SignalRefused, StepflowError
-from tests.crash.app import path
-from tests.crash.checker import Findings, check
-from tests.crash.cluster import Cluster, Process
-from tests.crash.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
+from tests.crash.support.app import path
+from tests.crash.support.checker import Findings, check
+from tests.crash.support.cluster import Cluster, Process
+from tests.crash.support.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
 
 #: a traceback in a log: its frames, and what was raised
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:  .*\n)+.*\n")
@@ -316,7 +316,7 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
 
 def own_tracebacks(said: str) -> list[str]:
     """Give the tracebacks of stepflow itself: what detached tasks of user code raise, asyncio says with one of theirs."""
-    return [found for found in _TRACEBACK.findall(said) if "/crash/odd.py" not in found]
+    return [found for found in _TRACEBACK.findall(said) if "/crash/support/odd.py" not in found]
 
 
 def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *, strict: bool) -> int:

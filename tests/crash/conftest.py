@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.crash.cluster import Cluster
+from tests.crash.support.cluster import Cluster
 from tests.engine.conftest import Ghost
 
 

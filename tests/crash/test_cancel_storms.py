@@ -3,8 +3,8 @@
 import pytest
 
 from stepflow import RunSpec
-from tests.crash.app import path
-from tests.crash.checker import check
+from tests.crash.support.app import path
+from tests.crash.support.checker import check
 
 pytestmark = pytest.mark.crash
 

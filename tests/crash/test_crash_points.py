@@ -9,9 +9,9 @@ import pytest
 
 from stepflow import RunSpec
 from stepflow.core import probes
-from tests.crash.app import path
-from tests.crash.checker import check
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.checker import check
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

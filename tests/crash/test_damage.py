@@ -6,9 +6,9 @@ import pytest
 
 from stepflow import RunSpec
 from stepflow.errors import StepflowError
-from tests.crash.app import path
-from tests.crash.cluster import Cluster
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.cluster import Cluster
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

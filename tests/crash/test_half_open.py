@@ -8,9 +8,9 @@ import pytest
 
 from stepflow import Client, RunSpec
 from stepflow.settings import RedisSettings, Settings
-from tests.crash.app import path
-from tests.crash.proxy import CUT, LOSE, PASS, Proxy
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.proxy import CUT, LOSE, PASS, Proxy
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.crash.checker import check
-from tests.crash.waiting import until
+from tests.crash.support.checker import check
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from stepflow import RunSpec, SignalRefused
-from tests.crash.checker import leftovers
-from tests.crash.waiting import until
+from tests.crash.support.checker import leftovers
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

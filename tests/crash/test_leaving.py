@@ -10,9 +10,9 @@ from stepflow import RunSpec
 from stepflow.client import Client
 from stepflow.errors import RedisUnreachable
 from stepflow.settings import RedisSettings, Settings
-from tests.crash.app import path
-from tests.crash.checker import check
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.checker import check
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
@@ -102,7 +102,7 @@ def test_a_worker_that_finds_no_redis_says_so_and_exits_with_a_code(make_cluster
 def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
     cluster = make_cluster(STEPFLOW_REDIS_RETRY_FOR_S=0.2)
     cluster.server.kill()
-    for arguments in (["worker", "tests.crash.app:app"], ["submit", "chain", '{"steps": 1, "trail": []}']):
+    for arguments in (["worker", "tests.crash.support.app:app"], ["submit", "chain", '{"steps": 1, "trail": []}']):
         process = cluster.spawn(sys.executable, "-m", "stepflow", *arguments)
         assert process.wait() > 0
         assert "does not answer" in " ".join(process.said.split())
@@ -111,7 +111,9 @@ def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
 
 def test_the_command_lines_supervisor_survives_the_death_of_its_children(make_cluster):
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=300)
-    crew = cluster.spawn(sys.executable, "-m", "stepflow", "worker", "tests.crash.app:app", "-p", "2", "-c", "20")
+    crew = cluster.spawn(
+        sys.executable, "-m", "stepflow", "worker", "tests.crash.support.app:app", "-p", "2", "-c", "20"
+    )
     until(lambda: crew.said.count("listens to") == 2, what="two workers")
     runs = busy(cluster, 10, 0.3)
     begun = until(lambda: [line.split() for line in cluster.witness.read_text().splitlines()], what="steps to begin")

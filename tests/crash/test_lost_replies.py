@@ -7,11 +7,11 @@ import pytest
 
 from stepflow import Client, RunSpec
 from stepflow.store.scripts import all_scripts
-from tests.crash.app import path
-from tests.crash.checker import check
-from tests.crash.cluster import Cluster
-from tests.crash.proxy import CUT, HALVE, LOSE, PASS, SLOW, SWALLOW, TWICE, Proxy, often
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.checker import check
+from tests.crash.support.cluster import Cluster
+from tests.crash.support.proxy import CUT, HALVE, LOSE, PASS, SLOW, SWALLOW, TWICE, Proxy, often
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

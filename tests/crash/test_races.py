@@ -13,7 +13,7 @@ from stepflow.store.keys import Keys
 from stepflow.store.runs import load_run
 from stepflow.worker.maintenance import Rounds
 from stepflow.worker.recover import recover_knock, recover_lapsed, recover_worker
-from tests.crash.app import path
+from tests.crash.support.app import path
 
 pytestmark = pytest.mark.crash
 

@@ -8,7 +8,7 @@ import pytest
 from stepflow import RunSpec
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER
-from tests.crash.app import path
+from tests.crash.support.app import path
 
 pytestmark = pytest.mark.crash
 

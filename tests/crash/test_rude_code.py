@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.waiting import until
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
-APP = "tests.crash.rude:app"
+APP = "tests.crash.support.rude:app"
 #: a `stepflow worker` on the loop of the standard library
 WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from stepflow.cli.main import main; main()"
 #: seconds past the grace in which a worker is gone whatever it runs

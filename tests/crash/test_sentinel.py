@@ -8,9 +8,9 @@ import pytest
 from stepflow import AsyncClient, Client, RunSpec
 from stepflow.errors import StepflowError, UnavailableError
 from stepflow.settings import RedisSettings, Settings
-from tests.crash.app import path
-from tests.crash.sentinels import Sentinels
-from tests.crash.waiting import until
+from tests.crash.support.app import path
+from tests.crash.support.sentinels import Sentinels
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 

@@ -13,7 +13,7 @@ from stepflow.core.run import Rest
 from stepflow.errors import ClaimLost
 from stepflow.store.values.codec import pack
 from tests.kits.memory import MemoryPort, activate
-from tests.kits.test_replay import World, to_the_end
+from tests.kits.replay.test_replay import World, to_the_end
 
 
 def saga(world: World, *, fails: bool = True, broken: str = "", waits: bool = False) -> Any:

@@ -35,7 +35,7 @@ from stepflow.kits.flow.replay.loop import PutAside
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
 from tests.kits.memory import MemoryPort, activate
-from tests.kits.test_replay import World, to_the_end, with_signal
+from tests.kits.replay.test_replay import World, to_the_end, with_signal
 from tests.support import until
 
 

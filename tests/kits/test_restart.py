@@ -179,7 +179,7 @@ async def test_a_crash_before_the_commit_restarts_the_same_history() -> None:
 
 @pytest.mark.parametrize("width", [1, 50])
 async def test_a_history_of_five_thousand_steps_is_replayed_in_order(width: int) -> None:
-    """[F18] The time it takes is measured in benchmarks/replay.py."""
+    """[F18] The time it takes is measured in benchmarks/workloads/replay.py."""
     world, port = World(), MemoryPort()
 
     async def workflow(ctx: Context) -> int:

@@ -122,9 +122,9 @@ WITHOUT = {
     "tell_gone": "tests/store/test_upkeep.py",
     "set_aside": "tests/store/test_damage.py",
     "bury_hook": "tests/store/test_damage.py",
-    "answer_ask": "tests/kits/test_asks.py",
-    "close_ask": "tests/kits/test_asks.py",
-    "settle_ask": "tests/kits/test_asks.py",
+    "answer_ask": "tests/kits/test_questions.py",
+    "close_ask": "tests/kits/test_questions.py",
+    "settle_ask": "tests/kits/test_questions.py",
 }
 
 

@@ -1,0 +1,21 @@
+-- Included, after lib/total. The guard of a deciding script: nil when the run is as the caller saw it, else the answer to give.
+-- A worker brings its token, an outsider '' and a request id. A second arrival of the same command, sent again because
+-- its reply was lost, knows itself: a worker's by its token in the step record *proof*, an outsider's by its request id.
+-- lapsed is a time by which the run's lease must have run out, or ''.
+local function refusal(run, steps, claims, rev, token, proof, lapsed, member)
+  local row = soft('HMGET', run, 'rev', 'token') or {}
+  row[1] = row[1] or ''
+  local same = row[1] == rev and (token == '' or row[2] == token)
+  if same and lapsed ~= '' then
+    local lease = redis.call('ZSCORE', claims, member)
+    same = not lease or tonumber(lease) <= tonumber(lapsed)
+  end
+  if same then return nil end
+  if token ~= '' then
+    local written = soft('HGET', steps, proof)
+    if written and string.sub(written, 1, #token) == token then return {2} end
+  elseif soft('HGET', run, 'ask') == proof then
+    return {2}
+  end
+  return {0, row[1], row[2] or ''}
+end

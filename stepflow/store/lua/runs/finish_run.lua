@@ -1,0 +1,25 @@
+-- End the run: its record gets its last fields and its time to live, whatever stood for it is taken away, its hooks are
+-- written, waiters are told. One write, so a crash loses neither the end nor a hook.
+-- Caller: store/runs.py finish_run, for worker/commit.py, cancel.py and recover.py.
+-- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 live  10 done index  11 expiry
+--       12 deadlines  13 due  14 scheduled  15 pending  16 hook list  17 hook pending  18 hook wake  19 rq:queues
+--       20 journal  21 mailbox  22 sent ids  23 variables  24 asks  25 replies  26 index of asks  then for each hook: hook,
+--       job; then what lib/family tells
+-- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member
+--       6 wip member  7 awaited rq id or ''  8 run id  9 created  10 ttl s  11 expires at  12 expiry member  13 channel
+--       14 message  15 now  16 rq time  17 namespace  18 hook queue  19 hooks  20 effects deleted ...  then effects
+--       written ...  run fields ...  data fields ...  step records ...  for each hook: rq id, member, fields ...
+--       then what lib/family tells, where the run has a parent or children
+-- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
+--@ include total
+--@ include fields
+--@ include guard
+--@ include job
+--@ include knock
+--@ include hook
+--@ include publish
+--@ include wake
+--@ include map
+--@ include family
+--@ include finish
+return finish()

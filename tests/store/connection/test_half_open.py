@@ -1,0 +1,173 @@
+"""[B21] Bytes vanish on the connections there are while new ones work: each kind of link goes on over a new one."""
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from stepflow.errors import RedisUnreachable, ReplyLost
+from stepflow.store.calls import command, raw
+from stepflow.store.connection.address import Address, Times
+from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sync import BlockingLink
+from tests import servers
+from tests.crash.support.proxy import Proxy
+from tests.store.toy import Toy, greet
+from tests.support import until
+
+
+@pytest.fixture
+def url(real, server):
+    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    return server
+
+
+pytestmark = pytest.mark.skipif(servers.KIND == "tls", reason="a proxy of its own stands before the server's socket")
+
+PING = command("PING", "call", read=raw)
+ONCE = command("INCR", "once", read=raw, resend=False)
+
+
+def echo(text):
+    return command("ECHO", text, read=lambda reply: reply.decode())
+
+
+@pytest.fixture
+def proxy(url):
+    """A proxy before the real server."""
+    server = unquote(urlsplit(url).path)
+    with tempfile.TemporaryDirectory(prefix="sf") as folder, Proxy(server, Path(folder) / "p.sock") as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def quick_sweeps(monkeypatch):
+    monkeypatch.setattr("stepflow.store.connection.reconnecting._SWEEP_S", 0.02)
+
+
+async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps):
+    """[B21]"""
+    link = AsyncLink(Address.parse(proxy.url), patience_s=0.1)
+    told = []
+    link.on_silent = lambda: told.append(True)
+    await link.open()
+    proxy.go_silent()
+    assert await asyncio.gather(*[link.call(echo(str(number))) for number in range(50)]) == [str(n) for n in range(50)]
+    assert told == [True]
+    await link.close()
+
+
+async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is_lost(proxy, quick_sweeps):
+    """[B21]"""
+    link = AsyncLink(Address.parse(proxy.url), patience_s=0.1)
+    await link.open()
+    proxy.go_silent()
+    lost, behind = link.send(ONCE), link.send(echo("behind"))
+    with pytest.raises(ReplyLost):
+        await lost
+    assert await behind == "behind"
+    await link.close()
+
+
+def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy):
+    """[B21]"""
+    link = BlockingLink.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
+    assert link.call(echo("a")) == "a"
+    proxy.go_silent()
+    assert link.calls([echo(str(number)) for number in range(200)]) == [str(number) for number in range(200)]
+    proxy.go_silent()
+    with pytest.raises(ReplyLost):
+        link.call(ONCE)
+    assert link.call(echo("after")) == "after"
+    link.close()
+
+
+def slow_for(seconds, connections):
+    """A server that answers nothing on any connection for so long, and then everything it was asked."""
+    began = time.monotonic()
+
+    def behave(number, command_):
+        if greet(command_) is None or number:
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        connections.add(number)
+        return greet(command_) or b":1\r\n"
+
+    return behave
+
+
+async def test_a_server_that_is_only_slow_is_waited_for(quick_sweeps):
+    """[B21] Negative control: nobody is silent here while another is not, and what may be sent once is."""
+    seen = set()
+    with Toy(slow_for(0.6, seen)) as toy:
+        link = AsyncLink(Address.parse(toy.url), patience_s=0.1)
+        await link.open()
+        assert await link.call(ONCE) == 1
+        await link.close()
+    assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
+    with Toy(slow_for(0.6, seen)) as toy:
+        blocking = BlockingLink.to(Address.parse(toy.url), patience_s=0.1)
+        assert await asyncio.to_thread(blocking.call, ONCE) == 1
+        blocking.close()
+    assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
+
+
+@pytest.mark.parametrize("budget_s", [0.3, 0.6])
+async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_s, quick_sweeps):
+    """[B21] [B22] Was: 30 s, of a client that says 10."""
+    with Toy(lambda number, got: b"" if number else greet(got) or b"") as toy:
+        address = Address.parse(toy.url)
+        address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
+        link = AsyncLink(address, retry_for_s=budget_s, patience_s=0.1)
+        await link.open()
+        before = time.monotonic()
+        with pytest.raises(RedisUnreachable):
+            await link.call(echo("x"))
+        await link.close()
+    with Toy(lambda number, command_: b"") as toy:
+        address = Address.parse(toy.url)
+        address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
+        blocking = BlockingLink.to(address, patience_s=0.1)
+        with pytest.raises(RedisUnreachable):
+            await asyncio.to_thread(blocking.call, PING)
+        blocking.close()
+    assert time.monotonic() - before < 5, "well below the other limits, which are of 9 s each"
+
+
+async def test_a_listener_hears_again_after_its_connection_went_silent(proxy, real, monkeypatch):
+    """[B21] Was: never, and cancels came late for good."""
+    for name, value in (("_LOOK_S", 0.02), ("_SILENT_S", 0.1), ("PATIENCE_S", 0.1)):
+        monkeypatch.setattr(f"stepflow.store.connection.pubsub.{name}", value)
+    listener, heard = Listener(Address.parse(proxy.url)), []
+    await listener.subscribe("a", heard.append)
+    proxy.go_silent()
+    await until(lambda: real.publish("a", "x") and "x" in heard)
+    await listener.close()
+
+
+async def test_a_listener_without_channels_sends_nothing(proxy, monkeypatch):
+    """[B21] An idle client costs the server nothing."""
+    monkeypatch.setattr("stepflow.store.connection.pubsub._LOOK_S", 0.02)
+    listener = Listener(Address.parse(proxy.url))
+    await listener.subscribe("a", print)
+    assert listener._looking is not None
+    listener.unsubscribe("a", print)
+    await until(lambda: listener._looking is None)
+    await listener.close()
+
+
+def test_a_client_in_the_child_of_a_fork_has_connections_of_its_own(url):
+    """[B21] Two processes over one connection read each other's answers."""
+    link = BlockingLink.to(Address.parse(url))
+    assert link.call(echo("parent")) == "parent"
+    child = os.fork()
+    if child == 0:
+        fine = all(link.call(echo(f"child{number}")) == f"child{number}" for number in range(50))
+        os._exit(0 if fine else 1)
+    assert all(link.call(echo(f"parent{number}")) == f"parent{number}" for number in range(50))
+    assert os.waitpid(child, 0)[1] == 0
+    link.close()
