@@ -91,4 +91,4 @@ async def answer(ctx: Context, given: dict[str, int]) -> list[float]:
     """Remember `steps` steps, then answer `signals` signals: how late was each of them heard."""
     for n in range(given["steps"]):
         await ctx.step("trivial", trivial, n)
-    return [await ctx.step("heard", ms_since, await ctx.signal("go")) for _ in range(given["signals"])]
+    return [await ctx.step("heard", ms_since, await ctx.wait_for_signal("go")) for _ in range(given["signals"])]

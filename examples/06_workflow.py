@@ -32,7 +32,7 @@ async def read(topic: str) -> str:
 async def research(ctx: Context, question: str) -> str:
     topics = await ctx.step("plan", plan, question)
     notes = await asyncio.gather(*(ctx.step(f"read {topic}", read, topic) for topic in topics))
-    answer = await ctx.signal("review", timeout=3 * 86400)  # three days, held by nobody; None after that
+    answer = await ctx.wait_for_signal("review", timeout=3 * 86400)  # three days, held by nobody; None after that
     if not answer or not answer["approved"]:
         return "withdrawn"
     return " ".join(notes)

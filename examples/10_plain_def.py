@@ -32,7 +32,7 @@ def order(ctx: SyncContext, items: list[str]) -> str:
     prices = ctx.parallel(*(partial(ctx.step, f"price of {item}", price_of, item) for item in items))
     total = sum(prices)
     if total > 15:
-        answer = ctx.signal("approval", timeout=86400)  # a day, held by nobody; None after that
+        answer = ctx.wait_for_signal("approval", timeout=86400)  # a day, held by nobody; None after that
         if answer != "yes":
             return "withdrawn"
     ctx.sleep(0.2)

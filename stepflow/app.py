@@ -12,7 +12,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
@@ -86,7 +86,7 @@ class Stepflow:
     def _introduce(self, client: Client | AsyncClient) -> None:
         """Let a client of this app know what the app does: the versions of its workflows, and its hooks."""
         client.versions.registered = self.registry.newest
-        client.desk.hooks_of = self._hooks_of
+        client.env.hooks_of = self._hooks_of
 
     def _hooks_of(self, runner: str) -> list[list[str]] | None:
         """Name the hooks of this app for its own runners; none are taken for not registered in this process."""
@@ -186,9 +186,9 @@ class Stepflow:
         on_blocked: Callable[[], None] | None = None,
     ) -> Worker:
         """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
-        desk = Desk(Keys(self.namespace), self.settings)
+        env = Env(Keys(self.namespace), self.settings)
         return Worker(
-            Address.parse(url or self.url, self.settings.redis), desk, self.registry, options,
+            Address.parse(url or self.url, self.settings.redis), env, self.registry, options,
             deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat, on_blocked=on_blocked,
         )  # fmt: skip
 

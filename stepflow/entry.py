@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stepflow.app import Stepflow
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.errors import AppNotFound, RedisRefused, RedisUnreachable, RightsMissing, StepflowError
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
@@ -29,7 +29,7 @@ from stepflow.rq.worker import StepWorker, rq_worker
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import may_pass
 from stepflow.store.connection.retry_waits import growing, say
-from stepflow.store.connection.sync import BlockingLink, carry_out, connect, in_our_words
+from stepflow.store.connection.sync import SyncConnection, carry_out, connect, in_our_words
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
 from stepflow.store.server_check import check_server
@@ -126,7 +126,7 @@ def check(address: Address, keys: Keys) -> None:
 
     One that loads its data, or is a replica now, is waited for as long as it takes; the log says so.
     """
-    link = BlockingLink.to(address)
+    link = SyncConnection.to(address)
     try:
         for wait_s in growing():
             try:
@@ -165,7 +165,7 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
         worker: Worker
 
         def beat() -> None:
-            done = worker.shift.finished_steps if worker.shift is not None else 0
+            done = worker.worker_state.finished_steps if worker.worker_state is not None else 0
             rq_side.beat(busy=worker.is_busy, done=done)
 
         worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK))
@@ -253,7 +253,7 @@ def _run_one(namespace: str, rq_id: str) -> None:
     async def one() -> None:
         async with Deliverer(app.settings.webhook) as deliverer:
             await work_one(
-                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis), Desk(Keys(namespace), app.settings),
+                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis), Env(Keys(namespace), app.settings),
                 app.registry,
                 deliver=app.delivering(deliverer), next_wait=next_wait_s,
             )  # fmt: skip

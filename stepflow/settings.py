@@ -84,7 +84,7 @@ class WorkerSettings(_Group):
     """Hook deliveries in progress at once, apart from the slots for steps."""
     max_crashes: int = Field(default=10, ge=0)
     """Deliveries of one step that may be lost with their worker before the run fails."""
-    knock_s: float = Field(default=5.0, gt=0, le=DAY_S)
+    redeliver_after_s: float = Field(default=5.0, gt=0, le=DAY_S)
     """Seconds after which a pending run whose queue entry is missing is handed over again."""
 
 

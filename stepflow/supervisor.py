@@ -106,7 +106,7 @@ def supervise(
     seconds after *grace_s* (the setting, if not given) is killed. Gives the exit code: 0 unless a child failed at the end.
     """
     grace_s = load_settings().worker.grace_s if grace_s is None else grace_s
-    crew = _Crew(command, recover, burst=burst, grace_s=grace_s)
+    crew = _ProcessPool(command, recover, burst=burst, grace_s=grace_s)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
@@ -124,7 +124,7 @@ def supervise(
     return 1 if any(crew.codes) else 0
 
 
-class _Crew:
+class _ProcessPool:
     """The children of one supervisor, and when those that ended are to be replaced."""
 
     def __init__(self, command: Sequence[str], recover: Recover, *, burst: bool, grace_s: float) -> None:

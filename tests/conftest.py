@@ -23,7 +23,7 @@ from stepflow.hooks.deliver import Deliverer
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
 from stepflow.store.clock import ManualClock
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import BlockingLink, connect
+from stepflow.store.connection.sync import SyncConnection, connect
 from stepflow.store.keys import Keys
 from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
@@ -77,9 +77,9 @@ def redis_client(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def link(redis_client: Any) -> BlockingLink:
+def link(redis_client: Any) -> SyncConnection:
     """A link to the fake and to the real server."""
-    return BlockingLink(redis_client, "the test's server")
+    return SyncConnection(redis_client, "the test's server")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def settings() -> Settings:
     """Short times, so that what waits for them in production does not in tests."""
     return Settings(
         redis=RedisSettings(retry_for_s=2.0),
-        worker=WorkerSettings(lease_s=2.0, grace_s=1.0, stop_grace_s=0.3, knock_s=0.1),
+        worker=WorkerSettings(lease_s=2.0, grace_s=1.0, stop_grace_s=0.3, redeliver_after_s=0.1),
         webhook=WebhookSettings(allow_cidrs=("127.0.0.0/8",)),
     )
 
@@ -168,6 +168,6 @@ def working(authorities: ssl.SSLContext, quick: None) -> Working:
 
 
 @pytest.fixture
-def link_to_real(real: redis.Redis) -> BlockingLink:
+def link_to_real(real: redis.Redis) -> SyncConnection:
     """A link to the real server only."""
-    return BlockingLink(real, "the test's server")
+    return SyncConnection(real, "the test's server")

@@ -7,7 +7,7 @@ import pytest
 
 from stepflow.cli.dev.worker import ReloadedWorker
 from stepflow.process import LAST_WORDS_S, MARGIN_S
-from stepflow.supervisor import PATIENCE_S, _Crew
+from stepflow.supervisor import PATIENCE_S, _ProcessPool
 from tests.crash.support.waiting import until
 
 #: says that it takes claims, as a worker does
@@ -26,7 +26,7 @@ def make_crew():
             crew.recovered.append(name)
             return answers.pop(0) if answers else 0
 
-        crew = _Crew(["sh", "-c", script, "worker"], recover, burst=burst, grace_s=grace_s)
+        crew = _ProcessPool(["sh", "-c", script, "worker"], recover, burst=burst, grace_s=grace_s)
         crew.recovered, crew.due = [], Starts()
         crew.start()
         made.append(crew)

@@ -94,7 +94,7 @@ class Setup:
         from stepflow.errors import RunNotFound
         from stepflow.store.connection.sync import carry_out
 
-        found = carry_out(client.link, find_runs(check_run_id(given), client.desk))
+        found = carry_out(client.link, find_runs(check_run_id(given), client.env))
         if not found:
             raise RunNotFound(given)
         if len(found) > 1:

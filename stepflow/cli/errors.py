@@ -35,7 +35,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.UsageError, Exit.USAGE),
     (errors.RunNotFound, Exit.NOT_FOUND),
     (errors.HookNotFound, Exit.NOT_FOUND),
-    (errors.AskNotFound, Exit.NOT_FOUND),
+    (errors.QuestionNotFound, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),
     (errors.RunCancelled, Exit.RUN_CANCELLED),
     (errors.RedisUnreachable, Exit.UNREACHABLE),

@@ -17,7 +17,7 @@ from stepflow.cli.params import JSON
 def asks_command(setup: Setup, limit: int) -> None:
     """List what runs ask people and nobody has answered yet."""
     with setup.client() as client:
-        found = client.asks(limit=limit)
+        found = client.questions(limit=limit)
     if setup.json:
         setup.screen.data(list(found))
         return

@@ -54,7 +54,7 @@ def show_command(setup: Setup, run: str) -> None:
         status = client.status(run_id)
         if status is None:
             raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
-        done = carry_out(client.link, steps(run_id, client.desk))
+        done = carry_out(client.link, steps(run_id, client.env))
     if setup.json:
         setup.screen.data({**plain(status), "steps": done})
         return

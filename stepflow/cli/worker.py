@@ -88,5 +88,5 @@ def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
         processes=count,
         burst=burst,
         grace_s=app.settings.worker.grace_s,
-        recover=lambda name: carry_out(client.link, recover_worker(name, client.desk)),
+        recover=lambda name: carry_out(client.link, recover_worker(name, client.env)),
     )

@@ -8,16 +8,16 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
-from stepflow.client.base import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import fork
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
-from stepflow.engine.questions import Ask, answer, asks
+from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.redeliver import redeliver
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
@@ -25,7 +25,7 @@ from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.async_ import AsyncLink, Streaming
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection
 from stepflow.store.connection.async_ import carry_out as carry_out_async
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import aside_async
@@ -70,7 +70,7 @@ class AsyncRunHandle:
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(Common):
+class AsyncClient(BaseClient):
     """The client for asyncio: one connection, all that waits sent in one write. Lives on the loop it is first used on."""
 
     def __init__(
@@ -79,10 +79,10 @@ class AsyncClient(Common):
         *,
         namespace: str | None = None,
         settings: Settings | None = None,
-        link: Streaming | None = None,
+        link: AsyncCaller | None = None,
     ) -> None:
         super().__init__(url, namespace, settings)
-        self._own_link: AsyncLink | None = None
+        self._own_link: AsyncConnection | None = None
         self._link = link
         self._listener: Listener | None = None
 
@@ -96,7 +96,7 @@ class AsyncClient(Common):
         if self._link is None:
             address = await aside_async(self._address)
             if self._link is None:
-                self._own_link = AsyncLink(address, retry_for_s=address.times.budget_s)
+                self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
                 self._link, self._listener = self._own_link, Listener(address)
         try:
             return await carry_out_async(self._link, self._on_time(plan))
@@ -104,7 +104,7 @@ class AsyncClient(Common):
             lacking: list[str] = []
             if refusal.is_about_rights:
                 with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
-                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.desk.keys))
+                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.env.keys))
             raise self._naming(lacking, refusal) from None
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class AsyncClient(Common):
 
     async def status(self, run_id: str) -> RunStatus | None:
         """See Client.status."""
-        return await self._do(status(run_id, self.desk))
+        return await self._do(status(run_id, self.env))
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """See Client.wait."""
@@ -165,7 +165,7 @@ class AsyncClient(Common):
         if run.is_finished:
             return run
         ended = asyncio.Event()
-        channel = self.desk.keys.done_channel(run_id)
+        channel = self.env.keys.done_channel(run_id)
 
         def heard(message: str) -> None:
             del message
@@ -197,37 +197,37 @@ class AsyncClient(Common):
 
     async def cancel(self, run_id: str, reason: str = "") -> bool:
         """See Client.cancel."""
-        return await self._do(cancel(run_id, reason, self.desk))
+        return await self._do(cancel(run_id, reason, self.env))
 
     async def fail(self, run_id: str, reason: str = "") -> bool:
         """See Client.fail."""
-        return await self._do(fail(run_id, reason, self.desk))
+        return await self._do(fail(run_id, reason, self.env))
 
     async def retry(self, run_id: str) -> None:
         """See Client.retry."""
-        await self._do(revive(run_id, self.desk))
+        await self._do(retry(run_id, self.env))
 
     async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
         """See Client.signal."""
-        return await self._do(signal(run_id, name, payload, dedup, self.desk))
+        return await self._do(signal(run_id, name, payload, dedup, self.env))
 
-    async def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+    async def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """See Client.asks."""
-        return await self._do(asks(self.desk, limit=limit))
+        return await self._do(questions(self.env, limit=limit))
 
     async def answer(self, token: str, value: Any) -> None:
         """See Client.answer."""
-        await self._do(answer(token, value, self.desk))
+        await self._do(answer(token, value, self.env))
 
     async def resume(self, run_id: str) -> None:
         """See Client.resume."""
-        await self._do(resume(run_id, self.desk))
+        await self._do(resume(run_id, self.env))
 
     async def list(
         self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page:
         """See Client.list."""
-        return await self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+        return await self._do(list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor))
 
     async def kv(self, run_id: str, key: str) -> Any:
         """See Client.kv."""
@@ -237,11 +237,11 @@ class AsyncClient(Common):
         self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
     ) -> AsyncRunHandle:
         """See Client.fork."""
-        return AsyncRunHandle(await self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+        return AsyncRunHandle(await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
 
     async def history(self, run_id: str) -> dict[str, Any]:
         """See Client.history."""
-        return await self._do(history(run_id, self.desk))
+        return await self._do(history(run_id, self.env))
 
     async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
         """See Client.hooks."""
@@ -249,15 +249,15 @@ class AsyncClient(Common):
 
     async def redeliver(self, hook_id: str) -> None:
         """See Client.redeliver."""
-        await self._do(redeliver(hook_id, self.desk))
+        await self._do(redeliver(hook_id, self.env))
 
     async def queues(self) -> Sequence[QueueInfo]:
         """See Client.queues."""
-        return await self._do(queues(self.desk))
+        return await self._do(queues(self.env))
 
     async def workers(self) -> Sequence[WorkerInfo]:
         """See Client.workers."""
-        return await self._do(workers(self.desk))
+        return await self._do(workers(self.env))
 
 
 async def _either(event: asyncio.Event, timeout_s: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stepflow import embedded
 from stepflow.core.run import RunState, RunStatus, UnreadableText
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
@@ -59,7 +59,7 @@ def result_of(run: RunStatus) -> Any:
     return run.result
 
 
-class Common:
+class BaseClient:
     """What both clients are built from."""
 
     def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
@@ -67,7 +67,7 @@ class Common:
         self._url = url
         self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
         self.versions = Versions()
-        self.desk = Desk(Keys(namespace or self.settings.redis.namespace), self.settings)
+        self.env = Env(Keys(namespace or self.settings.redis.namespace), self.settings)
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
@@ -93,22 +93,22 @@ class Common:
         return specs
 
     def _submit(self, spec: RunSpec) -> Plan[Submitted]:
-        [chosen] = yield from self.versions.choose(self._checked([spec]), self.desk)
-        return (yield from submit(chosen, self.desk))
+        [chosen] = yield from self.versions.choose(self._checked([spec]), self.env)
+        return (yield from submit(chosen, self.env))
 
     def _submit_many(self, specs: list[RunSpec]) -> Plan[list[Submitted]]:
-        chosen = yield from self.versions.choose(self._checked(specs), self.desk)
-        return (yield from submit_many(chosen, self.desk))
+        chosen = yield from self.versions.choose(self._checked(specs), self.env)
+        return (yield from submit_many(chosen, self.env))
 
     def _on_time(self, plan: Plan[T]) -> Plan[T]:
         """Carry out *plan* by the server's clock, not by this machine's: due times and deadlines are reckoned with it."""
-        if self.desk.clock.is_stale:
-            self.desk.clock.learn((yield server_time()))
+        if self.env.clock.is_stale:
+            self.env.clock.learn((yield server_time()))
         return (yield from plan)
 
     def _kv(self, run_id: str, key: str) -> Plan[Any]:
-        packed = yield load_kv(self.desk.keys, run_id, key)
+        packed = yield load_kv(self.env.keys, run_id, key)
         return None if packed is None else unpack(packed)
 
     def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
-        return dead_hooks(self.desk, limit=limit) if run_id is None else hooks_of_run(run_id, self.desk, limit=limit)
+        return dead_hooks(self.env, limit=limit) if run_id is None else hooks_of_run(run_id, self.env, limit=limit)

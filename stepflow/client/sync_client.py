@@ -8,16 +8,16 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
-from stepflow.client.base import SAFETY_NET_S, Common, read_specs, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import fork
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
-from stepflow.engine.questions import Ask, answer, asks
+from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.redeliver import redeliver
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
@@ -25,7 +25,7 @@ from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.sync import BlockingLink, Link, carry_out
+from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
 from stepflow.store.hooks import HookRecord
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
@@ -67,7 +67,7 @@ class RunHandle:
         return self._client.cancel(self.id, reason)
 
 
-class Client(Common):
+class Client(BaseClient):
     """
     The blocking client. Safe to share between threads.
 
@@ -81,10 +81,10 @@ class Client(Common):
         *,
         namespace: str | None = None,
         settings: Settings | None = None,
-        link: Link | None = None,
+        link: SyncCaller | None = None,
     ) -> None:
         super().__init__(url, namespace, settings)
-        self._own_link: BlockingLink | None = None
+        self._own_link: SyncConnection | None = None
         self._link = link
 
     def __enter__(self) -> Self:
@@ -94,10 +94,10 @@ class Client(Common):
         self.close()
 
     @property
-    def link(self) -> Link:
+    def link(self) -> SyncCaller:
         """The link that carries out this client's calls; made at first use."""
         if self._link is None:
-            self._link = self._own_link = BlockingLink.to(self._address())
+            self._link = self._own_link = SyncConnection.to(self._address())
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
@@ -107,7 +107,7 @@ class Client(Common):
             lacking: list[str] = []
             if refusal.is_about_rights:
                 with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
-                    lacking = carry_out(self.link, missing_rights(CLIENT, self.desk.keys))
+                    lacking = carry_out(self.link, missing_rights(CLIENT, self.env.keys))
             raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class Client(Common):
 
     def status(self, run_id: str) -> RunStatus | None:
         """Give the run's status, None when no such run is kept."""
-        return self._do(status(run_id, self.desk))
+        return self._do(status(run_id, self.env))
 
     def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
@@ -171,7 +171,7 @@ class Client(Common):
         run = self._found(run_id)
         if run.is_finished:
             return run
-        with self.link.listening(self.desk.keys.done_channel(run_id)) as heard:
+        with self.link.listening(self.env.keys.done_channel(run_id)) as heard:
             while not (run := self._found(run_id)).is_finished:
                 left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
                 if left_s <= 0:
@@ -196,7 +196,7 @@ class Client(Common):
 
         False when it is unknown or has ended; `status` tells which. The reason of the first call stays.
         """
-        return self._do(cancel(run_id, reason, self.desk))
+        return self._do(cancel(run_id, reason, self.env))
 
     def fail(self, run_id: str, reason: str = "") -> bool:
         """
@@ -205,11 +205,11 @@ class Client(Common):
         True when its end is sure, False when it is unknown or has ended. A second call ends a run that was asked to stop and
         does not.
         """
-        return self._do(fail(run_id, reason, self.desk))
+        return self._do(fail(run_id, reason, self.env))
 
     def retry(self, run_id: str) -> None:
-        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRevivable."""
-        self._do(revive(run_id, self.desk))
+        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRetryable."""
+        self._do(retry(run_id, self.env))
 
     def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
         """
@@ -218,25 +218,25 @@ class Client(Common):
         The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, SignalMisfit when the
         run waits for this signal with a type that the payload does not fit, MailboxFull.
         """
-        return self._do(signal(run_id, name, payload, dedup, self.desk))
+        return self._do(signal(run_id, name, payload, dedup, self.env))
 
-    def asks(self, *, limit: int = 50) -> Sequence[Ask]:
+    def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """Give what runs ask people and nobody has answered yet."""
-        return self._do(asks(self.desk, limit=limit))
+        return self._do(questions(self.env, limit=limit))
 
     def answer(self, token: str, value: Any) -> None:
-        """Answer what is asked under *token*, once; raises AskNotFound, AskSettled, AnswerMisfit."""
-        self._do(answer(token, value, self.desk))
+        """Answer what is asked under *token*, once; raises QuestionNotFound, QuestionClosed, AnswerMisfit."""
+        self._do(answer(token, value, self.env))
 
     def resume(self, run_id: str) -> None:
         """Take a paused run up again; raises RunNotFound, NotResumable."""
-        self._do(resume(run_id, self.desk))
+        self._do(resume(run_id, self.env))
 
     def list(
         self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> Page:
         """List runs, newest first; pass the page's `cursor` for the next one."""
-        return self._do(list_runs(self.desk, state=state, runner=runner, limit=limit, cursor=cursor))
+        return self._do(list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor))
 
     def kv(self, run_id: str, key: str) -> Any:
         """Read what a step of the run put under *key* by its effects; None when there is nothing."""
@@ -251,7 +251,7 @@ class Client(Common):
         without one. The same fork again is the same run.
         Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
-        return RunHandle(self._do(fork(run_id, at, self.desk, new_id=new_id, version=version)), self)
+        return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
 
     def history(self, run_id: str) -> dict[str, Any]:
         """
@@ -259,7 +259,7 @@ class Client(Common):
 
         `stepflow check` and the testing kit replay it against later code. Webhooks and their secrets are left out.
         """
-        return self._do(history(run_id, self.desk))
+        return self._do(history(run_id, self.env))
 
     def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
         """Give the deliveries of a run, or without one the dead deliveries, last first."""
@@ -267,12 +267,12 @@ class Client(Common):
 
     def redeliver(self, hook_id: str) -> None:
         """Send a hook again, its tries anew; raises HookNotFound."""
-        self._do(redeliver(hook_id, self.desk))
+        self._do(redeliver(hook_id, self.env))
 
     def queues(self) -> Sequence[QueueInfo]:
         """Describe the queues: what waits in each, how long, what is held."""
-        return self._do(queues(self.desk))
+        return self._do(queues(self.env))
 
     def workers(self) -> Sequence[WorkerInfo]:
         """Describe the live workers, and how much each of them holds."""
-        return self._do(workers(self.desk))
+        return self._do(workers(self.env))

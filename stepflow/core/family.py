@@ -29,7 +29,7 @@ class Parent:
 
 
 @dataclass(frozen=True, slots=True)
-class Brood:
+class ChildGroup:
     """
     The children of one map: their ids are *stem*, a dash and a number below *total*, at most *limit* of them at work.
 
@@ -51,7 +51,7 @@ class Brood:
         return [self.child(index) for index in range(self.total)]
 
 
-def settled_maps(journal: Sequence[bytes]) -> list[Brood]:
+def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
     """Give the maps that a journal remembers as settled, by stem and total: their answers are kept beside it."""
     found = []
     for entry in journal:
@@ -60,5 +60,5 @@ def settled_maps(journal: Sequence[bytes]) -> list[Brood]:
             continue
         stem, total = parts[4:6]
         if stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS:  # whoever replays it says what is wrong
-            found.append(Brood(stem.decode(), int(total), 0, 0, 0))
+            found.append(ChildGroup(stem.decode(), int(total), 0, 0, 0))
     return found

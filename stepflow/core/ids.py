@@ -19,7 +19,7 @@ _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def _base32(value: int, length: int) -> str:
-    return "".join(_BASE32[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+    return "".join(_BASE32[(value >> worker_state) & 31] for worker_state in range(5 * (length - 1), -1, -5))
 
 
 def new_run_id(now: float, chance: int) -> str:

@@ -107,7 +107,7 @@ class Park(Outcome):
     inbox: int | None = None
     waits_for: str = ""
     #: whether the run wants to be heard once more before an outside stop ends it
-    wants_last_word: bool = False
+    needs_cleanup: bool = False
     #: what the signals it waits for must look like, packed: name -> JSON schemas
     expects: bytes = b""
     #: whether it knows that it was asked to stop: it waits in the course of its last word
@@ -119,7 +119,7 @@ class Yield(Outcome):
     """The run makes room for others and goes on when its turn comes again; made by kits, not by runners."""
 
     #: whether it has something left to do should it be asked to stop meanwhile
-    wants_last_word: bool = False
+    needs_cleanup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Pause(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class Restart(Outcome):
+class ContinueAsNew(Outcome):
     """The run goes on under its id, with *payload* as its input and a new history; made by kits, not by runners."""
 
     payload: Any = None
@@ -139,7 +139,7 @@ class Restart(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
-class LastWord(Outcome):
+class CleanedUp(Outcome):
     """
     The run has had its last word; made by kits, not by runners.
 

@@ -48,18 +48,18 @@ class StopKind(StrEnum):
     ERROR = "error"
 
 
-class Rest(IntEnum):
+class Cleanup(IntEnum):
     """Whether a run has something left to do before an outside stop ends it."""
 
     NONE = 0
     #: compensations, `finally` blocks with steps, or children: a stop hands it over once more
-    WANTED = 1
+    NEEDED = 1
     #: its children are being stopped, its compensations have begun: nothing can take it up again
-    BEGUN = 2
+    STARTED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRequest:
     """A wish, written into the run's record, that the run end: its token fires, no further attempt starts."""
 
     kind: StopKind
@@ -110,8 +110,8 @@ class Run:
     delivery: str = ""
     due_at: float = 0.0
     token: str = ""
-    held: str = ""
-    stop: Stop | None = None
+    claimed_rq_id: str = ""
+    stop: StopRequest | None = None
     ends: int = 0
     digest: bytes = b""
     created_at: float = 0.0
@@ -120,21 +120,21 @@ class Run:
     ended_at: float = 0.0
     deadline_at: float = 0.0
     #: unix seconds since when no worker that came by knew the runner; 0 when that is not so
-    blocked_at: float = 0.0
+    unroutable_since: float = 0.0
     #: how much was ever put into the run's inbox
     inbox: int = 0
     #: whether the run has a journal
-    logged: bool = False
+    has_journal: bool = False
     #: what a parked run waits for, in a few words
-    waits: str = ""
+    waits_for: str = ""
     #: what a stop has to leave time for
-    rest: Rest = Rest.NONE
+    cleanup: Cleanup = Cleanup.NONE
     #: of its workflow; 1 for a runner without versions
     version: int = 1
     #: of a fork: "<id>.<generation>|<created at>" of the run whose journal it began with
     origin: str = ""
     #: whether the run has begun children
-    children: bool = False
+    has_children: bool = False
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

@@ -25,7 +25,7 @@ class StepRunner(ABC):
         """Do one step and say what becomes of the run. A plain `def` works too: it runs in a thread."""
 
 
-class StepPort(Protocol):
+class StepRuntime(Protocol):
     """The runtime's side of a Step: what it can do for the step while it runs. `blocking` says a thread is asking."""
 
     blocking: bool
@@ -48,18 +48,18 @@ class Memo:
     worker no longer holds the step.
     """
 
-    __slots__ = ("_port",)
+    __slots__ = ("_runtime",)
 
-    def __init__(self, port: StepPort) -> None:
-        self._port = port
+    def __init__(self, runtime: StepRuntime) -> None:
+        self._runtime = runtime
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give what an earlier attempt, or this one, put under *key*, else *default*."""
-        return self._port.memo_get(check_text("the key of a memo", key), default)
+        return self._runtime.memo_get(check_text("the key of a memo", key), default)
 
     def put(self, key: str, value: Any) -> Any:
         """Store *value* under *key* before this returns (or is awaited)."""
-        return self._port.memo_put(check_text("the key of a memo", key), value)
+        return self._runtime.memo_put(check_text("the key of a memo", key), value)
 
 
 #: stands for a deletion among the effects
@@ -141,7 +141,7 @@ class Step(Generic[P]):
         "_generation",
         "_is_over",
         "_memo",
-        "_port",
+        "_runtime",
         "attempt",
         "cancel",
         "crashes",
@@ -163,7 +163,7 @@ class Step(Generic[P]):
         generation: int = 0,
         deadline_at: float = 0.0,
         crashes: int = 0,
-        port: StepPort | None = None,
+        runtime: StepRuntime | None = None,
     ) -> None:
         self.run_id = run_id
         self.number = number
@@ -176,7 +176,7 @@ class Step(Generic[P]):
         self.cancel = CancelToken() if cancel is None else cancel
         self._generation = generation
         self._deadline_at = deadline_at
-        self._port = port
+        self._runtime = runtime
         self._memo: Memo | None = None
         self._effects: Effects | None = None
         self._is_over = False
@@ -215,7 +215,7 @@ class Step(Generic[P]):
             self._effects.is_over = True
 
     @property
-    def port(self) -> StepPort:
+    def runtime(self) -> StepRuntime:
         """The runtime's side of this step: for kits, not for runners."""
         return self._ask()
 
@@ -227,7 +227,7 @@ class Step(Generic[P]):
         """
         return self._ask().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 
-    def _ask(self) -> StepPort:
-        if self._port is None:
-            self._port = _NoPort()
-        return self._port
+    def _ask(self) -> StepRuntime:
+        if self._runtime is None:
+            self._runtime = _NoPort()
+        return self._runtime

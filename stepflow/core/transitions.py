@@ -39,7 +39,7 @@ A live run stands in exactly one of these, and each says where its next move com
 Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an outside stop, then the
 outcome. Every transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
 
-A run with compensations or children has a last word (`Run.rest`): a stop wakes it, marked, and it ends when it has said it.
+A run with compensations or children has a last word (`Run.cleanup`): a stop wakes it, marked, and it ends when it has said it.
 So does every end but success that its own code did not see coming: a result that cannot be stored, a worker lost too often.
 The one exception is `fail` by hand, the way out for a run whose code is gone.
 """
@@ -52,22 +52,22 @@ from dataclasses import replace
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
 from stepflow.core.outcomes import (
     Cancel,
+    CleanedUp,
     Continue,
+    ContinueAsNew,
     ErrorInfo,
     Fail,
     HandBack,
-    LastWord,
     Lost,
     Outcome,
     Park,
     Pause,
     Raised,
-    Restart,
     Succeed,
     Yield,
 )
-from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
-from stepflow.core.transition import Kind, Transition
+from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
+from stepflow.core.transition import Transition, TransitionKind
 from stepflow.times import FOREVER_S
 
 
@@ -94,18 +94,18 @@ def decide(
         if stopped is not None:
             return stopped
     move = _read(run, outcome, policy, now, spread, max_crashes)
-    is_bad_end = move.kind is Kind.FINISH and move.state is not RunState.SUCCEEDED
-    if is_bad_end and run.rest is Rest.WANTED and run.stop is None and not isinstance(outcome, LastWord):
-        word = Transition.last_word(run, _stop_of(move, now), f"{move.why or move.state}; it has a last word")
+    is_bad_end = move.kind is TransitionKind.FINISH and move.state is not RunState.SUCCEEDED
+    if is_bad_end and run.cleanup is Cleanup.NEEDED and run.stop is None and not isinstance(outcome, CleanedUp):
+        word = Transition.clean_up(run, _stop_of(move, now), f"{move.why or move.state}; it has a last word")
         return replace(word, failures=0, crashes=0)
     return move
 
 
-def _stop_of(end: Transition, now: float) -> Stop:
+def _stop_of(end: Transition, now: float) -> StopRequest:
     """Make the stop by which a run ends as *end* says, once it has had its last word."""
     if end.error is None:
-        return Stop(StopKind.CANCEL, end.reason or "", now)
-    return Stop(StopKind.ERROR, f"{end.error.type}|{end.error.message}", now)
+        return StopRequest(StopKind.CANCEL, end.reason or "", now)
+    return StopRequest(StopKind.ERROR, f"{end.error.type}|{end.error.message}", now)
 
 
 def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
@@ -114,24 +114,24 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
     """Say what *outcome* means for a run that nothing outside of it ends."""
     step = run.step
     match outcome:
-        case LastWord():
+        case CleanedUp():
             return _after_last_word(run, outcome)
         case Cancel(reason=reason):
             return Transition.finish(run, RunState.CANCELLED, reason=reason)
         case Continue(payload=payload):
             if _is_late(run, now):
-                return end_of_stop(run, Stop(StopKind.DEADLINE))
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
             return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
-        case Restart(payload=payload, count=count):
+        case ContinueAsNew(payload=payload, count=count):
             if _is_late(run, now):
-                return end_of_stop(run, Stop(StopKind.DEADLINE))
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
             return Transition.restart(step + 1, payload, count=count)
         case Park():
             return Transition.park(run, outcome)
-        case Yield(wants_last_word=wants):
+        case Yield(needs_cleanup=wants):
             if _is_late(run, now):
-                return end_of_stop(run, Stop(StopKind.DEADLINE))
-            return Transition.make_room(run, wants_last_word=wants)
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+            return Transition.yield_slot(run, needs_cleanup=wants)
         case Pause(reason=reason):
             return Transition.pause(run, reason)
         case Succeed(result=result):
@@ -143,14 +143,14 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
         case Lost():
             return _after_loss(run, outcome, now, spread, max_crashes)
         case HandBack():
-            return Transition.retry(
+            return Transition.hand_over(
                 run, failures=run.failures, crashes=run.crashes, due_at=None, why="handed back by a leaving worker"
             )
     msg = f"decide was given {outcome!r}, which is no outcome"
     raise TypeError(msg)
 
 
-def decide_stop(run: Run, stop: Stop, *, overdue: bool = False) -> Transition:
+def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transition:
     """
     Say what becomes of *run* when somebody outside asks it to stop.
 
@@ -160,25 +160,25 @@ def decide_stop(run: Run, stop: Stop, *, overdue: bool = False) -> Transition:
         return Transition.drop(run, f"the run is already {run.state}")
     if stop.kind is StopKind.FAIL and (run.stop is not None or not run.is_claimed):
         return end_of_stop(run, stop)  # somebody has decided to wait no longer
-    if run.rest and run.stop is None and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED):
-        return Transition.last_word(run, stop, f"asked to stop ({stop.kind}); it has a last word")
-    if not run.rest and (not run.is_claimed or (overdue and run.stop is not None)):
+    if run.cleanup and run.stop is None and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED):
+        return Transition.clean_up(run, stop, f"asked to stop ({stop.kind}); it has a last word")
+    if not run.cleanup and (not run.is_claimed or (overdue and run.stop is not None)):
         return end_of_stop(run, run.stop or stop)
     if run.stop is not None:
         return Transition.drop(run, f"the run was already asked to stop ({run.stop.kind})")
     return Transition.mark(run, stop)
 
 
-def decide_revival(run: Run) -> Transition:
+def decide_retry(run: Run) -> Transition:
     """Say what becomes of *run* when somebody asks to retry it: only a failed run is revived."""
     if run.state is not RunState.FAILED:
         return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
-    if run.rest is Rest.BEGUN:
+    if run.cleanup is Cleanup.STARTED:
         return Transition.drop(run, "what it did is undone, or its children were stopped; fork it or submit it anew")
-    return Transition.revive(run)
+    return Transition.retry(run)
 
 
-def end_of_stop(run: Run, stop: Stop, errors: Sequence[ErrorInfo] = ()) -> Transition:
+def end_of_stop(run: Run, stop: StopRequest, errors: Sequence[ErrorInfo] = ()) -> Transition:
     """Give the end that a stop leads to: cancelled for a cancel, failed for a deadline and for a failing by hand."""
     if stop.kind is StopKind.DEADLINE:
         error = ErrorInfo("DeadlineExceeded", "deadline: the run's timeout passed before it ended")
@@ -193,22 +193,22 @@ def end_of_stop(run: Run, stop: Stop, errors: Sequence[ErrorInfo] = ()) -> Trans
     return Transition.finish(run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside", errors=errors)
 
 
-def _after_stop(run: Run, outcome: Outcome, stop: Stop, policy: RetryPolicy) -> Transition | None:
+def _after_stop(run: Run, outcome: Outcome, stop: StopRequest, policy: RetryPolicy) -> Transition | None:
     """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
-    if isinstance(outcome, LastWord | Cancel):
+    if isinstance(outcome, CleanedUp | Cancel):
         return None
-    has_last_word = run.rest or (isinstance(outcome, Park | Yield) and outcome.wants_last_word)
-    if not has_last_word or isinstance(outcome, Fail):
+    needs_cleanup = run.cleanup or (isinstance(outcome, Park | Yield) and outcome.needs_cleanup)
+    if not needs_cleanup or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
     if isinstance(outcome, Raised):  # on the way to its last word: that is tried again like anything else
         is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
         return end_of_stop(run, stop, (outcome.error,)) if is_final else None
-    if isinstance(outcome, Succeed | Restart) or (isinstance(outcome, Park) and not outcome.knows_stop):
-        return Transition.last_word(run, None, "asked to stop before it knew; it has a last word")
+    if isinstance(outcome, Succeed | ContinueAsNew) or (isinstance(outcome, Park) and not outcome.knows_stop):
+        return Transition.clean_up(run, None, "asked to stop before it knew; it has a last word")
     return None
 
 
-def _after_last_word(run: Run, word: LastWord) -> Transition:
+def _after_last_word(run: Run, word: CleanedUp) -> Transition:
     if word.cancelled is not None:
         return Transition.finish(run, RunState.CANCELLED, reason=word.cancelled, errors=word.errors)
     if word.error is not None:
@@ -217,30 +217,30 @@ def _after_last_word(run: Run, word: LastWord) -> Transition:
             run, RunState.FAILED, error=word.error, reason=word.error.message, why=why, errors=word.errors
         )
     # a worker that was told of a stop its copy of the record does not hold yet: this is refused, and it looks again
-    return end_of_stop(run, run.stop or Stop(StopKind.CANCEL), word.errors)
+    return end_of_stop(run, run.stop or StopRequest(StopKind.CANCEL), word.errors)
 
 
 def _is_late(run: Run, now: float) -> bool:
     """Say whether the run's time is up, and nothing is left for it to do but to end."""
-    return bool(run.deadline_at) and now >= run.deadline_at and not run.rest
+    return bool(run.deadline_at) and now >= run.deadline_at and not run.cleanup
 
 
 def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spread: float) -> Transition:
     failures = run.failures + 1
     if raised.retryable and _is_late(run, now):
-        return end_of_stop(run, Stop(StopKind.DEADLINE))
+        return end_of_stop(run, StopRequest(StopKind.DEADLINE))
     if not raised.retryable or failures >= policy.max_attempts:
         why = "permanent" if not raised.retryable else f"attempt {failures} of {policy.max_attempts} was the last"
         return Transition.finish(run, RunState.FAILED, error=raised.error, reason=raised.error.message, why=why)
     wait_s = min(FOREVER_S, max(policy.wait_s(failures, spread), raised.retry_after_s or 0.0))
     due_at = _later(now + wait_s, now)
     why = f"attempt {failures + 1} of {policy.max_attempts} in {wait_s:.3g} s"
-    return Transition.retry(run, failures=failures, crashes=run.crashes, due_at=due_at, why=why)
+    return Transition.hand_over(run, failures=failures, crashes=run.crashes, due_at=due_at, why=why)
 
 
 def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: int) -> Transition:
     if _is_late(run, now):
-        return end_of_stop(run, Stop(StopKind.DEADLINE))
+        return end_of_stop(run, StopRequest(StopKind.DEADLINE))
     crashes = run.crashes + 1
     if crashes > max_crashes and run.stop is not None:
         return end_of_stop(run, run.stop)
@@ -253,7 +253,7 @@ def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: in
         )
     wait_s = crash_wait_s(crashes, spread)
     due_at = now + wait_s if wait_s else None
-    return Transition.retry(run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why)
+    return Transition.hand_over(run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why)
 
 
 def _later(due_at: float | None, now: float) -> float | None:

@@ -7,117 +7,119 @@ from collections.abc import Mapping, Sequence
 
 from stepflow.core import probes
 from stepflow.core.outcomes import readable
-from stepflow.core.run import Run, Stop, StopKind
-from stepflow.core.transition import Kind, Transition
+from stepflow.core.run import Run, StopKind, StopRequest
+from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide_stop, end_of_stop
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import set_run_aside
-from stepflow.engine.outbox import end_fields, note_untold, plan_hooks, plan_kin, read_app_hooks
-from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
+from stepflow.engine.outbox import end_fields, note_untold, plan_family_update, plan_hooks, read_app_hooks
+from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.runs import STALE, Proof, finish_run, hand_over, load_data, load_run, mark_run
+from stepflow.store.runs import STALE, Fence, finish_run, hand_over, load_data, load_run, mark_run
 
 log = logging.getLogger("stepflow.run")
 
 
-def cancel(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
+def cancel(run_id: str, reason: str, env: Env) -> Plan[bool]:
     """Ask the run to end; True when it ends by this call or was asked to before, False when it is unknown or ended."""
-    return (yield from stop_run(run_id, Stop(StopKind.CANCEL, readable(reason), desk.clock.now()), desk))
+    return (yield from stop_run(run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env))
 
 
-def fail(run_id: str, reason: str, desk: Desk) -> Plan[bool]:
+def fail(run_id: str, reason: str, env: Env) -> Plan[bool]:
     """
     End the run as failed by hand; True when it ends by this call or was asked to before, False when it is unknown or ended.
 
     Final for a run that waits or is paused, and for one that was asked to stop already: nothing is compensated then.
     """
-    return (yield from stop_run(run_id, Stop(StopKind.FAIL, readable(reason), desk.clock.now()), desk))
+    return (yield from stop_run(run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env))
 
 
-def stop_run(run_id: str, stop: Stop, desk: Desk) -> Plan[bool]:
+def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
     """
     End the run, or mark it so that its worker ends it; says whether it will end, by this stop or by one before it.
 
     A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
     """
-    request = desk.request_id()
-    grace_s = desk.settings.worker.stop_grace_s
+    request = env.request_id()
+    grace_s = env.settings.worker.stop_grace_s
     while True:
-        run = yield load_run(desk.keys, run_id)
+        run = yield load_run(env.keys, run_id)
         if run is None:
-            yield forget_deadline(desk.keys, run_id)
+            yield forget_deadline(env.keys, run_id)
             return False
         if run.damage and not run.is_finished:
-            if (yield from _stop_damaged(run, stop, request, desk)):
+            if (yield from _stop_damaged(run, stop, request, env)):
                 return True
             continue
-        now = desk.clock.now()
+        now = env.clock.now()
         overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
         move = decide_stop(run, stop, overdue=overdue)
         probes.at("cancel.ready")
         match move.kind:
-            case Kind.FINISH:
-                answer = yield from finish_from_outside(run, move, Proof("", request), desk)
-            case Kind.RETRY:
+            case TransitionKind.FINISH:
+                answer = yield from finish_from_outside(run, move, Fence("", request), env)
+            case TransitionKind.HAND_OVER:
                 answer = yield hand_over(
-                    desk.keys, run, Proof("", request), state=move.state, step=move.step, failures=move.failures,
+                    env.keys, run, Fence("", request), state=move.state, step=move.step, failures=move.failures,
                     crashes=move.crashes, due_at=None, now=now, stop=move.stop,
                 )  # fmt: skip
-            case Kind.MARK:
-                again = None if run.rest else now + grace_s
-                answer = yield mark_run(desk.keys, run, stop, request=request, look_again_at=again, now=now)
+            case TransitionKind.MARK:
+                again = None if run.cleanup else now + grace_s
+                answer = yield mark_run(env.keys, run, stop, request=request, look_again_at=again, now=now)
             case _:
                 if stop.kind is StopKind.DEADLINE:  # nothing is left to look after: the run ends by the stop it has
-                    yield forget_deadline(desk.keys, run_id)
+                    yield forget_deadline(env.keys, run_id)
                 return not run.is_finished
         if answer[0] != STALE:
-            log.info("run=%s %s: %s", run.id, "ended" if move.kind is Kind.FINISH else "told to stop", stop.kind)
+            log.info(
+                "run=%s %s: %s", run.id, "ended" if move.kind is TransitionKind.FINISH else "told to stop", stop.kind
+            )
             return True
 
 
-def _stop_damaged(run: Run, stop: Stop, request: str, desk: Desk) -> Plan[bool]:
+def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> Plan[bool]:
     """
     End a run whose record cannot be read, at once: what its last word is nobody can tell. Its deadline only sets it aside.
 
     False when the record has changed meanwhile.
     """
     if stop.kind is StopKind.DEADLINE:
-        return (yield from set_run_aside(run, desk))
-    answer = yield from finish_from_outside(run, end_of_stop(run, stop), Proof("", request), desk)
+        return (yield from set_run_aside(run, env))
+    answer = yield from finish_from_outside(run, end_of_stop(run, stop), Fence("", request), env)
     if answer[0] == STALE:
         return False
     log.warning("run=%s ended by hand, though unreadable: %s", run.id, run.unreadable)
     return True
 
 
-def finish_from_outside(run: Run, move: Transition, proof: Proof, desk: Desk) -> Plan[list[int]]:
+def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> Plan[list[int]]:
     """End *run* for somebody who does not hold it; gives the script's answer."""
-    data, packed = yield [load_data(desk.keys, run.id), load_app_hooks(desk.keys, run.runner)]
-    now = desk.clock.now()
-    given, fields = _given(run, data), end_fields(move, desk.settings.limits.payload_bytes)
-    known = _app_hooks(run, packed) if packed else desk.hooks_of(run.runner)
-    hooks = plan_hooks(run, move, given, known or (), desk, now)
+    data, packed = yield [load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner)]
+    now = env.clock.now()
+    given, fields = _given(run, data), end_fields(move, env.settings.limits.payload_bytes)
+    known = _app_hooks(run, packed) if packed else env.hooks_of(run.runner)
+    hooks = plan_hooks(run, move, given, known or (), env, now)
     answer: list[int] = yield finish_run(
-        desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
-        data=fields, hooks=hooks, kin=plan_kin(run, move, given, fields, desk, now),
+        env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
+        data=fields, hooks=hooks, update=plan_family_update(run, move, given, fields, env, now),
         untold=note_untold(run, move, given, now) if known is None else None,
     )  # fmt: skip
-    if run.blocked_at and answer[0] != STALE:
+    if run.unroutable_since and answer[0] != STALE:
         # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has
-        yield forget_waiting(desk.keys, desk.keys.queue_of(run), run.runner_key, run.delivery)
+        yield forget_waiting(env.keys, env.keys.queue_of(run), run.runner_key, run.delivery)
     return answer
 
 
-def _given(run: Run, data: Mapping[bytes, bytes]) -> Given:
+def _given(run: Run, data: Mapping[bytes, bytes]) -> StoredOptions:
     """Read what the run was given; one that cannot be read ends all the same, and tells none of those it names."""
     try:
-        return read_given(data.get(b"spec"))
+        return read_options(data.get(b"spec"))
     except StepflowError as error:
         log.error("run=%s ends, but whom it was to tell cannot be read: %s", run.id, error)
-        return NOTHING_GIVEN
+        return NO_OPTIONS
 
 
 def _app_hooks(run: Run, packed: bytes | None) -> Sequence[Sequence[str]]:

@@ -6,17 +6,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.family import MAX_DEPTH, Brood, Parent, settled_maps
-from stepflow.core.run import Rest, Run, RunState, Stop, StopKind
+from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent, settled_maps
+from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
 from stepflow.store.calls import Plan, together
 from stepflow.store.children import (
-    Birth,
+    SpawnReply,
     forget_children,
     load_answers,
     load_maps,
@@ -24,7 +24,7 @@ from stepflow.store.children import (
     submit_child,
     tell_gone,
 )
-from stepflow.store.family_update import kin_of
+from stepflow.store.family_update import family_update
 from stepflow.store.run_hash import UNKNOWN, read_run
 from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack
@@ -35,47 +35,47 @@ log = logging.getLogger("stepflow.run")
 PAGE = 200
 
 
-def bear(
+def spawn_children(
     specs: Sequence[RunSpec],
     run: Run,
     token: str,
-    desk: Desk,
+    env: Env,
     *,
     depth: int,
     versions: Versions,
     abandon: bool = False,
-    brood: Brood | None = None,
+    group: ChildGroup | None = None,
 ) -> Plan[bool]:
     """
     Make children of *run*, *depth* generations below the first, in one round trip; those that are there stay as they are.
 
-    Each spec brings its run id, for a *brood* its place in it as well; *versions* chooses where it brings none. False when
+    Each spec brings its run id, for a *group* its place in it as well; *versions* chooses where it brings none. False when
     that brood is settled already. Raises ClaimLost, SpawnRefused for a run that was asked to stop or is too deep,
     RunConflict for an id that another runner has.
     """
-    specs = yield from versions.choose(specs, desk)
+    specs = yield from versions.choose(specs, env)
     calls = []
     for spec in specs:
         if depth > MAX_DEPTH:
             raise SpawnRefused(run.id, MAX_DEPTH)
-        index = None if brood is None else int(str(spec.run_id).rpartition("-")[2])
-        parent = Parent(run.id, run.generation, desk.keys.queue_of(run), depth, index)
-        made = prepare(replace(spec, parent=parent), desk)
+        index = None if group is None else int(str(spec.run_id).rpartition("-")[2])
+        parent = Parent(run.id, run.generation, env.keys.queue_of(run), depth, index)
+        made = prepare(replace(spec, parent=parent), env)
         calls.append(
             submit_child(
-                desk.keys, made.run, run, token, request=made.request, data=made.data, listed=not abandon, brood=brood,
+                env.keys, made.run, run, token, request=made.request, data=made.data, listed=not abandon, group=group,
                 index=index or 0,
             )
         )  # fmt: skip
     births = yield calls
-    if not all(_is_born(birth, spec, run, desk) for spec, birth in zip(specs, births, strict=True)):
+    if not all(_check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)):
         return False
     if not abandon:
-        run.rest = max(run.rest, Rest.WANTED)
+        run.cleanup = max(run.cleanup, Cleanup.NEEDED)
     return True
 
 
-def _is_born(birth: Birth, spec: RunSpec, run: Run, desk: Desk) -> bool:
+def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
     """Say whether the child is there now, and note what the script did to the record of *run*."""
     match birth.refused:
         case "lost":
@@ -84,65 +84,65 @@ def _is_born(birth: Birth, spec: RunSpec, run: Run, desk: Desk) -> bool:
             raise SpawnRefused(run.id)
         case "settled":
             return False
-    run.rev, run.children = max(run.rev, birth.rev), True
+    run.rev, run.has_children = max(run.rev, birth.rev), True
     if birth.there is not None:
-        there = read_run(str(spec.run_id), birth.there, desk.keys)
+        there = read_run(str(spec.run_id), birth.there, env.keys)
         if there.runner != spec.runner:
             raise RunConflict(there.id, "runner", there.state)
     return True
 
 
-def stop_children(run_id: str, generation: int, desk: Desk) -> Plan[None]:
+def stop_children(run_id: str, generation: int, env: Env) -> Plan[None]:
     """Ask the children that end with a run to end; safe to repeat. One whose record is gone counts as ended."""
     cursor = "0"
     while True:
-        cursor, ids = yield scan_children(desk.keys, run_id, generation, cursor, PAGE)
+        cursor, ids = yield scan_children(env.keys, run_id, generation, cursor, PAGE)
         if ids:
-            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ends", desk)
+            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ends", env)
         if cursor == "0":
             return
 
 
-def stop_brood(brood: Brood, run: Run, desk: Desk) -> Plan[None]:
+def stop_group(group: ChildGroup, run: Run, env: Env) -> Plan[None]:
     """Ask those children of a settled map to end that have not; safe to repeat."""
-    ids = brood.children()
+    ids = group.children()
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
-        answers = yield load_answers(desk.keys, run, page)
+        answers = yield load_answers(env.keys, run, page)
         left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
         if left:
-            yield from _stop(left, run.id, run.generation, "the map it belongs to is settled without it", desk)
+            yield from _stop(left, run.id, run.generation, "the map it belongs to is settled without it", env)
 
 
-def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, desk: Desk) -> Plan[None]:
-    runs = yield [load_run(desk.keys, child) for child in ids]
+def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> Plan[None]:
+    runs = yield [load_run(env.keys, child) for child in ids]
     gone = [child for child, run in zip(ids, runs, strict=True) if run is None]
     if gone:
-        yield forget_children(desk.keys, run_id, generation, gone)
-    stop = Stop(StopKind.CANCEL, reason, desk.clock.now())
-    yield from together([stop_run(run.id, stop, desk) for run in runs if run is not None and not run.is_finished])
+        yield forget_children(env.keys, run_id, generation, gone)
+    stop = StopRequest(StopKind.CANCEL, reason, env.clock.now())
+    yield from together([stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished])
 
 
-def tell_of_gone(run_id: str, child_id: str, desk: Desk) -> Plan[bool]:
+def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
     """Tell run *run_id*, once, that a child on its list has failed, for its record is gone; says whether it was told now."""
-    run = yield load_run(desk.keys, run_id)
+    run = yield load_run(env.keys, run_id)
     if run is None or run.damage or run.is_finished:
         return False
     stem, _, number = child_id.rpartition("-")
-    in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(desk.keys, run))
-    parent = Parent(run.id, run.generation, desk.keys.queue_of(run), 1, int(number) if in_map else None)
+    in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(env.keys, run))
+    parent = Parent(run.id, run.generation, env.keys.queue_of(run), 1, int(number) if in_map else None)
     told = f"{RunState.FAILED}|".encode() + pack(["RecordGone", "its record is gone"])
     child = Run(child_id, UNKNOWN, run.queue, run.priority)
-    kin = kin_of(desk.keys, child, parent, RunState.FAILED, told)
-    done: bool = yield tell_gone(desk.keys, child_id, kin, now=desk.clock.now())
+    update = family_update(env.keys, child, parent, RunState.FAILED, told)
+    done: bool = yield tell_gone(env.keys, child_id, update, now=env.clock.now())
     if done:
         log.error("run=%s is told that its child %s has failed: its record is gone", run_id, child_id)
     return done
 
 
-def progress(run: Run, desk: Desk) -> Plan[str]:
+def progress(run: Run, env: Env) -> Plan[str]:
     """Say how far the maps of *run* are that it waits for, such as "12 of 1000 children"; empty when there is none."""
-    rows = yield load_maps(desk.keys, run)
+    rows = yield load_maps(env.keys, run)
     shown = []
     for name, goal in rows.items():
         stem, _, what = name.partition(b".")
@@ -156,13 +156,13 @@ def _whole(held: bytes) -> int:
     return int(held) if held.isdigit() else 0
 
 
-def map_answers(run: Run, journal: Sequence[bytes], desk: Desk) -> Plan[dict[str, bytes]]:
+def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> Plan[dict[str, bytes]]:
     """Give how the children of those maps ended that *journal* remembers as settled, by run id."""
     found: dict[str, bytes] = {}
-    for brood in settled_maps(journal):
-        ids = brood.children()
+    for group in settled_maps(journal):
+        ids = group.children()
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
-            answers = yield load_answers(desk.keys, run, page)
+            answers = yield load_answers(env.keys, run, page)
             found |= {child: answer for child, answer in zip(page, answers, strict=True) if answer is not None}
     return found

@@ -19,13 +19,13 @@ def _nobody_knows(runner: str) -> None:
 
 
 @dataclass(slots=True)
-class Desk:
+class Env:
     """One name space on one Redis, as seen from one client or worker."""
 
     keys: Keys
     settings: Settings
     clock: ServerClock = field(default_factory=ServerClock)
-    die: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
     #: names the terminal hooks of a runner's app, as (kind, name), where there is an app at hand that has some
     hooks_of: HooksOf = _nobody_knows
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
-from stepflow.core.run import Rest, Run, RunState
-from stepflow.engine.env import Desk
+from stepflow.core.run import Cleanup, Run, RunState
+from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
@@ -16,11 +16,11 @@ from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, Plan
 from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
 from stepflow.store.journal import load_journal
-from stepflow.store.run_hash import stamp
+from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
 
 
-def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:
+def fork(run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:
     """
     Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and leave that as it is.
 
@@ -29,13 +29,13 @@ def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version
     Raises RunNotFound, UnknownStep, and RunConflict for an id that is taken by anything else.
     """
     check_text("the step to fork at", at, most=1000)
-    new_id = new_run_id(desk.clock.now(), secrets.randbits(80)) if new_id is None else check_run_id(new_id)
-    request = desk.request_id()
+    new_id = new_run_id(env.clock.now(), secrets.randbits(80)) if new_id is None else check_run_id(new_id)
+    request = env.request_id()
     while True:
         source, data, journal = yield [
-            load_run(desk.keys, run_id),
-            load_data(desk.keys, run_id),
-            load_journal(desk.keys, run_id),
+            load_run(env.keys, run_id),
+            load_data(env.keys, run_id),
+            load_journal(env.keys, run_id),
         ]
         if source is None:
             raise RunNotFound(run_id)
@@ -44,32 +44,32 @@ def fork(run_id: str, at: str, desk: Desk, *, new_id: str | None = None, version
         index = find_step(journal, at)
         if index is None:
             raise UnknownStep(run_id, at, step_names(journal))
-        run = _forked(source, new_id, desk, logged=index > 0)
+        run = _forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
         place = journal[index].split(b"|", 2)[1].decode()
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
         row = yield submit_fork(
-            desk.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
+            env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)
         if row:
-            there = yield load_data(desk.keys, new_id)
+            there = yield load_data(env.keys, new_id)
             if there.get(b"forked") != mark:
                 raise RunConflict(new_id, "origin", row.get(b"state", b"there").decode())
             return Submitted(new_id, created=False)
 
 
-def _forked(source: Run, new_id: str, desk: Desk, *, logged: bool) -> Run:
+def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
     """Make the new run's row: what *source* was submitted with, and where its memory comes from."""
-    now = desk.clock.now()
+    now = env.clock.now()
     return replace(
         source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0, crashes=0, handoff=0,
-        delivery=desk.keys.rq_id(Delivery(new_id, 0, 0)), due_at=0.0, token="", held="", stop=None, ends=0, created_at=now,
-        started_at=0.0, updated_at=0.0, ended_at=0.0, blocked_at=0.0, inbox=0, logged=logged, waits="",
-        rest=Rest.WANTED if source.rest and logged else Rest.NONE,
+        delivery=env.keys.rq_id(Delivery(new_id, 0, 0)), due_at=0.0, token="", claimed_rq_id="", stop=None, ends=0, created_at=now,
+        started_at=0.0, updated_at=0.0, ended_at=0.0, unroutable_since=0.0, inbox=0, has_journal=logged, waits_for="",
+        cleanup=Cleanup.NEEDED if source.cleanup and logged else Cleanup.NONE,
         deadline_at=now + source.deadline_at - source.created_at if source.deadline_at else 0.0,
-        origin=f"{source.seed}|{stamp(source.began_at)}",
+        origin=f"{source.seed}|{format_time(source.began_at)}",
     )  # fmt: skip
 
 

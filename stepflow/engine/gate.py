@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from stepflow.core.ids import Delivery
 from stepflow.core.outcomes import Pause, readable
 from stepflow.core.run import Run
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord, load_hook
@@ -46,32 +46,32 @@ def check_readable(run: Run) -> Run:
     return run
 
 
-def set_run_aside(run: Run, desk: Desk) -> Plan[bool]:
+def set_run_aside(run: Run, env: Env) -> Plan[bool]:
     """Set a run aside whose record is damaged; False when it was repaired meanwhile."""
-    done: bool = yield set_aside(desk.keys, run, reason=reason_of(run.unreadable), now=desk.clock.now())
+    done: bool = yield set_aside(env.keys, run, reason=reason_of(run.unreadable), now=env.clock.now())
     if done:
         log.error("run=%s is set aside: %s", run.id, reason_of(run.unreadable))
     return done
 
 
-def bury(hook: HookRecord, desk: Desk) -> Plan[bool]:
+def bury(hook: HookRecord, env: Env) -> Plan[bool]:
     """End a hook delivery whose record is damaged as dead."""
     problem = f"its record cannot be read: {hook.unreadable}"
-    ttl_s = desk.settings.retention.hook_s
-    done: bool = yield bury_hook(desk.keys, hook, problem=problem, now=desk.clock.now(), ttl_s=ttl_s)
+    ttl_s = env.settings.retention.hook_s
+    done: bool = yield bury_hook(env.keys, hook, problem=problem, now=env.clock.now(), ttl_s=ttl_s)
     if done:
         log.error("hook=%s is dead: %s", hook.id, problem)
     return done
 
 
-def put_away(member: str, desk: Desk) -> Plan[bool]:
+def put_away(member: str, env: Env) -> Plan[bool]:
     """Look at a run or hook that somebody could not read, and put it away if it is damaged; says whether it was."""
     kind, _, name = member.partition(":")
     if kind == "hook":
-        hook = yield load_hook(desk.keys, name)
-        return bool(hook is not None and hook.damage and (yield from bury(hook, desk)))
-    run = yield load_run(desk.keys, name)
-    return bool(run is not None and run.damage and (yield from set_run_aside(run, desk)))
+        hook = yield load_hook(env.keys, name)
+        return bool(hook is not None and hook.damage and (yield from bury(hook, env)))
+    run = yield load_run(env.keys, name)
+    return bool(run is not None and run.damage and (yield from set_run_aside(run, env)))
 
 
 def member_of_delivery(rq_id: str, keys: Keys) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.children import map_answers
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
 from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
@@ -36,21 +36,21 @@ class Remembered:
     answers: Mapping[str, bytes]
 
 
-def history(run_id: str, desk: Desk) -> Plan[dict[str, Any]]:
+def history(run_id: str, env: Env) -> Plan[dict[str, Any]]:
     """
     Give a run and its journal as a document of JSON's own types; raises RunNotFound.
 
     Webhooks and their secrets stay out of it. `read_history` gives back every byte of the journal.
     """
     run, data, journal = yield [
-        load_run(desk.keys, run_id),
-        load_data(desk.keys, run_id),
-        load_journal(desk.keys, run_id),
+        load_run(env.keys, run_id),
+        load_data(env.keys, run_id),
+        load_journal(env.keys, run_id),
     ]
     if run is None:
         raise RunNotFound(run_id)
     check_readable(run)
-    answers = yield from map_answers(run, journal, desk)
+    answers = yield from map_answers(run, journal, env)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
         "generation": run.generation, "step": run.step, "queue": run.queue, "origin": run.origin or None,

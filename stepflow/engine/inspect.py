@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import ENDS
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
@@ -88,23 +88,23 @@ class StepInfo:
     ended_at: datetime | None
 
 
-def queues(desk: Desk) -> Plan[list[QueueInfo]]:
+def queues(env: Env) -> Plan[list[QueueInfo]]:
     """Describe every queue of this name space, and foreign ones of the same Redis, by name and priority."""
     now = yield server_time()
     entries = yield members(RQ_QUEUES)
     names = [entry.removeprefix(_LIST) for entry in entries]
-    names = [name for name in names if _is_shown(name, desk)]
+    names = [name for name in names if _is_shown(name, env)]
     found = []
-    facts = (yield [call for name in names for call in queue_facts(desk.keys, name)]) if names else []
+    facts = (yield [call for name in names for call in queue_facts(env.keys, name)]) if names else []
     for index, name in enumerate(names):
         entries_there, head, waiting, since, running = facts[5 * index : 5 * index + 5]
-        is_hooks = name == desk.keys.hook_queue
-        queue, priority = (name, None) if is_hooks else desk.keys.split_queue(name)
+        is_hooks = name == env.keys.hook_queue
+        queue, priority = (name, None) if is_hooks else env.keys.split_queue(name)
         foreign = (
             entries_there > 0
             and not waiting
             and not is_hooks
-            and Delivery.parse(head.removeprefix(desk.keys.job_prefix)) is None
+            and Delivery.parse(head.removeprefix(env.keys.job_prefix)) is None
         )
         length = entries_there if foreign else waiting
         oldest = None if since is None else max(0.0, now - since)
@@ -114,32 +114,32 @@ def queues(desk: Desk) -> Plan[list[QueueInfo]]:
     return [info for *_, info in sorted(found, key=lambda row: row[:3])]
 
 
-def _is_shown(name: str, desk: Desk) -> bool:
+def _is_shown(name: str, env: Env) -> bool:
     """Leave out the queues of other name spaces: theirs have a prefix and a dot, ours no dot but a priority's."""
-    if name == desk.keys.hook_queue:
+    if name == env.keys.hook_queue:
         return True
-    queue, priority = desk.keys.split_queue(name)
-    return "." not in queue and desk.keys.rq_queue(queue, priority) == name
+    queue, priority = env.keys.split_queue(name)
+    return "." not in queue and env.keys.rq_queue(queue, priority) == name
 
 
-def workers(desk: Desk) -> Plan[list[WorkerInfo]]:
+def workers(env: Env) -> Plan[list[WorkerInfo]]:
     """Describe the workers that RQ knows, with what each of them holds."""
     names = yield rq_worker_names()
     if not names:
         return []
     rows = yield [rq_worker_row(name) for name in names]
-    held = yield from _held(desk)
+    held = yield from _held(env)
     found = [_worker(name, row, held) for name, row in zip(names, rows, strict=True) if row]
     if not found:
         return []
-    now, *seen = yield [server_time(), *(worker_seen(desk.keys, _group(info, desk), info.name) for info in found)]
+    now, *seen = yield [server_time(), *(worker_seen(env.keys, _group(info, env), info.name) for info in found)]
     found = [replace(info, is_live=_is_live(info, at, now)) for info, at in zip(found, seen, strict=True)]
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
 
 
-def _group(info: WorkerInfo, desk: Desk) -> str:
+def _group(info: WorkerInfo, env: Env) -> str:
     """Name the group of workers with the same queues, in which they say that they live."""
-    return "+".join(sorted({desk.keys.split_queue(name)[0] for name in info.queues if name != desk.keys.hook_queue}))
+    return "+".join(sorted({env.keys.split_queue(name)[0] for name in info.queues if name != env.keys.hook_queue}))
 
 
 def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
@@ -178,14 +178,14 @@ def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> W
     )
 
 
-def _held(desk: Desk) -> Plan[Counter[str]]:
+def _held(env: Env) -> Plan[Counter[str]]:
     """Count the claims under each worker's name."""
     holders: dict[str, str] = {}
     cursor = 0
     while True:
-        cursor, members_ = yield standing_claims(desk.keys, cursor, PAGE)
+        cursor, members_ = yield standing_claims(env.keys, cursor, PAGE)
         if members_:
-            tokens = yield [claim_holder(desk.keys, member) for member in members_]
+            tokens = yield [claim_holder(env.keys, member) for member in members_]
             holders |= dict(zip(members_, tokens, strict=True))
         if not cursor:
             return Counter(token.partition(".")[0] for token in holders.values() if token)
@@ -199,9 +199,9 @@ def _moment(field: bytes | None) -> datetime | None:
         return None
 
 
-def steps(run_id: str, desk: Desk) -> Plan[list[StepInfo]]:
+def steps(run_id: str, env: Env) -> Plan[list[StepInfo]]:
     """Give how each delivery of each step of a run ended, in the order it happened."""
-    records = yield load_steps(desk.keys, run_id)
+    records = yield load_steps(env.keys, run_id)
     found = [_step(name, record) for name, record in records.items()]
     return sorted(found, key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at))
 
@@ -219,12 +219,12 @@ def _step(name: bytes, record: bytes) -> StepInfo:
         return StepInfo(step, 0, f"unreadable: {record[:60]!r}", "", not dot, None, None)
 
 
-def find_runs(start: str, desk: Desk, *, limit: int = 6) -> Plan[list[str]]:
+def find_runs(start: str, env: Env, *, limit: int = 6) -> Plan[list[str]]:
     """Give the run called *start*, else the runs whose ids begin with it, at most *limit*."""
-    if (yield load_run(desk.keys, start)) is not None:
+    if (yield load_run(env.keys, start)) is not None:
         return [start]
     found: set[str] = set()
-    for index in (desk.keys.live, *(desk.keys.done_index(end) for end in ENDS)):
+    for index in (env.keys.live, *(env.keys.done_index(end) for end in ENDS)):
         cursor = "0"
         while len(found) < limit:
             cursor, page = yield scan_members(index, cursor, start)
@@ -232,7 +232,7 @@ def find_runs(start: str, desk: Desk, *, limit: int = 6) -> Plan[list[str]]:
             if cursor == "0":
                 break
     kept = sorted(found)
-    rows = (yield [load_run(desk.keys, run_id) for run_id in kept]) if kept else []
+    rows = (yield [load_run(env.keys, run_id) for run_id in kept]) if kept else []
     return [run_id for run_id, run in zip(kept, rows, strict=True) if run is not None][:limit]
 
 

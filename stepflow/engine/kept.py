@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
-from stepflow.engine.spec import read_given
+from stepflow.engine.spec import read_options
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
 from stepflow.store.values.codec import unpack
@@ -59,7 +59,7 @@ class KeptData:
     def headers(self) -> Mapping[str, str]:
         """Give the headers that the run was submitted with."""
         try:
-            return read_given(self._data.get(b"spec")).headers
+            return read_options(self._data.get(b"spec")).headers
         except StepflowError:  # damaged, or a later version's
             self._note(b"spec")
             return {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
-from stepflow.engine.env import Desk
-from stepflow.engine.spec import Given
+from stepflow.engine.env import Env
+from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
-from stepflow.store.family_update import NO_KIN, Kin, kin_of
+from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_update
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
 from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime
@@ -31,7 +31,7 @@ def app_hooks(registry: Registry) -> list[list[str]]:
     return [[FUNCTION, name] for name in registry.hooks] + [[APP_WEBHOOK, name] for name in registry.webhooks]
 
 
-def outcome_of(run: Run, end: Transition, given: Given, now: float) -> RunOutcome:
+def outcome_of(run: Run, end: Transition, given: StoredOptions, now: float) -> RunOutcome:
     """Put together what hooks are told of the end of *run*."""
     return RunOutcome(
         run.id,
@@ -67,17 +67,17 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
 
 
 def plan_hooks(
-    run: Run, end: Transition, given: Given, app_hooks: Sequence[Sequence[str]], desk: Desk, now: float
+    run: Run, end: Transition, given: StoredOptions, app_hooks: Sequence[Sequence[str]], env: Env, now: float
 ) -> list[HookJob]:
     """Give the deliveries to write with the end of *run*; *app_hooks* are (kind, name) of the app's own."""
     targets: list[tuple[str, list[Any]]] = [(ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, given)]
     targets += [(run.runner, list(hook)) for hook in app_hooks]
     if not targets:
         return []
-    return _deliveries(run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), desk, now)
+    return _deliveries(run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), env, now)
 
 
-def _wanting(end: Transition, given: Given) -> list[Any]:
+def _wanting(end: Transition, given: StoredOptions) -> list[Any]:
     """Give the run's own webhooks that want to hear of this end."""
     status = end.state.value
     return [web for web in given.webhooks if status in web.get("events", (status,))]
@@ -89,32 +89,34 @@ def _stem(run: Run) -> str:
 
 
 def _deliveries(
-    run_id: str, stem: str, first: int, targets: Sequence[tuple[str, Any]], body: bytes, desk: Desk, now: float
+    run_id: str, stem: str, first: int, targets: Sequence[tuple[str, Any]], body: bytes, env: Env, now: float
 ) -> list[HookJob]:
     jobs = []
     for number, (runner, target) in enumerate(targets, first):
         hook_id = f"{stem}-{number}"
-        rq_id = rq_id_of(desk.keys, hook_id, 0)
+        rq_id = rq_id_of(env.keys, hook_id, 0)
         record = HookRecord(hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
-        jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, desk.keys)))
+        jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, env.keys)))
     return jobs
 
 
-def note_untold(run: Run, end: Transition, given: Given, now: float) -> bytes:
+def note_untold(run: Run, end: Transition, given: StoredOptions, now: float) -> bytes:
     """Note an end for hooks that nobody has announced: all that their deliveries need, whatever becomes of the run."""
     body = pack_outcome(outcome_of(run, end, given, now))
     return pack([run.id, _stem(run), len(_wanting(end, given)), body])
 
 
-def untold_hooks(note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], desk: Desk, now: float) -> list[HookJob]:
+def untold_hooks(note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], env: Env, now: float) -> list[HookJob]:
     """Give the deliveries that a noted end calls for, under the ids that the end itself would have given them."""
     run_id, stem, first, body = unpack(note)
-    return _deliveries(run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, desk, now)
+    return _deliveries(run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now)
 
 
-def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk: Desk, now: float) -> Kin:
+def plan_family_update(
+    run: Run, end: Transition, given: StoredOptions, data: Sequence[Part], env: Env, now: float
+) -> FamilyUpdate:
     """Give what the end of *run* means to its family; *data* are the data fields that it writes."""
-    if given.parent is None and not run.children:
+    if given.parent is None and not run.has_children:
         return NO_KIN
     told: Part
     if end.state is RunState.SUCCEEDED:
@@ -124,16 +126,18 @@ def plan_kin(run: Run, end: Transition, given: Given, data: Sequence[Part], desk
         told = pack([error.type, error.message])
     assert isinstance(told, bytes)
     told = f"{end.state}|".encode() + told
-    return kin_of(desk.keys, run, given.parent, end.state, told, _stops(run, desk, now) if run.children else None)
+    return family_update(
+        env.keys, run, given.parent, end.state, told, _stops(run, env, now) if run.has_children else None
+    )
 
 
-def _stops(run: Run, desk: Desk, now: float) -> HookJob:
+def _stops(run: Run, env: Env, now: float) -> HookJob:
     """Make the delivery that asks the children of *run* to end."""
     hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
-    rq_id = rq_id_of(desk.keys, hook_id, 0)
+    rq_id = rq_id_of(env.keys, hook_id, 0)
     target = pack([CHILDREN, run.generation])
     record = HookRecord(hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now)
-    return HookJob(hook_id, rq_id, write_new_hook(record, desk.keys))
+    return HookJob(hook_id, rq_id, write_new_hook(record, env.keys))
 
 
 def pack_outcome(outcome: RunOutcome) -> bytes:

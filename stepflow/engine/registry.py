@@ -18,7 +18,7 @@ HookFunction = Callable[[RunOutcome], None] | Callable[[RunOutcome], Awaitable[N
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredRunner:
     """A runner as the engine calls it. *read* turns a plain payload into the annotated type, or is None."""
 
     name: str
@@ -35,7 +35,7 @@ class Registered:
 class Registry:
     """The runners and hooks of one app; a workflow's later versions stand beside it as `name@2`."""
 
-    runners: dict[str, Registered] = field(default_factory=dict)
+    runners: dict[str, RegisteredRunner] = field(default_factory=dict)
     hooks: dict[str, HookFunction] = field(default_factory=dict)
     #: webhooks that every run of this app gets, by name
     webhooks: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Registry:
         step_timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         version: int | None = None,
-    ) -> Registered:
+    ) -> RegisteredRunner:
         """Register *runner* under *name*; a name can be given once, and once for each version."""
         key = runner_key(check_name("runner", name), 1 if version is None else check_version(version))
         if key in self.runners:
@@ -58,7 +58,7 @@ class Registry:
             msg = f"step_timeout of runner {name!r} is {step_timeout_s}; it must be above 0 seconds, or None"
             raise InvalidOption(msg)
         run = runner.run_step if isinstance(runner, StepRunner) else runner
-        entry = Registered(name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version)
+        entry = RegisteredRunner(name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version)
         self.runners[key] = entry
         return entry
 

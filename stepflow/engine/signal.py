@@ -9,7 +9,7 @@ from typing import Any
 from stepflow.core.ids import check_text
 from stepflow.core.run import RunState
 from stepflow.core.transition import Transition
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import (
@@ -24,7 +24,7 @@ from stepflow.errors import (
 from stepflow.store.calls import Plan
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
 from stepflow.store.maintenance import put_deadline
-from stepflow.store.runs import STALE, Proof, hand_over, load_run
+from stepflow.store.runs import STALE, Fence, hand_over, load_run
 from stepflow.store.values.codec import pack, unpack
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -37,7 +37,7 @@ def check_signal(name: object) -> str:
     raise InvalidName("signal", name, "use 1 to 100 letters, digits, '_', '.', ':' or '-'")
 
 
-def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) -> Plan[str]:
+def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) -> Plan[str]:
     """
     Put a signal into the run's mailbox; gives "delivered" when the run was waiting or running, else "buffered".
 
@@ -46,24 +46,24 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
     for something else, MailboxFull.
     """
     check_signal(name)
-    packed = pack(payload, what=f"signal {name!r}", limit=desk.settings.limits.payload_bytes)
+    packed = pack(payload, what=f"signal {name!r}", limit=env.settings.limits.payload_bytes)
     item = f"{name}|".encode() + packed
-    signal_id = f"r:{desk.request_id()}" if dedup is None else f"d:{check_text('dedup', dedup)}"
+    signal_id = f"r:{env.request_id()}" if dedup is None else f"d:{check_text('dedup', dedup)}"
     answer = "moved"
     while answer == "moved":
-        run, expected = yield [load_run(desk.keys, run_id), load_expected(desk.keys, run_id)]
+        run, expected = yield [load_run(env.keys, run_id), load_expected(env.keys, run_id)]
         if run is None:
             raise RunNotFound(run_id)
         check_readable(run)
         if run.state is RunState.WAITING and expected:
             problem = _misfit(unpack(packed), _schemas(expected, name))
             if problem is not None:
-                before = yield load_sent(desk.keys, run_id, signal_id)
+                before = yield load_sent(env.keys, run_id, signal_id)
                 if before is None:
                     raise SignalMisfit(run_id, name, problem)
                 return str(before.decode())
         answer = yield send_signal(
-            desk.keys, run, signal_id, item, now=desk.clock.now(), most_bytes=desk.settings.limits.mailbox_bytes
+            env.keys, run, signal_id, item, now=env.clock.now(), most_bytes=env.settings.limits.mailbox_bytes
         )
     match answer:
         case "unknown":
@@ -73,7 +73,7 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, desk: Desk) 
         case "full":
             raise MailboxFull(run_id, MAILBOX)
         case "heavy":
-            raise MailboxFull(run_id, desk.settings.limits.mailbox_bytes, of_bytes=True)
+            raise MailboxFull(run_id, env.settings.limits.mailbox_bytes, of_bytes=True)
     return answer
 
 
@@ -92,11 +92,11 @@ def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
     return next((problem for problem in problems if problem is not None), None)
 
 
-def resume(run_id: str, desk: Desk) -> Plan[None]:
+def resume(run_id: str, env: Env) -> Plan[None]:
     """Hand over a paused run again; raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired."""
-    request = desk.request_id()
+    request = env.request_id()
     while True:
-        run = yield load_run(desk.keys, run_id)
+        run = yield load_run(env.keys, run_id)
         if run is None:
             raise RunNotFound(run_id)
         if run.state is not RunState.PAUSED:
@@ -104,10 +104,10 @@ def resume(run_id: str, desk: Desk) -> Plan[None]:
         check_readable(run)
         move = Transition.resume(run)
         answer = yield hand_over(
-            desk.keys, run, Proof("", request), state=move.state, step=move.step, failures=0, crashes=0, due_at=None,
-            now=desk.clock.now(),
+            env.keys, run, Fence("", request), state=move.state, step=move.step, failures=0, crashes=0, due_at=None,
+            now=env.clock.now(),
         )  # fmt: skip
         if answer[0] != STALE:
             if run.deadline_at:  # one that had been set aside has none in the index
-                yield put_deadline(desk.keys, run_id, run.deadline_at)
+                yield put_deadline(env.keys, run_id, run.deadline_at)
             return

@@ -46,7 +46,7 @@ class RunSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StoredOptions:
     """The part of a spec that is kept with the run, read back."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Given:
 
 
 #: what a run without headers, webhooks or policy of its own was given
-NOTHING_GIVEN = Given()
+NO_OPTIONS = StoredOptions()
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -82,7 +82,7 @@ def read_priority(priority: str | Priority) -> Priority:
         raise InvalidOption(msg) from None
 
 
-def pack_given(spec: RunSpec, limit: int) -> bytes:
+def pack_options(spec: RunSpec, limit: int) -> bytes:
     """Pack what the run keeps of its spec; empty when there is nothing."""
     kept: dict[str, Any] = {}
     headers = check_headers(spec.headers)
@@ -98,15 +98,15 @@ def pack_given(spec: RunSpec, limit: int) -> bytes:
     return pack(kept, what="the run's spec", limit=limit) if kept else b""
 
 
-def read_given(data: bytes | None) -> Given:
+def read_options(data: bytes | None) -> StoredOptions:
     """Read back what the run kept of its spec; raises UnreadableValue, also for what a later version wrote."""
     if not data:
-        return NOTHING_GIVEN
+        return NO_OPTIONS
     kept = unpack(data)
     try:
         policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
         parent = Parent(*kept["parent"]) if "parent" in kept else None
-        given = Given(dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent)
+        given = StoredOptions(dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent)
     except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
         raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
     if _is_sound(given):
@@ -114,7 +114,7 @@ def read_given(data: bytes | None) -> Given:
     raise UnreadableValue("its spec is not as this version writes it")
 
 
-def _is_sound(given: Given) -> bool:
+def _is_sound(given: StoredOptions) -> bool:
     """Whether the parts are what they should be: they were packed by us, or by nobody we know."""
     parent, texts = given.parent, [*given.headers, *given.headers.values()]
     return (

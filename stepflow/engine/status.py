@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.children import progress
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
@@ -36,13 +36,13 @@ class Page:
         return len(self.runs)
 
 
-def status(run_id: str, desk: Desk) -> Plan[RunStatus | None]:
+def status(run_id: str, env: Env) -> Plan[RunStatus | None]:
     """Read one run; None when none is kept."""
-    run, data = yield [load_run(desk.keys, run_id), load_data(desk.keys, run_id)]
+    run, data = yield [load_run(env.keys, run_id), load_data(env.keys, run_id)]
     if run is None:
         return None
-    shown = status_of(run, data, (yield from live_versions(run.runner, desk)) if run.blocked_at else ())
-    far = (yield from progress(run, desk)) if run.children and run.state is RunState.WAITING else ""
+    shown = status_of(run, data, (yield from live_versions(run.runner, env)) if run.unroutable_since else ())
+    far = (yield from progress(run, env)) if run.has_children and run.state is RunState.WAITING else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
 
 
@@ -88,24 +88,24 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
     """Say in words what a run that does not move waits for."""
     if run.is_finished or run.is_claimed:
         return None
-    if run.blocked_at:
+    if run.unroutable_since:
         which = f" in version {run.version}" if held or run.version > 1 else ""
         others = f"live workers hold version {' and '.join(map(str, held))}" if held else "none that came by did"
-        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.blocked_at)}"
+        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.unroutable_since)}"
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:
         return "somebody to resume it"
     if run.state is RunState.WAITING:
         until = f", until {in_words(run.due_at)}" if run.due_at else ""
-        return f"{run.waits or 'its turn in the map of its parent'}{until}"
+        return f"{run.waits_for or 'its turn in the map of its parent'}{until}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {in_words(run.due_at)}"
     return f"a free worker on queue {run.queue!r}"
 
 
 def list_runs(
-    desk: Desk, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    env: Env, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Plan[Page]:
     """
     List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
@@ -113,7 +113,7 @@ def list_runs(
     Walks one index (or merges the four that make up all runs) and filters by what the runs' rows say.
     """
     wanted = _read_state(state)
-    indexes = _indexes(desk, wanted, runner)
+    indexes = _indexes(env, wanted, runner)
     before, seen = _read_cursor(cursor)
     found: list[RunStatus] = []
     while len(found) < limit:
@@ -123,9 +123,7 @@ def list_runs(
         fresh = [item for item in dict.fromkeys(merged) if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
-        rows = yield [
-            call for run_id, _ in fresh for call in (load_run(desk.keys, run_id), load_data(desk.keys, run_id))
-        ]
+        rows = yield [call for run_id, _ in fresh for call in (load_run(env.keys, run_id), load_data(env.keys, run_id))]
         for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
             seen = {*seen, run_id} if score == before else {run_id}
             before = score
@@ -149,8 +147,8 @@ def _read_state(state: str | None) -> RunState | None:
         raise InvalidOption(msg) from None
 
 
-def _indexes(desk: Desk, state: RunState | None, runner: str | None) -> list[str]:
-    keys = desk.keys
+def _indexes(env: Env, state: RunState | None, runner: str | None) -> list[str]:
+    keys = env.keys
     if state is not None:
         return [keys.done_index(state) if state in ENDS else keys.live]
     if runner is not None:

@@ -10,8 +10,8 @@ from typing import Any
 from stepflow.core import probes
 from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, check_version, new_run_id
 from stepflow.core.run import Run, RunState
-from stepflow.engine.env import Desk
-from stepflow.engine.spec import RunSpec, pack_given, read_priority
+from stepflow.engine.env import Env
+from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, Plan
 from stepflow.store.run_hash import read_run
@@ -42,34 +42,34 @@ class _Prepared:
     request: str
 
 
-def submit(spec: RunSpec, desk: Desk) -> Plan[Submitted]:
+def submit(spec: RunSpec, env: Env) -> Plan[Submitted]:
     """
     Make the run of *spec*, or find the equal one that is there.
 
     Raises RunConflict for a run id taken by another input or runner, and what `pack` raises; nothing is written then.
     """
-    prepared = prepare(spec, desk)
+    prepared = prepare(spec, env)
     probes.at("submit.ready")
-    found = yield _call(prepared, desk)
+    found = yield _call(prepared, env)
     probes.at("submit.done")
-    return (yield from _settle(spec, prepared, found, desk))
+    return (yield from _settle(spec, prepared, found, env))
 
 
-def submit_many(specs: Sequence[RunSpec], desk: Desk) -> Plan[list[Submitted]]:
+def submit_many(specs: Sequence[RunSpec], env: Env) -> Plan[list[Submitted]]:
     """Make many runs in a few round trips; all are checked before the first is written. Gives the results in order."""
-    prepared = [prepare(spec, desk) for spec in specs]
+    prepared = [prepare(spec, env) for spec in specs]
     results: list[Submitted] = []
     for start in range(0, len(specs), CHUNK):
         part = prepared[start : start + CHUNK]
-        found = yield [_call(item, desk) for item in part]
+        found = yield [_call(item, env) for item in part]
         for spec, item, row in zip(specs[start : start + CHUNK], part, found, strict=True):
-            results.append((yield from _settle(spec, item, row, desk)))
+            results.append((yield from _settle(spec, item, row, env)))
     return results
 
 
-def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
+def prepare(spec: RunSpec, env: Env) -> _Prepared:
     """Check *spec* and turn it into a run and its data; touches no Redis."""
-    limits, now = desk.settings.limits, desk.clock.now()
+    limits, now = env.settings.limits, env.clock.now()
     if spec.delay is not None and spec.start_at is not None:
         msg = "submit takes delay or start_at, not both"
         raise InvalidOption(msg)
@@ -83,7 +83,7 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
         raise InvalidOption(msg)
     run_id = new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
-    given = pack_given(spec, limits.payload_bytes)
+    given = pack_options(spec, limits.payload_bytes)
     run = Run(
         run_id,
         check_name("runner", spec.runner),
@@ -94,11 +94,11 @@ def prepare(spec: RunSpec, desk: Desk) -> _Prepared:
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
     )
-    _hand_over_first(run, spec, desk)
-    return _Prepared(run, ["payload", payload, *(("spec", given) if given else ())], desk.request_id())
+    _hand_over_first(run, spec, env)
+    return _Prepared(run, ["payload", payload, *(("spec", given) if given else ())], env.request_id())
 
 
-def _hand_over_first(run: Run, spec: RunSpec, desk: Desk) -> None:
+def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
     """Set the run's first delivery and when it is due."""
     due_at = 0.0
     if spec.delay is not None:
@@ -108,24 +108,24 @@ def _hand_over_first(run: Run, spec: RunSpec, desk: Desk) -> None:
     is_later = due_at > run.created_at
     run.due_at = due_at if is_later else 0.0
     run.state = RunState.SCHEDULED if is_later else RunState.PENDING
-    run.delivery = desk.keys.rq_id(Delivery(run.id, 0, run.generation))
+    run.delivery = env.keys.rq_id(Delivery(run.id, 0, run.generation))
 
 
-def _call(prepared: _Prepared, desk: Desk, replaces: Run | None = None) -> Call[Any]:
-    return submit_run(desk.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces)
+def _call(prepared: _Prepared, env: Env, replaces: Run | None = None) -> Call[Any]:
+    return submit_run(env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces)
 
 
-def _settle(spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, desk: Desk) -> Plan[Submitted]:
+def _settle(spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, env: Env) -> Plan[Submitted]:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
     for _ in range(_RESTARTS):
         if row is None:
             return Submitted(run.id, created=True)
-        there = read_run(run.id, row, desk.keys)
+        there = read_run(run.id, row, env.keys)
         if there.is_finished and spec.on_conflict == "restart":
             run.generation, run.rev = there.generation + 1, there.rev + 1
-            _hand_over_first(run, spec, desk)
-            row = yield _call(prepared, desk, replaces=there)
+            _hand_over_first(run, spec, env)
+            row = yield _call(prepared, env, replaces=there)
             continue
         if there.runner != run.runner:
             raise RunConflict(run.id, "runner", there.state)

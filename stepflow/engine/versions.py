@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import split_runner
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
 from stepflow.store.calls import Plan
 from stepflow.store.versions import load_versions
@@ -32,10 +32,10 @@ def newest_held(runner: str, said: Said, now: float) -> int:
     return max(known)[1] if known else 1
 
 
-def live_versions(runner: str, desk: Desk) -> Plan[list[int]]:
+def live_versions(runner: str, env: Env) -> Plan[list[int]]:
     """Give the versions of workflow *runner* that live workers hold, the oldest first."""
-    said = yield load_versions(desk.keys)
-    since = desk.clock.now() - LIVE_S
+    said = yield load_versions(env.keys)
+    since = env.clock.now() - LIVE_S
     return sorted(version for at, name, version in _read(said) if at > since and name == runner)
 
 
@@ -62,21 +62,21 @@ class Versions:
         self._said: Said = ()
         self._read_at = -FRESH_S
 
-    def choose(self, specs: Sequence[RunSpec], desk: Desk) -> Plan[list[RunSpec]]:
+    def choose(self, specs: Sequence[RunSpec], env: Env) -> Plan[list[RunSpec]]:
         """Give the specs, each with its version."""
         chosen = []
         for spec in specs:
-            chosen.append(replace(spec, version=(yield from self._version(spec, desk))))  # noqa: PERF401  it yields
+            chosen.append(replace(spec, version=(yield from self._version(spec, env))))  # noqa: PERF401  it yields
         return chosen
 
-    def _version(self, spec: RunSpec, desk: Desk) -> Plan[int]:
+    def _version(self, spec: RunSpec, env: Env) -> Plan[int]:
         version = self.registered(spec.runner) if spec.version is None else spec.version
         if version is not None:
             return version
         if time.monotonic() - self._read_at >= FRESH_S:
-            self._said = yield load_versions(desk.keys)
+            self._said = yield load_versions(env.keys)
             self._read_at = time.monotonic()
-        return newest_held(spec.runner, self._said, desk.clock.now())
+        return newest_held(spec.runner, self._said, env.clock.now())
 
 
 def _nothing(runner: str) -> None:

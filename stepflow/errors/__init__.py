@@ -8,9 +8,9 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
-    │   ├── RunNotFound, HookNotFound, NotRevivable, NotResumable
+    │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
-    │   ├── AskNotFound, AskSettled
+    │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
     │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
@@ -46,12 +46,12 @@ from stepflow.errors.data import (
     UnreadableValue,
 )
 from stepflow.errors.state import (
-    AskNotFound,
-    AskSettled,
     HookNotFound,
     MailboxFull,
     NotResumable,
-    NotRevivable,
+    NotRetryable,
+    QuestionClosed,
+    QuestionNotFound,
     RunCancelled,
     RunFailed,
     RunNotFound,
@@ -83,8 +83,8 @@ from stepflow.errors.usage import (
 __all__ = [
     "AnswerMisfit",
     "AppNotFound",
-    "AskNotFound",
-    "AskSettled",
+    "QuestionNotFound",
+    "QuestionClosed",
     "ChildFailed",
     "ClaimLost",
     "DataError",
@@ -97,7 +97,7 @@ __all__ = [
     "NotAnInteger",
     "NotReplayable",
     "NotResumable",
-    "NotRevivable",
+    "NotRetryable",
     "PayloadMismatch",
     "PayloadTooLarge",
     "PermanentError",

@@ -26,7 +26,7 @@ class HookNotFound(RunStateError):
         super().__init__(f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired")
 
 
-class NotRevivable(RunStateError):
+class NotRetryable(RunStateError):
     """`retry` was called for a run that has not failed, or that has undone what it did."""
 
     def __init__(self, run_id: str, why: str) -> None:
@@ -56,14 +56,14 @@ class SignalRefused(RunStateError):
         super().__init__(f"run {run_id!r} has ended and takes no signal {name!r} any more")
 
 
-class AskNotFound(RunStateError):
+class QuestionNotFound(RunStateError):
     """Nothing is asked under that token."""
 
     def __init__(self, token: object) -> None:
         super().__init__(f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun anew")
 
 
-class AskSettled(RunStateError):
+class QuestionClosed(RunStateError):
     """It was answered before, its time is up, or the workflow wants it no more."""
 
     def __init__(self, token: str, word: str, when: str) -> None:

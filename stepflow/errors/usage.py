@@ -116,7 +116,7 @@ class NotReplayable(UsageError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"workflow code may not use {what}: it would not repeat itself on replay; put it into a ctx.step, "
-            "and wait with ctx.sleep or ctx.signal"
+            "and wait with ctx.sleep or ctx.wait_for_signal"
         )
 
 

@@ -19,8 +19,8 @@ from typing import Self
 import httpx
 
 from stepflow.errors import InvalidOption, WebhookRefused
-from stepflow.hooks.limiter import Gate
-from stepflow.hooks.resolver import Names
+from stepflow.hooks.limiter import HostLimiter
+from stepflow.hooks.resolver import Resolver
 from stepflow.hooks.signature import signed_headers
 from stepflow.hooks.ssrf import Allowlist, Lookup, resolve
 from stepflow.hooks.target import Target
@@ -52,8 +52,8 @@ class Deliverer:
     ) -> None:
         self.allow = Allowlist.parse(settings.allow_cidrs)
         self._timeout_s = settings.timeout_s
-        self._gate = Gate(settings.per_host)
-        self._lookup = lookup or Names()
+        self._gate = HostLimiter(settings.per_host)
+        self._lookup = lookup or Resolver()
         self._variables = variables
         # A connection serves one try: kept and shared by address, it would carry another host's delivery over a TLS
         # connection that was verified for this one.

@@ -36,7 +36,7 @@ class _Place:
     dealt_at: float = 0.0
 
 
-class Gate:
+class HostLimiter:
     """Counts the deliveries in progress by place. Moments are seconds of one clock that only goes on."""
 
     def __init__(self, per_place: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Thread
 
 
-class Names:
+class Resolver:
     """
     Asks for each name in a daemon thread of its own, once at a time for each.
 

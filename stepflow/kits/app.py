@@ -11,7 +11,7 @@ from stepflow import app
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.user_code.arguments import input_type, reader_for
 from stepflow.jobs import call_runner
-from stepflow.kits.flow.step_options import Declared, declare
+from stepflow.kits.flow.step_options import StepOptions, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
 from stepflow.times import seconds
 
@@ -86,7 +86,7 @@ class Stepflow(app.Stepflow):
 
         def mark(function: S) -> S:
             runner = f"step:{name or f'{function.__module__}.{function.__qualname__}'.replace('.<locals>', '')}"
-            declare(function, Declared(name, retry, limit_s, compensate, queue, runner))
+            declare(function, StepOptions(name, retry, limit_s, compensate, queue, runner))
             self.registry.add(runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s)
             return function
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.family import Brood
+from stepflow.core.family import ChildGroup
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, raw
-from stepflow.store.family_update import Kin, family_keys
+from stepflow.store.family_update import FamilyUpdate, family_keys
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import rq_time, stamp
+from stepflow.store.run_hash import format_time, rq_time
 from stepflow.store.runs import submit_run
 
 
-class Birth(NamedTuple):
+class SpawnReply(NamedTuple):
     """
     What became of a child's submit.
 
@@ -37,18 +37,18 @@ def submit_child(
     request: str,
     data: Sequence[Part],
     listed: bool,
-    brood: Brood | None = None,
+    group: ChildGroup | None = None,
     index: int = 0,
-) -> Call[Birth]:
+) -> Call[SpawnReply]:
     """
-    Make *child*, number *index* of *brood* if there is one, under the claim of *parent*.
+    Make *child*, number *index* of *group* if there is one, under the claim of *parent*.
 
     One that is not *listed* lives on when its parent ends.
     """
     made = submit_run(keys, child, request=request, data=data)
     place: tuple[Part, ...] = ("", "", "", "")
-    if brood is not None:
-        place = (brood.stem, index, f"{brood.need}|{brood.most_bad}|{brood.total}", brood.limit)
+    if group is not None:
+        place = (group.stem, index, f"{group.need}|{group.most_bad}|{group.total}", group.limit)
     return Call(
         scripts.SUBMIT_CHILD,
         (*made.keys, keys.run(parent.id), *family_keys(keys, parent.id, parent.generation)),
@@ -57,10 +57,10 @@ def submit_child(
     )
 
 
-def _read_birth(reply: Any) -> Birth:
+def _read_birth(reply: Any) -> SpawnReply:
     if isinstance(reply[0], bytes):
-        return Birth(reply[0].decode())
-    return Birth("", reply[0], None if reply[1] else flat_map(reply[2]))
+        return SpawnReply(reply[0].decode())
+    return SpawnReply("", reply[0], None if reply[1] else flat_map(reply[2]))
 
 
 def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes | None]]:
@@ -99,12 +99,12 @@ def count_children(keys: Keys, run: Run) -> Call[int]:
     return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int, misfit=int)
 
 
-def tell_gone(keys: Keys, child_id: str, kin: Kin, *, now: float) -> Call[bool]:
-    """Tell the parent in *kin* that a child on its list is gone; False when the child is there, or was told of before."""
+def tell_gone(keys: Keys, child_id: str, update: FamilyUpdate, *, now: float) -> Call[bool]:
+    """Tell the parent in *update* that a child on its list is gone; False when the child is there, or was told of before."""
     return Call(
         scripts.TELL_GONE,
-        (keys.run(child_id), *kin.keys),
-        (child_id, stamp(now), rq_time(now), keys.namespace, *kin.args),
+        (keys.run(child_id), *update.keys),
+        (child_id, format_time(now), rq_time(now), keys.namespace, *update.args),
         bool,
     )
 

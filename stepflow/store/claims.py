@@ -18,7 +18,7 @@ FOREIGN_JOB = (
 )
 
 
-class Source(NamedTuple):
+class QueueSource(NamedTuple):
     """A list that deliveries are taken from: an RQ queue, or the waiting list of a runner."""
 
     list: str
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     rq_queue: str
 
 
-class Taken(NamedTuple):
+class ClaimedDelivery(NamedTuple):
     """
     One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim left them.
 
@@ -47,22 +47,22 @@ class Batch(NamedTuple):
     now: float
     waiting: int
     next_due: float | None
-    taken: list[Taken]
+    taken: list[ClaimedDelivery]
 
 
-def sources_of(keys: Keys, queue: str) -> list[Source]:
+def sources_of(keys: Keys, queue: str) -> list[QueueSource]:
     """Give the sources behind *queue*, the most urgent first."""
     return [source_of(keys, name, keys.wake_of(queue)) for name in keys.rq_queues(queue)]
 
 
-def source_of(keys: Keys, rq_queue: str, wake: str) -> Source:
+def source_of(keys: Keys, rq_queue: str, wake: str) -> QueueSource:
     """Give the source that is one RQ queue."""
-    return Source(keys.rq_list(rq_queue), keys.pending(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
+    return QueueSource(keys.rq_list(rq_queue), keys.pending(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
 
 
-def waiting_source(keys: Keys, rq_queue: str, runner: str) -> Source:
+def waiting_source(keys: Keys, rq_queue: str, runner: str) -> QueueSource:
     """Give the source that is the waiting list of *runner* beside an RQ queue."""
-    return Source(
+    return QueueSource(
         keys.awaiting(rq_queue, runner),
         keys.pending(rq_queue),
         keys.rq_wip(rq_queue),
@@ -73,7 +73,7 @@ def waiting_source(keys: Keys, rq_queue: str, runner: str) -> Source:
 
 def claim_steps(
     keys: Keys,
-    sources: Sequence[Source],
+    sources: Sequence[QueueSource],
     *,
     given: str,
     stem: str,
@@ -102,22 +102,24 @@ def claim_steps(
 
 
 def _read_batch(reply: Any) -> Batch:
-    taken = [Taken(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]]
+    taken = [
+        ClaimedDelivery(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]
+    ]
     return Batch(float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, taken)
 
 
 def claim_one(
     keys: Keys, member: str, rq_id: str, token: str, rq_queue: str, *, given: str, lease_s: float
-) -> Call[Taken | None]:
+) -> Call[ClaimedDelivery | None]:
     """Claim the delivery *rq_id* that was popped by somebody else; None when its record does not wait for it."""
     record = f"{keys.namespace}:{member}"
 
-    def read(reply: Any) -> Taken | None:
+    def read(reply: Any) -> ClaimedDelivery | None:
         if len(reply) == 1:
             return None
         if len(reply) == 2:  # noqa: PLR2004  a record that cannot be claimed
-            return Taken(rq_id, "", flat_map(reply[1]), {})
-        return Taken(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
+            return ClaimedDelivery(rq_id, "", flat_map(reply[1]), {})
+        return ClaimedDelivery(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
 
     return Call(
         scripts.CLAIM_ONE,
@@ -162,7 +164,7 @@ def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     return load_hash(f"{keys.run(run_id)}:memo")
 
 
-def heed_awaited(keys: Keys, waiting: Source, entry: str) -> Call[bool]:
+def prune_waiting_list(keys: Keys, waiting: QueueSource, entry: str) -> Call[bool]:
     """Say whether a waiting list holds anything; one that does not is forgotten."""
     return Call(scripts.HEED_AWAITED, (keys.awaited, waiting.list), (entry,), bool)
 
@@ -208,7 +210,7 @@ def stands_in_queue(rq_queue: str, rq_id: str) -> Call[bool]:
     )
 
 
-def tidy_lost_knock(rq_queue: str, rq_id: str) -> list[Call[None]]:
+def tidy_lost_delivery(rq_queue: str, rq_id: str) -> list[Call[None]]:
     """Take what a stock worker or RQ's own recovery left of a delivery out of RQ's lists."""
     return [
         command("LREM", f"{Keys.rq_list(rq_queue)}:intermediate", 0, rq_id, read=nothing),

@@ -13,14 +13,14 @@ from stepflow.store.keys import Keys
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
+class FamilyUpdate:
     """Keys and arguments of `lib/family.lua`; none for a run without parent and children."""
 
     keys: Sequence[str] = ()
     args: Sequence[Part] = ()
 
 
-NO_KIN = Kin()
+NO_KIN = FamilyUpdate()
 
 
 def family_keys(keys: Keys, run_id: str, generation: int) -> tuple[str, str, str]:
@@ -29,9 +29,9 @@ def family_keys(keys: Keys, run_id: str, generation: int) -> tuple[str, str, str
     return f"{base}:children:{generation}", f"{base}:answers:{generation}", f"{base}:maps:{generation}"
 
 
-def kin_of(
+def family_update(
     keys: Keys, run: Run, parent: Parent | None, state: RunState, outcome: bytes, stops: HookJob | None = None
-) -> Kin:
+) -> FamilyUpdate:
     """
     Put together what the end of *run* in *state* writes for its family.
 
@@ -47,9 +47,9 @@ def kin_of(
         )
         own_args = (1, stops.rq_id, f"hook:{stops.id}", len(stops.fields), *stops.fields)
     if parent is None:
-        return Kin(own_keys, own_args) if own_keys else NO_KIN
+        return FamilyUpdate(own_keys, own_args) if own_keys else NO_KIN
     queue, mine = parent.queue, keys.queue_of(run)
-    return Kin(
+    return FamilyUpdate(
         (
             *own_keys, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),

@@ -9,7 +9,7 @@ from stepflow.core.run import Damage
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, raw
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.run_hash import Fields, rq_time, stamp
+from stepflow.store.run_hash import Fields, format_time, rq_time
 
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
@@ -87,7 +87,7 @@ def write_new_hook(hook: HookRecord, keys: Keys) -> list[Part]:
     """Write the fields of a new delivery."""
     return [
         "run", hook.run_id, "runner", hook.runner, "state", hook.state, "target", hook.target, "body", hook.body,
-        "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue, "created", stamp(hook.created_at),
+        "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue, "created", format_time(hook.created_at),
     ]  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def commit_hook(
         ),
         (
             hook.token, f"hook:{hook.id}", f"{hook.held}:{hook.token}", "" if ttl_s is None else max(1, int(ttl_s)),
-            stamp(died_at), hook.id, stamp(due_at), len(fields), *fields,
+            format_time(died_at), hook.id, format_time(due_at), len(fields), *fields,
         ),
         int,
     )  # fmt: skip
@@ -142,7 +142,7 @@ def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", 
             keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake(queue), keys.due, RQ_QUEUES,
         ),
         (
-            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id, stamp(now), rq_time(now),
+            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id, format_time(now), rq_time(now),
             keys.namespace, queue, lapsed, len(fields), *fields,
         ),
         int,
@@ -171,7 +171,7 @@ def load_untold(keys: Keys, runner: str, count: int) -> Call[list[bytes]]:
 def tell_untold(keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], *, now: float) -> Call[int]:
     """Write the deliveries that a noted end calls for, and take the note away: 1 written, 0 somebody has done it."""
     queue = keys.hook_queue
-    args: list[Part] = [note, stamp(now), rq_time(now), keys.namespace, queue]
+    args: list[Part] = [note, format_time(now), rq_time(now), keys.namespace, queue]
     for hook in hooks:
         args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
     return Call(

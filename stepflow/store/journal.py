@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepflow.core.run import Rest, Run, RunState
+from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import rq_time, stamp
+from stepflow.store.run_hash import format_time, rq_time
 
 #: signals that a run's mailbox holds at most
 MAILBOX = 1000
@@ -24,15 +24,20 @@ def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
     return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw)
 
 
-def add_entry(keys: Keys, run_id: str, token: str, index: int, entry: bytes, rest: Rest | None = None) -> Call[int]:
+def add_entry(
+    keys: Keys, run_id: str, token: str, index: int, entry: bytes, cleanup: Cleanup | None = None
+) -> Call[int]:
     """
     Add entry *index* under the claim: 1 written, 0 the claim is not the caller's any more.
 
-    *rest* is what the run has left to do from now on before a stop ends it; None when the entry changes nothing there.
+    *cleanup* is what the run has left to do from now on before a stop ends it; None when the entry changes nothing there.
     """
     base = keys.run(run_id)
     return Call(
-        scripts.ADD_ENTRY, (base, base + ":journal"), (token, index, entry, "" if rest is None else int(rest)), raw
+        scripts.ADD_ENTRY,
+        (base, base + ":journal"),
+        (token, index, entry, "" if cleanup is None else int(cleanup)),
+        raw,
     )
 
 
@@ -92,7 +97,7 @@ def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float
             keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            signal_id, item, MAILBOX, f"run:{run.id}", stamp(now), rq_time(now), keys.namespace, queue, RunState.PENDING,
+            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now), keys.namespace, queue, RunState.PENDING,
             keys.tell_channel(""), f"{run.id}|inbox||", most_bytes, SENT, LONG,
         ),
         lambda reply: str(reply.decode()),

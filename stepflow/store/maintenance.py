@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, nothing
-from stepflow.store.claims import Source, as_text
+from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import RQ_SUSPENDED, Keys
-from stepflow.store.run_hash import rq_time, stamp
+from stepflow.store.run_hash import format_time, rq_time
 from stepflow.store.runs import member_of
 
 
-class Look(NamedTuple):
+class MaintenanceScan(NamedTuple):
     """
     What the once-a-second look found; lists hold at most 50.
 
@@ -66,9 +66,9 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
     )
 
 
-def look_round(
+def scan_maintenance(
     keys: Keys,
-    sources: Sequence[Source],
+    sources: Sequence[QueueSource],
     queue: str,
     worker: str,
     *,
@@ -76,7 +76,7 @@ def look_round(
     silent_s: float,
     dead_s: float,
     lease_s: float = 15.0,
-) -> Call[Look]:
+) -> Call[MaintenanceScan]:
     """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
     return Call(
         scripts.LOOK_ROUND,
@@ -90,11 +90,11 @@ def look_round(
     )  # fmt: skip
 
 
-def _read_look(reply: Any) -> Look:
+def _read_look(reply: Any) -> MaintenanceScan:
     lapsed, overdue, awaited, missing, strays, restored = (as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10))
     gone = as_text(reply[11])
     next_due = float(reply[3]) if reply[3] else None
-    return Look(
+    return MaintenanceScan(
         float(reply[0]),
         bool(reply[1]),
         reply[2],
@@ -118,7 +118,7 @@ def sweep_expired(keys: Keys, *, given: str, limit: int) -> Call[int]:
 
 def put_deadline(keys: Keys, run_id: str, deadline_at: float) -> Call[None]:
     """Put the deadline of a run into the index again, unless it stands there."""
-    return command("ZADD", keys.deadlines, "NX", stamp(deadline_at), run_id, read=nothing)
+    return command("ZADD", keys.deadlines, "NX", format_time(deadline_at), run_id, read=nothing)
 
 
 def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
@@ -129,17 +129,17 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
     """
     base, queue, damage = keys.run(run.id), keys.queue_of(run), run.damage[0]
     fields: list[Part] = [
-        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "", "updated", stamp(now), "parked", "",
+        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "", "updated", format_time(now), "parked", "",
         "waits", "resume",
     ]  # fmt: skip
     return Call(
         scripts.SET_ASIDE,
         (
-            base, f"{base}:data", keys.claims, keys.due, keys.deadlines, keys.rq_job(run.held or run.delivery),
+            base, f"{base}:data", keys.claims, keys.due, keys.deadlines, keys.rq_job(run.claimed_rq_id or run.delivery),
             keys.pending(queue), keys.rq_wip(queue), keys.rq_scheduled(queue),
         ),
         (
-            member_of(run.id), run.id, damage.field, damage.held, f"{run.held}:{run.token}", run.delivery, reason,
+            member_of(run.id), run.id, damage.field, damage.held, f"{run.claimed_rq_id}:{run.token}", run.delivery, reason,
             len(fields), *fields,
         ),
         bool,
@@ -151,7 +151,7 @@ def bury_hook(keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: 
     queue = keys.hook_queue
     fields: list[Part] = [
         "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "held", "", "delivery", "", "due", "",
-        "tries", hook.tries, "created", stamp(hook.created_at), "run", hook.run_id, "runner", hook.runner,
+        "tries", hook.tries, "created", format_time(hook.created_at), "run", hook.run_id, "runner", hook.runner,
     ]  # fmt: skip
     return Call(
         scripts.BURY_HOOK,
@@ -159,6 +159,6 @@ def bury_hook(keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: 
             keys.hook(hook.id), keys.claims, keys.due, keys.pending(queue), keys.dead_hooks, keys.rq_wip(queue),
             keys.rq_job(hook.held or hook.delivery),
         ),
-        (f"hook:{hook.id}", hook.id, stamp(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
+        (f"hook:{hook.id}", hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
         bool,
     )  # fmt: skip

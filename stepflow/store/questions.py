@@ -10,11 +10,11 @@ from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import LATEST_S, rq_time, stamp
+from stepflow.store.run_hash import LATEST_S, format_time, rq_time
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class QuestionOutcome:
     """What became of an ask: a *word*, when (unix seconds), and by which request."""
 
     word: str
@@ -26,7 +26,7 @@ class Mark:
         return f"{self.word}|{self.at:.6f}|{self.request}"
 
     @classmethod
-    def read(cls, written: bytes) -> Mark:
+    def read(cls, written: bytes) -> QuestionOutcome:
         """Read a mark; of one that cannot be read is known that the ask is settled."""
         try:
             word, at, request = written.decode().split("|", 2)
@@ -35,7 +35,7 @@ class Mark:
             return cls("settled", 0.0)
 
 
-def settle_ask(
+def settle_question(
     keys: Keys,
     run_id: str,
     token: str,
@@ -45,7 +45,7 @@ def settle_ask(
     digest: str,
     asked: bytes,
     now: float,
-    lapsed: Mark | None = None,
+    lapsed: QuestionOutcome | None = None,
 ) -> Call[Any]:
     """
     Look for the answer to an ask and remember it as entry *index*: [inbox, data], [inbox] while it is open, [] refused.
@@ -56,12 +56,12 @@ def settle_ask(
     return Call(
         scripts.SETTLE_ASK,
         (base, f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks),
-        (token, index, head, digest, asked, run_id, stamp(now), "" if lapsed is None else lapsed.write()),
+        (token, index, head, digest, asked, run_id, format_time(now), "" if lapsed is None else lapsed.write()),
         raw,
     )
 
 
-def close_ask(keys: Keys, run_id: str, token: str, *, digest: str, mark: Mark) -> Call[int]:
+def close_question(keys: Keys, run_id: str, token: str, *, digest: str, mark: QuestionOutcome) -> Call[int]:
     """Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's."""
     base = keys.run(run_id)
     return Call(
@@ -72,7 +72,9 @@ def close_ask(keys: Keys, run_id: str, token: str, *, digest: str, mark: Mark) -
     )
 
 
-def answer_ask(keys: Keys, run: Run, digest: str, packed: bytes, *, mark: Mark, now: float) -> Call[Mark | None]:
+def answer_question(
+    keys: Keys, run: Run, digest: str, packed: bytes, *, mark: QuestionOutcome, now: float
+) -> Call[QuestionOutcome | None]:
     """Answer an ask of *run*; gives the mark of what became of it, *mark* itself when this did it, None for no such ask."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
@@ -82,27 +84,27 @@ def answer_ask(keys: Keys, run: Run, digest: str, packed: bytes, *, mark: Mark, 
             keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            digest, mark.write(), packed, run.id, f"run:{run.id}", stamp(now), rq_time(now), keys.namespace, queue,
+            digest, mark.write(), packed, run.id, f"run:{run.id}", format_time(now), rq_time(now), keys.namespace, queue,
             RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
         ),
-        lambda reply: Mark.read(reply) if reply else None,
+        lambda reply: QuestionOutcome.read(reply) if reply else None,
     )  # fmt: skip
 
 
-def load_ask(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
+def load_question(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
     """Read what is asked, packed; None when it is not on the list."""
     return command("HGET", f"{keys.run(run_id)}:asks", digest, read=raw, misfit=lambda: None)
 
 
-def load_mark(keys: Keys, run_id: str, digest: str) -> Call[Mark | None]:
+def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | None]:
     """Read what became of an ask; None while it is open, or when there is none."""
     return command(
-        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: Mark.read(reply) if reply else None,
+        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: QuestionOutcome.read(reply) if reply else None,
         misfit=lambda: None,
     )  # fmt: skip
 
 
-def load_asks(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+def load_questions(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read what a run asks: digest -> packed."""
     return load_hash(f"{keys.run(run_id)}:asks")
 

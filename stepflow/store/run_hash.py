@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from stepflow.core.ids import Delivery, split_runner
-from stepflow.core.run import ENDS, Damage, Rest, Run, RunState, Stop, StopKind
+from stepflow.core.run import ENDS, Cleanup, Damage, Run, RunState, StopKind, StopRequest
 from stepflow.store.calls import NO_HASH, Part
 from stepflow.store.keys import Keys
 
@@ -24,7 +24,7 @@ _RUNNER = re.compile(r"[A-Za-z0-9_.:-]+")
 UNKNOWN = "unknown"
 
 
-def stamp(moment: float | None) -> str:
+def format_time(moment: float | None) -> str:
     """Write unix seconds as fields and scores hold them; None and 0 are empty."""
     return f"{moment:.6f}" if moment else ""
 
@@ -87,7 +87,7 @@ class Fields:
             self.note(name)
             return held.decode("utf-8", "backslashreplace")
 
-    def stop(self, name: bytes) -> Stop | None:
+    def stop(self, name: bytes) -> StopRequest | None:
         """Read a wish that the run end."""
         held = self.row.get(name)
         if not held:
@@ -148,7 +148,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         _rest(fields),
         version,
         origin=_origin(fields),
-        children=bool(row.get(b"children")),
+        has_children=bool(row.get(b"children")),
     )
     if fields.damage:
         run.damage = tuple(fields.damage)
@@ -215,14 +215,14 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
     return name
 
 
-def _rest(fields: Fields) -> Rest:
+def _rest(fields: Fields) -> Cleanup:
     if not fields.row.get(b"rest"):
-        return Rest.NONE
+        return Cleanup.NONE
     try:
-        return Rest(fields.count(b"rest"))
+        return Cleanup(fields.count(b"rest"))
     except ValueError:
         fields.note(b"rest")
-        return Rest.NONE
+        return Cleanup.NONE
 
 
 def _origin(fields: Fields) -> str:
@@ -250,7 +250,7 @@ def mended(run: Run, keys: Keys, now: float) -> list[Part]:
     if damaged & {"", "queue"}:
         fields += ("queue", keys.queue_of(run))
     if damaged & {"", "created"}:
-        fields += ("created", stamp(now))
+        fields += ("created", format_time(now))
     return fields
 
 
@@ -258,32 +258,32 @@ def write_new(run: Run, keys: Keys) -> list[Part]:
     """Write the fields of a new run; those at their default are left out, they cost memory."""
     fields: list[Part] = [
         "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev, "delivery", run.delivery,
-        "digest", run.digest, "created", stamp(run.created_at),
+        "digest", run.digest, "created", format_time(run.created_at),
     ]  # fmt: skip
     if run.generation:
         fields += ("generation", run.generation)
     if run.due_at:
-        fields += ("due", stamp(run.due_at))
+        fields += ("due", format_time(run.due_at))
     if run.deadline_at:
-        fields += ("deadline", stamp(run.deadline_at))
+        fields += ("deadline", format_time(run.deadline_at))
     if run.origin:
         fields += ("origin", run.origin)
-    if run.logged:
+    if run.has_journal:
         fields += ("logged", "1")
-    if run.rest:
-        fields += ("rest", int(run.rest))
+    if run.cleanup:
+        fields += ("rest", int(run.cleanup))
     return fields
 
 
-def write_stop(stop: Stop) -> str:
+def write_stop(stop: StopRequest) -> str:
     """Write a stop as one field."""
     return f"{stop.kind}|{stop.at:.6f}|{stop.reason}"
 
 
-def read_stop(field: bytes) -> Stop:
+def read_stop(field: bytes) -> StopRequest:
     """Read a stop back; raises ValueError for what is none."""
     kind, at, reason = field.decode().split("|", 2)
     if not 0 <= float(at) <= LATEST_S:
         msg = f"{at} is no time"
         raise ValueError(msg)
-    return Stop(StopKind(kind), reason, float(at))
+    return StopRequest(StopKind(kind), reason, float(at))

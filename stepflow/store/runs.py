@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepflow.core.run import Rest, Run, RunState, Stop
+from stepflow.core.run import Cleanup, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
-from stepflow.store.family_update import NO_KIN, Kin, family_keys
+from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
 from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.run_hash import mended, read_run, rq_time, stamp, write_new, write_stop
+from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
 #: not parked, for the inbox holds what the step has not seen
@@ -39,7 +39,7 @@ NO_WRITES = Writes()
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Fence:
     """Who moves the run: a worker by its claim token and the step record it writes, or an outsider by a request id."""
 
     token: str
@@ -74,7 +74,7 @@ def submit_run(
     *run* holds the delivery and due time; *replaces* is the ended run of the generation before, which must be unchanged.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
-    due = stamp(run.due_at)
+    due = format_time(run.due_at)
     fields = (*write_new(run, keys), "req", request)
     old_state, gone = ("", "") if replaces is None else (replaces.state, expiry_member(replaces))
     return Call(
@@ -87,8 +87,8 @@ def submit_run(
             *flow_keys(base),
         ),
         (
-            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, stamp(run.created_at), due,
-            run.delivery, queue, rq_time(run.created_at), keys.namespace, stamp(run.deadline_at),
+            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, format_time(run.created_at), due,
+            run.delivery, queue, rq_time(run.created_at), keys.namespace, format_time(run.deadline_at),
             _brief(run.due_at, run.created_at), gone, len(fields), *fields, len(data), *data,
         ),
         lambda reply: None if reply[0] == DONE else flat_map(reply[1]),
@@ -98,7 +98,7 @@ def submit_run(
 def keep_step(
     keys: Keys,
     run: Run,
-    proof: Proof,
+    fence: Fence,
     payload: bytes,
     *,
     now: float,
@@ -112,14 +112,14 @@ def keep_step(
     Gives [DONE, length of each list of *look_at* ...], [AGAIN], or [STALE, rev, token].
     """
     base = keys.run(run.id)
-    fields: list[Part] = ["rev", run.rev + 1, "step", run.step + 1, "updated", stamp(now)]
+    fields: list[Part] = ["rev", run.rev + 1, "step", run.step + 1, "updated", format_time(now)]
     if run.failures or run.crashes or run.handoff:
         fields += ("failures", 0, "crashes", 0, "handoff", 0)
     return Call(
         scripts.KEEP_STEP,
         (base, base + ":data", base + ":steps", base + ":kv", base + ":memo", *look_at),
         (
-            run.rev, proof.token, proof.name, proof.record, payload, 1 if drop_memo else 0,
+            run.rev, fence.token, fence.name, fence.record, payload, 1 if drop_memo else 0,
             *(effects.args() if effects is not NO_WRITES else (0, 0)), len(fields), *fields,
         ),
         raw,
@@ -129,7 +129,7 @@ def keep_step(
 def hand_over(
     keys: Keys,
     run: Run,
-    proof: Proof,
+    fence: Fence,
     *,
     state: RunState,
     step: int,
@@ -140,8 +140,8 @@ def hand_over(
     payload: bytes | None = None,
     effects: Writes = NO_WRITES,
     drop_memo: bool = False,
-    stop: Stop | None = None,
-    rest: Rest = Rest.NONE,
+    stop: StopRequest | None = None,
+    cleanup: Cleanup = Cleanup.NONE,
     restarts: int = 0,
 ) -> Call[Any]:
     """
@@ -154,18 +154,18 @@ def hand_over(
     rq_id = keys.rq_id(delivery)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
-        "handoff", delivery.handoff, "delivery", rq_id, "due", stamp(due_at), "token", "", "held", "", "updated", stamp(now),
+        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "", "held", "", "updated", format_time(now),
     ]  # fmt: skip
-    if not proof.token:
-        fields += ("ask", proof.name, "parked", "")
+    if not fence.token:
+        fields += ("ask", fence.name, "parked", "")
     if stop is not None:
         fields += ("stop", write_stop(stop))
-    if rest > run.rest:
-        fields += ("rest", int(rest))
+    if cleanup > run.cleanup:
+        fields += ("rest", int(cleanup))
     if restarts:
-        fields += ("logged", 1, *(() if run.children else ("rest", int(Rest.NONE))))
+        fields += ("logged", 1, *(() if run.has_children else ("rest", int(Cleanup.NONE))))
     data: tuple[Part, ...] = () if payload is None else ("payload", payload)
-    old = run.held or run.delivery
+    old = run.claimed_rq_id or run.delivery
     return Call(
         scripts.HAND_OVER,
         (
@@ -174,10 +174,10 @@ def hand_over(
             keys.due, keys.rq_scheduled(queue), f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks,
         ),
         (
-            run.rev, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", rq_id,
-            stamp(due_at), stamp(now), rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now),
+            run.rev, fence.token, fence.name, fence.lapsed, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", rq_id,
+            format_time(due_at), format_time(now), rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now),
             1 if drop_memo else 0, start_entry(restarts, now) if restarts else "",
-            *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(),
+            *effects.args(), len(fields), *fields, len(data), *data, *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -186,7 +186,7 @@ def hand_over(
 def finish_run(
     keys: Keys,
     run: Run,
-    proof: Proof,
+    fence: Fence,
     *,
     state: RunState,
     now: float,
@@ -195,7 +195,7 @@ def finish_run(
     data: Sequence[Part] = (),
     effects: Writes = NO_WRITES,
     hooks: Sequence[HookJob] = (),
-    kin: Kin = NO_KIN,
+    update: FamilyUpdate = NO_KIN,
     untold: bytes | None = None,
 ) -> Call[Any]:
     """
@@ -207,12 +207,12 @@ def finish_run(
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
-        "ended", stamp(now), "updated", stamp(now), "ends", run.ends + 1,
+        "ended", format_time(now), "updated", format_time(now), "ends", run.ends + 1,
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
-    if not proof.token:
-        fields += ("ask", proof.name)
+    if not fence.token:
+        fields += ("ask", fence.name)
     hook_queue = keys.hook_queue
     hook_args: list[Part] = []
     for hook in hooks:
@@ -224,31 +224,33 @@ def finish_run(
         scripts.FINISH_RUN if untold is None else scripts.FINISH_UNTOLD,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
-            keys.rq_job(run.held or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
+            keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
             keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
             keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.asks,
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *kin.keys, *note_keys,
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *update.keys, *note_keys,
         ),
         (
-            run.rev_held, proof.token, proof.name, proof.lapsed, member_of(run.id), f"{run.held}:{run.token}", run.delivery,
-            run.id, stamp(run.created_at or now), max(1, int(ttl_s)), stamp(now + ttl_s), expiry_member(ended),
-            keys.done_channel(run.id), state, stamp(now), rq_time(now), keys.namespace, hook_queue,
-            len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *proof.record_fields(), *hook_args,
-            *kin.args, *note_args,
+            run.rev_held, fence.token, fence.name, fence.lapsed, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", run.delivery,
+            run.id, format_time(run.created_at or now), max(1, int(ttl_s)), format_time(now + ttl_s), expiry_member(ended),
+            keys.done_channel(run.id), state, format_time(now), rq_time(now), keys.namespace, hook_queue,
+            len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *fence.record_fields(), *hook_args,
+            *update.args, *note_args,
         ),
         raw,
     )  # fmt: skip
 
 
-def mark_run(keys: Keys, run: Run, stop: Stop, *, request: str, look_again_at: float | None, now: float) -> Call[Any]:
+def mark_run(
+    keys: Keys, run: Run, stop: StopRequest, *, request: str, look_again_at: float | None, now: float
+) -> Call[Any]:
     """Write *stop* into the record of a run that a worker holds, and tell that worker. Answers as `keep_step`."""
     worker = run.token.split(".", 1)[0]
-    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", stamp(now), "ask", request]
+    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "ask", request]
     return Call(
         scripts.MARK_RUN,
         (keys.run(run.id), keys.deadlines),
         (
-            run.rev, request, run.id, stamp(look_again_at), keys.tell_channel(worker), f"{run.id}|{write_stop(stop)}",
+            run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker), f"{run.id}|{write_stop(stop)}",
             len(fields), *fields,
         ),
         raw,
@@ -267,13 +269,13 @@ def _brief(due_at: float, now: float) -> int:
 def park_run(
     keys: Keys,
     run: Run,
-    proof: Proof,
+    fence: Fence,
     *,
     due_at: float | None,
     inbox: int | None,
     waits_for: str,
     now: float,
-    rest: Rest = Rest.NONE,
+    cleanup: Cleanup = Cleanup.NONE,
     expects: bytes = b"",
 ) -> Call[Any]:
     """
@@ -284,38 +286,38 @@ def park_run(
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
-        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", stamp(due_at), "token", "", "held", "",
-        "updated", stamp(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
+        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", format_time(due_at), "token", "", "held", "",
+        "updated", format_time(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
     ]  # fmt: skip
-    if rest is not run.rest:
-        fields += ("rest", int(rest))
+    if cleanup is not run.cleanup:
+        fields += ("rest", int(cleanup))
     return Call(
         scripts.PARK_RUN,
         (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.held), keys.rq_wip(queue),
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.claimed_rq_id), keys.rq_wip(queue),
             keys.due, keys.wake_of(run.queue),
         ),
         (
-            run.rev, proof.token, proof.name, "" if inbox is None else inbox, member_of(run.id),
-            f"{run.held}:{run.token}", stamp(due_at), expects, len(fields), *fields, *proof.record_fields(),
+            run.rev, fence.token, fence.name, "" if inbox is None else inbox, member_of(run.id),
+            f"{run.claimed_rq_id}:{run.token}", format_time(due_at), expects, len(fields), *fields, *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
 
 
-def pause_run(keys: Keys, run: Run, proof: Proof, *, reason: str, now: float) -> Call[Any]:
+def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) -> Call[Any]:
     """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "",
-        "updated", stamp(now), "parked", "", "waits", "resume",
+        "updated", format_time(now), "parked", "", "waits", "resume",
     ]  # fmt: skip
     return Call(
         scripts.PAUSE_RUN,
-        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.held or run.delivery), keys.rq_wip(queue)),
+        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue)),
         (
-            run.rev, proof.token, proof.name, member_of(run.id), f"{run.held}:{run.token}", reason, len(fields), *fields,
-            *proof.record_fields(),
+            run.rev, fence.token, fence.name, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", reason, len(fields), *fields,
+            *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -344,7 +346,7 @@ def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     return load_hash(f"{keys.run(run_id)}:steps")
 
 
-def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
+def retry_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
     """
     Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
 
@@ -354,17 +356,17 @@ def revive_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequen
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
-        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", stamp(now), "ask", request,
+        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", format_time(now), "ask", request,
     ]  # fmt: skip
     return Call(
-        scripts.REVIVE_RUN,
+        scripts.RETRY_RUN,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
             keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
             *flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
         ),
         (
-            run.rev, request, run.id, member_of(run.id), stamp(run.created_at), rq_id, stamp(now), rq_time(now),
+            run.rev, request, run.id, member_of(run.id), format_time(run.created_at), rq_id, format_time(now), rq_time(now),
             keys.namespace, queue, expiry_member(run), len(forget), *forget, len(fields), *fields,
         ),
         raw,

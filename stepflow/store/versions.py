@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stepflow.store.calls import Call, Part, command
 from stepflow.store.keys import Keys
 from stepflow.store.query import newest
-from stepflow.store.run_hash import stamp
+from stepflow.store.run_hash import format_time
 
 #: versions read at once: the most recently said ones of all workflows of a name space
 _READ = 10_000
@@ -15,7 +15,7 @@ _READ = 10_000
 
 def say_versions(keys: Keys, held: Sequence[str], at: float) -> Call[int]:
     """Say that a worker holds these runner keys (`name`, `name@2`), at a time in unix seconds."""
-    scored: list[Part] = [part for key in held for part in (stamp(at), key)]
+    scored: list[Part] = [part for key in held for part in (format_time(at), key)]
     return command("ZADD", keys.versions, *scored, read=int)
 
 
@@ -26,4 +26,4 @@ def load_versions(keys: Keys) -> Call[list[tuple[str, float]]]:
 
 def forget_versions(keys: Keys, before: float) -> Call[int]:
     """Forget what no worker has said since *before*."""
-    return command("ZREMRANGEBYSCORE", keys.versions, "-inf", stamp(before), read=int)
+    return command("ZREMRANGEBYSCORE", keys.versions, "-inf", format_time(before), read=int)

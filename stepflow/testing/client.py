@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from stepflow.client import AsyncClient
 from stepflow.core.run import RunStatus
 from stepflow.store.calls import Plan
-from stepflow.store.connection.fake import ImmediateLink
+from stepflow.store.connection.fake import FakeConnection
 from stepflow.testing.errors import RunUnfinished
 from stepflow.times import seconds
 
@@ -27,9 +27,9 @@ class InProcessClient(AsyncClient):
 
     def __init__(self, harness: Harness) -> None:
         app = harness.app
-        link = ImmediateLink(harness.server.link)
+        link = FakeConnection(harness.server.link)
         super().__init__(namespace=app.namespace, settings=harness.settings, link=link)
-        self.desk.clock = harness.clock
+        self.env.clock = harness.clock
         self._harness = harness
 
     async def _do(self, plan: Plan[T]) -> T:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.calls import Call
-from stepflow.store.connection.fake import ImmediateLink
-from stepflow.store.connection.sync import Link
+from stepflow.store.connection.fake import FakeConnection
+from stepflow.store.connection.sync import SyncCaller
 from stepflow.store.scripts import ADD_ENTRY, TAKE_SIGNAL
 
 T = TypeVar("T")
 
 #: entries that are not yet what was asked for at their place
-_ON_THE_WAY = (Kind.TRY, Kind.DUE)
+_ON_THE_WAY = (EntryKind.TRY, EntryKind.DUE)
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Crash:
     written: bool
     left: int
 
-    def is_meant_by(self, call: Call[Any]) -> bool:
+    def matches(self, call: Call[Any]) -> bool:
         """Say whether *call* writes the entry that is waited for."""
         if self.left <= 0 or call.script not in ((ADD_ENTRY, TAKE_SIGNAL) if self.written else (ADD_ENTRY,)):
             return False
@@ -35,17 +35,17 @@ class Crash:
         return entry.name == self.name and entry.kind not in _ON_THE_WAY
 
 
-class WorkerLine(ImmediateLink):
+class CrashingConnection(FakeConnection):
     """The harness's worker's line to the server: once cut, what was sent is not answered and nothing more arrives."""
 
-    def __init__(self, link: Link, crashes: Sequence[Crash]) -> None:
+    def __init__(self, link: SyncCaller, crashes: Sequence[Crash]) -> None:
         super().__init__(link)
         self._crashes = crashes
         self.is_cut = False
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
         """Carry out one call; the future is done, unless the worker is gone."""
-        crash = next((crash for crash in self._crashes if crash.is_meant_by(call)), None)
+        crash = next((crash for crash in self._crashes if crash.matches(call)), None)
         if self.is_cut or (crash is not None and not crash.written):
             self._cut(crash)
             return asyncio.get_running_loop().create_future()

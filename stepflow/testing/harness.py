@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from stepflow.client import AsyncRunHandle, Client
 from stepflow.core.run import RunStatus
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.replayer import check
@@ -26,7 +26,7 @@ from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
-from stepflow.testing.worker import Hand
+from stepflow.testing.worker import HarnessWorker
 from stepflow.times import LAST, seconds, unix_time
 
 #: where a harness's clock stands at first
@@ -71,15 +71,15 @@ class Harness:
         self._running: dict[object, str] = {}
         self._asleep = 0
         self._lock = asyncio.Lock()
-        self._desk = Desk(Keys(app.namespace), self.settings, self.clock)
-        self._hand: Hand | None = None
+        self._env = Env(Keys(app.namespace), self.settings, self.clock)
+        self._hand: HarnessWorker | None = None
         self._clients_before: tuple[Any, Any] = (None, {})
 
     async def __aenter__(self) -> Self:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
         blocking = Client(namespace=app.namespace, settings=self.settings, link=self.server.link)
-        blocking.desk.clock = self.clock
+        blocking.env.clock = self.clock
         blocking.versions.registered = self.client.versions.registered = app.registry.newest
         app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
         await self._take_on()
@@ -215,14 +215,14 @@ class Harness:
                 quiet += 1
             await asyncio.sleep(0 if busy < _BUSY_TURNS else _BUSY_S)
 
-    def _is_busy(self, worker: Hand) -> bool:
+    def _is_busy(self, worker: HarnessWorker) -> bool:
         return len(self._running) + worker.busy > self._asleep
 
     async def _take_on(self) -> None:
         """Have a worker begin."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
-        worker = self._hand = Hand(self.server, self._desk, registry, self._crashes, deliver)
+        worker = self._hand = HarnessWorker(self.server, self._env, registry, self._crashes, deliver)
         plainly = worker.held.call
 
         async def call(
@@ -242,20 +242,20 @@ class Harness:
         worker.held.call = call
         await worker.begin()
 
-    async def _take_over(self, gone: Hand) -> None:
+    async def _take_over(self, gone: HarnessWorker) -> None:
         """Have another worker begin where one is gone, and take up what that one held."""
         await gone.end()
         await self._take_on()
         await self._worker.recover(gone.name)
 
     @property
-    def _worker(self) -> Hand:
+    def _worker(self) -> HarnessWorker:
         assert self._hand is not None, "use the harness as `async with Harness(app) as h:`"
         return self._hand
 
     async def _next_due(self) -> float | None:
         """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""
-        keys, link, now = self._desk.keys, self.server.link, self.clock.now()
+        keys, link, now = self._env.keys, self.server.link, self.clock.now()
         found = [*link.calls([earliest(keys.due), earliest(keys.deadlines)]), self.clock.next_limit]
         return min((due for due in found if due is not None and due > now), default=None)
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from stepflow.store.calls import Call
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.scripts import ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL
 
 if find_spec("fakeredis") is None or find_spec("lupa") is None:
@@ -35,7 +35,7 @@ class FakeServer:
         self.client.close()
 
 
-class CountingLink(BlockingLink):
+class CountingLink(SyncConnection):
     """
     A link that counts, for the harness.
 

@@ -5,36 +5,36 @@ from __future__ import annotations
 import logging
 
 from stepflow.engine.gate import member_of_delivery, one_by_one
-from stepflow.store.claims import Taken, load_record
-from stepflow.store.connection.async_ import Streaming, carry_out
+from stepflow.store.claims import ClaimedDelivery, load_record
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Notifier
 from stepflow.worker.recover import claims_of
-from stepflow.worker.state import Shift
+from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.worker")
 
 
-async def adopt(worker: str, shift: Shift, notifier: Notifier, link: Streaming) -> None:
+async def adopt(worker: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller) -> None:
     """Take up what stands under the name of *worker*, each by itself."""
-    for member, token in await carry_out(link, claims_of(worker, shift.desk)):
+    for member, token in await carry_out(link, claims_of(worker, worker_state.env)):
         with one_by_one(f"claim of {member}"):
-            await _adopt_one(member, token, shift, notifier, link)
+            await _adopt_one(member, token, worker_state, notifier, link)
 
 
-async def _adopt_one(member: str, token: str, shift: Shift, notifier: Notifier, link: Streaming) -> None:
-    keys = shift.desk.keys
+async def _adopt_one(member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller) -> None:
+    keys = worker_state.env.keys
     kind, _, name = member.partition(":")
-    if name in shift.holds or notifier.holds(name):
+    if name in worker_state.runs or notifier.claimed_runs(name):
         return
     row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
-    if name in shift.holds or notifier.holds(name) or row.get(b"token", b"") != token.encode():
+    if name in worker_state.runs or notifier.claimed_runs(name) or row.get(b"token", b"") != token.encode():
         return
-    taken = Taken(row.get(b"held", b"").decode("utf-8", "replace"), token, row, data)
+    taken = ClaimedDelivery(row.get(b"held", b"").decode("utf-8", "replace"), token, row, data)
     if member_of_delivery(taken.rq_id, keys) != member:
         return  # a damaged record: its lease runs out, and recovery looks at it
     log.info("%s:%s: claim %s taken up, its reply had been lost", keys.namespace, member, token)
     if kind == "hook":
         notifier.start(taken)
     else:
-        begin(taken, shift)
+        begin(taken, worker_state)

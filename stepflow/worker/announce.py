@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
@@ -19,39 +19,39 @@ log = logging.getLogger("stepflow.hook")
 PAGE = 100
 
 
-def announce(registry: Registry, desk: Desk) -> Plan[None]:
+def announce(registry: Registry, env: Env) -> Plan[None]:
     """
     Write the data format, which hooks the app has, for those who end its runs from outside, and the deliveries of noted ends.
 
     In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at once: each note is taken
     by one of them.
     """
-    yield say_format(desk.keys)
+    yield say_format(env.keys)
     names = registry.names
     if not names:
         return
     packed = pack(app_hooks(registry))
-    saved = yield save_app_hooks(desk.keys, [part for name in names for part in (name, packed)])
+    saved = yield save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
     if saved is None:
         log.error(
             "the hooks of this app could not be announced: something else stands under %s; delete it",
-            desk.keys.apphooks,
+            env.keys.apphooks,
         )
         return
     for _ in range(MOST_UNTOLD // PAGE + 1):
-        noted = yield [load_untold(desk.keys, name, PAGE) for name in names]
-        calls = [_told(note, name, registry, desk) for name, notes in zip(names, noted, strict=True) for note in notes]
+        noted = yield [load_untold(env.keys, name, PAGE) for name in names]
+        calls = [_told(note, name, registry, env) for name, notes in zip(names, noted, strict=True) for note in notes]
         if not calls:
             return
         told = yield calls
         log.info("%s runs had ended before a worker said which hooks their app has; they are told now", sum(told))
 
 
-def _told(note: bytes, runner: str, registry: Registry, desk: Desk) -> Call[int]:
-    now = desk.clock.now()
+def _told(note: bytes, runner: str, registry: Registry, env: Env) -> Call[int]:
+    now = env.clock.now()
     try:
-        hooks = untold_hooks(note, runner, app_hooks(registry), desk, now)
+        hooks = untold_hooks(note, runner, app_hooks(registry), env, now)
     except (DataError, TypeError, ValueError):
         log.error("a note of an end of runner %r cannot be read; it is dropped", runner)
         hooks = []
-    return tell_untold(desk.keys, runner, note, hooks, now=now)
+    return tell_untold(env.keys, runner, note, hooks, now=now)

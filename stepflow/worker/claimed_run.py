@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
-from stepflow.core.run import Run, Stop
+from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
 from stepflow.engine.gate import member_of_delivery
-from stepflow.engine.registry import Registered
-from stepflow.engine.spec import NOTHING_GIVEN, Given, read_given
+from stepflow.engine.registry import RegisteredRunner
+from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import NO_HASH
-from stepflow.store.claims import Taken
+from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from stepflow.store.values.codec import unpack
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
 
 
-class Hold:
+class ClaimedRun:
     """
     What a worker knows of a run it holds. Touched on the loop's thread; the renewing thread only reads, but for *inbox*.
 
@@ -36,17 +36,17 @@ class Hold:
     __slots__ = (
         "abandoned",
         "cancel",
-        "entry",
+        "runner",
         "extended_until",
-        "given",
+        "options",
         "headers",
         "in_runner",
         "inbox",
         "is_first",
         "is_waiting",
-        "leaves",
-        "lost",
-        "on_news",
+        "is_leaving",
+        "is_lost",
+        "on_inbox",
         "payload",
         "policy",
         "run",
@@ -58,28 +58,28 @@ class Hold:
         "task",
         "thread_busy",
         "unreadable",
-        "yields",
+        "must_yield",
     )
 
-    def __init__(self, run: Run, entry: Registered, given: Given, payload: Any) -> None:
+    def __init__(self, run: Run, entry: RegisteredRunner, given: StoredOptions, payload: Any) -> None:
         self.run = run
-        self.entry = entry
-        self.given = given
+        self.runner = entry
+        self.options = given
         self.headers: Mapping[str, str] = given.headers
         self.policy: RetryPolicy = given.policy or entry.policy
         self.payload = payload
         self.cancel = CancelToken()
         self.step: Step[Any] | None = None
         self.is_first = True
-        self.yields = False
-        self.lost = False
+        self.must_yield = False
+        self.is_lost = False
         #: the runner itself waits for a time or for news, whatever runs on its behalf
         self.is_waiting = False
         self.in_runner = False
         #: how much was ever put into the run's inbox, as the renewing thread last heard
         self.inbox = run.inbox
-        self.on_news: Callable[[], None] | None = None
-        self.leaves = False
+        self.on_inbox: Callable[[], None] | None = None
+        self.is_leaving = False
         #: what of the run's data cannot be read
         self.unreadable: Exception | None = None
         self.thread_busy = False
@@ -96,7 +96,7 @@ class Hold:
         """The name that claims and the due set know the run by."""
         return f"run:{self.run.id}"
 
-    def stop(self, stop: Stop, loop_time: float) -> None:
+    def stop(self, stop: StopRequest, loop_time: float) -> None:
         """Fire the token: the run was asked to stop."""
         if not self.stopped_at:
             self.stopped_at = loop_time
@@ -104,36 +104,36 @@ class Hold:
 
     def lose(self) -> None:
         """Note that the claim is another's now; whatever this hold writes is refused."""
-        self.lost = True
+        self.is_lost = True
         self.cancel.fire("this worker lost its claim")
 
 
 log = logging.getLogger("stepflow.run")
 
 
-def run_of(taken: Taken, keys: Keys) -> Run:
+def run_of(taken: ClaimedDelivery, keys: Keys) -> Run:
     """Read the run that a claim brought."""
     return read_run(member_of_delivery(taken.rq_id, keys).removeprefix("run:"), taken.row, keys)
 
 
-def hold_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) -> Hold:
+def claimed_run_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) -> ClaimedRun:
     """
     Make the hold of a claimed step; the claim script saw to it that this worker knows the runner.
 
     Data that cannot be read pauses the run: somebody may repair it, or a later version can read it.
     """
-    entry, given = registry.runners[run.runner_key], NOTHING_GIVEN
+    entry, given = registry.runners[run.runner_key], NO_OPTIONS
     try:
         if data is NO_HASH:
             raise UnreadableRecord.of_run(run.id, "its data is no hash")
-        given = read_given(data.get(b"spec"))
-        return Hold(run, entry, given, unpack(data.get(b"payload", b"")))
+        given = read_options(data.get(b"spec"))
+        return ClaimedRun(run, entry, given, unpack(data.get(b"payload", b"")))
     except StepflowError as error:
-        hold = Hold(run, entry, given, None)
-        hold.unreadable = error
-        return hold
+        claimed = ClaimedRun(run, entry, given, None)
+        claimed.unreadable = error
+        return claimed
 
 
-def hook_id_of(taken: Taken, keys: Keys) -> str:
+def hook_id_of(taken: ClaimedDelivery, keys: Keys) -> str:
     """Read the hook id that a claimed delivery of a hook belongs to."""
     return member_of_delivery(taken.rq_id, keys).removeprefix("hook:")

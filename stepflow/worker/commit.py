@@ -15,24 +15,24 @@ from typing import Any
 from stepflow.core import probes
 from stepflow.core.outcomes import (
     Cancel,
+    CleanedUp,
     Continue,
+    ContinueAsNew,
     ErrorInfo,
     Fail,
     HandBack,
-    LastWord,
     Outcome,
     Park,
     Pause,
     Raised,
-    Restart,
     Succeed,
     Yield,
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
-from stepflow.core.transition import Kind, Transition
+from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
-from stepflow.engine.outbox import end_fields, plan_hooks, plan_kin
+from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
 from stepflow.engine.user_code.calls import describe
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
@@ -41,7 +41,7 @@ from stepflow.store.runs import (
     NO_WRITES,
     NOT_YET,
     STALE,
-    Proof,
+    Fence,
     Writes,
     finish_run,
     hand_over,
@@ -51,8 +51,8 @@ from stepflow.store.runs import (
     pause_run,
 )
 from stepflow.store.values.codec import pack, unpack
-from stepflow.worker.claimed_run import Hold
-from stepflow.worker.state import Shift
+from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
 
@@ -60,95 +60,115 @@ log = logging.getLogger("stepflow.run")
 _REFUSED_S = 1.0
 
 
-async def commit(hold: Hold, outcome: Outcome, shift: Shift) -> bool:
-    """Settle the present step of *hold* by *outcome*; True when the worker keeps the run and goes on with the next."""
-    while not hold.lost:
-        run = hold.run
+async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerState) -> bool:
+    """Settle the present step of *claimed* by *outcome*; True when the worker keeps the run and goes on with the next."""
+    while not claimed.is_lost:
+        run = claimed.run
         move = decide(
-            run, run.step, outcome, hold.policy, shift.desk.clock.now(),
-            spread=shift.desk.die.random(), max_crashes=shift.desk.settings.worker.max_crashes,
+            run, run.step, outcome, claimed.policy, worker_state.env.clock.now(),
+            spread=worker_state.env.rng.random(), max_crashes=worker_state.env.settings.worker.max_crashes,
         )  # fmt: skip
-        if move.kind is Kind.DROP:
+        if move.kind is TransitionKind.DROP:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
-        keeps = move.kind is Kind.ADVANCE and move.due_at is None and not hold.yields and not shift.must_let_go
-        if hold.extended_until or move.restarts:  # the next step must not inherit a lease that this one lengthened
+        keeps = (
+            move.kind is TransitionKind.ADVANCE
+            and move.due_at is None
+            and not claimed.must_yield
+            and not worker_state.must_let_go
+        )
+        if claimed.extended_until or move.restarts:  # the next step must not inherit a lease that this one lengthened
             keeps = False
         try:
-            call, payload = _call(hold, outcome, move, shift, keeps=keeps)
+            call, payload = _call(claimed, outcome, move, worker_state, keeps=keeps)
         except BaseException as error:  # values are user code as well: what packs them may raise anything
             if isinstance(outcome, Raised):
                 raise
             outcome = Raised(describe(error), retryable=False)
             continue
         probes.at("commit.ready")
-        answer = await _written(call, run, shift)
+        answer = await _written(call, run, worker_state)
         probes.at("commit.done")
         if answer[0] == STALE:
-            if not await _look_again(hold, answer, shift):
+            if not await _look_again(claimed, answer, worker_state):
                 return False
             continue
         if answer[0] == NOT_YET:  # something came that the activation has not seen: it looks again, at once
-            outcome = Continue(hold.payload)
+            outcome = Continue(claimed.payload)
             continue
         _tell(run, outcome, move, answer)
-        shift.on_due(move.due_at)
+        worker_state.on_due(move.due_at)
         if keeps:
-            _go_on(hold, payload, answer, shift)
+            _go_on(claimed, payload, answer, worker_state)
         return keeps
-    log.warning("run=%s step=%s not committed: the claim was lost meanwhile", hold.run.id, hold.run.step)
+    log.warning("run=%s step=%s not committed: the claim was lost meanwhile", claimed.run.id, claimed.run.step)
     return False
 
 
-def _call(hold: Hold, outcome: Outcome, move: Transition, shift: Shift, *, keeps: bool) -> tuple[Call[Any], bytes]:
+def _call(
+    claimed: ClaimedRun, outcome: Outcome, move: Transition, worker_state: WorkerState, *, keeps: bool
+) -> tuple[Call[Any], bytes]:
     """Make the one call that carries out *move*; raises UsageError for a value that cannot be stored."""
-    desk, run, now = shift.desk, hold.run, shift.desk.clock.now()
-    limit = desk.settings.limits.payload_bytes
-    proof = _proof(hold, outcome, move, now)
-    step = hold.step
+    env, run, now = worker_state.env, claimed.run, worker_state.env.clock.now()
+    limit = env.settings.limits.payload_bytes
+    fence = _proof(claimed, outcome, move, now)
+    step = claimed.step
     effects = NO_WRITES
     if step is not None and step._effects is not None and _is_taken_up(outcome, move) and run.stop is None:  # noqa: SLF001
         effects = _writes(step._effects.writes, limit)  # noqa: SLF001
-    closes = move.kind is Kind.ADVANCE
-    drop_memo = closes and (hold.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
-    if move.kind is Kind.PARK:
+    closes = move.kind is TransitionKind.ADVANCE
+    drop_memo = closes and (claimed.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
+    if move.kind is TransitionKind.PARK:
         return park_run(
-            desk.keys, run, proof, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, rest=move.rest,
+            env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, cleanup=move.cleanup,
             expects=move.expects,
         ), b""  # fmt: skip
-    if move.kind is Kind.PAUSE:
-        return pause_run(desk.keys, run, proof, reason=move.why, now=now), b""
-    if move.kind is Kind.FINISH:
-        return _finish(hold, move, proof, effects, now, shift), b""
+    if move.kind is TransitionKind.PAUSE:
+        return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
+    if move.kind is TransitionKind.FINISH:
+        return _finish(claimed, move, fence, effects, now, worker_state), b""
     payload = pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
     if keeps and payload is not None:
         return keep_step(
-            desk.keys, run, proof, payload, now=now, effects=effects, drop_memo=drop_memo, look_at=shift.rivals(run)
+            env.keys,
+            run,
+            fence,
+            payload,
+            now=now,
+            effects=effects,
+            drop_memo=drop_memo,
+            look_at=worker_state.competing_lists(run),
         ), payload
     return hand_over(
-        desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
+        env.keys, run, fence, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
         due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo, stop=move.stop,
-        rest=move.rest, restarts=move.restarts,
+        cleanup=move.cleanup, restarts=move.restarts,
     ), b""  # fmt: skip
 
 
-def _finish(hold: Hold, move: Transition, proof: Proof, effects: Writes, now: float, shift: Shift) -> Call[Any]:
-    desk, run = shift.desk, hold.run
-    data = end_fields(move, desk.settings.limits.payload_bytes)
+def _finish(
+    claimed: ClaimedRun, move: Transition, fence: Fence, effects: Writes, now: float, worker_state: WorkerState
+) -> Call[Any]:
+    env, run = worker_state.env, claimed.run
+    data = end_fields(move, env.settings.limits.payload_bytes)
     return finish_run(
-        desk.keys, run, proof, state=move.state, now=now, ttl_s=desk.settings.retention.result_s,
+        env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(run, move, hold.given, shift.app_hooks, desk, now),
-        kin=plan_kin(run, move, hold.given, data, desk, now),
+        hooks=plan_hooks(run, move, claimed.options, worker_state.app_hooks, env, now),
+        update=plan_family_update(run, move, claimed.options, data, env, now),
     )  # fmt: skip
 
 
-def _proof(hold: Hold, outcome: Outcome, move: Transition, now: float) -> Proof:
+def _proof(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Make the step record: how the step was closed, or what became of this attempt of it."""
-    run = hold.run
-    name = str(run.step) if move.kind not in (Kind.RETRY, Kind.PAUSE) else f"{run.step}.{run.token}"
-    record = f"{run.token}{_word(outcome)} {run.failures + 1} {hold.started_at:.3f} {now:.3f}"
-    return Proof(run.token, name, record)
+    run = claimed.run
+    name = (
+        str(run.step)
+        if move.kind not in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
+        else f"{run.step}.{run.token}"
+    )
+    record = f"{run.token}{_word(outcome)} {run.failures + 1} {claimed.started_at:.3f} {now:.3f}"
+    return Fence(run.token, name, record)
 
 
 def _word(outcome: Outcome) -> str:
@@ -161,7 +181,7 @@ def _word(outcome: Outcome) -> str:
             return "cancel"
         case Park():
             return "park"
-        case Restart():
+        case ContinueAsNew():
             return "restart"
         case Pause():
             return "pause"
@@ -171,14 +191,16 @@ def _word(outcome: Outcome) -> str:
             return "yield"
         case Raised():
             return "raised"
-        case LastWord():
+        case CleanedUp():
             return "last"
     return "fail"
 
 
 def _is_taken_up(outcome: Outcome, move: Transition) -> bool:
     """Say whether the run moves as the runner said: what a step wrote besides counts only then, not when it raised."""
-    return move.kind is Kind.ADVANCE or (move.kind is Kind.FINISH and isinstance(outcome, Succeed | Fail | Cancel))
+    return move.kind is TransitionKind.ADVANCE or (
+        move.kind is TransitionKind.FINISH and isinstance(outcome, Succeed | Fail | Cancel)
+    )
 
 
 def _writes(writes: dict[str, Any], limit: int) -> Writes:
@@ -191,11 +213,11 @@ def _writes(writes: dict[str, Any], limit: int) -> Writes:
     return Writes(deleted, written)
 
 
-async def _written(call: Call[Any], run: Run, shift: Shift) -> Any:
+async def _written(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
     """Carry the call out; while Redis refuses to write (full, say) the step is kept and tried again."""
     while True:
         try:
-            return await shift.link.send(call)
+            return await worker_state.link.send(call)
         except RedisRefused as error:
             log.error(
                 "run=%s step=%s cannot be committed: %s; trying again in %g s", run.id, run.step, error, _REFUSED_S
@@ -203,13 +225,13 @@ async def _written(call: Call[Any], run: Run, shift: Shift) -> Any:
             await asyncio.sleep(_REFUSED_S)
 
 
-async def _look_again(hold: Hold, answer: Any, shift: Shift) -> bool:
+async def _look_again(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:
     """Take the record of a run that is not as this worker saw it, or give up what is another's."""
-    run = hold.run
-    now = await shift.link.call(load_run(shift.desk.keys, run.id))
+    run = claimed.run
+    now = await worker_state.link.call(load_run(worker_state.env.keys, run.id))
     if now is not None and now.token == run.token and now.step == run.step and now.rev > run.rev:
         now.crashes = run.crashes
-        hold.run = now
+        claimed.run = now
         return True
     if now is not None and now.rev < run.rev:
         log.error(
@@ -220,30 +242,30 @@ async def _look_again(hold: Hold, answer: Any, shift: Shift) -> bool:
         log.warning(
             "run=%s step=%s late commit refused: another worker holds or settled it (%s)", run.id, run.step, answer[1:]
         )
-    hold.lose()
+    claimed.lose()
     return False
 
 
-def _go_on(hold: Hold, payload: bytes, answer: Any, shift: Shift) -> None:
+def _go_on(claimed: ClaimedRun, payload: bytes, answer: Any, worker_state: WorkerState) -> None:
     """Take the next step of a kept run in hand, and note whether others are owed the slot."""
-    run = hold.run
+    run = claimed.run
     run.rev += 1
     run.step += 1
     run.failures = run.crashes = run.handoff = 0
-    hold.payload = unpack(payload)
-    hold.is_first = False
+    claimed.payload = unpack(payload)
+    claimed.is_first = False
     waiting = answer[1:]
-    if any(waiting) and (any(waiting[:-1]) or shift.loop.time() >= hold.slice_until):
-        hold.yields = True
+    if any(waiting) and (any(waiting[:-1]) or worker_state.loop.time() >= claimed.slice_until):
+        claimed.must_yield = True
 
 
 def _tell(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:
     """One line a fact: what happened, to what, and what happens next."""
     if answer[0] != DONE:
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)
-    if move.kind is Kind.ADVANCE or isinstance(outcome, Yield):
+    if move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
-    elif move.kind is Kind.RETRY:
+    elif move.kind is TransitionKind.HAND_OVER:
         kind = outcome.error.type if isinstance(outcome, Raised) else type(outcome).__name__
         log.warning("run=%s step=%s not done (%s); %s", run.id, run.step, kind, move.why)
     elif isinstance(move.error, ErrorInfo):

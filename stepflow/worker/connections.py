@@ -7,28 +7,28 @@ from typing import Self
 
 from stepflow.settings import Settings
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.pubsub import Listener
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from stepflow.worker.fetcher import BLOCK_S
 
 
-def renewing_link(address: Address, lease_s: float) -> BlockingLink:
+def renewing_link(address: Address, lease_s: float) -> SyncConnection:
     """Make the link that claims are renewed over: they are in time although a connection of it went silent."""
     third_s = lease_s / 3
-    return BlockingLink.to(address, retry_for_s=third_s, patience_s=min(PATIENCE_S, third_s / 2))
+    return SyncConnection.to(address, retry_for_s=third_s, patience_s=min(PATIENCE_S, third_s / 2))
 
 
-class Links:
+class WorkerConnections:
     """The connections of one worker: for everything, for each feed to block on, to listen with, to renew over."""
 
     def __init__(self, address: Address, name: str, settings: Settings) -> None:
         open_s, silence_s = address.times.budget_s, address.times.reply_s
-        self.main = AsyncLink(address, name=name, open_for_s=open_s)
+        self.main = AsyncConnection(address, name=name, open_for_s=open_s)
         # blocked for BLOCK_S at most: one that is silent for longer is looked after, or nobody would wake this worker
         self.wakes = [
-            AsyncLink(
+            AsyncConnection(
                 address, name=f"{name}-wait", open_for_s=open_s,
                 patience_s=BLOCK_S + PATIENCE_S, reply_timeout_s=BLOCK_S + max(PATIENCE_S, silence_s),
             )

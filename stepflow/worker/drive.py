@@ -7,53 +7,53 @@ import logging
 
 from stepflow.core import probes
 from stepflow.engine.user_code.calls import passes
-from stepflow.store.claims import Taken
-from stepflow.worker.claimed_run import Hold, hold_of, run_of
+from stepflow.store.claims import ClaimedDelivery
+from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of
 from stepflow.worker.commit import commit
 from stepflow.worker.execute import left_by, perform
-from stepflow.worker.state import Shift
+from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
 
 
-def begin(taken: Taken, shift: Shift) -> None:
+def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
     """Begin with a claimed step, in a slot and a task of its own."""
     probes.at("claim.taken")
-    run = run_of(taken, shift.desk.keys)
+    run = run_of(taken, worker_state.env.keys)
     if run.damage or not taken.token:
-        shift.put_away(run)
+        worker_state.put_away(run)
         return
-    hold = hold_of(run, taken.data, shift.registry)
-    shift.take_up(hold)
-    if hold.run.stop is not None:  # handed over once more for its last word
-        hold.stop(hold.run.stop, shift.loop.time())
-    hold.task = shift.loop.create_task(_drive(hold, shift))
+    claimed = claimed_run_of(run, taken.data, worker_state.registry)
+    worker_state.add(claimed)
+    if claimed.run.stop is not None:  # handed over once more for its last word
+        claimed.stop(claimed.run.stop, worker_state.loop.time())
+    claimed.task = worker_state.loop.create_task(_drive(claimed, worker_state))
 
 
-async def _drive(hold: Hold, shift: Shift) -> None:
+async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
     """Carry one hold from its first step to the last one kept. Safe to repeat by another worker."""
     try:
         keeps = True
         while keeps:
             try:
-                outcome = await perform(hold, shift)
+                outcome = await perform(claimed, worker_state)
             except (
                 GeneratorExit
             ) as error:  # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):
                     raise
-                outcome = left_by(error, hold)
+                outcome = left_by(error, claimed)
             probes.at("execute.done")
-            hold.in_runner, hold.step_until = False, 0.0
-            keeps = outcome is not None and await commit(hold, outcome, shift)
-            shift.finished_steps += 1
+            claimed.in_runner, claimed.step_until = False, 0.0
+            keeps = outcome is not None and await commit(claimed, outcome, worker_state)
+            worker_state.finished_steps += 1
     except asyncio.CancelledError:
         raise
     except Exception:
         log.exception(
             "run=%s step=%s: the runtime itself failed; the step runs again when its claim lapses",
-            hold.run.id,
-            hold.run.step,
+            claimed.run.id,
+            claimed.run.step,
         )
     finally:
-        shift.put_down(hold)
+        worker_state.remove(claimed)

@@ -7,16 +7,16 @@ from typing import Any
 
 from stepflow.core.outcomes import (
     Cancel,
+    CleanedUp,
     Continue,
+    ContinueAsNew,
     ErrorInfo,
     Fail,
     HandBack,
-    LastWord,
     Outcome,
     Park,
     Pause,
     Raised,
-    Restart,
     Succeed,
     Yield,
 )
@@ -25,50 +25,50 @@ from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import describe, ends_task, raised, settled, stay
 from stepflow.errors import ClaimLost, UnreadableRecord
 from stepflow.errors.base import shown
-from stepflow.worker.claimed_run import Hold
-from stepflow.worker.state import Shift
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.state import WorkerState
+from stepflow.worker.step_runtime import StepRuntime
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits answer besides
-_KITS = (Park, Yield, Pause, Raised, Restart, LastWord)
+_KITS = (Park, Yield, Pause, Raised, ContinueAsNew, CleanedUp)
 _OUTCOMES = _ALLOWED + _KITS
 
 
-async def perform(hold: Hold, shift: Shift) -> Outcome | None:
-    """Run the present step of *hold* and give its outcome; None when the claim was lost on the way."""
-    run, entry = hold.run, hold.entry
-    if hold.unreadable is not None:
-        return pause_for(hold.unreadable)
+async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | None:
+    """Run the present step of *claimed* and give its outcome; None when the claim was lost on the way."""
+    run, entry = claimed.run, claimed.runner
+    if claimed.unreadable is not None:
+        return pause_for(claimed.unreadable)
     try:
-        payload = hold.payload if entry.read is None else entry.read(hold.payload)
+        payload = claimed.payload if entry.read is None else entry.read(claimed.payload)
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
-        return _unread(error, hold)
+        return _unread(error, claimed)
     step: Step[Any] = Step(
-        run.id, run.step, payload, hold.headers, run.failures + 1, hold.cancel,
+        run.id, run.step, payload, claimed.headers, run.failures + 1, claimed.cancel,
         generation=run.generation, deadline_at=run.deadline_at, crashes=run.crashes,
-        port=Port(hold, shift, blocking=not entry.is_async),
+        runtime=StepRuntime(claimed, worker_state, blocking=not entry.is_async),
     )  # fmt: skip
-    hold.step, hold.in_runner = step, True
-    hold.started_at = shift.desk.clock.now()
-    hold.step_until = shift.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
+    claimed.step, claimed.in_runner = step, True
+    claimed.started_at = worker_state.env.clock.now()
+    claimed.step_until = worker_state.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
     try:
-        result = await entry.run(step) if entry.is_async else await in_thread(hold, step, shift)
+        result = await entry.run(step) if entry.is_async else await in_thread(claimed, step, worker_state)
         if not isinstance(result, _OUTCOMES):
             result = await settled(result)
     except ClaimLost:
-        hold.lose()
+        claimed.lose()
         return None
     except UnreadableRecord as error:
-        return pause_for(error) if error.run_id == run.id else left_by(error, hold)
+        return pause_for(error) if error.run_id == run.id else left_by(error, claimed)
     except BaseException as error:
-        if ends_task(error, is_over=shift.is_over):
+        if ends_task(error, is_over=worker_state.is_over):
             raise
-        return left_by(error, hold)
+        return left_by(error, claimed)
     finally:
         step.end()
-    if hold.abandoned is not None:
-        _take_back(hold)
+    if claimed.abandoned is not None:
+        _take_back(claimed)
     if isinstance(result, _OUTCOMES):
         return result
     names = ", ".join(kind.__name__ for kind in _ALLOWED)
@@ -76,37 +76,39 @@ async def perform(hold: Hold, shift: Shift) -> Outcome | None:
     return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
 
 
-def _unread(error: BaseException, hold: Hold) -> Outcome:
+def _unread(error: BaseException, claimed: ClaimedRun) -> Outcome:
     """Say what becomes of a run whose payload the runner of today does not take."""
-    if hold.run.logged:  # it has begun: what it did is not lost, and may have to be undone, by code that can read it
+    if (
+        claimed.run.has_journal
+    ):  # it has begun: what it did is not lost, and may have to be undone, by code that can read it
         return Pause(f"code changed: {describe(error).message}")
-    return raised(error, hold.policy)
+    return raised(error, claimed.policy)
 
 
-async def in_thread(hold: Hold, step: Step[Any], shift: Shift) -> Any:
+async def in_thread(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Any:
     """Run a plain function in a thread; when it is given up it keeps its slot until it returns."""
-    hold.thread_busy = True
+    claimed.thread_busy = True
 
     def returned() -> None:
-        hold.thread_busy = False
-        if hold.task is None or hold.task.done():
-            shift.thread_came_back(hold)
+        claimed.thread_busy = False
+        if claimed.task is None or claimed.task.done():
+            worker_state.thread_came_back(claimed)
 
-    return await shift.threads.run(hold.entry.run, step, on_return=returned)
+    return await worker_state.threads.run(claimed.runner.run, step, on_return=returned)
 
 
-def left_by(error: BaseException, hold: Hold) -> Outcome:
+def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
     """Make the outcome of a runner that was left by an exception, or cancelled by the runtime: the table of user_code."""
-    why = hold.abandoned
-    _take_back(hold)
-    if why is not None and hold.leaves:
+    why = claimed.abandoned
+    _take_back(claimed)
+    if why is not None and claimed.is_leaving:
         return HandBack()
     if why is not None and isinstance(error, asyncio.CancelledError):
         return Raised(ErrorInfo("StepTimeout", why))
-    return raised(error, hold.policy)
+    return raised(error, claimed.policy)
 
 
-def _take_back(hold: Hold) -> None:
+def _take_back(claimed: ClaimedRun) -> None:
     """Take back a cancellation that only meant the runner, so that the commit after it can wait for its reply."""
-    hold.abandoned = None
+    claimed.abandoned = None
     stay()

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import ReplyLost, StepflowError
-from stepflow.store.claims import Batch, Source, Taken, claim_steps, wait_for_work, waiting_source
-from stepflow.store.connection.async_ import Streaming
+from stepflow.store.claims import Batch, ClaimedDelivery, QueueSource, claim_steps, wait_for_work, waiting_source
+from stepflow.store.connection.async_ import AsyncCaller
 
 log = logging.getLogger("stepflow.worker")
 
@@ -27,7 +27,7 @@ SUSPENDED_S = 1.0
 _BROKEN_S = 0.05
 
 
-class Feed:
+class Fetcher:
     """
     Keeps slots filled from *sources*.
 
@@ -37,20 +37,20 @@ class Feed:
 
     def __init__(
         self,
-        desk: Desk,
-        link: Streaming,
-        wake_link: Streaming,
+        env: Env,
+        link: AsyncCaller,
+        wake_link: AsyncCaller,
         *,
         worker: str,
         slots: Slots,
-        sources: Sequence[Source],
+        sources: Sequence[QueueSource],
         runners: Sequence[str],
         numbers: Callable[[int], int],
-        start: Callable[[Taken], None],
+        start: Callable[[ClaimedDelivery], None],
         adopt: Callable[[], Awaitable[None]],
         on_due: Callable[[float | None], None],
     ) -> None:
-        self._desk = desk
+        self._env = env
         self._link = link
         self._wake_link = wake_link
         self._worker = worker
@@ -62,12 +62,12 @@ class Feed:
         self._adopt = adopt
         self._on_due = on_due
         self._leaving = asyncio.Event()
-        self._callers = {desk.keys.wake(f"@{name}"): name for name in runners}
+        self._callers = {env.keys.wake(f"@{name}"): name for name in runners}
         self._wakes = list(dict.fromkeys([source.wake for source in sources] + list(self._callers)))
         #: the order to leave, or something to claim that no token tells of
         self._news = asyncio.Event()
         self._token: asyncio.Future[str] | None = None
-        self._extra_sources: list[Source] = []
+        self._extra_sources: list[QueueSource] = []
         #: for a burst: told after each look whether there was anything
         self.on_look: Callable[[bool], None] | None = None
         self.live_workers = 1
@@ -77,7 +77,7 @@ class Feed:
         self._leaving.set()
         self._news.set()
 
-    def offer(self, sources: Sequence[Source]) -> None:
+    def offer(self, sources: Sequence[QueueSource]) -> None:
         """Read these waiting lists of runners known here besides the queues, from now on; something waits in them."""
         self._extra_sources = list(sources)
         if sources:
@@ -113,23 +113,23 @@ class Feed:
 
     async def claim(self) -> Batch:
         """Take one batch of claims and start them."""
-        desk, worker = self._desk, self._desk.settings.worker
+        env, worker = self._env, self._env.settings.worker
         limit = min(self._slots.free, worker.batch)
         call = claim_steps(
-            desk.keys,
+            env.keys,
             [*self._sources, *self._extra_sources],
-            given=desk.clock.given,
+            given=env.clock.given,
             stem=f"{self._worker}.",
             number=self._numbers(limit),
             lease_s=worker.lease_s,
             limit=limit,
             live_workers=self.live_workers,
             worker=self._worker,
-            now=desk.clock.now(),
+            now=env.clock.now(),
             runners=self._runners,
         )
         batch = await self._link.call(call)
-        desk.clock.learn(batch.now)
+        env.clock.learn(batch.now)
         for taken in batch.taken:
             with one_by_one(f"claim of {taken.rq_id}"):
                 self._start(taken)
@@ -160,7 +160,7 @@ class Feed:
         elif token.result() in self._callers:
             # told before the round that finds the list: look there now
             runner = self._callers[token.result()]
-            self._extra_sources = [waiting_source(self._desk.keys, source.rq_queue, runner) for source in self._sources]
+            self._extra_sources = [waiting_source(self._env.keys, source.rq_queue, runner) for source in self._sources]
 
     async def _pause(self, seconds: float) -> None:
         await self._either(asyncio.sleep(seconds))
@@ -216,24 +216,24 @@ class Slots:
 
 class Burst:
     """
-    Calls *leave* when each of *feeds* has looked twice in a row and found nothing, with nothing in hand meanwhile.
+    Calls *leave* when each of *fetchers* has looked twice in a row and found nothing, with nothing in hand meanwhile.
 
     The first look may have been sent before the last thing in hand ended, and so have missed what that left behind: a
     run's next step, or its hook in the other feed's queue. The second was sent after it.
     """
 
-    def __init__(self, feeds: list[Feed], *, is_busy: Callable[[], bool], leave: Callable[[], None]) -> None:
+    def __init__(self, fetchers: list[Fetcher], *, is_busy: Callable[[], bool], leave: Callable[[], None]) -> None:
         self._in_vain: Counter[int] = Counter()
-        self._count = len(feeds)
+        self._count = len(fetchers)
         self._is_busy = is_busy
         self._leave = leave
-        for number, feed in enumerate(feeds):
-            feed.on_look = partial(self._looked, number)
+        for number, fetcher in enumerate(fetchers):
+            fetcher.on_look = partial(self._looked, number)
 
     def _looked(self, number: int, has_found: bool) -> None:  # noqa: FBT001
         if has_found or self._is_busy():
             self._in_vain.clear()
             return
         self._in_vain[number] += 1
-        if all(self._in_vain[feed] > 1 for feed in range(self._count)):
+        if all(self._in_vain[fetcher] > 1 for fetcher in range(self._count)):
             self._leave()

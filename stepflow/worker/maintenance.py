@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from stepflow.core.run import Stop, StopKind
+from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.children import tell_of_gone
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one, put_away, report_strays
 from stepflow.engine.versions import FORGET_S, LIVE_S
 from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
-from stepflow.store.claims import Source, heed_awaited, no_longer_live, waiting_source
-from stepflow.store.connection.async_ import Streaming, carry_out
-from stepflow.store.maintenance import Look, look_round, move_due, sweep_expired
+from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_list, waiting_source
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
 from stepflow.store.versions import forget_versions, say_versions
-from stepflow.worker.recover import recover_knock, recover_lapsed
+from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 
 log = logging.getLogger("stepflow.worker")
 
@@ -38,7 +38,7 @@ SHOWN, LOOKS = 50, 100
 SWEPT, SWEEPS = 500, 10
 
 
-class Rounds:
+class Maintenance:
     """
     What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer.
 
@@ -52,18 +52,18 @@ class Rounds:
 
     def __init__(
         self,
-        desk: Desk,
-        link: Streaming,
+        env: Env,
+        link: AsyncCaller,
         *,
         worker: str,
-        sources: Sequence[Source],
+        sources: Sequence[QueueSource],
         queues: Sequence[str],
         serves: Mapping[str, Collection[str]],
         versions: Sequence[str] = (),
-        on_look: Callable[[Look, list[Source]], None],
+        on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
     ) -> None:
-        self._desk = desk
+        self._env = env
         self._link = link
         self._worker = worker
         self._sources = list(sources)
@@ -110,34 +110,34 @@ class Rounds:
         """Take note that Redis refused a write or did not answer: others' claims could not be renewed either."""
         self._was_cut_off = True
 
-    async def _asked(self) -> Look:
+    async def _asked(self) -> MaintenanceScan:
         """Look, and say nothing of lapsed claims while their holders may only have been kept from renewing them."""
-        desk = self._desk
-        lease_s, knows_time, sent_at = desk.settings.worker.lease_s, not desk.clock.is_stale, desk.clock.now()
-        call = look_round(
-            desk.keys,
+        env = self._env
+        lease_s, knows_time, sent_at = env.settings.worker.lease_s, not env.clock.is_stale, env.clock.now()
+        call = scan_maintenance(
+            env.keys,
             self._sources,
             self._group,
             self._worker,
-            given=desk.clock.given,
+            given=env.clock.given,
             silent_s=SILENT_S,
-            dead_s=desk.settings.retention.hook_s,
-            lease_s=desk.settings.worker.lease_s,
+            dead_s=env.settings.retention.hook_s,
+            lease_s=env.settings.worker.lease_s,
         )
         try:
             look = await self._link.call(call)
         except RedisRefused:
             self.note_outage()
             raise
-        desk.clock.learn(look.now)
+        env.clock.learn(look.now)
         # by the server's clock from the sending to its execution: a loop that user code held up does not count
         if self._was_cut_off or (knows_time and look.now - sent_at > lease_s / 3):
             self._was_cut_off, self._recovers_from = False, look.now + lease_s * 2 / 3
             log.warning("Redis is there again; claims that ran out are left to their holders for %g s", lease_s * 2 / 3)
         return look if look.now >= self._recovers_from else look._replace(lapsed=[])
 
-    async def _look(self) -> Look:
-        desk, look = self._desk, await self._asked()
+    async def _look(self) -> MaintenanceScan:
+        env, look = self._env, await self._asked()
         if look.is_new and self._has_looked:
             log.info("Redis had forgotten worker %s; what it says at its start is said again", self._worker)
             self._may_be_forgotten = True
@@ -147,16 +147,16 @@ class Rounds:
             self._may_be_forgotten = False
         if self._versions:
             with one_by_one("the versions that this worker holds could not be said"):
-                await self._link.call(say_versions(desk.keys, self._versions, look.now))
+                await self._link.call(say_versions(env.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.awaited))
         self.note_due(look.next_due)
         report_strays(look.strays)
         for run_id in look.restored:
             log.warning("run=%s had been lost from an index that leads to it; put back", run_id)
-        deadline = Stop(StopKind.DEADLINE, "deadline", look.now)
-        plans: list[tuple[str, Plan[bool]]] = [(member, recover_lapsed(member, desk)) for member in look.lapsed]
-        plans += [(run_id, stop_run(run_id, deadline, desk)) for run_id in look.overdue]
-        plans += [(run_id, tell_of_gone(run_id, child, desk)) for run_id, child in look.orphans]
+        deadline = StopRequest(StopKind.DEADLINE, "deadline", look.now)
+        plans: list[tuple[str, Plan[bool]]] = [(member, recover_lapsed(member, env)) for member in look.lapsed]
+        plans += [(run_id, stop_run(run_id, deadline, env)) for run_id in look.overdue]
+        plans += [(run_id, tell_of_gone(run_id, child, env)) for run_id, child in look.orphans]
         await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
         await self._heed_missing(look)
         return look
@@ -166,30 +166,30 @@ class Rounds:
         with one_by_one(what):
             await carry_out(self._link, plan)
 
-    async def _sweep(self, look: Look) -> bool:
+    async def _sweep(self, look: MaintenanceScan) -> bool:
         """Forget runs whose records have expired, a few scripts at a time; says whether there are more."""
         swept = SWEPT if look.expired else 0
         for _ in range(SWEEPS):
             if swept < SWEPT:
                 return False
-            swept = await self._link.call(sweep_expired(self._desk.keys, given=self._desk.clock.given, limit=SWEPT))
+            swept = await self._link.call(sweep_expired(self._env.keys, given=self._env.clock.given, limit=SWEPT))
         return swept == SWEPT
 
-    async def _heed_missing(self, look: Look) -> None:
+    async def _heed_missing(self, look: MaintenanceScan) -> None:
         """Hand over again what has waited without a queue entry for long enough not to be a stock worker's start."""
         self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
         for member, since in self._suspects.items():
-            if look.now - since >= self._desk.settings.worker.knock_s:
-                await self._carry(member, recover_knock(member, self._desk))
+            if look.now - since >= self._env.settings.worker.redeliver_after_s:
+                await self._carry(member, recover_lost_delivery(member, self._env))
 
-    async def _waiting_lists(self, entries: Sequence[str]) -> list[Source]:
+    async def _waiting_lists(self, entries: Sequence[str]) -> list[QueueSource]:
         """Give the waiting lists this worker can serve; forgets those that are empty."""
         parts = [entry.partition("|") for entry in entries]
         mine = [(queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())]
         sources = []
         for queue, runner in mine:
-            source, entry = waiting_source(self._desk.keys, queue, runner), f"{queue}|{runner}"
-            if await self._link.call(heed_awaited(self._desk.keys, source, entry)):
+            source, entry = waiting_source(self._env.keys, queue, runner), f"{queue}|{runner}"
+            if await self._link.call(prune_waiting_list(self._env.keys, source, entry)):
                 sources.append(source)
         return sources
 
@@ -201,7 +201,7 @@ class Rounds:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
         self._timer_due = due_at
-        self._timer = loop.call_later(max(0.0, due_at - self._desk.clock.now()), self._fire)
+        self._timer = loop.call_later(max(0.0, due_at - self._env.clock.now()), self._fire)
 
     def _fire(self) -> None:
         self._timer = None
@@ -210,14 +210,14 @@ class Rounds:
 
     async def _move(self) -> None:
         """Move what is due into its queue, all of it, and set the timer for the next."""
-        desk, count = self._desk, MOVED
+        env, count = self._env, MOVED
         with one_by_one("what is due could not be moved; the next round tries again"):
             while count == MOVED:
-                call = move_due(desk.keys, given=desk.clock.given, now=desk.clock.now(), limit=MOVED)
+                call = move_due(env.keys, given=env.clock.given, now=env.clock.now(), limit=MOVED)
                 look = await self._link.call(call)
                 count = look.moved + len(look.damaged)
-                desk.clock.learn(look.now)
-                report_strays([f"{desk.keys.due} {member}" for member in look.strays])
+                env.clock.learn(look.now)
+                report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
                     return  # they stand first in the set still: the next round looks again, not the timer
             self.note_due(look.next_due)
@@ -225,18 +225,18 @@ class Rounds:
     async def _put_away(self, member: str) -> bool:
         was_damaged: list[bool] = []
         with one_by_one(member):
-            was_damaged.append(await carry_out(self._link, put_away(member, self._desk)))
+            was_damaged.append(await carry_out(self._link, put_away(member, self._env)))
         return any(was_damaged)
 
     async def leave(self) -> None:
         """Say that this worker lives no more, so that nobody leaves a share for it; a Redis that is gone need not hear it."""
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._link.call(no_longer_live(self._desk.keys, self._group, self._worker))
+                await self._link.call(no_longer_live(self._env.keys, self._group, self._worker))
                 if self._versions:  # others that hold them say so within a second
-                    now = self._desk.clock.now()
-                    await self._link.call(say_versions(self._desk.keys, self._versions, now - LIVE_S))
-                    await self._link.call(forget_versions(self._desk.keys, now - FORGET_S))
+                    now = self._env.clock.now()
+                    await self._link.call(say_versions(self._env.keys, self._versions, now - LIVE_S))
+                    await self._link.call(forget_versions(self._env.keys, now - FORGET_S))
 
     def stop(self) -> None:
         """Stop the timer."""

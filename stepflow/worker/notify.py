@@ -11,7 +11,7 @@ from stepflow.core import probes
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
@@ -19,8 +19,8 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import call, describe, ends_task, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
-from stepflow.store.claims import Taken
-from stepflow.store.connection.async_ import Streaming, carry_out
+from stepflow.store.claims import ClaimedDelivery
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.fetcher import Slots
@@ -42,8 +42,8 @@ class Notifier:
 
     def __init__(
         self,
-        desk: Desk,
-        link: Streaming,
+        env: Env,
+        link: AsyncCaller,
         registry: Registry,
         *,
         deliver: Deliver,
@@ -51,14 +51,14 @@ class Notifier:
         threads: Threads,
         on_due: Callable[[float | None], None],
     ) -> None:
-        self._desk = desk
+        self._env = env
         self._link = link
         self._registry = registry
         self._deliver = deliver
         self._next_wait = next_wait
         self._threads = threads
         self._on_due = on_due
-        self.slots = Slots(desk.settings.worker.hook_slots)
+        self.slots = Slots(env.settings.worker.hook_slots)
         self._held: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
         self._is_over = False
 
@@ -66,15 +66,15 @@ class Notifier:
         """Give (member, token) of every delivery in progress, for the renewing thread."""
         return [(f"hook:{record.id}", record.token) for record, _ in list(self._held.values())]
 
-    def start(self, taken: Taken) -> None:
+    def start(self, taken: ClaimedDelivery) -> None:
         """Begin with a claimed delivery, in a slot of its own."""
-        record = read_hook(hook_id_of(taken, self._desk.keys), taken.row)
+        record = read_hook(hook_id_of(taken, self._env.keys), taken.row)
         work = self._carry(record) if taken.token and not record.damage else self._bury(record)
         self.slots.take()
         task = asyncio.get_running_loop().create_task(work)
         self._held[record.id] = (record, task)
 
-    def holds(self, hook_id: str) -> bool:
+    def claimed_runs(self, hook_id: str) -> bool:
         """Say whether this delivery is in progress here."""
         return hook_id in self._held
 
@@ -95,7 +95,7 @@ class Notifier:
         try:
             with one_by_one(f"hook={record.id}"):
                 if record.damage:
-                    await carry_out(self._link, bury(record, self._desk))
+                    await carry_out(self._link, bury(record, self._env))
         finally:
             self._held.pop(record.id, None)
             self.slots.give_back()
@@ -128,7 +128,7 @@ class Notifier:
             return Verdict.dead(f"its record cannot be read: {error}")
         if outcome is None:
             await insist(
-                lambda: carry_out(self._link, stop_children(record.run_id, what, self._desk)),
+                lambda: carry_out(self._link, stop_children(record.run_id, what, self._env)),
                 f"hook={record.id} cannot stop the children of run {record.run_id}",
             )
             return Verdict.delivered()
@@ -155,28 +155,28 @@ class Notifier:
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
         """Write what became of the try; a retry goes into the due set, for it must outlive this worker."""
-        retention, now = self._desk.settings.retention, self._desk.clock.now()
+        retention, now = self._env.settings.retention, self._env.clock.now()
         tries = record.tries + (verdict.kind is not VerdictKind.BUSY)
         wait_s = None
         if verdict.kind is VerdictKind.RETRY:
-            wait_s = self._next_wait(tries, self._desk.die.random(), verdict.after_s)
+            wait_s = self._next_wait(tries, self._env.rng.random(), verdict.after_s)
         elif verdict.kind is VerdictKind.BUSY:
             wait_s = verdict.after_s
         rev = record.rev + 1
         fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "held", "", "due", ""]
         if verdict.kind is VerdictKind.DELIVERED:
             call = commit_hook(
-                self._desk.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s
+                self._env.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s
             )
         elif wait_s is None:
             log.error("hook=%s of run=%s is dead after %s tries: %s", record.id, record.run_id, tries, verdict.why)
             fields += ("state", DEAD)
-            call = commit_hook(self._desk.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
+            call = commit_hook(self._env.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
         else:
             due_at = now + wait_s
             fields[-1] = f"{due_at:.6f}"
-            fields += ("state", PENDING, "delivery", rq_id_of(self._desk.keys, record.id, rev))
-            call = commit_hook(self._desk.keys, record, fields=fields, due_at=due_at)
+            fields += ("state", PENDING, "delivery", rq_id_of(self._env.keys, record.id, rev))
+            call = commit_hook(self._env.keys, record, fields=fields, due_at=due_at)
             if verdict.kind is VerdictKind.RETRY:
                 log.warning(
                     "hook=%s of run=%s not delivered (%s); try %s in %.3g s",

@@ -8,17 +8,17 @@ from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import HandBack, Lost, Outcome
 from stepflow.core.run import RunState
-from stepflow.core.transition import Kind
+from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, set_run_aside
 from stepflow.store.calls import Plan
-from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_knock
+from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_delivery
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.query import forget_rq_worker, rq_worker_row
-from stepflow.store.run_hash import stamp
-from stepflow.store.runs import STALE, Proof, hand_over, load_run
+from stepflow.store.run_hash import format_time
+from stepflow.store.runs import STALE, Fence, hand_over, load_run
 
 log = logging.getLogger("stepflow.run")
 
@@ -26,63 +26,63 @@ log = logging.getLogger("stepflow.run")
 PAGE = 500
 
 
-def recover_lapsed(member: str, desk: Desk, *, dead_token: str = "") -> Plan[bool]:
+def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> Plan[bool]:
     """
     Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
 
     *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need not have run out.
     """
     kind, _, name = member.partition(":")
-    lapsed = "" if dead_token else stamp(desk.clock.now())
+    lapsed = "" if dead_token else format_time(env.clock.now())
     if kind == "hook":
-        return (yield from _requeue_hook(name, lapsed, desk, was_claimed=True, dead_token=dead_token))
-    return (yield from hand_over_again(name, Lost(), lapsed, desk, dead_token=dead_token))
+        return (yield from _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token))
+    return (yield from hand_over_again(name, Lost(), lapsed, env, dead_token=dead_token))
 
 
-def recover_knock(member: str, desk: Desk) -> Plan[bool]:
+def recover_lost_delivery(member: str, env: Env) -> Plan[bool]:
     """Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker); counts as nothing."""
     kind, _, name = member.partition(":")
     if kind == "hook":
-        return (yield from _requeue_hook(name, "", desk, was_claimed=False))
-    run = yield load_run(desk.keys, name)
+        return (yield from _requeue_hook(name, "", env, was_claimed=False))
+    run = yield load_run(env.keys, name)
     if run is not None and run.damage:
-        return (yield from set_run_aside(run, desk))
+        return (yield from set_run_aside(run, env))
     if run is None or run.state is not RunState.PENDING:
         return False
-    queue = desk.keys.queue_of(run)
+    queue = env.keys.queue_of(run)
     if (yield stands_in_queue(queue, run.delivery)):
         return False  # it is there: two submits at once may stand in another order than their times
-    yield tidy_lost_knock(queue, run.delivery)
+    yield tidy_lost_delivery(queue, run.delivery)
     log.warning("run=%s step=%s had lost its queue entry %s; handed over again", name, run.step, run.delivery)
-    return (yield from hand_over_again(name, HandBack(), "", desk))
+    return (yield from hand_over_again(name, HandBack(), "", env))
 
 
-def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, dead_token: str = "") -> Plan[bool]:
+def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dead_token: str = "") -> Plan[bool]:
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
-    run = yield load_run(desk.keys, run_id)
+    run = yield load_run(env.keys, run_id)
     if run is None:
-        yield forget_claim(desk.keys, f"run:{run_id}")
+        yield forget_claim(env.keys, f"run:{run_id}")
     elif run.damage:
-        return (yield from set_run_aside(run, desk))
+        return (yield from set_run_aside(run, env))
     # others may have come first: what is lost must be claimed still; what lost its knock must still wait for one, and not
     # have been claimed and put to sleep since somebody looked
     if run is None or run.state is not (RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING):
         return False
     if dead_token and run.token != dead_token:
         return False
-    now = desk.clock.now()
-    most = desk.settings.worker.max_crashes
-    move = decide(run, run.step, outcome, RetryPolicy(), now, spread=desk.die.random(), max_crashes=most)
+    now = env.clock.now()
+    most = env.settings.worker.max_crashes
+    move = decide(run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most)
     record = f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
-    proof = Proof("", desk.request_id(), lapsed=lapsed)
+    fence = Fence("", env.request_id(), lapsed=lapsed)
     probes.at("recover.ready")
-    if move.kind is Kind.FINISH:
-        answer = yield from finish_from_outside(run, move, proof, desk)
-    elif move.kind is Kind.RETRY:
-        proof = Proof("", proof.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost")
+    if move.kind is TransitionKind.FINISH:
+        answer = yield from finish_from_outside(run, move, fence, env)
+    elif move.kind is TransitionKind.HAND_OVER:
+        fence = Fence("", fence.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost")
         answer = yield hand_over(
-            desk.keys, run, proof, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-            due_at=move.due_at, now=now, stop=move.stop, rest=move.rest,
+            env.keys, run, fence, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
+            due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
         )  # fmt: skip
     else:
         return False
@@ -96,38 +96,38 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, desk: Desk, *, d
     return True
 
 
-def recover_worker(worker: str, desk: Desk) -> Plan[int]:
+def recover_worker(worker: str, env: Env) -> Plan[int]:
     """Take up everything that stands under the name of a worker that is dead for sure; gives how much that was."""
-    mine = yield from claims_of(worker, desk)
+    mine = yield from claims_of(worker, env)
     count = 0
     for member, token in mine:
-        count += yield from recover_lapsed(member, desk, dead_token=token)
+        count += yield from recover_lapsed(member, env, dead_token=token)
     row = yield rq_worker_row(worker)
     yield forget_rq_worker(worker, row)
     return count
 
 
-def claims_of(worker: str, desk: Desk) -> Plan[list[tuple[str, str]]]:
+def claims_of(worker: str, env: Env) -> Plan[list[tuple[str, str]]]:
     """Find the claims (member, token) that stand under a worker's name, whatever it knows of them."""
     found: dict[str, str] = {}
     cursor = 0
     while True:
-        cursor, members = yield standing_claims(desk.keys, cursor, PAGE)
-        tokens = (yield [claim_holder(desk.keys, member) for member in members]) if members else []
+        cursor, members = yield standing_claims(env.keys, cursor, PAGE)
+        tokens = (yield [claim_holder(env.keys, member) for member in members]) if members else []
         mine = zip(members, tokens, strict=True)
         found |= {member: token for member, token in mine if token.startswith(f"{worker}.")}
         if not cursor:
             return list(found.items())
 
 
-def _requeue_hook(hook_id: str, lapsed: str, desk: Desk, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:
-    hook = yield load_hook(desk.keys, hook_id)
+def _requeue_hook(hook_id: str, lapsed: str, env: Env, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:
+    hook = yield load_hook(env.keys, hook_id)
     if hook is None:
-        yield forget_claim(desk.keys, f"hook:{hook_id}")
+        yield forget_claim(env.keys, f"hook:{hook_id}")
     elif hook.damage:
-        return (yield from bury(hook, desk))
+        return (yield from bury(hook, env))
     if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
         return False
     if dead_token and hook.token != dead_token:
         return False
-    return bool((yield requeue_hook(desk.keys, hook, now=desk.clock.now(), lapsed=lapsed)))
+    return bool((yield requeue_hook(env.keys, hook, now=env.clock.now(), lapsed=lapsed)))

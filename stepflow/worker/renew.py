@@ -13,10 +13,10 @@ from typing import Any, Self
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import StepflowError
 from stepflow.store.claims import renew_claims
-from stepflow.store.connection.sync import Link
+from stepflow.store.connection.sync import SyncCaller
 from stepflow.store.run_hash import read_stop
-from stepflow.worker.claimed_run import Hold
-from stepflow.worker.state import Shift
+from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.worker")
 
@@ -39,13 +39,13 @@ class Renewer:
 
     def __init__(
         self,
-        shift: Shift,
-        link: Link,
+        worker_state: WorkerState,
+        link: SyncCaller,
         *,
         on_blocked: Callable[[], None] | None = None,
         on_refused: Callable[[], None] | None = None,
     ) -> None:
-        self._shift = shift
+        self._worker_state = worker_state
         self._link = link
         self._on_blocked = on_blocked
         self._on_refused = on_refused
@@ -67,7 +67,7 @@ class Renewer:
             self._thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        every_s = self._shift.desk.settings.worker.lease_s / 3
+        every_s = self._worker_state.env.settings.worker.lease_s / 3
         pause_s = every_s
         while not self._over.wait(pause_s):
             pause_s = every_s
@@ -86,81 +86,83 @@ class Renewer:
 
     def _is_blocked_for_good(self) -> bool:
         """Say whether a step past its limit has held the loop for so long that its neighbours must not wait for it."""
-        worker = self._shift.desk.settings.worker
-        still_s = time.monotonic() - self._shift.turned_at
+        worker = self._worker_state.env.settings.worker
+        still_s = time.monotonic() - self._worker_state.turned_at
         return bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
 
     def renew(self) -> None:
         """Renew once what the shift holds now."""
-        holds = list(self._shift.holds.values())
-        wanted: list[tuple[str, str, float]] = [(hold.member, hold.run.token, self._seconds(hold)) for hold in holds]
-        lease_s = self._shift.desk.settings.worker.lease_s
+        claimed_runs = list(self._worker_state.runs.values())
+        wanted: list[tuple[str, str, float]] = [
+            (claimed.member, claimed.run.token, self._seconds(claimed)) for claimed in claimed_runs
+        ]
+        lease_s = self._worker_state.env.settings.worker.lease_s
         wanted += [(member, token, lease_s) for member, token in self.others()]
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
             now, answers = self._link.call(
-                renew_claims(self._shift.desk.keys, part, given=self._shift.desk.clock.given)
+                renew_claims(self._worker_state.env.keys, part, given=self._worker_state.env.clock.given)
             )
-            self._shift.desk.clock.learn(now)
-            for hold, claim, answer in zip(holds[start : start + CHUNK], part, answers, strict=False):
-                with one_by_one(f"run={hold.run.id}"):
-                    self._heed(hold, claim[1], answer)
+            self._worker_state.env.clock.learn(now)
+            for claimed, claim, answer in zip(claimed_runs[start : start + CHUNK], part, answers, strict=False):
+                with one_by_one(f"run={claimed.run.id}"):
+                    self._heed(claimed, claim[1], answer)
 
-    def _heed(self, hold: Hold, token: str, answer: Any) -> None:
-        if hold.run.token != token:
+    def _heed(self, claimed: ClaimedRun, token: str, answer: Any) -> None:
+        if claimed.run.token != token:
             return
         if answer == 0:
-            self._tell(self._lost, hold, token)
+            self._tell(self._lost, claimed, token)
         elif isinstance(answer, bytes):
-            self._hear_stop(hold, answer)
-        elif answer - 1 > hold.inbox:  # the message that says so may have been lost
-            hold.inbox = answer - 1
-            self._tell(self._shift.hear_news, hold.run.id)
+            self._hear_stop(claimed, answer)
+        elif answer - 1 > claimed.inbox:  # the message that says so may have been lost
+            claimed.inbox = answer - 1
+            self._tell(self._worker_state.notify_inbox, claimed.run.id)
 
-    def _hear_stop(self, hold: Hold, written: bytes) -> None:
+    def _hear_stop(self, claimed: ClaimedRun, written: bytes) -> None:
         try:
             stop = read_stop(written)
         except ValueError:  # whoever reads the record next sets the run aside
-            log.warning("run=%s: its field 'stop' holds %.60r, which asks for nothing", hold.run.id, written)
+            log.warning("run=%s: its field 'stop' holds %.60r, which asks for nothing", claimed.run.id, written)
         else:
-            self._tell(self._shift.hear, hold.run.id, stop)
+            self._tell(self._worker_state.hear, claimed.run.id, stop)
 
-    def _lost(self, hold: Hold, token: str) -> None:
+    def _lost(self, claimed: ClaimedRun, token: str) -> None:
         """On the loop: the claim may have been settled by its own commit while the answer was under way."""
-        if self._shift.holds.get(hold.run.id) is hold and hold.run.token == token and hold.in_runner:
+        if self._worker_state.runs.get(claimed.run.id) is claimed and claimed.run.token == token and claimed.in_runner:
             log.warning(
                 "run=%s step=%s: this worker no longer holds it; its outcome will be dropped",
-                hold.run.id,
-                hold.run.step,
+                claimed.run.id,
+                claimed.run.step,
             )
-            hold.lose()
+            claimed.lose()
 
     def _tell(self, function: Callable[..., None], *args: Any) -> None:
         try:
-            self._shift.loop.call_soon_threadsafe(function, *args)
+            self._worker_state.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:  # the loop is closed: the worker has left
             self._over.set()
 
-    def _seconds(self, hold: Hold) -> float:
+    def _seconds(self, claimed: ClaimedRun) -> float:
         """Say for how long to renew: the lease, less where the step's timeout or the run's deadline comes first."""
-        worker, now = self._shift.desk.settings.worker, time.monotonic()
+        worker, now = self._worker_state.env.settings.worker, time.monotonic()
         left_s = worker.lease_s
-        if hold.step_until:
-            left_s = min(left_s, hold.step_until + worker.stop_grace_s - now)
-        if hold.run.deadline_at and not hold.run.rest:
-            left_s = min(left_s, hold.run.deadline_at + worker.stop_grace_s - self._shift.desk.clock.now())
-        if left_s <= 0 and hold.member not in self._blamed:
-            self._blamed.add(hold.member)
-            self._blame(hold)
+        if claimed.step_until:
+            left_s = min(left_s, claimed.step_until + worker.stop_grace_s - now)
+        if claimed.run.deadline_at and not claimed.run.cleanup:
+            left_s = min(left_s, claimed.run.deadline_at + worker.stop_grace_s - self._worker_state.env.clock.now())
+        if left_s <= 0 and claimed.member not in self._blamed:
+            self._blamed.add(claimed.member)
+            self._blame(claimed)
         return max(0.0, left_s)
 
-    def _blame(self, hold: Hold) -> None:
+    def _blame(self, claimed: ClaimedRun) -> None:
         """Log once what keeps a step that should have ended long ago: the loop's stack, if it is the loop."""
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the one way to see another thread's stack
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         log.error(
             "run=%s step=%s is past its limit and its claim is not renewed any more; it will run again elsewhere. "
-            "The worker's loop is at:\n%s", hold.run.id, hold.run.step, stack,
+            "The worker's loop is at:\n%s", claimed.run.id, claimed.run.step, stack,
         )  # fmt: skip
 
 

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from stepflow.core.run import Run, Stop
-from stepflow.engine.env import Desk
+from stepflow.core.run import Run, StopRequest
+from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import call
 from stepflow.store.calls import Plan
-from stepflow.store.connection.async_ import Streaming, carry_out
-from stepflow.worker.claimed_run import Hold
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads
 
@@ -24,7 +24,7 @@ log = logging.getLogger("stepflow.run")
 Caller = Callable[[str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]]
 
 
-class Shift:
+class WorkerState:
     """
     The runs one worker holds and the parts it works with; lives on one event loop.
 
@@ -34,16 +34,16 @@ class Shift:
     def __init__(
         self,
         name: str,
-        desk: Desk,
+        env: Env,
         registry: Registry,
-        link: Streaming,
+        link: AsyncCaller,
         *,
         concurrency: int,
         queues: Sequence[str] = (),
         app_hooks: Sequence[Sequence[str]] = (),
     ) -> None:
         self.name = name
-        self.desk = desk
+        self.env = env
         self.registry = registry
         self.link = link
         self.app_hooks = app_hooks
@@ -51,7 +51,7 @@ class Shift:
         self.loop = asyncio.get_running_loop()
         self.threads = Threads()
         self.slots = Slots(concurrency)
-        self.holds: dict[str, Hold] = {}
+        self.runs: dict[str, ClaimedRun] = {}
         #: threads that user code was given up in and that have not come back
         self.stray_threads = 0
         self.must_let_go = False
@@ -86,26 +86,26 @@ class Shift:
         self._numbers += count
         return first
 
-    def rivals(self, run: Run) -> list[str]:
+    def competing_lists(self, run: Run) -> list[str]:
         """Give the lists of what this worker would claim before *run*, the last being its own: what a kept run holds up."""
         key = (run.queue, run.priority)
         if key not in self._rivals:
             place = self._queues.index(run.queue) if run.queue in self._queues else 0
-            names = [name for queue in self._queues[:place] for name in self.desk.keys.rq_queues(queue)]
-            names += self.desk.keys.rq_queues(run.queue)[: run.priority + 1]
-            self._rivals[key] = [self.desk.keys.rq_list(name) for name in names]
+            names = [name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)]
+            names += self.env.keys.rq_queues(run.queue)[: run.priority + 1]
+            self._rivals[key] = [self.env.keys.rq_list(name) for name in names]
         return self._rivals[key]
 
-    def take_up(self, hold: Hold) -> None:
+    def add(self, claimed: ClaimedRun) -> None:
         """Note a hold that begins, in a slot of its own."""
-        self.holds[hold.run.id] = hold
+        self.runs[claimed.run.id] = claimed
         self.slots.take()
-        hold.slice_until = self.loop.time() + self.desk.settings.worker.slice_s
+        claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
 
     def put_away(self, run: Run) -> None:
         """Set a claimed run aside whose record cannot be read."""
         if run.damage:
-            self._begin_errand(f"run={run.id}", set_run_aside(run, self.desk))
+            self._begin_errand(f"run={run.id}", set_run_aside(run, self.env))
 
     def _begin_errand(self, what: str, plan: Plan[Any]) -> None:
         async def carry() -> None:
@@ -118,67 +118,70 @@ class Shift:
 
     async def until_idle(self) -> None:
         """Wait until nothing is held, looking after time limits meanwhile."""
-        while self.holds or self._errands:
-            tasks = [*self._errands, *(hold.task for hold in self.holds.values() if hold.task is not None)]
+        while self.runs or self._errands:
+            tasks = [*self._errands, *(claimed.task for claimed in self.runs.values() if claimed.task is not None)]
             await asyncio.wait(tasks, timeout=0.1)
             self.sweep()
 
-    def put_down(self, hold: Hold) -> None:
+    def remove(self, claimed: ClaimedRun) -> None:
         """Note a hold that has ended; its slot is free, unless a function that was given up still runs in its thread."""
-        if self.holds.get(hold.run.id) is hold:
-            del self.holds[hold.run.id]
-        if hold.thread_busy:
+        if self.runs.get(claimed.run.id) is claimed:
+            del self.runs[claimed.run.id]
+        if claimed.thread_busy:
             self.stray_threads += 1
             log.warning(
                 "run=%s step=%s: its function still runs in its thread and keeps its slot till it returns, for nothing",
-                hold.run.id, hold.run.step,
+                claimed.run.id, claimed.run.step,
             )  # fmt: skip
         else:
             self.slots.give_back()
 
-    def thread_came_back(self, hold: Hold) -> None:
+    def thread_came_back(self, claimed: ClaimedRun) -> None:
         """Note that a function given up earlier has returned: its slot is free again."""
         self.stray_threads -= 1
         self.slots.give_back()
-        log.info("run=%s: the function given up earlier returned; its slot is free again", hold.run.id)
+        log.info("run=%s: the function given up earlier returned; its slot is free again", claimed.run.id)
 
-    def give_up(self, hold: Hold, why: str) -> None:
-        """Cancel the runner of *hold*, if it is in it; its outcome is then a transient error that says *why*."""
-        if hold.abandoned is None and hold.in_runner and hold.task is not None:
-            hold.abandoned = why
-            hold.task.cancel()
+    def abandon(self, claimed: ClaimedRun, why: str) -> None:
+        """Cancel the runner of *claimed*, if it is in it; its outcome is then a transient error that says *why*."""
+        if claimed.abandoned is None and claimed.in_runner and claimed.task is not None:
+            claimed.abandoned = why
+            claimed.task.cancel()
 
-    def hand_back(self, hold: Hold) -> None:
-        """Give up the runner of *hold* because the worker leaves; its step counts nothing and runs again elsewhere."""
-        hold.leaves = True
-        self.give_up(hold, "the worker leaves")
+    def hand_back(self, claimed: ClaimedRun) -> None:
+        """Give up the runner of *claimed* because the worker leaves; its step counts nothing and runs again elsewhere."""
+        claimed.is_leaving = True
+        self.abandon(claimed, "the worker leaves")
 
-    def hear(self, run_id: str, stop: Stop) -> None:
+    def hear(self, run_id: str, stop: StopRequest) -> None:
         """Fire the token of a run this worker holds."""
-        hold = self.holds.get(run_id)
-        if hold is not None:
-            hold.stop(stop, self.loop.time())
+        claimed = self.runs.get(run_id)
+        if claimed is not None:
+            claimed.stop(stop, self.loop.time())
 
-    def hear_news(self, run_id: str) -> None:
+    def notify_inbox(self, run_id: str) -> None:
         """Tell a run this worker holds that something was put into its inbox."""
-        hold = self.holds.get(run_id)
-        if hold is not None and hold.on_news is not None:
-            hold.on_news()
+        claimed = self.runs.get(run_id)
+        if claimed is not None and claimed.on_inbox is not None:
+            claimed.on_inbox()
 
     def sweep(self) -> None:
         """Look for steps past their timeout, and for steps that let the grace after their token pass."""
-        now, grace_s = self.loop.time(), self.desk.settings.worker.stop_grace_s
-        for hold in list(self.holds.values()):
-            if not hold.in_runner:
+        now, grace_s = self.loop.time(), self.env.settings.worker.stop_grace_s
+        for claimed in list(self.runs.values()):
+            if not claimed.in_runner:
                 continue
-            if hold.lost:
-                self.give_up(hold, "the claim was lost")
-            elif hold.step_until and now >= hold.step_until:
-                self.give_up(
-                    hold, f"step {hold.run.step} took longer than its timeout of {hold.entry.step_timeout_s:g} s"
+            if claimed.is_lost:
+                self.abandon(claimed, "the claim was lost")
+            elif claimed.step_until and now >= claimed.step_until:
+                self.abandon(
+                    claimed,
+                    f"step {claimed.run.step} took longer than its timeout of {claimed.runner.step_timeout_s:g} s",
                 )
-            elif hold.stopped_at and now >= hold.stopped_at + grace_s and not hold.run.rest:
-                self.give_up(hold, f"step {hold.run.step} did not leave within {grace_s:g} s of being told to stop")
+            elif claimed.stopped_at and now >= claimed.stopped_at + grace_s and not claimed.run.cleanup:
+                self.abandon(
+                    claimed, f"step {claimed.run.step} did not leave within {grace_s:g} s of being told to stop"
+                )
 
 
 def ignore(due_at: float | None) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from stepflow.core.family import Brood
+from stepflow.core.family import ChildGroup
 from stepflow.core.outcomes import Outcome
-from stepflow.core.run import Rest
-from stepflow.engine.children import bear, stop_brood, stop_children
+from stepflow.core.run import Cleanup
+from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
@@ -21,27 +21,27 @@ from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.connection.async_ import carry_out
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
-from stepflow.store.questions import Mark, close_ask, settle_ask
+from stepflow.store.questions import QuestionOutcome, close_question, settle_question
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import touch_var
-from stepflow.worker.claimed_run import Hold
-from stepflow.worker.state import Shift
+from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.state import WorkerState
 from stepflow.worker.threads import Threads
 
 T = TypeVar("T")
 
 
-class Port:
+class StepRuntime:
     """Writes for one attempt of one step, under the claim it ran with: a thread left behind writes nothing."""
 
-    __slots__ = ("_hold", "_memo", "_number", "_shift", "_token", "blocking")
+    __slots__ = ("_claimed", "_memo", "_number", "_worker_state", "_token", "blocking")
 
-    def __init__(self, hold: Hold, shift: Shift, *, blocking: bool) -> None:
+    def __init__(self, claimed: ClaimedRun, worker_state: WorkerState, *, blocking: bool) -> None:
         self.blocking = blocking
-        self._hold = hold
-        self._shift = shift
-        self._token = hold.run.token
-        self._number = hold.run.step
+        self._claimed = claimed
+        self._worker_state = worker_state
+        self._token = claimed.run.token
+        self._number = claimed.run.step
         self._memo: dict[str, Any] | None = None
 
     def memo_get(self, key: str, default: Any) -> Any:
@@ -59,106 +59,110 @@ class Port:
     # for kits
 
     @property
-    def hold(self) -> Hold:
+    def claimed(self) -> ClaimedRun:
         """The hold this step runs in."""
-        return self._hold
+        return self._claimed
 
     @property
     def threads(self) -> Threads:
         """Where plain functions run."""
-        return self._shift.threads
+        return self._worker_state.threads
 
     def now(self) -> float:
         """Give the server's unix time in seconds."""
-        return self._shift.desk.clock.now()
+        return self._worker_state.env.clock.now()
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""
-        return self._shift.desk.clock.timeout(seconds)
+        return self._worker_state.env.clock.timeout(seconds)
 
     def call(
         self, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name*, on the loop or in a thread."""
-        return self._shift.call(self._hold.run.id, name, function, args, kwargs)
+        return self._worker_state.call(self._claimed.run.id, name, function, args, kwargs)
 
     def go_live(self, so_far: Outcome | None) -> None:
         """Hear that what was remembered has been handed over; *so_far* is the end, if that led to one."""
 
     def spread(self) -> float:
         """Give a random number in [0, 1) for the wait before a retry."""
-        return self._shift.desk.die.random()
+        return self._worker_state.env.rng.random()
 
     @property
     def stop_grace_s(self) -> float:
         """Seconds that a run which was asked to stop is given."""
-        return self._shift.desk.settings.worker.stop_grace_s
+        return self._worker_state.env.settings.worker.stop_grace_s
 
     @property
     def limit(self) -> int:
         """The most bytes a value may be packed."""
-        return self._shift.desk.settings.limits.payload_bytes
+        return self._worker_state.env.settings.limits.payload_bytes
 
     @property
     def slice_s(self) -> float:
         """Seconds a worker may keep going with one run while others wait."""
-        return self._shift.desk.settings.worker.slice_s
+        return self._worker_state.env.settings.worker.slice_s
 
     @property
     def runs_in_hand(self) -> int:
         """How many runs share the worker."""
-        return len(self._shift.holds)
+        return len(self._worker_state.runs)
 
     async def is_slot_wanted(self) -> bool:
         """Say whether others wait for the run's slot, or its worker is not to keep any run."""
-        shift = self._shift
-        if shift.must_let_go:
+        worker_state = self._worker_state
+        if worker_state.must_let_go:
             return True
-        lengths: list[int] = await shift.link.calls([list_length(name) for name in shift.rivals(self._hold.run)])
+        lengths: list[int] = await worker_state.link.calls(
+            [list_length(name) for name in worker_state.competing_lists(self._claimed.run)]
+        )
         return any(lengths)
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._shift.link.send(load_journal(self._shift.desk.keys, self._hold.run.id))
+        return self._worker_state.link.send(load_journal(self._worker_state.env.keys, self._claimed.run.id))
 
-    def add_entry(self, index: int, entry: bytes, rest: Rest | None = None) -> asyncio.Future[int]:
+    def add_entry(self, index: int, entry: bytes, cleanup: Cleanup | None = None) -> asyncio.Future[int]:
         """Write entry *index* of the journal under the claim, and what is left to do by it; 0 when it was refused."""
-        run = self._hold.run
-        run.logged, run.crashes = True, 0
-        if rest is not None:
-            run.rest = rest
-        return self._shift.link.send(add_entry(self._shift.desk.keys, run.id, self._token, index, entry, rest))
+        run = self._claimed.run
+        run.has_journal, run.crashes = True, 0
+        if cleanup is not None:
+            run.cleanup = cleanup
+        return self._worker_state.link.send(
+            add_entry(self._worker_state.env.keys, run.id, self._token, index, entry, cleanup)
+        )
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """Take a signal and remember it as entry *index*, in one write."""
-        self._hold.run.logged = True
-        call = take_signal(self._shift.desk.keys, self._hold.run.id, self._token, index, head, names)
-        return self._shift.link.send(call)
+        self._claimed.run.has_journal = True
+        call = take_signal(self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, names)
+        return self._worker_state.link.send(call)
 
-    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, brood: Brood | None = None) -> bool:
+    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None) -> bool:
         """Make children of the run; see `engine.family.bear`."""
-        shift, versions = self._shift, Versions()
-        versions.registered = shift.registry.newest
-        parent = self._hold.given.parent
+        worker_state, versions = self._worker_state, Versions()
+        versions.registered = worker_state.registry.newest
+        parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
         return await self._insist(
-            lambda: bear(
+            lambda: spawn_children(
                 specs,
-                self._hold.run,
+                self._claimed.run,
                 self._token,
-                shift.desk,
+                worker_state.env,
                 depth=depth,
                 versions=versions,
                 abandon=abandon,
-                brood=brood,
+                group=group,
             ),
             "make children",
         )
 
     async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """Read how much the run's inbox got, and how these children and maps ended; None for each that has not."""
-        keys, run = self._shift.desk.keys, self._hold.run
-        link = self._shift.link
+        keys, run = self._worker_state.env.keys, self._claimed.run
+        link = self._worker_state.link
         inbox, answers = await asyncio.gather(
             link.send(load_inbox(keys, run.id)), link.send(load_answers(keys, run, names))
         )
@@ -166,61 +170,61 @@ class Port:
 
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""
-        run = self._hold.run
-        await self._insist(lambda: stop_children(run.id, run.generation, self._shift.desk), "stop its children")
+        run = self._claimed.run
+        await self._insist(lambda: stop_children(run.id, run.generation, self._worker_state.env), "stop its children")
 
     async def count_children(self) -> tuple[int, int]:
         """Read how much the run's inbox got, and how many children that end with it live."""
-        keys, run, link = self._shift.desk.keys, self._hold.run, self._shift.link
+        keys, run, link = self._worker_state.env.keys, self._claimed.run, self._worker_state.link
         return await asyncio.gather(link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run)))
 
-    async def stop_brood(self, brood: Brood) -> None:
+    async def stop_brood(self, group: ChildGroup) -> None:
         """Ask those children of a settled map to end that have not."""
-        await self._insist(lambda: stop_brood(brood, self._hold.run, self._shift.desk), "stop its children")
+        await self._insist(lambda: stop_group(group, self._claimed.run, self._worker_state.env), "stop its children")
 
     def touch_var(
         self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
     ) -> asyncio.Future[list[bytes]]:
         """Read or change a variable and remember the answer as entry *index*, in one write."""
-        self._hold.run.logged = True
+        self._claimed.run.has_journal = True
         call = touch_var(
-            self._shift.desk.keys, self._hold.run.id, self._token, index, head, session=session, verb=verb, name=name,
-            args=args, ttl_s=self._shift.desk.settings.retention.session_s,
+            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, session=session, verb=verb, name=name,
+            args=args, ttl_s=self._worker_state.env.settings.retention.session_s,
         )  # fmt: skip
-        return self._shift.link.send(call)
+        return self._worker_state.link.send(call)
 
     def settle_ask(
-        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: Mark | None
+        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
     ) -> asyncio.Future[Any]:
         """Look for the answer to an ask and remember it as entry *index*, in one write."""
-        self._hold.run.logged = True
-        call = settle_ask(
-            self._shift.desk.keys, self._hold.run.id, self._token, index, head, digest=digest, asked=asked, now=self.now(),
+        self._claimed.run.has_journal = True
+        call = settle_question(
+            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, digest=digest, asked=asked, now=self.now(),
             lapsed=lapsed,
         )  # fmt: skip
-        return self._shift.link.send(call)
+        return self._worker_state.link.send(call)
 
-    def close_ask(self, digest: str, mark: Mark) -> asyncio.Future[int]:
+    def close_ask(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         """Take an ask off the list that is wanted no more."""
-        call = close_ask(self._shift.desk.keys, self._hold.run.id, self._token, digest=digest, mark=mark)
+        call = close_question(self._worker_state.env.keys, self._claimed.run.id, self._token, digest=digest, mark=mark)
         return asyncio.ensure_future(self._write(call, "take back what it asked"))
 
     def _write(self, call: Call[T], what: str) -> Coroutine[Any, Any, T]:
         """Carry out a write, however long Redis refuses it; each such script knows its own second arrival."""
-        return insist(lambda: self._shift.link.call(call), f"run={self._hold.run.id} cannot {what}")
+        return insist(lambda: self._worker_state.link.call(call), f"run={self._claimed.run.id} cannot {what}")
 
     def _insist(self, plan: Callable[[], Plan[T]], what: str) -> Coroutine[Any, Any, T]:
         """Carry out a plan that is safe to repeat, however long Redis refuses to write."""
-        return insist(lambda: carry_out(self._shift.link, plan()), f"run={self._hold.run.id} cannot {what}")
+        return insist(lambda: carry_out(self._worker_state.link, plan()), f"run={self._claimed.run.id} cannot {what}")
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:
             return work
-        return asyncio.run_coroutine_threadsafe(work, self._shift.loop).result()
+        return asyncio.run_coroutine_threadsafe(work, self._worker_state.loop).result()
 
     async def _load(self) -> dict[str, Any]:
         if self._memo is None:
-            packed = await self._shift.link.call(load_memo(self._shift.desk.keys, self._hold.run.id))
+            packed = await self._worker_state.link.call(load_memo(self._worker_state.env.keys, self._claimed.run.id))
             mine = f"{self._number}."
             self._memo = {
                 name.decode().removeprefix(mine): unpack(value)
@@ -233,25 +237,32 @@ class Port:
         return (await self._load()).get(key, default)
 
     async def _put(self, key: str, value: Any) -> None:
-        limit = self._shift.desk.settings.limits.payload_bytes
+        limit = self._worker_state.env.settings.limits.payload_bytes
         packed = pack(value, what=f"memo {key!r}", limit=limit)
         memo = await self._load()
         call = put_memo(
-            self._shift.desk.keys, self._hold.run.id, self._token, self._number, f"{self._number}.{key}", packed
+            self._worker_state.env.keys,
+            self._claimed.run.id,
+            self._token,
+            self._number,
+            f"{self._number}.{key}",
+            packed,
         )
         if not await self._write(call, f"write memo {key!r}"):
             raise ClaimLost(
-                f"run {self._hold.run.id!r} step {self._number} is held by another worker; memo {key!r} not written"
+                f"run {self._claimed.run.id!r} step {self._number} is held by another worker; memo {key!r} not written"
             )
-        self._hold.run.crashes = 0
+        self._claimed.run.crashes = 0
         memo[key] = unpack(packed)
 
     async def _extend(self, seconds_: float) -> None:
-        shift, hold = self._shift, self._hold
-        call = extend_claim(shift.desk.keys, hold.member, self._token, seconds_, given=shift.desk.clock.given)
+        worker_state, claimed = self._worker_state, self._claimed
+        call = extend_claim(
+            worker_state.env.keys, claimed.member, self._token, seconds_, given=worker_state.env.clock.given
+        )
         if not await self._write(call, "extend its claim"):
-            raise ClaimLost(f"run {hold.run.id!r} step {self._number} is held by another worker; nothing to extend")
-        until = shift.loop.time() + seconds_
-        hold.extended_until = max(hold.extended_until, until)
-        if hold.step_until:
-            hold.step_until = max(hold.step_until, until)
+            raise ClaimLost(f"run {claimed.run.id!r} step {self._number} is held by another worker; nothing to extend")
+        until = worker_state.loop.time() + seconds_
+        claimed.extended_until = max(claimed.extended_until, until)
+        if claimed.step_until:
+            claimed.step_until = max(claimed.step_until, until)

@@ -11,26 +11,26 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
-from stepflow.store.claims import Source, source_of, sources_of
+from stepflow.store.claims import QueueSource, source_of, sources_of
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncLink, carry_out
+from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.hooks import ANYONE
-from stepflow.store.maintenance import Look
+from stepflow.store.maintenance import MaintenanceScan
 from stepflow.store.run_hash import read_stop
 from stepflow.store.server_check import check_format
 from stepflow.worker.adopt import adopt
 from stepflow.worker.announce import announce
-from stepflow.worker.connections import Links
+from stepflow.worker.connections import WorkerConnections
 from stepflow.worker.drive import begin
-from stepflow.worker.fetcher import Burst, Feed
-from stepflow.worker.maintenance import Rounds
+from stepflow.worker.fetcher import Burst, Fetcher
+from stepflow.worker.maintenance import Maintenance
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Beating, Renewer
 from stepflow.worker.shutdown import way_out
-from stepflow.worker.state import Shift
+from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.worker")
 
@@ -72,7 +72,7 @@ class Worker:
     def __init__(
         self,
         address: Address,
-        desk: Desk,
+        env: Env,
         registry: Registry,
         options: WorkerOptions,
         *,
@@ -82,7 +82,7 @@ class Worker:
         on_blocked: Callable[[], None] | None = None,
     ) -> None:
         self._address = address
-        self._desk = desk
+        self._env = env
         self._registry = registry
         self._options = options
         self._deliver = deliver
@@ -90,10 +90,10 @@ class Worker:
         self._beat = beat
         self._on_blocked = on_blocked
         self._leave = asyncio.Event()
-        self._feeds: list[Feed] = []
+        self._fetchers: list[Fetcher] = []
         self._suspended = False
         self._live_workers = 1
-        self.shift: Shift | None = None
+        self.worker_state: WorkerState | None = None
         #: set once claims are being taken
         self.ready = asyncio.Event()
         #: whether the worker left because functions that do not return took all its slots
@@ -102,12 +102,16 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         """Whether a run is held right now."""
-        return self.shift is not None and bool(self.shift.holds)
+        return self.worker_state is not None and bool(self.worker_state.runs)
 
     @property
     def in_hand(self) -> list[str]:
         """Name the runs that are held right now."""
-        return [] if self.shift is None else [f"run={hold.run.id}" for hold in list(self.shift.holds.values())]
+        return (
+            []
+            if self.worker_state is None
+            else [f"run={claimed.run.id}" for claimed in list(self.worker_state.runs.values())]
+        )
 
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
@@ -116,41 +120,45 @@ class Worker:
     async def run(self) -> None:
         """Work until told to leave."""
         async with AsyncExitStack() as stack:
-            links = await stack.enter_async_context(Links(self._address, self._options.name, self._desk.settings))
-            shift = self.shift = self._make_shift(links.main)
-            stack.callback(shift.end)
-            await carry_out(links.main, check_format(self._desk.keys))
+            links = await stack.enter_async_context(
+                WorkerConnections(self._address, self._options.name, self._env.settings)
+            )
+            worker_state = self.worker_state = self._make_worker_state(links.main)
+            stack.callback(worker_state.end)
+            await carry_out(links.main, check_format(self._env.keys))
             await self._announce(links.main)
-            rounds = self._make_rounds(shift, links.main)
-            stack.callback(rounds.stop)
-            shift.on_due = rounds.note_due
-            notifier = self._make_notifier(shift, rounds, links.main)
-            self._feeds = self._make_feeds(shift, notifier, links.main, links.wakes, rounds)
+            maintenance = self._make_maintenance(worker_state, links.main)
+            stack.callback(maintenance.stop)
+            worker_state.on_due = maintenance.note_due
+            notifier = self._make_notifier(worker_state, maintenance, links.main)
+            self._fetchers = self._make_fetchers(worker_state, notifier, links.main, links.wakes, maintenance)
             tasks: list[asyncio.Task[Any]] = []
             stack.push_async_callback(_end_all, tasks)
 
             def reconnected() -> None:
-                rounds.note_reconnect()
-                tasks.append(asyncio.ensure_future(self._adopt(shift, notifier, links.main)))
+                maintenance.note_reconnect()
+                tasks.append(asyncio.ensure_future(self._adopt(worker_state, notifier, links.main)))
 
             links.main.on_reconnect = reconnected
-            channel = self._desk.keys.tell_channel(self._options.name)
-            await links.listener.subscribe(channel, lambda message: hear(shift, message))
-            await rounds.go_safely()
-            renewer = Renewer(shift, links.renewing, on_blocked=self._on_blocked, on_refused=rounds.note_outage)
+            channel = self._env.keys.tell_channel(self._options.name)
+            await links.listener.subscribe(channel, lambda message: hear(worker_state, message))
+            await maintenance.go_safely()
+            renewer = Renewer(
+                worker_state, links.renewing, on_blocked=self._on_blocked, on_refused=maintenance.note_outage
+            )
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
             renewer.start()
             if self._beat is not None:
                 stack.enter_context(Beating(self._beat))
-            feeding = [asyncio.ensure_future(feed.run()) for feed in self._feeds]
-            watching = [asyncio.ensure_future(work) for work in (rounds.run(), self._sweep(shift))]
+            feeding = [asyncio.ensure_future(fetcher.run()) for fetcher in self._fetchers]
+            watching = [asyncio.ensure_future(work) for work in (maintenance.run(), self._sweep(worker_state))]
             tasks += [*feeding, *watching]
             self._say_ready()
-            await self._until_leaving(shift, notifier, [*feeding, *watching])
-            for feed in self._feeds:
-                feed.leave()
-            await way_out(shift, notifier, rounds, feeding, is_stuck=self.stuck)
+            await self._until_leaving(worker_state, notifier, [*feeding, *watching])
+            for fetcher in self._fetchers:
+                fetcher.leave()
+            await way_out(worker_state, notifier, maintenance, feeding, is_stuck=self.stuck)
 
     def _say_ready(self) -> None:
         options = self._options
@@ -159,90 +167,102 @@ class Worker:
             "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
         )
 
-    def _make_shift(self, link: AsyncLink) -> Shift:
+    def _make_worker_state(self, link: AsyncConnection) -> WorkerState:
         options = self._options
-        return Shift(
-            options.name, self._desk, self._registry, link,
+        return WorkerState(
+            options.name, self._env, self._registry, link,
             concurrency=options.concurrency, queues=options.queues, app_hooks=app_hooks(self._registry),
         )  # fmt: skip
 
-    def _make_notifier(self, shift: Shift, rounds: Rounds, link: AsyncLink) -> Notifier:
+    def _make_notifier(self, worker_state: WorkerState, maintenance: Maintenance, link: AsyncConnection) -> Notifier:
         return Notifier(
-            self._desk, link, self._registry,
-            deliver=self._deliver, next_wait=self._next_wait, threads=shift.threads, on_due=rounds.note_due,
+            self._env, link, self._registry,
+            deliver=self._deliver, next_wait=self._next_wait, threads=worker_state.threads, on_due=maintenance.note_due,
         )  # fmt: skip
 
-    def _make_rounds(self, shift: Shift, link: AsyncLink) -> Rounds:
-        sources = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
+    def _make_maintenance(self, worker_state: WorkerState, link: AsyncConnection) -> Maintenance:
+        sources = [source for queue in self._options.queues for source in sources_of(self._env.keys, queue)]
         serves: dict[str, Collection[str]] = {source.rq_queue: self._registry.runners for source in sources}
-        serves[self._desk.keys.hook_queue] = [*self._registry.names, ANYONE]  # hooks know no versions
-        return Rounds(
-            self._desk, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
-            serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(shift, look, extra),
+        serves[self._env.keys.hook_queue] = [*self._registry.names, ANYONE]  # hooks know no versions
+        return Maintenance(
+            self._env, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
+            serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(worker_state, look, extra),
             announce=lambda: self._announce(link),
         )  # fmt: skip
 
-    def _hook_source(self) -> Source:
-        keys = self._desk.keys
+    def _hook_source(self) -> QueueSource:
+        keys = self._env.keys
         return source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
 
-    def _make_feeds(
-        self, shift: Shift, notifier: Notifier, link: AsyncLink, wakes: Sequence[AsyncLink], rounds: Rounds
-    ) -> list[Feed]:
-        def feed(wake: AsyncLink, sources: list[Source], runners: list[str], slots: Any, start: Any) -> Feed:
-            return Feed(
-                self._desk, link, wake, worker=self._options.name, slots=slots, sources=sources, runners=runners,
-                numbers=shift.take_numbers, start=start, adopt=lambda: self._adopt(shift, notifier, link),
-                on_due=rounds.note_due,
+    def _make_fetchers(
+        self,
+        worker_state: WorkerState,
+        notifier: Notifier,
+        link: AsyncConnection,
+        wakes: Sequence[AsyncConnection],
+        maintenance: Maintenance,
+    ) -> list[Fetcher]:
+        def fetcher(
+            wake: AsyncConnection, sources: list[QueueSource], runners: list[str], slots: Any, start: Any
+        ) -> Fetcher:
+            return Fetcher(
+                self._env, link, wake, worker=self._options.name, slots=slots, sources=sources, runners=runners,
+                numbers=worker_state.take_numbers, start=start, adopt=lambda: self._adopt(worker_state, notifier, link),
+                on_due=maintenance.note_due,
             )  # fmt: skip
 
         runners = list(self._registry.runners)
-        steps = [source for queue in self._options.queues for source in sources_of(self._desk.keys, queue)]
+        steps = [source for queue in self._options.queues for source in sources_of(self._env.keys, queue)]
         return [
-            feed(wakes[0], steps, runners, shift.slots, lambda taken: begin(taken, shift)),
-            feed(wakes[1], [self._hook_source()], [*self._registry.names, ANYONE], notifier.slots, notifier.start),
+            fetcher(wakes[0], steps, runners, worker_state.slots, lambda taken: begin(taken, worker_state)),
+            fetcher(wakes[1], [self._hook_source()], [*self._registry.names, ANYONE], notifier.slots, notifier.start),
         ]
 
-    async def _announce(self, link: AsyncLink) -> None:
+    async def _announce(self, link: AsyncConnection) -> None:
         """Say what a worker says once at its start, and again should Redis forget it."""
-        await carry_out(link, announce(self._registry, self._desk))
+        await carry_out(link, announce(self._registry, self._env))
 
-    def _heed(self, shift: Shift, look: Look, extra: list[Source]) -> None:
+    def _heed(self, worker_state: WorkerState, look: MaintenanceScan, extra: list[QueueSource]) -> None:
         """Take from a round what changes how this worker works."""
         if look.suspended != self._suspended:
             log.info("RQ is %s: %s", *(("suspended", "holding") if look.suspended else ("resumed", "going on")))
         self._suspended = look.suspended
         self._live_workers = look.live_workers
-        for feed in self._feeds:
-            feed.live_workers = look.live_workers
-        if self._feeds:
-            hook_queue = self._desk.keys.hook_queue
-            self._feeds[0].offer([source for source in extra if source.rq_queue != hook_queue])
-            self._feeds[1].offer([source for source in extra if source.rq_queue == hook_queue])
-        shift.must_let_go = self._suspended or self._leave.is_set()
+        for fetcher in self._fetchers:
+            fetcher.live_workers = look.live_workers
+        if self._fetchers:
+            hook_queue = self._env.keys.hook_queue
+            self._fetchers[0].offer([source for source in extra if source.rq_queue != hook_queue])
+            self._fetchers[1].offer([source for source in extra if source.rq_queue == hook_queue])
+        worker_state.must_let_go = self._suspended or self._leave.is_set()
 
-    async def _sweep(self, shift: Shift) -> None:
+    async def _sweep(self, worker_state: WorkerState) -> None:
         """Look for steps past their time, and for a loop that user code holds up."""
         loop = asyncio.get_running_loop()
         while True:
             before = loop.time()
             await asyncio.sleep(SWEEP_S)
-            shift.turned_at = loop.time()
+            worker_state.turned_at = loop.time()
             lag_s = loop.time() - before - SWEEP_S
             lags = lag_s > LAG_S and self._live_workers > 1
-            shift.must_let_go = self._suspended or self._leave.is_set() or lags
-            shift.sweep()
-            if shift.stray_threads >= shift.slots.size:
+            worker_state.must_let_go = self._suspended or self._leave.is_set() or lags
+            worker_state.sweep()
+            if worker_state.stray_threads >= worker_state.slots.size:
                 log.error(
-                    "all %s slots are kept by functions that were given up and do not return; leaving", shift.slots.size
+                    "all %s slots are kept by functions that were given up and do not return; leaving",
+                    worker_state.slots.size,
                 )
                 self.stuck = True
                 self._leave.set()
 
-    async def _until_leaving(self, shift: Shift, notifier: Notifier, parts: Sequence[asyncio.Task[None]]) -> None:
+    async def _until_leaving(
+        self, worker_state: WorkerState, notifier: Notifier, parts: Sequence[asyncio.Task[None]]
+    ) -> None:
         """Wait until told to leave; a part that ends before, by a fault or cancelled by user code, ends the worker."""
         if self._options.burst:
-            Burst(self._feeds, is_busy=lambda: bool(shift.slots.used or notifier.slots.used), leave=self.leave)
+            Burst(
+                self._fetchers, is_busy=lambda: bool(worker_state.slots.used or notifier.slots.used), leave=self.leave
+            )
         leaving = asyncio.ensure_future(self._leave.wait())
         await asyncio.wait({leaving, *parts}, return_when=asyncio.FIRST_COMPLETED)
         leaving.cancel()
@@ -252,23 +272,23 @@ class Worker:
         if not self._leave.is_set():
             raise asyncio.CancelledError  # of ours, by user code
 
-    async def _adopt(self, shift: Shift, notifier: Notifier, link: AsyncLink) -> None:
+    async def _adopt(self, worker_state: WorkerState, notifier: Notifier, link: AsyncConnection) -> None:
         """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
-        await adopt(self._options.name, shift, notifier, link)
+        await adopt(self._options.name, worker_state, notifier, link)
 
 
-def hear(shift: Shift, message: str) -> None:
+def hear(worker_state: WorkerState, message: str) -> None:
     """Take in what was said on the worker's channel: a stop, or news for a run that it holds."""
     run_id, _, what = message.partition("|")
     if what.startswith("inbox"):
-        shift.hear_news(run_id)
+        worker_state.notify_inbox(run_id)
         return
     try:
         stop = read_stop(what.encode())
     except ValueError:
         log.warning("a message on this worker's channel says nothing: %.100r", message)
     else:
-        shift.hear(run_id, stop)
+        worker_state.hear(run_id, stop)
 
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:

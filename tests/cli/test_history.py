@@ -25,7 +25,7 @@ async def act(name):
 @app.workflow("trip")
 async def trip(ctx, name: str):
     first = await ctx.step("first", act, name)
-    word = await ctx.signal("word")
+    word = await ctx.wait_for_signal("word")
     return [first, word, await ctx.step("{last}", act, "{last}")]
 """
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from stepflow import Client, Context, Stepflow, Succeed
 from stepflow.cli.main import cli
-from stepflow.errors import AskNotFound, InvalidOption, UsageError
+from stepflow.errors import InvalidOption, QuestionNotFound, UsageError
 from stepflow.testing import Harness
 from stepflow.testing.server import FakeServer
 from tests.support import dump
@@ -189,7 +189,7 @@ def test_a_call_with_odd_text_raises_what_says_so(client: Client, real, call, wa
 @pytest.mark.parametrize("token", [BYTES, "", ".", "a", 5, None, "a." + "g" * 20, "\ud800." + "0" * 20])
 async def test_a_token_that_is_none_asks_nothing(aclient, token):
     """[B17]"""
-    with pytest.raises(AskNotFound):
+    with pytest.raises(QuestionNotFound):
         await aclient.answer(token, 1)
 
 

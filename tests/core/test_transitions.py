@@ -8,23 +8,23 @@ import pytest
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import (
     Cancel,
+    CleanedUp,
     Continue,
+    ContinueAsNew,
     ErrorInfo,
     Fail,
     HandBack,
-    LastWord,
     Lost,
     Outcome,
     Park,
     Pause,
     Raised,
-    Restart,
     Succeed,
     Yield,
 )
-from stepflow.core.run import ENDS, Rest, Run, RunState, Stop, StopKind
-from stepflow.core.transition import Kind
-from stepflow.core.transitions import decide, decide_revival, decide_stop
+from stepflow.core.run import ENDS, Cleanup, Run, RunState, StopKind, StopRequest
+from stepflow.core.transition import TransitionKind
+from stepflow.core.transitions import decide, decide_retry, decide_stop
 
 NOW = 1000.0
 POLICY = RetryPolicy(max_attempts=3, initial=10.0, jitter=False)
@@ -32,38 +32,38 @@ BOOM = ErrorInfo("ValueError", "boom")
 
 #: every outcome there is, and what it makes of a running run that nobody wants to stop: kind and state
 UNMARKED = {
-    Continue("p"): (Kind.ADVANCE, "pending"),
-    Continue("p", delay=5): (Kind.ADVANCE, "scheduled"),
-    Succeed("r"): (Kind.FINISH, "succeeded"),
-    Fail("why"): (Kind.FINISH, "failed"),
-    Cancel("own"): (Kind.FINISH, "cancelled"),
-    Raised(BOOM): (Kind.RETRY, "scheduled"),
-    Raised(BOOM, retryable=False): (Kind.FINISH, "failed"),
-    Lost(): (Kind.RETRY, "pending"),
-    HandBack(): (Kind.RETRY, "pending"),
-    Park(): (Kind.PARK, "waiting"),
-    Yield(): (Kind.RETRY, "pending"),
-    Pause("why"): (Kind.PAUSE, "paused"),
-    Restart("p"): (Kind.ADVANCE, "pending"),
-    LastWord(BOOM): (Kind.FINISH, "failed"),
+    Continue("p"): (TransitionKind.ADVANCE, "pending"),
+    Continue("p", delay=5): (TransitionKind.ADVANCE, "scheduled"),
+    Succeed("r"): (TransitionKind.FINISH, "succeeded"),
+    Fail("why"): (TransitionKind.FINISH, "failed"),
+    Cancel("own"): (TransitionKind.FINISH, "cancelled"),
+    Raised(BOOM): (TransitionKind.HAND_OVER, "scheduled"),
+    Raised(BOOM, retryable=False): (TransitionKind.FINISH, "failed"),
+    Lost(): (TransitionKind.HAND_OVER, "pending"),
+    HandBack(): (TransitionKind.HAND_OVER, "pending"),
+    Park(): (TransitionKind.PARK, "waiting"),
+    Yield(): (TransitionKind.HAND_OVER, "pending"),
+    Pause("why"): (TransitionKind.PAUSE, "paused"),
+    ContinueAsNew("p"): (TransitionKind.ADVANCE, "pending"),
+    CleanedUp(BOOM): (TransitionKind.FINISH, "failed"),
 }
 #: the same of a run that was asked to stop and has a last word, which these outcomes are not
 UNSAID = {
-    Continue("p"): (Kind.ADVANCE, "pending"),
-    Succeed("r"): (Kind.RETRY, "pending"),
-    Restart("p"): (Kind.RETRY, "pending"),
-    Lost(): (Kind.RETRY, "pending"),
-    HandBack(): (Kind.RETRY, "pending"),
-    Park(): (Kind.RETRY, "pending"),
-    Park(knows_stop=True): (Kind.PARK, "waiting"),
-    Yield(): (Kind.RETRY, "pending"),
-    Pause("why"): (Kind.PAUSE, "paused"),
+    Continue("p"): (TransitionKind.ADVANCE, "pending"),
+    Succeed("r"): (TransitionKind.HAND_OVER, "pending"),
+    ContinueAsNew("p"): (TransitionKind.HAND_OVER, "pending"),
+    Lost(): (TransitionKind.HAND_OVER, "pending"),
+    HandBack(): (TransitionKind.HAND_OVER, "pending"),
+    Park(): (TransitionKind.HAND_OVER, "pending"),
+    Park(knows_stop=True): (TransitionKind.PARK, "waiting"),
+    Yield(): (TransitionKind.HAND_OVER, "pending"),
+    Pause("why"): (TransitionKind.PAUSE, "paused"),
 }
 MARKS = {
     "unmarked": None,
-    "cancel": Stop(StopKind.CANCEL, "outside", 1.0),
-    "deadline": Stop(StopKind.DEADLINE, "deadline", 1.0),
-    "fail": Stop(StopKind.FAIL, "outside", 1.0),
+    "cancel": StopRequest(StopKind.CANCEL, "outside", 1.0),
+    "deadline": StopRequest(StopKind.DEADLINE, "deadline", 1.0),
+    "fail": StopRequest(StopKind.FAIL, "outside", 1.0),
 }
 
 
@@ -84,8 +84,8 @@ def test_a_running_step_ends_as_the_table_says(outcome, mark):
     """[C19] [C20] [C27]"""
     move = decide(run(stop=MARKS[mark]), 4, outcome, POLICY, NOW)
     wanted = UNMARKED[outcome]
-    if mark != "unmarked" and not isinstance(outcome, Cancel | LastWord):
-        wanted = (Kind.FINISH, "cancelled" if mark == "cancel" else "failed")
+    if mark != "unmarked" and not isinstance(outcome, Cancel | CleanedUp):
+        wanted = (TransitionKind.FINISH, "cancelled" if mark == "cancel" else "failed")
     assert (move.kind, move.state) == wanted
 
 
@@ -94,14 +94,14 @@ def test_a_finished_run_is_moved_by_nothing(outcome, mark, state):
     """[C13]"""
     ended = run(state=state, ended_at=5.0, stop=MARKS[mark])
     move = decide(ended, 4, outcome, POLICY, NOW)
-    assert (move.kind, move.state) == (Kind.DROP, state)
+    assert (move.kind, move.state) == (TransitionKind.DROP, state)
 
 
 @pytest.mark.parametrize("outcome", UNMARKED, ids=repr)
 @pytest.mark.parametrize("step", [3, 5])
 def test_the_outcome_of_another_step_is_dropped(outcome, step):
     """[C13]"""
-    assert decide(run(), step, outcome, POLICY, NOW).kind is Kind.DROP
+    assert decide(run(), step, outcome, POLICY, NOW).kind is TransitionKind.DROP
 
 
 def test_what_is_no_outcome_is_a_mistake_of_ours():
@@ -127,10 +127,10 @@ def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
 
 def test_a_restart_advances_into_a_new_history_unless_the_time_of_the_run_is_up():
     """[F18]"""
-    move = decide(run(failures=2), 4, Restart({"n": 1}, 3), POLICY, NOW)
+    move = decide(run(failures=2), 4, ContinueAsNew({"n": 1}, 3), POLICY, NOW)
     assert (move.step, move.payload, move.due_at, move.failures, move.restarts) == (5, {"n": 1}, None, 0, 3)
-    late = decide(run(deadline_at=NOW), 4, Restart({"n": 1}, 3), POLICY, NOW)
-    assert (late.kind, late.state) == (Kind.FINISH, "failed")
+    late = decide(run(deadline_at=NOW), 4, ContinueAsNew({"n": 1}, 3), POLICY, NOW)
+    assert (late.kind, late.state) == (TransitionKind.FINISH, "failed")
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,20 @@ def test_an_end_carries_result_reason_or_error():
     assert decide(run(), 4, Raised(BOOM, retryable=False), POLICY, NOW).error == BOOM
 
 
-@pytest.mark.parametrize(("failures", "kind"), [(0, Kind.RETRY), (1, Kind.RETRY), (2, Kind.FINISH), (9, Kind.FINISH)])
+@pytest.mark.parametrize(
+    ("failures", "kind"),
+    [
+        (0, TransitionKind.HAND_OVER),
+        (1, TransitionKind.HAND_OVER),
+        (2, TransitionKind.FINISH),
+        (9, TransitionKind.FINISH),
+    ],
+)
 def test_an_error_is_retried_while_attempts_are_left(failures, kind):
     """[C20]"""
     move = decide(run(failures=failures, crashes=1), 4, Raised(BOOM), POLICY, NOW)
     assert move.kind is kind
-    if kind is Kind.RETRY:
+    if kind is TransitionKind.HAND_OVER:
         assert (move.failures, move.crashes, move.step, move.due_at) == (failures + 1, 1, 4, NOW + 10 * 2**failures)
 
 
@@ -179,14 +187,14 @@ def test_a_retry_without_a_wait_is_pending_at_once():
 def test_lost_deliveries_are_counted_apart_and_back_off_from_the_second_on(crashes, wait_s):
     """[C22]"""
     move = decide(run(crashes=crashes, failures=2), 4, Lost(), POLICY, NOW)
-    assert (move.kind, move.failures, move.crashes) == (Kind.RETRY, 2, crashes + 1)
+    assert (move.kind, move.failures, move.crashes) == (TransitionKind.HAND_OVER, 2, crashes + 1)
     assert move.due_at == (None if wait_s is None else NOW + wait_s)
 
 
 def test_too_many_losses_end_the_run_and_say_so():
     """[C22]"""
     move = decide(run(crashes=3), 4, Lost(), POLICY, NOW, max_crashes=3)
-    assert (move.kind, move.state, move.error.type) == (Kind.FINISH, "failed", "WorkerLost")
+    assert (move.kind, move.state, move.error.type) == (TransitionKind.FINISH, "failed", "WorkerLost")
     assert "lost with its worker 4 times, max_crashes is 3" in move.error.message
 
 
@@ -196,11 +204,11 @@ def test_a_step_handed_back_counts_nothing():
     assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
 
 
-@pytest.mark.parametrize("had", list(Rest))
+@pytest.mark.parametrize("had", list(Cleanup))
 def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had):
-    move = decide(run(failures=1, crashes=2, rest=had), 4, Yield(wants_last_word=True), POLICY, NOW)
+    move = decide(run(failures=1, crashes=2, cleanup=had), 4, Yield(needs_cleanup=True), POLICY, NOW)
     assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
-    assert move.rest is max(had, Rest.WANTED)
+    assert move.cleanup is max(had, Cleanup.NEEDED)
 
 
 # ---- the deadline
@@ -218,7 +226,7 @@ def test_past_its_deadline_a_run_does_not_go_on(outcome, deadline_at, is_over):
 def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_passed(outcome):
     """[C23] Nobody had marked the run yet."""
     move = decide(run(deadline_at=NOW - 1), 4, outcome, POLICY, NOW)
-    assert (move.kind, move.state) == (Kind.FINISH, decide(run(), 4, outcome, POLICY, NOW).state)
+    assert (move.kind, move.state) == (TransitionKind.FINISH, decide(run(), 4, outcome, POLICY, NOW).state)
 
 
 # ---- stops
@@ -229,63 +237,72 @@ def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_pass
 def test_a_run_that_nobody_holds_ends_at_once(state, kind):
     """[C25] [C23]"""
     reason = "ValueError|why" if kind is StopKind.ERROR else "why"
-    move = decide_stop(run(state=RunState(state), token=""), Stop(kind, reason, NOW))
-    assert (move.kind, move.state) == (Kind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
+    move = decide_stop(run(state=RunState(state), token=""), StopRequest(kind, reason, NOW))
+    assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
     assert move.reason == ("deadline" if kind is StopKind.DEADLINE else "why")
 
 
 @pytest.mark.parametrize("kind", StopKind)
 def test_a_running_run_is_marked_once(kind):
     """[C26] [C28]"""
-    stop = Stop(kind, "why", NOW)
+    stop = StopRequest(kind, "why", NOW)
     move = decide_stop(run(), stop)
-    assert (move.kind, move.stop) == (Kind.MARK, stop)
-    assert decide_stop(run(stop=stop), Stop(StopKind.CANCEL, "again", NOW)).kind is Kind.DROP
+    assert (move.kind, move.stop) == (TransitionKind.MARK, stop)
+    assert decide_stop(run(stop=stop), StopRequest(StopKind.CANCEL, "again", NOW)).kind is TransitionKind.DROP
 
 
 def test_a_marked_run_that_let_its_grace_pass_ends_without_its_worker_for_its_first_reason():
     """[C23] [C27]"""
-    move = decide_stop(run(stop=MARKS["cancel"]), Stop(StopKind.DEADLINE, "", NOW), overdue=True)
-    assert (move.kind, move.state, move.reason) == (Kind.FINISH, "cancelled", "outside")
+    move = decide_stop(run(stop=MARKS["cancel"]), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True)
+    assert (move.kind, move.state, move.reason) == (TransitionKind.FINISH, "cancelled", "outside")
 
 
 def test_grace_is_given_to_marked_runs_only():
-    assert decide_stop(run(), Stop(StopKind.DEADLINE, "", NOW), overdue=True).kind is Kind.MARK
+    assert decide_stop(run(), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True).kind is TransitionKind.MARK
 
 
 @pytest.mark.parametrize("kind", [StopKind.CANCEL, StopKind.DEADLINE])
 @pytest.mark.parametrize("state", ["scheduled", "waiting", "paused"])
 def test_a_run_with_a_last_word_is_handed_over_once_more_to_say_it(state, kind):
     """[F15]"""
-    stop, waiting = Stop(kind, "why", NOW), run(state=RunState(state), token="", rest=Rest.WANTED, crashes=1)
+    stop, waiting = (
+        StopRequest(kind, "why", NOW),
+        run(state=RunState(state), token="", cleanup=Cleanup.NEEDED, crashes=1),
+    )
     move = decide_stop(waiting, stop)
-    assert (move.kind, move.state, move.stop, move.step, move.crashes) == (Kind.RETRY, "pending", stop, 4, 1)
+    assert (move.kind, move.state, move.stop, move.step, move.crashes) == (
+        TransitionKind.HAND_OVER,
+        "pending",
+        stop,
+        4,
+        1,
+    )
     again = dataclasses.replace(waiting, stop=stop)
-    assert decide_stop(again, stop, overdue=True).kind is Kind.DROP
+    assert decide_stop(again, stop, overdue=True).kind is TransitionKind.DROP
 
 
 @pytest.mark.parametrize("state", ["pending", "running"])
 def test_a_run_with_a_last_word_that_is_on_its_way_is_only_marked(state):
     """[F15]"""
-    stop = Stop(StopKind.CANCEL, "why", NOW)
-    assert decide_stop(run(state=RunState(state), token="", rest=Rest.WANTED), stop).kind is Kind.MARK
+    stop = StopRequest(StopKind.CANCEL, "why", NOW)
+    assert decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop).kind is TransitionKind.MARK
 
 
 @pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
 def test_failing_by_hand_waits_for_no_last_word_and_for_no_worker_that_was_told_already(state):
     """[F5]"""
-    stop = Stop(StopKind.FAIL, "why", NOW)
-    move = decide_stop(run(state=RunState(state), token="", rest=Rest.WANTED), stop)
-    assert (move.kind, move.state, move.reason) == (Kind.FINISH, "failed", "why")
-    assert decide_stop(run(rest=Rest.WANTED), stop).kind is Kind.MARK
-    assert decide_stop(run(rest=Rest.WANTED, stop=MARKS["cancel"]), stop).kind is Kind.FINISH
+    stop = StopRequest(StopKind.FAIL, "why", NOW)
+    move = decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop)
+    assert (move.kind, move.state, move.reason) == (TransitionKind.FINISH, "failed", "why")
+    assert decide_stop(run(cleanup=Cleanup.NEEDED), stop).kind is TransitionKind.MARK
+    assert decide_stop(run(cleanup=Cleanup.NEEDED, stop=MARKS["cancel"]), stop).kind is TransitionKind.FINISH
 
 
 @pytest.mark.parametrize("mark", ["cancel", "deadline"])
 @pytest.mark.parametrize("outcome", UNSAID, ids=repr)
 def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
     """[F15]"""
-    late = run(stop=MARKS[mark], rest=Rest.BEGUN, deadline_at=NOW - 1)
+    late = run(stop=MARKS[mark], cleanup=Cleanup.STARTED, deadline_at=NOW - 1)
     move = decide(late, 4, outcome, POLICY, NOW)
     assert (move.kind, move.state) == UNSAID[outcome]
 
@@ -293,46 +310,48 @@ def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
 @pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
 def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks_have_steps(mark, state):
     """[F16] The record does not know yet that the run has a last word; the park that was refused does."""
-    park = Park(wants_last_word=True)
+    park = Park(needs_cleanup=True)
     move = decide(run(stop=MARKS[mark]), 4, park, POLICY, NOW)
-    assert (move.kind, move.state) == (Kind.RETRY, "pending")
+    assert (move.kind, move.state) == (TransitionKind.HAND_OVER, "pending")
     assert decide(run(stop=MARKS[mark]), 4, Park(), POLICY, NOW).state == state
 
 
 @pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
 def test_a_last_word_ends_the_run_as_it_was_asked_to(mark, state):
     """[F15]"""
-    move = decide(run(stop=MARKS[mark], rest=Rest.BEGUN), 4, LastWord(errors=(BOOM,)), POLICY, NOW)
-    assert (move.kind, move.state, move.errors) == (Kind.FINISH, state, (BOOM,))
+    move = decide(run(stop=MARKS[mark], cleanup=Cleanup.STARTED), 4, CleanedUp(errors=(BOOM,)), POLICY, NOW)
+    assert (move.kind, move.state, move.errors) == (TransitionKind.FINISH, state, (BOOM,))
 
 
 def test_a_run_that_failed_and_was_then_asked_to_stop_ends_by_its_failure():
     """[F15]"""
-    move = decide(run(stop=MARKS["cancel"], rest=Rest.BEGUN), 4, LastWord(BOOM), POLICY, NOW)
+    move = decide(run(stop=MARKS["cancel"], cleanup=Cleanup.STARTED), 4, CleanedUp(BOOM), POLICY, NOW)
     assert (move.state, move.error) == ("failed", BOOM)
 
 
 def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word():
-    move = decide(run(stop=MARKS["cancel"], rest=Rest.WANTED, crashes=10), 4, Lost(), POLICY, NOW)
-    assert (move.kind, move.state) == (Kind.FINISH, "cancelled")
+    move = decide(run(stop=MARKS["cancel"], cleanup=Cleanup.NEEDED, crashes=10), 4, Lost(), POLICY, NOW)
+    assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled")
 
 
 def test_a_run_whose_compensations_have_begun_is_not_revived():
     """[F3] [F15]"""
-    move = decide_revival(run(state=RunState.FAILED, rest=Rest.BEGUN))
-    assert move.kind is Kind.DROP
+    move = decide_retry(run(state=RunState.FAILED, cleanup=Cleanup.STARTED))
+    assert move.kind is TransitionKind.DROP
     assert "undone" in move.why
 
 
 @pytest.mark.parametrize("state", ENDS)
 def test_a_finished_run_is_not_stopped(state):
     """[C28]"""
-    assert decide_stop(run(state=state, ended_at=5.0, token=""), Stop(StopKind.CANCEL)).kind is Kind.DROP
+    assert (
+        decide_stop(run(state=state, ended_at=5.0, token=""), StopRequest(StopKind.CANCEL)).kind is TransitionKind.DROP
+    )
 
 
 @pytest.mark.parametrize("state", RunState)
 def test_only_a_failed_run_is_revived(state):
     """[C21]"""
-    move = decide_revival(run(state=state, failures=3))
-    assert (move.kind is Kind.REVIVE) is (state == "failed")
+    move = decide_retry(run(state=state, failures=3))
+    assert (move.kind is TransitionKind.RETRY) is (state == "failed")
     assert move.step == 4

@@ -3,16 +3,16 @@
 import pytest
 
 from stepflow import RunSpec
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.errors import RedisUnreachable
 from stepflow.store.claims import claim_one, sources_of
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.fake import ImmediateLink
-from stepflow.store.connection.sync import BlockingLink, carry_out
+from stepflow.store.connection.fake import FakeConnection
+from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.keys import Keys
 from stepflow.store.runs import load_run
-from stepflow.worker.maintenance import Rounds
-from stepflow.worker.recover import recover_knock, recover_lapsed, recover_worker
+from stepflow.worker.maintenance import Maintenance
+from stepflow.worker.recover import recover_lapsed, recover_lost_delivery, recover_worker
 from tests.crash.support.app import path
 
 pytestmark = pytest.mark.crash
@@ -22,9 +22,9 @@ class Bench:
     """One run on a server, and the calls of several workers to interleave."""
 
     def __init__(self, cluster):
-        self.link = BlockingLink.to(Address.parse(cluster.server.url))
+        self.link = SyncConnection.to(Address.parse(cluster.server.url))
         self.keys, self.redis = Keys(), cluster.server.client
-        self.desk = Desk(self.keys, cluster.settings)
+        self.env = Env(self.keys, cluster.settings)
         cluster.submit([RunSpec("chain", path(2), run_id="r")])
 
     @property
@@ -61,25 +61,25 @@ def bench(make_cluster):
 
 def test_two_workers_that_see_one_lapsed_claim_count_one_loss(bench):
     bench.claim("dead", lease_s=-1)
-    assert carry_out(bench.link, recover_lapsed("run:r", bench.desk))
-    assert not carry_out(bench.link, recover_lapsed("run:r", bench.desk)), "the second came late"
+    assert carry_out(bench.link, recover_lapsed("run:r", bench.env))
+    assert not carry_out(bench.link, recover_lapsed("run:r", bench.env)), "the second came late"
     assert (bench.run.crashes, bench.run.state) == (1, "pending")
 
 
 def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
     bench.claim("dead", lease_s=-1)
-    plan = recover_worker("dead", bench.desk)
+    plan = recover_worker("dead", bench.env)
     call = next(plan)
     for _ in range(2):  # it has read that the claim stands under the dead worker's name ...
         call = plan.send(bench.answer(call))
-    carry_out(bench.link, recover_lapsed("run:r", bench.desk))  # ... when another recovers it, and it is claimed anew
+    carry_out(bench.link, recover_lapsed("run:r", bench.env))  # ... when another recovers it, and it is claimed anew
     bench.claim("alive", lease_s=100)
     assert bench.finish(plan, call) == 0
     assert bench.run.token == "alive.0."
 
 
 def test_a_claim_that_comes_while_a_lost_knock_is_looked_into_stands(bench):
-    plan = recover_knock("run:r", bench.desk)
+    plan = recover_lost_delivery("run:r", bench.env)
     tidying = plan.send(bench.answer(next(plan)))
     bench.claim("quick", lease_s=100)
     assert bench.finish(plan, tidying) is False
@@ -90,7 +90,7 @@ async def nothing_to_announce():
     pass
 
 
-class Dying(ImmediateLink):
+class Dying(FakeConnection):
     """A link whose worker dies after so many calls."""
 
     def __init__(self, link, calls_left):
@@ -108,8 +108,8 @@ class Dying(ImmediateLink):
 async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none(bench, calls):
     bench.redis.rpush("stepflow:await:default:chain", "run-r-0")
     bench.redis.sadd("stepflow:awaited", "default|chain")
-    rounds = Rounds(
-        bench.desk, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
+    rounds = Maintenance(
+        bench.env, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
         serves={"default": ["chain"]}, on_look=lambda look, extra: None, announce=nothing_to_announce,
     )  # fmt: skip
     try:

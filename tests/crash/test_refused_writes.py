@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from stepflow import Continue, RunSpec, Succeed
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
 from stepflow.store.connection.sync import carry_out
 from stepflow.worker.recover import recover_worker
@@ -28,7 +28,7 @@ SAID = {
 def settings():
     return Settings(
         redis=RedisSettings(retry_for_s=2.0),
-        worker=WorkerSettings(lease_s=1.0, grace_s=2.0, stop_grace_s=0.3, knock_s=5.0),
+        worker=WorkerSettings(lease_s=1.0, grace_s=2.0, stop_grace_s=0.3, redeliver_after_s=5.0),
         webhook=WebhookSettings(allow_cidrs=("127.0.0.0/8",)),
     )
 
@@ -100,7 +100,7 @@ async def held(app):
     @app.workflow("ends")
     async def ends(ctx):
         await ctx.step(go.wait)
-        return await ctx.signal("news")
+        return await ctx.wait_for_signal("news")
 
     loop = asyncio.get_running_loop()
     return go, calls
@@ -179,7 +179,7 @@ async def test_what_a_supervisor_knows_to_be_dead_is_taken_up_at_once(
     async with working(app):
         with refusing(real, "OOM"):
             await until(lambda: "a round was cut short" in caplog.text)
-        assert carry_out(link_to_real, recover_worker("ghost", Desk(keys, app.settings))) == 1
+        assert carry_out(link_to_real, recover_worker("ghost", Env(keys, app.settings))) == 1
         assert await run.result(10) == 0
 
 

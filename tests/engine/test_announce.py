@@ -4,7 +4,7 @@ import pytest
 
 from stepflow import Client, Stepflow, Succeed, Webhook
 from stepflow.engine.cancel import cancel
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.redeliver import hooks_of_run
 from stepflow.store.connection.sync import carry_out
 from stepflow.worker.announce import announce
@@ -90,21 +90,21 @@ async def test_each_way_to_end_before_the_first_worker_is_told(late_app, aclient
 @pytest.mark.parametrize("dies_after", range(4))
 def test_a_worker_killed_while_it_announces_leaves_the_rest_to_the_next(late_app, link, keys, settings, dies_after):
     """[B27] Wherever it dies, and if it writes once more what it wrote: each end is told once."""
-    desk = Desk(keys, settings)
+    env = Env(keys, settings)
     client = Client(settings=settings, link=link)
     for name in ("a", "b"):
         client.submit("x", run_id=name)
         client.cancel(name)
-    dying, answer = announce(late_app.registry, desk), None
+    dying, answer = announce(late_app.registry, env), None
     for _ in range(dies_after):
         asked = dying.send(answer)
         both = [link.calls(asked if isinstance(asked, list) else [asked]) for _ in "12"]
         answer = both[0] if isinstance(asked, list) else both[0][0]
     dying.close()
     for _ in range(2):
-        carry_out(link, announce(late_app.registry, desk))
+        carry_out(link, announce(late_app.registry, env))
     for name in ("a", "b"):
-        hooks = carry_out(link, hooks_of_run(name, desk, limit=5))
+        hooks = carry_out(link, hooks_of_run(name, env, limit=5))
         assert [(hook.id, hook.state, hook.rev) for hook in hooks] == [
             (f"{name}-0-1-0", "pending", 1), (f"{name}-0-1-1", "pending", 1),
         ]  # fmt: skip
@@ -115,14 +115,14 @@ def test_a_worker_killed_while_it_announces_leaves_the_rest_to_the_next(late_app
 
 def test_an_end_that_meets_the_announcement_is_told_once(late_app, link, keys, settings):
     """[B27] Whoever looked before the hooks were known looks again."""
-    desk = Desk(keys, settings)
+    env = Env(keys, settings)
     client = Client(settings=settings, link=link)
     client.submit("x", run_id="a")
-    ending = cancel("a", "enough", desk)
+    ending = cancel("a", "enough", env)
     answer = link.call(next(ending))
     answer = link.calls(ending.send(answer))  # no hooks are known
     finish = ending.send(answer)
-    carry_out(link, announce(late_app.registry, desk))
+    carry_out(link, announce(late_app.registry, env))
     answer = link.call(finish)
     assert answer[0] == 0
     assert carry_on(ending, answer, link) is True

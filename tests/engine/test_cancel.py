@@ -8,7 +8,7 @@ import pytest
 
 from stepflow import Cancel, Continue, Fail, PermanentError, RetryPolicy, RunCancelled, Succeed
 from stepflow.core.cancel import StopRequested
-from stepflow.core.run import Stop, StopKind
+from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from tests.support import until
 
@@ -226,7 +226,7 @@ async def test_a_deaf_function_ends_as_cancelled_too_and_its_thread_is_left_behi
         await run.cancel("now")
         assert (await run.wait(10)).state == "cancelled"
         release.set()
-        await until(lambda: worker.shift.slots.used == 0)
+        await until(lambda: worker.worker_state.slots.used == 0)
 
 
 async def test_cancel_says_false_for_an_unknown_and_for_a_finished_run(app, aclient, working):
@@ -268,8 +268,8 @@ async def test_a_cancel_of_a_run_that_others_have_asked_to_stop_says_that_it_wil
     """[B30] Whoever set the end in motion."""
     run = await aclient.submit("x", timeout=100)
     ghost.claim("x")
-    stop = Stop(StopKind.FAIL if first == "fail" else StopKind.DEADLINE, first, 1.0)
-    assert await aclient._do(stop_run(run.id, stop, aclient.desk))
+    stop = StopRequest(StopKind.FAIL if first == "fail" else StopKind.DEADLINE, first, 1.0)
+    assert await aclient._do(stop_run(run.id, stop, aclient.env))
     assert await run.cancel("me too") is True
     assert (await run.status()).reason == first
     assert await aclient.fail(run.id, "at last") is True

@@ -92,7 +92,7 @@ async def test_a_journal_that_cannot_be_read_pauses_its_run_and_never_fails_it(a
     @app.workflow("flow")
     async def flow(ctx: Context) -> str:
         said = await ctx.step("greet", lambda: "hello")
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return said
 
     run = await aclient.submit("flow", run_id="bad")
@@ -125,7 +125,7 @@ async def test_a_variable_that_is_none_pauses_the_run_that_reads_it(app, aclient
 
     @app.workflow("flow")
     async def flow(ctx: Context) -> str:
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return await ctx.vars.get("x")
 
     run = await aclient.submit("flow", run_id="bad")
@@ -173,7 +173,7 @@ async def test_a_damaged_parent_does_not_keep_its_child_from_ending(app, aclient
 
     @app.workflow("child")
     async def child(ctx: Context) -> str:
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return "grown"
 
     @app.workflow("parent")

@@ -74,7 +74,7 @@ async def test_a_step_deaf_to_its_token_does_not_keep_the_run_past_the_grace(app
     async with working(app) as worker:
         assert (await (await aclient.submit("deaf", timeout=0.1)).wait(10)).error.type == "DeadlineExceeded"
         release.set()
-        await until(lambda: worker.shift.slots.used == 0)
+        await until(lambda: worker.worker_state.slots.used == 0)
 
 
 async def test_a_marked_run_whose_worker_says_nothing_ends_without_it(app, aclient, working, ghost):

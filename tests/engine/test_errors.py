@@ -386,11 +386,11 @@ async def test_a_plain_function_past_its_timeout_keeps_its_slot_until_it_returns
     async with working(app, concurrency=3) as worker:
         assert await (await aclient.submit("slow")).result(10) == "in time"
         assert stuck.is_set()
-        await until(lambda: worker.shift.slots.used == 1)
-        assert worker.shift.stray_threads == 1
+        await until(lambda: worker.worker_state.slots.used == 1)
+        assert worker.worker_state.stray_threads == 1
         release.set()
-        await until(lambda: worker.shift.slots.used == 0)
-        assert worker.shift.stray_threads == 0
+        await until(lambda: worker.worker_state.slots.used == 0)
+        assert worker.worker_state.stray_threads == 0
 
 
 async def test_a_function_left_behind_writes_no_memo(app, aclient, working):
@@ -411,7 +411,7 @@ async def test_a_function_left_behind_writes_no_memo(app, aclient, working):
     async with working(app, concurrency=2) as worker:
         assert await (await aclient.submit("slow")).result(10) is None
         release.set()
-        await until(lambda: worker.shift.stray_threads == 0)
+        await until(lambda: worker.worker_state.stray_threads == 0)
     assert refused == ["ClaimLost"]
 
 
@@ -436,7 +436,7 @@ async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_lat
 ):
     """[C23] No claim is renewed past its step timeout plus grace, blocked loop or not; the stack is logged once. [C13]"""
     from stepflow import Stepflow
-    from stepflow.engine.env import Desk
+    from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out
     from stepflow.worker.recover import recover_lapsed
     from tests.support import until_blocking
@@ -450,8 +450,8 @@ async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_lat
         attempts.append((step.attempt, step.number))
         if len(attempts) > 1:
             return Succeed("the second")
-        desk = Desk(keys, app.settings)
-        until_blocking(lambda: carry_out(link_to_real, recover_lapsed(f"run:{step.run_id}", desk)))
+        env = Env(keys, app.settings)
+        until_blocking(lambda: carry_out(link_to_real, recover_lapsed(f"run:{step.run_id}", env)))
         until_blocking(lambda: "is past its limit" in caplog.text)
         return Succeed("the first, late")
 

@@ -402,12 +402,12 @@ async def test_a_failed_run_is_revived_at_its_last_step_with_fresh_attempts_and_
 @pytest.mark.parametrize("how", ["succeed", "cancel"])
 async def test_only_a_failed_run_is_revived(app, aclient, working, ends, how):
     """[C21]"""
-    from stepflow.errors import NotRevivable, RunNotFound
+    from stepflow.errors import NotRetryable, RunNotFound
 
     async with working(app):
         run = await aclient.submit("ends", how)
         await run.wait(10)
-    with pytest.raises(NotRevivable):
+    with pytest.raises(NotRetryable):
         await aclient.retry(run.id)
     with pytest.raises(RunNotFound):
         await aclient.retry("nobody")

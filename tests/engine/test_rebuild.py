@@ -28,7 +28,7 @@ async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(app, ac
 
     @app.workflow("child")
     async def child(ctx: Context, number: int) -> int:
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return number
 
     @app.workflow("parent")

@@ -7,7 +7,7 @@ import pytest
 
 from stepflow import Continue, RetryPolicy, Stepflow, Succeed
 from stepflow.core.outcomes import Lost
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.connection.sync import carry_out
 from stepflow.store.maintenance import move_due
@@ -45,15 +45,15 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
     run = await aclient.submit("fine")
     ghost.claim("fine")
     async with working(app) as worker:
-        ticks = [await worker.shift.link.call(_look(worker)) for _ in range(3)]
+        ticks = [await worker.worker_state.link.call(_look(worker)) for _ in range(3)]
         assert all(look.lapsed == [] for look in ticks)
         assert await in_state(run, "running")
 
 
 def _look(worker):
-    from stepflow.store.maintenance import look_round
+    from stepflow.store.maintenance import scan_maintenance
 
-    return look_round(worker._desk.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
+    return scan_maintenance(worker._env.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
 
 
 async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_hooks_fire(
@@ -89,7 +89,7 @@ async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(
     waits = []
     for _ in range(3):
         ghost.claim("fine")
-        carry_out(link_to_real, recover_worker("ghost", Desk(keys, app.settings)))
+        carry_out(link_to_real, recover_worker("ghost", Env(keys, app.settings)))
         status = await run.status()
         waits.append(round((status.due_at - status.updated_at).total_seconds(), 3) if status.due_at else 0)
         real.hset(keys.run(run.id), "due", 1)
@@ -127,10 +127,10 @@ async def test_a_supervisor_that_knows_its_worker_is_dead_need_not_wait_for_the_
     """[C35]"""
     runs = [await aclient.submit("fine") for _ in range(3)]
     ghost.claim("fine")
-    desk = Desk(keys, app.settings)
-    assert len(carry_out(link_to_real, claims_of("ghost", desk))) == 3
-    assert carry_out(link_to_real, recover_worker("someone-else", desk)) == 0
-    assert carry_out(link_to_real, recover_worker("ghost", desk)) == 3
+    env = Env(keys, app.settings)
+    assert len(carry_out(link_to_real, claims_of("ghost", env))) == 3
+    assert carry_out(link_to_real, recover_worker("someone-else", env)) == 0
+    assert carry_out(link_to_real, recover_worker("ghost", env)) == 3
     assert all([await in_state(run, "pending") for run in runs])
 
 
@@ -145,7 +145,7 @@ async def test_a_late_commit_changes_nothing_and_is_logged(app, aclient, working
     async def slow(step):
         attempts.append(step.attempt)
         if len(attempts) == 1:
-            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Desk(keys, app.settings)))
+            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings)))
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -211,7 +211,7 @@ async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(app, acli
     async with working(app, queues=["default"], concurrency=1) as worker:
         runs = await aclient.submit_many([("fine", number) for number in range(50)])
         await asyncio.gather(*[run.wait(10) for run in runs])
-        assert worker.shift.finished_steps == 50
+        assert worker.worker_state.finished_steps == 50
 
 
 # ---- leaving
@@ -319,8 +319,8 @@ async def test_a_claim_whose_reply_was_lost_is_taken_up_by_its_worker(
 
         run = await aclient.submit("fine", queue="aside")
         call = claim_steps(
-            keys, sources_of(keys, "aside"), given="", stem=f"{worker.shift.name}.", number=worker.shift.take_numbers(1),
-            lease_s=1000.0, limit=1, live_workers=1, worker=worker.shift.name, now=0.0, runners=["fine"],
+            keys, sources_of(keys, "aside"), given="", stem=f"{worker.worker_state.name}.", number=worker.worker_state.take_numbers(1),
+            lease_s=1000.0, limit=1, live_workers=1, worker=worker.worker_state.name, now=0.0, runners=["fine"],
         )  # fmt: skip
         assert len(link_to_real.call(call).taken) == 1
         real.client_kill_filter(_type="normal", skipme=True)

@@ -9,7 +9,7 @@ from stepflow import AsyncClient, Client, Stepflow, Succeed, Webhook
 from stepflow.entry import check
 from stepflow.errors import RedisRefused, RightsMissing
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import BlockingLink, carry_out
+from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.rights import CLIENT, VIEWER, WORKER, missing_rights
 from tests.support import until
 
@@ -52,7 +52,7 @@ def serving(url, settings):
     async def flow(ctx):
         await ctx.vars.incr("n")
         await ctx.sleep(0.01)
-        news = await ctx.signal("news")
+        news = await ctx.wait_for_signal("news")
         decision = await ctx.ask(bool, "go on?")
         child = await ctx.spawn("x", 1)
         return [await ctx.step(noted, 1), news, decision, await child.result()]
@@ -92,7 +92,7 @@ async def test_a_worker_a_client_and_a_viewer_live_on_the_rights_that_the_docs_g
         assert (await held.wait(10)).state == "cancelled"
         runs = [await client.submit("flow"), await client.submit("x", 5, webhooks=[hook], delay=0.01)]
         await client.signal(runs[0].id, "news", "n")
-        [ask] = await until(client.asks)
+        [ask] = await until(client.questions)
         await client.answer(ask.token, True)
         assert await runs[0].result(10) == [1, "n", True, 1]
         waiting = await client.submit("x", queue="nobody")
@@ -121,7 +121,7 @@ async def test_a_worker_a_client_and_a_viewer_live_on_the_rights_that_the_docs_g
 def test_one_right_less_is_named_whichever_it_is(user, keys, role):
     """[B24] But for those that asking takes, which the server names itself."""
     for right in set(role.rules(keys)) - {"+evalsha", "+ping"}:
-        link = BlockingLink.to(Address.parse(user(role.name, without=[right])))
+        link = SyncConnection.to(Address.parse(user(role.name, without=[right])))
         assert carry_out(link, missing_rights(role, keys)) == [right]
         link.close()
 
@@ -170,4 +170,4 @@ async def test_without_the_right_to_channels_a_client_cancels_and_waits_all_the_
 
 def test_a_server_that_cannot_say_refuses_nobody(fake, keys):
     """[B24] Before Redis 7 nobody can ask for another command's rights; there every user may use all channels."""
-    assert carry_out(BlockingLink(fake, "fake"), missing_rights(WORKER, keys)) == []
+    assert carry_out(SyncConnection(fake, "fake"), missing_rights(WORKER, keys)) == []

@@ -71,13 +71,13 @@ async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(app
 
 async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(app, aclient, real, keys, link_to_real):
     """[C35] Negative control of the lost knock: whatever its time says."""
-    from stepflow.engine.env import Desk
+    from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out
-    from stepflow.worker.recover import recover_knock
+    from stepflow.worker.recover import recover_lost_delivery
 
     run = await aclient.submit("anything")
-    desk = Desk(keys, app.settings)
-    assert not carry_out(link_to_real, recover_knock(f"run:{run.id}", desk))
+    env = Env(keys, app.settings)
+    assert not carry_out(link_to_real, recover_lost_delivery(f"run:{run.id}", env))
     real.delete("rq:queue:default")
-    assert carry_out(link_to_real, recover_knock(f"run:{run.id}", desk))
+    assert carry_out(link_to_real, recover_lost_delivery(f"run:{run.id}", env))
     await run.cancel()

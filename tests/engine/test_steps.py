@@ -371,7 +371,7 @@ async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(app, aclie
 async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, working, real, keys, link_to_real):
     """[C16] [C13]"""
     from stepflow.core.outcomes import Lost
-    from stepflow.engine.env import Desk
+    from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out
     from stepflow.worker.recover import hand_over_again
 
@@ -381,7 +381,7 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, w
     async def slow(step):
         if step.number == 0 and not after:
             after.append("first")
-            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Desk(keys, app.settings)))
+            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings)))
             try:
                 await step.extend(10)
             except Exception:  # noqa: BLE001  what must not be swallowed is no Exception

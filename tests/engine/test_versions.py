@@ -24,7 +24,7 @@ def holding(url, settings):
 
             @app.workflow("w", version=version)
             async def workflow(ctx: Context, wait: bool = False, version: int = version) -> str:
-                said = await ctx.signal("go") if wait else "at once"
+                said = await ctx.wait_for_signal("go") if wait else "at once"
                 return f"{version} {said}"
 
         if hook is not None:

@@ -3,22 +3,22 @@
 import heapq
 from collections import Counter
 
-from stepflow.hooks.limiter import LONGEST_WAIT_S, SHORTEST_WAIT_S, Gate
+from stepflow.hooks.limiter import LONGEST_WAIT_S, SHORTEST_WAIT_S, HostLimiter
 
 
 def test_a_place_takes_its_share_and_no_more() -> None:
-    gate = Gate(4)
+    gate = HostLimiter(4)
     assert [gate.enter("a:80", 0.0) for _ in range(4)] == [None] * 4
     assert gate.enter("a:80", 0.0) is not None
 
 
 def test_places_do_not_share() -> None:
-    gate = Gate(1)
+    gate = HostLimiter(1)
     assert [gate.enter(place, 0.0) for place in ("a:80", "a:81", "b:80")] == [None] * 3
 
 
 def test_who_leaves_makes_room() -> None:
-    gate = Gate(1)
+    gate = HostLimiter(1)
     gate.enter("a:80", 0.0)
     assert gate.enter("a:80", 1.0) is not None
     gate.leave("a:80", 0.0, 1.0, heard=True)
@@ -26,7 +26,7 @@ def test_who_leaves_makes_room() -> None:
 
 
 def test_a_place_that_did_not_answer_has_one_at_a_time_until_it_answers() -> None:
-    gate = Gate(4)
+    gate = HostLimiter(4)
     gate.enter("a:80", 0.0)
     gate.leave("a:80", 0.0, 15.0, heard=False)
     assert gate.enter("a:80", 15.0) is None
@@ -36,14 +36,14 @@ def test_a_place_that_did_not_answer_has_one_at_a_time_until_it_answers() -> Non
 
 
 def test_a_try_that_was_given_up_says_nothing_about_the_place() -> None:
-    gate = Gate(2)
+    gate = HostLimiter(2)
     gate.enter("a:80", 0.0)
     gate.leave("a:80", 0.0, 15.0, heard=None)
     assert [gate.enter("a:80", 15.0) for _ in range(2)] == [None] * 2
 
 
 def test_moments_to_ask_again_are_dealt_out_one_after_another_within_bounds() -> None:
-    gate = Gate(1)
+    gate = HostLimiter(1)
     gate.enter("a:80", 0.0)
     gate.leave("a:80", 0.0, 30.0, heard=False)
     gate.enter("a:80", 30.0)
@@ -54,7 +54,7 @@ def test_moments_to_ask_again_are_dealt_out_one_after_another_within_bounds() ->
 
 
 def test_a_place_that_has_come_back_deals_out_near_moments_again() -> None:
-    gate = Gate(1)
+    gate = HostLimiter(1)
     gate.enter("a:80", 0.0)
     gate.leave("a:80", 0.0, 15.0, heard=False)
     gate.enter("a:80", 15.0)
@@ -65,7 +65,7 @@ def test_a_place_that_has_come_back_deals_out_near_moments_again() -> None:
 
 
 def test_places_long_gone_are_forgotten_and_those_in_progress_are_not() -> None:
-    gate = Gate(1)
+    gate = HostLimiter(1)
     gate.enter("kept:80", 0.0)
     for number in range(10_000):
         gate.enter(f"h{number}:80", 0.0)
@@ -76,7 +76,7 @@ def test_places_long_gone_are_forgotten_and_those_in_progress_are_not() -> None:
 
 def test_a_thousand_deliveries_to_fifty_dead_places_neither_churn_nor_hold_up_a_live_one() -> None:
     """1,000 due at once, each try held for 15 s; one more to a live place every second."""
-    gate, slots = Gate(4), 256
+    gate, slots = HostLimiter(4), 256
     due = [(0.0, number, f"dead{number % 50}:443") for number in range(1000)]
     heapq.heapify(due)
     leaving: list[tuple[float, str, float]] = []
@@ -108,7 +108,7 @@ def test_a_thousand_deliveries_to_fifty_dead_places_neither_churn_nor_hold_up_a_
 
 def test_a_thousand_deliveries_to_one_live_place_keep_it_busy() -> None:
     """All due at once, each answered after 0.2 s: at four at a time 50 s is the least."""
-    gate, due, leaving, last = Gate(4), [(0.0, number) for number in range(1000)], [], 0.0
+    gate, due, leaving, last = HostLimiter(4), [(0.0, number) for number in range(1000)], [], 0.0
     asked = 0
     while due:
         now, number = heapq.heappop(due)

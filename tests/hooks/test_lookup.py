@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from stepflow.hooks.resolver import Names
+from stepflow.hooks.resolver import Resolver
 
 
 async def test_a_name_of_this_machine_is_found() -> None:
-    assert {"127.0.0.1", "::1"} & set(await Names()("localhost", 80))
+    assert {"127.0.0.1", "::1"} & set(await Resolver()("localhost", 80))
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> tuple[Event, list[str]]:
 
 async def test_names_whose_server_is_stuck_hold_up_no_other(stuck: tuple[Event, list[str]]) -> None:
     free, asked = stuck
-    names = Names()
+    names = Resolver()
     waiting = [asyncio.create_task(names(f"{number % 40}.stuck", 80)) for number in range(80)]
     try:
         assert await names("localhost", 80)
@@ -48,7 +48,7 @@ async def test_names_whose_server_is_stuck_hold_up_no_other(stuck: tuple[Event, 
 
 async def test_who_gives_up_waiting_leaves_the_question_to_the_next(stuck: tuple[Event, list[str]]) -> None:
     free, asked = stuck
-    names = Names()
+    names = Resolver()
     first = asyncio.create_task(names("a.stuck", 80))
     await asyncio.sleep(0)
     first.cancel()
@@ -64,9 +64,9 @@ async def test_who_gives_up_waiting_leaves_the_question_to_the_next(stuck: tuple
 
 
 async def test_a_scope_stays_with_its_address_for_the_guard_to_see(stuck: tuple[Event, list[str]]) -> None:
-    assert await Names()("scoped", 80) == ["2606:4700::1%2"]
+    assert await Resolver()("scoped", 80) == ["2606:4700::1%2"]
 
 
 async def test_what_is_no_host_name_is_an_os_error() -> None:
     with pytest.raises(OSError, match="not a host name"):
-        await Names()("a" * 64 + ".test", 80)
+        await Resolver()("a" * 64 + ".test", 80)

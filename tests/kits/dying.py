@@ -23,12 +23,12 @@ async def dying_at(number: int, runner: str, worker: Worker, real: redis.Redis) 
 
     Gives the list of what was lost, which a test looks at to know that it was.
     """
-    shift, died, seen = worker.shift, [], 0
-    assert shift is not None
-    send = shift.link.send
+    worker_state, died, seen = worker.worker_state, [], 0
+    assert worker_state is not None
+    send = worker_state.link.send
 
     def is_about(call: Any) -> bool:
-        held = [hold.run.id for hold in shift.holds.values() if hold.run.runner == runner]
+        held = [claimed.run.id for claimed in worker_state.runs.values() if claimed.run.runner == runner]
         return any(f"stepflow:run:{run_id}" in call.keys for run_id in held)
 
     async def lose(future: asyncio.Future[Any], name: str) -> Any:
@@ -46,8 +46,8 @@ async def dying_at(number: int, runner: str, worker: Worker, real: redis.Redis) 
         seen += 1
         return asyncio.ensure_future(lose(future, call.name)) if seen == number else future
 
-    shift.link.send = sending  # type: ignore[method-assign]
+    worker_state.link.send = sending  # type: ignore[method-assign]
     try:
         yield died
     finally:
-        shift.link.send = send  # type: ignore[method-assign]
+        worker_state.link.send = send  # type: ignore[method-assign]

@@ -9,9 +9,9 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
-from stepflow.core.family import Brood
-from stepflow.core.outcomes import Outcome, Park, Restart
-from stepflow.core.run import Rest, Run
+from stepflow.core.family import ChildGroup
+from stepflow.core.outcomes import ContinueAsNew, Outcome, Park
+from stepflow.core.run import Cleanup, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
@@ -19,7 +19,7 @@ from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.store.journal import start_entry
-from stepflow.store.questions import Mark
+from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 from stepflow.worker.threads import Threads
 
@@ -28,7 +28,7 @@ class Crash(BaseException):
     """The worker is gone."""
 
 
-class MemoryPort:
+class MemoryRuntime:
     """What an activation needs of the runtime; survives activations as the record in Redis does."""
 
     limit = 1_000_000
@@ -55,7 +55,7 @@ class MemoryPort:
         #: whether the run was asked to stop
         self.is_stopped = False
         self.run = Run("r", "w", created_at=self.clock)
-        self.hold = SimpleNamespace(run=self.run, cancel=CancelToken(), on_news=None, policy=RetryPolicy())
+        self.claimed = SimpleNamespace(run=self.run, cancel=CancelToken(), on_inbox=None, policy=RetryPolicy())
 
     def now(self) -> float:
         self.clock += 0.001
@@ -86,10 +86,10 @@ class MemoryPort:
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         return self._reply(list(self.journal))
 
-    def add_entry(self, index: int, entry: bytes, rest: Rest | None = None) -> asyncio.Future[int]:
-        self.run.logged = True
+    def add_entry(self, index: int, entry: bytes, rest: Cleanup | None = None) -> asyncio.Future[int]:
+        self.run.has_journal = True
         if rest is not None:
-            self.run.rest = rest
+            self.run.cleanup = rest
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return self._reply(0)
         assert index == len(self.journal)
@@ -101,7 +101,7 @@ class MemoryPort:
     def touch_var(
         self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
     ) -> asyncio.Future[list[bytes]]:
-        self.run.logged = True
+        self.run.has_journal = True
         if self.is_gone:
             return self._reply([])
         assert index == len(self.journal)
@@ -121,9 +121,9 @@ class MemoryPort:
         return self._reply([] if self.is_gone else [answer])
 
     def settle_ask(
-        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: Mark | None
+        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
     ) -> asyncio.Future[Any]:
-        self.run.logged = True
+        self.run.has_journal = True
         if self.is_gone:
             return self._reply([])
         assert index == len(self.journal)
@@ -138,7 +138,7 @@ class MemoryPort:
         self.journal.append(head + data)
         return self._reply([] if self.is_gone else [b"%d" % self.inbox, data])
 
-    def close_ask(self, digest: str, mark: Mark) -> asyncio.Future[int]:
+    def close_ask(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         del mark
         return self._reply(0 if self.is_gone or self.asks.pop(digest, None) is None else 1)
 
@@ -154,13 +154,13 @@ class MemoryPort:
         """Whether the worker is gone: so many writes were made as it was to live for."""
         return self.crash_after is not None and len(self.journal) >= self.crash_after
 
-    def restart(self, outcome: Restart) -> None:
+    def restart(self, outcome: ContinueAsNew) -> None:
         """Begin a new history, as the commit of a restart does."""
         self.journal = [start_entry(outcome.count, self.now())]
-        self.run.logged, self.run.rest = True, Rest.NONE
+        self.run.has_journal, self.run.cleanup = True, Cleanup.NONE
 
     def take_signal(self, index: int, head: bytes, names: tuple[str, ...]) -> asyncio.Future[Any]:
-        self.run.logged = True
+        self.run.has_journal = True
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return self._reply([])
         assert index == len(self.journal)
@@ -174,7 +174,7 @@ class MemoryPort:
         return self._reply([b"%d" % self.inbox])
 
 
-class FamilyPort(MemoryPort):
+class FamilyPort(MemoryRuntime):
     """A port with children: made in memory, ended by the test."""
 
     def __init__(self) -> None:
@@ -188,24 +188,24 @@ class FamilyPort(MemoryPort):
         #: the number of children after which the worker is gone
         self.dies_after: int | None = None
 
-    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, brood: Brood | None = None) -> bool:
+    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None) -> bool:
         await asyncio.sleep(0)
         for spec in specs:
             if self.dies_after is not None and len(self.children) >= self.dies_after:
                 raise ClaimLost("gone")
-            if brood is not None and brood.stem in self.answered:
+            if group is not None and group.stem in self.answered:
                 return False
             self.again += str(spec.run_id) in self.children
             self.children.setdefault(str(spec.run_id), spec)
-            self.run.children = True
+            self.run.has_children = True
         return True
 
     def answers(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
         return self._reply((self.inbox, [self.answered.get(name) for name in names]))
 
-    async def stop_brood(self, brood: Brood) -> None:
+    async def stop_brood(self, group: ChildGroup) -> None:
         await asyncio.sleep(0)
-        self.stopped += [child for child in brood.children() if child not in self.answered]
+        self.stopped += [child for child in group.children() if child not in self.answered]
 
     async def stop_children(self) -> None:
         await asyncio.sleep(0)
@@ -222,13 +222,15 @@ class FamilyPort(MemoryPort):
         self.inbox += 1
 
 
-async def activate(port: MemoryPort, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:
+async def activate(runtime: MemoryRuntime, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:
     """Run one activation; raises ClaimLost where the port crashed."""
-    port.run.inbox = port.inbox
-    port.hold = SimpleNamespace(run=port.run, cancel=CancelToken(), on_news=None, policy=policy or RetryPolicy())
-    if port.is_stopped:
-        port.hold.cancel.fire("stop")
-    activation = Activation(port)  # type: ignore[arg-type]
+    runtime.run.inbox = runtime.inbox
+    runtime.claimed = SimpleNamespace(
+        run=runtime.run, cancel=CancelToken(), on_inbox=None, policy=policy or RetryPolicy()
+    )
+    if runtime.is_stopped:
+        runtime.claimed.cancel.fire("stop")
+    activation = Activation(runtime)  # type: ignore[arg-type]
     ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers=Readers())
     return await activation.carry(lambda: workflow(ctx))
 
@@ -245,16 +247,16 @@ class World:
         return value
 
 
-async def to_the_end(port: MemoryPort, workflow: Any, **options: Any) -> Any:
+async def to_the_end(runtime: MemoryRuntime, workflow: Any, **options: Any) -> Any:
     """Activate until the run ends, moving the clock over every wait and beginning anew at every restart."""
     while True:
-        outcome = await activate(port, workflow, **options)
-        if isinstance(outcome, Restart):
-            port.restart(outcome)
+        outcome = await activate(runtime, workflow, **options)
+        if isinstance(outcome, ContinueAsNew):
+            runtime.restart(outcome)
             continue
         if not isinstance(outcome, Park):
             return outcome
         if outcome.due_at is not None:
-            port.clock = max(port.clock, outcome.due_at)
-        elif outcome.inbox == port.inbox:
+            runtime.clock = max(runtime.clock, outcome.due_at)
+        elif outcome.inbox == runtime.inbox:
             return outcome

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, TransientError
-from stepflow.core.outcomes import LastWord, Park, Raised
-from stepflow.core.run import Rest
+from stepflow.core.outcomes import CleanedUp, Park, Raised
+from stepflow.core.run import Cleanup
 from stepflow.errors import ClaimLost
 from stepflow.store.values.codec import pack
-from tests.kits.memory import MemoryPort, activate
+from tests.kits.memory import MemoryRuntime, activate
 from tests.kits.replay.test_replay import World, to_the_end
 
 
@@ -34,7 +34,7 @@ def saga(world: World, *, fails: bool = True, broken: str = "", waits: bool = Fa
         for name in ("flight", "hotel", "car"):
             await ctx.step(f"book {name}", book, name, compensate=give_back)
         if waits:
-            await ctx.signal("go", timeout=3600)
+            await ctx.wait_for_signal("go", timeout=3600)
         if fails:
             await ctx.step("charge", declined)
         return "booked"
@@ -48,27 +48,27 @@ UNDONE = ["back ticket car", "back ticket hotel", "back ticket flight"]
 
 async def test_what_completed_is_undone_in_reverse_each_with_its_own_value() -> None:
     """[F15]"""
-    world, port = World(), MemoryPort()
-    outcome = await to_the_end(port, saga(world))
-    assert isinstance(outcome, LastWord)
+    world, runtime = World(), MemoryRuntime()
+    outcome = await to_the_end(runtime, saga(world))
+    assert isinstance(outcome, CleanedUp)
     assert outcome.error is not None
     assert "declined" in outcome.error.message
     assert world.done == BOOKED + UNDONE
-    assert (port.run.rest, list(outcome.errors)) == (Rest.BEGUN, [])
+    assert (runtime.run.cleanup, list(outcome.errors)) == (Cleanup.STARTED, [])
 
 
 async def test_a_success_undoes_nothing() -> None:
     """[F15]"""
-    world, port = World(), MemoryPort()
-    assert await to_the_end(port, saga(world, fails=False)) == Succeed("booked")
+    world, runtime = World(), MemoryRuntime()
+    assert await to_the_end(runtime, saga(world, fails=False)) == Succeed("booked")
     assert world.done == BOOKED
-    assert port.run.rest is Rest.WANTED
+    assert runtime.run.cleanup is Cleanup.NEEDED
 
 
 async def test_a_compensation_that_fails_is_recorded_and_the_rest_still_run() -> None:
     """[F15]"""
     world = World()
-    outcome = await to_the_end(MemoryPort(), saga(world, broken="hotel"))
+    outcome = await to_the_end(MemoryRuntime(), saga(world, broken="hotel"))
     assert world.done == BOOKED + UNDONE
     assert [(error.type, error.message) for error in outcome.errors] == [
         ("PermanentError", "undo book hotel: no refund")
@@ -78,26 +78,26 @@ async def test_a_compensation_that_fails_is_recorded_and_the_rest_still_run() ->
 @pytest.mark.parametrize("waits", [False, True], ids=["failed", "stopped"])
 async def test_a_crash_at_every_write_undoes_each_step_once(waits: bool) -> None:
     """[F15]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
     options: dict[str, Any] = {"waits": waits, "fails": not waits, "broken": "hotel"}
     if waits:
-        assert isinstance(await activate(port, saga(world, **options)), Park)
-        port.is_stopped = True
-    expected = await to_the_end(port, saga(world, **options))
-    assert isinstance(expected, LastWord), expected
-    writes = len(port.journal)
+        assert isinstance(await activate(runtime, saga(world, **options)), Park)
+        runtime.is_stopped = True
+    expected = await to_the_end(runtime, saga(world, **options))
+    assert isinstance(expected, CleanedUp), expected
+    writes = len(runtime.journal)
     for crash_after in range(4 if waits else 1, writes + 1):
-        world, port = World(), MemoryPort()
+        world, runtime = World(), MemoryRuntime()
         if waits:
-            await activate(port, saga(world, **options))
-            port.is_stopped = True
-        port.crash_after = crash_after
+            await activate(runtime, saga(world, **options))
+            runtime.is_stopped = True
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, saga(world, **options))
-        durable = [entry.split(b"|", 3)[2].decode() for entry in port.journal if entry.startswith(b"value|")]
+            await to_the_end(runtime, saga(world, **options))
+        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
         before = list(world.done)
-        port.crash_after = None
-        outcome = await to_the_end(port, saga(world, **options))
+        runtime.crash_after = None
+        outcome = await to_the_end(runtime, saga(world, **options))
         assert [error.message for error in outcome.errors] == [error.message for error in expected.errors], crash_after
         again = world.done[len(before) :]
         assert [name for name in again if name in durable] == [], crash_after
@@ -108,22 +108,22 @@ async def test_a_crash_at_every_write_undoes_each_step_once(waits: bool) -> None
 
 async def test_a_stop_is_remembered_where_it_came_and_replays_there() -> None:
     """[F15] [F16] The `finally` block's step is done once, though the activation after the stop crashes."""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> None:
         try:
             await ctx.step("open", world.act, "open", compensate=lambda _: None)
-            await ctx.signal("go")
+            await ctx.wait_for_signal("go")
         finally:
             await ctx.step("close", world.act, "close")
 
-    assert isinstance(await activate(port, workflow), Park)
-    port.is_stopped = True
-    port.crash_after = len(port.journal) + 2  # the stop, and the step of the finally block
+    assert isinstance(await activate(runtime, workflow), Park)
+    runtime.is_stopped = True
+    runtime.crash_after = len(runtime.journal) + 2  # the stop, and the step of the finally block
     with pytest.raises(ClaimLost):
-        await activate(port, workflow)
-    port.crash_after = None
-    assert await to_the_end(port, workflow) == LastWord(None, [])
+        await activate(runtime, workflow)
+    runtime.crash_after = None
+    assert await to_the_end(runtime, workflow) == CleanedUp(None, [])
     assert world.done == ["open", "close"]
 
 
@@ -143,54 +143,54 @@ async def test_a_parked_workflow_whose_finally_has_a_step_wants_its_last_word() 
         finally:
             world.done.append("put aside")
 
-    wanting, not_wanting = await activate(MemoryPort(), tidy), await activate(MemoryPort(), plain)
+    wanting, not_wanting = await activate(MemoryRuntime(), tidy), await activate(MemoryRuntime(), plain)
     assert isinstance(wanting, Park)
     assert isinstance(not_wanting, Park)
-    assert (wanting.wants_last_word, not_wanting.wants_last_word) == (True, False)
+    assert (wanting.needs_cleanup, not_wanting.needs_cleanup) == (True, False)
     assert world.done == ["put aside"]
 
 
 async def test_a_workflow_that_does_not_end_when_asked_to_is_left_after_its_grace() -> None:
     """[F16]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> None:
         await ctx.step("a", world.act, "a", compensate=lambda _: world.done.append("undone"))
         try:
-            await ctx.signal("go")
+            await ctx.wait_for_signal("go")
         finally:
-            await ctx.signal("never")
+            await ctx.wait_for_signal("never")
 
-    await activate(port, workflow)
-    port.is_stopped = True
-    outcome = await activate(port, workflow)
+    await activate(runtime, workflow)
+    runtime.is_stopped = True
+    outcome = await activate(runtime, workflow)
     assert isinstance(outcome, Park)
-    assert outcome.due_at == pytest.approx(port.clock + port.stop_grace_s, abs=0.1)
-    assert await to_the_end(port, workflow) == LastWord(None, [])
+    assert outcome.due_at == pytest.approx(runtime.clock + runtime.stop_grace_s, abs=0.1)
+    assert await to_the_end(runtime, workflow) == CleanedUp(None, [])
     assert world.done == ["a", "undone"]
 
 
 async def test_a_transient_error_of_the_function_undoes_only_after_its_last_attempt() -> None:
     """[F3] [F15]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> None:
         await ctx.step("a", world.act, "a", compensate=lambda _: world.done.append("undone"))
         raise TransientError("busy")
 
     policy = RetryPolicy(max_attempts=2)
-    first = await activate(port, workflow, policy=policy)
+    first = await activate(runtime, workflow, policy=policy)
     assert isinstance(first, Raised)
     assert first.retryable
-    port.run.failures = 1
-    second = await activate(port, workflow, policy=policy)
-    assert isinstance(second, LastWord)
+    runtime.run.failures = 1
+    second = await activate(runtime, workflow, policy=policy)
+    assert isinstance(second, CleanedUp)
     assert world.done == ["a", "undone"]
 
 
 async def test_a_caught_failure_undoes_nothing_and_a_compensation_is_tried_as_its_step_is() -> None:
     """[F15]"""
-    port, calls = MemoryPort(), 0
+    runtime, calls = MemoryRuntime(), 0
 
     async def broken() -> None:
         raise PermanentError("never")
@@ -209,22 +209,22 @@ async def test_a_caught_failure_undoes_nothing_and_a_compensation_is_tried_as_it
             await ctx.sleep(10)
         raise ValueError("in the end")
 
-    outcome = await to_the_end(port, workflow)
-    assert isinstance(outcome, LastWord)
+    outcome = await to_the_end(runtime, workflow)
+    assert isinstance(outcome, CleanedUp)
     assert outcome.error is not None
     assert (outcome.error.message, list(outcome.errors), calls) == ("in the end", [], 3)
 
 
 async def test_a_branch_that_is_still_at_work_when_the_run_fails_takes_no_more_steps() -> None:
     """[F15]"""
-    world, port = World(), MemoryPort()
-    port.mail.append(b"go|" + pack(None))
-    port.inbox = 1
+    world, runtime = World(), MemoryRuntime()
+    runtime.mail.append(b"go|" + pack(None))
+    runtime.inbox = 1
 
     async def workflow(ctx: Context) -> None:
 
         async def other() -> None:
-            await ctx.signal("go")
+            await ctx.wait_for_signal("go")
             for n in range(100):
                 await ctx.step(f"other {n}", world.act, f"other {n}")
 
@@ -233,7 +233,7 @@ async def test_a_branch_that_is_still_at_work_when_the_run_fails_takes_no_more_s
         assert stray is not None
         raise ValueError("wrong")
 
-    outcome = await to_the_end(port, workflow)
-    assert isinstance(outcome, LastWord)
+    outcome = await to_the_end(runtime, workflow)
+    assert isinstance(outcome, CleanedUp)
     assert world.done[-1] == "undone"
     assert len(world.done) < 50

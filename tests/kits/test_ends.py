@@ -147,7 +147,7 @@ def flows(app: Stepflow, book: Book) -> Stepflow:
 
     @app.workflow("waits")
     async def waits(ctx):
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     @app.job(name="job", retry=ONCE)
     def job(way):
@@ -260,12 +260,12 @@ async def test_a_restart_with_what_cannot_be_stored_undoes_what_was_done(
     @app.workflow("flow")
     async def flow(ctx, way):
         await ctx.step("book", str, ctx.run_id, compensate=book.undo)
-        return await ctx.restart(RESTARTS[way][0]())
+        return await ctx.continue_as_new(RESTARTS[way][0]())
 
     @app.workflow("plain")
     def plain(ctx, way):
         ctx.step("book", str, ctx.run_id, compensate=book.undo)
-        return ctx.restart(RESTARTS[way][0]())
+        return ctx.continue_as_new(RESTARTS[way][0]())
 
     async with working(app):
         for way, (_, error) in RESTARTS.items():
@@ -282,7 +282,7 @@ async def _stuck(ctx: Any) -> None:
 
 
 async def _restart_not_returned(ctx: Any) -> str:
-    await ctx.restart()
+    await ctx.continue_as_new()
     return "something else"
 
 
@@ -309,7 +309,7 @@ async def test_a_stop_from_outside_undoes_what_was_done(
     @app.workflow("flow")
     async def flow(ctx):
         await ctx.step("book", str, ctx.run_id, compensate=book.undo)
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     async with working(app):
         cancelled = await aclient.submit("flow")
@@ -360,7 +360,7 @@ async def test_an_input_that_no_longer_fits_does_not_end_a_run_that_has_begun(
     @app.workflow("flow")
     async def flow(ctx, given: int):
         await ctx.step("book", str, ctx.run_id, compensate=book.undo)
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
 
     async with working(app):
         run = await aclient.submit("flow", 1)

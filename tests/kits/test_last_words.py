@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunOutcome, RunState, Stepflow
-from stepflow.errors import NotRevivable
+from stepflow.errors import NotRetryable
 from stepflow.settings import Settings
 from tests.conftest import Working
 from tests.support import until
@@ -40,7 +40,7 @@ def booking(app: Stepflow, done: list[str], *, refund_fails: bool = False) -> No
     async def workflow(ctx: Context) -> str:
         await ctx.step("flight", book, "flight", compensate=cancel)
         await ctx.step("hotel", book, "hotel", compensate=cancel)
-        if await ctx.signal("go") is None:
+        if await ctx.wait_for_signal("go") is None:
             await ctx.step("charge", charge)
         return "booked"
 
@@ -79,7 +79,7 @@ async def test_a_failed_run_undoes_what_it_did_and_ends_with_its_own_error(
             "undo hotel: no refund",
             "undo flight: no refund",
         ]
-        with pytest.raises(NotRevivable, match="undone"):
+        with pytest.raises(NotRetryable, match="undone"):
             await aclient.retry(run.id)
 
 
@@ -141,7 +141,7 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
     @app.workflow("slow")
     async def slow(ctx: Context) -> None:
         await ctx.step("a", str, "a", compensate=undo)
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     async with working(app):
         run = await aclient.submit("slow", timeout=0.5)
@@ -218,7 +218,7 @@ async def test_a_parked_workflow_runs_its_finally_steps_when_it_is_cancelled(
     @app.workflow("tidy")
     async def tidy(ctx: Context) -> None:
         try:
-            await ctx.signal("never")
+            await ctx.wait_for_signal("never")
         finally:
             await ctx.step("close", lambda: done.append("closed"))
 

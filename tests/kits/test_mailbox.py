@@ -98,8 +98,8 @@ async def test_signals_of_a_megabyte_reach_a_workflow_across_a_restart_and_a_cra
 
     @app.workflow("reads")
     async def reads(ctx: Context, left: int) -> Any:
-        said = await ctx.signal("big", "small")
-        return said if not left else await ctx.restart(left - 1)
+        said = await ctx.wait_for_signal("big", "small")
+        return said if not left else await ctx.continue_as_new(left - 1)
 
     async with Harness(app) as h:
         run = await h.submit("reads", 2)
@@ -154,7 +154,7 @@ DOORS = {
     "spawn": lambda ctx: ctx.spawn("a|b"),
     "odd spawn": lambda ctx: ctx.spawn("\ud800"),
     "map": lambda ctx: ctx.map("a|b", []),
-    "signal": lambda ctx: ctx.signal("\ud800"),
+    "signal": lambda ctx: ctx.wait_for_signal("\ud800"),
 }
 
 

@@ -11,7 +11,7 @@ from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.kits.flow.replayer import check
 from stepflow.testing import Harness
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, World, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 from tests.support import until
 
 
@@ -26,7 +26,7 @@ async def is_in(client: AsyncClient, run_id: str, state: RunState) -> bool:
 
 async def test_a_run_that_gets_to_a_patch_live_takes_the_new_way_and_keeps_to_it() -> None:
     """[F5]"""
-    world, port, seen = World(), MemoryPort(), []
+    world, runtime, seen = World(), MemoryRuntime(), []
 
     async def workflow(ctx: Context) -> None:
         for n in range(2):
@@ -34,14 +34,14 @@ async def test_a_run_that_gets_to_a_patch_live_takes_the_new_way_and_keeps_to_it
             seen.append(ctx.patched("p"))
             await ctx.sleep(60 + n)
 
-    assert await to_the_end(port, workflow) == Succeed(None)
+    assert await to_the_end(runtime, workflow) == Succeed(None)
     assert set(seen) == {True}
-    assert sum(entry.startswith(b"patch|") for entry in port.journal) == 1
+    assert sum(entry.startswith(b"patch|") for entry in runtime.journal) == 1
 
 
 async def test_a_run_that_had_gone_past_takes_the_old_way_in_every_later_turn_of_a_loop_too() -> None:
     """[F5]"""
-    port, seen = MemoryPort(), []
+    runtime, seen = MemoryRuntime(), []
 
     async def before(ctx: Context) -> None:
         for _ in range(3):
@@ -52,14 +52,14 @@ async def test_a_run_that_had_gone_past_takes_the_old_way_in_every_later_turn_of
             seen.append(ctx.patched("p"))
             await ctx.sleep(60)
 
-    assert isinstance(await activate(port, before), Park)
-    assert await to_the_end(port, after) == Succeed(None)
+    assert isinstance(await activate(runtime, before), Park)
+    assert await to_the_end(runtime, after) == Succeed(None)
     assert set(seen) == {False}
 
 
 async def test_a_run_in_flight_that_has_not_come_to_the_patch_takes_the_new_way() -> None:
     """[F5]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def before(ctx: Context) -> str:
         await ctx.step("a", world.act, "a")
@@ -71,13 +71,13 @@ async def test_a_run_in_flight_that_has_not_come_to_the_patch_takes_the_new_way(
         await ctx.sleep(60)
         return "new" if ctx.patched("p") else "old"
 
-    assert isinstance(await activate(port, before), Park)
-    assert await to_the_end(port, after) == Succeed("new")
+    assert isinstance(await activate(runtime, before), Park)
+    assert await to_the_end(runtime, after) == Succeed("new")
 
 
 async def test_a_patch_takes_no_place_and_may_be_removed_when_no_old_run_is_left() -> None:
     """[F5] [F7]"""
-    port, seen = MemoryPort(), []
+    runtime, seen = MemoryRuntime(), []
 
     async def with_patch(ctx: Context) -> None:
         ctx.patched("p")
@@ -88,15 +88,15 @@ async def test_a_patch_takes_no_place_and_may_be_removed_when_no_old_run_is_left
         seen.append(ctx.uuid())
         await ctx.sleep(60)
 
-    assert isinstance(await activate(port, with_patch), Park)
-    assert await to_the_end(port, without) == Succeed(None)
+    assert isinstance(await activate(runtime, with_patch), Park)
+    assert await to_the_end(runtime, without) == Succeed(None)
     assert len(set(seen)) == 1
 
 
 @pytest.mark.parametrize("kind", ["step", "sleep", "timeout", "try"])
 async def test_an_end_before_anything_that_is_remembered_pauses(kind: str) -> None:
     """[F5] Values, due times and counted attempts alike."""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def fails() -> None:
         raise TransientError("no")
@@ -106,7 +106,7 @@ async def test_an_end_before_anything_that_is_remembered_pauses(kind: str) -> No
         if kind == "step":
             await ctx.step("b", world.act, "b")
         elif kind == "timeout":
-            await ctx.signal("b", timeout=60)
+            await ctx.wait_for_signal("b", timeout=60)
         elif kind == "try":
             await ctx.step("b", fails)
         await ctx.sleep(60)
@@ -114,8 +114,8 @@ async def test_an_end_before_anything_that_is_remembered_pauses(kind: str) -> No
     async def after(ctx: Context) -> None:
         await ctx.step("a", world.act, "a")
 
-    assert isinstance(await activate(port, before), Park)
-    outcome = await activate(port, after)
+    assert isinstance(await activate(runtime, before), Park)
+    outcome = await activate(runtime, after)
     assert isinstance(outcome, Pause)
     assert outcome.reason.startswith("code changed: remembered ")
     assert outcome.reason.endswith(" at place 1, now the function ends before it")
@@ -123,7 +123,7 @@ async def test_an_end_before_anything_that_is_remembered_pauses(kind: str) -> No
 
 async def test_a_function_that_raises_instead_pauses_too_but_a_transient_error_is_tried_again() -> None:
     """[F5] [F3]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def before(ctx: Context) -> str:
         await ctx.step("a", world.act, "a")
@@ -136,12 +136,12 @@ async def test_a_function_that_raises_instead_pauses_too_but_a_transient_error_i
 
         return after
 
-    assert isinstance(await activate(port, before), Park)
-    assert isinstance(await activate(port, raising(ValueError("wrong"))), Pause)
-    outcome = await activate(port, raising(TransientError("not now")))
+    assert isinstance(await activate(runtime, before), Park)
+    assert isinstance(await activate(runtime, raising(ValueError("wrong"))), Pause)
+    outcome = await activate(runtime, raising(TransientError("not now")))
     assert isinstance(outcome, Raised)
     assert outcome.retryable
-    assert await to_the_end(port, before) == Succeed("end")
+    assert await to_the_end(runtime, before) == Succeed("end")
 
 
 async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_new_way(
@@ -153,18 +153,18 @@ async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_ne
     @old.workflow("w")
     async def before(ctx: Context) -> str:
         await ctx.step("upper", upper, "a")
-        return str(await ctx.signal("go"))
+        return str(await ctx.wait_for_signal("go"))
 
     @changed.workflow("w")
     async def after(ctx: Context) -> str:
         await ctx.step("other", upper, "a")
-        return str(await ctx.signal("go"))
+        return str(await ctx.wait_for_signal("go"))
 
     @patched.workflow("w")
     async def both(ctx: Context) -> str:
         way = "other" if ctx.patched("other-name") else "upper"
         await ctx.step(way, upper, "a")
-        return f"{await ctx.signal('go')} by {way}"
+        return f"{await ctx.wait_for_signal('go')} by {way}"
 
     async with working(old):
         run = await aclient.submit("w")
@@ -188,13 +188,13 @@ async def test_a_history_that_ends_at_a_patch_is_checked_without_writing_anythin
 
     async def before(ctx: Context) -> None:
         await ctx.step("upper", upper, "a")
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
 
     async def after(ctx: Context) -> None:
         await ctx.step("upper", upper, "a")
         if ctx.patched("p"):
             await ctx.step("upper", upper, "b")
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
 
     old, new = Stepflow(), Stepflow()
     old.workflow("w")(before)

@@ -30,11 +30,11 @@ from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.replay.activation import Activation
-from stepflow.kits.flow.replay.fiber import Line
-from stepflow.kits.flow.replay.loop import PutAside
+from stepflow.kits.flow.replay.fiber import Fiber
+from stepflow.kits.flow.replay.loop import Evicted
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, activate
+from tests.kits.memory import MemoryRuntime, activate
 from tests.kits.replay.test_replay import World, to_the_end, with_signal
 from tests.support import until
 
@@ -48,7 +48,7 @@ def plain(function: Any) -> Any:
 def no_greenlet_is_left() -> Iterator[None]:
     yield
     gc.collect()
-    assert [line for line in gc.get_objects() if isinstance(line, Line) and not line.dead] == []
+    assert [line for line in gc.get_objects() if isinstance(line, Fiber) and not line.dead] == []
 
 
 def rich(world: World) -> Any:
@@ -78,7 +78,7 @@ def rich(world: World) -> Any:
         seen += ctx.parallel(*(partial(branch, k) for k in range(3)))
         ctx.sleep(3600)
         seen.append(ctx.step(flaky))
-        seen.append(ctx.signal("go", timeout=60))
+        seen.append(ctx.wait_for_signal("go", timeout=60))
         try:
             ctx.step(broken)
         except StepFailed as error:
@@ -90,19 +90,19 @@ def rich(world: World) -> Any:
 
 async def test_a_plain_workflow_survives_a_crash_at_every_journal_write() -> None:
     """[F19] [F2] The harness crashes after every single write; no durable step runs twice."""
-    world, port = World(), with_signal()
-    expected = await to_the_end(port, rich(world))
+    world, runtime = World(), with_signal()
+    expected = await to_the_end(runtime, rich(world))
     assert isinstance(expected, Succeed), expected
     assert expected.result[:7] == [None, 10, 11, 12, "at last", "said", "PermanentError"]
-    for crash_after in range(1, len(port.journal) + 1):
-        world, port = World(), with_signal()
-        port.crash_after = crash_after
+    for crash_after in range(1, len(runtime.journal) + 1):
+        world, runtime = World(), with_signal()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, rich(world))
-        durable = [entry.split(b"|", 3)[2].decode() for entry in port.journal if entry.startswith(b"value|")]
+            await to_the_end(runtime, rich(world))
+        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
         before = {name: world.done.count(name) for name in durable if name != "look"}
-        port.crash_after = None
-        outcome = await to_the_end(port, rich(world))
+        runtime.crash_after = None
+        outcome = await to_the_end(runtime, rich(world))
         assert isinstance(outcome, Succeed), (crash_after, outcome)
         assert outcome.result == expected.result, crash_after
         assert all(world.done.count(name) == count for name, count in before.items()), crash_after
@@ -115,15 +115,15 @@ async def test_a_plain_and_an_async_workflow_leave_the_same_journal() -> None:
     async def awaiting(ctx: Context) -> Any:
         one = await ctx.step("one", world.act, "one", 1)
         both = await asyncio.gather(_two(ctx, world), _two(ctx, world))
-        return [one, *both, await ctx.signal("go", timeout=5)]
+        return [one, *both, await ctx.wait_for_signal("go", timeout=5)]
 
     def blocking(ctx: SyncContext) -> Any:
         def two() -> Any:
             return ctx.step("two", world.act, "two", 2)
 
-        return [ctx.step("one", world.act, "one", 1), *ctx.parallel(two, two), ctx.signal("go", timeout=5)]
+        return [ctx.step("one", world.act, "one", 1), *ctx.parallel(two, two), ctx.wait_for_signal("go", timeout=5)]
 
-    first = MemoryPort()
+    first = MemoryRuntime()
     assert isinstance(await activate(first, awaiting), Park)
     before = len(first.journal)
     assert await to_the_end(first, plain(blocking)) == Succeed([1, 2, 2, None])
@@ -151,14 +151,14 @@ async def test_finally_runs_when_a_plain_workflow_is_put_aside_and_ctx_ends_it_t
         finally:
             seen.append("before")
             for call in (partial(ctx.step, seen.append, "never"), partial(ctx.poll, seen.append, 1, every=1), ctx.uuid):
-                with contextlib.suppress(PutAside):
+                with contextlib.suppress(Evicted):
                     call()
                     seen.append("answered")
                 seen.append("after")
         return "end"
 
-    port = MemoryPort()
-    assert isinstance(await activate(port, plain(workflow)), Park)
+    runtime = MemoryRuntime()
+    assert isinstance(await activate(runtime, plain(workflow)), Park)
     assert sorted(seen) == ["after", "after", "after", "before", "branch", "branch"]
 
 
@@ -182,7 +182,7 @@ async def test_the_first_branch_that_fails_cancels_the_others_and_is_raised() ->
             return [*ended, error.error_message, str(ctx.parallel())]
         return []
 
-    assert await activate(MemoryPort(), plain(workflow)) == Succeed(["cancelled", "cancelled", "no", "[]"])
+    assert await activate(MemoryRuntime(), plain(workflow)) == Succeed(["cancelled", "cancelled", "no", "[]"])
 
 
 @pytest.mark.parametrize("what", ["call_later", "run_in_executor", "run_until_complete"])
@@ -199,7 +199,7 @@ async def test_what_a_replay_cannot_repeat_is_refused(what: str) -> None:
             case "run_until_complete":
                 loop.run_until_complete(loop.create_future())
 
-    outcome = await activate(MemoryPort(), plain(workflow))
+    outcome = await activate(MemoryRuntime(), plain(workflow))
     assert isinstance(outcome, Raised)
     assert not outcome.retryable
     assert "it would not repeat itself on replay" in outcome.error.message
@@ -214,7 +214,7 @@ async def test_ctx_inside_a_step_is_refused_and_does_not_hang() -> None:
 
         ctx.step("outside", inside)
 
-    outcome = await activate(MemoryPort(), plain(workflow))
+    outcome = await activate(MemoryRuntime(), plain(workflow))
     assert isinstance(outcome, Raised)
     assert "such as inside a step" in outcome.error.message
 
@@ -228,7 +228,7 @@ async def test_errors_of_the_function_mean_what_they_mean_in_a_coroutine() -> No
     def unlucky(ctx: SyncContext) -> None:
         raise TransientError("unlucky", retry_after=5)
 
-    first, second = await activate(MemoryPort(), plain(wrong)), await activate(MemoryPort(), plain(unlucky))
+    first, second = await activate(MemoryRuntime(), plain(wrong)), await activate(MemoryRuntime(), plain(unlucky))
     assert isinstance(first, Raised)
     assert isinstance(second, Raised)
     assert (first.retryable, second.retryable, second.retry_after_s) == (False, True, 5)
@@ -236,7 +236,7 @@ async def test_errors_of_the_function_mean_what_they_mean_in_a_coroutine() -> No
 
 async def test_changed_code_pauses_a_plain_workflow() -> None:
     """[F19] [F5]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     def workflow(name: str) -> Any:
         def code(ctx: SyncContext) -> None:
@@ -245,8 +245,8 @@ async def test_changed_code_pauses_a_plain_workflow() -> None:
 
         return plain(code)
 
-    await activate(port, workflow("old"))
-    assert await activate(port, workflow("new")) == Pause(
+    await activate(runtime, workflow("old"))
+    assert await activate(runtime, workflow("new")) == Pause(
         "code changed: at place 0 remembered value 'old', now step 'new'"
     )
 
@@ -273,8 +273,8 @@ async def test_every_method_of_context_is_there_and_blocks() -> None:
         handle = ctx.spawn()
         return [handle.result(), ctx.run_id, dict(ctx.headers)]
 
-    port = MemoryPort()
-    activation = Activation(port)  # type: ignore[arg-type]
+    runtime = MemoryRuntime()
+    activation = Activation(runtime)  # type: ignore[arg-type]
     later = Later(activation, headers={"a": "b"}, policy=RetryPolicy(), readers=Readers())
     outcome = await activation.carry(lambda: carry_plain(workflow, later, activation.loop))
     assert outcome == Succeed(["ended", "r", {"a": "b"}])
@@ -294,7 +294,7 @@ def test_many_plain_runs_share_one_uvloop() -> None:
         return [*first, ctx.step(asyncio.sleep, 0, "slept")]
 
     async def many() -> list[Any]:
-        return await asyncio.gather(*(activate(MemoryPort(), plain(workflow)) for _ in range(50)))
+        return await asyncio.gather(*(activate(MemoryRuntime(), plain(workflow)) for _ in range(50)))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcomes = runner.run(many())
@@ -313,7 +313,7 @@ async def test_plain_workflows_run_beside_each_other_and_wait_for_signals(
     def greet(ctx: SyncContext, who: str) -> str:
         greeting = ctx.step("greeting", str.upper, "hello")
         ctx.sleep(0.01)
-        return f"{greeting} {who} {ctx.signal('go')}"
+        return f"{greeting} {who} {ctx.wait_for_signal('go')}"
 
     async with working(app):
         runs = [await aclient.submit("greet", str(k)) for k in range(20)]
@@ -376,10 +376,10 @@ async def test_a_worker_that_leaves_ends_its_greenlets(app: Stepflow, aclient: A
     async with working(app) as worker:
         run = await aclient.submit("long")
         await started.wait()
-        assert worker.shift is not None
-        worker.shift.hand_back(worker.shift.holds[run.id])
+        assert worker.worker_state is not None
+        worker.worker_state.hand_back(worker.worker_state.runs[run.id])
         worker.leave()
-        await until(lambda: not worker.shift.holds)  # type: ignore[union-attr]
+        await until(lambda: not worker.worker_state.runs)  # type: ignore[union-attr]
     is_held_up = False
     async with working(app):
         assert await run.result(10) == "done"
@@ -402,7 +402,7 @@ async def test_a_parked_plain_workflow_is_undone_and_runs_its_finally_steps_when
         try:
             ctx.step(book, "hotel")
             ctx.step("train", book, "train")
-            ctx.signal("never")
+            ctx.wait_for_signal("never")
         finally:
             ctx.step("note", done.append, "note")
 

@@ -12,15 +12,15 @@ import redis
 
 from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park, Raised
-from stepflow.engine.questions import Ask
-from stepflow.errors import AnswerMisfit, AskNotFound, AskSettled, ClaimLost
+from stepflow.engine.questions import Question
+from stepflow.errors import AnswerMisfit, ClaimLost, QuestionClosed, QuestionNotFound
 from stepflow.kits.flow.replayer import check
-from stepflow.store.questions import Mark, answer_ask, close_ask, settle_ask
+from stepflow.store.questions import QuestionOutcome, answer_question, close_question, settle_question
 from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack
 from stepflow.testing import Harness
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, World, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 from tests.support import dump, until
 
 
@@ -30,12 +30,12 @@ class Decision:
     why: str = ""
 
 
-async def listed(client: AsyncClient, count: int = 1) -> list[Ask]:
-    async def found() -> list[Ask]:
-        asks = list(await client.asks())
+async def listed(client: AsyncClient, count: int = 1) -> list[Question]:
+    async def found() -> list[Question]:
+        asks = list(await client.questions())
         return asks if len(asks) == count else []
 
-    asks: list[Ask] = await until(found)
+    asks: list[Question] = await until(found)
     return asks
 
 
@@ -64,12 +64,12 @@ async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
         assert timedelta(days=2) < ask.until - ask.asked_at <= timedelta(days=3)
         status = await until(lambda: _waiting(aclient, run.id))
         assert "an answer to 'Publish page 7?'" in status.waits_for
-        assert await asyncio.to_thread(client.asks) == [ask]
+        assert await asyncio.to_thread(client.questions) == [ask]
         await asyncio.to_thread(client.answer, ask.token, {"ok": True, "why": "it is good"})
         assert await run.result(10) == [True, "it is good"]
-        assert await aclient.asks() == []
+        assert await aclient.questions() == []
         assert not real.exists("stepflow:asks")
-        with pytest.raises(AskSettled, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"):
+        with pytest.raises(QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"):
             await aclient.answer(ask.token, {"ok": False})
 
 
@@ -90,7 +90,7 @@ async def test_an_answer_that_does_not_fit_or_a_wrong_token_changes_nothing(
         with pytest.raises(AnswerMisfit, match=r"ok: 'yes' is not of type 'boolean'"):
             await aclient.answer(ask.token, {"ok": "yes"})
         for token in ("nonsense", "", f"{run.id}.0123", f"other.{ask.token.split('.')[1]}"):
-            with pytest.raises(AskNotFound):
+            with pytest.raises(QuestionNotFound):
                 await aclient.answer(token, {"ok": True})
         assert dump(real)[f"stepflow:run:{run.id}".encode()] == before
         await aclient.answer(ask.token, {"ok": False})
@@ -105,7 +105,7 @@ async def test_of_many_answers_at_once_one_counts(publish: Stepflow, aclient: As
         answers = [aclient.answer(ask.token, {"ok": True, "why": str(n)}) for n in range(10)]
         done = await asyncio.gather(*answers, return_exceptions=True)
         [winner] = [n for n, outcome in enumerate(done) if outcome is None]
-        assert {type(outcome) for outcome in done if outcome is not None} <= {AskSettled, AskNotFound}
+        assert {type(outcome) for outcome in done if outcome is not None} <= {QuestionClosed, QuestionNotFound}
         assert await run.result(10) == [True, str(winner)]
 
 
@@ -113,19 +113,19 @@ async def test_the_script_of_an_answer_that_arrives_twice_is_answered_as_the_fir
     publish: Stepflow, aclient: AsyncClient, working: Working, link_to_real: Any, real: redis.Redis
 ) -> None:
     """[F11] Its reply was lost and it is sent again, when the run has taken the answer and ended."""
-    keys = aclient.desk.keys
+    keys = aclient.env.keys
     async with working(publish):
         run = await aclient.submit("publish")
         [ask] = await listed(aclient)
         row = link_to_real.call(load_run(keys, run.id))
         digest = ask.token.split(".")[1]
-        mark, other = Mark("answered", 5.0, "r1"), Mark("answered", 6.0, "r2")
-        call = answer_ask(keys, row, digest, pack({"ok": True}), mark=mark, now=5.0)
+        mark, other = QuestionOutcome("answered", 5.0, "r1"), QuestionOutcome("answered", 6.0, "r2")
+        call = answer_question(keys, row, digest, pack({"ok": True}), mark=mark, now=5.0)
         assert link_to_real.call(call) == mark
         assert await run.result(10) == [True, ""]
         before = dump(real)[f"stepflow:run:{run.id}:replies".encode()]
         assert link_to_real.call(call) == mark
-        assert link_to_real.call(answer_ask(keys, row, digest, pack({"ok": False}), mark=other, now=6.0)) == mark
+        assert link_to_real.call(answer_question(keys, row, digest, pack({"ok": False}), mark=other, now=6.0)) == mark
         assert dump(real)[f"stepflow:run:{run.id}:replies".encode()] == before
 
 
@@ -139,48 +139,48 @@ async def test_after_its_timeout_it_is_none_and_takes_no_answer(app: Stepflow) -
 
     async with Harness(app) as h:
         run = await h.submit("w")
-        [first] = await h.client.asks()
+        [first] = await h.client.questions()
         await h.advance(timedelta(days=3))
-        [second] = await h.client.asks()
+        [second] = await h.client.questions()
         assert second.prompt == "which?"
         assert second.until is None
-        with pytest.raises(AskSettled, match="was timed out at"):
+        with pytest.raises(QuestionClosed, match="was timed out at"):
             await h.client.answer(first.token, True)
         with pytest.raises(AnswerMisfit, match="'blue' is not one of"):
             await h.client.answer(second.token, "blue")
         await h.client.answer(second.token, "green")
         assert await h.result(run) == [None, "green"]
-        assert await h.client.asks() == []
+        assert await h.client.questions() == []
 
 
 async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
     aclient: AsyncClient, link_to_real: Any, real: redis.Redis
 ) -> None:
     """[F11] An answer that was accepted is never lost to a timeout, nor taken after one."""
-    keys = aclient.desk.keys
+    keys = aclient.env.keys
     for number, answer_first in enumerate((True, False)):
         run = (await aclient.submit("w", number)).id
         real.hset(f"stepflow:run:{run}", mapping={"token": "w.1."})
         row = link_to_real.call(load_run(keys, run))
 
-        def settle(index: int, lapsed: Mark | None, token: str = "w.1.", run: str = run) -> Any:
+        def settle(index: int, lapsed: QuestionOutcome | None, token: str = "w.1.", run: str = run) -> Any:
             head = b"answer|%d|decision|1.0|" % index
             return link_to_real.call(
-                settle_ask(keys, run, token, index, head, digest="d", asked=b"asked", now=1.0, lapsed=lapsed)
+                settle_question(keys, run, token, index, head, digest="d", asked=b"asked", now=1.0, lapsed=lapsed)
             )
 
         assert settle(0, None) == [0]
         assert real.hget(f"stepflow:run:{run}:asks", "d") == b"asked"
-        withdrawn = close_ask(keys, run, "other.", digest="d", mark=Mark("withdrawn", 1.5))
+        withdrawn = close_question(keys, run, "other.", digest="d", mark=QuestionOutcome("withdrawn", 1.5))
         assert link_to_real.call(withdrawn) == 0
         assert real.hexists(f"stepflow:run:{run}:asks", "d")
-        answered, lapsed = Mark("answered", 2.0, "r"), Mark("timed out", 3.0)
+        answered, lapsed = QuestionOutcome("answered", 2.0, "r"), QuestionOutcome("timed out", 3.0)
         if answer_first:
-            assert link_to_real.call(answer_ask(keys, row, "d", b"yes", mark=answered, now=2.0)) == answered
+            assert link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0)) == answered
             assert settle(0, lapsed) == [1, b"=yes"]
         else:
             assert settle(0, lapsed) == [0, b""]
-            assert link_to_real.call(answer_ask(keys, row, "d", b"yes", mark=answered, now=2.0)) == lapsed
+            assert link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0)) == lapsed
         before = dump(real)
         assert settle(0, lapsed)[1:] == [b"=yes" if answer_first else b""]
         assert settle(1, lapsed, token="other.") == []
@@ -203,9 +203,9 @@ async def test_asks_of_a_run_that_ends_or_begins_anew_leave_the_list_and_come_ba
     @app.workflow("w")
     async def workflow(ctx: Context, turn: int) -> Any:
         answer = ctx.ask(str, f"turn {turn}?")
-        word = await ctx.signal("go")
+        word = await ctx.wait_for_signal("go")
         if word == "anew":
-            return await ctx.restart(turn + 1)
+            return await ctx.continue_as_new(turn + 1)
         if word == "break":
             await ctx.step("step", step)
         return await answer
@@ -215,14 +215,14 @@ async def test_asks_of_a_run_that_ends_or_begins_anew_leave_the_list_and_come_ba
         [first] = await listed(aclient)
         await aclient.signal(run.id, "go", "anew")
         await until(lambda: _is_asked(aclient, "turn 1?"))
-        with pytest.raises(AskNotFound):
+        with pytest.raises(QuestionNotFound):
             await aclient.answer(first.token, "too late")
-        [second] = await aclient.asks()
+        [second] = await aclient.questions()
         assert second.token != first.token
         await aclient.signal(run.id, "go", "break")
         assert (await run.wait(10)).state is RunState.FAILED
-        assert await aclient.asks() == []
-        with pytest.raises(AskNotFound):
+        assert await aclient.questions() == []
+        with pytest.raises(QuestionNotFound):
             await aclient.answer(second.token, "it has failed")
         is_mended = True
         await aclient.retry(run.id)
@@ -233,11 +233,11 @@ async def test_asks_of_a_run_that_ends_or_begins_anew_leave_the_list_and_come_ba
         await listed(aclient)
         await until(lambda: _waiting(aclient, other.id))
         assert await other.cancel()
-        assert await aclient.asks() == []
+        assert await aclient.questions() == []
 
 
 async def _is_asked(client: AsyncClient, *prompts: str) -> bool:
-    return [ask.prompt for ask in await client.asks()] == list(prompts)
+    return [ask.prompt for ask in await client.questions()] == list(prompts)
 
 
 async def test_an_ask_that_lost_a_race_is_taken_off_the_list(
@@ -247,12 +247,12 @@ async def test_an_ask_that_lost_a_race_is_taken_off_the_list(
 
     @app.workflow("w")
     async def workflow(ctx: Context, first: str) -> Any:
-        asks = [lambda: ctx.ask(bool, "really?"), lambda: ctx.signal("skip")]
+        asks = [lambda: ctx.ask(bool, "really?"), lambda: ctx.wait_for_signal("skip")]
         waits = [ask() for ask in (asks if first == "ask" else reversed(asks))]
         done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in rest:
             wait.cancel()
-        return [done.pop().result(), await ctx.signal("go")]
+        return [done.pop().result(), await ctx.wait_for_signal("go")]
 
     async with working(app):
         for first in ("ask", "signal"):
@@ -261,12 +261,12 @@ async def test_an_ask_that_lost_a_race_is_taken_off_the_list(
             await until(lambda run=run: _waiting(aclient, run.id))
             await aclient.signal(run.id, "skip", "skipped")
             await until(lambda: _is_asked(aclient))
-            with pytest.raises(AskSettled, match="was withdrawn at"):
+            with pytest.raises(QuestionClosed, match="was withdrawn at"):
                 await aclient.answer(ask.token, True)
             await until(lambda run=run: _waiting(aclient, run.id))
             await aclient.signal(run.id, "go", "on")
             assert await run.result(10) == ["skipped", "on"]
-            assert await aclient.asks() == []
+            assert await aclient.questions() == []
 
 
 async def test_many_asks_of_one_run_are_answered_in_any_order_and_listed_first_asked_first(
@@ -282,7 +282,7 @@ async def test_many_asks_of_one_run_are_answered_in_any_order_and_listed_first_a
         run = await aclient.submit("w")
         asks = await listed(aclient, 5)
         assert [ask.prompt for ask in asks] == [f"number {n}?" for n in range(5)]
-        assert await aclient.asks(limit=2) == asks[:2]
+        assert await aclient.questions(limit=2) == asks[:2]
         for number, ask in reversed(list(enumerate(asks))):
             await aclient.answer(ask.token, number)
         assert await run.result(10) == [0, 1, 2, 3, 4]
@@ -332,30 +332,30 @@ async def test_a_crash_at_every_write_asks_once_and_leads_to_the_same_end() -> N
         second = await ctx.ask({"type": "string"}, "second?")
         return [first, second, await ctx.ask(bool, "third?", timeout=60), await ctx.vars.incr("asked")]
 
-    async def play(port: MemoryPort, world: World) -> Any:
+    async def play(runtime: MemoryRuntime, world: World) -> Any:
         """Go on until the end; answer the first two, let the third pass."""
         while True:
-            outcome = await activate(port, lambda ctx: workflow(ctx, world))
+            outcome = await activate(runtime, lambda ctx: workflow(ctx, world))
             if not isinstance(outcome, Park):
                 return outcome
-            [asked] = port.asks.values()
+            [asked] = runtime.asks.values()
             if b"first?" in asked or b"second?" in asked:
-                port.answer(1 if b"first?" in asked else "two")
+                runtime.answer(1 if b"first?" in asked else "two")
             else:
-                port.clock = max(port.clock, outcome.due_at or 0.0)
+                runtime.clock = max(runtime.clock, outcome.due_at or 0.0)
 
-    port = MemoryPort()
-    expected = await play(port, World())
+    runtime = MemoryRuntime()
+    expected = await play(runtime, World())
     assert expected == Succeed([1, "two", None, 1])
-    assert port.asks == {}
-    for crash_after in range(1, len(port.journal) + 1):
-        world, port = World(), MemoryPort()
-        port.crash_after = crash_after
+    assert runtime.asks == {}
+    for crash_after in range(1, len(runtime.journal) + 1):
+        world, runtime = World(), MemoryRuntime()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await play(port, world)
-        port.crash_after = None
-        assert await play(port, world) == expected, crash_after
-        assert port.asks == {}
+            await play(runtime, world)
+        runtime.crash_after = None
+        assert await play(runtime, world) == expected, crash_after
+        assert runtime.asks == {}
         assert world.done == ["before"]
 
 
@@ -366,16 +366,16 @@ async def test_what_cannot_be_asked_is_refused_in_words_and_a_check_asks_nobody(
         async def workflow(ctx: Context, wanted: Any = wanted) -> None:
             await ctx.ask(wanted, "?")
 
-        outcome = await activate(MemoryPort(), workflow)
+        outcome = await activate(MemoryRuntime(), workflow)
         assert isinstance(outcome, Raised)
         assert words in outcome.error.message
 
     @app.workflow("race")
     async def race(ctx: Context) -> None:
         ask = ctx.ask(bool, "really?")
-        await ctx.signal("skip")
+        await ctx.wait_for_signal("skip")
         ask.cancel()
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
 
     async with Harness(app) as h:
         run = await h.submit("race")
@@ -385,7 +385,7 @@ async def test_what_cannot_be_asked_is_refused_in_words_and_a_check_asks_nobody(
 
 async def test_another_prompt_is_no_other_code_but_another_kind_of_wait_is() -> None:
     """[F11] [F5]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     def asking(prompt: str) -> Any:
         async def workflow(ctx: Context) -> Any:
@@ -396,9 +396,9 @@ async def test_another_prompt_is_no_other_code_but_another_kind_of_wait_is() -> 
     async def sleeping(ctx: Context) -> None:
         await ctx.sleep(60)
 
-    assert isinstance(await activate(port, asking("Publsh?")), Park)
-    outcome = await activate(port, sleeping)
+    assert isinstance(await activate(runtime, asking("Publsh?")), Park)
+    outcome = await activate(runtime, sleeping)
     assert type(outcome).__name__ == "Pause"
-    assert isinstance(await activate(port, asking("Publish?")), Park)
-    port.answer(True)
-    assert await to_the_end(port, asking("Publish?")) == Succeed(True)
+    assert isinstance(await activate(runtime, asking("Publish?")), Park)
+    runtime.answer(True)
+    assert await to_the_end(runtime, asking("Publish?")) == Succeed(True)

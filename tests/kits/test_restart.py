@@ -1,4 +1,4 @@
-"""`ctx.restart` ends a history and goes on under the same run id; a long history is replayed in a short time."""
+"""`ctx.continue_as_new` ends a history and goes on under the same run id; a long history is replayed in a short time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import redis
 
 from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, SyncContext
 from stepflow.core.ids import Delivery
-from stepflow.core.outcomes import Park, Raised, Restart
+from stepflow.core.outcomes import ContinueAsNew, Park, Raised
 from stepflow.core.run import Run
 from stepflow.errors import UnknownStep
 from stepflow.store.journal import start_entry
-from stepflow.store.runs import AGAIN, DONE, STALE, Proof, hand_over
+from stepflow.store.runs import AGAIN, DONE, STALE, Fence, hand_over
 from stepflow.store.values.codec import pack
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, World, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 from tests.support import dump, until
 
 
@@ -34,8 +34,8 @@ async def test_a_loop_of_fifty_restarts_keeps_its_id_and_its_journal_short(
         for n in range(3):
             await ctx.step("upper", upper, str(n))
         if turn < 50:
-            return await ctx.restart(turn + 1)
-        return [turn, await ctx.signal("go")]
+            return await ctx.continue_as_new(turn + 1)
+        return [turn, await ctx.wait_for_signal("go")]
 
     async with working(app):
         run = await aclient.submit("loop", 0)
@@ -55,7 +55,7 @@ async def test_a_plain_workflow_restarts_too(app: Stepflow, aclient: AsyncClient
     @app.workflow("loop")
     def loop(ctx: SyncContext, turn: int) -> Any:
         ctx.step("upper", upper, "a")
-        return ctx.restart(turn + 1) if turn < 2 else turn
+        return ctx.continue_as_new(turn + 1) if turn < 2 else turn
 
     async with working(app):
         run = await aclient.submit("loop", 0)
@@ -72,13 +72,13 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     real.rpush(f"{key}:journal", b"value|0|a|1.0|")
     real.hset(f"{key}:asks", "d", "asked")
     real.zadd("stepflow:asks", {run_id: 1.0})
-    keys = aclient.desk.keys
+    keys = aclient.env.keys
 
     def restart(rev: int, token: str) -> Any:
-        run = Run(run_id, "loop", state=RunState.RUNNING, rev=rev, token=token, held=Delivery(run_id, 0).rq_id)
+        run = Run(run_id, "loop", state=RunState.RUNNING, rev=rev, token=token, claimed_rq_id=Delivery(run_id, 0).rq_id)
         return link_to_real.call(
             hand_over(
-                keys, run, Proof(token, "0", f"{token}restart 1 1.000 2.000"), state=RunState.PENDING, step=1, failures=0,
+                keys, run, Fence(token, "0", f"{token}restart 1 1.000 2.000"), state=RunState.PENDING, step=1, failures=0,
                 crashes=0, due_at=None, now=2.0, payload=pack(1), restarts=1,
             )
         )  # fmt: skip
@@ -98,15 +98,15 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
 
 async def test_time_and_chance_begin_anew_with_each_history() -> None:
     """[F18] [F7]"""
-    world, port, seen = World(), MemoryPort(), []
+    world, runtime, seen = World(), MemoryRuntime(), []
 
     async def workflow(ctx: Context) -> Any:
         seen.append((ctx.now(), ctx.uuid()))
         await ctx.sleep(60)
         await ctx.step("a", world.act, "a")
-        return await ctx.restart() if len(set(seen)) < 3 else "end"
+        return await ctx.continue_as_new() if len(set(seen)) < 3 else "end"
 
-    assert await to_the_end(port, workflow) == Succeed("end")
+    assert await to_the_end(runtime, workflow) == Succeed("end")
     assert len(set(seen)) == 3
     assert len({moment for moment, _ in seen}) == len({each for _, each in seen}) == 3
     assert sorted(seen) == seen
@@ -114,25 +114,25 @@ async def test_time_and_chance_begin_anew_with_each_history() -> None:
 
 async def test_a_patch_of_the_old_history_is_chosen_anew_in_the_next() -> None:
     """[F18] [F5]"""
-    port, seen = MemoryPort(), []
+    runtime, seen = MemoryRuntime(), []
 
     async def before(ctx: Context) -> Any:
         await ctx.sleep(60)
-        return await ctx.restart()
+        return await ctx.continue_as_new()
 
     async def after(ctx: Context) -> Any:
         seen.append(ctx.patched("p"))
         await ctx.sleep(60)
-        return await ctx.restart() if len(seen) < 3 else "end"
+        return await ctx.continue_as_new() if len(seen) < 3 else "end"
 
-    assert isinstance(await activate(port, before), Park)
-    assert await to_the_end(port, after) == Succeed("end")
+    assert isinstance(await activate(runtime, before), Park)
+    assert await to_the_end(runtime, after) == Succeed("end")
     assert (seen[0], seen[-1]) == (False, True)
 
 
 async def test_what_was_done_is_not_undone_by_a_restart_nor_by_a_failure_after_it() -> None:
     """[F18] [F15]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
     turns: list[int] = []
 
     async def undo(_: None) -> None:
@@ -142,11 +142,11 @@ async def test_what_was_done_is_not_undone_by_a_restart_nor_by_a_failure_after_i
         turns.append(1)
         await ctx.step("act", world.act, "act", compensate=undo)
         if len(turns) == 1:
-            return await ctx.restart()
+            return await ctx.continue_as_new()
         raise ValueError("no")
 
-    outcome = await to_the_end(port, workflow)
-    assert type(outcome).__name__ == "LastWord"
+    outcome = await to_the_end(runtime, workflow)
+    assert type(outcome).__name__ == "CleanedUp"
     assert world.done == ["act", "act", "undo"]
 
 
@@ -154,44 +154,44 @@ async def test_a_restart_whose_answer_is_not_returned_is_named() -> None:
     """[F18]"""
 
     async def workflow(ctx: Context) -> str:
-        await ctx.restart(1)
+        await ctx.continue_as_new(1)
         return "end"
 
-    outcome = await activate(MemoryPort(), workflow)
+    outcome = await activate(MemoryRuntime(), workflow)
     assert isinstance(outcome, Raised)
-    assert "return await ctx.restart(...)" in outcome.error.message
+    assert "return await ctx.continue_as_new(...)" in outcome.error.message
 
 
 async def test_a_crash_before_the_commit_restarts_the_same_history() -> None:
     """[F18] [F2] Until its commit a restart is nothing but the end of an activation."""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> Any:
         await ctx.step("a", world.act, "a")
-        return await ctx.restart("next")
+        return await ctx.continue_as_new("next")
 
-    assert await activate(port, workflow) == Restart("next", 1)
-    assert await activate(port, workflow) == Restart("next", 1)
-    port.restart(Restart("next", 1))
-    assert await activate(port, workflow) == Restart("next", 2)
+    assert await activate(runtime, workflow) == ContinueAsNew("next", 1)
+    assert await activate(runtime, workflow) == ContinueAsNew("next", 1)
+    runtime.restart(ContinueAsNew("next", 1))
+    assert await activate(runtime, workflow) == ContinueAsNew("next", 2)
     assert world.done == ["a", "a"]
 
 
 @pytest.mark.parametrize("width", [1, 50])
 async def test_a_history_of_five_thousand_steps_is_replayed_in_order(width: int) -> None:
     """[F18] The time it takes is measured in benchmarks/workloads/replay.py."""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> int:
         total = 0
         for turn in range(5000 // width):
-            wishes = [ctx.step("add", world.act, "add", turn * width + n) for n in range(width)]
-            total += sum([await wish for wish in wishes])
+            commands = [ctx.step("add", world.act, "add", turn * width + n) for n in range(width)]
+            total += sum([await command for command in commands])
         await ctx.sleep(60)
         return total
 
-    assert isinstance(await activate(port, workflow), Park)
-    assert await to_the_end(port, workflow) == Succeed(sum(range(5000)))
+    assert isinstance(await activate(runtime, workflow), Park)
+    assert await to_the_end(runtime, workflow) == Succeed(sum(range(5000)))
     assert len(world.done) == 5000
 
 
@@ -200,7 +200,7 @@ async def test_a_cancel_reaches_the_history_that_runs(app: Stepflow, aclient: As
 
     @app.workflow("loop")
     async def loop(ctx: Context, turn: int) -> Any:
-        return await ctx.restart(turn + 1) if turn < 3 else await ctx.signal("never")
+        return await ctx.continue_as_new(turn + 1) if turn < 3 else await ctx.wait_for_signal("never")
 
     async def is_waiting() -> bool:
         status = await run.status()
@@ -223,7 +223,7 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
         turns = await ctx.vars.incr("turns")
         drawn = str(ctx.uuid())
         await ctx.step("upper", upper, "a")
-        return await ctx.restart(turn + 1) if turn < 2 else [turn, turns, drawn, await ctx.vars.incr("turns")]
+        return await ctx.continue_as_new(turn + 1) if turn < 2 else [turn, turns, drawn, await ctx.vars.incr("turns")]
 
     async with working(app):
         run = await aclient.submit("loop", 0)
@@ -243,14 +243,14 @@ async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
 
     @app.workflow("child")
     async def child(ctx: Context) -> None:
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     @app.workflow("parent")
     async def parent(ctx: Context, turn: int) -> Any:
         if turn < 2:
             await ctx.spawn("child", key="c")
-            return await ctx.restart(turn + 1)
-        return await ctx.signal("never")
+            return await ctx.continue_as_new(turn + 1)
+        return await ctx.wait_for_signal("never")
 
     async def state_of(run_id: str) -> RunState | None:
         status = await aclient.status(run_id)

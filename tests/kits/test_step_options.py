@@ -10,7 +10,7 @@ import pytest
 
 from stepflow import Context, RetryPolicy, StepFailed, Stepflow, Succeed
 from stepflow.errors import InvalidOption
-from tests.kits.memory import MemoryPort, activate
+from tests.kits.memory import MemoryRuntime, activate
 from tests.kits.replay.test_replay import to_the_end
 
 app = Stepflow("redis://localhost:1")
@@ -47,12 +47,12 @@ async def test_what_is_declared_holds_where_the_call_says_nothing_and_the_call_w
                 said.append(str(error))
         return said
 
-    port = MemoryPort()
-    outcome = await to_the_end(port, workflow, policy=RetryPolicy(7, initial=0.0))
+    runtime = MemoryRuntime()
+    outcome = await to_the_end(runtime, workflow, policy=RetryPolicy(7, initial=0.0))
     assert isinstance(outcome, Succeed)
     assert calls == ["declared", "declared", "given"]
     assert all("'charge'" in said for said in outcome.result)
-    assert all(entry.split(b"|")[2] == b"charge" for entry in port.journal)
+    assert all(entry.split(b"|")[2] == b"charge" for entry in runtime.journal)
 
 
 async def test_a_declared_timeout_ends_an_attempt_and_a_name_before_the_function_is_the_steps() -> None:
@@ -67,9 +67,9 @@ async def test_a_declared_timeout_ends_an_attempt_and_a_name_before_the_function
             return error.error_type
         return "?"
 
-    port = MemoryPort()
-    assert await activate(port, workflow) == Succeed("TimeoutError")
-    assert b"named here" in port.journal[0]
+    runtime = MemoryRuntime()
+    assert await activate(runtime, workflow) == Succeed("TimeoutError")
+    assert b"named here" in runtime.journal[0]
 
 
 async def test_a_wrapper_made_with_wraps_takes_the_declaration_along() -> None:
@@ -84,9 +84,9 @@ async def test_a_wrapper_made_with_wraps_takes_the_declaration_along() -> None:
     async def workflow(ctx: Context) -> Any:
         return await ctx.step(outer)
 
-    port = MemoryPort()
-    assert await activate(port, workflow) == Succeed("out of in")
-    assert port.journal[0].split(b"|")[2] == b"inner"
+    runtime = MemoryRuntime()
+    assert await activate(runtime, workflow) == Succeed("out of in")
+    assert runtime.journal[0].split(b"|")[2] == b"inner"
 
 
 def test_what_cannot_be_declared_is_refused_in_words() -> None:
@@ -115,5 +115,5 @@ async def test_a_declared_compensation_undoes_and_one_given_at_the_call_wins() -
         await ctx.step(book, "train", compensate=lambda value: undone.append(f"other {value}"))
         raise ValueError("no")
 
-    await to_the_end(MemoryPort(), workflow)
+    await to_the_end(MemoryRuntime(), workflow)
     assert undone == ["other train", "try hotel", "try hotel"]

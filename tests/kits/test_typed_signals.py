@@ -18,7 +18,7 @@ from stepflow.engine.user_code.schema import misfit, schema_of
 from stepflow.errors import ClaimLost, SignalMisfit
 from stepflow.store.values.codec import pack, unpack
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, activate, to_the_end
 from tests.support import dump, until
 
 
@@ -33,11 +33,11 @@ async def is_in(client: AsyncClient, run_id: str, state: RunState) -> bool:
     return run is not None and run.state is state
 
 
-def holding(*items: Any, name: str = "review") -> MemoryPort:
-    port = MemoryPort()
-    port.mail = [name.encode() + b"|" + pack(item) for item in items]
-    port.inbox = len(items)
-    return port
+def holding(*items: Any, name: str = "review") -> MemoryRuntime:
+    runtime = MemoryRuntime()
+    runtime.mail = [name.encode() + b"|" + pack(item) for item in items]
+    runtime.inbox = len(items)
+    return runtime
 
 
 async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
@@ -47,7 +47,7 @@ async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
 
     @app.workflow("review")
     async def review(ctx: Context) -> Any:
-        said = await ctx.signal("review", type=Review)
+        said = await ctx.wait_for_signal("review", type=Review)
         return [said.ok, said.at.year]
 
     moment = datetime(2026, 11, 21, tzinfo=UTC)
@@ -68,16 +68,16 @@ async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
 
 async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     """[F10] The line is written once, not at each replay."""
-    port = holding("nonsense", {"ok": "no bool"}, {"ok": True})
+    runtime = holding("nonsense", {"ok": "no bool"}, {"ok": True})
 
     async def workflow(ctx: Context) -> bool:
-        said = await ctx.signal("review", type=Review)
+        said = await ctx.wait_for_signal("review", type=Review)
         await ctx.sleep(60)
         return bool(said.ok)
 
     with caplog.at_level(logging.WARNING, "stepflow.flow"):
-        assert await to_the_end(port, workflow) == Succeed(True)
-    assert port.mail == []
+        assert await to_the_end(runtime, workflow) == Succeed(True)
+    assert runtime.mail == []
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
     assert all(line.startswith("run=r signal 'review' set aside, its payload is not") for line in lines)
@@ -86,50 +86,50 @@ async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(cap
 
 async def test_a_misfit_that_cannot_be_read_at_all_is_set_aside_too() -> None:
     """[F10]"""
-    port = holding()
-    port.mail, port.inbox = [b"review|\xc1", b"review|" + pack("said")], 2
+    runtime = holding()
+    runtime.mail, runtime.inbox = [b"review|\xc1", b"review|" + pack("said")], 2
 
     async def workflow(ctx: Context) -> Any:
-        return await ctx.signal("review")
+        return await ctx.wait_for_signal("review")
 
-    assert await to_the_end(port, workflow) == Succeed("said")
+    assert await to_the_end(runtime, workflow) == Succeed("said")
 
 
 async def test_a_crash_at_every_write_sets_the_same_ones_aside() -> None:
     """[F10] [F2] [F4]"""
 
-    def fresh() -> MemoryPort:
+    def fresh() -> MemoryRuntime:
         return holding("nonsense", {"ok": True}, {"ok": 7}, {"ok": False})
 
     async def workflow(ctx: Context) -> list[Any]:
-        first = await ctx.signal("review", type=Review)
-        second = await ctx.signal("review", timeout=60, type=Review)
-        third = await ctx.signal("review", timeout=60, type=Review)
+        first = await ctx.wait_for_signal("review", type=Review)
+        second = await ctx.wait_for_signal("review", timeout=60, type=Review)
+        third = await ctx.wait_for_signal("review", timeout=60, type=Review)
         return [first.ok, second.ok, third]
 
-    port = fresh()
-    expected = await to_the_end(port, workflow)
+    runtime = fresh()
+    expected = await to_the_end(runtime, workflow)
     assert expected == Succeed([True, False, None])
-    for crash_after in range(1, len(port.journal) + 1):
-        port = fresh()
-        port.crash_after = crash_after
+    for crash_after in range(1, len(runtime.journal) + 1):
+        runtime = fresh()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, workflow)
-        port.crash_after = None
-        assert await to_the_end(port, workflow) == expected, crash_after
+            await to_the_end(runtime, workflow)
+        runtime.crash_after = None
+        assert await to_the_end(runtime, workflow) == expected, crash_after
 
 
 async def test_a_misfit_does_not_lengthen_the_wait() -> None:
     """[F10] [F9]"""
-    port = holding("nonsense")
+    runtime = holding("nonsense")
 
     async def workflow(ctx: Context) -> Any:
-        return await ctx.signal("review", timeout=60, type=Review)
+        return await ctx.wait_for_signal("review", timeout=60, type=Review)
 
-    outcome = await activate(port, workflow)
+    outcome = await activate(runtime, workflow)
     assert isinstance(outcome, Park)
     assert outcome.due_at == pytest.approx(1_800_000_060, abs=1)
-    assert await to_the_end(port, workflow) == Succeed(None)
+    assert await to_the_end(runtime, workflow) == Succeed(None)
 
 
 async def test_a_park_keeps_the_schemas_of_all_its_waits_and_the_next_one_only_its_own(
@@ -139,11 +139,11 @@ async def test_a_park_keeps_the_schemas_of_all_its_waits_and_the_next_one_only_i
 
     @app.workflow("two")
     async def two(ctx: Context) -> Any:
-        waits = [ctx.signal("x", type=int), ctx.signal("x", type=float)]
+        waits = [ctx.wait_for_signal("x", type=int), ctx.wait_for_signal("x", type=float)]
         done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in rest:
             wait.cancel()
-        return [done.pop().result(), await ctx.signal("x")]
+        return [done.pop().result(), await ctx.wait_for_signal("x")]
 
     async with working(app):
         run = await aclient.submit("two")
@@ -164,7 +164,7 @@ async def test_the_same_dedup_is_answered_as_the_first_time_though_the_run_now_w
 
     @app.workflow("two")
     async def two(ctx: Context) -> Any:
-        return [await ctx.signal("x", type=int), await ctx.signal("x", type=str)]
+        return [await ctx.wait_for_signal("x", type=int), await ctx.wait_for_signal("x", type=str)]
 
     async with working(app):
         run = await aclient.submit("two")

@@ -13,7 +13,7 @@ from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost, NotAnInteger, PayloadTooLarge
 from stepflow.store.variables import touch_var
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, activate, to_the_end
 from tests.support import dump
 
 
@@ -59,16 +59,16 @@ async def test_values_are_read_written_counted_and_swapped(
 
 async def test_what_is_remembered_answers_on_replay_whatever_the_variable_holds_now() -> None:
     """[F8]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
         before = [await ctx.vars.get("x", "none"), await ctx.vars.incr("n")]
         await ctx.sleep(60)
         return [*before, await ctx.vars.get("x"), await ctx.vars.incr("n")]
 
-    assert isinstance(await activate(port, workflow), Park)
-    port.vars[None, "x"], port.vars[None, "n"] = b"7", b"10"
-    assert await to_the_end(port, workflow) == Succeed(["none", 1, 7, 11])
+    assert isinstance(await activate(runtime, workflow), Park)
+    runtime.vars[None, "x"], runtime.vars[None, "n"] = b"7", b"10"
+    assert await to_the_end(runtime, workflow) == Succeed(["none", 1, 7, 11])
 
 
 async def test_a_crash_at_every_write_counts_each_incr_once() -> None:
@@ -82,16 +82,16 @@ async def test_a_crash_at_every_write_counts_each_incr_once() -> None:
         await ctx.sleep(60)
         return [*seen, await ctx.vars.incr("turns"), await ctx.session("s").vars.get("turns")]
 
-    port = MemoryPort()
-    expected = await to_the_end(port, workflow)
+    runtime = MemoryRuntime()
+    expected = await to_the_end(runtime, workflow)
     assert expected == Succeed([*EVERYTHING, 1, 2, 3, 10, 4, 10])
-    for crash_after in range(1, len(port.journal) + 1):
-        port = MemoryPort()
-        port.crash_after = crash_after
+    for crash_after in range(1, len(runtime.journal) + 1):
+        runtime = MemoryRuntime()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, workflow)
-        port.crash_after = None
-        assert await to_the_end(port, workflow) == expected, crash_after
+            await to_the_end(runtime, workflow)
+        runtime.crash_after = None
+        assert await to_the_end(runtime, workflow) == expected, crash_after
 
 
 async def test_a_script_that_arrives_twice_answers_as_the_first_time(
@@ -100,7 +100,7 @@ async def test_a_script_that_arrives_twice_answers_as_the_first_time(
     """[F8] Also when the variable has moved on meanwhile; another claim's write is refused."""
     run = (await aclient.submit("w")).id
     real.hset(f"stepflow:run:{run}", mapping={"token": "w.1.", "crashes": 2})
-    keys = aclient.desk.keys
+    keys = aclient.env.keys
 
     def touch(index: int, verb: str, *args: bytes, token: str = "w.1.", session: str | None = None) -> Any:
         head = b"var|%d|x|1.0|" % index
@@ -129,7 +129,7 @@ async def test_another_entry_at_its_index_is_never_taken_for_its_own(
     real.hset(f"stepflow:run:{run}", "token", "w.1.")
     real.rpush(f"stepflow:run:{run}:journal", b"value|0|a|1.0|x")
     call = touch_var(
-        aclient.desk.keys, run, "w.1.", 0, b"var|0|x|1.0|", session=None, verb="set", name="x", args=(b"1",), ttl_s=1
+        aclient.env.keys, run, "w.1.", 0, b"var|0|x|1.0|", session=None, verb="set", name="x", args=(b"1",), ttl_s=1
     )
     assert link_to_real.call(call) == []
     assert not real.exists(f"stepflow:run:{run}:vars")
@@ -193,7 +193,7 @@ async def test_variables_outlive_a_restart_of_the_history_and_a_retry_but_no_new
     async def workflow(ctx: Context, turn: int) -> Any:
         turns = await ctx.vars.incr("turns")
         if turns % 3:
-            return await ctx.restart(turn + 1)
+            return await ctx.continue_as_new(turn + 1)
         if not is_mended:
             raise ValueError("broken")
         return turns
@@ -211,7 +211,7 @@ async def test_variables_outlive_a_restart_of_the_history_and_a_retry_but_no_new
 
 async def test_another_access_at_its_place_is_changed_code_and_a_bad_name_or_value_is_refused() -> None:
     """[F8] [F5]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     async def before(ctx: Context) -> None:
         await ctx.session("s").vars.incr("n")
@@ -230,10 +230,10 @@ async def test_another_access_at_its_place_is_changed_code_and_a_bad_name_or_val
         except PayloadTooLarge as error:
             raise ValueError("refused in the workflow") from error
 
-    await activate(port, before)
-    outcome = await activate(port, after)
+    await activate(runtime, before)
+    outcome = await activate(runtime, after)
     assert outcome == Pause("code changed: at place 0 remembered var 'incr s n', now variable 'get s n'")
     for workflow, word in ((refused, "cannot name a variable"), (too_large, "refused in the workflow")):
-        outcome = await activate(MemoryPort(), workflow)
+        outcome = await activate(MemoryRuntime(), workflow)
         assert isinstance(outcome, Raised)
         assert word in outcome.error.message

@@ -68,9 +68,9 @@ async def test_a_parked_run_is_held_by_nobody_and_goes_on_at_its_time(
     async with working(app) as worker:
         run = await aclient.submit("nap")
         await until(lambda: state_of(aclient, run.id))
-        assert worker.shift is not None
+        assert worker.worker_state is not None
         await until(lambda: real.hget(f"stepflow:run:{run.id}", "state") == b"waiting")
-        await until(lambda: worker.shift is not None and not worker.shift.holds)
+        await until(lambda: worker.worker_state is not None and not worker.worker_state.runs)
         assert real.zcard("stepflow:claims") == 0
         assert not list(real.scan_iter("rq:job:*"))
         status = await run.status()
@@ -86,7 +86,7 @@ async def test_a_signal_wakes_a_parked_run_and_the_same_one_again_changes_nothin
 
     @app.workflow("review")
     async def review(ctx: Context) -> Any:
-        return [await ctx.signal("review"), await ctx.signal("review", timeout=0.05)]
+        return [await ctx.wait_for_signal("review"), await ctx.wait_for_signal("review", timeout=0.05)]
 
     async with working(app):
         run = await aclient.submit("review")
@@ -121,7 +121,7 @@ async def test_a_signal_reaches_a_run_that_is_busy_with_something_else(
     @app.workflow("both")
     async def both(ctx: Context) -> Any:
         async def listen() -> Any:
-            word = await ctx.signal("word")
+            word = await ctx.wait_for_signal("word")
             await ctx.step("heard", heard)
             return word
 
@@ -159,12 +159,12 @@ async def test_changed_code_pauses_after_one_attempt_and_the_old_code_resumes(
     @old.workflow("w")
     async def before(ctx: Context) -> str:
         await ctx.step("upper", upper, "a")
-        return str(await ctx.signal("go"))
+        return str(await ctx.wait_for_signal("go"))
 
     @new.workflow("w")
     async def after(ctx: Context) -> str:
         await ctx.step("other", upper, "a")
-        return str(await ctx.signal("go"))
+        return str(await ctx.wait_for_signal("go"))
 
     async with working(old):
         run = await aclient.submit("w")
@@ -190,7 +190,7 @@ async def test_a_paused_and_a_parked_run_are_cancelled_inside_the_call(
 
     @app.workflow("wait")
     async def wait(ctx: Context) -> None:
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     async with working(app):
         run = await aclient.submit("wait")
@@ -267,7 +267,7 @@ async def test_retry_after_a_deadline_takes_the_workflow_up_where_it_was_told_to
     async def workflow(ctx: Context) -> str:
         try:
             done.append(await ctx.step("first", str, "first"))
-            return str(await ctx.signal("go"))
+            return str(await ctx.wait_for_signal("go"))
         finally:
             done.append(await ctx.step("tidy", str, "tidy"))
 
@@ -292,10 +292,10 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
         return 10
 
     async with working(app) as worker:
-        assert worker.shift is not None
+        assert worker.worker_state is not None
         sent: list[str] = []
-        send = worker.shift.link.send
-        worker.shift.link.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
+        send = worker.worker_state.link.send
+        worker.worker_state.link.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
         run = await aclient.submit("ten")
         assert await run.result(10) == 10
         assert [name for name in sent if name != "look_round"].count("add_entry") == 10
@@ -318,7 +318,7 @@ async def test_a_signal_whose_message_was_lost_reaches_a_running_activation_at_t
     @app.workflow("w")
     async def workflow(ctx: Context) -> Any:
         async def listen() -> Any:
-            said = await ctx.signal("go")
+            said = await ctx.wait_for_signal("go")
             heard.set()
             return said
 

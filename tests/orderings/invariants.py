@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.core.run import Rest, Run, RunState
+from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from tests.orderings.world import Content, content
@@ -148,8 +148,8 @@ def _compare(before: Seen, now: Seen) -> None:
     if was.is_finished and not run.is_finished:
         assert was.state is RunState.FAILED, f"{run.id} came back from {was.state}"
         assert run.rev > was.rev
-    if was.rest is Rest.BEGUN:
-        assert run.rest is Rest.BEGUN
+    if was.cleanup is Cleanup.STARTED:
+        assert run.cleanup is Cleanup.STARTED
     _compare_steps(before, now)
 
 
@@ -179,7 +179,7 @@ def _check_shared(there: Content, found: dict[str, Seen]) -> None:
     for key in (keys.live, keys.deadlines):
         for run_id in scores(there, key):
             assert run_id in found, f"{key} holds {run_id}, which is not there"
-    known = {keys.rq_job(rq_id) for seen in found.values() for rq_id in (seen.run.delivery, seen.run.held)}
+    known = {keys.rq_job(rq_id) for seen in found.values() for rq_id in (seen.run.delivery, seen.run.claimed_rq_id)}
     for key, (_, _, shortly) in there.items():
         if key.startswith("rq:job:run-"):
             assert key in known, f"{key} is left of a delivery that nobody waits for"
@@ -202,7 +202,7 @@ def _check_any(seen: Seen) -> None:
 def _check_finished(seen: Seen) -> None:
     run = seen.run
     assert run.state in ("succeeded", "failed", "cancelled")
-    standing = (run.token, run.held, run.delivery, seen.entries, seen.wip, seen.due_at, seen.lease_at)
+    standing = (run.token, run.claimed_rq_id, run.delivery, seen.entries, seen.wip, seen.due_at, seen.lease_at)
     assert not any(standing), f"{run.id} has ended and {standing} stands for it"
     listed = (seen.is_live, seen.is_pending, seen.has_deadline)
     assert not any(listed), f"{run.id} has ended and is listed as live, pending, with a deadline: {listed}"
@@ -221,8 +221,8 @@ def _check_live(seen: Seen) -> None:
     assert bool(seen.parked) == (run.state is RunState.WAITING), f"{run.id} is {run.state}, parked: {seen.parked!r}"
     assert bool(run.token) == (run.state is RunState.RUNNING)
     assert (seen.lease_at is not None) == bool(run.token), f"{run.id} is {run.state}, its lease: {seen.lease_at}"
-    assert bool(run.held) == bool(run.token)
-    assert seen.wip <= {f"{run.held}:{run.token}"}, f"{run.id} is {run.state}, in progress for RQ: {seen.wip}"
+    assert bool(run.claimed_rq_id) == bool(run.token)
+    assert seen.wip <= {f"{run.claimed_rq_id}:{run.token}"}, f"{run.id} is {run.state}, in progress for RQ: {seen.wip}"
     assert bool(run.delivery) == (run.state not in (RunState.RUNNING, RunState.PAUSED))
     match run.state:
         case RunState.PENDING:

@@ -13,14 +13,14 @@ from typing import Any
 from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
 from stepflow.engine.cancel import cancel
 from stepflow.engine.registry import Registry
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
-from stepflow.store.claims import Taken, claim_steps, renew_claims, source_of
+from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
 from stepflow.worker.announce import announce
-from stepflow.worker.claimed_run import Hold
+from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.recover import recover_lapsed
 from tests.orderings.invariants import Seen
 from tests.orderings.world import CRASHES, LEASE_S, Worker, World, content, restore, spec
@@ -33,18 +33,18 @@ HOOK_ID = "a-0-1-0"
 
 
 def submitted(world: World, **options: Any) -> None:
-    world.carry_out(submit(spec(**options), world.desk()))
+    world.carry_out(submit(spec(**options), world.env()))
 
 
-def held(world: World, name: str = "w1") -> Hold:
+def held(world: World, name: str = "w1") -> ClaimedRun:
     """Give the run as a worker has just claimed it."""
     if not world.client.exists(world.keys.run("a")):
         submitted(world)
-    [hold] = world.carry_out(world.worker(name).claim())
-    return hold
+    [claimed] = world.carry_out(world.worker(name).claim())
+    return claimed
 
 
-def lost(world: World) -> Hold:
+def lost(world: World) -> ClaimedRun:
     """Give a claim that its worker believes to have, while another worker has the run."""
     late = held(world)
     world.clock.advance(LEASE_S)
@@ -53,9 +53,9 @@ def lost(world: World) -> Hold:
     return late
 
 
-def commit(world: World, hold: Hold, outcome: Outcome, **how: Any) -> Any:
-    worker = world.worker(hold.run.token.split(".")[0])
-    return world.carry_out(worker.commit(hold, outcome, lets_go=how.pop("lets_go", False)), **how)
+def commit(world: World, claimed: ClaimedRun, outcome: Outcome, **how: Any) -> Any:
+    worker = world.worker(claimed.run.token.split(".")[0])
+    return world.carry_out(worker.commit(claimed, outcome, lets_go=how.pop("lets_go", False)), **how)
 
 
 def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
@@ -72,10 +72,10 @@ def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
 def with_a_cancel(outcome: Outcome, **how: Any) -> Meeting:
     def meet(world: World, look: Look) -> None:
         """A cancel marks the run before its worker settles the step; the worker has not heard of it."""
-        hold = held(world)
-        assert world.carry_out(cancel("a", "enough", world.desk()))
+        claimed = held(world)
+        assert world.carry_out(cancel("a", "enough", world.env()))
         look()
-        commit(world, hold, outcome, **how)
+        commit(world, claimed, outcome, **how)
         assert look().run.state == "cancelled"
 
     return meet
@@ -86,11 +86,11 @@ def after_lost_writes(outcome: Outcome, **how: Any) -> Meeting:
         """The server comes back without its last writes, and another worker's claim has the same rev."""
         submitted(world)
         before = content(world.client)
-        hold = held(world)
+        claimed = held(world)
         restore(world.client, before)
         other = held(world, "w2")
-        assert other.run.rev == hold.run.rev
-        commit(world, hold, outcome, **how)
+        assert other.run.rev == claimed.run.rev
+        commit(world, claimed, outcome, **how)
         assert (look().run.token, look().run.step) == (other.run.token, 0)
 
     return meet
@@ -107,9 +107,9 @@ def sent_twice(outcome: Outcome, **how: Any) -> Meeting:
 
 def a_signal_before_the_park(world: World, look: Look) -> None:
     """A signal comes between the worker's look into the mailbox and its park."""
-    hold = held(world)
-    waits, asked = begun(world, world.worker().wait_for_signal(hold), 2)
-    world.carry_out(signal("a", "go", 1, None, world.desk()))
+    claimed = held(world)
+    waits, asked = begun(world, world.worker().wait_for_signal(claimed), 2)
+    world.carry_out(signal("a", "go", 1, None, world.env()))
     world.carry_out(waits, asked=asked)
     assert not (look().parked and look().mail), "it waits for what is there"
 
@@ -125,7 +125,7 @@ def a_late_journal_entry(world: World, look: Look) -> None:
 
 def a_late_look_into_the_mailbox(world: World, look: Look) -> None:
     late = lost(world)
-    world.carry_out(signal("a", "go", 1, None, world.desk()))
+    world.carry_out(signal("a", "go", 1, None, world.env()))
     assert world.carry_out(world.worker().take_signal(late)) == []
     assert len(look().mail) == 1
 
@@ -138,9 +138,9 @@ def a_late_memo(world: World, look: Look) -> None:
 
 def a_memo_of_the_step_before(world: World, look: Look) -> None:
     """A function left behind in its thread writes while its worker, by the same claim, is one step further."""
-    hold = held(world)
-    put, asked = begun(world, world.worker().put_memo(hold, 1), 1)
-    assert commit(world, hold, Continue(1))
+    claimed = held(world)
+    put, asked = begun(world, world.worker().put_memo(claimed, 1), 1)
+    assert commit(world, claimed, Continue(1))
     assert not world.carry_out(put, asked=asked)
     assert ":memo" not in look().parts
 
@@ -161,23 +161,23 @@ def a_late_renewal(world: World, look: Look) -> None:
 
 
 def a_renewal_after_an_extension(world: World, look: Look) -> None:
-    hold = held(world)
-    assert world.carry_out(world.worker().extend(hold, 1000.0))
-    assert world.carry_out(world.worker().renew(hold))
+    claimed = held(world)
+    assert world.carry_out(world.worker().extend(claimed, 1000.0))
+    assert world.carry_out(world.worker().renew(claimed))
     assert look().lease_at == world.clock.now() + 1000.0
 
 
 def an_extension_by_less_than_the_lease(world: World, look: Look) -> None:
-    hold = held(world)
-    assert world.carry_out(world.worker().extend(hold, 1.0))
+    claimed = held(world)
+    assert world.carry_out(world.worker().extend(claimed, 1.0))
     assert look().lease_at == world.clock.now() + LEASE_S
 
 
 def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
     """A claim is not made where it is renewed: what stands in the record alone is not brought back."""
-    hold = held(world)
+    claimed = held(world)
     world.client.zrem(world.keys.claims, "run:a")
-    world.carry_out(world.worker().renew(hold))
+    world.carry_out(world.worker().renew(claimed))
     assert world.client.zscore(world.keys.claims, "run:a") is None
 
 
@@ -185,67 +185,67 @@ def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
 
 
 def a_journal_entry_sent_twice(world: World, look: Look) -> None:
-    hold = held(world)
-    assert world.carry_out(world.worker().journal(hold, b"value|1|"), twice=True)
+    claimed = held(world)
+    assert world.carry_out(world.worker().journal(claimed, b"value|1|"), twice=True)
     assert look().journal == [b"value|1|"]
 
 
 def a_journal_that_lost_its_last_entry(world: World, look: Look) -> None:
     """A worker counts on from the entries it wrote, of which the server has lost one."""
-    hold = held(world)
-    writes, asked = begun(world, world.worker().journal(hold, b"value|1|"), 1)
+    claimed = held(world)
+    writes, asked = begun(world, world.worker().journal(claimed, b"value|1|"), 1)
     later = type(asked)(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
     assert not world.carry_out(writes, asked=later)
     assert look().journal == []
 
 
 def two_signals_and_a_look_sent_twice(world: World, look: Look) -> None:
-    hold = held(world)
+    claimed = held(world)
     for payload in (1, 2):
-        world.carry_out(signal("a", "go", payload, None, world.desk()))
-    world.carry_out(world.worker().take_signal(hold), twice=True)
+        world.carry_out(signal("a", "go", payload, None, world.env()))
+    world.carry_out(world.worker().take_signal(claimed), twice=True)
     assert (len(look().mail), len(look().journal)) == (1, 1)
 
 
 def a_signal_sent_twice(world: World, look: Look) -> None:
     held(world)
-    world.carry_out(signal("a", "go", 1, None, world.desk()), twice=True)
+    world.carry_out(signal("a", "go", 1, None, world.env()), twice=True)
     assert len(look().mail) == 1
 
 
 def two_senders_of_one_signal(world: World, look: Look) -> None:
     held(world)
     for _ in range(2):
-        world.carry_out(signal("a", "go", 1, "once", world.desk()))
+        world.carry_out(signal("a", "go", 1, "once", world.env()))
     assert len(look().mail) == 1
 
 
 def a_submit_sent_twice(world: World, look: Look) -> None:
-    assert world.carry_out(submit(spec(), world.desk()), twice=True).created
+    assert world.carry_out(submit(spec(), world.env()), twice=True).created
     look()
 
 
 def a_cancel_of_a_pending_run_sent_twice(world: World, look: Look) -> None:
     submitted(world)
-    assert world.carry_out(cancel("a", "enough", world.desk()), twice=True)
+    assert world.carry_out(cancel("a", "enough", world.env()), twice=True)
     look()
 
 
 def a_cancel_of_a_running_run_sent_twice(world: World, look: Look) -> None:
     held(world)
-    assert world.carry_out(cancel("a", "enough", world.desk()), twice=True)
+    assert world.carry_out(cancel("a", "enough", world.env()), twice=True)
     look()
 
 
 def a_retry_sent_twice(world: World, look: Look) -> None:
     commit(world, held(world), Fail("no"))
-    world.carry_out(revive("a", world.desk()), twice=True)
+    world.carry_out(retry("a", world.env()), twice=True)
     look()
 
 
 def a_resume_sent_twice(world: World, look: Look) -> None:
     commit(world, held(world), Pause("why"))
-    world.carry_out(resume("a", world.desk()), twice=True)
+    world.carry_out(resume("a", world.env()), twice=True)
     look()
 
 
@@ -261,8 +261,8 @@ def a_stock_workers_claim_sent_twice(world: World, look: Look) -> None:
 def two_stops(world: World, look: Look) -> None:
     """Two have seen the running run and ask it to stop: the first one's reason stays."""
     held(world)
-    other, asked = begun(world, cancel("a", "second", world.desk()), 1)
-    assert world.carry_out(cancel("a", "first", world.desk()))
+    other, asked = begun(world, cancel("a", "second", world.env()), 1)
+    assert world.carry_out(cancel("a", "first", world.env()))
     assert world.carry_out(other, asked=asked)  # the run will end
     stop = look().run.stop
     assert stop is not None
@@ -271,8 +271,8 @@ def two_stops(world: World, look: Look) -> None:
 
 def two_retries_and_a_claim(world: World, look: Look) -> None:
     commit(world, held(world), Fail("no"))
-    other, asked = begun(world, revive("a", world.desk()), 1)
-    world.carry_out(revive("a", world.desk()))
+    other, asked = begun(world, retry("a", world.env()), 1)
+    world.carry_out(retry("a", world.env()))
     held(world, "w2")
     with suppress(Exception):
         world.carry_out(other, asked=asked)
@@ -281,8 +281,8 @@ def two_retries_and_a_claim(world: World, look: Look) -> None:
 
 def two_resumes_and_a_claim(world: World, look: Look) -> None:
     commit(world, held(world), Pause("why"))
-    other, asked = begun(world, resume("a", world.desk()), 1)
-    world.carry_out(resume("a", world.desk()))
+    other, asked = begun(world, resume("a", world.env()), 1)
+    world.carry_out(resume("a", world.env()))
     held(world, "w2")
     with suppress(Exception):
         world.carry_out(other, asked=asked)
@@ -292,7 +292,7 @@ def two_resumes_and_a_claim(world: World, look: Look) -> None:
 def a_cancel_and_a_claim(world: World, look: Look) -> None:
     """The cancel saw a pending run, and a worker has it when the end is written."""
     submitted(world)
-    stop, asked = begun(world, cancel("a", "enough", world.desk()), 2)
+    stop, asked = begun(world, cancel("a", "enough", world.env()), 2)
     held(world)
     assert world.carry_out(stop, asked=asked)
     assert look().run.state == "running"
@@ -301,20 +301,20 @@ def a_cancel_and_a_claim(world: World, look: Look) -> None:
 def two_restarts(world: World, look: Look) -> None:
     commit(world, held(world), Succeed())
     again = spec(on_conflict="restart")
-    other, asked = begun(world, submit(again, world.desk()), 1)
-    assert world.carry_out(submit(again, world.desk())).created
+    other, asked = begun(world, submit(again, world.env()), 1)
+    assert world.carry_out(submit(again, world.env())).created
     held(world, "w2")
     assert not world.carry_out(other, asked=asked).created
     assert look().run.token.startswith("w2.")
 
 
 def a_renewal_before_the_recovery_writes(world: World, look: Look) -> None:
-    hold = held(world)
+    claimed = held(world)
     world.clock.advance(LEASE_S)
-    recovery, asked = begun(world, recover_lapsed("run:a", world.desk()), 1)
-    assert world.carry_out(world.worker().renew(hold))
+    recovery, asked = begun(world, recover_lapsed("run:a", world.env()), 1)
+    assert world.carry_out(world.worker().renew(claimed))
     assert not world.carry_out(recovery, asked=asked)
-    assert look().run.token == hold.run.token
+    assert look().run.token == claimed.run.token
 
 
 def a_renewal_before_the_poison_step_ends(world: World, look: Look) -> None:
@@ -324,30 +324,30 @@ def a_renewal_before_the_poison_step_ends(world: World, look: Look) -> None:
         world.carry_out(world.worker("w9").round())
         world.clock.advance(100.0)
         world.carry_out(world.worker("w9").move_due())
-    hold = held(world)
+    claimed = held(world)
     world.clock.advance(LEASE_S)
-    recovery, asked = begun(world, recover_lapsed("run:a", world.desk()), 2)
-    assert world.carry_out(world.worker().renew(hold))
+    recovery, asked = begun(world, recover_lapsed("run:a", world.env()), 2)
+    assert world.carry_out(world.worker().renew(claimed))
     assert not world.carry_out(recovery, asked=asked)
-    assert look().run.token == hold.run.token
+    assert look().run.token == claimed.run.token
 
 
 def a_signal_and_an_ended_run(world: World, look: Look) -> None:
     commit(world, held(world), Succeed())
     look()
     with suppress(SignalRefused):
-        world.carry_out(signal("a", "go", 1, None, world.desk()))
+        world.carry_out(signal("a", "go", 1, None, world.env()))
     look()
 
 
 def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
     """Between the sender's look and its write the run is restarted on another queue, and parks there."""
     submitted(world)
-    world.carry_out(cancel("a", "enough", world.desk()))
-    slow, asked = begun(world, signal("a", "go", 7, None, world.desk()), 1)
+    world.carry_out(cancel("a", "enough", world.env()))
+    slow, asked = begun(world, signal("a", "go", 7, None, world.env()), 1)
     submitted(world, queue="other", on_conflict="restart")
-    [hold] = world.carry_out(world.worker().claim(queue="other"))
-    commit(world, hold, Park(None, 0, "signal"))
+    [claimed] = world.carry_out(world.worker().claim(queue="other"))
+    commit(world, claimed, Park(None, 0, "signal"))
     assert world.carry_out(slow, asked=asked) == "delivered"
     queues = [world.client.lrange(f"rq:queue:{name}", 0, -1) for name in ("default", "other")]
     assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"
@@ -365,10 +365,10 @@ def an_old_knock(world: World, look: Look) -> None:
 
 
 def an_old_knock_and_a_run_in_progress(world: World, look: Look) -> None:
-    hold = held(world)
+    claimed = held(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim())
-    assert look().run.token == hold.run.token
+    assert look().run.token == claimed.run.token
 
 
 def an_early_knock(world: World, look: Look) -> None:
@@ -380,10 +380,10 @@ def an_early_knock(world: World, look: Look) -> None:
 
 
 def an_old_knock_for_a_stock_worker(world: World, look: Look) -> None:
-    hold = held(world)
+    claimed = held(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim_as_stock())
-    assert look().run.token == hold.run.token
+    assert look().run.token == claimed.run.token
 
 
 def an_early_knock_for_a_stock_worker(world: World, look: Look) -> None:
@@ -414,7 +414,7 @@ def told(world: World, name: str) -> HookRecord:
             runners=["@webhook"],
         )
     )  # fmt: skip
-    taken: list[Taken] = batch.taken
+    taken: list[ClaimedDelivery] = batch.taken
     assert taken
     record = hook(world)
     assert record.token == taken[0].token
@@ -435,7 +435,7 @@ def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
     ended(world)
     late = told(world, "w1")
     world.clock.advance(LEASE_S)
-    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.desk()))
+    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
     other = told(world, "w2")
     assert not world.send(commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now()))
     assert hook(world).token == other.token
@@ -451,8 +451,8 @@ def two_recoveries_of_a_hook(world: World, look: Look) -> None:
     ended(world)
     told(world, "w1")
     world.clock.advance(LEASE_S)
-    other, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.desk()), 1)
-    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.desk()))
+    other, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.env()), 1)
+    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
     assert not world.carry_out(other, asked=asked)
     look()
 
@@ -461,7 +461,7 @@ def a_renewal_before_a_hook_is_recovered(world: World, look: Look) -> None:
     ended(world)
     record = told(world, "w1")
     world.clock.advance(LEASE_S)
-    recovery, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.desk()), 1)
+    recovery, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.env()), 1)
     world.link.call(renew_claims(world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given))
     assert not world.carry_out(recovery, asked=asked)
     assert hook(world).token == record.token
@@ -480,8 +480,8 @@ def registry_of(world: World) -> Registry:
 def an_end_and_an_announcement(world: World, look: Look) -> None:
     """Who ends a run looked for its hooks before a worker said which there are."""
     submitted(world)
-    ending, asked = begun(world, cancel("a", "enough", world.desk()), 2)
-    world.carry_out(announce(registry_of(world), world.desk()))
+    ending, asked = begun(world, cancel("a", "enough", world.env()), 2)
+    world.carry_out(announce(registry_of(world), world.env()))
     assert world.carry_out(ending, asked=asked)
     assert not world.client.exists(world.keys.untold(spec().runner))
     assert world.client.exists(world.keys.hook("a-0-1-1"))

@@ -260,7 +260,7 @@ class Model:
         self.failures = self.crashes = 0
         self._queue()
 
-    def revive(self) -> None:
+    def retry(self) -> None:
         self.failures = self.crashes = 0
         self.stop, self.deadline_at, self.look_at = "", None, None
         self._queue()

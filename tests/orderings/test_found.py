@@ -2,12 +2,12 @@
 
 import pytest
 
-from stepflow.core.outcomes import Continue, ErrorInfo, LastWord, Park, Raised, Succeed
+from stepflow.core.outcomes import CleanedUp, Continue, ErrorInfo, Park, Raised, Succeed
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import submit
-from stepflow.worker.recover import recover_knock
+from stepflow.worker.recover import recover_lost_delivery
 from tests.orderings import meetings as meet
 from tests.orderings.invariants import Watcher
 from tests.orderings.world import LEASE_S, Worker, World, spec
@@ -28,49 +28,49 @@ def look(redis_client):
 
 
 @pytest.fixture
-def hold(world):
+def claimed(world):
     """The run, just claimed by the first worker."""
-    world.carry_out(submit(spec(), world.desk()))
-    [hold] = world.carry_out(world.worker().claim())
-    return hold
+    world.carry_out(submit(spec(), world.env()))
+    [claimed] = world.carry_out(world.worker().claim())
+    return claimed
 
 
-def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signal_any_more(world, hold, look):
+def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signal_any_more(world, claimed, look):
     """[C20] [C21] A signal would else have cut the wait before its next attempt short."""
-    world.carry_out(world.worker().commit(hold, Park(None, 0, "signal")))
-    world.carry_out(fail("a", "enough", world.desk()))
-    world.carry_out(revive("a", world.desk()))
+    world.carry_out(world.worker().commit(claimed, Park(None, 0, "signal")))
+    world.carry_out(fail("a", "enough", world.env()))
+    world.carry_out(retry("a", world.env()))
     look()
-    [hold] = world.carry_out(world.worker().claim())
-    world.carry_out(world.worker().commit(hold, Raised(ERROR)))
-    assert world.carry_out(signal("a", "go", 1, None, world.desk())) == "buffered"
+    [claimed] = world.carry_out(world.worker().claim())
+    world.carry_out(world.worker().commit(claimed, Raised(ERROR)))
+    assert world.carry_out(signal("a", "go", 1, None, world.env())) == "buffered"
     assert look().run.state == "scheduled"
 
 
 def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look):
     """[C22] The count of crashes was set back in Redis, and the commit wrote the old one over it."""
-    world.carry_out(submit(spec(), world.desk()))
+    world.carry_out(submit(spec(), world.env()))
     worker = world.worker()
     world.carry_out(worker.claim())
     world.clock.advance(LEASE_S)
     world.carry_out(worker.round())
-    [hold] = world.carry_out(worker.claim())
+    [claimed] = world.carry_out(worker.claim())
     assert look().run.crashes == 1
-    world.carry_out(worker.journal(hold, b"value|1|"))
+    world.carry_out(worker.journal(claimed, b"value|1|"))
     assert look().run.crashes == 0
-    world.carry_out(worker.commit(hold, Raised(ERROR)))
+    world.carry_out(worker.commit(claimed, Raised(ERROR)))
     assert look().run.crashes == 0
 
 
 def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhile(world, look):
     """[C10] [C13] A stock worker was slow to claim what it had taken; between a round's look and its repair it was done."""
-    world.carry_out(submit(spec(), world.desk()))
+    world.carry_out(submit(spec(), world.env()))
     world.client.lpop("rq:queue:default")
     world.clock.advance(2.0)
-    repair = recover_knock("run:a", world.desk())
+    repair = recover_lost_delivery("run:a", world.env())
     world.client.rpush("rq:queue:default", "run-a-0")
-    [hold] = world.carry_out(world.worker().claim())
-    world.carry_out(world.worker().commit(hold, Continue(1, delay=100.0)))
+    [claimed] = world.carry_out(world.worker().claim())
+    world.carry_out(world.worker().commit(claimed, Continue(1, delay=100.0)))
     assert world.carry_out(repair) is False
     assert look().run.state == "scheduled"
 
@@ -78,12 +78,12 @@ def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhi
 @pytest.mark.parametrize("calls", range(5))
 def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_leaves_it_in_its_list(world, look, calls):
     """[C24] [C25] It was taken out of the list first, and found by nobody when the end was not written."""
-    world.carry_out(submit(spec(), world.desk()))
+    world.carry_out(submit(spec(), world.env()))
     world.carry_out(Worker("w1", world.clock, runners=("y",)).claim())
-    world.carry_out(cancel("a", "enough", world.desk()), calls=calls)
+    world.carry_out(cancel("a", "enough", world.env()), calls=calls)
     look()
-    for hold in world.carry_out(world.worker("w2").claim()):
-        world.carry_out(world.worker("w2").commit(hold, Succeed()))
+    for claimed in world.carry_out(world.worker("w2").claim()):
+        world.carry_out(world.worker("w2").commit(claimed, Succeed()))
     assert look().run.is_finished
 
 
@@ -93,15 +93,15 @@ def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, look):
 
 
 def test_a_run_that_parked_for_its_last_word_just_when_it_was_stopped_says_it_though_a_worker_is_lost(
-    world, hold, look
+    world, claimed, look
 ):
     """[C25] It was handed over once more, and nothing remembered what for."""
-    assert world.carry_out(cancel("a", "enough", world.desk()))
-    world.carry_out(world.worker().commit(hold, Park(None, 0, "signal", wants_last_word=True)))
+    assert world.carry_out(cancel("a", "enough", world.env()))
+    world.carry_out(world.worker().commit(claimed, Park(None, 0, "signal", needs_cleanup=True)))
     world.carry_out(world.worker("w2").claim())
     world.clock.advance(LEASE_S)
     world.carry_out(world.worker("w9").round())
     assert look().run.state == "pending"
-    [hold] = world.carry_out(world.worker("w3").claim())
-    world.carry_out(world.worker("w3").commit(hold, LastWord()))
+    [claimed] = world.carry_out(world.worker("w3").claim())
+    world.carry_out(world.worker("w3").commit(claimed, CleanedUp()))
     assert look().run.state == "cancelled"

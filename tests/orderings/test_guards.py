@@ -51,11 +51,11 @@ GUARDS = [
     Guard("hand_over", *REV, meet.two_resumes_and_a_claim),
     Guard("finish_untold", *REV, meet.a_cancel_and_a_claim),
     Guard("mark_run", *REV, meet.two_stops),
-    Guard("revive_run", *REV, meet.two_retries_and_a_claim),
+    Guard("retry_run", *REV, meet.two_retries_and_a_claim),
     Guard("hand_over", *ASK, meet.a_resume_sent_twice),
     Guard("finish_untold", *ASK, meet.a_cancel_of_a_pending_run_sent_twice),
     Guard("mark_run", *ASK, meet.a_cancel_of_a_running_run_sent_twice),
-    Guard("revive_run", *ASK, meet.a_retry_sent_twice),
+    Guard("retry_run", *ASK, meet.a_retry_sent_twice),
     Guard("hand_over", *LAPSED, meet.a_renewal_before_the_recovery_writes),
     Guard("finish_untold", *LAPSED, meet.a_renewal_before_the_poison_step_ends),
     Guard(

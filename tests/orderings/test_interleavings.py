@@ -10,13 +10,13 @@ import os
 
 import pytest
 
-from stepflow.core.outcomes import Cancel, Continue, ErrorInfo, Fail, LastWord, Park, Pause, Raised, Succeed
-from stepflow.core.run import Rest
+from stepflow.core.outcomes import Cancel, CleanedUp, Continue, ErrorInfo, Fail, Park, Pause, Raised, Succeed
+from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
-from stepflow.errors import NotResumable, NotRevivable
+from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
 from tests.orderings.world import GRACE_S, LEASE_S, NumberedDesk, Worker, World, spec
 
@@ -58,7 +58,7 @@ def explore(world):
     """Explores every order of some actors after the run was submitted, and gives the ends."""
 
     def explore(*, begun=(), at_least, run=None, **actors):
-        world.carry_out(submit(run or spec(), world.desk()))
+        world.carry_out(submit(run or spec(), world.env()))
         found = Space(world, actors).explore(begun=begun)
         assert found.orders >= at_least, f"only {found.orders} orders, {found.states} states"
         return found.ends
@@ -74,9 +74,9 @@ def worker(name, outcome):
 
     def act(clock):
         me = Worker(name, clock)
-        for hold in (yield from me.claim()):
-            said = LastWord() if hold.run.stop and hold.run.rest else outcome
-            yield from me.commit(hold, said, lets_go=True)
+        for claimed in (yield from me.claim()):
+            said = CleanedUp() if claimed.run.stop and claimed.run.cleanup else outcome
+            yield from me.commit(claimed, said, lets_go=True)
 
     return act
 
@@ -86,8 +86,8 @@ def waiter(name, *, due_in=None):
 
     def act(clock):
         me = Worker(name, clock)
-        for hold in (yield from me.claim()):
-            yield from me.wait_for_signal(hold, due_in=due_in)
+        for claimed in (yield from me.claim()):
+            yield from me.wait_for_signal(claimed, due_in=due_in)
 
     return act
 
@@ -108,28 +108,28 @@ def asks(*verbs, name="c"):
     """A client that asks for one thing after the other."""
 
     def act(clock):
-        desk = NumberedDesk(name, clock)
+        env = NumberedDesk(name, clock)
         for verb in verbs:
-            given = yield from verb(desk)
+            given = yield from verb(env)
         return given
 
     return act
 
 
-def stop(desk):
-    return cancel("a", "enough", desk)
+def stop(env):
+    return cancel("a", "enough", env)
 
 
-def fail_it(desk):
-    return fail("a", "enough", desk)
+def fail_it(env):
+    return fail("a", "enough", env)
 
 
-def retry(desk):
-    return revive("a", desk)
+def retry_it(env):
+    return retry("a", env)
 
 
 def send(dedup=None):
-    return lambda desk: signal("a", "go", 7, dedup, desk)
+    return lambda env: signal("a", "go", 7, dedup, env)
 
 
 def word_of(seen):
@@ -189,12 +189,12 @@ def test_a_renewal_and_a_recovery_at_once(explore):
 
     def renews(clock):
         me = Worker("w1", clock)
-        for hold in (yield from me.claim()):
+        for claimed in (yield from me.claim()):
             yield Passes(0.0)
             renewed_at = clock.now()
-            kept = yield from me.renew(hold)
-            yield from me.commit(hold, Succeed())
-            return kept and renewed_at >= hold.started_at + LEASE_S
+            kept = yield from me.renew(claimed)
+            yield from me.commit(claimed, Succeed())
+            return kept and renewed_at >= claimed.started_at + LEASE_S
         return False
 
     ends = explore(
@@ -294,8 +294,8 @@ def test_two_resume_a_paused_run_and_one_cancels_it(explore):
         at_least=500,
         first=worker("w1", Pause("why")),
         second=worker("w2", Succeed()),
-        one=asks(lambda desk: resume("a", desk), name="r"),
-        other=asks(lambda desk: resume("a", desk), name="q"),
+        one=asks(lambda env: resume("a", env), name="r"),
+        other=asks(lambda env: resume("a", env), name="q"),
         stop=asks(stop),
     )
     for each in ends:
@@ -314,11 +314,11 @@ def test_a_retry_and_a_late_commit(explore, outcome, end):
         at_least=50,
         first=worker("w1", outcome),
         second=worker("w2", Succeed()),
-        operator=asks(fail_it, fail_it, retry),
+        operator=asks(fail_it, fail_it, retry_it),
     )
     for each in ends:
         run = each.at_last["a"].run
-        was_revived = each.results["operator"] is not NotRevivable
+        was_revived = each.results["operator"] is not NotRetryable
         assert run.ends == 1 + was_revived
         assert run.state == ("succeeded" if was_revived else end or "succeeded")
 
@@ -332,7 +332,7 @@ def test_a_restart_and_a_late_commit(explore, outcome, end):
         at_least=50,
         first=worker("w1", outcome),
         second=worker("w2", Continue(2)),
-        operator=asks(fail_it, fail_it, lambda desk: submit(again, desk)),
+        operator=asks(fail_it, fail_it, lambda env: submit(again, env)),
     )
     for each in ends:
         seen = each.at_last["a"]
@@ -349,8 +349,8 @@ def test_two_restarts_at_once(explore):
         at_least=20,
         first=worker("w1", Succeed()),
         second=worker("w2", Pause("why")),
-        one=asks(lambda desk: submit(again, desk), name="o"),
-        other=asks(lambda desk: submit(again, desk), name="p"),
+        one=asks(lambda env: submit(again, env), name="o"),
+        other=asks(lambda env: submit(again, env), name="p"),
     )
     for each in ends:
         assert sorted((each.results["one"].created, each.results["other"].created)) == [False, True]
@@ -360,15 +360,15 @@ def test_two_restarts_at_once(explore):
 # the last word
 
 
-@pytest.mark.parametrize("outcome", [Park(SOON, None, "time", wants_last_word=True), Continue(1), Raised(ERROR)])
+@pytest.mark.parametrize("outcome", [Park(SOON, None, "time", needs_cleanup=True), Continue(1), Raised(ERROR)])
 def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
     """[C25] [F15] Whatever comes first, the run is heard once more before it ends, and ends as it was asked to."""
 
     def registers(clock):
         me = Worker("w1", clock)
-        for hold in (yield from me.claim()):
-            yield from me.journal(hold, b"value|1|", Rest.WANTED)
-            yield from me.commit(hold, outcome, lets_go=True)
+        for claimed in (yield from me.claim()):
+            yield from me.journal(claimed, b"value|1|", Cleanup.NEEDED)
+            yield from me.commit(claimed, outcome, lets_go=True)
 
     ends = explore(begun=["first"] * 3, at_least=15, first=registers, second=worker("w2", Continue(2)), stop=asks(stop))
     for each in ends:
@@ -391,10 +391,10 @@ def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outco
 
     def stock(clock):
         me = Worker("w1", clock)
-        hold = yield from me.claim_as_stock()
-        if hold is not None:
-            yield from me.commit(hold, outcome, lets_go=True)
-        return hold is not None
+        claimed = yield from me.claim_as_stock()
+        if claimed is not None:
+            yield from me.commit(claimed, outcome, lets_go=True)
+        return claimed is not None
 
     def looks(clock):
         yield Passes(2.0)

@@ -19,23 +19,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from stepflow.core.outcomes import (
     Cancel,
+    CleanedUp,
     Continue,
     ErrorInfo,
     Fail,
     HandBack,
-    LastWord,
     Park,
     Pause,
     Raised,
     Succeed,
     Yield,
 )
-from stepflow.core.run import Rest
+from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.retry_run import revive
+from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
-from stepflow.errors import NotResumable, NotRevivable, RunConflict, RunNotFound, SignalRefused, StepflowError
+from stepflow.errors import NotResumable, NotRetryable, RunConflict, RunNotFound, SignalRefused, StepflowError
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack
 from tests.orderings.invariants import Seen, Watcher
@@ -61,7 +61,7 @@ ERROR = ErrorInfo("ValueError", "no")
 
 #: commands of which an old copy may arrive at any time: what was sent once is sent again much later
 DECIDING = {
-    "add_entry", "finish_run", "hand_over", "keep_step", "mark_run", "park_run", "pause_run", "revive_run", "send_signal",
+    "add_entry", "finish_run", "hand_over", "keep_step", "mark_run", "park_run", "pause_run", "retry_run", "send_signal",
     "submit_run",
 }  # fmt: skip
 
@@ -87,11 +87,11 @@ class Orderings(RuleBasedStateMachine):
         """One of the claims that workers believe to have, with its worker; one is made when there is none."""
         if not self.holds_anything():
             self.claim(f"w{1 + number % 3}", 1 + number % 2, "done")
-        holds = [(worker, hold) for worker in self.world.workers.values() for hold in worker.holds.values()]
-        return holds[number % len(holds)]
+        runs = [(worker, claimed) for worker in self.world.workers.values() for claimed in worker.runs.values()]
+        return runs[number % len(runs)]
 
     def holds_anything(self):
-        return any(worker.holds for worker in self.world.workers.values())
+        return any(worker.runs for worker in self.world.workers.values())
 
     def can_be_held(self):
         """Somebody holds something, or can: the first entry of the queue is what a record waits for."""
@@ -179,7 +179,7 @@ class Orderings(RuleBasedStateMachine):
         else:
             expected = RunConflict if there.payload != payload else False
         run = spec(run_id, payload, on_conflict=on_conflict, delay=delay, timeout=timeout)
-        self.do(created(submit(run, self.world.desk())), fate, {run_id: changes}, expected)
+        self.do(created(submit(run, self.world.env())), fate, {run_id: changes}, expected)
 
     @precondition(lives)
     @rule(run_id=RUNS, kind=st.sampled_from([None, None, "cancel", "cancel", "fail"]), fate=FATES)
@@ -190,7 +190,7 @@ class Orderings(RuleBasedStateMachine):
         model = self.models.get(run_id)
         expected = model is not None and not model.is_ended
         self.do(
-            verb(run_id, "enough", self.world.desk()),
+            verb(run_id, "enough", self.world.env()),
             fate,
             {run_id: [lambda m: m.ask_to_stop(kind, self.now)]},
             expected,
@@ -202,33 +202,31 @@ class Orderings(RuleBasedStateMachine):
         model = self.models.get(run_id)
         change = partial(Model.send, item=b"go|" + pack(7), dedup=dedup)
         if model is None or model.is_ended:
-            self.do(
-                signal(run_id, "go", 7, dedup, self.world.desk()), fate, {}, SignalRefused if model else RunNotFound
-            )
+            self.do(signal(run_id, "go", 7, dedup, self.world.env()), fate, {}, SignalRefused if model else RunNotFound)
         else:
-            self.do(signal(run_id, "go", 7, dedup, self.world.desk()), fate, {run_id: [change]})
+            self.do(signal(run_id, "go", 7, dedup, self.world.env()), fate, {run_id: [change]})
 
     @precondition(lambda self: self.those("paused"))
     @rule(number=NUMBERS, fate=FATES)
     def resume(self, number, fate):
         run_id = self.one("paused", number)
-        self.do(resume(run_id, self.world.desk()), fate, {run_id: [Model.resume]}, None)
+        self.do(resume(run_id, self.world.env()), fate, {run_id: [Model.resume]}, None)
 
     @precondition(lambda self: self.those("failed"))
     @rule(number=NUMBERS, fate=FATES)
     def retry(self, number, fate):
         run_id = self.one("failed", number)
         if self.models[run_id].rest == 2:
-            self.do(revive(run_id, self.world.desk()), fate, {}, NotRevivable)
+            self.do(retry(run_id, self.world.env()), fate, {}, NotRetryable)
         else:
-            self.do(revive(run_id, self.world.desk()), fate, {run_id: [Model.revive]}, None)
+            self.do(retry(run_id, self.world.env()), fate, {run_id: [Model.retry]}, None)
 
     # workers
 
     def _begun(self, worker, plan, fate):
         given = self.do(plan, fate, self._claims_made(worker))
         if given is KILLED:
-            worker.holds.clear()
+            worker.runs.clear()
 
     def _claims_made(self, worker):
         """Whatever it claimed stands in the records; that it may not know of it is another matter."""
@@ -249,18 +247,18 @@ class Orderings(RuleBasedStateMachine):
 
     def settle(self, number, plan_of_hold, stages: list[Change], fate):
         """Do something under a claim; one that is lost changes nothing."""
-        worker, hold = self.held(number)
-        run_id = hold.run.id
-        is_his = self.models[run_id].holder == hold.run.token
+        worker, claimed = self.held(number)
+        run_id = claimed.run.id
+        is_his = self.models[run_id].holder == claimed.run.token
         expected = ...
         if is_his:
             after = self.models[run_id].copy()
             for stage in stages:
                 stage(after)
-            expected = after.holder == hold.run.token
-        given = self.do(plan_of_hold(worker, hold), fate, {run_id: stages if is_his else []})
+            expected = after.holder == claimed.run.token
+        given = self.do(plan_of_hold(worker, claimed), fate, {run_id: stages if is_his else []})
         if given is KILLED:
-            worker.holds.clear()
+            worker.runs.clear()
         elif is_his:
             assert bool(given) == expected
         else:
@@ -277,7 +275,7 @@ class Orderings(RuleBasedStateMachine):
         goes = lets_go or bool(self.held(number)[1].extended_until)
         self.settle(
             number,
-            lambda worker, hold: worker.commit(hold, Continue(1, delay=due_in), lets_go=lets_go),
+            lambda worker, claimed: worker.commit(claimed, Continue(1, delay=due_in), lets_go=lets_go),
             [lambda model: model.go_on(self.now, due_in=due_in, lets_go=goes)],
             fate,
         )
@@ -292,21 +290,21 @@ class Orderings(RuleBasedStateMachine):
             (Pause("why"), Model.pause),
             (HandBack(), Model.hand_back),
             (Yield(), Model.hand_back),
-            (LastWord(), partial(Model.say_last_word, failed=False)),
-            (LastWord(ERROR, [ERROR]), partial(Model.say_last_word, failed=True)),
+            (CleanedUp(), partial(Model.say_last_word, failed=False)),
+            (CleanedUp(ERROR, [ERROR]), partial(Model.say_last_word, failed=True)),
         ]),
         fate=FATES,
     )  # fmt: skip
     def give_up(self, number, outcome, fate):
         said, change = outcome
-        self.settle(number, lambda worker, hold: worker.commit(hold, said), [change], fate)
+        self.settle(number, lambda worker, claimed: worker.commit(claimed, said), [change], fate)
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, retryable=st.sampled_from([True, True, False]), fate=FATES)
     def has_error(self, number, retryable, fate):
         self.settle(
             number,
-            lambda worker, hold: worker.commit(hold, Raised(ERROR, retryable=retryable)),
+            lambda worker, claimed: worker.commit(claimed, Raised(ERROR, retryable=retryable)),
             [lambda model: model.has_error(self.now, retryable=retryable)],
             fate,
         )
@@ -317,7 +315,7 @@ class Orderings(RuleBasedStateMachine):
         due_at = self.now + due_in
         self.settle(
             number,
-            lambda worker, hold: worker.commit(hold, Park(due_at, None, "time", wants_last_word=rest)),
+            lambda worker, claimed: worker.commit(claimed, Park(due_at, None, "time", needs_cleanup=rest)),
             [lambda model: model.park(self.now, due_at=due_at, wakes=False, rest=rest, seen=0)],
             fate,
         )
@@ -333,7 +331,9 @@ class Orderings(RuleBasedStateMachine):
             stages = [Model.take_signal, lambda model: model.go_on(self.now, due_in=None, lets_go=goes)]
         else:
             stages = [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=rest, seen=model.inbox)]
-        self.settle(number, lambda worker, hold: worker.wait_for_signal(hold, due_in=due_in, rest=rest), stages, fate)
+        self.settle(
+            number, lambda worker, claimed: worker.wait_for_signal(claimed, due_in=due_in, rest=rest), stages, fate
+        )
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), fate=FATES)
@@ -343,13 +343,13 @@ class Orderings(RuleBasedStateMachine):
         seen = max(0, self.models[self.held(number)[1].run.id].inbox - 1)
         self.settle(
             number,
-            lambda worker, hold: worker.commit(hold, Park(due_at, seen, "signal"), lets_go=True),
+            lambda worker, claimed: worker.commit(claimed, Park(due_at, seen, "signal"), lets_go=True),
             [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=False, seen=seen, lets_go=True)],
             fate,
         )
 
     @precondition(lambda self: self.can_be_held())
-    @rule(number=NUMBERS, rest=st.sampled_from([None, None, Rest.WANTED, Rest.BEGUN]), fate=FATES)
+    @rule(number=NUMBERS, rest=st.sampled_from([None, None, Cleanup.NEEDED, Cleanup.STARTED]), fate=FATES)
     def remember(self, number, rest, fate):
         entry = b"value|1|%d" % number
 
@@ -360,24 +360,26 @@ class Orderings(RuleBasedStateMachine):
 
         if rest is not None and self.models[self.held(number)[1].run.id].rest > rest:
             rest = None
-        self.settle(number, lambda worker, hold: worker.journal(hold, entry, rest), [change], fate)
+        self.settle(number, lambda worker, claimed: worker.journal(claimed, entry, rest), [change], fate)
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def put_memo(self, number, fate):
-        self.settle(number, lambda worker, hold: worker.put_memo(hold, number), [Model.progress], fate)
+        self.settle(number, lambda worker, claimed: worker.put_memo(claimed, number), [Model.progress], fate)
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def renew(self, number, fate):
         until = self.now + 10.0
-        self.settle(number, lambda worker, hold: worker.renew(hold), [lambda model: model.renew(until)], fate)
+        self.settle(number, lambda worker, claimed: worker.renew(claimed), [lambda model: model.renew(until)], fate)
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def extend(self, number, fate):
         until = self.now + 60.0
-        self.settle(number, lambda worker, hold: worker.extend(hold, 60.0), [lambda model: model.renew(until)], fate)
+        self.settle(
+            number, lambda worker, claimed: worker.extend(claimed, 60.0), [lambda model: model.renew(until)], fate
+        )
 
     # time, and those who look after everything
 
@@ -427,7 +429,7 @@ class Orderings(RuleBasedStateMachine):
     def go_wrong(self, what, number):
         match what:
             case "a worker dies":
-                self.world.worker(f"w{1 + number % 3}").holds.clear()
+                self.world.worker(f"w{1 + number % 3}").runs.clear()
             case "a knock is lost":  # `rq empty`, or a stock worker died with what it took
                 self.world.client.lpop("rq:queue:default")
             case "an old knock":
@@ -463,11 +465,11 @@ class Orderings(RuleBasedStateMachine):
         run_id = ["a", "b", "unknown"][number % 3]
         model = self.models.get(run_id)
         if model is None or model.state != "paused":
-            self.do(resume(run_id, self.world.desk()), "done", {}, NotResumable if model else RunNotFound)
+            self.do(resume(run_id, self.world.env()), "done", {}, NotResumable if model else RunNotFound)
         if model is None or model.state != "failed":
-            self.do(revive(run_id, self.world.desk()), "done", {}, NotRevivable if model else RunNotFound)
+            self.do(retry(run_id, self.world.env()), "done", {}, NotRetryable if model else RunNotFound)
         if model is None or model.is_ended:
-            plan = signal(run_id, "go", 7, None, self.world.desk())
+            plan = signal(run_id, "go", 7, None, self.world.env())
             self.do(plan, "done", {}, SignalRefused if model else RunNotFound)
 
     def teardown(self):
@@ -492,7 +494,7 @@ def shown(seen: Seen):
     return ended | {
         "failures": run.failures, "crashes": run.crashes, "holder": run.token, "lease_at": seen.lease_at,
         "due_at": seen.due_at, "wakes": seen.parked == "inbox", "stop": run.stop.kind.value if run.stop else "",
-        "rest": int(run.rest), "inbox": run.inbox, "is looked at": seen.has_deadline,
+        "rest": int(run.cleanup), "inbox": run.inbox, "is looked at": seen.has_deadline,
     }  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from functools import cache, partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import Continue, LastWord, Outcome, Park, Succeed
-from stepflow.core.run import Rest, RunState, Stop, StopKind
+from stepflow.core.outcomes import CleanedUp, Continue, Outcome, Park, Succeed
+from stepflow.core.run import Cleanup, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import fail, stop_run
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.engine.registry import Registry
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
@@ -28,23 +28,25 @@ from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.calls import Call, Plan, command, nothing
 from stepflow.store.claims import claim_one, claim_steps, renew_claims, sources_of, waiting_source
 from stepflow.store.clock import ManualClock
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.journal import load_journal
 from stepflow.store.keys import Keys
-from stepflow.store.maintenance import look_round, move_due, sweep_expired
+from stepflow.store.maintenance import move_due, scan_maintenance, sweep_expired
 from stepflow.store.runs import AGAIN, DONE
-from stepflow.worker.claimed_run import Hold, hold_of, run_of
+from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of
 from stepflow.worker.commit import commit
-from stepflow.worker.recover import recover_knock, recover_lapsed
-from stepflow.worker.state import Shift
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
+from stepflow.worker.state import WorkerState
+from stepflow.worker.step_runtime import StepRuntime
 
 #: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a knock counts as lost
-LEASE_S, GRACE_S, BACKOFF_S, KNOCK_S = 10.0, 4.0, 8.0, 3.0
+LEASE_S, GRACE_S, BACKOFF_S, REDELIVER_AFTER_S = 10.0, 4.0, 8.0, 3.0
 #: tries of a step; losses with its workers that a step survives
 ATTEMPTS, CRASHES = 2, 2
 
-SETTINGS = Settings(worker=WorkerSettings(lease_s=LEASE_S, stop_grace_s=GRACE_S, knock_s=KNOCK_S, max_crashes=CRASHES))
+SETTINGS = Settings(
+    worker=WorkerSettings(lease_s=LEASE_S, stop_grace_s=GRACE_S, redeliver_after_s=REDELIVER_AFTER_S, max_crashes=CRASHES)
+)
 #: what every run of these tests tells its end to; nobody delivers it
 HOOK = Webhook("https://example.org/told")
 
@@ -93,7 +95,7 @@ async def _awaited(what: Awaitable[Any]) -> Any:
     return await what
 
 
-class NumberedDesk(Desk):
+class NumberedDesk(Env):
     """A desk whose request ids and chances can be had again."""
 
     def __init__(self, name: str, clock: ManualClock) -> None:
@@ -112,12 +114,12 @@ def spec(run_id: str = "a", payload: Any = 0, **options: Any) -> RunSpec:
 
 
 @cache
-def _shift(name: str) -> Shift:
+def _worker_state(name: str) -> WorkerState:
     """Make a shift, which wants to be made on a loop; nothing here runs on one."""
 
-    async def begin() -> Shift:
-        desk = NumberedDesk(name, ManualClock())
-        return Shift(name, desk, Registry(), HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
+    async def begin() -> WorkerState:
+        env = NumberedDesk(name, ManualClock())
+        return WorkerState(name, env, Registry(), HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
 
     return asyncio.run(begin())
 
@@ -127,28 +129,28 @@ class Worker:
 
     def __init__(self, name: str, clock: ManualClock, *, runners: tuple[str, ...] = ("x",)) -> None:
         self.name, self.clock, self.number = name, clock, 0
-        self.desk = NumberedDesk(name, clock)
+        self.env = NumberedDesk(name, clock)
         self.registry = Registry()
         for runner in runners:
             self.registry.add(runner, _never_called)
-        self.shift = _shift(name)
-        self.shift.desk, self.shift.registry = self.desk, self.registry
+        self.worker_state = _worker_state(name)
+        self.worker_state.env, self.worker_state.registry = self.env, self.registry
         #: by the token of the claim: it may hold a run again and not know yet that it lost it
-        self.holds: dict[str, Hold] = {}
+        self.runs: dict[str, ClaimedRun] = {}
 
-    def claim(self, *, limit: int = 1, queue: str = "default") -> Plan[list[Hold]]:
+    def claim(self, *, limit: int = 1, queue: str = "default") -> Plan[list[ClaimedRun]]:
         """Take what waits in the queue, and what waits there for a worker that knows its runner."""
         self.number += limit
-        keys, runners = self.desk.keys, list(self.registry.runners)
+        keys, runners = self.env.keys, list(self.registry.runners)
         sources = [*sources_of(keys, queue), *(waiting_source(keys, queue, runner) for runner in runners)]
         batch = yield claim_steps(
             keys, sources, given=self.clock.given, stem=f"{self.name}.",
             number=self.number, lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
             runners=runners,
         )  # fmt: skip
-        return [self._hold(taken) for taken in batch.taken]
+        return [self._claimed(taken) for taken in batch.taken]
 
-    def claim_as_stock(self) -> Plan[Hold | None]:
+    def claim_as_stock(self) -> Plan[ClaimedRun | None]:
         """Take the first delivery of the queue out and claim it afterwards, as a stock RQ worker does."""
         rq_id = yield command("LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False)
         if not rq_id:
@@ -157,99 +159,99 @@ class Worker:
         self.number += 1
         member = f"run:{rq_id.split('-')[1]}"
         call = claim_one(
-            self.desk.keys, member, rq_id, f"{self.name}.s{self.number}.", "default", given=self.clock.given, lease_s=LEASE_S
+            self.env.keys, member, rq_id, f"{self.name}.s{self.number}.", "default", given=self.clock.given, lease_s=LEASE_S
         )  # fmt: skip
         taken = yield call
         if taken is None:
             return None
         taken.row[b"held"] = b""
-        return self._hold(taken)
+        return self._claimed(taken)
 
-    def _hold(self, taken: Any) -> Hold:
-        hold = hold_of(run_of(taken, self.desk.keys), taken.data, self.registry)
-        hold.started_at = self.clock.now()
-        hold.slice_until = float("inf")
-        self.holds[hold.run.token] = hold
-        return hold
+    def _claimed(self, taken: Any) -> ClaimedRun:
+        claimed = claimed_run_of(run_of(taken, self.env.keys), taken.data, self.registry)
+        claimed.started_at = self.clock.now()
+        claimed.slice_until = float("inf")
+        self.runs[claimed.run.token] = claimed
+        return claimed
 
-    def commit(self, hold: Hold, outcome: Outcome, *, lets_go: bool = False) -> Plan[bool]:
+    def commit(self, claimed: ClaimedRun, outcome: Outcome, *, lets_go: bool = False) -> Plan[bool]:
         """Settle the step it holds; True when it goes on with the next one."""
-        self.shift.must_let_go = lets_go
-        keeps = yield from plan_of(commit(hold, outcome, self.shift))
+        self.worker_state.must_let_go = lets_go
+        keeps = yield from plan_of(commit(claimed, outcome, self.worker_state))
         if not keeps:
-            self.forget(hold)
+            self.forget(claimed)
         return bool(keeps)
 
-    def forget(self, hold: Hold) -> None:
+    def forget(self, claimed: ClaimedRun) -> None:
         """Put down what it held."""
-        self.holds.pop(hold.run.token, None)
+        self.runs.pop(claimed.run.token, None)
 
     def work(self, outcome: Outcome) -> Plan[bool | None]:
         """Claim a step and settle it; None when there was none."""
-        for hold in (yield from self.claim()):
-            return (yield from self.commit(hold, outcome))
+        for claimed in (yield from self.claim()):
+            return (yield from self.commit(claimed, outcome))
         return None
 
-    def renew(self, hold: Hold) -> Plan[bool]:
+    def renew(self, claimed: ClaimedRun) -> Plan[bool]:
         """Lengthen its claim by a lease; False when it is lost."""
-        call = renew_claims(self.desk.keys, [(hold.member, hold.run.token, LEASE_S)], given=self.clock.given)
+        call = renew_claims(self.env.keys, [(claimed.member, claimed.run.token, LEASE_S)], given=self.clock.given)
         _, [answer] = yield call
         return answer != 0
 
-    def extend(self, hold: Hold, seconds: float) -> Plan[bool]:
-        return (yield from _refusable(Port(hold, self.shift, blocking=False).extend(seconds)))
+    def extend(self, claimed: ClaimedRun, seconds: float) -> Plan[bool]:
+        return (yield from _refusable(StepRuntime(claimed, self.worker_state, blocking=False).extend(seconds)))
 
-    def put_memo(self, hold: Hold, value: Any) -> Plan[bool]:
-        return (yield from _refusable(Port(hold, self.shift, blocking=False).memo_put("k", value)))
+    def put_memo(self, claimed: ClaimedRun, value: Any) -> Plan[bool]:
+        return (yield from _refusable(StepRuntime(claimed, self.worker_state, blocking=False).memo_put("k", value)))
 
-    def journal(self, hold: Hold, entry: bytes, rest: Rest | None = None) -> Plan[int]:
+    def journal(self, claimed: ClaimedRun, entry: bytes, rest: Cleanup | None = None) -> Plan[int]:
         """Read the journal and add an entry to it; 0 when it was refused."""
-        port = Port(hold, self.shift, blocking=False)
+        port = StepRuntime(claimed, self.worker_state, blocking=False)
         index = len((yield from plan_of(_awaited(port.load_journal()))))
         return int((yield from plan_of(_awaited(port.add_entry(index, entry, rest)))))
 
-    def take_signal(self, hold: Hold) -> Plan[list[Any]]:
+    def take_signal(self, claimed: ClaimedRun) -> Plan[list[Any]]:
         """Look into the mailbox and remember what is there: [inbox, item], [inbox] for nothing, [] when it was refused."""
-        index = len((yield load_journal(self.desk.keys, hold.run.id)))
-        port = Port(hold, self.shift, blocking=False)
+        index = len((yield load_journal(self.env.keys, claimed.run.id)))
+        port = StepRuntime(claimed, self.worker_state, blocking=False)
         return list((yield from plan_of(_awaited(port.take_signal(index, b"value|0|", ["go"])))))
 
-    def wait_for_signal(self, hold: Hold, *, due_in: float | None = None, rest: bool = False) -> Plan[bool]:
+    def wait_for_signal(self, claimed: ClaimedRun, *, due_in: float | None = None, rest: bool = False) -> Plan[bool]:
         """Go on when there is a signal, else park until there is: what a workflow does; True when it goes on itself."""
-        found = yield from self.take_signal(hold)
+        found = yield from self.take_signal(claimed)
         if not found:
-            hold.lose()
-            self.forget(hold)
+            claimed.lose()
+            self.forget(claimed)
             return False
         due_at = None if due_in is None else self.clock.now() + due_in
-        wait = Park(due_at, int(found[0]), "signal 'go'", wants_last_word=rest)
-        return (yield from self.commit(hold, wait if len(found) == 1 else Continue(1)))
+        wait = Park(due_at, int(found[0]), "signal 'go'", needs_cleanup=rest)
+        return (yield from self.commit(claimed, wait if len(found) == 1 else Continue(1)))
 
     def round(self) -> Plan[None]:
         """Look at everything once and do what is needed: what each worker does once a second."""
-        keys, desk = self.desk.keys, self.desk
-        look = yield look_round(
+        keys, env = self.env.keys, self.env
+        look = yield scan_maintenance(
             keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
         )  # fmt: skip
         for member in look.lapsed:
-            yield from recover_lapsed(member, desk)
+            yield from recover_lapsed(member, env)
         for run_id in look.overdue:
-            yield from stop_run(run_id, Stop(StopKind.DEADLINE, "deadline", look.now), desk)
+            yield from stop_run(run_id, StopRequest(StopKind.DEADLINE, "deadline", look.now), env)
         if look.expired:
             yield sweep_expired(keys, given=self.clock.given, limit=100)
 
     def heed_missing(self) -> Plan[None]:
         """Hand over again what has no entry in its queue; what the round does after some seconds of it."""
-        keys = self.desk.keys
-        look = yield look_round(
+        keys = self.env.keys
+        look = yield scan_maintenance(
             keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
         )  # fmt: skip
         for member in look.missing:
-            yield from recover_knock(member, self.desk)
+            yield from recover_lost_delivery(member, self.env)
 
     def move_due(self) -> Plan[None]:
         """Move what has come due into its queue."""
-        yield move_due(self.desk.keys, given=self.clock.given, now=self.clock.now())
+        yield move_due(self.env.keys, given=self.clock.given, now=self.clock.now())
 
 
 def _refusable(work: Coroutine[Any, Any, Any]) -> Plan[bool]:
@@ -274,7 +276,7 @@ class World:
     clients: int = 0
 
     def __post_init__(self) -> None:
-        self.link: Any = BlockingLink(self.client, "the test's server")
+        self.link: Any = SyncConnection(self.client, "the test's server")
         self.keys = Keys()
 
     def worker(self, name: str = "w1") -> Worker:
@@ -283,7 +285,7 @@ class World:
             self.workers[name] = Worker(name, self.clock)
         return self.workers[name]
 
-    def desk(self) -> NumberedDesk:
+    def env(self) -> NumberedDesk:
         """Give a client of its own."""
         self.clients += 1
         return NumberedDesk(f"c{self.clients}", self.clock)
@@ -301,14 +303,14 @@ class World:
                 return
             for run in runs:
                 if run.state is RunState.PAUSED or (run.state is RunState.WAITING and not run.due_at):
-                    self.carry_out(fail(run.id, "over", self.desk()))
+                    self.carry_out(fail(run.id, "over", self.env()))
             self.clock.advance(700.0)
             for plan in (last.round(), last.heed_missing(), last.move_due()):
                 self.carry_out(plan)
                 look()
-            for hold in self.carry_out(last.claim(limit=10)):
+            for claimed in self.carry_out(last.claim(limit=10)):
                 look()
-                self.carry_out(last.commit(hold, LastWord() if hold.run.stop else Succeed()))
+                self.carry_out(last.commit(claimed, CleanedUp() if claimed.run.stop else Succeed()))
         raise AssertionError(f"stuck: {look()}")
 
     def carry_out(self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None, asked: Any = None) -> Any:

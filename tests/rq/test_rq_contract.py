@@ -17,7 +17,7 @@ from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.hooks import HookJob
 from stepflow.store.maintenance import move_due
-from stepflow.store.runs import Proof, finish_run, hand_over, load_run, submit_run
+from stepflow.store.runs import Fence, finish_run, hand_over, load_run, submit_run
 from stepflow.store.values.codec import pack
 from tests.support import dump, until
 
@@ -159,14 +159,14 @@ def test_nothing_of_rqs_is_left_when_a_run_has_ended(client, submit, claim, link
     submit("a")
     claim()
     run = link_to_real.call(load_run(keys, "a"))
-    proof = Proof(run.token, "0", f"{run.token}continue")
+    fence = Fence(run.token, "0", f"{run.token}continue")
     onwards = {"state": RunState.PENDING, "step": 1, "failures": 0, "crashes": 0, "due_at": None, "now": NOW}
-    link_to_real.call(hand_over(keys, run, proof, **onwards))
+    link_to_real.call(hand_over(keys, run, fence, **onwards))
     assert list(client.scan_iter("rq:job:*")) == [b"rq:job:run-a-1"]
     claim(1)
     run = link_to_real.call(load_run(keys, "a"))
     link_to_real.call(
-        finish_run(keys, run, Proof(run.token, "1", f"{run.token}succeed"), state=RunState.SUCCEEDED, now=NOW, ttl_s=9)
+        finish_run(keys, run, Fence(run.token, "1", f"{run.token}succeed"), state=RunState.SUCCEEDED, now=NOW, ttl_s=9)
     )
     assert sorted(client.scan_iter("rq:*")) == [b"rq:queues"]
 
@@ -181,7 +181,7 @@ def test_a_hook_job_is_one_rq_can_read(client, submit, claim, link_to_real, keys
     )
     link_to_real.call(
         finish_run(
-            keys, run, Proof(run.token, "0", f"{run.token}x"), state=RunState.FAILED, now=NOW, ttl_s=9, hooks=[hook]
+            keys, run, Fence(run.token, "0", f"{run.token}x"), state=RunState.FAILED, now=NOW, ttl_s=9, hooks=[hook]
         )
     )
     job = fetch(client, "hook-a-0-1-0")

@@ -5,7 +5,7 @@ import pytest
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run, RunState
 from stepflow.store.claims import claim_steps, sources_of
-from stepflow.store.runs import Proof, load_run, submit_run
+from stepflow.store.runs import Fence, load_run, submit_run
 from stepflow.store.values.codec import pack
 from tests.support import dump
 
@@ -70,9 +70,9 @@ class Store:
         assert self.claim()
         return self.load(run_id)
 
-    def proof(self, run, word="continue"):
+    def fence(self, run, word="continue"):
         """What the worker that holds *run* brings to a commit."""
-        return Proof(run.token, str(run.step), f"{run.token}{word} 1 0.000 0.000")
+        return Fence(run.token, str(run.step), f"{run.token}{word} 1 0.000 0.000")
 
     def dump(self):
         return dump(self.client)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from stepflow.core.family import Brood, Parent
-from stepflow.core.run import Rest, RunState, Stop, StopKind
-from stepflow.store.children import Birth, load_answers, load_maps, submit_child
-from stepflow.store.family_update import kin_of
+from stepflow.core.family import ChildGroup, Parent
+from stepflow.core.run import Cleanup, RunState, StopKind, StopRequest
+from stepflow.store.children import SpawnReply, load_answers, load_maps, submit_child
+from stepflow.store.family_update import family_update
 from stepflow.store.hooks import HookJob
-from stepflow.store.runs import Proof, finish_run, mark_run, park_run, revive_run
+from stepflow.store.runs import Fence, finish_run, mark_run, park_run, retry_run
 from stepflow.store.values.codec import pack
 
 #: how children end in these tests
@@ -32,17 +32,17 @@ class Family:
     def bear(self, run_id="c", **options):
         return self.store.link.call(self.call(run_id, **options))
 
-    def brood(self, total, *, need=None, most_bad=0, limit=None):
-        self.of = Brood("m", total, total if need is None else need, most_bad, limit or total)
+    def group(self, total, *, need=None, most_bad=0, limit=None):
+        self.of = ChildGroup("m", total, total if need is None else need, most_bad, limit or total)
         for index in range(total):
-            self.bear(self.of.child(index), brood=self.of, index=index)
+            self.bear(self.of.child(index), group=self.of, index=index)
 
     def end(self, run_id="c", state=OK, *, index=None, outcome=b"x"):
         """End a child from outside."""
         store, run = self.store, self.store.load(run_id)
         parent = Parent("p", 0, "default", 1, index)
-        kin = kin_of(store.keys, run, parent, state, outcome)
-        call = finish_run(store.keys, run, Proof("", f"e-{run.rev}"), state=state, now=store.now, ttl_s=100, kin=kin)
+        kin = family_update(store.keys, run, parent, state, outcome)
+        call = finish_run(store.keys, run, Fence("", f"e-{run.rev}"), state=state, now=store.now, ttl_s=100, update=kin)
         answer = store.link.call(call)
         assert store.link.call(call) == [2], "a second arrival changes nothing"
         return answer
@@ -50,8 +50,8 @@ class Family:
     def end_parent(self):
         store, run = self.store, self.store.load("p")
         fields = ["run", "p", "runner", "@webhook", "state", "pending", "delivery", "hook-p-stop", "rev", 1]
-        kin = kin_of(store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields))
-        store.link.call(finish_run(store.keys, run, store.proof(run), state=BAD, now=store.now, ttl_s=100, kin=kin))
+        kin = family_update(store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields))
+        store.link.call(finish_run(store.keys, run, store.fence(run), state=BAD, now=store.now, ttl_s=100, update=kin))
 
     def answers(self, *names):
         return self.store.link.call(load_answers(self.store.keys, self.parent, names))
@@ -62,7 +62,7 @@ class Family:
     def park(self):
         run = self.store.load("p")
         call = park_run(
-            self.store.keys, run, self.store.proof(run), due_at=None, inbox=run.inbox, waits_for="", now=self.store.now
+            self.store.keys, run, self.store.fence(run), due_at=None, inbox=run.inbox, waits_for="", now=self.store.now
         )
         assert self.store.link.call(call) == [1]
 
@@ -79,13 +79,13 @@ def family(store):
 def test_a_child_is_made_and_listed_and_its_parent_knows_that_it_has_some(family, store):
     """[F13] Also when the script comes a second time, or another worker asks for the same child."""
     rev = family.parent.rev
-    assert family.bear() == Birth("", rev + 1)
+    assert family.bear() == SpawnReply("", rev + 1)
     before = store.dump()
-    assert family.bear() == Birth("", rev + 1)
+    assert family.bear() == SpawnReply("", rev + 1)
     again = family.bear(request="another")
     assert (again.refused, again.rev, (again.there or {})[b"runner"]) == ("", rev + 1, b"x")
     assert store.dump() == before
-    assert store.load("p").children
+    assert store.load("p").has_children
     assert family.children() == {"c"}
     assert store.entries("other") == ["run-c-0"]
 
@@ -107,16 +107,16 @@ def test_a_child_left_to_itself_is_not_listed(family):
 def test_a_child_is_made_under_the_claim_of_its_parent_only(family, store):
     """[F13] A worker left behind makes none."""
     before = store.dump()
-    assert family.bear(token="w0.1.") == Birth("lost")
+    assert family.bear(token="w0.1.") == SpawnReply("lost")
     assert store.dump() == before
 
 
 def test_a_parent_that_was_asked_to_stop_makes_no_child(family, store):
     """[F14]"""
-    stop = Stop(StopKind.CANCEL, "why", store.now)
+    stop = StopRequest(StopKind.CANCEL, "why", store.now)
     store.link.call(mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now))
     before = store.dump()
-    assert family.bear() == Birth("stopped")
+    assert family.bear() == SpawnReply("stopped")
     assert store.dump() == before
 
 
@@ -141,7 +141,7 @@ def test_a_parent_that_waits_for_its_time_alone_is_left_alone(family, store):
     family.bear()
     run = store.load("p")
     store.link.call(
-        park_run(store.keys, run, store.proof(run), due_at=store.now + 60, inbox=None, waits_for="", now=store.now)
+        park_run(store.keys, run, store.fence(run), due_at=store.now + 60, inbox=None, waits_for="", now=store.now)
     )
     family.end()
     assert store.entries() == []
@@ -153,7 +153,7 @@ def test_an_end_after_a_revival_is_told_no_more(family, store):
     family.bear()
     family.end("c", BAD, outcome=b"first")
     run = store.load("c")
-    store.link.call(revive_run(store.keys, run, request="again", now=store.now))
+    store.link.call(retry_run(store.keys, run, request="again", now=store.now))
     family.end("c", OK, outcome=b"second")
     assert family.answers("c") == [b"0|first"]
     assert store.load("p").inbox == 1
@@ -174,14 +174,14 @@ def test_a_parent_of_another_generation_or_one_that_is_gone_is_told_nothing(fami
 
 
 def test_an_ended_parent_is_told_too_and_what_it_is_told_goes_with_it(family, store):
-    """[F14] A revival needs it; `revive_run` keeps it."""
+    """[F14] A revival needs it; `retry_run` keeps it."""
     family.bear()
     family.end_parent()
     assert 0 < store.client.ttl("stepflow:run:p:children:0") <= 100
     family.end()
     assert family.answers("c") == [b"0|x"]
     assert 0 < store.client.ttl("stepflow:run:p:answers:0") <= 100
-    store.link.call(revive_run(store.keys, store.load("p"), request="again", now=store.now))
+    store.link.call(retry_run(store.keys, store.load("p"), request="again", now=store.now))
     assert store.client.ttl("stepflow:run:p:answers:0") == -1
 
 
@@ -198,7 +198,7 @@ def test_the_end_of_a_run_leaves_a_delivery_that_stops_its_children_where_some_l
 
 def test_a_map_is_settled_once_by_the_end_that_meets_its_policy(family, store):
     """[F13]"""
-    family.brood(4, need=2, most_bad=2)
+    family.group(4, need=2, most_bad=2)
     family.end("m-3", BAD, index=3)
     family.end("m-2", OK, index=2)
     assert family.answers("m", "m-3", "m-2") == [None, b"1|x", b"1|x"]
@@ -225,7 +225,7 @@ def test_a_map_is_settled_when_its_policy_is_met_or_can_no_longer_be_or_all_have
     family, need, most_bad, ends, settled
 ):
     """[F13]"""
-    family.brood(3, need=need, most_bad=most_bad)
+    family.group(3, need=need, most_bad=most_bad)
     for index, state in enumerate(ends):
         assert family.answers("m") == [None]
         family.end(f"m-{index}", state, index=index)
@@ -234,7 +234,7 @@ def test_a_map_is_settled_when_its_policy_is_met_or_can_no_longer_be_or_all_have
 
 def test_of_a_map_with_a_limit_each_end_begins_one_more(family, store):
     """[F13] In the order of the items."""
-    family.brood(5, limit=2)
+    family.group(5, limit=2)
     assert family.at_work() == ["m-0", "m-1"]
     assert store.load("m-2").state is RunState.WAITING
     for index in (1, 0, 2):
@@ -245,7 +245,7 @@ def test_of_a_map_with_a_limit_each_end_begins_one_more(family, store):
 
 def test_the_end_of_a_child_that_waited_for_its_turn_begins_nobody_and_it_is_passed_over(family):
     """[F13] Else more than the limit would be at work."""
-    family.brood(5, need=6, most_bad=5, limit=1)
+    family.group(5, need=6, most_bad=5, limit=1)
     family.end("m-2", BAD, index=2)
     family.end("m-1", BAD, index=1)
     assert family.at_work() == ["m-0"]
@@ -255,18 +255,18 @@ def test_the_end_of_a_child_that_waited_for_its_turn_begins_nobody_and_it_is_pas
 
 def test_a_child_made_after_its_turn_came_begins_at_once(family):
     """[F13] The others had ended while the batch was being made."""
-    of = Brood("m", 3, 3, 0, 1)
-    family.bear("m-0", brood=of, index=0)
+    of = ChildGroup("m", 3, 3, 0, 1)
+    family.bear("m-0", group=of, index=0)
     family.end("m-0", index=0)
-    assert [family.bear(f"m-{index}", brood=of, index=index).refused for index in (1, 2)] == ["", ""]
+    assert [family.bear(f"m-{index}", group=of, index=index).refused for index in (1, 2)] == ["", ""]
     assert family.at_work() == ["m-0", "m-1"]
 
 
 def test_a_second_arrival_does_not_hold_a_child_that_was_released(family, store):
     """[F13]"""
-    of = Brood("m", 2, 2, 0, 1)
-    family.bear("m-0", brood=of, index=0)
-    call = family.call("m-1", brood=of, index=1)
+    of = ChildGroup("m", 2, 2, 0, 1)
+    family.bear("m-0", group=of, index=0)
+    call = family.call("m-1", group=of, index=1)
     store.link.call(call)
     family.end("m-0", index=0)
     before = store.dump()
@@ -276,19 +276,19 @@ def test_a_second_arrival_does_not_hold_a_child_that_was_released(family, store)
 
 def test_a_settled_map_makes_no_more_children_and_begins_none(family, store):
     """[F13]"""
-    of = Brood("m", 4, 4, 0, 1)
+    of = ChildGroup("m", 4, 4, 0, 1)
     for index in range(3):
-        family.bear(f"m-{index}", brood=of, index=index)
+        family.bear(f"m-{index}", group=of, index=index)
     family.end("m-0", BAD, index=0)
     assert family.at_work() == ["m-0"]
-    assert family.bear("m-3", brood=of, index=3) == Birth("settled")
+    assert family.bear("m-3", group=of, index=3) == SpawnReply("settled")
     assert store.load("m-3") is None
 
 
 def test_a_parent_that_was_asked_to_stop_begins_no_more_of_those_that_wait(family, store):
     """[F14]"""
-    family.brood(3, limit=1)
-    stop = Stop(StopKind.CANCEL, "why", store.now)
+    family.group(3, limit=1)
+    stop = StopRequest(StopKind.CANCEL, "why", store.now)
     store.link.call(mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now))
     family.end("m-0", index=0)
     assert family.at_work() == ["m-0"]
@@ -298,7 +298,7 @@ def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decid
     """[F14] Else a run could be ended from outside without its children being stopped."""
     seen = store.load("p")
     family.bear()
-    end = finish_run(store.keys, seen, Proof("", "out"), state=BAD, now=store.now, ttl_s=100)
+    end = finish_run(store.keys, seen, Fence("", "out"), state=BAD, now=store.now, ttl_s=100)
     assert store.link.call(end)[0] == 0
     family.parent = store.load("p")
     assert family.bear("d").rev == family.parent.rev, "only the first one does"
@@ -307,18 +307,18 @@ def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decid
 def test_a_parent_has_something_left_to_do_from_its_first_child_on_that_ends_with_it(family, store):
     """[F14] A stop hands it over then, to stop them before it ends."""
     family.bear("a", listed=False)
-    assert store.load("p").rest is Rest.NONE
+    assert store.load("p").cleanup is Cleanup.NONE
     rev = family.bear("b").rev
-    assert (store.load("p").rest, store.load("p").rev) == (Rest.WANTED, rev)
-    store.client.hset("stepflow:run:p", "rest", int(Rest.BEGUN))
+    assert (store.load("p").cleanup, store.load("p").rev) == (Cleanup.NEEDED, rev)
+    store.client.hset("stepflow:run:p", "rest", int(Cleanup.STARTED))
     assert family.bear("c").rev == rev
-    assert store.load("p").rest is Rest.BEGUN
+    assert store.load("p").cleanup is Cleanup.STARTED
 
 
 def test_a_parent_that_waits_for_its_children_to_be_gone_hears_of_the_last(family, store):
     """[F14] However many there are; none of those that wait for their turn begins."""
-    family.brood(4, need=5, most_bad=4, limit=1)
-    store.client.hset("stepflow:run:p", "rest", int(Rest.BEGUN))
+    family.group(4, need=5, most_bad=4, limit=1)
+    store.client.hset("stepflow:run:p", "rest", int(Cleanup.STARTED))
     for index in (3, 0, 1):
         family.end(f"m-{index}", BAD, index=index)
         assert store.load("p").inbox == 0

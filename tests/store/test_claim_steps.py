@@ -4,7 +4,7 @@ import pytest
 
 from stepflow.core.run import Priority, RunState
 from stepflow.store.claims import claim_one, sources_of, waiting_source
-from stepflow.store.runs import Proof, finish_run
+from stepflow.store.runs import Fence, finish_run
 
 
 def test_a_claim_gives_the_run_its_data_and_a_token(store, keys):
@@ -12,7 +12,7 @@ def test_a_claim_gives_the_run_its_data_and_a_token(store, keys):
     store.submit("a")
     [taken] = store.batch(worker="w7").taken
     run = store.load()
-    assert (taken.rq_id, taken.token, run.token, run.held, run.delivery) == (
+    assert (taken.rq_id, taken.token, run.token, run.claimed_rq_id, run.delivery) == (
         "run-a-0",
         "w7.100.",
         "w7.100.",
@@ -106,7 +106,7 @@ def test_a_cancelled_runs_entry_is_dropped(store):
     store.submit("a")
     store.submit("b")
     run = store.load("a")
-    store.link.call(finish_run(store.keys, run, Proof("", "req"), state=RunState.CANCELLED, now=store.now, ttl_s=10))
+    store.link.call(finish_run(store.keys, run, Fence("", "req"), state=RunState.CANCELLED, now=store.now, ttl_s=10))
     assert store.entries() == ["run-a-0", "run-b-0"]
     assert store.claim() == ["run-b-0"]
 
@@ -147,7 +147,7 @@ def test_a_run_whose_runner_is_not_known_goes_to_its_waiting_list(store, keys):
     assert client.lrange(keys.awaiting("default", "special"), 0, -1) == [b"run-a-0"]
     assert client.smembers(keys.awaited) == {b"default|special"}
     assert client.llen(keys.wake("@special")) == 1
-    assert (run.state, run.rev, run.blocked_at, run.failures, run.crashes) == (
+    assert (run.state, run.rev, run.unroutable_since, run.failures, run.crashes) == (
         "pending",
         1,
         pytest.approx(store.now),
@@ -163,7 +163,7 @@ def test_a_worker_that_knows_the_runner_reads_its_waiting_list_too(store, keys):
     store.claim(["x"])
     sources = [*sources_of(keys, "default"), waiting_source(keys, "default", "special")]
     assert store.claim(["special"], sources=sources) == ["run-a-0"]
-    assert store.load().blocked_at == 0
+    assert store.load().unroutable_since == 0
     assert store.client.exists(keys.awaiting("default", "special"), keys.wake("@special")) == 0
     store.client.delete(keys.awaited)
 
@@ -200,7 +200,7 @@ def test_a_stock_worker_claims_the_one_delivery_it_popped(store, keys):
     store.submit("a")
     store.client.lpop("rq:queue:default")
     taken = one(store)
-    assert (taken.token, store.load().token, store.load().held) == ("stock.1.", "stock.1.", "run-a-0")
+    assert (taken.token, store.load().token, store.load().claimed_rq_id) == ("stock.1.", "stock.1.", "run-a-0")
     assert store.client.zscore(keys.claims, "run:a") == pytest.approx(store.now + 15)
 
 

@@ -10,7 +10,7 @@ from stepflow.store.connection.sync import carry_out
 from stepflow.store.hooks import DEAD, load_hook
 from stepflow.store.maintenance import bury_hook, set_aside
 from stepflow.store.run_hash import read_run
-from stepflow.store.runs import Proof, finish_run, keep_step, load_data, load_run, load_steps
+from stepflow.store.runs import Fence, finish_run, keep_step, load_data, load_run, load_steps
 from stepflow.store.server_check import FORMAT, check_format
 from tests.store.test_keeping import look, move
 
@@ -71,9 +71,9 @@ def test_an_unknown_field_is_kept_by_all_that_rewrites_a_record(store, keys):
     store.client.hset(keys.run("a"), "of_a_later_version", "1")
     store.claim()
     run = store.load()
-    store.link.call(keep_step(keys, run, store.proof(run), b"\x01", now=store.now))
+    store.link.call(keep_step(keys, run, store.fence(run), b"\x01", now=store.now))
     run = store.load()
-    store.link.call(finish_run(keys, run, store.proof(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100))
+    store.link.call(finish_run(keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100))
     assert store.client.hget(keys.run("a"), "of_a_later_version") == b"1"
 
 
@@ -221,7 +221,7 @@ def test_an_end_mends_what_could_not_be_read(store, keys):
     store.client.hset(keys.run("a"), mapping=garbage)
     store.client.set(f"{keys.run('a')}:journal", "x")
     damaged = store.load("a")
-    ended = finish_run(keys, damaged, Proof("", "r"), state=RunState.CANCELLED, now=store.now, ttl_s=100)
+    ended = finish_run(keys, damaged, Fence("", "r"), state=RunState.CANCELLED, now=store.now, ttl_s=100)
     assert store.link.call(ended) == [1]
     run = store.load("a")
     assert (run.state, run.damage, run.runner, run.queue) == ("cancelled", (), "unknown", "default")

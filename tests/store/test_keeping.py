@@ -2,10 +2,10 @@
 
 import pytest
 
-from stepflow.core.run import RunState, Stop, StopKind
+from stepflow.core.run import RunState, StopKind, StopRequest
 from stepflow.store.claims import extend_claim, load_memo, put_memo, renew_claims, source_of, sources_of
 from stepflow.store.hooks import HookJob, commit_hook, load_hook, requeue_hook
-from stepflow.store.maintenance import look_round, move_due, sweep_expired
+from stepflow.store.maintenance import move_due, scan_maintenance, sweep_expired
 from stepflow.store.runs import finish_run, mark_run
 
 
@@ -48,7 +48,7 @@ def test_a_renewal_of_a_claim_that_is_anothers_says_lost_and_changes_nothing(sto
 def test_a_renewal_brings_the_stop_that_the_channel_may_have_missed(store):
     """[C26]"""
     run = store.held()
-    stop = Stop(StopKind.CANCEL, "enough", store.now)
+    stop = StopRequest(StopKind.CANCEL, "enough", store.now)
     store.link.call(mark_run(store.keys, run, stop, request="r", look_again_at=None, now=store.now))
     [answer] = renew(store, ("run:a", run.token, 5.0))[1]
     assert answer == f"cancel|{store.now:.6f}|enough".encode()
@@ -173,7 +173,7 @@ def look(store, worker="w1"):
         source_of(store.keys, store.keys.hook_queue, store.keys.wake(store.keys.hook_queue)),
     ]
     return store.link.call(
-        look_round(store.keys, sources, "default", worker, given=store.clock.given, silent_s=5.0, dead_s=60.0)
+        scan_maintenance(store.keys, sources, "default", worker, given=store.clock.given, silent_s=5.0, dead_s=60.0)
     )
 
 
@@ -262,7 +262,7 @@ def sweep(store, limit=100):
 
 def finished(store, run_id="a", ttl_s=100):
     run = store.held(run_id)
-    store.link.call(finish_run(store.keys, run, store.proof(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=ttl_s))
+    store.link.call(finish_run(store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=ttl_s))
 
 
 def test_index_entries_are_swept_once_the_record_is_gone(store, keys):
@@ -288,7 +288,7 @@ def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
     for number in range(70):
         run = store.load(f"r{number}")
         end = RunState.FAILED if number % 2 else RunState.SUCCEEDED
-        store.link.call(finish_run(keys, run, store.proof(run), state=end, now=store.now, ttl_s=100))
+        store.link.call(finish_run(keys, run, store.fence(run), state=end, now=store.now, ttl_s=100))
         store.client.delete(*(keys.run(run.id) + part for part in ("", ":data", ":steps")))
     store.client.zadd(keys.expiry, {b"no \xff member of ours": 1.0})
     store.clock.advance(100)
@@ -320,7 +320,7 @@ def hook(store, keys):
         "queue", keys.hook_queue, "created", f"{store.now:.6f}",
     ]  # fmt: skip
     job = HookJob("h1", "hook-h1", fields)
-    store.link.call(finish_run(keys, run, store.proof(run), state=RunState.FAILED, now=store.now, ttl_s=9, hooks=[job]))
+    store.link.call(finish_run(keys, run, store.fence(run), state=RunState.FAILED, now=store.now, ttl_s=9, hooks=[job]))
     source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
     assert store.claim(["@webhook"], sources=[source]) == ["hook-h1"]
     return store.link.call(load_hook(keys, "h1"))

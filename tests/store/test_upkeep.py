@@ -5,7 +5,7 @@ import pytest
 from stepflow.core.family import Parent
 from stepflow.core.run import Run, RunState
 from stepflow.store.children import load_answers, tell_gone
-from stepflow.store.family_update import kin_of
+from stepflow.store.family_update import family_update
 from stepflow.store.values.codec import pack
 from tests.store.test_keeping import look
 
@@ -125,7 +125,7 @@ def parented(store, keys, children=("c",)):
 
 def tell(store, keys, child, index=None):
     parent = Parent("p", 0, "default", 1, index)
-    kin = kin_of(keys, Run(child, "x"), parent, RunState.FAILED, b"failed|" + pack(["RecordGone", "gone"]))
+    kin = family_update(keys, Run(child, "x"), parent, RunState.FAILED, b"failed|" + pack(["RecordGone", "gone"]))
     return store.link.call(tell_gone(keys, child, kin, now=store.now))
 
 

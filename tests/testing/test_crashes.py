@@ -27,7 +27,7 @@ def done(app: Stepflow) -> list[str]:
     async def trip(ctx: Context) -> list[Any]:
         first = await ctx.step("first", act, "first")
         await ctx.sleep(DAY)
-        word = await ctx.signal("word")
+        word = await ctx.wait_for_signal("word")
         return [first, word, await ctx.step("last", act, "last")]
 
     return done

@@ -75,7 +75,7 @@ async def test_a_run_that_waits_says_what_for_and_the_clock_stands_still_meanwhi
 async def test_a_signal_and_its_timeout(app: Stepflow, h: Harness) -> None:
     @app.workflow("asks")
     async def asks(ctx: Context) -> list[Any]:
-        return [await ctx.signal("word", timeout=HOUR), await ctx.signal("word", timeout=HOUR)]
+        return [await ctx.wait_for_signal("word", timeout=HOUR), await ctx.wait_for_signal("word", timeout=HOUR)]
 
     run = await h.submit("asks")
     assert await h.signal(run, "word", "now") == "delivered"
@@ -275,7 +275,7 @@ async def test_cancel_reaches_a_step_that_runs_and_a_run_that_waits(app: Stepflo
     @app.workflow("w")
     async def w(ctx: Context, work: bool) -> None:
         try:
-            await (ctx.step("slow", slow) if work else ctx.signal("never"))
+            await (ctx.step("slow", slow) if work else ctx.wait_for_signal("never"))
         finally:
             await ctx.step("clean", clean)
 
@@ -301,7 +301,7 @@ async def test_a_fork_remembers_what_is_to_be_undone(app: Stepflow, h: Harness) 
     async def w(ctx: Context) -> str:
         seat = await ctx.step("book", book, compensate=unbook)
         await ctx.step("show", book)
-        await ctx.signal("paid")
+        await ctx.wait_for_signal("paid")
         return seat
 
     run = await h.submit("w")
@@ -323,7 +323,7 @@ async def test_a_run_keeps_its_version_and_a_fork_may_take_another(app: Stepflow
     @app.workflow("w")
     async def first(ctx: Context) -> str:
         await ctx.step("a", act)
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return "first"
 
     run = await h.submit("w")
@@ -331,7 +331,7 @@ async def test_a_run_keeps_its_version_and_a_fork_may_take_another(app: Stepflow
     @app.workflow("w", version=2)
     async def second(ctx: Context) -> str:
         await ctx.step("a", act)
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return f"second {await ctx.step('b', act)}"
 
     newest = await h.submit("w")
@@ -350,7 +350,7 @@ async def test_a_plain_def_workflow_waits_crashes_and_replays_like_any(app: Step
     def plain(ctx: SyncContext) -> list[Any]:
         first = ctx.step("upper", str.upper, "a")
         ctx.sleep(HOUR)
-        return [first, ctx.signal("word", timeout=HOUR)]
+        return [first, ctx.wait_for_signal("word", timeout=HOUR)]
 
     h.crash_after("upper")
     run = await h.submit("plain")
@@ -380,7 +380,7 @@ async def test_a_step_that_waits_for_a_run_that_waits_is_named_too(app: Stepflow
 
     @app.workflow("waits")
     async def waits(ctx: Context) -> None:
-        await ctx.signal("word")
+        await ctx.wait_for_signal("word")
 
     @app.workflow("asks")
     async def asks(ctx: Context, run_id: str) -> None:

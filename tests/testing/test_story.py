@@ -20,7 +20,7 @@ async def publish(hits: list[str]) -> str:
 async def research(ctx: Context, topic: str) -> str:
     hits = await ctx.step("search", search, topic)
     await ctx.sleep(timedelta(days=3))
-    answer = await ctx.signal("review", timeout=timedelta(days=7))
+    answer = await ctx.wait_for_signal("review", timeout=timedelta(days=7))
     return await ctx.step("publish", publish, hits) if answer == "go" else "dropped"
 
 

@@ -24,7 +24,7 @@ async def fine(*args: Any) -> int:
 
 DOORS = {
     "sleep": lambda ctx, odd: ctx.sleep(odd),
-    "signal": lambda ctx, odd: ctx.signal("go", timeout=odd),
+    "signal": lambda ctx, odd: ctx.wait_for_signal("go", timeout=odd),
     "ask": lambda ctx, odd: ctx.ask(bool, "?", timeout=odd),
     "step": lambda ctx, odd: ctx.step("fine", fine, timeout=odd),
     "poll every": lambda ctx, odd: ctx.poll("fine", fine, every=odd),
@@ -173,7 +173,7 @@ async def test_what_ended_stays_until_the_harness_ends(app: Stepflow, h: Harness
     assert (await h.client.list(state="failed")).runs[0].id == failed.id
     assert await h.result(await h.submit("talks", False)) == 1
     await h.client.retry(failed.id)
-    assert h.server.client.ttl(h.client.desk.keys.run(run.id)) > 10**9
+    assert h.server.client.ttl(h.client.env.keys.run(run.id)) > 10**9
 
 
 async def test_a_retention_of_a_second_takes_nothing_from_a_test(app: Stepflow) -> None:
@@ -191,7 +191,7 @@ async def test_a_retention_of_a_second_takes_nothing_from_a_test(app: Stepflow) 
 
     async with Harness(app) as h:
         run, dead = await h.submit("quick"), await h.submit("quick", run_id="dead")
-        assert h.server.client.ttl(h.client.desk.keys.run(run.id)) > 10**9
+        assert h.server.client.ttl(h.client.env.keys.run(run.id)) > 10**9
         await h.advance(timedelta(days=80))
         assert [found.id for found in (await h.client.list()).runs] == [dead.id, run.id]
         assert [hook.run_id for hook in await h.client.hooks()] == [dead.id]

@@ -137,7 +137,7 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
     return Evidence(
         {run_id: end for run_id, (*_, end) in KINDS.items()},
         {run.id: run for run in runs},
-        {run.id: carry_out(client.link, steps(run.id, client.desk)) for run in runs},
+        {run.id: carry_out(client.link, steps(run.id, client.env)) for run in runs},
         receiver,
         killed_at,
         killed,

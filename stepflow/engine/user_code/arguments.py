@@ -164,7 +164,7 @@ class ResultReader:
     """
     Turns results of *fn* into the type of its return annotation; see `result_reader`.
 
-    *hold* is for where a result is packed: it raises UnsupportedValue for one that would be read with less than it holds.
+    *claimed* is for where a result is packed: it raises UnsupportedValue for one that would be read with less than it holds.
     """
 
     __slots__ = ("_kind", "_name", "_validate")
@@ -182,7 +182,7 @@ class ResultReader:
                 f"the result of {self._name!r} does not fit its return annotation: {error}"
             ) from error.__cause__
 
-    def hold(self, result: Any, what: str) -> None:
+    def claimed(self, result: Any, what: str) -> None:
         """Refuse what would be read with less than it holds."""
         hold_against(self._kind, result, what)
 

@@ -17,7 +17,7 @@ Where user code is called, and the one table of what may leave it.
     ClaimLost                                    the claim is another worker's; nothing is written
 
 It holds for runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in threads. Who cancels a
-task of the runtime notes that first (`Hold.abandoned`, `Wish.is_dropped`, `Shift.is_over`): the exception does not tell.
+task of the runtime notes that first (`ClaimedRun.abandoned`, `Command.is_dropped`, `WorkerState.is_over`): the exception does not tell.
 """
 
 from __future__ import annotations

@@ -20,18 +20,18 @@ from stepflow.engine.user_code.arguments import bind
 from stepflow.errors import InvalidOption, StepFailed
 from stepflow.errors.base import shown
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
-from stepflow.kits.flow.commands.expected import Wanted, WantedAnswer
+from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
 from stepflow.kits.flow.commands.map import Policy, carry_map
-from stepflow.kits.flow.commands.question import AskWish
+from stepflow.kits.flow.commands.question import QuestionCommand
 from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.commands.remote_step import step_elsewhere
-from stepflow.kits.flow.commands.sleep_and_signal import SignalWish, SleepWish
-from stepflow.kits.flow.commands.step import StepWish
+from stepflow.kits.flow.commands.sleep_and_signal import SignalCommand, SleepCommand
+from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.replay.compensations import Compensation
-from stepflow.kits.flow.replay.keyed import KEYED, ForgetWish
-from stepflow.kits.flow.step_options import Declared, declared, step_name
+from stepflow.kits.flow.replay.keyed import KEYED, ForgetCommand
+from stepflow.kits.flow.step_options import StepOptions, options_of, step_name
 from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
@@ -84,29 +84,29 @@ class Context:
             msg = f"ctx.step({name!r}) was given no function; write ctx.step({name!r}, function, arguments ...)"
             raise InvalidOption(msg)
         _check_name(name)
-        own = declared(function)
+        own = options_of(function)
         place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
         timeout_s = own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         undo = compensate or own.compensate
         compensation = undo and Compensation(
-            undo, declared(undo).retry or policy, declared(undo).timeout_s or timeout_s
+            undo, options_of(undo).retry or policy, options_of(undo).timeout_s or timeout_s
         )
         elsewhere = queue or own.queue
         if elsewhere is not None:
             _check_elsewhere(name, own, timeout)
             spec = RunSpec(
-                own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.wishes.keyed.turn(place)),
+                own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.commands.keyed.occurrence(place)),
                 queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
             read = self._readers.of(function)
             return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
-        wish = StepWish(
+        command = StepCommand(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
             read=self._readers.of(function),
         )  # fmt: skip
-        wish.compensation = compensation
-        return self._activation.wish(wish)
+        command.compensation = compensation
+        return self._activation.start(command)
 
     def _keyed_place(self, key: str) -> str:
         self._activation.loop.branch()
@@ -114,8 +114,8 @@ class Context:
 
     def forget(self, key: str) -> asyncio.Future[None]:
         """Forget what steps with this *key* gave, from this call on: the next one runs its function again. Is remembered."""
-        self._activation.wishes.keyed.forget(_check_name(key))
-        return self._activation.wish(ForgetWish(self._place(), key, self._future()))
+        self._activation.commands.keyed.forget(_check_name(key))
+        return self._activation.start(ForgetCommand(self._place(), key, self._future()))
 
     def patched(self, name: str) -> bool:
         """
@@ -126,9 +126,9 @@ class Context:
         self._activation.loop.branch()
         return self._activation.patched(_check_name(name))
 
-    def restart(self, new_input: Any = None) -> asyncio.Future[Any]:
+    def continue_as_new(self, new_input: Any = None) -> asyncio.Future[Any]:
         """
-        End this history and go on under the same run id with *new_input*: `return await ctx.restart(new_input)`.
+        End this history and go on under the same run id with *new_input*: `return await ctx.continue_as_new(new_input)`.
 
         The journal begins anew, so a loop stays small; the mailbox, the variables and the children stay. Nothing that was
         done is undone, as at the end of a run that succeeds.
@@ -254,14 +254,14 @@ class Context:
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
         wait_s = seconds(duration, "the time of ctx.sleep")
-        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
+        return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
-        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.port.now())
-        return self._activation.wish(SleepWish(self._place(), self._future(), wait_s))
+        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now())
+        return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
 
-    def signal(
+    def wait_for_signal(
         self,
         *names: str,
         timeout: float | timedelta | None = None,
@@ -273,13 +273,13 @@ class Context:
         A sender is refused what is not of that type while the run waits; one that came before is set aside.
         """
         if not names:
-            msg = "ctx.signal needs a name to wait for"
+            msg = "ctx.wait_for_signal needs a name to wait for"
             raise InvalidOption(msg)
         shown = ",".join(check_signal(name) for name in names)
-        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.signal")
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.wait_for_signal")
         what = f"signal {shown}"
-        wanted = None if type is None else self._readers.known((what, type), lambda: Wanted(what, type))
-        return self._activation.wish(SignalWish(self._place(), self._future(), names, wait_s, wanted))
+        wanted = None if type is None else self._readers.known((what, type), lambda: ExpectedType(what, type))
+        return self._activation.start(SignalCommand(self._place(), self._future(), names, wait_s, wanted))
 
     def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
         """
@@ -291,9 +291,11 @@ class Context:
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
-        answer = self._readers.known(("ask", known_by), lambda: WantedAnswer(wanted))
-        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.port.limit)
-        return self._activation.wish(AskWish(self._place(), self._future(), self._activation, answer, prompt, wait_s))
+        answer = self._readers.known(("ask", known_by), lambda: ExpectedAnswer(wanted))
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit)
+        return self._activation.start(
+            QuestionCommand(self._place(), self._future(), self._activation, answer, prompt, wait_s)
+        )
 
     def _place(self) -> str:
         return self._activation.loop.branch().next_place()
@@ -302,7 +304,7 @@ class Context:
         return self._activation.loop.create_future()
 
 
-def _check_elsewhere(name: str, own: Declared, timeout: float | timedelta | None) -> None:
+def _check_elsewhere(name: str, own: StepOptions, timeout: float | timedelta | None) -> None:
     if not own.runner:
         msg = f"step {name!r} is to run on another queue, whose workers find it by the app: put @app.step above its function"
         raise InvalidOption(msg)

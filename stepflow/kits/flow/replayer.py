@@ -11,15 +11,15 @@ from typing import Any, cast
 from stepflow.core.outcomes import Outcome, Pause, Raised
 from stepflow.core.runner import Step
 from stepflow.engine.history import Remembered, ended_well, read_history
-from stepflow.engine.registry import Registered, Registry
-from stepflow.engine.spec import Given
+from stepflow.engine.registry import RegisteredRunner, Registry
+from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnknownRunner
 from stepflow.kits.flow.replay.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
-from stepflow.worker.claimed_run import Hold
-from stepflow.worker.state import Shift
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.state import WorkerState
+from stepflow.worker.step_runtime import StepRuntime
 
 #: entries shown before the one that does not fit
 _SHOWN = 3
@@ -47,14 +47,14 @@ async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
     return _difference(remembered, await _replay(workflow, remembered, entry, payload))
 
 
-async def _replay(workflow: Workflow, remembered: Remembered, entry: Registered, payload: Any) -> Outcome | None:
+async def _replay(workflow: Workflow, remembered: Remembered, entry: RegisteredRunner, payload: Any) -> Outcome | None:
     """Activate the workflow up to where memory ends; gives the end that this led to, or the misfit, if any."""
     run = remembered.run
-    run.logged = bool(remembered.journal)
-    hold = Hold(run, entry, Given(remembered.headers), remembered.payload)
+    run.has_journal = bool(remembered.journal)
+    claimed = ClaimedRun(run, entry, StoredOptions(remembered.headers), remembered.payload)
     step: Step[Any] = Step(
-        run.id, run.step, payload, remembered.headers, 1, hold.cancel,
-        generation=run.generation, deadline_at=run.deadline_at, port=_MemoryPort(hold, remembered),
+        run.id, run.step, payload, remembered.headers, 1, claimed.cancel,
+        generation=run.generation, deadline_at=run.deadline_at, runtime=_MemoryPort(claimed, remembered),
     )  # fmt: skip
     try:
         return await workflow.run_step(step)
@@ -95,13 +95,13 @@ class _MemoryEndsError(BaseException):
         self.so_far = so_far
 
 
-class _MemoryPort(Port):
+class _MemoryPort(StepRuntime):
     """A port to a journal alone: it refuses to go live."""
 
     __slots__ = ("_answers", "_journal")
 
-    def __init__(self, hold: Hold, remembered: Remembered) -> None:
-        super().__init__(hold, cast("Shift", None), blocking=False)
+    def __init__(self, claimed: ClaimedRun, remembered: Remembered) -> None:
+        super().__init__(claimed, cast("WorkerState", None), blocking=False)
         self._journal = remembered.journal
         self._answers = remembered.answers
 
@@ -122,7 +122,7 @@ class _MemoryPort(Port):
 
     def now(self) -> float:
         """Give the time of the last entry: what is reckoned from it here is never waited for."""
-        return Entry.read(self._journal[-1]).at if self._journal else self.hold.run.created_at
+        return Entry.read(self._journal[-1]).at if self._journal else self.claimed.run.created_at
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit a block by the loop's clock."""

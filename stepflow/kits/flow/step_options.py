@@ -14,7 +14,7 @@ _MARK = "__stepflow_step__"
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class StepOptions:
     """The options a step has where `ctx.step` gives none; *timeout_s* is for one attempt."""
 
     name: str | None = None
@@ -27,10 +27,10 @@ class Declared:
 
 
 #: what a function that was not declared says
-UNDECLARED = Declared()
+NO_STEP_OPTIONS = StepOptions()
 
 
-def declare(function: Callable[..., Any], options: Declared) -> None:
+def declare(function: Callable[..., Any], options: StepOptions) -> None:
     """Have *function* carry *options*; it stays the function it is."""
     if options.timeout_s is not None and options.timeout_s <= 0:
         msg = f"timeout of step {function!r} is {options.timeout_s}; it must be above 0 seconds, or None"
@@ -42,13 +42,13 @@ def declare(function: Callable[..., Any], options: Declared) -> None:
         raise InvalidOption(msg) from None
 
 
-def declared(function: Callable[..., Any]) -> Declared:
+def options_of(function: Callable[..., Any]) -> StepOptions:
     """Give what *function* was declared with."""
-    found = getattr(function, _MARK, UNDECLARED)
-    return found if isinstance(found, Declared) else UNDECLARED
+    found = getattr(function, _MARK, NO_STEP_OPTIONS)
+    return found if isinstance(found, StepOptions) else NO_STEP_OPTIONS
 
 
 def step_name(function: Callable[..., Any]) -> str:
     """Name a step that was given no name: as it was declared, else as the function is called."""
     own: str = getattr(function, "__name__", type(function).__name__)
-    return declared(function).name or own
+    return options_of(function).name or own

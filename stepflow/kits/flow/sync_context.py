@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from stepflow.kits.flow.context import Context
-from stepflow.kits.flow.replay.fiber import current_line, run_all, run_plain
+from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 
 P = ParamSpec("P")
@@ -23,7 +23,7 @@ def _blocking(method: Callable[Concatenate[Context, P], Awaitable[T]]) -> Callab
 
     @functools.wraps(method)
     def block(self: SyncContext, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return current_line(self._loop).wait(method(self._of, *args, **kwargs))
+        return current_fiber(self._loop).wait(method(self._of, *args, **kwargs))
 
     return block
 
@@ -52,7 +52,7 @@ class _Blocking:
 
         @functools.wraps(value)
         def call(*args: Any, **kwargs: Any) -> Any:
-            current_line(self._loop)
+            current_fiber(self._loop)
             return self._plain(value(*args, **kwargs))
 
         return call
@@ -60,7 +60,7 @@ class _Blocking:
     def _plain(self, value: Any) -> Any:
         """Give what plain code can use: the answer instead of an awaitable, and objects of ours that block in turn."""
         if inspect.isawaitable(value):
-            value = current_line(self._loop).wait(value)
+            value = current_fiber(self._loop).wait(value)
         return _Blocking(value, self._loop) if type(value).__module__.startswith(_OURS) else value
 
 
@@ -78,7 +78,7 @@ class SyncContext(_Blocking):
     step = _blocking(Context.step)
     sleep = _blocking(Context.sleep)
     sleep_until = _blocking(Context.sleep_until)
-    signal = _blocking(Context.signal)
+    signal = _blocking(Context.wait_for_signal)
     poll = _blocking(Context.poll)
     now = _same(Context.now)
     random = _same(Context.random)
@@ -91,7 +91,7 @@ class SyncContext(_Blocking):
         Each is a function without parameters, which may make several `ctx` calls. When one raises, the others are
         cancelled and its error is raised.
         """
-        return current_line(self._loop).wait(run_all(calls, self._loop)) if calls else []
+        return current_fiber(self._loop).wait(run_all(calls, self._loop)) if calls else []
 
 
 async def carry_plain(function: Callable[..., T], ctx: Context, loop: WorkflowLoop, *given: Any) -> T:

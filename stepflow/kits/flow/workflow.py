@@ -14,7 +14,7 @@ from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.sync_context import carry_plain
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.step_runtime import StepRuntime
 
 WorkflowFunction = Callable[..., Any]
 
@@ -31,11 +31,14 @@ class Workflow(StepRunner):
 
     async def run_step(self, step: Step[Any]) -> Outcome:
         """Activate the workflow: replay what is remembered, go on from there, end or give the worker back."""
-        port = step.port
-        assert isinstance(port, Port)
-        activation = Activation(port)
+        runtime = step.runtime
+        assert isinstance(runtime, StepRuntime)
+        activation = Activation(runtime)
         ctx = Context(
-            activation, headers=step.headers, policy=port.hold.given.policy or self._policy, readers=self._readers
+            activation,
+            headers=step.headers,
+            policy=runtime.claimed.options.policy or self._policy,
+            readers=self._readers,
         )
         given = (step.payload,) if self._takes_input else ()
         if self._is_plain:

@@ -15,7 +15,7 @@ from stepflow.errors import RedisUnreachable, UsageError
 from stepflow.store.calls import Call, Plan
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, refusal_of, word_of
 from stepflow.store.connection.outage import Waiting
-from stepflow.store.connection.reconnecting import Kept
+from stepflow.store.connection.reconnecting import Reconnecting
 from stepflow.store.connection.resp import ReplyError, pack
 from stepflow.store.scripts import all_scripts
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _EARLY = 16
 
 
-class Streaming(Protocol):
+class AsyncCaller(Protocol):
     """What carries out calls on the loop: the async link, or the fake server's stand-in."""
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
@@ -38,7 +38,7 @@ class Streaming(Protocol):
         """Carry out several calls in one write, in order."""
 
 
-async def carry_out(link: Streaming, plan: Plan[T]) -> T:
+async def carry_out(link: AsyncCaller, plan: Plan[T]) -> T:
     """Carry out a plan over an async link."""
     answer: Any = None
     try:
@@ -49,7 +49,7 @@ async def carry_out(link: Streaming, plan: Plan[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
-class AsyncLink(Kept):
+class AsyncConnection(Reconnecting):
     """
     Carries out calls on the running loop.
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from stepflow.store.calls import Call
-from stepflow.store.connection.sync import Link
+from stepflow.store.connection.sync import SyncCaller
 
 T = TypeVar("T")
 
 
-class ImmediateLink:
+class FakeConnection:
     """Carries out each call at once, on the loop's thread."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SyncCaller) -> None:
         self._link = link
 
     async def open(self) -> None:

@@ -19,7 +19,7 @@ _FORGIVEN_S = 10.0
 Waiting = tuple[Call[Any], "asyncio.Future[Any]"]
 
 
-class Setback:
+class Outage:
     """What a link knows of the server that refused it last: what that still owes, what it refused, how long to wait."""
 
     def __init__(self) -> None:

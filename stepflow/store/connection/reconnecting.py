@@ -19,7 +19,7 @@ from stepflow.store.calls import Call
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import may_pass, refuse_errors
-from stepflow.store.connection.outage import Setback, Waiting
+from stepflow.store.connection.outage import Outage, Waiting
 from stepflow.store.connection.protocol import Wire, open_wire
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.retry_waits import growing, say
@@ -40,7 +40,7 @@ def _said(error: Exception) -> str:
     return redacted(str(error)) or type(error).__name__
 
 
-class Kept:
+class Reconnecting:
     """
     A connection that is kept, and the calls that wait for it or for an answer over it.
 
@@ -68,7 +68,7 @@ class Kept:
         self._wire: Wire | None = None
         self._flushing = False
         self._closed = False
-        self._setback = Setback()
+        self._setback = Outage()
         self._connecting: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._look_at = 0.0

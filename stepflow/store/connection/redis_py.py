@@ -119,7 +119,7 @@ def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
     )
 
 
-class BorrowedLine:
+class RedisPyConnection:
     """One connection of a redis-py client; what it raises is what a connection of ours would."""
 
     def __init__(self, connection: Any) -> None:
@@ -158,17 +158,17 @@ def _lost() -> Iterator[None]:
         raise refusal_of(answer) from None
 
 
-class BorrowedLines:
+class RedisPyPool:
     """The connections of a redis-py client."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def take(self, until: float) -> BorrowedLine:
+    def take(self, until: float) -> RedisPyConnection:
         """Give one of its connections."""
         del until
         with _lost():
-            return BorrowedLine(self.client.connection_pool.get_connection())
+            return RedisPyConnection(self.client.connection_pool.get_connection())
 
     def give(self, line: Any) -> None:
         """Give it back."""

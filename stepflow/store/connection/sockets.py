@@ -28,7 +28,7 @@ _LAST_CHANCE_S = 0.1
 _READ = 65536
 
 
-class Line(Protocol):
+class Socket(Protocol):
     """One connection: bytes out, replies in."""
 
     def send(self, data: bytes, until: float) -> None:
@@ -41,13 +41,13 @@ class Line(Protocol):
         """Hang up."""
 
 
-class Lines(Protocol):
+class Sockets(Protocol):
     """Where the blocking link has its connections from."""
 
-    def take(self, until: float) -> Line:
+    def take(self, until: float) -> Socket:
         """Give an idle connection or a new one; raises OSError, or RedisRefused of a server that lets nobody in."""
 
-    def give(self, line: Line) -> None:
+    def give(self, line: Socket) -> None:
         """Take back a connection that owes nothing."""
 
     def drop(self) -> None:
@@ -57,7 +57,7 @@ class Lines(Protocol):
         """Listen to a channel: a context manager, whose callable waits for a message, at most so many seconds."""
 
 
-class SocketLine:
+class OneSocket:
     """
     One connection of ours.
 
@@ -73,7 +73,7 @@ class SocketLine:
         self._heard_at = time.monotonic()
         self._unsent = 0
         #: takes the fresh connection that showed this one to be dead
-        self.on_fresh: Callable[[SocketLine], None] = SocketLine.close
+        self.on_fresh: Callable[[OneSocket], None] = OneSocket.close
 
     def __del__(self) -> None:
         self._wire.close()
@@ -136,7 +136,7 @@ class SocketLine:
 
     def _patiently(self, step: Callable[[], T], until: float, event: int = select.POLLIN) -> T:
         """Do *step*, which waits on the socket, until it is done or the connection is given up."""
-        fresh: Future[SocketLine] | None = None
+        fresh: Future[OneSocket] | None = None
         look_after_s = self._patience_s
         try:
             while True:
@@ -154,7 +154,7 @@ class SocketLine:
                 if over or silent_s >= self._reply_s:
                     raise TimeoutError(f"no answer for {silent_s:.1f} s")
                 if fresh is None and silent_s >= look_after_s:
-                    fresh, look_after_s = aside(self._like, drop=SocketLine.close), 2 * look_after_s
+                    fresh, look_after_s = aside(self._like, drop=OneSocket.close), 2 * look_after_s
                 elif fresh is not None and fresh.done():
                     self._judge(fresh, event)
                     fresh = None
@@ -163,8 +163,8 @@ class SocketLine:
                 with suppress(OSError, StepflowError):
                     fresh.result().close()
 
-    def _like(self) -> SocketLine:
-        return SocketLine.connect(
+    def _like(self) -> OneSocket:
+        return OneSocket.connect(
             self._address, self._address.times.connect_s, patience_s=self._patience_s, reply_s=self._reply_s
         )
 
@@ -183,7 +183,7 @@ class SocketLine:
         self._unsent = unsent_now
         return time.monotonic() - self._heard_at
 
-    def _judge(self, fresh: Future[SocketLine], event: int) -> None:
+    def _judge(self, fresh: Future[OneSocket], event: int) -> None:
         """Raise when a fresh connection was made and this one is silent still; one that could not be made says nothing."""
         try:
             line = fresh.result()
@@ -203,17 +203,17 @@ def _stirs(wire: socket.socket, event: int, timeout_s: float) -> bool:
     return bool(poll.poll(timeout_s * 1000))
 
 
-class SocketLines:
+class SocketPool:
     """Connections to *address*: those that are idle, and new ones. Safe for threads, and in the child of a fork."""
 
     def __init__(self, address: Address, *, reply_s: float | None = None, patience_s: float = PATIENCE_S) -> None:
         self._address = address
         self._reply_s = address.times.reply_s if reply_s is None else reply_s
         self._patience_s = min(patience_s, self._reply_s)
-        self._idle: deque[SocketLine] = deque()
+        self._idle: deque[OneSocket] = deque()
         self._pid = os.getpid()
 
-    def take(self, until: float) -> SocketLine:
+    def take(self, until: float) -> OneSocket:
         """Give an idle connection or a new one."""
         if self._pid != os.getpid():  # a fork's child has the parent's connections, too, and must not talk over them
             self.drop()
@@ -226,14 +226,14 @@ class SocketLines:
                     return line
                 line.close()
         timeout_s = min(self._address.times.connect_s, max(_LAST_CHANCE_S, until - time.monotonic()))
-        line = SocketLine.connect(self._address, timeout_s, patience_s=self._patience_s, reply_s=self._reply_s)
+        line = OneSocket.connect(self._address, timeout_s, patience_s=self._patience_s, reply_s=self._reply_s)
         line.on_fresh = self.give
         return line
 
     def give(self, line: Any) -> None:
         """Take back a connection that owes nothing."""
         line.on_fresh = (
-            SocketLine.close
+            OneSocket.close
         )  # while it rests it knows nothing of its pool: both go as soon as nobody has them
         self._idle.append(line)
 
@@ -250,9 +250,9 @@ class SocketLines:
 
         A lost connection only ends the wait, and is made again at the next: whoever listens looks again anyway.
         """
-        line: SocketLine | None = None
+        line: OneSocket | None = None
 
-        def listen() -> SocketLine:
+        def listen() -> OneSocket:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
                 made.send(pack(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s)

@@ -14,14 +14,14 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.redis_py import BorrowedLines, connect, in_our_words
+from stepflow.store.connection.redis_py import RedisPyPool, connect, in_our_words
 from stepflow.store.connection.resp import ReplyError, pack
 from stepflow.store.connection.retry_waits import growing
 from stepflow.store.connection.sentinel import distrust
-from stepflow.store.connection.sockets import Line, Lines, SocketLines
+from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
 from stepflow.store.scripts import all_scripts
 
-__all__ = ["BlockingLink", "Link", "carry_out", "connect", "in_our_words", "refusal_of"]
+__all__ = ["SyncConnection", "SyncCaller", "carry_out", "connect", "in_our_words", "refusal_of"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ log = logging.getLogger("stepflow.link")
 _PIECE = 50
 
 
-class Link(Protocol):
+class SyncCaller(Protocol):
     """What carries out calls and waits for the answer."""
 
     def call(self, call: Call[T]) -> T:
@@ -44,7 +44,7 @@ class Link(Protocol):
         """Listen to a channel; the callable waits for a message, at most so many seconds."""
 
 
-def carry_out(link: Link, plan: Plan[T]) -> T:
+def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
     """Carry out a plan over a blocking link."""
     answer: Any = None
     try:
@@ -55,7 +55,7 @@ def carry_out(link: Link, plan: Plan[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
-class BlockingLink:
+class SyncConnection:
     """
     Carries out calls over connections of ours (`to`), or over those of a redis-py client, real or fake.
 
@@ -67,7 +67,7 @@ class BlockingLink:
 
     def __init__(self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None) -> None:
         self.client = client
-        self._lines: Lines = client if hasattr(client, "take") else BorrowedLines(client)
+        self._lines: Sockets = client if hasattr(client, "take") else RedisPyPool(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
@@ -82,10 +82,10 @@ class BlockingLink:
         retry_for_s: float | None = None,
         reply_timeout_s: float | None = None,
         patience_s: float = PATIENCE_S,
-    ) -> BlockingLink:
+    ) -> SyncConnection:
         """Make a link to *address*, with its time limits unless others are given; connects at the first call."""
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
-        lines = SocketLines(address, reply_s=reply_timeout_s, patience_s=patience_s)
+        lines = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
         link = cls(lines, address.shown, retry_for_s=budget_s, address=address)
         link._least_s = min(PATIENCE_S, patience_s)
         return link
@@ -168,7 +168,7 @@ class _Errand:
         self.open = list(range(len(calls)))
         self.answers: dict[int, Any] = {}
 
-    def send(self, line: Line, until: float) -> str:
+    def send(self, line: Socket, until: float) -> str:
         """
         Send those without an answer over *line* and read it; gives the answer of one that has to be sent again, or "".
 

@@ -16,7 +16,17 @@ from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: 
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
 from stepflow.store.values.kinds import step_to
-from stepflow.store.values.msgpack_ext import CODE, FROZENSET, SET, SIGN, TUPLE, RefusedError, plain, regroup, revive
+from stepflow.store.values.msgpack_ext import (
+    CODE,
+    EXT_BYTE,
+    FROZENSET,
+    SET,
+    TUPLE,
+    RefusedError,
+    decode_ext,
+    plain,
+    regroup,
+)
 
 #: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones would write one more
 MAX_DEPTH = 1024 if version >= (1, 2) else 511
@@ -55,7 +65,7 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
         _idle.append(scribe)
     if limit is not None and len(data) > limit:
         raise PayloadTooLarge(what, len(data), limit)
-    if not was_plain or SIGN in data:
+    if not was_plain or EXT_BYTE in data:
         _read_back(value, data, what)
     return data
 
@@ -108,8 +118,8 @@ def unpack(data: bytes) -> Any:
 
 
 def _unpack(data: bytes, **hooks: Any) -> Any:
-    if SIGN in data:
-        return unpackb(data, strict_map_key=False, ext_hook=revive, list_hook=regroup, **hooks)
+    if EXT_BYTE in data:
+        return unpackb(data, strict_map_key=False, ext_hook=decode_ext, list_hook=regroup, **hooks)
     return unpackb(data, strict_map_key=False, **hooks)
 
 
@@ -152,7 +162,7 @@ def _check_leaf(shape: Any) -> None:
         raise RefusedError("a memoryview that is not contiguous cannot be stored")
     elif isinstance(shape, ExtType):
         try:
-            revive(shape.code, shape.data)
+            decode_ext(shape.code, shape.data)
         except _READING as error:
             raise RefusedError(f"an ExtType with code {CODE}, which is stepflow's own, cannot be stored") from error
 

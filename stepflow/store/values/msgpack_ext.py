@@ -27,7 +27,7 @@ from stepflow.store.values.models import WARNED, blame, is_model
 
 #: our extension's code, the last an application may use; a byte rare in packed text, so a missing one is seen quickly
 CODE = 127
-SIGN = bytes([CODE])
+EXT_BYTE = bytes([CODE])
 
 #: the first member of an array that is not a list
 TUPLE, SET, FROZENSET = ExtType(CODE, b"t"), ExtType(CODE, b"s"), ExtType(CODE, b"f")
@@ -199,7 +199,7 @@ def _is_pydantic(cls: type, module: str, name: str) -> bool:
 # ---- and back
 
 
-def revive(code: int, data: bytes) -> Any:
+def decode_ext(code: int, data: bytes) -> Any:
     """Make what an extension stands for; another's stays as it is. Raises a ValueError for bytes that `plain` never made."""
     if code != CODE:
         return ExtType(code, data)

@@ -97,7 +97,7 @@ class Cluster:
             "STEPFLOW_WEBHOOK_PER_HOST": "32",
             "STEPFLOW_WORKER_LEASE_S": "1.5",
             "STEPFLOW_WORKER_STOP_GRACE_S": "0.5",
-            "STEPFLOW_WORKER_KNOCK_S": "1",
+            "STEPFLOW_WORKER_REDELIVER_AFTER_S": "1",
             "STEPFLOW_WORKER_GRACE_S": "5",
             "CRASH_WITNESS": str(self.witness),
             "PYTHONPATH": str(ROOT),

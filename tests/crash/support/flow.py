@@ -77,7 +77,7 @@ async def saga(ctx: Context, pause: float) -> None:
     me = ctx.run_id
     for name in ("a", "b", "c"):
         await ctx.step(f"book {name}", booked, me, name, pause, compensate=give_back)
-    await ctx.signal("word", timeout=60)
+    await ctx.wait_for_signal("word", timeout=60)
     await ctx.step("charge", declined)
 
 
@@ -94,7 +94,7 @@ async def whole(ctx: Context, parts: int) -> dict[str, Any]:
     """Map, and spawn one child beside; below zero be a tree of so many levels that waits for ever."""
     last = await ctx.spawn("part", -1)
     if parts <= 0:
-        return {"parts": await ctx.map("whole", [parts + 1] * 2) if parts else await ctx.signal("never")}
+        return {"parts": await ctx.map("whole", [parts + 1] * 2) if parts else await ctx.wait_for_signal("never")}
     return {"parts": [*await ctx.map("part", range(parts), limit=10), await last.result()]}
 
 
@@ -114,7 +114,7 @@ async def thirty(ctx: Context, fails: bool) -> list[Any]:
     told += [task.result() for task in tasks]
     await ctx.sleep(0.2)
     child = await ctx.spawn("part", 7)
-    told.append(await ctx.signal("word", timeout=60))
+    told.append(await ctx.wait_for_signal("word", timeout=60))
     told.append(await ctx.step("flaky", flaky, me))
     told.append(await child.result())
     told += [await ctx.step(f"last-{n}", plain, me, f"last-{n}") for n in range(8)]
@@ -139,6 +139,6 @@ async def flow(ctx: Context, pause: float) -> list[Any]:
             group.create_task(branch(n))
     await ctx.sleep(0.3)
     told.append(await ctx.step("flaky", flaky, me))
-    told.append(await ctx.signal("word", timeout=60))
+    told.append(await ctx.wait_for_signal("word", timeout=60))
     told.append(await ctx.step("last", plain, me, "last"))
     return [*told, str(ctx.uuid())]

@@ -16,12 +16,12 @@ import time
 
 from stepflow import Client, RunSpec
 from stepflow.core.ids import check_run_id
-from stepflow.engine.env import Desk
+from stepflow.engine.env import Env
 from stepflow.entry import load_app, work
 from stepflow.errors import StepflowError
 from stepflow.settings import load_settings
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import BlockingLink, carry_out
+from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.keys import Keys
 from stepflow.supervisor import supervise
 from stepflow.worker.recover import recover_worker
@@ -64,12 +64,12 @@ def _work(options: argparse.Namespace) -> int:
 def _supervise(options: argparse.Namespace) -> int:
     settings = load_settings()
     assert settings.redis.url is not None
-    desk = Desk(Keys(settings.redis.namespace), settings)
-    link = BlockingLink.to(Address.parse(settings.redis.url))
+    env = Env(Keys(settings.redis.namespace), settings)
+    link = SyncConnection.to(Address.parse(settings.redis.url))
     command = [sys.executable, "-m", "tests.crash.support.process", "worker", "--concurrency", str(options.concurrency)]
 
     def recover(name: str) -> None:
-        carry_out(link, recover_worker(name, desk))
+        carry_out(link, recover_worker(name, env))
 
     return supervise(command, processes=options.processes, recover=recover)
 

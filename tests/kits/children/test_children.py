@@ -35,7 +35,7 @@ def family(app: Stepflow) -> Stepflow:
 
     @app.workflow("child")
     async def child(ctx: Context, number: int) -> Any:
-        word = await ctx.signal("word")
+        word = await ctx.wait_for_signal("word")
         if word == "fail":
             raise PermanentError(f"no {number}")
         return [number, word]
@@ -43,7 +43,7 @@ def family(app: Stepflow) -> Stepflow:
     @app.workflow("parent")
     async def parent(ctx: Context, how: dict[str, Any]) -> Any:
         begun = [await ctx.spawn("child", n, abandon=how.get("abandon", False)) for n in range(how.get("children", 1))]
-        await ctx.signal(*how.get("after", ["go"])) if how.get("waits") else None
+        await ctx.wait_for_signal(*how.get("after", ["go"])) if how.get("waits") else None
         if how.get("leaves"):
             return "left"
         try:
@@ -213,7 +213,7 @@ async def test_cancelling_a_parked_parent_stops_its_children_and_theirs_and_each
         await ctx.step("book", book, name, compensate=undo)
         for n in range(2 if len(name) < 3 else 0):
             await ctx.spawn("tree", f"{name}{n}")
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     async with working(app, concurrency=2):
         run = await aclient.submit("tree", "t")
@@ -242,7 +242,7 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
     @app.workflow("child")
     async def child(ctx: Context) -> None:
         await ctx.step("book", int, 1, compensate=slow)
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     @app.workflow("parent")
     async def parent(ctx: Context) -> None:
@@ -260,8 +260,8 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
             assert await run.cancel("enough")
             await until(lambda run=run: waits_for(run.id, "children to end"))
             assert await is_in(aclient, run.id, "cancelling")
-            assert worker.shift is not None
-            assert run.id not in worker.shift.holds
+            assert worker.worker_state is not None
+            assert run.id not in worker.worker_state.runs
         assert await aclient.fail(first.id, "now")
         assert (await first.wait(10)).state is RunState.FAILED
         let_go.set()
@@ -297,7 +297,7 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
 
     @app.workflow("child")
     async def child(ctx: Context) -> None:
-        await ctx.signal("never")
+        await ctx.wait_for_signal("never")
 
     async def step() -> None:
         if not is_mended:

@@ -20,7 +20,7 @@ def family(app: Stepflow) -> Stepflow:
     @app.workflow("child")
     async def child(ctx: Context, number: int) -> int:
         if number == 1000:
-            await ctx.signal("never")
+            await ctx.wait_for_signal("never")
         return number * 10
 
     async def step() -> str:
@@ -95,7 +95,7 @@ async def test_the_fork_of_a_child_is_nobodys_child(
     @family.workflow("over")
     async def over(ctx: Context) -> Any:
         told = await ctx.map("stepping", [1, 2])
-        await ctx.signal("go")
+        await ctx.wait_for_signal("go")
         return told
 
     async with working(family):

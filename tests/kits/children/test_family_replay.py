@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stepflow import ChildFailed, Context, StepFailed, Succeed
-from stepflow.core.outcomes import LastWord, Park, Pause, Raised
+from stepflow.core.outcomes import CleanedUp, Park, Pause, Raised
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.commands import map as maps
@@ -24,21 +24,21 @@ async def family(ctx: Context) -> Any:
     return [*told, await first.result()]
 
 
-async def to_the_end(port: FamilyPort, workflow: Any) -> Any:
+async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
     """Activate until the run ends; whenever it is parked, one more of what it waits for ends."""
     for _ in range(50):
-        outcome = await activate(port, workflow)
+        outcome = await activate(runtime, workflow)
         if not isinstance(outcome, Park):
             return outcome
-        open_ = [run_id for run_id in port.children if run_id not in port.answered]
+        open_ = [run_id for run_id in runtime.children if run_id not in runtime.answered]
         assert open_, "it waits for nothing that is open"
         stem = open_[0].rpartition("-")[0]
-        port.end(open_[0], port.children[open_[0]].payload, number=1)
-        if stem and all(run_id in port.answered for run_id in port.children if run_id.startswith(stem)):
-            for number, run_id in enumerate(run_id for run_id in port.children if run_id.startswith(stem)):
-                port.end(run_id, port.children[run_id].payload, number=number + 1)
-            port.answered[stem] = b"5|0"
-            port.inbox += 1
+        runtime.end(open_[0], runtime.children[open_[0]].payload, number=1)
+        if stem and all(run_id in runtime.answered for run_id in runtime.children if run_id.startswith(stem)):
+            for number, run_id in enumerate(run_id for run_id in runtime.children if run_id.startswith(stem)):
+                runtime.end(run_id, runtime.children[run_id].payload, number=number + 1)
+            runtime.answered[stem] = b"5|0"
+            runtime.inbox += 1
     raise AssertionError("no end")
 
 
@@ -50,27 +50,27 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
 ) -> None:
     """[F13] Journal writes and births alike; a map is made in batches of two here."""
     monkeypatch.setattr(maps, "BATCH", 2)
-    port = FamilyPort()
-    assert await to_the_end(port, family) == EXPECTED
-    names, writes = list(port.children), len(port.journal)
+    runtime = FamilyPort()
+    assert await to_the_end(runtime, family) == EXPECTED
+    names, writes = list(runtime.children), len(runtime.journal)
     assert len(names) == 7
     for crash_after in range(1, writes + 1):
-        port = FamilyPort()
-        port.crash_after = crash_after
+        runtime = FamilyPort()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, family)
-        port.crash_after = None
-        assert await to_the_end(port, family) == EXPECTED, crash_after
-        assert list(port.children) == names, crash_after
-        assert len(port.journal) == writes
+            await to_the_end(runtime, family)
+        runtime.crash_after = None
+        assert await to_the_end(runtime, family) == EXPECTED, crash_after
+        assert list(runtime.children) == names, crash_after
+        assert len(runtime.journal) == writes
     for dies_after in range(7):
-        port = FamilyPort()
-        port.dies_after = dies_after
+        runtime = FamilyPort()
+        runtime.dies_after = dies_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, family)
-        port.dies_after = None
-        assert await to_the_end(port, family) == EXPECTED, dies_after
-        assert sorted(port.children) == sorted(names), dies_after
+            await to_the_end(runtime, family)
+        runtime.dies_after = None
+        assert await to_the_end(runtime, family) == EXPECTED, dies_after
+        assert sorted(runtime.children) == sorted(names), dies_after
 
 
 async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> None:
@@ -84,65 +84,65 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
         await ctx.step("book", int, 7, compensate=undo)
         await (await ctx.spawn("c")).result()
 
-    async def stopped(port: FamilyPort) -> Any:
+    async def stopped(runtime: FamilyPort) -> Any:
         """Activate a run that was asked to stop until it ends; while it is parked its child ends."""
-        port.is_stopped = True
+        runtime.is_stopped = True
         for _ in range(20):
-            outcome = await activate(port, workflow)
+            outcome = await activate(runtime, workflow)
             if not isinstance(outcome, Park):
                 return outcome
             assert not done, "nothing is undone before the children are gone"
-            for child in port.stopped:
-                if child not in port.answered:
-                    port.end(child, error="stopped")
+            for child in runtime.stopped:
+                if child not in runtime.answered:
+                    runtime.end(child, error="stopped")
         raise AssertionError("no end")
 
     async def parked() -> FamilyPort:
-        port = FamilyPort()
-        assert isinstance(await activate(port, workflow), Park)
-        return port
+        runtime = FamilyPort()
+        assert isinstance(await activate(runtime, workflow), Park)
+        return runtime
 
-    port = await parked()
-    before = len(port.journal)
-    assert await stopped(port) == LastWord(None, [])
-    writes = len(port.journal)
+    runtime = await parked()
+    before = len(runtime.journal)
+    assert await stopped(runtime) == CleanedUp(None, [])
+    writes = len(runtime.journal)
     assert done == ["undo 7"]
     for crash_after in range(before + 1, writes + 1):
         done.clear()
-        port = await parked()
-        port.crash_after = crash_after
+        runtime = await parked()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await stopped(port)
-        port.crash_after = None
+            await stopped(runtime)
+        runtime.crash_after = None
         done.clear()
-        assert await stopped(port) == LastWord(None, []), crash_after
-        assert len(port.journal) == writes
+        assert await stopped(runtime) == CleanedUp(None, []), crash_after
+        assert len(runtime.journal) == writes
         assert done == (["undo 7"] if crash_after < writes else []), "what is durable is not done again"
 
 
 async def test_a_remembered_child_is_not_made_again() -> None:
     """[F13]"""
-    port = FamilyPort()
-    await to_the_end(port, family)
-    assert port.again == 0
+    runtime = FamilyPort()
+    await to_the_end(runtime, family)
+    assert runtime.again == 0
 
 
 async def test_a_map_costs_the_replay_two_wishes_and_the_journal_two_small_entries() -> None:
     """[F13] However many children and however large their answers."""
-    port = FamilyPort()
+    runtime = FamilyPort()
 
     async def workflow(ctx: Context) -> int:
         return len(await ctx.map("c", [b"x" * 1000] * 1200))
 
-    assert isinstance(await activate(port, workflow), Park)
-    stem = next(iter(port.children)).rpartition("-")[0]
-    for number, run_id in enumerate(port.children):
-        port.end(run_id, b"y" * 1000, number=number + 1)
-    port.answered[stem] = b"1200|0"
-    assert await activate(port, workflow) == Succeed(1200)
-    assert len(port.journal) == 2
-    assert sum(map(len, port.journal)) < 300
-    assert await activate(port, workflow) == Succeed(1200)
+    assert isinstance(await activate(runtime, workflow), Park)
+    stem = next(iter(runtime.children)).rpartition("-")[0]
+    for number, run_id in enumerate(runtime.children):
+        runtime.end(run_id, b"y" * 1000, number=number + 1)
+    runtime.answered[stem] = b"1200|0"
+    assert await activate(runtime, workflow) == Succeed(1200)
+    assert len(runtime.journal) == 2
+    assert sum(map(len, runtime.journal)) < 300
+    assert await activate(runtime, workflow) == Succeed(1200)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
     policy: Any, ends: dict[int, int], settled: bytes, gives: Any, stops: int
 ) -> None:
     """[F13] Ends are index: number among its like, below zero for a failure, 0 for one after the map was settled."""
-    port, seen = FamilyPort(), []
+    runtime, seen = FamilyPort(), []
 
     async def workflow(ctx: Context) -> Any:
         try:
@@ -170,22 +170,22 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
         if isinstance(found, list):
             found = [each.error_message if isinstance(each, ChildFailed) else each for each in found]
         seen.append(found)
-        await ctx.signal("more")
+        await ctx.wait_for_signal("more")
 
-    assert isinstance(await activate(port, workflow), Park)
-    ids = list(port.children)
+    assert isinstance(await activate(runtime, workflow), Park)
+    ids = list(runtime.children)
     for index, number in ends.items():
-        port.end(ids[index], f"r{index}", number=abs(number), error=f"e{index}" if number < 0 else "")
-    port.answered[ids[0].rpartition("-")[0]] = settled
-    assert isinstance(await activate(port, workflow), Park)
+        runtime.end(ids[index], f"r{index}", number=abs(number), error=f"e{index}" if number < 0 else "")
+    runtime.answered[ids[0].rpartition("-")[0]] = settled
+    assert isinstance(await activate(runtime, workflow), Park)
     assert seen == [gives]
-    assert len(port.stopped) == stops
+    assert len(runtime.stopped) == stops
     for run_id in ids:  # what ends later is counted no more: the replay gives the same
-        if run_id not in port.answered:
-            port.end(run_id, "late")
-    assert isinstance(await activate(port, workflow), Park)
+        if run_id not in runtime.answered:
+            runtime.end(run_id, "late")
+    assert isinstance(await activate(runtime, workflow), Park)
     assert seen == [gives, gives]
-    assert len(port.stopped) == stops
+    assert len(runtime.stopped) == stops
 
 
 async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused() -> None:
@@ -207,13 +207,13 @@ async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused(
 
 async def test_a_map_of_another_size_is_changed_code() -> None:
     """[F5] [F13]"""
-    port = FamilyPort()
+    runtime = FamilyPort()
 
     async def map_of(ctx: Context, items: int) -> Any:
         return await ctx.map("c", range(items))
 
-    assert isinstance(await activate(port, lambda ctx: map_of(ctx, 3)), Park)
-    outcome = await activate(port, lambda ctx: map_of(ctx, 4))
+    assert isinstance(await activate(runtime, lambda ctx: map_of(ctx, 3)), Park)
+    outcome = await activate(runtime, lambda ctx: map_of(ctx, 4))
     assert isinstance(outcome, Pause)
     assert "remembered value 'map c of 3', now step 'map c of 4'" in outcome.reason
 
@@ -239,9 +239,10 @@ async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_l
 
     async def workflow(ctx: Context) -> Any:
         child = await ctx.spawn("c")
-        go = ctx.signal("go")
+        go = ctx.wait_for_signal("go")
         await asyncio.wait(
-            [go, ctx.signal("other") if other == "a signal" else child.result()], return_when=asyncio.FIRST_COMPLETED
+            [go, ctx.wait_for_signal("other") if other == "a signal" else child.result()],
+            return_when=asyncio.FIRST_COMPLETED,
         )
         return go.result()
 
@@ -250,7 +251,7 @@ async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_l
 
 async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() -> None:
     """[F13]"""
-    port = FamilyPort()
+    runtime = FamilyPort()
 
     async def workflow(ctx: Context) -> Any:
         child = await ctx.spawn("c")
@@ -259,12 +260,12 @@ async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() ->
         wait.cancel()
         return await child.result()
 
-    outcome = await activate(port, workflow)
+    outcome = await activate(runtime, workflow)
     assert isinstance(outcome, Park)
-    port.clock = outcome.due_at or 0.0
-    assert isinstance(await activate(port, workflow), Park)
-    port.end(next(iter(port.children)), "result")
-    assert await activate(port, workflow) == Succeed("result")
+    runtime.clock = outcome.due_at or 0.0
+    assert isinstance(await activate(runtime, workflow), Park)
+    runtime.end(next(iter(runtime.children)), "result")
+    assert await activate(runtime, workflow) == Succeed("result")
 
 
 async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
@@ -274,7 +275,7 @@ async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
         async def bear(self, specs: Any, **options: Any) -> bool:
             raise ValueError("no")
 
-    port = Barren()
+    runtime = Barren()
 
     async def workflow(ctx: Context) -> Any:
         try:
@@ -282,20 +283,20 @@ async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
         except StepFailed as error:
             return error.step
 
-    outcome = await activate(port, workflow)
+    outcome = await activate(runtime, workflow)
     while isinstance(outcome, Park):
-        port.clock = outcome.due_at or 0.0
-        outcome = await activate(port, workflow)
+        runtime.clock = outcome.due_at or 0.0
+        outcome = await activate(runtime, workflow)
     assert outcome == Succeed("spawn c")
 
 
 async def test_a_child_gets_what_spawn_is_given() -> None:
     """[F13]"""
-    port = FamilyPort()
+    runtime = FamilyPort()
 
     async def workflow(ctx: Context) -> Any:
         await ctx.spawn("c", {"a": 1}, queue="gpu", priority="high", headers={"k": "v"}, timeout=5)
 
-    await activate(port, workflow)
-    ((run_id, spec),) = port.children.items()
+    await activate(runtime, workflow)
+    ((run_id, spec),) = runtime.children.items()
     assert spec == RunSpec("c", {"a": 1}, run_id, {"k": "v"}, "gpu", "high", timeout=5)

@@ -28,7 +28,7 @@ def mapping(app: Stepflow) -> Stepflow:
         if number < 0:
             raise PermanentError(f"no {number}")
         if number == 1000:
-            return await ctx.signal("never")
+            return await ctx.wait_for_signal("never")
         return number * 10
 
     @app.workflow("parent")

@@ -22,7 +22,7 @@ from stepflow import (
 from stepflow.engine.fork import fork
 from stepflow.errors import UnknownStep
 from stepflow.settings import Settings
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from tests.conftest import Working
 from tests.support import dump, until
 
@@ -44,7 +44,7 @@ class Trip:
     async def trip(self, ctx: Context, n: int) -> list[Any]:
         drawn = f"{ctx.uuid()} {ctx.now()}"
         first = await ctx.step("a", self.act, "a")
-        word = await ctx.signal("word") if n else None
+        word = await ctx.wait_for_signal("word") if n else None
         second = await ctx.step("b", self.act, "b")
         return [drawn, first, word, second, await ctx.step("c", self.act, "c", key="last"), ctx.headers.get("k")]
 
@@ -178,7 +178,7 @@ def test_a_fork_begins_before_its_origin_was_stopped(client: Client, real: redis
     client.cancel("a1")
 
 
-def go_on(plan: Any, answer: Any, link: BlockingLink) -> Any:
+def go_on(plan: Any, answer: Any, link: SyncConnection) -> Any:
     """Carry out the rest of a plan that has been sent *answer*."""
     while True:
         try:
@@ -189,11 +189,11 @@ def go_on(plan: Any, answer: Any, link: BlockingLink) -> Any:
 
 
 def test_a_journal_that_changed_meanwhile_is_looked_at_again(
-    client: Client, real: redis.Redis, link_to_real: BlockingLink
+    client: Client, real: redis.Redis, link_to_real: SyncConnection
 ) -> None:
     """`retry` may forget entries between the look at a journal and its copy: the script compares what follows."""
     remembering(client, real, "a", "b", "c")
-    plan = fork("a1", "c", client.desk, new_id="a2")
+    plan = fork("a1", "c", client.env, new_id="a2")
     looks = link_to_real.calls(next(plan))  # type: ignore[arg-type]
     submit = plan.send(looks)
     real.lrem("stepflow:run:a1:journal", 1, b"value|0|a|1.000000|\x01")
@@ -208,11 +208,11 @@ def test_a_journal_that_changed_meanwhile_is_looked_at_again(
 
 
 def test_the_second_arrival_of_a_fork_changes_nothing(
-    client: Client, real: redis.Redis, link_to_real: BlockingLink
+    client: Client, real: redis.Redis, link_to_real: SyncConnection
 ) -> None:
     """The reply to the script was lost, and it is sent again."""
     remembering(client, real, "a", "b")
-    plan = fork("a1", "b", client.desk, new_id="a2")
+    plan = fork("a1", "b", client.env, new_id="a2")
     submit = plan.send(link_to_real.calls(next(plan)))  # type: ignore[arg-type]
     assert link_to_real.call(submit) is None  # type: ignore[arg-type]
     before = dump(real)

@@ -11,38 +11,38 @@ from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, StepFail
 from stepflow.core.outcomes import Park, Pause
 from stepflow.errors import ClaimLost
 from tests.conftest import Working
-from tests.kits.memory import MemoryPort, World, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 
 
 async def test_a_key_asked_for_twice_gives_the_remembered_value() -> None:
     """[F4]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
         first = await ctx.step("ask", world.act, "first", 1, key="k")
         await ctx.sleep(60)
         return [first, await ctx.step("other name", world.act, "second", 2, key="k")]
 
-    assert await to_the_end(port, workflow) == Succeed([1, 1])
+    assert await to_the_end(runtime, workflow) == Succeed([1, 1])
     assert world.done == ["first"]
 
 
 async def test_a_key_asked_for_by_two_branches_at_once_runs_once() -> None:
     """[F4]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
         values = await asyncio.gather(*(ctx.step("ask", world.act, f"n{n}", n, key="k") for n in range(3)))
         await ctx.sleep(60)
         return list(values)
 
-    assert await to_the_end(port, workflow) == Succeed([0, 0, 0])
+    assert await to_the_end(runtime, workflow) == Succeed([0, 0, 0])
     assert world.done == ["n0"]
 
 
 async def test_a_key_that_one_branch_lets_go_of_is_taken_on_by_the_other() -> None:
     """[F4]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> Any:
         first = ctx.step("ask", world.act, "first", 1, key="k")
@@ -52,14 +52,14 @@ async def test_a_key_that_one_branch_lets_go_of_is_taken_on_by_the_other() -> No
         await ctx.sleep(60)
         return value
 
-    assert await to_the_end(port, workflow) == Succeed(2)
+    assert await to_the_end(runtime, workflow) == Succeed(2)
     assert world.done[-1] == "second"
 
 
 async def test_a_key_whose_value_is_on_its_way_is_not_run_again_for_the_next_who_asks() -> None:
     """[F4] [F1] The one who asked first lets go while the value is being written."""
-    world, port = World(), MemoryPort()
-    loop, add_entry = asyncio.get_running_loop(), port.add_entry
+    world, runtime = World(), MemoryRuntime()
+    loop, add_entry = asyncio.get_running_loop(), runtime.add_entry
     held_back: list[asyncio.Future[int]] = []
 
     def slow(index: int, entry: bytes, rest: Any = None) -> asyncio.Future[int]:
@@ -68,12 +68,12 @@ async def test_a_key_whose_value_is_on_its_way_is_not_run_again_for_the_next_who
             return add_entry(index, entry, rest)
         reply: asyncio.Future[int] = loop.create_future()
         add_entry(index, entry, rest).add_done_callback(lambda done: held_back.append(reply))
-        if len(port.journal) == 2:
+        if len(runtime.journal) == 2:
             loop.call_later(0.001, lambda: held_back[0].set_result(1))
             loop.call_later(0.02, lambda: held_back[1].set_result(1))
         return reply
 
-    port.add_entry = slow  # type: ignore[method-assign]
+    runtime.add_entry = slow  # type: ignore[method-assign]
 
     async def workflow(ctx: Context) -> Any:
         beside = ctx.step("beside", world.act, "beside")
@@ -82,13 +82,13 @@ async def test_a_key_whose_value_is_on_its_way_is_not_run_again_for_the_next_who
         first.cancel()
         return await ctx.step("ask", world.act, "second", "second", key="k")
 
-    assert await to_the_end(port, workflow) == Succeed("first")
+    assert await to_the_end(runtime, workflow) == Succeed("first")
     assert world.done == ["beside", "first"]
 
 
 async def test_keyed_steps_may_be_asked_for_in_another_order_and_left_over_on_replay() -> None:
     """[F4] [F5]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def before(ctx: Context) -> None:
         for key in "abc":
@@ -99,14 +99,14 @@ async def test_keyed_steps_may_be_asked_for_in_another_order_and_left_over_on_re
         await ctx.sleep(60)
         return [await ctx.step("ask", world.act, key, key, key=key) for key in "cb"]
 
-    assert isinstance(await activate(port, before), Park)
-    assert await to_the_end(port, after) == Succeed(["c", "b"])
+    assert isinstance(await activate(runtime, before), Park)
+    assert await to_the_end(runtime, after) == Succeed(["c", "b"])
     assert world.done == ["a", "b", "c"]
 
 
 async def test_a_forgotten_key_runs_again_and_stays_forgotten_on_replay() -> None:
     """[F8]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
         values = []
@@ -117,13 +117,13 @@ async def test_a_forgotten_key_runs_again_and_stays_forgotten_on_replay() -> Non
             await ctx.sleep(60)
         return values
 
-    assert await to_the_end(port, workflow) == Succeed([0, 0, 1, 1, 2, 2])
+    assert await to_the_end(runtime, workflow) == Succeed([0, 0, 1, 1, 2, 2])
     assert world.done == ["n0", "n1", "n2"]
 
 
 async def test_forgetting_clears_from_the_call_on_whether_it_is_awaited_or_not() -> None:
     """[F8]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
         first = await ctx.step("ask", world.act, "first", 1, key="k")
@@ -132,12 +132,12 @@ async def test_forgetting_clears_from_the_call_on_whether_it_is_awaited_or_not()
         await ctx.sleep(60)
         return [first, second, await ctx.step("ask", world.act, "third", 3, key="k")]
 
-    assert await to_the_end(port, workflow) == Succeed([1, 2, 2])
+    assert await to_the_end(runtime, workflow) == Succeed([1, 2, 2])
 
 
 async def test_a_forgetting_that_is_gone_from_the_code_is_changed_code() -> None:
     """[F8] [F5]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     async def before(ctx: Context) -> None:
         await ctx.forget("k")
@@ -146,13 +146,13 @@ async def test_a_forgetting_that_is_gone_from_the_code_is_changed_code() -> None
     async def after(ctx: Context) -> None:
         await ctx.sleep(60)
 
-    await activate(port, before)
-    assert await activate(port, after) == Pause("code changed: at place 0 remembered forget 'k', now sleep 'sleep'")
+    await activate(runtime, before)
+    assert await activate(runtime, after) == Pause("code changed: at place 0 remembered forget 'k', now sleep 'sleep'")
 
 
 async def test_failures_of_a_key_are_counted_and_remembered_by_the_key() -> None:
     """[F3] [F4]"""
-    port, calls = MemoryPort(), 0
+    runtime, calls = MemoryRuntime(), 0
 
     async def failing() -> None:
         nonlocal calls
@@ -172,7 +172,7 @@ async def test_failures_of_a_key_are_counted_and_remembered_by_the_key() -> None
             await ctx.sleep(60)
         return seen
 
-    assert await to_the_end(port, workflow) == Succeed(["no", "no"])
+    assert await to_the_end(runtime, workflow) == Succeed(["no", "no"])
     assert calls == 3
 
 
@@ -196,21 +196,21 @@ async def test_a_crash_at_every_write_of_keyed_steps_leads_to_the_same_end() -> 
 
         return workflow
 
-    port = MemoryPort()
-    expected = await to_the_end(port, make(World()))
+    runtime = MemoryRuntime()
+    expected = await to_the_end(runtime, make(World()))
     assert expected == Succeed([0, 1, 0, 1, 7, True, 1])
-    for crash_after in range(1, len(port.journal) + 1):
-        world, port = World(), MemoryPort()
-        port.crash_after = crash_after
+    for crash_after in range(1, len(runtime.journal) + 1):
+        world, runtime = World(), MemoryRuntime()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, make(world))
-        port.crash_after = None
-        assert await to_the_end(port, make(world)) == expected, crash_after
+            await to_the_end(runtime, make(world))
+        runtime.crash_after = None
+        assert await to_the_end(runtime, make(world)) == expected, crash_after
 
 
 async def test_what_a_key_did_is_undone_once_though_it_is_asked_for_late_and_twice() -> None:
     """[F4] [F15]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def undo(value: str) -> None:
         world.done.append(f"undo {value}")
@@ -225,8 +225,8 @@ async def test_what_a_key_did_is_undone_once_though_it_is_asked_for_late_and_twi
             await ctx.step("ask", world.act, "k", "k", key="k", compensate=undo)
         raise PermanentError("no")
 
-    assert isinstance(await activate(port, before), Park)
-    await to_the_end(port, after)
+    assert isinstance(await activate(runtime, before), Park)
+    await to_the_end(runtime, after)
     assert world.done == ["k", "undo k"]
 
 

@@ -12,7 +12,7 @@ from stepflow import Context, PermanentError, RetryPolicy, StepFailed, Succeed, 
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
 from stepflow.store.values.codec import pack
-from tests.kits.memory import MemoryPort, World, activate, to_the_end
+from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 
 
 def rich(world: World) -> Any:
@@ -41,7 +41,7 @@ def rich(world: World) -> Any:
         seen += [task.result() for task in tasks]
         await ctx.sleep(3600)
         seen.append(await ctx.step("flaky", flaky))
-        seen.append(await ctx.signal("go", timeout=60))
+        seen.append(await ctx.wait_for_signal("go", timeout=60))
         done, rest = await asyncio.wait(
             [ctx.step("race-a", world.act, "race-a", "a"), ctx.step("race-b", world.act, "race-b", "b")],
             return_when=asyncio.FIRST_COMPLETED,
@@ -58,43 +58,43 @@ def rich(world: World) -> Any:
     return workflow
 
 
-def with_signal() -> MemoryPort:
-    port = MemoryPort()
-    port.mail.append(b"go|" + pack("said"))
-    port.inbox = 1
-    return port
+def with_signal() -> MemoryRuntime:
+    runtime = MemoryRuntime()
+    runtime.mail.append(b"go|" + pack("said"))
+    runtime.inbox = 1
+    return runtime
 
 
 async def test_a_remembered_step_is_not_executed_again_null_results_included() -> None:
     """[F1]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> str:
         assert await ctx.step("nothing", world.act, "nothing", None) is None
         await ctx.sleep(60)
         return "end"
 
-    assert isinstance(await activate(port, workflow), Park)
-    assert await to_the_end(port, workflow) == Succeed("end")
+    assert isinstance(await activate(runtime, workflow), Park)
+    assert await to_the_end(runtime, workflow) == Succeed("end")
     assert world.done == ["nothing"]
 
 
 async def test_a_crash_at_every_journal_write_leads_to_the_same_end_and_no_durable_step_runs_twice() -> None:
     """[F1] [F2] [F4] The harness crashes after every single write of a rich workflow."""
-    world, port = World(), with_signal()
-    expected = await to_the_end(port, rich(world))
+    world, runtime = World(), with_signal()
+    expected = await to_the_end(runtime, rich(world))
     assert isinstance(expected, Succeed), expected
-    writes = len(port.journal)
+    writes = len(runtime.journal)
     for crash_after in range(1, writes + 1):
-        world, port = World(), with_signal()
-        port.crash_after = crash_after
+        world, runtime = World(), with_signal()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, rich(world))
-        assert len(port.journal) == crash_after
-        durable = [entry.split(b"|", 3)[2].decode() for entry in port.journal if entry.startswith(b"value|")]
+            await to_the_end(runtime, rich(world))
+        assert len(runtime.journal) == crash_after
+        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
         before = [name for name in world.done if name in durable]
-        port.crash_after = None
-        outcome = await to_the_end(port, rich(world))
+        runtime.crash_after = None
+        outcome = await to_the_end(runtime, rich(world))
         assert isinstance(outcome, Succeed), (crash_after, outcome)
         assert outcome.result[:-4] == expected.result[:-4], crash_after
         assert outcome.result[-2:] == expected.result[-2:], crash_after
@@ -125,16 +125,16 @@ async def test_a_thousand_interleavings_of_branches_replay_equal() -> None:
             await ctx.sleep(1)
             return trace
 
-        port = MemoryPort()
-        assert isinstance(await activate(port, workflow), Park)
-        outcome = await to_the_end(port, workflow)
+        runtime = MemoryRuntime()
+        assert isinstance(await activate(runtime, workflow), Park)
+        outcome = await to_the_end(runtime, workflow)
         assert isinstance(outcome, Succeed)
         assert all(trace == traces[0] for trace in traces), seed
 
 
 async def test_a_changed_workflow_pauses_with_what_it_remembers_and_what_it_finds() -> None:
     """[F5]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def before(ctx: Context) -> None:
         await ctx.step("old", world.act, "old")
@@ -144,16 +144,16 @@ async def test_a_changed_workflow_pauses_with_what_it_remembers_and_what_it_find
         await ctx.step("new", world.act, "new")
         await ctx.sleep(60)
 
-    await activate(port, before)
-    outcome = await activate(port, after)
+    await activate(runtime, before)
+    outcome = await activate(runtime, after)
     assert outcome == Pause("code changed: at place 0 remembered value 'old', now step 'new'")
     assert world.done == ["old"]
-    assert await to_the_end(port, before) == Succeed(None)
+    assert await to_the_end(runtime, before) == Succeed(None)
 
 
 async def test_a_workflow_that_ends_with_remembered_steps_never_reached_pauses() -> None:
     """[F5]"""
-    world, port = World(), MemoryPort()
+    world, runtime = World(), MemoryRuntime()
 
     async def before(ctx: Context) -> None:
         await ctx.step("a", world.act, "a")
@@ -163,15 +163,15 @@ async def test_a_workflow_that_ends_with_remembered_steps_never_reached_pauses()
     async def after(ctx: Context) -> None:
         await ctx.step("a", world.act, "a")
 
-    await activate(port, before)
-    outcome = await activate(port, after)
+    await activate(runtime, before)
+    outcome = await activate(runtime, after)
     assert isinstance(outcome, Pause)
     assert "remembered value 'b' at place 1" in outcome.reason
 
 
 async def test_attempts_are_counted_durably_and_the_wait_is_not_started_anew() -> None:
     """[F3] [F9]"""
-    port, calls = MemoryPort(), 0
+    runtime, calls = MemoryRuntime(), 0
 
     async def failing() -> None:
         nonlocal calls
@@ -185,59 +185,59 @@ async def test_attempts_are_counted_durably_and_the_wait_is_not_started_anew() -
             return f"{error.error_type}: {error.error_message}"
         return "?"
 
-    first = await activate(port, workflow)
+    first = await activate(runtime, workflow)
     assert isinstance(first, Park)
-    assert (await activate(port, workflow)) == first
+    assert (await activate(runtime, workflow)) == first
     assert calls == 1
-    assert await to_the_end(port, workflow) == Succeed("ValueError: no")
+    assert await to_the_end(runtime, workflow) == Succeed("ValueError: no")
     assert calls == 3
 
 
 async def test_a_sleep_ends_when_it_was_to_end_however_often_it_is_looked_at() -> None:
     """[F9]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     async def workflow(ctx: Context) -> None:
         await ctx.sleep(1000)
 
-    first = await activate(port, workflow)
-    port.clock += 500
-    assert await activate(port, workflow) == first
+    first = await activate(runtime, workflow)
+    runtime.clock += 500
+    assert await activate(runtime, workflow) == first
     assert isinstance(first, Park)
-    port.clock = first.due_at or 0.0
-    assert await activate(port, workflow) == Succeed(None)
+    runtime.clock = first.due_at or 0.0
+    assert await activate(runtime, workflow) == Succeed(None)
 
 
 async def test_a_signal_sent_before_the_run_asks_is_taken_and_remembered() -> None:
     """[F10]"""
-    port = with_signal()
+    runtime = with_signal()
 
     async def workflow(ctx: Context) -> Any:
-        said = await ctx.signal("other", "go")
+        said = await ctx.wait_for_signal("other", "go")
         await ctx.sleep(60)
         return said
 
-    assert isinstance(await activate(port, workflow), Park)
-    assert port.mail == []
-    assert await to_the_end(port, workflow) == Succeed("said")
+    assert isinstance(await activate(runtime, workflow), Park)
+    assert runtime.mail == []
+    assert await to_the_end(runtime, workflow) == Succeed("said")
 
 
 async def test_a_signal_that_comes_after_the_timeout_stays_for_the_next_wait() -> None:
     """[F10]"""
-    port = MemoryPort()
+    runtime = MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
-        first = await ctx.signal("go", timeout=10)
+        first = await ctx.wait_for_signal("go", timeout=10)
         await ctx.sleep(10)
-        return [first, await ctx.signal("go", timeout=10)]
+        return [first, await ctx.wait_for_signal("go", timeout=10)]
 
-    outcome = await activate(port, workflow)
+    outcome = await activate(runtime, workflow)
     assert isinstance(outcome, Park)
-    port.clock = outcome.due_at or 0.0
-    assert isinstance(await activate(port, workflow), Park)
-    port.mail.append(b"go|" + pack("late"))
-    port.inbox = 1
-    assert await to_the_end(port, workflow) == Succeed([None, "late"])
+    runtime.clock = outcome.due_at or 0.0
+    assert isinstance(await activate(runtime, workflow), Park)
+    runtime.mail.append(b"go|" + pack("late"))
+    runtime.inbox = 1
+    assert await to_the_end(runtime, workflow) == Succeed([None, "late"])
 
 
 @pytest.mark.parametrize("what", ["asyncio.sleep", "asyncio.timeout", "to_thread"])
@@ -253,7 +253,7 @@ async def test_what_a_replay_cannot_repeat_is_refused_in_words(what: str) -> Non
             async with asyncio.timeout(1):
                 await ctx.sleep(2)
 
-    outcome = await activate(MemoryPort(), workflow)
+    outcome = await activate(MemoryRuntime(), workflow)
     assert isinstance(outcome, Raised)
     assert not outcome.retryable
     assert "it would not repeat itself on replay" in outcome.error.message
@@ -263,14 +263,14 @@ async def test_waiting_for_nothing_that_could_answer_is_said() -> None:
     async def workflow(ctx: Context) -> None:
         await asyncio.get_running_loop().create_future()
 
-    outcome = await activate(MemoryPort(), workflow)
+    outcome = await activate(MemoryRuntime(), workflow)
     assert isinstance(outcome, Raised)
     assert "nothing will ever answer" in outcome.error.message
 
 
 async def test_time_chance_and_uuids_are_the_same_on_replay() -> None:
     """[F7]"""
-    port, seen = MemoryPort(), []
+    runtime, seen = MemoryRuntime(), []
     world = World()
 
     async def workflow(ctx: Context) -> None:
@@ -278,8 +278,8 @@ async def test_time_chance_and_uuids_are_the_same_on_replay() -> None:
         seen.append((ctx.now(), ctx.uuid(), ctx.random().random()))
         await ctx.sleep(60)
 
-    await activate(port, workflow)
-    await to_the_end(port, workflow)
+    await activate(runtime, workflow)
+    await to_the_end(runtime, workflow)
     assert len(seen) > 1
     assert all(each == seen[0] for each in seen)
 
@@ -293,7 +293,7 @@ async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transie
     async def unlucky(ctx: Context) -> None:
         raise TransientError("unlucky", retry_after=5)
 
-    first, second = await activate(MemoryPort(), wrong), await activate(MemoryPort(), unlucky)
+    first, second = await activate(MemoryRuntime(), wrong), await activate(MemoryRuntime(), unlucky)
     assert isinstance(first, Raised)
     assert isinstance(second, Raised)
     assert (first.retryable, second.retryable, second.retry_after_s) == (False, True, 5)
@@ -301,7 +301,7 @@ async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transie
 
 async def test_a_poll_tries_until_something_is_there_and_is_parked_between_tries() -> None:
     """[F12]"""
-    port, tries = MemoryPort(), 0
+    runtime, tries = MemoryRuntime(), 0
 
     async def look() -> str | None:
         nonlocal tries
@@ -313,10 +313,10 @@ async def test_a_poll_tries_until_something_is_there_and_is_parked_between_tries
     async def workflow(ctx: Context) -> Any:
         return await ctx.poll("look", look, every=30)
 
-    first = await activate(port, workflow)
+    first = await activate(runtime, workflow)
     assert isinstance(first, Park)
     assert tries == 1
-    assert await to_the_end(port, workflow) == Succeed("found")
+    assert await to_the_end(runtime, workflow) == Succeed("found")
     assert tries == 4
 
 
@@ -338,5 +338,5 @@ async def test_a_poll_gives_up_after_its_time_or_after_failures_in_a_row() -> No
         except StepFailed as error:
             return error.error_message
 
-    assert await to_the_end(MemoryPort(), patient) == Succeed(None)
-    assert await to_the_end(MemoryPort(), unlucky) == Succeed("no")
+    assert await to_the_end(MemoryRuntime(), patient) == Succeed(None)
+    assert await to_the_end(MemoryRuntime(), unlucky) == Succeed("no")

@@ -27,7 +27,7 @@ async def trip(ctx: Context, name: str) -> list[Any]:
     first = await ctx.step("first", act, name)
     both = await asyncio.gather(ctx.step("left", act, "l"), ctx.step("right", act, "r"))
     await ctx.sleep(timedelta(days=1))
-    word = await ctx.signal("word", timeout=timedelta(days=1))
+    word = await ctx.wait_for_signal("word", timeout=timedelta(days=1))
     return [first, *both, word, await ctx.step("last", act, "last")]
 
 
@@ -57,7 +57,7 @@ async def test_the_same_code_fits_at_every_stop_and_nothing_is_executed(historie
         first = await ctx.step("first", never, name)
         both = await asyncio.gather(ctx.step("left", never, "l"), ctx.step("right", never, "r"))
         await ctx.sleep(timedelta(days=9))
-        word = await ctx.signal("word", timeout=timedelta(days=1))
+        word = await ctx.wait_for_signal("word", timeout=timedelta(days=1))
         return [first, *both, word, await ctx.step("last", never, "last"), await ctx.step("one-more", never)]
 
     for history in histories.values():
@@ -123,7 +123,7 @@ async def test_a_run_that_failed_or_was_cancelled_fits_the_code_it_failed_with()
     async def fails(ctx: Context, name: str) -> None:
         try:
             await ctx.step("first", act, name, compensate=act)
-            await ctx.signal("word", timeout=60)
+            await ctx.wait_for_signal("word", timeout=60)
             raise KeyError(name)
         finally:
             await ctx.step("clean", act, "up")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stepflow import Context, PermanentError, RetryPolicy, Succeed, TransientError
-from stepflow.core.outcomes import LastWord, Park, Yield
+from stepflow.core.outcomes import CleanedUp, Park, Yield
 from stepflow.errors import ClaimLost
 from stepflow.store.values.codec import pack
 from tests.kits.memory import FamilyPort, activate
@@ -45,7 +45,7 @@ def everything(world: World, *, fails: bool) -> Any:
             tasks = [group.create_task(branch(k)) for k in range(3)]
         seen += [task.result() for task in tasks]
         await ctx.sleep(3600)
-        seen.append(await ctx.signal("go", timeout=60))
+        seen.append(await ctx.wait_for_signal("go", timeout=60))
         child = await ctx.spawn("child", 7)
         for n in range(3):
             seen.append(await ctx.step(f"flaky-{n}", flaky, f"flaky-{n}"))
@@ -63,61 +63,61 @@ UNDONE = [f"undo b{n}" for n in reversed(range(4))]
 
 
 def fresh_port() -> FamilyPort:
-    port = FamilyPort()
-    port.mail.append(b"go|" + pack("said"))
-    port.inbox = 1
-    return port
+    runtime = FamilyPort()
+    runtime.mail.append(b"go|" + pack("said"))
+    runtime.inbox = 1
+    return runtime
 
 
-async def to_the_end(port: FamilyPort, workflow: Any) -> Any:
+async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
     """Activate until the run ends, moving the clock over every wait; the child ends when it is waited for."""
     for _ in range(100):
-        outcome = await activate(port, workflow, policy=RetryPolicy(5, initial=1.0))
+        outcome = await activate(runtime, workflow, policy=RetryPolicy(5, initial=1.0))
         if isinstance(outcome, Yield):
-            port.yielded += 1
+            runtime.yielded += 1
             continue
         if not isinstance(outcome, Park):
             return outcome
-        for run_id, spec in port.children.items():
-            if run_id not in port.answered:
-                port.end(run_id, spec.payload, number=1)
+        for run_id, spec in runtime.children.items():
+            if run_id not in runtime.answered:
+                runtime.end(run_id, spec.payload, number=1)
         if outcome.due_at is not None:
-            port.clock = max(port.clock, outcome.due_at)
+            runtime.clock = max(runtime.clock, outcome.due_at)
     raise AssertionError("no end")
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: bool) -> None:
     """[F1] [F2] [F4] [F13] [F15] No step runs again once its value is durable; children and compensations are there once."""
-    world, port = World(), fresh_port()
-    expected = await to_the_end(port, everything(world, fails=fails))
+    world, runtime = World(), fresh_port()
+    expected = await to_the_end(runtime, everything(world, fails=fails))
     steps = {name for name in world.done if not name.startswith("undo")}
     assert len(steps) == STEPS
     if fails:
-        assert isinstance(expected, LastWord)
+        assert isinstance(expected, CleanedUp)
         assert world.done[-4:] == UNDONE
     else:
         assert isinstance(expected, Succeed)
-    writes, children = len(port.journal), list(port.children)
+    writes, children = len(runtime.journal), list(runtime.children)
     assert writes > STEPS + 5
     for crash_after in range(1, writes + 1):
-        world, port = World(), fresh_port()
-        port.crash_after = crash_after
+        world, runtime = World(), fresh_port()
+        runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
-            await to_the_end(port, everything(world, fails=fails))
-        assert len(port.journal) == crash_after
-        durable = {entry.split(b"|", 3)[2].decode() for entry in port.journal if entry.startswith(b"value|")}
+            await to_the_end(runtime, everything(world, fails=fails))
+        assert len(runtime.journal) == crash_after
+        durable = {entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")}
         before = len(world.done)
-        port.crash_after = None
-        outcome = await to_the_end(port, everything(world, fails=fails))
+        runtime.crash_after = None
+        outcome = await to_the_end(runtime, everything(world, fails=fails))
         again = [name for name in world.done[before:] if name in durable]
         assert again == [], crash_after
-        assert list(port.children) == children, crash_after
-        values = [entry.split(b"|", 3)[2].decode() for entry in port.journal if entry.startswith(b"value|")]
+        assert list(runtime.children) == children, crash_after
+        values = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
         assert [name for name in values if name.startswith("undo")] == (
             [f"undo book-{n}" for n in reversed(range(4))] if fails else []
         ), crash_after
-        if isinstance(outcome, LastWord):
+        if isinstance(outcome, CleanedUp):
             assert (outcome.error, outcome.errors) == (expected.error, expected.errors), crash_after
         else:
             assert outcome == expected, crash_after
@@ -126,12 +126,12 @@ async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: b
 @pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 async def test_a_turn_that_is_over_after_each_step_changes_nothing_of_the_end(fails: bool) -> None:
     """[F2]"""
-    world, port = World(), fresh_port()
-    expected = await to_the_end(port, everything(world, fails=fails))
+    world, runtime = World(), fresh_port()
+    expected = await to_the_end(runtime, everything(world, fails=fails))
     in_turns, hurried = World(), fresh_port()
     hurried.slice_s = hurried.runs_in_hand = 0
     outcome = await to_the_end(hurried, everything(in_turns, fails=fails))
     assert hurried.yielded > 5
     assert sorted(in_turns.done) == sorted(world.done)
-    assert list(hurried.children) == list(port.children)
+    assert list(hurried.children) == list(runtime.children)
     assert (type(outcome), in_turns.done[-1]) == (type(expected), world.done[-1])

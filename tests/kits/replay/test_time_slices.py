@@ -9,7 +9,7 @@ import pytest
 
 from stepflow import AsyncClient, Context, RunState, Step, Stepflow, Succeed
 from stepflow.core.outcomes import Outcome
-from stepflow.kits.flow.replay.time_slice import Turn
+from stepflow.kits.flow.replay.time_slice import TimeSlice
 from tests.conftest import Working
 from tests.support import until
 
@@ -79,13 +79,13 @@ async def test_a_long_workflow_keeps_its_worker_while_nobody_waits(
     app: Stepflow, aclient: AsyncClient, working: Working, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    is_over = Turn.is_over
+    is_over = TimeSlice.is_over
 
-    async def noted(turn: Turn) -> bool:
+    async def noted(turn: TimeSlice) -> bool:
         asked.append(await is_over(turn))
         return asked[-1]
 
-    monkeypatch.setattr(Turn, "is_over", noted)
+    monkeypatch.setattr(TimeSlice, "is_over", noted)
     async with working(app, concurrency=1):
         run = await aclient.submit("long")
         await until(lambda: len(asked) > 3)

@@ -12,9 +12,9 @@ import pytest
 from stepflow.errors import RedisUnreachable, ReplyLost
 from stepflow.store.calls import command, raw
 from stepflow.store.connection.address import Address, Times
-from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.pubsub import Listener
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from tests import servers
 from tests.crash.support.proxy import Proxy
 from tests.store.toy import Toy, greet
@@ -52,7 +52,7 @@ def quick_sweeps(monkeypatch):
 
 async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps):
     """[B21]"""
-    link = AsyncLink(Address.parse(proxy.url), patience_s=0.1)
+    link = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
     told = []
     link.on_silent = lambda: told.append(True)
     await link.open()
@@ -64,7 +64,7 @@ async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps)
 
 async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is_lost(proxy, quick_sweeps):
     """[B21]"""
-    link = AsyncLink(Address.parse(proxy.url), patience_s=0.1)
+    link = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
     await link.open()
     proxy.go_silent()
     lost, behind = link.send(ONCE), link.send(echo("behind"))
@@ -76,7 +76,7 @@ async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is
 
 def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy):
     """[B21]"""
-    link = BlockingLink.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
+    link = SyncConnection.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
     assert link.call(echo("a")) == "a"
     proxy.go_silent()
     assert link.calls([echo(str(number)) for number in range(200)]) == [str(number) for number in range(200)]
@@ -104,13 +104,13 @@ async def test_a_server_that_is_only_slow_is_waited_for(quick_sweeps):
     """[B21] Negative control: nobody is silent here while another is not, and what may be sent once is."""
     seen = set()
     with Toy(slow_for(0.6, seen)) as toy:
-        link = AsyncLink(Address.parse(toy.url), patience_s=0.1)
+        link = AsyncConnection(Address.parse(toy.url), patience_s=0.1)
         await link.open()
         assert await link.call(ONCE) == 1
         await link.close()
     assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
     with Toy(slow_for(0.6, seen)) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url), patience_s=0.1)
+        blocking = SyncConnection.to(Address.parse(toy.url), patience_s=0.1)
         assert await asyncio.to_thread(blocking.call, ONCE) == 1
         blocking.close()
     assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
@@ -122,7 +122,7 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
     with Toy(lambda number, got: b"" if number else greet(got) or b"") as toy:
         address = Address.parse(toy.url)
         address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
-        link = AsyncLink(address, retry_for_s=budget_s, patience_s=0.1)
+        link = AsyncConnection(address, retry_for_s=budget_s, patience_s=0.1)
         await link.open()
         before = time.monotonic()
         with pytest.raises(RedisUnreachable):
@@ -131,7 +131,7 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
     with Toy(lambda number, command_: b"") as toy:
         address = Address.parse(toy.url)
         address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
-        blocking = BlockingLink.to(address, patience_s=0.1)
+        blocking = SyncConnection.to(address, patience_s=0.1)
         with pytest.raises(RedisUnreachable):
             await asyncio.to_thread(blocking.call, PING)
         blocking.close()
@@ -162,7 +162,7 @@ async def test_a_listener_without_channels_sends_nothing(proxy, monkeypatch):
 
 def test_a_client_in_the_child_of_a_fork_has_connections_of_its_own(url):
     """[B21] Two processes over one connection read each other's answers."""
-    link = BlockingLink.to(Address.parse(url))
+    link = SyncConnection.to(Address.parse(url))
     assert link.call(echo("parent")) == "parent"
     child = os.fork()
     if child == 0:

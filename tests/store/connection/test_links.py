@@ -11,10 +11,10 @@ from stepflow.errors import InvalidOption, RedisRefused, RedisUnreachable, Reply
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncLink
-from stepflow.store.connection.fake import ImmediateLink
+from stepflow.store.connection.async_ import AsyncConnection
+from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.pubsub import Listener
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.runs import submit_run
 from stepflow.store.values.codec import pack
 from tests.store.toy import OK, Toy, greet
@@ -46,7 +46,7 @@ def submit(keys, run_id="a", request="r1"):
 
 @pytest.fixture
 def blocking(url):
-    link = BlockingLink.to(Address.parse(url), retry_for_s=2.0)
+    link = SyncConnection.to(Address.parse(url), retry_for_s=2.0)
     yield link
     link.close()
 
@@ -89,7 +89,7 @@ def hangs_up_on(word, times):
 def test_a_call_that_may_arrive_twice_is_sent_again_after_a_lost_reply():
     """[C13]"""
     with Toy(hangs_up_on(b"GET", 2)) as toy:
-        link = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        link = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         assert link.call(command("GET", "k", read=raw)) == 1
         assert [got[1][0] for got in toy.got] == [b"GET"] * 3
         link.close()
@@ -98,7 +98,7 @@ def test_a_call_that_may_arrive_twice_is_sent_again_after_a_lost_reply():
 def test_a_call_that_must_not_arrive_twice_is_not_sent_again():
     """[C13] Negative control: the same lost reply."""
     with Toy(hangs_up_on(b"INCR", 9)) as toy:
-        link = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        link = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         with pytest.raises(ReplyLost, match="the reply to INCR was lost"):
             link.call(ONCE)
         with pytest.raises(ReplyLost):
@@ -120,11 +120,11 @@ def test_a_call_that_must_not_arrive_twice_is_not_sent_again():
 async def test_a_refusal_is_told_in_words_with_what_to_do(answer, hint):
     """[C39]"""
     with Toy(lambda number, command_: greet(command_) or answer) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        blocking = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         with pytest.raises(RedisRefused, match=hint):
             await asyncio.to_thread(blocking.call, PING)
         blocking.close()
-        link = AsyncLink(Address.parse(toy.url))
+        link = AsyncConnection(Address.parse(toy.url))
         await link.open()
         with pytest.raises(RedisRefused, match=hint):
             await link.call(PING)
@@ -145,17 +145,17 @@ async def test_a_server_that_is_still_loading_is_waited_for():
         )
 
     with Toy(behave) as toy:
-        link = AsyncLink(Address.parse(toy.url), retry_for_s=5.0)
+        link = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
         await link.open()
         assert await link.calls([echo("x"), PING]) == ["PONG", b"PONG"]
         await link.close()
-        blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=5.0)
+        blocking = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         assert await asyncio.to_thread(blocking.call, PING) is not None
         blocking.close()
 
 
 def test_a_redis_that_is_not_there_is_unreachable_after_the_time_given():
-    link = BlockingLink.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
+    link = SyncConnection.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
     with pytest.raises(RedisUnreachable, match=r"Redis at redis://127.0.0.1:1/0 does not answer") as caught:
         link.call(PING)
     assert "s3cret" not in str(caught.value)
@@ -179,7 +179,7 @@ def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, rea
 
 @pytest.fixture
 async def alink(url):
-    link = AsyncLink(Address.parse(url))
+    link = AsyncConnection(Address.parse(url))
     await link.open()
     yield link
     await link.close()
@@ -256,7 +256,7 @@ async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
         return greet(command_) or (b"$%d\r\n%s\r\n" % (len(command_[1]), command_[1]) if command_[0] == b"ECHO" else OK)
 
     with Toy(behave) as toy:
-        link = AsyncLink(Address.parse(toy.url), retry_for_s=10.0)
+        link = AsyncConnection(Address.parse(toy.url), retry_for_s=10.0)
         opening = asyncio.ensure_future(link.open())
         calls = [asyncio.ensure_future(link.call(echo(str(number)))) for number in range(20)]
         await opening
@@ -267,8 +267,8 @@ async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
 
 async def test_a_first_connection_that_fails_is_said_at_once_or_after_the_time_given():
     with pytest.raises(RedisUnreachable):
-        await AsyncLink(Address.parse("redis://127.0.0.1:1")).open()
-    link = AsyncLink(Address.parse("redis://127.0.0.1:1"), retry_for_s=0.05)
+        await AsyncConnection(Address.parse("redis://127.0.0.1:1")).open()
+    link = AsyncConnection(Address.parse("redis://127.0.0.1:1"), retry_for_s=0.05)
     with pytest.raises(RedisUnreachable):
         await link.call(PING)
     with pytest.raises(RedisUnreachable):
@@ -293,7 +293,7 @@ async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch
         return greet(command_) or (b"" if number == 0 else b"+PONG\r\n")
 
     with Toy(behave) as toy:
-        link = AsyncLink(Address.parse(toy.url), reply_timeout_s=0.1)
+        link = AsyncConnection(Address.parse(toy.url), reply_timeout_s=0.1)
         await link.open()
         assert await link.call(PING) == b"PONG"
         assert toy.connections == 2
@@ -301,7 +301,7 @@ async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch
 
 
 async def test_the_stand_in_for_the_fake_carries_out_the_same_calls(fake, keys):
-    link = ImmediateLink(BlockingLink(fake, "fake"))
+    link = FakeConnection(SyncConnection(fake, "fake"))
     await link.open()
     assert await link.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
     assert await link.send(PING)

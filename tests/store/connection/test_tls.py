@@ -12,8 +12,8 @@ import trustme
 from stepflow.errors import RedisUnreachable
 from stepflow.store.calls import command, raw
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncLink
-from stepflow.store.connection.sync import BlockingLink, connect
+from stepflow.store.connection.async_ import AsyncConnection
+from stepflow.store.connection.sync import SyncConnection, connect
 from tests import servers
 
 pytestmark = pytest.mark.skipif(servers.KIND == "tls", reason="a proxy of its own stands before the server's socket")
@@ -68,7 +68,7 @@ async def test_each_kind_of_connection_speaks_tls(tls):
     """[B22]"""
     port, ca = tls
     address = Address.parse(f"rediss://localhost:{port}?ssl_ca_certs={ca}")
-    link, blocking, theirs = AsyncLink(address), BlockingLink.to(address), connect(address)
+    link, blocking, theirs = AsyncConnection(address), SyncConnection.to(address), connect(address)
     await link.open()
     assert await link.calls([PING] * 100) == [b"PONG"] * 100
     assert await asyncio.to_thread(blocking.calls, [PING] * 100) == [b"PONG"] * 100
@@ -83,12 +83,12 @@ async def test_a_certificate_for_another_name_is_refused_unless_the_url_says_oth
     port, ca = tls
     wrong = Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}")
     with pytest.raises(RedisUnreachable, match="certificate verify failed"):
-        await AsyncLink(wrong).open()
-    blocking = BlockingLink.to(wrong, retry_for_s=0.0)
+        await AsyncConnection(wrong).open()
+    blocking = SyncConnection.to(wrong, retry_for_s=0.0)
     with pytest.raises(RedisUnreachable, match="certificate verify failed"):
         await asyncio.to_thread(blocking.call, PING)
     for option in ("ssl_check_hostname=no", "ssl_cert_reqs=none"):
-        link = AsyncLink(Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}&{option}"))
+        link = AsyncConnection(Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}&{option}"))
         await link.open()
         assert await link.call(PING) == b"PONG"
         await link.close()

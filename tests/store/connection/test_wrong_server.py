@@ -8,9 +8,9 @@ import pytest
 from stepflow.errors import RedisRefused, RedisUnreachable
 from stepflow.store.calls import command, raw
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncLink
+from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.error_replies import word_of
-from stepflow.store.connection.sync import BlockingLink
+from stepflow.store.connection.sync import SyncConnection
 from tests.store.toy import Toy, greet
 from tests.support import until
 
@@ -56,12 +56,12 @@ def refuses(answer, times):
 async def test_a_server_that_will_not_write_is_left_and_the_call_sent_to_the_next(answer):
     """[B20] Also one that must not arrive twice: nothing was written."""
     with Toy(refuses(answer, 2)) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url))
+        blocking = SyncConnection.to(Address.parse(toy.url))
         assert await asyncio.to_thread(blocking.call, ONCE) == 1
         assert toy.connections == 3
         blocking.close()
     with Toy(refuses(answer, 2)) as toy:
-        link = AsyncLink(Address.parse(toy.url))
+        link = AsyncConnection(Address.parse(toy.url))
         await link.open()
         assert await link.call(ONCE) == 1
         assert toy.connections == 3
@@ -72,9 +72,9 @@ async def test_a_server_that_will_not_write_is_left_and_the_call_sent_to_the_nex
 async def test_a_server_that_is_held_up_is_asked_again_over_the_same_connection(answer):
     """[B20]"""
     with Toy(refuses(answer, 2)) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url))
+        blocking = SyncConnection.to(Address.parse(toy.url))
         assert await asyncio.to_thread(blocking.call, ONCE) == 1
-        link = AsyncLink(Address.parse(toy.url))
+        link = AsyncConnection(Address.parse(toy.url))
         await link.open()
         assert await link.call(ONCE) == 1
         assert toy.connections == 2
@@ -94,13 +94,13 @@ async def test_calls_keep_their_order_and_those_answered_their_answers():
 
     calls = [command("ECHO", str(number), read=raw, resend=False) for number in range(5)]
     with Toy(behave) as toy:
-        link = AsyncLink(Address.parse(toy.url))
+        link = AsyncConnection(Address.parse(toy.url))
         await link.open()
         assert await link.calls(calls) == [b"0", b"1", b"2", b"3", b"4"]
         await link.close()
     assert [got[1] for _, got in toy.got] == [b"0", b"1", b"2", b"3", b"4", b"2", b"3"]
     with Toy(behave) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url))
+        blocking = SyncConnection.to(Address.parse(toy.url))
         assert await asyncio.to_thread(blocking.calls, calls) == [b"0", b"1", b"2", b"3", b"4"]
         blocking.close()
     assert [got[1] for _, got in toy.got] == [b"0", b"1", b"2", b"3", b"4", b"2", b"3"]
@@ -111,11 +111,11 @@ async def test_a_client_gives_up_after_its_budget_with_the_servers_own_word(answ
     """[B20]"""
     monkeypatch.setattr("stepflow.store.connection.reconnecting._SWEEP_S", 0.02)
     with Toy(refuses(answer, 1_000_000)) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url), retry_for_s=0.3)
+        blocking = SyncConnection.to(Address.parse(toy.url), retry_for_s=0.3)
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
             await asyncio.to_thread(blocking.call, ONCE)
         blocking.close()
-        link = AsyncLink(Address.parse(toy.url), retry_for_s=0.3, patience_s=0.1)
+        link = AsyncConnection(Address.parse(toy.url), retry_for_s=0.3, patience_s=0.1)
         await link.open()
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
             await link.call(ONCE)
@@ -127,7 +127,7 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
     """[B20] A real one, with connections left open."""
     real.execute_command("REPLICAOF", "127.0.0.1", "1")
     try:
-        link, blocking = AsyncLink(Address.parse(url)), BlockingLink.to(Address.parse(url))
+        link, blocking = AsyncConnection(Address.parse(url)), SyncConnection.to(Address.parse(url))
         await link.open()
         first = link.send(command("SET", "a", 1, "EX", 5, read=raw))
         second = asyncio.ensure_future(asyncio.to_thread(blocking.call, command("SET", "b", 1, "EX", 5, read=raw)))
@@ -153,10 +153,10 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
 async def test_what_is_no_single_redis_says_what_it_is(answer, words):
     """[B22]"""
     with Toy(refuses(answer, 2)) as toy:
-        blocking = BlockingLink.to(Address.parse(toy.url))
+        blocking = SyncConnection.to(Address.parse(toy.url))
         with pytest.raises(RedisRefused, match=words):
             await asyncio.to_thread(blocking.call, ASK)
-        link = AsyncLink(Address.parse(toy.url), retry_for_s=5.0)
+        link = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
         with pytest.raises(RedisRefused, match=words):
             await link.call(ASK)
         blocking.close()
@@ -181,11 +181,11 @@ async def test_reconnecting_needs_no_thread_of_the_loops_pool(real, url):
     """[B10] User code may fill it for minutes."""
     over = threading.Event()
     stuck = [asyncio.get_running_loop().run_in_executor(None, over.wait, 30) for _ in range(40)]
-    link = AsyncLink(Address.parse(url))
+    link = AsyncConnection(Address.parse(url))
     await link.open()
     real.client_kill_filter(_type="normal", skipme=True)
     assert await link.call(command("PING", read=raw)) == b"PONG"
-    named = AsyncLink(Address.parse("redis://localhost:1"), retry_for_s=0.05)
+    named = AsyncConnection(Address.parse("redis://localhost:1"), retry_for_s=0.05)
     with pytest.raises(RedisUnreachable, match=r"refused|Errno"):
         await named.call(ASK)
     over.set()
@@ -204,7 +204,7 @@ async def test_a_resolver_that_hangs_holds_one_thread_and_nobody(monkeypatch):
         return []
 
     monkeypatch.setattr("stepflow.store.connection.dial.socket.getaddrinfo", hang)
-    blocking = BlockingLink.to(Address.parse("redis://somewhere.invalid"), retry_for_s=0.2, patience_s=0.1)
+    blocking = SyncConnection.to(Address.parse("redis://somewhere.invalid"), retry_for_s=0.2, patience_s=0.1)
     with pytest.raises(RedisUnreachable, match=r"the name somewhere.invalid is not resolved"):
         await asyncio.to_thread(blocking.call, ASK)
     with pytest.raises(RedisUnreachable):

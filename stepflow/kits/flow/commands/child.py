@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import child_run_id
 from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.commands.step import StepWish
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from stepflow.kits.flow.replay.activation import Activation
 
 #: how often the making of children is tried while Redis refuses
-BIRTH = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
+SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
 
 SUCCEEDED = "succeeded"
 
-NOT_TOLD = "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
+END_NOT_FORWARDED = (
+    "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
+)
 
 
 def id_at(activation: Activation, place: str) -> str:
@@ -48,7 +50,7 @@ def _is_told(told: bytes) -> bool:
     return status == SUCCEEDED.encode() or (status in {b"failed", b"cancelled"} and is_error)
 
 
-class AnswerWish(Wish):
+class AwaitEndCommand(Command):
     """
     What somebody's end brings; looked for whenever something has come into the run's inbox.
 
@@ -57,7 +59,7 @@ class AnswerWish(Wish):
     """
 
     __slots__ = ("_is_dropped", "_is_ours", "_seen", "wanted")
-    listens = True
+    wakes_on_inbox = True
 
     def __init__(self, place: str, name: str, future: asyncio.Future[Any], wanted: str, *, is_ours: bool) -> None:
         super().__init__(place, name, future)
@@ -67,44 +69,44 @@ class AnswerWish(Wish):
         self._seen = 0
         self._is_dropped = False
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         del now
-        if self._seen != activation.rounds_of_news:
-            self._seen = activation.rounds_of_news
+        if self._seen != activation.inbox_version:
+            self._seen = activation.inbox_version
             self.is_busy = True
-            asked = activation.lookout.ask(self.wanted)
-            asked.add_done_callback(activation.news.safely(lambda done: self._looked(activation, done.result())))
+            asked = activation.child_ends.read(self.wanted)
+            asked.add_done_callback(activation.wakeup.safely(lambda done: self._looked(activation, done.result())))
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         self._is_dropped = True
 
     def _looked(self, activation: Activation, answer: bytes | None) -> None:
         self.is_busy = False
-        activation.news.look_again()
-        if not self.is_open or self._is_dropped:
+        activation.wakeup.wake()
+        if not self.is_wanted or self._is_dropped:
             return
         if answer is not None:
             self.found(activation, answer)
         elif not self._is_ours:
-            activation.write(self, self.fits[0], b"failed|" + pack(["NotTold", NOT_TOLD]))
+            activation.write(self, self.entry_kinds[0], b"failed|" + pack(["NotTold", END_NOT_FORWARDED]))
 
     def found(self, activation: Activation, answer: bytes) -> None:
         """Remember the answer."""
         raise NotImplementedError
 
 
-class ChildWish(AnswerWish):
+class ChildCommand(AwaitEndCommand):
     """The end of one child."""
 
     __slots__ = ()
     what = "child"
-    fits = (Kind.CHILD,)
+    entry_kinds = (EntryKind.CHILD,)
 
     def found(self, activation: Activation, answer: bytes) -> None:
         told = answer.split(b"|", 1)[-1]
         if not _is_told(told):
             raise UnreadableRecord.of_run(activation.run.id, f"its child {self.wanted!r} told it {answer[:60]!r}")
-        activation.write(self, Kind.CHILD, told)
+        activation.write(self, EntryKind.CHILD, told)
 
     def value_in(self, entry: Entry) -> bytes | None:
         status, packed = entry.data.split(b"|", 1)
@@ -118,13 +120,13 @@ class ChildWish(AnswerWish):
             self.future.set_exception(failure_of(self.wanted, status.decode(), packed))
 
 
-class StopWish(Wish):
+class StopChildrenCommand(Command):
     """That the children which end with the run have ended: they are asked to, and waited for, by nobody."""
 
     __slots__ = ("_seen", "_task", "_was_asked")
     what = "children"
-    fits = (Kind.VALUE,)
-    listens = True
+    entry_kinds = (EntryKind.VALUE,)
+    wakes_on_inbox = True
 
     def __init__(self, future: asyncio.Future[Any]) -> None:
         super().__init__("children", "to end", future)
@@ -132,29 +134,29 @@ class StopWish(Wish):
         self._was_asked = False
         self._task: asyncio.Task[int] | None = None
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         del now
-        if self._seen != activation.rounds_of_news:
-            self._seen = activation.rounds_of_news
+        if self._seen != activation.inbox_version:
+            self._seen = activation.inbox_version
             self.is_busy = True
             self._task = activation.outer.create_task(self._look(activation))
-            self._task.add_done_callback(activation.news.safely(lambda done: self._looked(activation, done)))
+            self._task.add_done_callback(activation.wakeup.safely(lambda done: self._looked(activation, done)))
 
     async def _look(self, activation: Activation) -> int:
         if not self._was_asked:
-            await activation.port.stop_children()
+            await activation.runtime.stop_children()
             self._was_asked = True
-        inbox, left = await activation.port.count_children()
+        inbox, left = await activation.runtime.count_children()
         activation.hear(inbox)
         return left
 
     def _looked(self, activation: Activation, done: asyncio.Task[int]) -> None:
         self.is_busy = False
-        activation.news.look_again()
+        activation.wakeup.wake()
         if not done.cancelled() and done.result() == 0:
-            activation.write(self, Kind.VALUE, pack(None))
+            activation.write(self, EntryKind.VALUE, pack(None))
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
@@ -180,23 +182,23 @@ class Child:
         loop = self._activation.loop
         branch = loop.branch()
         if self._asked is None:
-            self._asked = self._activation.wish(self.end_at(branch.next_place(), self.id))
+            self._asked = self._activation.start(self.end_at(branch.next_place(), self.id))
         return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
 
-    def end_at(self, place: str, name: str) -> ChildWish:
+    def end_at(self, place: str, name: str) -> ChildCommand:
         """Make the wish for its end at a place, called *name* there."""
-        return ChildWish(place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours)
+        return ChildCommand(place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours)
 
 
 def spawn(activation: Activation, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:
     """Begin the child of *spec*, whose id is set here, at *place*; gives the future of its handle."""
 
     async def begin() -> str:
-        await activation.port.bear([spec], abandon=abandon)
+        await activation.runtime.bear([spec], abandon=abandon)
         return str(spec.run_id)
 
-    wish = StepWish(
-        place, f"spawn {spec.runner}", activation.loop.create_future(), begin, policy=BIRTH,
+    command = StepCommand(
+        place, f"spawn {spec.runner}", activation.loop.create_future(), begin, policy=SPAWN_RETRY,
         read=lambda run_id: Child(activation, run_id, is_ours=run_id == spec.run_id),
     )  # fmt: skip
-    return activation.wish(wish)
+    return activation.start(command)

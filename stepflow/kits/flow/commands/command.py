@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stepflow.engine.user_code.calls import EscapedError
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stepflow.kits.flow.replay.compensations import Compensation
 
 
-class Wish:
+class Command:
     """
     What was asked for, and how far it is.
 
@@ -28,9 +28,9 @@ class Wish:
     #: what it is called in words
     what: ClassVar[str]
     #: the kinds of entries that may stand at its place
-    fits: ClassVar[tuple[Kind, ...]]
+    entry_kinds: ClassVar[tuple[EntryKind, ...]]
     #: whether something put into the run's inbox may answer it
-    listens: ClassVar[bool] = False
+    wakes_on_inbox: ClassVar[bool] = False
 
     def __init__(
         self, place: str, name: str, future: asyncio.Future[Any], read: Callable[[Any], Any] | None = None
@@ -48,20 +48,20 @@ class Wish:
         self.is_writing = False
 
     @property
-    def is_open(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether the workflow still wants it."""
         return not self.future.cancelled()
 
     def is_answered_by(self, entry: Entry) -> bool:
         """Take in a remembered fact at this place; False when it is not the answer yet."""
-        if entry.kind in (Kind.DUE, Kind.TRY):
+        if entry.kind in (EntryKind.DUE, EntryKind.TRY):
             self.due_at = float(entry.data)
             return False
         return True
 
     def value_in(self, entry: Entry) -> bytes | None:
         """Give the value, packed, that an answer brings and that a compensation would be called with."""
-        return entry.data if entry.kind is Kind.VALUE else None
+        return entry.data if entry.kind is EntryKind.VALUE else None
 
     def answer(self, entry: Entry) -> None:
         """Answer with a remembered fact; None, where the kind has nothing to say."""
@@ -80,7 +80,7 @@ class Wish:
         else:
             self.future.set_result(value)
 
-    def shown(self) -> str:
+    def describe(self) -> str:
         """Say in a few words what a run waits for that waits for it."""
         return f"{self.what} {self.name}"
 
@@ -88,9 +88,9 @@ class Wish:
         """Give the JSON schemas that what is sent to it must fit, by the signal's name."""
         return {}
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         """Do what can be done for it now; called again whenever something has changed."""
         raise NotImplementedError
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         """Leave off: the workflow wants it no more, or the activation is over."""

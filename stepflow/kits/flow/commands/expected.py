@@ -11,7 +11,7 @@ from stepflow.engine.user_code.schema import check_schema, schema_of
 from stepflow.errors import InvalidOption
 
 
-class Wanted:
+class ExpectedType:
     """A type that is wanted; *what* names it in errors."""
 
     def __init__(self, what: str, kind: Any) -> None:
@@ -24,7 +24,7 @@ class Wanted:
         return schema_of(self._kind)
 
 
-class WantedAnswer(Wanted):
+class ExpectedAnswer(ExpectedType):
     """What an answer has to be, by a JSON schema or a type that has one; None stands for anything. Raises InvalidOption."""
 
     def __init__(self, kind: Any) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from stepflow.core.family import Brood, settled_maps
+from stepflow.core.family import ChildGroup, settled_maps
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.commands.child import BIRTH, SUCCEEDED, AnswerWish, failure_of, id_at
-from stepflow.kits.flow.commands.step import StepWish
-from stepflow.kits.flow.replay.journal import SIGN, Entry, Kind
+from stepflow.kits.flow.commands.child import SPAWN_RETRY, SUCCEEDED, AwaitEndCommand, failure_of, id_at
+from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.replay.journal import SEPARATOR, Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
     from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.worker.step_runtime import Port
+    from stepflow.worker.step_runtime import StepRuntime
 
 #: children made in one round trip
 BATCH = 200
@@ -36,18 +36,18 @@ class Answer(NamedTuple):
     packed: bytes
 
 
-def brood_of(stem: str, total: int, limit: int | None, policy: Policy) -> Brood:
+def group_of(stem: str, total: int, limit: int | None, policy: Policy) -> ChildGroup:
     """Say what settles a map of so many children; raises InvalidOption."""
     if limit is not None and limit < 1:
         msg = f"ctx.map was given limit {limit!r}; it is at least 1, or None"
         raise InvalidOption(msg)
     room = total if limit is None else limit
     if policy == "all":
-        return Brood(stem, total, total, 0, room)
+        return ChildGroup(stem, total, total, 0, room)
     if policy == "settled":
-        return Brood(stem, total, total + 1, total, room)
+        return ChildGroup(stem, total, total + 1, total, room)
     if isinstance(policy, int) and not isinstance(policy, bool) and 1 <= policy <= total:
-        return Brood(stem, total, policy, total - policy, room)
+        return ChildGroup(stem, total, policy, total - policy, room)
     msg = f"ctx.map was given policy {policy!r}; it is 'all', 'settled', or how many of the {total} must succeed"
     raise InvalidOption(msg)
 
@@ -59,51 +59,53 @@ async def carry_map(
     total = len(items)
     if not total:
         return []
-    brood = brood_of(id_at(activation, place), total, limit, policy)
+    group = group_of(id_at(activation, place), total, limit, policy)
 
     async def begin() -> str:
         for start in range(0, total, BATCH):
             numbers = range(start, min(start + BATCH, total))
-            specs = [replace(spec, payload=items[number], run_id=brood.child(number)) for number in numbers]
-            if not await activation.port.bear(specs, brood=brood):
+            specs = [replace(spec, payload=items[number], run_id=group.child(number)) for number in numbers]
+            if not await activation.runtime.bear(specs, group=group):
                 break
-        return brood.stem
+        return group.stem
 
     async def stop_the_rest() -> None:
-        await activation.port.stop_brood(brood)
+        await activation.runtime.stop_brood(group)
 
     def future() -> asyncio.Future[Any]:
         return activation.loop.create_future()
 
     name = f"{spec.runner} of {total}"
-    stem = await activation.wish(StepWish(f"{place}.begin", f"map {name}", future(), begin, policy=BIRTH))
-    is_ours, brood = stem == brood.stem, replace(brood, stem=stem)
-    wish = MapWish(f"{place}.wait", name, future(), brood, activation.recalled, is_ours=is_ours)
-    ended, answers = await activation.wish(wish)
+    stem = await activation.start(StepCommand(f"{place}.begin", f"map {name}", future(), begin, policy=SPAWN_RETRY))
+    is_ours, group = stem == group.stem, replace(group, stem=stem)
+    command = MapCommand(f"{place}.wait", name, future(), group, activation.recalled, is_ours=is_ours)
+    ended, answers = await activation.start(command)
     if ended < total and is_ours:
-        await activation.wish(StepWish(f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=BIRTH))
-    return conclude(brood, policy, answers)
+        await activation.start(
+            StepCommand(f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=SPAWN_RETRY)
+        )
+    return conclude(group, policy, answers)
 
 
-class MapWish(AnswerWish):
+class MapCommand(AwaitEndCommand):
     """The settling of a map. The journal remembers only that; the answers are read in pages, again on each replay."""
 
-    __slots__ = ("_brood", "_loading", "_recalled")
+    __slots__ = ("_group", "_loading", "_recalled")
     what = "map"
-    fits = (Kind.MAP,)
+    entry_kinds = (EntryKind.MAP,)
 
     def __init__(
         self,
         place: str,
         name: str,
         future: asyncio.Future[Any],
-        brood: Brood,
+        group: ChildGroup,
         recalled: dict[str, list[bytes | None]],
         *,
         is_ours: bool,
     ) -> None:
-        super().__init__(place, name, future, brood.stem, is_ours=is_ours)
-        self._brood = brood
+        super().__init__(place, name, future, group.stem, is_ours=is_ours)
+        self._group = group
         self._recalled = recalled
         self._loading: asyncio.Task[None] | None = None
 
@@ -111,69 +113,69 @@ class MapWish(AnswerWish):
         self.is_busy = True
         self._loading = activation.outer.create_task(self._load(activation, answer))
         self._loading.add_done_callback(
-            activation.news.safely(lambda done: None if done.cancelled() else done.result())
+            activation.wakeup.safely(lambda done: None if done.cancelled() else done.result())
         )
 
     async def _load(self, activation: Activation, answer: bytes) -> None:
-        brood = self._brood
-        self._recalled[brood.stem] = await load_pages(brood, activation.port)
+        group = self._group
+        self._recalled[group.stem] = await load_pages(group, activation.runtime)
         if not self._is_dropped:
-            activation.write(self, Kind.MAP, SIGN.join((brood.stem.encode(), b"%d" % brood.total, answer)))
+            activation.write(self, EntryKind.MAP, SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)))
 
-    def drop(self) -> None:
-        super().drop()
+    def abandon(self) -> None:
+        super().abandon()
         if self._loading is not None:
             self._loading.cancel()
 
     def answer(self, entry: Entry) -> None:
         if entry.data.startswith(b"failed|"):
-            self.future.set_exception(failure_of(self.wanted, "failed", entry.data.split(SIGN, 1)[1]))
+            self.future.set_exception(failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1]))
             return
-        _, _, ok, bad = entry.data.split(SIGN)
-        answers = [_read(written) for written in self._recalled[self._brood.stem]]
+        _, _, ok, bad = entry.data.split(SEPARATOR)
+        answers = [_read(written) for written in self._recalled[self._group.stem]]
         self.future.set_result((int(ok) + int(bad), answers))
 
 
-async def recall(entries: Sequence[bytes], port: Port) -> dict[str, list[bytes | None]]:
+async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:
     """Read what the journal only points to: the answers of each map that it remembers as settled."""
-    return {brood.stem: await load_pages(brood, port) for brood in settled_maps(entries)}
+    return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
-async def load_pages(brood: Brood, port: Port) -> list[bytes | None]:
+async def load_pages(group: ChildGroup, runtime: StepRuntime) -> list[bytes | None]:
     """Read the answers of a map, a page at a time."""
-    ids = brood.children()
+    ids = group.children()
     found: list[bytes | None] = []
     for start in range(0, len(ids), PAGE):
-        found += (await port.answers(ids[start : start + PAGE]))[1]
+        found += (await runtime.answers(ids[start : start + PAGE]))[1]
     return found
 
 
 def _read(written: bytes | None) -> Answer | None:
     if written is None:
         return None
-    number, status, packed = written.split(SIGN, 2)
+    number, status, packed = written.split(SEPARATOR, 2)
     return Answer(int(number), status.decode(), packed)
 
 
-def conclude(brood: Brood, policy: Policy, answers: Sequence[Answer | None]) -> list[Any]:
+def conclude(group: ChildGroup, policy: Policy, answers: Sequence[Answer | None]) -> list[Any]:
     """
     Give what `ctx.map` gives, of those ends that were counted before the map was settled: the same at any later time.
 
     Raises ChildFailed of the child by whose end the policy could no longer be met.
     """
     if policy == "settled":
-        return [_value(brood.child(index), answer) for index, answer in enumerate(answers)]
+        return [_value(group.child(index), answer) for index, answer in enumerate(answers)]
     won = [
         (index, unpack(answer.packed))
         for index, answer in enumerate(answers)
-        if answer is not None and answer.status == SUCCEEDED and 1 <= answer.number <= brood.need
+        if answer is not None and answer.status == SUCCEEDED and 1 <= answer.number <= group.need
     ]
-    if len(won) == brood.need:
+    if len(won) == group.need:
         return [value for _, value in won] if policy == "all" else won
     for index, answer in enumerate(answers):
-        if answer is not None and answer.status != SUCCEEDED and answer.number == brood.most_bad + 1:
-            raise failure_of(brood.child(index), answer.status, answer.packed)
-    msg = f"map {brood.stem} is settled, yet the end that settled it is not kept"
+        if answer is not None and answer.status != SUCCEEDED and answer.number == group.most_bad + 1:
+            raise failure_of(group.child(index), answer.status, answer.packed)
+    msg = f"map {group.stem} is settled, yet the end that settled it is not kept"
     raise AssertionError(msg)
 
 

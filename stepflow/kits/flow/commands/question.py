@@ -6,10 +6,10 @@ import asyncio
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.commands.expected import Wanted
-from stepflow.kits.flow.replay.journal import Entry, Kind
-from stepflow.store.questions import Mark
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.expected import ExpectedType
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 TIMED_OUT, WITHDRAWN = "timed out", "withdrawn"
 
 
-class AskWish(Wish):
+class QuestionCommand(Command):
     """The answer to what is asked of people, or None when its time has passed: whichever comes first."""
 
     __slots__ = ("_activation", "_digest", "_prompt", "_schema", "_seen", "_wait_s")
     what = "ask"
-    fits = (Kind.DUE, Kind.ANSWER)
-    listens = True
+    entry_kinds = (EntryKind.DUE, EntryKind.ANSWER)
+    wakes_on_inbox = True
 
     def __init__(
         self,
         place: str,
         future: asyncio.Future[Any],
         activation: Activation,
-        wanted: Wanted,
+        wanted: ExpectedType,
         prompt: str,
         wait_s: float | None,
     ) -> None:
@@ -47,22 +47,24 @@ class AskWish(Wish):
         #: the round of news in which it looked for an answer last
         self._seen = 0
 
-    def shown(self) -> str:
+    def describe(self) -> str:
         return f"an answer to {self._prompt!r}"
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         if self.due_at is None and self._wait_s is not None:
             self.due_at = now + self._wait_s
-            activation.write(self, Kind.DUE, f"{self.due_at:.6f}".encode())
+            activation.write(self, EntryKind.DUE, f"{self.due_at:.6f}".encode())
             return
         is_due = self.due_at is not None and self.due_at <= now
-        if is_due or self._seen != activation.rounds_of_news:
+        if is_due or self._seen != activation.inbox_version:
             asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="ask")
-            lapsed = Mark(TIMED_OUT, now) if is_due else None
-            if activation.take(
-                self, Kind.ANSWER, lambda at, head: activation.port.settle_ask(at, head, self._digest, asked, lapsed)
+            lapsed = QuestionOutcome(TIMED_OUT, now) if is_due else None
+            if activation.take_from_inbox(
+                self,
+                EntryKind.ANSWER,
+                lambda at, head: activation.runtime.settle_ask(at, head, self._digest, asked, lapsed),
             ):
-                self._seen = activation.rounds_of_news
+                self._seen = activation.inbox_version
 
     def answer(self, entry: Entry) -> None:
         if entry.data:
@@ -70,10 +72,10 @@ class AskWish(Wish):
         else:
             self.future.set_result(None)
 
-    def drop(self) -> None:
-        if not self.is_open and self._activation.is_live:
-            port = self._activation.port
-            port.close_ask(self._digest, Mark(WITHDRAWN, port.now())).add_done_callback(_heed_nothing)
+    def abandon(self) -> None:
+        if not self.is_wanted and self._activation.is_live:
+            runtime = self._activation.runtime
+            runtime.close_ask(self._digest, QuestionOutcome(WITHDRAWN, runtime.now())).add_done_callback(_heed_nothing)
 
 
 def _heed_nothing(done: asyncio.Future[int]) -> None:

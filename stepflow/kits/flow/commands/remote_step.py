@@ -36,9 +36,9 @@ def step_elsewhere(
     def begun(done: asyncio.Future[Child]) -> None:
         if answer.done() or not _came(done, answer, name):
             return
-        wish = done.result().end_at(f"{place}.end", name)
-        wish.read, wish.compensation = read, compensation
-        activation.wish(wish).add_done_callback(ended)
+        command = done.result().end_at(f"{place}.end", name)
+        command.read, command.compensation = read, compensation
+        activation.start(command).add_done_callback(ended)
 
     def ended(done: asyncio.Future[Any]) -> None:
         if not answer.done() and _came(done, answer, name):

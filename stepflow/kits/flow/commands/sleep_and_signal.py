@@ -7,9 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.commands.expected import Wanted
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.expected import ExpectedType
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("stepflow.flow")
 
 
-class SleepWish(Wish):
+class SleepCommand(Command):
     """The end of a sleep: its due time is remembered first, so a restart does not start the clock anew."""
 
     __slots__ = ("_wait_s",)
     what = "sleep"
-    fits = (Kind.DUE, Kind.OVER)
+    entry_kinds = (EntryKind.DUE, EntryKind.OVER)
 
     def __init__(self, place: str, future: asyncio.Future[Any], wait_s: float) -> None:
         super().__init__(place, "sleep", future)
         self._wait_s = wait_s
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         if self.due_at is None:
             self.due_at = now + self._wait_s
-            activation.write(self, Kind.DUE, f"{self.due_at:.6f}".encode())
+            activation.write(self, EntryKind.DUE, f"{self.due_at:.6f}".encode())
         elif self.due_at <= now:
-            activation.write(self, Kind.OVER)
+            activation.write(self, EntryKind.OVER)
 
 
-class SignalWish(Wish):
+class SignalCommand(Command):
     """
     The first signal of some names, or None when its time has passed: whichever is written first.
 
@@ -46,8 +46,8 @@ class SignalWish(Wish):
 
     __slots__ = ("_run_id", "_seen", "_value", "_wait_s", "_wanted", "names")
     what = "signal"
-    fits = (Kind.DUE, Kind.SIGNAL, Kind.NONE)
-    listens = True
+    entry_kinds = (EntryKind.DUE, EntryKind.SIGNAL, EntryKind.NONE)
+    wakes_on_inbox = True
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class SignalWish(Wish):
         future: asyncio.Future[Any],
         names: Sequence[str],
         wait_s: float | None = None,
-        wanted: Wanted | None = None,
+        wanted: ExpectedType | None = None,
     ) -> None:
         super().__init__(place, ",".join(names), future, None if wanted is None else wanted.read)
         self.names = names
@@ -70,19 +70,21 @@ class SignalWish(Wish):
         schema = None if self._wanted is None else self._wanted.schema
         return {} if schema is None else dict.fromkeys(self.names, schema)
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         self._run_id = activation.run.id
         if self.due_at is None and self._wait_s is not None:
             self.due_at = now + self._wait_s
-            activation.write(self, Kind.DUE, f"{self.due_at:.6f}".encode())
-        elif self._seen != activation.rounds_of_news:
-            if activation.take(self, Kind.SIGNAL, lambda at, head: activation.port.take_signal(at, head, self.names)):
-                self._seen = activation.rounds_of_news
+            activation.write(self, EntryKind.DUE, f"{self.due_at:.6f}".encode())
+        elif self._seen != activation.inbox_version:
+            if activation.take_from_inbox(
+                self, EntryKind.SIGNAL, lambda at, head: activation.runtime.take_signal(at, head, self.names)
+            ):
+                self._seen = activation.inbox_version
         elif self.due_at is not None and self.due_at <= now:
-            activation.write(self, Kind.NONE)
+            activation.write(self, EntryKind.NONE)
 
     def is_answered_by(self, entry: Entry) -> bool:
-        return super().is_answered_by(entry) and (entry.kind is Kind.NONE or self._fits(entry.data))
+        return super().is_answered_by(entry) and (entry.kind is EntryKind.NONE or self._fits(entry.data))
 
     def _fits(self, item: bytes) -> bool:
         """Read a signal that was taken; False sets it aside, on replay as it did live."""
@@ -101,4 +103,4 @@ class SignalWish(Wish):
         return True
 
     def answer(self, entry: Entry) -> None:
-        self.future.set_result(self._value if entry.kind is Kind.SIGNAL else None)
+        self.future.set_result(self._value if entry.kind is EntryKind.SIGNAL else None)

@@ -12,10 +12,10 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.step_runtime import StepRuntime
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay.activation import Activation
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("stepflow.flow")
 
 
-class StepWish(Wish):
+class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = ("_args", "_failures", "_function", "_kwargs", "_policy", "_task", "_timeout_s", "is_dropped")
     what = "step"
-    fits = (Kind.VALUE, Kind.ERROR, Kind.TRY)
+    entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
 
     def __init__(
         self,
@@ -55,59 +55,59 @@ class StepWish(Wish):
         self.is_dropped = False
 
     def is_answered_by(self, entry: Entry) -> bool:
-        if entry.kind is Kind.TRY:
+        if entry.kind is EntryKind.TRY:
             self._failures += 1
         return super().is_answered_by(entry)
 
     def answer(self, entry: Entry) -> None:
-        if entry.kind is Kind.ERROR:
+        if entry.kind is EntryKind.ERROR:
             kind, message, _ = unpack(entry.data)
             self.future.set_exception(StepFailed(self.name, kind, message))
         else:
             self.answer_with(entry.data)
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy = True
             self._task = activation.outer.create_task(self._call(activation))
-            self._task.add_done_callback(activation.news.safely(partial(self._tried, activation)))
+            self._task.add_done_callback(activation.wakeup.safely(partial(self._tried, activation)))
 
-    def drop(self) -> None:
+    def abandon(self) -> None:
         self.is_dropped = True
         if self._task is not None:
             self._task.cancel()
 
     def _call(self, activation: Activation) -> Coroutine[Any, Any, Any]:
         if self._timeout_s is not None:
-            return self._limited(activation.port)
-        return activation.port.call(self.name, self._function, self._args, self._kwargs)
+            return self._limited(activation.runtime)
+        return activation.runtime.call(self.name, self._function, self._args, self._kwargs)
 
-    async def _limited(self, port: Port) -> Any:
-        async with port.timeout(self._timeout_s):
-            return await port.call(self.name, self._function, self._args, self._kwargs)
+    async def _limited(self, runtime: StepRuntime) -> Any:
+        async with runtime.timeout(self._timeout_s):
+            return await runtime.call(self.name, self._function, self._args, self._kwargs)
 
     def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
         self._task = None
         self.is_busy = False
-        if self.is_dropped or not self.is_open:
+        if self.is_dropped or not self.is_wanted:
             if not done.cancelled():
                 done.exception()
-            activation.news.look_again()
+            activation.wakeup.wake()
             return
         error = asyncio.CancelledError("the step cancelled itself") if done.cancelled() else done.exception()
         if error is None:
             try:
                 what, value = f"the value of step {self.name!r}", done.result()
                 if isinstance(self.read, ResultReader):
-                    self.read.hold(value, what)
-                data = pack(value, what=what, limit=activation.port.limit)
+                    self.read.claimed(value, what)
+                data = pack(value, what=what, limit=activation.runtime.limit)
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
-                activation.write(self, Kind.VALUE, data)
+                activation.write(self, EntryKind.VALUE, data)
                 return
         if isinstance(error, ClaimLost):
-            activation.news.lose()
+            activation.wakeup.lose()
             return
         self._write_failure(activation, error)
 
@@ -115,12 +115,12 @@ class StepWish(Wish):
         fault, failures = raised(error, self._policy), self._failures + 1
         if not fault.retryable or failures >= self._policy.max_attempts:
             info = fault.error
-            activation.write(self, Kind.ERROR, pack([info.type, info.message, info.traceback]))
+            activation.write(self, EntryKind.ERROR, pack([info.type, info.message, info.traceback]))
             return
-        port = activation.port
-        wait_s = max(self._policy.wait_s(failures, port.spread()), fault.retry_after_s or 0.0)
+        runtime = activation.runtime
+        wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
         log.warning(
             "run=%s step %r not done (%s); attempt %s of %s in %.3g s",
             activation.run.id, self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
         )  # fmt: skip
-        activation.write(self, Kind.TRY, f"{port.now() + wait_s:.6f}".encode())
+        activation.write(self, EntryKind.TRY, f"{runtime.now() + wait_s:.6f}".encode())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.ids import check_text
 from stepflow.errors import InvalidOption, NotAnInteger
 from stepflow.errors.base import shown
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ _NO_SUM = b"!"
 Reader = Callable[[bytes], Any]
 
 
-class VarWish(Wish):
+class VariableCommand(Command):
     """The answer to one access to a variable, given by the script that remembers it: an incr counts once."""
 
     __slots__ = ("_args", "_reader", "_session", "_variable", "_verb")
     what = "variable"
-    fits = (Kind.VAR,)
+    entry_kinds = (EntryKind.VAR,)
 
     def __init__(
         self,
@@ -47,10 +47,12 @@ class VarWish(Wish):
         self._args = args
         self._reader = reader
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         del now
         given = (self._session, self._verb, self._variable, self._args)
-        activation.ask(self, Kind.VAR, lambda index, head: activation.port.touch_var(index, head, *given))
+        activation.write_computed(
+            self, EntryKind.VAR, lambda index, head: activation.runtime.touch_var(index, head, *given)
+        )
 
     def answer(self, entry: Entry) -> None:
         if self._verb == "incr" and entry.data == _NO_SUM:
@@ -95,13 +97,15 @@ class Variables:
         return self._touch("swap", name, args, lambda data: data == b"1")
 
     def _packed(self, name: str, value: Any) -> bytes:
-        return write_var(value, what=f"variable {name!r}", limit=self._activation.port.limit)
+        return write_var(value, what=f"variable {name!r}", limit=self._activation.runtime.limit)
 
     def _touch(self, verb: str, name: str, args: Sequence[bytes], reader: Reader) -> asyncio.Future[Any]:
         loop = self._activation.loop
         place = loop.branch().next_place()
-        wish = VarWish(place, loop.create_future(), self._session, verb, check_variable("variable", name), args, reader)
-        return self._activation.wish(wish)
+        command = VariableCommand(
+            place, loop.create_future(), self._session, verb, check_variable("variable", name), args, reader
+        )
+        return self._activation.start(command)
 
 
 class Session:

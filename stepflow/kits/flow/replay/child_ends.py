@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Callable
 
 from stepflow.errors import StepflowError
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.step_runtime import StepRuntime
 
 
-class Lookout:
+class ChildEndReader:
     """
     *heard* is told how much the run's inbox got, read before the answers.
 
     So a park that compares the inbox cannot miss an answer that came after it was looked for.
     """
 
-    def __init__(self, port: Port, heard: Callable[[int], None]) -> None:
-        self._port = port
+    def __init__(self, runtime: StepRuntime, heard: Callable[[int], None]) -> None:
+        self._runtime = runtime
         self._heard = heard
         self._asked: list[tuple[str, asyncio.Future[bytes | None]]] = []
         self._looking: set[asyncio.Task[None]] = set()
 
-    def ask(self, name: str) -> asyncio.Future[bytes | None]:
+    def read(self, name: str) -> asyncio.Future[bytes | None]:
         """Ask for the answer of a child (by run id) or a map (by stem); None while there is none."""
         loop = asyncio.get_running_loop()
         if not self._asked:
@@ -39,7 +39,7 @@ class Lookout:
     async def _look(self) -> None:
         asked, self._asked = self._asked, []
         try:
-            inbox, answers = await self._port.answers([name for name, _ in asked])
+            inbox, answers = await self._runtime.answers([name for name, _ in asked])
         except StepflowError as error:
             for _, future in asked:
                 future.set_exception(error)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.errors import StepFailed, StepflowError
-from stepflow.kits.flow.commands.step import StepWish
+from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.commands.command import Wish
+    from stepflow.kits.flow.commands.command import Command
     from stepflow.kits.flow.replay.activation import Activation
 
 
@@ -26,7 +26,7 @@ class Compensation:
     timeout_s: float | None = None
 
 
-class Ledger:
+class CompensationStack:
     """The completed steps that have a compensation, in the order in which their values came."""
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._done)
 
-    def note(self, wish: Wish, value: bytes | None) -> None:
-        """Note that *wish* has its *value*, packed."""
-        if wish.compensation is not None and value is not None:
-            self._done.append((wish.name, wish.compensation, value, wish.read))
+    def note(self, command: Command, value: bytes | None) -> None:
+        """Note that *command* has its *value*, packed."""
+        if command.compensation is not None and value is not None:
+            self._done.append((command.name, command.compensation, value, command.read))
 
     async def undo(self, activation: Activation) -> list[ErrorInfo]:
         """
@@ -51,8 +51,8 @@ class Ledger:
             name, compensation, value, read = self._done[number]
             try:
                 plain = unpack(value)
-                await activation.wish(
-                    StepWish(
+                await activation.start(
+                    StepCommand(
                         f"undo.{number}", f"undo {name}", activation.loop.create_future(), compensation.function,
                         (plain if read is None else read(plain),),
                         policy=compensation.policy, timeout_s=compensation.timeout_s,

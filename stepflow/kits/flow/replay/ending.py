@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, LastWord, Outcome, Raised, Restart, Succeed
-from stepflow.core.run import Rest
+from stepflow.core.outcomes import Cancel, CleanedUp, ContinueAsNew, ErrorInfo, Fail, Outcome, Raised, Succeed
+from stepflow.core.run import Cleanup
 from stepflow.engine.user_code.calls import describe, raised
 from stepflow.errors import TransientError
 from stepflow.errors.base import shown
-from stepflow.kits.flow.commands.child import StopWish
-from stepflow.kits.flow.replay.compensations import Ledger
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.child import StopChildrenCommand
+from stepflow.kits.flow.replay.compensations import CompensationStack
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ class Ending:
 
     def __init__(self, activation: Activation) -> None:
         self._activation = activation
-        self.ledger = Ledger()
+        self.compensations = CompensationStack()
         #: whether a stop is remembered, or on its way into the journal; unix seconds of the remembered one
         self._is_stopping = False
         self._stopped_at: float | None = None
         self._undoing: asyncio.Task[list[ErrorInfo]] | None = None
         #: set when the function asked for a restart, whose answer it then has to return
-        self.restart: Restart | None = None
+        self.restart: ContinueAsNew | None = None
         #: how the function itself ended, when that is why its steps are undone
-        self._own_end = LastWord()
+        self._own_end = CleanedUp()
 
     @property
     def is_being_told(self) -> bool:
@@ -60,17 +60,17 @@ class Ending:
         """When (unix seconds) a function that was told to stop is left; None when it was not told, or has been left."""
         if self._stopped_at is None or self._undoing is not None:
             return None
-        return self._stopped_at + self._activation.port.stop_grace_s
+        return self._stopped_at + self._activation.runtime.stop_grace_s
 
     def heed_stop(self) -> None:
         """Remember that the run was asked to stop; where that stands in the journal, the function is told."""
-        if self._activation.port.hold.cancel.is_set and not self._is_stopping and self._undoing is None:
+        if self._activation.runtime.claimed.cancel.is_set and not self._is_stopping and self._undoing is None:
             self._is_stopping = True
-            self._activation.remember(Kind.STOP)
+            self._activation.remember(EntryKind.STOP)
 
     def take_in(self, entry: Entry) -> None:
         """Take in what the journal remembers of the run's end: a stop, or that from here on its steps are undone."""
-        if entry.kind is Kind.STOP:
+        if entry.kind is EntryKind.STOP:
             self._stop(entry)
         else:
             self._undo(entry)
@@ -84,15 +84,15 @@ class Ending:
     def _undo(self, entry: Entry) -> None:
         """Leave the function, should it still run, and undo what its steps have done."""
         self._own_end = _read_end(entry.data)
-        self._activation.wishes.leave()
+        self._activation.commands.leave()
         self._undoing = self._activation.loop.start_over(self._clear_up(with_children=bool(entry.name)))
         self._activation.loop.run_ready()
 
     async def _clear_up(self, *, with_children: bool) -> list[ErrorInfo]:
         """Stop the children, then undo what the steps have done; gives the errors of that."""
         if with_children:
-            await self._activation.wish(StopWish(self._activation.loop.create_future()))
-        return await self.ledger.undo(self._activation)
+            await self._activation.start(StopChildrenCommand(self._activation.loop.create_future()))
+        return await self.compensations.undo(self._activation)
 
     def so_far(self) -> Outcome | None:
         """Say how the function ended by itself, None while it goes on, was stopped, or what it did is undone."""
@@ -102,17 +102,19 @@ class Ending:
         """Say how the activation ends, None while it goes on; children are stopped, and what is to be undone is, before."""
         own = self._own_end
         if self._undoing is not None:
-            return LastWord(own.error, self._undoing.result(), own.cancelled) if self._undoing.done() else None
+            return CleanedUp(own.error, self._undoing.result(), own.cancelled) if self._undoing.done() else None
         end = self._end()
         if end is None:
             return None
         run, is_stopped = self._activation.run, self.knows_stop
         is_bad = is_stopped or self._is_bad(end)
-        if (is_stopped and run.children) or (self.ledger and is_bad):
-            has_children = "children" if run.children else ""
-            self._activation.remember(Kind.UNDO, _write_end(end, is_stopped=is_stopped), Rest.BEGUN, name=has_children)
+        if (is_stopped and run.has_children) or (self.compensations and is_bad):
+            has_children = "children" if run.has_children else ""
+            self._activation.remember(
+                EntryKind.UNDO, _write_end(end, is_stopped=is_stopped), Cleanup.STARTED, name=has_children
+            )
             return None
-        if not is_bad or not (is_stopped or run.rest):
+        if not is_bad or not (is_stopped or run.cleanup):
             return end
         return _read_end(_write_end(end, is_stopped=is_stopped))
 
@@ -128,7 +130,7 @@ class Ending:
             return Raised(describe(activation.loop.misuse), retryable=False)
         if activation.main.done() and not activation.loop.is_closing:
             return self._without_return() or self._storable(_end_of(activation.main))
-        if self.grace_until is not None and activation.port.now() >= self.grace_until:
+        if self.grace_until is not None and activation.runtime.now() >= self.grace_until:
             return Raised(ErrorInfo("Cancelled", "the workflow did not end when it was asked to"), retryable=False)
         if activation.is_stuck:
             text = "the workflow awaits something that nothing will ever answer"
@@ -140,23 +142,23 @@ class Ending:
         main = self._activation.main
         if self.restart is None or main.cancelled() or main.exception() is not None or main.result() is self.restart:
             return None
-        text = "the workflow called ctx.restart and returned something else; write: return await ctx.restart(...)"
+        text = "the workflow called ctx.continue_as_new and returned something else; write: return await ctx.continue_as_new(...)"
         return Raised(ErrorInfo("RestartNotReturned", text), retryable=False)
 
     def _storable(self, end: Outcome) -> Outcome:
         """Refuse a result that cannot be stored while its steps can still be undone; without any the commit does it."""
-        if not self._activation.run.rest or not isinstance(end, Succeed | Restart):
+        if not self._activation.run.cleanup or not isinstance(end, Succeed | ContinueAsNew):
             return end
         what, value = ("the result", end.result) if isinstance(end, Succeed) else ("the new input", end.payload)
         try:
-            pack(value, what=what, limit=self._activation.port.limit)
+            pack(value, what=what, limit=self._activation.runtime.limit)
         except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
             return Raised(describe(error), retryable=False)
         return end
 
     def _is_bad(self, end: Outcome) -> bool:
         """Whether the run ends by *end*, and not in success, rather than trying this activation again."""
-        failures, policy = self._activation.run.failures + 1, self._activation.port.hold.policy
+        failures, policy = self._activation.run.failures + 1, self._activation.runtime.claimed.policy
         if isinstance(end, Raised):
             return not end.retryable or failures >= policy.max_attempts
         return isinstance(end, Fail | Cancel)
@@ -174,11 +176,11 @@ def _write_end(end: Outcome, *, is_stopped: bool) -> bytes:
     return b""
 
 
-def _read_end(data: bytes) -> LastWord:
+def _read_end(data: bytes) -> CleanedUp:
     fields: Sequence[str] = unpack(data) if data else ()
     if len(fields) == 1:
-        return LastWord(cancelled=fields[0])
-    return LastWord(ErrorInfo(*fields)) if fields else LastWord()
+        return CleanedUp(cancelled=fields[0])
+    return CleanedUp(ErrorInfo(*fields)) if fields else CleanedUp()
 
 
 def _end_of(main: asyncio.Task[Any]) -> Outcome:
@@ -189,12 +191,12 @@ def _end_of(main: asyncio.Task[Any]) -> Outcome:
     if error is not None:
         return raised(error, _ONLY_TRANSIENT)
     match main.result():
-        case Restart() | Succeed() | Fail() | Cancel() as end:
+        case ContinueAsNew() | Succeed() | Fail() | Cancel() as end:
             return end
         case Outcome() as other:
             text = (
                 f"the workflow returned {shown(other)}: its next step follows from its code; return a value, Succeed, "
-                "Fail or Cancel, or write: return await ctx.restart(...)"
+                "Fail or Cancel, or write: return await ctx.continue_as_new(...)"
             )
             return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
         case result:

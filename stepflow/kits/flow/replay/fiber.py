@@ -13,7 +13,7 @@ from stepflow.kits.flow.replay.loop import WorkflowLoop
 T = TypeVar("T")
 
 
-class Line(greenlet):
+class Fiber(greenlet):
     """Plain code that runs until it waits for something; its task awaits that, and the code goes on with the answer."""
 
     def __init__(self, code: Callable[[], Any], loop: WorkflowLoop) -> None:
@@ -28,11 +28,11 @@ class Line(greenlet):
         return answer
 
 
-def current_line(loop: WorkflowLoop) -> Line:
+def current_fiber(loop: WorkflowLoop) -> Fiber:
     """Give the line whose code is running; raises NotReplayable elsewhere, PutAside when the activation is over."""
     loop.branch()
     line = getcurrent()
-    if not isinstance(line, Line) or line.loop is not loop:
+    if not isinstance(line, Fiber) or line.loop is not loop:
         loop.refuse("ctx outside of the workflow's own code, such as inside a step")
     return line
 
@@ -43,7 +43,7 @@ async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
 
     Closed, as workflow code is that is put aside, it ends the line: the code's `finally` blocks run.
     """
-    line = Line(code, loop)
+    line = Fiber(code, loop)
     given = line.switch()
     while not line.dead:
         try:

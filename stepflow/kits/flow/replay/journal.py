@@ -16,10 +16,10 @@ from stepflow.errors import StepflowError, UnreadableRecord
 MISREAD = (ValueError, TypeError, KeyError, IndexError, AttributeError, StepflowError)
 
 #: what stands between the parts of an entry; places and names hold none
-SIGN = b"|"
+SEPARATOR = b"|"
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What an entry remembers."""
 
     VALUE = "value"  # a step gave this
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 class Entry:
     """One remembered fact; *at* is unix seconds by the server's clock."""
 
-    kind: Kind
+    kind: EntryKind
     place: str
     name: str
     at: float
@@ -65,8 +65,8 @@ class Entry:
     @classmethod
     def read(cls, written: bytes) -> Entry:
         """Read an entry."""
-        kind, place, name, at, data = written.split(SIGN, 4)
-        return cls(Kind(kind.decode()), place.decode(), name.decode(), float(at), data)
+        kind, place, name, at, data = written.split(SEPARATOR, 4)
+        return cls(EntryKind(kind.decode()), place.decode(), name.decode(), float(at), data)
 
 
 def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.core import probes
-from stepflow.core.run import Rest
+from stepflow.core.run import Cleanup
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
 from stepflow.kits.flow.replay.journal import Entry
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.step_runtime import StepRuntime
 
 #: sends an entry whose data the server makes, given its index and its head
 Send = Callable[[int, bytes], asyncio.Future[Any]]
@@ -32,13 +32,13 @@ class _Letter:
         self.answer: Any = None
 
 
-class Scribe:
+class JournalWriter:
     """
     Keeps the journal's next index.
 
     *landed* is called with each entry once it is durable, *refused* when the claim is another's now, *failed* with what
     Redis refuses for good. A take may or may not use up an index, so what is to be written meanwhile waits for it, as it
-    does for the replay to end. *news* is called when more was put into the inbox than was heard of: what came after
+    does for the replay to end. *wakeup* is called when more was put into the inbox than was heard of: what came after
     another had looked must be looked for again before the run may park.
 
     While Redis refuses to write, entries are kept in their order: once all replies are in, the first is sent again every
@@ -48,16 +48,16 @@ class Scribe:
 
     def __init__(
         self,
-        port: Port,
+        runtime: StepRuntime,
         landed: Callable[[Entry], None],
         refused: Callable[[], None],
-        news: Callable[[], None],
+        wakeup: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._port = port
+        self._runtime = runtime
         self._landed = landed
         self._refused = refused
-        self._news = news
+        self._wakeup = wakeup
         self._failed = failed
         self._letters: deque[_Letter] = deque()
         #: letters sent and not answered
@@ -74,7 +74,7 @@ class Scribe:
         self._held_back: deque[Callable[[], None]] = deque()
         self.index = 0
         #: how much was ever put into the run's inbox, as last heard
-        self.inbox = port.hold.run.inbox
+        self.inbox = runtime.claimed.run.inbox
 
     @property
     def is_taking(self) -> bool:
@@ -90,7 +90,7 @@ class Scribe:
         """Take note of how much was ever put into the run's inbox."""
         if inbox != self.inbox:
             self.inbox = inbox
-            self._news()
+            self._wakeup()
 
     def go_live(self) -> None:
         """Begin to write; what was chosen on the way here comes first."""
@@ -103,18 +103,18 @@ class Scribe:
         if self._timer is not None:
             self._timer.cancel()
 
-    def write(self, entry: Entry, rest: Rest | None = None) -> None:
+    def write(self, entry: Entry, cleanup: Cleanup | None = None) -> None:
         """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
         if self._taking or self._is_replaying:
-            self._held_back.append(lambda: self.write(entry, rest))
+            self._held_back.append(lambda: self.write(entry, cleanup))
             return
         data = entry.write()
-        self._post(lambda index: self._port.add_entry(index, data, rest), lambda _: self._written(entry))
+        self._post(lambda index: self._runtime.add_entry(index, data, cleanup), lambda _: self._written(entry))
 
-    def ask(self, entry: Entry, send: Send) -> None:
+    def write_computed(self, entry: Entry, send: Send) -> None:
         """Write an entry at the next index whose data is what the server answers to *send*."""
         if self._taking:
-            self._held_back.append(lambda: self.ask(entry, send))
+            self._held_back.append(lambda: self.write_computed(entry, send))
             return
         head = entry.head()
         self._post(lambda index: send(index, head), lambda answer: self._written(entry.holding(answer[0])))
@@ -182,7 +182,7 @@ class Scribe:
     def _go_on(self) -> None:
         """All replies are in: send again what was not taken, its first entry first and alone while Redis refuses."""
         if self._trouble is not None:
-            say_refused(f"run={self._port.hold.run.id} cannot write its journal", self._trouble, self._tries)
+            say_refused(f"run={self._runtime.claimed.run.id} cannot write its journal", self._trouble, self._tries)
             self._tries += 1
             self._timer = asyncio.get_running_loop().call_later(insist.REFUSED_S, self._try_again)
             return

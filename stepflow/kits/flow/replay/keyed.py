@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from stepflow.kits.flow.commands.command import Wish
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.kits.flow.replay.compensations import Ledger
+    from stepflow.kits.flow.replay.compensations import CompensationStack
 
 #: how the place of a keyed step begins
 KEYED = "key:"
@@ -33,7 +33,7 @@ class Keyed:
     def keep(self, entry: Entry, *, is_asked_for: bool) -> None:
         """Take in a remembered fact."""
         self._entries.setdefault(entry.place, []).append(entry)
-        if not is_asked_for and entry.kind is Kind.VALUE:
+        if not is_asked_for and entry.kind is EntryKind.VALUE:
             self._unasked.add(entry.place)
 
     def forget(self, key: str) -> None:
@@ -44,30 +44,30 @@ class Keyed:
             self._entries.pop(each, None)
             self._unasked.discard(each)
 
-    def turn(self, place: str) -> str:
+    def occurrence(self, place: str) -> str:
         """Name what is done at *place* now: another thing each time after it was forgotten."""
         count = self._forgotten[place]
         return f"{place}#{count}" if count else place
 
-    def answer(self, wish: Wish, ledger: Ledger) -> bool:
-        """Give *wish* what is remembered under its key, noted in *ledger* once; False when that is not the answer yet."""
-        for entry in self._entries.get(wish.place, ()):
-            if wish.is_answered_by(entry):
-                if wish.place in self._unasked:
-                    self._unasked.remove(wish.place)
-                    ledger.note(wish, entry.data)
-                wish.answer(entry)
+    def answer(self, command: Command, compensations: CompensationStack) -> bool:
+        """Give *command* what is remembered under its key, noted in *compensations* once; False when that is not the answer yet."""
+        for entry in self._entries.get(command.place, ()):
+            if command.is_answered_by(entry):
+                if command.place in self._unasked:
+                    self._unasked.remove(command.place)
+                    compensations.note(command, entry.data)
+                command.answer(entry)
                 return True
         return False
 
 
-class ForgetWish(Wish):
+class ForgetCommand(Command):
     """The word that a key was forgotten: what the journal holds of it before this counts no more."""
 
     __slots__ = ()
     what = "forget"
-    fits = (Kind.FORGET,)
+    entry_kinds = (EntryKind.FORGET,)
 
-    def pursue(self, activation: Activation, now: float) -> None:
+    def advance(self, activation: Activation, now: float) -> None:
         del now
-        activation.write(self, Kind.FORGET)
+        activation.write(self, EntryKind.FORGET)

@@ -16,7 +16,7 @@ from stepflow.errors import NotReplayable
 log = logging.getLogger("stepflow.flow")
 
 
-class PutAside(BaseException):
+class Evicted(BaseException):
     """Ends workflow code that is put aside: its run waits, and goes on from the top in another activation."""
 
 
@@ -51,7 +51,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         #: whether the activation is over
         self.is_over = False
         #: whether code that was put aside, its `finally` blocks, asked for ctx
-        self.has_more_to_say = False
+        self.called_ctx_while_evicted = False
         #: unix seconds, set by the replay to the time of the last remembered entry
         self.now = 0.0
         #: async generators that were left in the middle, their `finally` blocks running
@@ -97,8 +97,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def branch(self) -> Branch:
         """Give the branch whose code is running; raises NotReplayable outside of workflow code."""
         if self.is_over:
-            self.has_more_to_say = True
-            raise PutAside
+            self.called_ctx_while_evicted = True
+            raise Evicted
         task = asyncio.current_task(self)
         if task is None:
             self.refuse("ctx outside of the workflow's own code, such as inside a step")
@@ -149,7 +149,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def put_aside(self) -> None:
+    def evict(self) -> None:
         """
         End what still waits: the run goes on in another activation, from the top.
 
@@ -173,7 +173,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """End what still waits as `put_aside` does, and go on with *coro* in its stead."""
-        self.put_aside()
+        self.evict()
         self.is_over = False
         return self.create_task(coro)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stepflow.kits.flow.replay.journal import Entry, Kind
+from stepflow.kits.flow.replay.journal import Entry, EntryKind
 
 
 class Patches:
     """The patches that a run has been asked about, and those that its journal remembers as taken."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._chosen = {entry.name: True for entry in entries if entry.kind is Kind.PATCH}
+        self._chosen = {entry.name: True for entry in entries if entry.kind is EntryKind.PATCH}
 
     def choose(self, name: str, *, is_live: bool) -> tuple[bool, bool]:
         """

@@ -9,30 +9,30 @@ from stepflow.core.outcomes import Park, Yield
 from stepflow.store.values.codec import pack
 
 if TYPE_CHECKING:
-    from stepflow.kits.flow.commands.command import Wish
+    from stepflow.kits.flow.commands.command import Command
     from stepflow.kits.flow.replay.loop import WorkflowLoop
 
 
-def make_room(loop: WorkflowLoop) -> Yield:
+def yield_slot(loop: WorkflowLoop) -> Yield:
     """Put the workflow on *loop* aside until its run's turn comes again."""
-    loop.put_aside()
-    return Yield(wants_last_word=loop.has_more_to_say)
+    loop.evict()
+    return Yield(needs_cleanup=loop.called_ctx_while_evicted)
 
 
-def park(waits: Sequence[Wish], loop: WorkflowLoop, *, due_at: float | None, inbox: int, knows_stop: bool) -> Park:
+def park(waits: Sequence[Command], loop: WorkflowLoop, *, due_at: float | None, inbox: int, knows_stop: bool) -> Park:
     """Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of *waits* listens."""
-    loop.put_aside()
-    listens = any(wish.listens for wish in waits)
+    loop.evict()
+    listens = any(command.wakes_on_inbox for command in waits)
     expects: dict[str, list[dict[str, Any]]] = {}
-    for wish in waits:
-        for name, schema in wish.expects().items():
+    for command in waits:
+        for name, schema in command.expects().items():
             expects.setdefault(name, []).append(schema)
-    shown = ", ".join(wish.shown() for wish in waits[:3])
+    shown = ", ".join(command.describe() for command in waits[:3])
     return Park(
         due_at,
         inbox if listens else None,
         shown,
-        wants_last_word=loop.has_more_to_say,
+        needs_cleanup=loop.called_ctx_while_evicted,
         knows_stop=knows_stop,
         expects=pack(expects) if expects else b"",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stepflow.worker.step_runtime import Port
+from stepflow.worker.step_runtime import StepRuntime
 
 #: time slices of a runner's step that a turn lasts: to go on, a workflow has to be replayed
 SLICES = 10
@@ -12,15 +12,15 @@ SLICES = 10
 REPLAYS = 10
 
 
-class Turn:
+class TimeSlice:
     """
     Over once its time has passed and others wait; then the run goes to the end of its queue, between two steps.
 
     So 100,000 steps in a row hold up nobody for longer, and replays take a tenth of the worker at most.
     """
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, runtime: StepRuntime) -> None:
+        self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         self._began = self._until = self._loop.time()
 
@@ -32,7 +32,7 @@ class Turn:
         """Note that the replay is over: from here on the workflow gets on."""
         now = self._loop.time()
         replay_s = now - self._began
-        self._until = now + max(SLICES * self._port.slice_s, REPLAYS * replay_s * self._port.runs_in_hand)
+        self._until = now + max(SLICES * self._runtime.slice_s, REPLAYS * replay_s * self._runtime.runs_in_hand)
 
     @property
     def is_up(self) -> bool:
@@ -45,9 +45,9 @@ class Turn:
 
         A run that was asked to stop stays: it has little left to do.
         """
-        if not self.is_up or self._port.hold.cancel.is_set:
+        if not self.is_up or self._runtime.claimed.cancel.is_set:
             return False
-        if await self._port.is_slot_wanted():
+        if await self._runtime.is_slot_wanted():
             return True
-        self._until = self._loop.time() + self._port.slice_s
+        self._until = self._loop.time() + self._runtime.slice_s
         return False

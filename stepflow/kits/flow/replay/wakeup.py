@@ -9,7 +9,7 @@ from typing import Any
 from stepflow.errors import ClaimLost
 
 
-class News:
+class Wakeup:
     """Something has happened that the activation of *run_id* has to look at."""
 
     def __init__(self, run_id: str) -> None:
@@ -19,11 +19,11 @@ class News:
         self._problem: Exception | None = None
 
     @property
-    def is_bad(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the activation is to end at once."""
         return self._is_lost or self._problem is not None
 
-    def look_again(self) -> None:
+    def wake(self) -> None:
         """Have every wish looked at once more."""
         self._event.set()
 
@@ -48,7 +48,7 @@ class News:
 
         return call
 
-    def heed(self) -> None:
+    def raise_if_over(self) -> None:
         """Take note of what is there so far; raises what ends the activation."""
         self._event.clear()
         if self._is_lost:

@@ -1,5 +1,5 @@
 -- Take an ended run up again: its keys live on, its index entries move, its last step is handed over.
--- Caller: store/runs.py revive_run, for engine/retry_run.py.
+-- Caller: store/runs.py retry_run, for engine/retry.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 job  6 list  7 pending  8 wake  9 live  10 done index  11 expiry
 --       12 journal  13 mailbox  14 sent ids  15 variables  16 asks  17 replies  18 memo  19 children  20 answers  21 maps
 -- ARGV  1 rev  2 request id  3 run id  4 member  5 created  6 rq id  7 now  8 rq time  9 namespace  10 rq queue
