@@ -86,7 +86,7 @@ class Leaks:
                 self._unless(self._record(f"hook:{name}").get(b"state") in {b"pending", b"running"}, key)
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
-            case "due" | "pending":
+            case "due" | "queued_at":
                 self._members(key, lambda member: self._record(member).get(b"delivery"))
             case "deadlines":
                 self._members(key, self._is_live)
@@ -98,11 +98,11 @@ class Leaks:
                 self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
             case "hooks":
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
-            case "asks":
+            case "questions":
                 self._members(key, self._is_live)
-            case "apphooks" | "awaited" | "versions" | "format":
+            case "app_hooks" | "waiting_lists" | "versions" | "format":
                 pass
-            case "await":
+            case "waiting":
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]
                 self._unless(all(self._waits(rq_id) for rq_id in waiting), key)
             case "wake":
@@ -160,6 +160,6 @@ class Leaks:
         with self.client.pipeline(transaction=False) as pipe:
             for key in records:
                 if key.count(b":") == 2:
-                    pipe.hmget(key, "delivery", "held")
+                    pipe.hmget(key, "delivery", "claimed_id")
             rows = pipe.execute()
         return {row[0] for row in rows}, {row[1] for row in rows}

@@ -25,7 +25,7 @@ VERBS = {
     "result": "wait",
     "cancel": "cancel",
     "signal": "signal",
-    "asks": "questions",
+    "questions": "questions",
     "answer": "questions",
     "resume": "signal",
     "fail": "cancel",

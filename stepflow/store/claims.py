@@ -57,14 +57,14 @@ def sources_of(keys: Keys, queue: str) -> list[QueueSource]:
 
 def source_of(keys: Keys, rq_queue: str, wake: str) -> QueueSource:
     """Give the source that is one RQ queue."""
-    return QueueSource(keys.rq_list(rq_queue), keys.pending(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
+    return QueueSource(keys.rq_list(rq_queue), keys.queued_at(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
 
 
 def waiting_source(keys: Keys, rq_queue: str, runner: str) -> QueueSource:
     """Give the source that is the waiting list of *runner* beside an RQ queue."""
     return QueueSource(
-        keys.awaiting(rq_queue, runner),
-        keys.pending(rq_queue),
+        keys.waiting_list(rq_queue, runner),
+        keys.queued_at(rq_queue),
         keys.rq_wip(rq_queue),
         keys.wake(f"@{runner}"),
         rq_queue,
@@ -89,7 +89,7 @@ def claim_steps(
     return Call(
         scripts.CLAIM_STEPS,
         (
-            keys.claims, RQ_SUSPENDED, keys.awaited, keys.due,
+            keys.claims, RQ_SUSPENDED, keys.waiting_lists, keys.due,
             *(key for source in sources for key in (source.list, source.pending, source.wip, source.wake)),
         ),
         (
@@ -123,7 +123,7 @@ def claim_one(
 
     return Call(
         scripts.CLAIM_ONE,
-        (keys.claims, record, f"{record}:data", keys.pending(rq_queue)),
+        (keys.claims, record, f"{record}:data", keys.queued_at(rq_queue)),
         (given, rq_id, token, lease_s, RunState.RUNNING, member),
         read,
     )
@@ -166,7 +166,7 @@ def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
 
 def prune_waiting_list(keys: Keys, waiting: QueueSource, entry: str) -> Call[bool]:
     """Say whether a waiting list holds anything; one that does not is forgotten."""
-    return Call(scripts.HEED_AWAITED, (keys.awaited, waiting.list), (entry,), bool)
+    return Call(scripts.PRUNE_WAITING_LIST, (keys.waiting_lists, waiting.list), (entry,), bool)
 
 
 def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list[str]]]:
@@ -221,7 +221,7 @@ def tidy_lost_delivery(rq_queue: str, rq_id: str) -> list[Call[None]]:
 
 def forget_waiting(keys: Keys, rq_queue: str, runner: str, rq_id: str) -> Call[None]:
     """Take a delivery that nobody waits for any more out of the waiting list of its runner."""
-    return command("LREM", keys.awaiting(rq_queue, runner), 1, rq_id, read=nothing)
+    return command("LREM", keys.waiting_list(rq_queue, runner), 1, rq_id, read=nothing)
 
 
 def forget_claim(keys: Keys, member: str) -> Call[None]:

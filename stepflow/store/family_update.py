@@ -52,8 +52,8 @@ def family_update(
     return FamilyUpdate(
         (
             *own_keys, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
-            keys.pending(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),
-            keys.rq_list(mine), keys.pending(mine), keys.wake_of(run.queue),
+            keys.queued_at(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),
+            keys.rq_list(mine), keys.queued_at(mine), keys.wake_of(run.queue),
         ),
         (
             *own_args, f"run:{parent.run_id}", parent.generation, queue, mine, "ok" if state is RunState.SUCCEEDED else "bad",

@@ -72,7 +72,7 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
         text(b"delivery"),
         fields.time(b"due"),
         text(b"token"),
-        text(b"held"),
+        text(b"claimed_id"),
         text(b"problem"),
         fields.time(b"created"),
     )
@@ -132,14 +132,14 @@ def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", 
     rq_id = rq_id_of(keys, hook.id, hook.rev)
     queue = keys.hook_queue
     fields: list[Part] = [
-        "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "", "held", "",
+        "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "", "claimed_id", "",
         "tries", 0 if fresh else hook.tries,
     ]  # fmt: skip
     return Call(
         scripts.REQUEUE_HOOK,
         (
             keys.hook(hook.id), keys.claims, keys.rq_job(hook.held or hook.delivery), keys.rq_wip(queue), keys.dead_hooks,
-            keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake(queue), keys.due, RQ_QUEUES,
+            keys.rq_job(rq_id), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue), keys.due, RQ_QUEUES,
         ),
         (
             hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id, format_time(now), rq_time(now),
@@ -151,7 +151,7 @@ def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", 
 
 def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
     """Read which terminal hooks the app of *runner* has, as its workers wrote it."""
-    return command("HGET", keys.apphooks, runner, read=lambda reply: reply, misfit=lambda: None)
+    return command("HGET", keys.app_hooks, runner, read=lambda reply: reply, misfit=lambda: None)
 
 
 def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int | None]:
@@ -160,7 +160,7 @@ def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int | None]:
 
     Gives None when something else stands where they are kept.
     """
-    return command("HSET", keys.apphooks, *fields, read=int, misfit=lambda: None)
+    return command("HSET", keys.app_hooks, *fields, read=int, misfit=lambda: None)
 
 
 def load_untold(keys: Keys, runner: str, count: int) -> Call[list[bytes]]:
@@ -177,7 +177,7 @@ def tell_untold(keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], 
     return Call(
         scripts.TELL_UNTOLD,
         (
-            keys.untold(runner), keys.rq_list(queue), keys.pending(queue), keys.wake(queue), RQ_QUEUES,
+            keys.untold(runner), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue), RQ_QUEUES,
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
         ),
         args,

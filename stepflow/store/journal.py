@@ -93,7 +93,7 @@ def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float
     return Call(
         scripts.SEND_SIGNAL,
         (
-            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue), keys.pending(queue),
+            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue), keys.queued_at(queue),
             keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (

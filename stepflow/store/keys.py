@@ -15,24 +15,24 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:mail               list    <name>|<packed> of signals not taken yet            with the run
     <ns>:run:<id>:sent               hash    newest signals: id -> answer, =<id> -> long payload  with the run
     <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
-    <ns>:run:<id>:asks               hash    digest -> what is asked and not answered yet        with the run, or a restart
+    <ns>:run:<id>:questions          hash    digest -> what is asked and not answered yet        with the run, or a restart
     <ns>:run:<id>:replies            hash    digest -> what became of it; <digest>= -> answer    with the run, or a restart
     <ns>:session:<id>                hash    the same, shared by the runs of a session          days after its last use
     <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
-    <ns>:asks                        zset    run id -> since when it asks somebody              a live run that asks
+    <ns>:questions                     zset    run id -> since when it asks somebody              a live run that asks
     <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
     <ns>:due                         zset    the same members -> due time                       a delayed delivery
     <ns>:deadlines                   zset    run id -> deadline                                 a live run with a timeout
-    <ns>:pending:<rq queue>          zset    the same members -> queued at                      an entry in that queue
+    <ns>:queued_at:<rq queue>          zset    the same members -> queued at                      an entry in that queue
     <ns>:wake:<rq queue>             list    at most one token                                  a queue with jobs
-    <ns>:await:<rq queue>:<runner>   list    deliveries no worker that came by could run        its deliveries
-    <ns>:awaited                     set     <rq queue>|<runner> of the lists above              its lists
+    <ns>:waiting:<rq queue>:<runner>   list    deliveries no worker that came by could run        its deliveries
+    <ns>:waiting_lists                    set     <rq queue>|<runner> of the lists above              its lists
     <ns>:idx:live                    zset    run id -> created at                               a live run
     <ns>:idx:<end state>             zset    run id -> created at                               a kept finished run
     <ns>:idx:runner:<runner>         zset    run id -> created at                               a kept run
     <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
     <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
-    <ns>:apphooks                    hash    runner -> names of its app's terminal hooks        the app's workers
+    <ns>:app_hooks                   hash    runner -> names of its app's terminal hooks        the app's workers
     <ns>:untold:<runner>             zset    note of an end that hooks are not known of -> when  result TTL
     <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
@@ -66,9 +66,9 @@ class Keys:
 
     __slots__ = (
         "_queue_prefix",
-        "apphooks",
-        "asks",
-        "awaited",
+        "app_hooks",
+        "questions",
+        "waiting_lists",
         "claims",
         "dead_hooks",
         "deadlines",
@@ -91,9 +91,9 @@ class Keys:
         self.deadlines = f"{namespace}:deadlines"
         self.live = f"{namespace}:idx:live"
         self.expiry = f"{namespace}:expiry"
-        self.asks = f"{namespace}:asks"
-        self.awaited = f"{namespace}:awaited"
-        self.apphooks = f"{namespace}:apphooks"
+        self.questions = f"{namespace}:questions"
+        self.waiting_lists = f"{namespace}:waiting_lists"
+        self.app_hooks = f"{namespace}:app_hooks"
         self.versions = f"{namespace}:versions"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
@@ -116,14 +116,14 @@ class Keys:
     def runner_index(self, runner: str) -> str:
         return f"{self.namespace}:idx:runner:{runner}"
 
-    def pending(self, rq_queue: str) -> str:
-        return f"{self.namespace}:pending:{rq_queue}"
+    def queued_at(self, rq_queue: str) -> str:
+        return f"{self.namespace}:queued_at:{rq_queue}"
 
     def wake(self, rq_queue: str) -> str:
         return f"{self.namespace}:wake:{rq_queue}"
 
-    def awaiting(self, rq_queue: str, runner: str) -> str:
-        return f"{self.namespace}:await:{rq_queue}:{runner}"
+    def waiting_list(self, rq_queue: str, runner: str) -> str:
+        return f"{self.namespace}:waiting:{rq_queue}:{runner}"
 
     def workers(self, queue: str) -> str:
         return f"{self.namespace}:workers:{queue}"

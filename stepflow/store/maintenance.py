@@ -28,7 +28,7 @@ class MaintenanceScan(NamedTuple):
     next_due: float | None
     lapsed: list[str]
     overdue: list[str]
-    awaited: list[str]
+    waiting_lists: list[str]
     expired: bool
     missing: list[str]
     #: what named nothing of ours and was taken out of an index: "<index> <member>"
@@ -79,9 +79,9 @@ def scan_maintenance(
 ) -> Call[MaintenanceScan]:
     """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
     return Call(
-        scripts.LOOK_ROUND,
+        scripts.SCAN_MAINTENANCE,
         (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.awaited, keys.workers(queue), keys.expiry,
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.waiting_lists, keys.workers(queue), keys.expiry,
             keys.dead_hooks, keys.live,
             *(key for source in sources for key in (source.list, source.pending, source.wake)),
         ),
@@ -129,14 +129,14 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
     """
     base, queue, damage = keys.run(run.id), keys.queue_of(run), run.damage[0]
     fields: list[Part] = [
-        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "", "updated", format_time(now), "parked", "",
-        "waits", "resume",
+        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "", "updated", format_time(now), "parked", "",
+        "waits_for", "resume",
     ]  # fmt: skip
     return Call(
         scripts.SET_ASIDE,
         (
             base, f"{base}:data", keys.claims, keys.due, keys.deadlines, keys.rq_job(run.claimed_rq_id or run.delivery),
-            keys.pending(queue), keys.rq_wip(queue), keys.rq_scheduled(queue),
+            keys.queued_at(queue), keys.rq_wip(queue), keys.rq_scheduled(queue),
         ),
         (
             member_of(run.id), run.id, damage.field, damage.held, f"{run.claimed_rq_id}:{run.token}", run.delivery, reason,
@@ -150,13 +150,13 @@ def bury_hook(keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: 
     """End a delivery as dead whose record is damaged; False when it has ended, or is not kept."""
     queue = keys.hook_queue
     fields: list[Part] = [
-        "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "held", "", "delivery", "", "due", "",
+        "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "claimed_id", "", "delivery", "", "due", "",
         "tries", hook.tries, "created", format_time(hook.created_at), "run", hook.run_id, "runner", hook.runner,
     ]  # fmt: skip
     return Call(
         scripts.BURY_HOOK,
         (
-            keys.hook(hook.id), keys.claims, keys.due, keys.pending(queue), keys.dead_hooks, keys.rq_wip(queue),
+            keys.hook(hook.id), keys.claims, keys.due, keys.queued_at(queue), keys.dead_hooks, keys.rq_wip(queue),
             keys.rq_job(hook.held or hook.delivery),
         ),
         (f"hook:{hook.id}", hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),

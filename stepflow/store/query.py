@@ -51,7 +51,7 @@ def list_length(key: str) -> Call[int]:
 def oldest_pending(keys: Keys, rq_queue: str) -> Call[float | None]:
     """Read since when the first entry of a queue waits, in unix seconds."""
     return command(
-        "ZRANGE", keys.pending(rq_queue), 0, 0, "WITHSCORES",
+        "ZRANGE", keys.queued_at(rq_queue), 0, 0, "WITHSCORES",
         read=lambda reply: _pairs(reply)[0][1] if reply else None, misfit=lambda: None,
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
     return [
         queue_length(rq_queue),
         command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str),
-        index_size(keys.pending(rq_queue)),
+        index_size(keys.queued_at(rq_queue)),
         oldest_pending(keys, rq_queue),
         index_size(Keys.rq_wip(rq_queue)),
     ]

@@ -54,8 +54,8 @@ def settle_question(
     """
     base = keys.run(run_id)
     return Call(
-        scripts.SETTLE_ASK,
-        (base, f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks),
+        scripts.SETTLE_QUESTION,
+        (base, f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions),
         (token, index, head, digest, asked, run_id, format_time(now), "" if lapsed is None else lapsed.write()),
         raw,
     )
@@ -65,8 +65,8 @@ def close_question(keys: Keys, run_id: str, token: str, *, digest: str, mark: Qu
     """Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's."""
     base = keys.run(run_id)
     return Call(
-        scripts.CLOSE_ASK,
-        (base, f"{base}:asks", f"{base}:replies", keys.asks),
+        scripts.CLOSE_QUESTION,
+        (base, f"{base}:questions", f"{base}:replies", keys.questions),
         (token, digest, mark.write(), run_id),
         raw,
     )
@@ -78,9 +78,9 @@ def answer_question(
     """Answer an ask of *run*; gives the mark of what became of it, *mark* itself when this did it, None for no such ask."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
-        scripts.ANSWER_ASK,
+        scripts.ANSWER_QUESTION,
         (
-            base, f"{base}:asks", f"{base}:replies", keys.asks, keys.rq_list(queue), keys.pending(queue),
+            base, f"{base}:questions", f"{base}:replies", keys.questions, keys.rq_list(queue), keys.queued_at(queue),
             keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
@@ -93,7 +93,7 @@ def answer_question(
 
 def load_question(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
     """Read what is asked, packed; None when it is not on the list."""
-    return command("HGET", f"{keys.run(run_id)}:asks", digest, read=raw, misfit=lambda: None)
+    return command("HGET", f"{keys.run(run_id)}:questions", digest, read=raw, misfit=lambda: None)
 
 
 def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | None]:
@@ -106,7 +106,7 @@ def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | No
 
 def load_questions(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read what a run asks: digest -> packed."""
-    return load_hash(f"{keys.run(run_id)}:asks")
+    return load_hash(f"{keys.run(run_id)}:questions")
 
 
 def asking(keys: Keys, first: int, count: int) -> Call[Sequence[str]]:
@@ -114,7 +114,7 @@ def asking(keys: Keys, first: int, count: int) -> Call[Sequence[str]]:
     last = first + count - 1
     return command(
         "ZRANGE",
-        keys.asks,
+        keys.questions,
         first,
         last,
         misfit=list,

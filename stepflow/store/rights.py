@@ -59,7 +59,7 @@ CLIENT = Role(
     "client",
     (
         scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.FINISH_UNTOLD, scripts.HAND_OVER, scripts.MARK_RUN,
-        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_ASK, scripts.REQUEUE_HOOK,
+        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
     ),
     (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
     ("{ns}:",),

@@ -132,7 +132,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         _delivery(fields, run_id, keys),
         time(b"due"),
         text(b"token"),
-        text(b"held"),
+        text(b"claimed_id"),
         fields.stop(b"stop"),
         count(b"ends"),
         row.get(b"digest", b""),
@@ -141,10 +141,10 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
         updated_at,
         ended_at,
         time(b"deadline"),
-        time(b"blocked"),
+        time(b"unroutable"),
         count(b"inbox"),
-        bool(row.get(b"logged")),
-        text(b"waits"),
+        bool(row.get(b"journal")),
+        text(b"waits_for"),
         _rest(fields),
         version,
         origin=_origin(fields),
@@ -216,12 +216,12 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
 
 
 def _rest(fields: Fields) -> Cleanup:
-    if not fields.row.get(b"rest"):
+    if not fields.row.get(b"cleanup"):
         return Cleanup.NONE
     try:
-        return Cleanup(fields.count(b"rest"))
+        return Cleanup(fields.count(b"cleanup"))
     except ValueError:
-        fields.note(b"rest")
+        fields.note(b"cleanup")
         return Cleanup.NONE
 
 
@@ -269,9 +269,9 @@ def write_new(run: Run, keys: Keys) -> list[Part]:
     if run.origin:
         fields += ("origin", run.origin)
     if run.has_journal:
-        fields += ("logged", "1")
+        fields += ("journal", "1")
     if run.cleanup:
-        fields += ("rest", int(run.cleanup))
+        fields += ("cleanup", int(run.cleanup))
     return fields
 
 

@@ -57,7 +57,7 @@ class Fence:
 
 def flow_keys(base: str) -> tuple[str, ...]:
     """Name what a workflow keeps beside the record of its run."""
-    return tuple(f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "asks", "replies"))
+    return tuple(f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "questions", "replies"))
 
 
 def member_of(run_id: str) -> str:
@@ -75,13 +75,13 @@ def submit_run(
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     due = format_time(run.due_at)
-    fields = (*write_new(run, keys), "req", request)
+    fields = (*write_new(run, keys), "submit_id", request)
     old_state, gone = ("", "") if replaces is None else (replaces.state, expiry_member(replaces))
     return Call(
         scripts.SUBMIT_RUN,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:memo", f"{base}:kv", keys.rq_job(run.delivery),
-            keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
+            keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
             keys.runner_index(run.runner), keys.deadlines, keys.due, keys.rq_scheduled(queue),
             keys.done_index(old_state), keys.expiry, keys.runner_index((replaces or run).runner),
             *flow_keys(base),
@@ -154,24 +154,24 @@ def hand_over(
     rq_id = keys.rq_id(delivery)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
-        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "", "held", "", "updated", format_time(now),
+        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "", "claimed_id", "", "updated", format_time(now),
     ]  # fmt: skip
     if not fence.token:
-        fields += ("ask", fence.name, "parked", "")
+        fields += ("request", fence.name, "parked", "")
     if stop is not None:
         fields += ("stop", write_stop(stop))
     if cleanup > run.cleanup:
-        fields += ("rest", int(cleanup))
+        fields += ("cleanup", int(cleanup))
     if restarts:
-        fields += ("logged", 1, *(() if run.has_children else ("rest", int(Cleanup.NONE))))
+        fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
     data: tuple[Part, ...] = () if payload is None else ("payload", payload)
     old = run.claimed_rq_id or run.delivery
     return Call(
         scripts.HAND_OVER,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims, keys.rq_job(old),
-            keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.pending(queue), keys.wake_of(run.queue),
-            keys.due, keys.rq_scheduled(queue), f"{base}:journal", f"{base}:asks", f"{base}:replies", keys.asks,
+            keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue),
+            keys.due, keys.rq_scheduled(queue), f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions,
         ),
         (
             run.rev, fence.token, fence.name, fence.lapsed, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", rq_id,
@@ -206,27 +206,27 @@ def finish_run(
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "held", "", "delivery", "", "due", "",
+        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "", "delivery", "", "due", "",
         "ended", format_time(now), "updated", format_time(now), "ends", run.ends + 1,
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
     if not fence.token:
-        fields += ("ask", fence.name)
+        fields += ("request", fence.name)
     hook_queue = keys.hook_queue
     hook_args: list[Part] = []
     for hook in hooks:
         hook_args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
     ended = Run(run.id, run.runner, state=state)
-    note_keys: tuple[str, ...] = () if untold is None else (keys.apphooks, keys.untold(run.runner))
+    note_keys: tuple[str, ...] = () if untold is None else (keys.app_hooks, keys.untold(run.runner))
     note_args: tuple[Part, ...] = () if untold is None else (run.runner, untold, MOST_UNTOLD)
     return Call(
         scripts.FINISH_RUN if untold is None else scripts.FINISH_UNTOLD,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
             keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
-            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.pending(queue), keys.rq_list(hook_queue),
-            keys.pending(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.asks,
+            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.queued_at(queue), keys.rq_list(hook_queue),
+            keys.queued_at(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.questions,
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *update.keys, *note_keys,
         ),
         (
@@ -245,7 +245,7 @@ def mark_run(
 ) -> Call[Any]:
     """Write *stop* into the record of a run that a worker holds, and tell that worker. Answers as `keep_step`."""
     worker = run.token.split(".", 1)[0]
-    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "ask", request]
+    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "request", request]
     return Call(
         scripts.MARK_RUN,
         (keys.run(run.id), keys.deadlines),
@@ -286,11 +286,11 @@ def park_run(
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
-        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", format_time(due_at), "token", "", "held", "",
-        "updated", format_time(now), "parked", "due" if inbox is None else "inbox", "waits", waits_for[:60],
+        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", format_time(due_at), "token", "", "claimed_id", "",
+        "updated", format_time(now), "parked", "due" if inbox is None else "inbox", "waits_for", waits_for[:60],
     ]  # fmt: skip
     if cleanup is not run.cleanup:
-        fields += ("rest", int(cleanup))
+        fields += ("cleanup", int(cleanup))
     return Call(
         scripts.PARK_RUN,
         (
@@ -309,8 +309,8 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
     """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "held", "",
-        "updated", format_time(now), "parked", "", "waits", "resume",
+        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "",
+        "updated", format_time(now), "parked", "", "waits_for", "resume",
     ]  # fmt: skip
     return Call(
         scripts.PAUSE_RUN,
@@ -356,13 +356,13 @@ def retry_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequenc
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
-        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", format_time(now), "ask", request,
+        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", format_time(now), "request", request,
     ]  # fmt: skip
     return Call(
         scripts.RETRY_RUN,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
-            keys.pending(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
+            keys.queued_at(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
             *flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
         ),
         (

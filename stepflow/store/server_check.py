@@ -11,7 +11,7 @@ from stepflow.store.keys import Keys
 #: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
 OLDEST_REDIS = (6, 2)
 #: number of the data format: raised when a version writes what earlier ones cannot read
-FORMAT = 1
+FORMAT = 2
 
 
 def _info(reply: object) -> dict[str, str]:
@@ -80,13 +80,23 @@ def say_format(keys: Keys) -> Call[None]:
 
 def check_format(keys: Keys) -> Plan[None]:
     """Write the number of the data format where there is none; raises ServerUnfit for one that this version does not read."""
-    _, held = yield [say_format(keys), command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")]
-    if held.isdigit() and 1 <= int(held) <= FORMAT:
+    get = command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
+    old, held = yield [command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get]
+    if not old and not held:
+        _, held = yield [say_format(keys), get]
+    if held == b"%d" % FORMAT and not old:
         return
+    if old or (held.isdigit() and 0 < int(held) < FORMAT):
+        number = 1 if old else int(held)
+        msg = (
+            f"an earlier stepflow has worked here: the name space {keys.namespace!r} is of data format {number}, this "
+            f"version reads {FORMAT}; let the earlier version finish its runs, then point this one to another Redis or name space"
+        )
+        raise ServerUnfit(msg)
     if held.isdigit() and int(held) > FORMAT:
         msg = (
             f"a later stepflow has worked here: {keys.format} says data format {int(held)}, this version reads {FORMAT}; "
-            "upgrade stepflow here, or point it to another Redis or namespace"
+            "upgrade stepflow here, or point it to another Redis or name space"
         )
         raise ServerUnfit(msg)
     msg = (

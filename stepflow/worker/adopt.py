@@ -30,7 +30,7 @@ async def _adopt_one(member: str, token: str, worker_state: WorkerState, notifie
     row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
     if name in worker_state.runs or notifier.claimed_runs(name) or row.get(b"token", b"") != token.encode():
         return
-    taken = ClaimedDelivery(row.get(b"held", b"").decode("utf-8", "replace"), token, row, data)
+    taken = ClaimedDelivery(row.get(b"claimed_id", b"").decode("utf-8", "replace"), token, row, data)
     if member_of_delivery(taken.rq_id, keys) != member:
         return  # a damaged record: its lease runs out, and recovery looks at it
     log.info("%s:%s: claim %s taken up, its reply had been lost", keys.namespace, member, token)

@@ -35,7 +35,7 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
     if saved is None:
         log.error(
             "the hooks of this app could not be announced: something else stands under %s; delete it",
-            env.keys.apphooks,
+            env.keys.app_hooks,
         )
         return
     for _ in range(MOST_UNTOLD // PAGE + 1):

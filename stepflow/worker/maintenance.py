@@ -148,7 +148,7 @@ class Maintenance:
         if self._versions:
             with one_by_one("the versions that this worker holds could not be said"):
                 await self._link.call(say_versions(env.keys, self._versions, look.now))
-        self._on_look(look, await self._waiting_lists(look.awaited))
+        self._on_look(look, await self._waiting_lists(look.waiting_lists))
         self.note_due(look.next_due)
         report_strays(look.strays)
         for run_id in look.restored:

@@ -163,7 +163,7 @@ class Notifier:
         elif verdict.kind is VerdictKind.BUSY:
             wait_s = verdict.after_s
         rev = record.rev + 1
-        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "held", "", "due", ""]
+        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "claimed_id", "", "due", ""]
         if verdict.kind is VerdictKind.DELIVERED:
             call = commit_hook(
                 self._env.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s

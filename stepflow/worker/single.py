@@ -66,7 +66,7 @@ async def work_one(
             log.info("%s is not waited for any more; nothing to do", rq_id)
             return False
         if taken.token:  # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
-            taken.row[b"held"] = b""
+            taken.row[b"claimed_id"] = b""
         renewer.start()
         if delivery is not None:
             begin(taken, worker_state)

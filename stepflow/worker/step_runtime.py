@@ -193,7 +193,7 @@ class StepRuntime:
         )  # fmt: skip
         return self._worker_state.link.send(call)
 
-    def settle_ask(
+    def settle_question(
         self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
     ) -> asyncio.Future[Any]:
         """Look for the answer to an ask and remember it as entry *index*, in one write."""
@@ -204,7 +204,7 @@ class StepRuntime:
         )  # fmt: skip
         return self._worker_state.link.send(call)
 
-    def close_ask(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
+    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         """Take an ask off the list that is wanted no more."""
         call = close_question(self._worker_state.env.keys, self._claimed.run.id, self._token, digest=digest, mark=mark)
         return asyncio.ensure_future(self._write(call, "take back what it asked"))

@@ -31,11 +31,11 @@ def asking(folder, start, url, client):
 def test_what_runs_ask_is_listed_and_answered_once(run, client):
     """[F11] One test for the whole way: a worker takes its time to start."""
     asked = client.submit("asks").id
-    [ask] = until_blocking(client.asks)
-    [shown] = json.loads(run("asks", "--json").stdout)
+    [ask] = until_blocking(client.questions)
+    [shown] = json.loads(run("questions", "--json").stdout)
     assert (shown["token"], shown["run_id"], shown["prompt"]) == (ask.token, asked, "Publish?")
     assert shown["schema"] == {"type": "boolean"}
-    head, row = run("asks").stdout.splitlines()
+    head, row = run("questions").stdout.splitlines()
     assert head.split() == ["TOKEN", "ASKS", "SINCE", "UNTIL"]
     assert row.split()[:2] == [ask.token, "Publish?"]
     misfit = run("answer", ask.token, '"yes"')
@@ -49,8 +49,8 @@ def test_what_runs_ask_is_listed_and_answered_once(run, client):
 
 
 def test_with_nobody_asked_the_list_says_so_and_an_unknown_token_is_not_found(run):
-    assert "nobody is asked anything" in run("asks").stderr
-    assert run("asks", "--json").stdout == "[]\n"
+    assert "nobody is asked anything" in run("questions").stderr
+    assert run("questions", "--json").stdout == "[]\n"
     result = run("answer", "a1.0123", "true")
     assert result.exit_code == 5
     assert "nothing is asked under 'a1.0123'" in result.stderr

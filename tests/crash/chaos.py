@@ -59,7 +59,7 @@ KINDS: list[tuple[str, object, str, int]] = [
 #: what is written over a field of a run's record, or put into a set that all workers read
 DAMAGES: list[tuple[str, bytes]] = [
     ("stop", b"garbage"), ("rev", b"zz"), ("step", b"-"), ("deadline", b"\xff"), ("failures", b"many"), ("inbox", b"1e999"),
-    ("runner", b"chain@zz"), ("created", b"nan"), ("rest", b"9"), ("generation", b""), ("state", b"asleep"),
+    ("runner", b"chain@zz"), ("created", b"nan"), ("cleanup", b"9"), ("generation", b""), ("state", b"asleep"),
 ]  # fmt: skip
 MEMBERS = [b"garbage", b"run", b"run:", b"hook:\xff", b":", b"claims", b"run:x-0:data"]
 #: seconds everything is given to end once the attacks are over

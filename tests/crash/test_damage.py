@@ -20,8 +20,8 @@ RUN = f"{NS}:run:bad"
 FIELDS = {
     "rev": b"zz", "state": b"frozen", "step": b"zz", "failures": b"-1", "crashes": b"1e400", "handoff": b"x",
     "generation": b"zz", "inbox": b"zz", "created": b"nan", "started": b"inf", "updated": b"\xff", "deadline": b"zz",
-    "due": b"zz", "stop": b"garbage", "rest": b"7", "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz",
-    "waits": b"\xff\xfe", "blocked": b"-inf", "token": b"\xff", "held": b"\xff",
+    "due": b"zz", "stop": b"garbage", "cleanup": b"7", "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz",
+    "waits_for": b"\xff\xfe", "unroutable": b"-inf", "token": b"\xff", "claimed_id": b"\xff",
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ STRAYS = {
     "idx:live": [b"\xff", "gone"],
     "idx:succeeded": [b"\xff", "gone"],
     "versions": ["trip@zz", b"\xff", "@", "chain@0"],
-    "asks": [b"\xff", "gone"],
+    "questions": [b"\xff", "gone"],
     "hooks:dead": [b"\xff", "gone"],
 }
 
@@ -154,9 +154,9 @@ def test_a_worker_starts_whatever_it_finds(cluster):
             real.zadd(f"{NS}:{kind}", {run_id if kind == "deadlines" else f"run:{run_id}": 1.0})
     for key, members in STRAYS.items():
         real.zadd(f"{NS}:{key}", dict.fromkeys(members, 1.0))
-    real.sadd(f"{NS}:awaited", "zz", b"\xff|\xff", "default|gone")
+    real.sadd(f"{NS}:waiting_lists", "zz", b"\xff|\xff", "default|gone")
     real.rpush("rq:queue:default", b"\xff", "zz", "run-x", "run--1")
-    real.hset(f"{NS}:apphooks", "chain", b"\xc1")
+    real.hset(f"{NS}:app_hooks", "chain", b"\xc1")
     real.sadd("rq:workers", "rq:worker:zz", b"\xff")
     real.hset(
         "rq:worker:zz",

@@ -23,7 +23,7 @@ def test_a_client_killed_while_it_submits_leaves_no_half_a_run(make_cluster):
             pipe.hgetall(f"stepflow:run:{run_id}")
             pipe.hexists(f"stepflow:run:{run_id}:data", "payload")
             pipe.exists(f"rq:job:run-{run_id}-0")
-            pipe.zscore("stepflow:pending:default", f"run:{run_id}")
+            pipe.zscore("stepflow:queued_at:default", f"run:{run_id}")
             row, has_payload, has_job, since = pipe.execute()
         assert row[b"delivery"] == f"run-{run_id}-0".encode()
         assert has_payload, run_id

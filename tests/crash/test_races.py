@@ -106,8 +106,8 @@ class Dying(FakeConnection):
 
 @pytest.mark.parametrize("calls", range(2))
 async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none(bench, calls):
-    bench.redis.rpush("stepflow:await:default:chain", "run-r-0")
-    bench.redis.sadd("stepflow:awaited", "default|chain")
+    bench.redis.rpush("stepflow:waiting:default:chain", "run-r-0")
+    bench.redis.sadd("stepflow:waiting_lists", "default|chain")
     rounds = Maintenance(
         bench.env, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
         serves={"default": ["chain"]}, on_look=lambda look, extra: None, announce=nothing_to_announce,
@@ -116,4 +116,4 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
         await rounds._waiting_lists(["default|chain"])
     except RedisUnreachable:
         assert calls < 1
-    assert bench.redis.smembers("stepflow:awaited") == {b"default|chain"}
+    assert bench.redis.smembers("stepflow:waiting_lists") == {b"default|chain"}

@@ -159,18 +159,18 @@ async def test_what_a_worker_said_at_its_start_is_said_again_when_redis_lost_it(
 ):
     """[B23] After FLUSHALL the next ends from outside are told as before."""
     async with working(late_app):
-        assert real.hkeys(keys.apphooks) == [b"x"]
+        assert real.hkeys(keys.app_hooks) == [b"x"]
         real.flushall()
         run = await aclient.submit("x", run_id="r", queue="nobody")
         await run.cancel()
-        await until(lambda: real.hkeys(keys.apphooks) == [b"x"])
+        await until(lambda: real.hkeys(keys.app_hooks) == [b"x"])
         await until(lambda: len(seen) == 2)
 
 
 async def test_a_worker_that_is_known_says_nothing_again(late_app, working, real, keys):
     """[B23] No command more in normal operation."""
     async with working(late_app):
-        real.delete(keys.apphooks)
+        real.delete(keys.app_hooks)
         before = real.info("commandstats")["cmdstat_zadd"]["calls"]
         await until(lambda: real.info("commandstats")["cmdstat_zadd"]["calls"] > before + 3)
-        assert not real.exists(keys.apphooks)
+        assert not real.exists(keys.app_hooks)

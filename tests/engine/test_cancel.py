@@ -59,7 +59,7 @@ async def test_a_waiting_run_is_cancelled_before_cancel_returns(aclient, real, k
     status = await run.status()
     assert (status.state, status.reason) == ("cancelled", "changed my mind")
     assert not list(real.scan_iter("rq:job:*"))
-    assert real.zcard(keys.due) == real.zcard(keys.live) == real.zcard(keys.pending("default")) == 0
+    assert real.zcard(keys.due) == real.zcard(keys.live) == real.zcard(keys.queued_at("default")) == 0
 
 
 async def test_a_run_that_backs_off_is_cancelled_before_cancel_returns(app, aclient, working):

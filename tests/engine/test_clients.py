@@ -148,7 +148,7 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(app, aclient, 
         await (await aclient.submit("ends", delay=50)).cancel()
         await until(lambda: not real.llen("rq:queue:stepflow.hooks") and not real.zcard("stepflow:claims"))
     lasting = {key.decode() for key in real.scan_iter() if real.ttl(key) < 0}
-    assert {key.split(":")[1] for key in lasting} <= {"queues", "idx", "expiry", "apphooks", "versions", "format"}, (
+    assert {key.split(":")[1] for key in lasting} <= {"queues", "idx", "expiry", "app_hooks", "versions", "format"}, (
         lasting
     )
 

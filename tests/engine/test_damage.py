@@ -154,7 +154,7 @@ async def test_a_hook_delivery_that_cannot_be_read_ends_dead_with_a_reason(app, 
         return Succeed()
 
     [function] = app.registry.hooks
-    real.hset("stepflow:apphooks", "x", pack([["function", function]]))
+    real.hset("stepflow:app_hooks", "x", pack([["function", function]]))
     for run_id in ("bad", "good"):
         await aclient.submit("x", run_id=run_id)
         await aclient.cancel(run_id)

@@ -91,7 +91,7 @@ async def test_a_run_without_hooks_writes_no_hook_job(app, aclient, working, end
     """[C32]"""
     async with working(app):
         await (await aclient.submit("ends", "succeed")).wait(10)
-    assert not [key for key in dump(real) if b"hook" in key and key != b"stepflow:apphooks"]
+    assert not [key for key in dump(real) if b"hook" in key and key != b"stepflow:app_hooks"]
     assert b"rq:queue:stepflow.hooks" not in real.smembers("rq:queues")
 
 

@@ -222,7 +222,7 @@ async def test_the_worker_that_does_not_know_a_runner_does_not_spin(app, aclient
         await until(lambda: _blocked(run))
         claims = _calls(real)
         await (await aclient.submit("note")).wait(10)
-        assert real.lrange(keys.awaiting("default", "special"), 0, -1) == [b"run-s-0"]
+        assert real.lrange(keys.waiting_list("default", "special"), 0, -1) == [b"run-s-0"]
         assert real.llen("rq:queue:default") == 0
         assert _calls(real) - claims < 100
 
@@ -238,7 +238,7 @@ async def test_a_waiting_run_can_be_cancelled_and_its_entry_is_dropped_later(app
         await until(lambda: _blocked(run))
         assert await run.cancel("never mind")
     async with working(knowing):
-        await until(lambda: not list(real.scan_iter("stepflow:await:*")))
+        await until(lambda: not list(real.scan_iter("stepflow:waiting:*")))
     assert (await run.status()).state == "cancelled"
 
 

@@ -188,7 +188,7 @@ async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(app, aclient
     """[C13] `rq empty`, or a stock worker killed at the wrong moment; counts as nothing."""
     run = await aclient.submit("fine")
     real.delete("rq:queue:default", f"rq:job:run-{run.id}-0")
-    real.zadd("stepflow:pending:default", {f"run:{run.id}": 1.0})
+    real.zadd("stepflow:queued_at:default", {f"run:{run.id}": 1.0})
     async with working(app):
         assert await run.result(10) == [0, 1]
     assert (await run.status()).crashes == 0
@@ -200,7 +200,7 @@ async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidi
     """[C13] [C38]"""
     run = await aclient.submit("fine")
     real.lmove("rq:queue:default", "rq:queue:default:intermediate", "LEFT", "RIGHT")
-    real.zadd("stepflow:pending:default", {f"run:{run.id}": 1.0})
+    real.zadd("stepflow:queued_at:default", {f"run:{run.id}": 1.0})
     async with working(app):
         assert await run.result(10) == [0, 1]
     assert real.llen("rq:queue:default:intermediate") == 0

@@ -64,9 +64,9 @@ async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(app
     """[C24] [C37]"""
     async with working(app):
         run = await aclient.submit("misspelled")
-        await until(lambda: real.exists("stepflow:await:default:misspelled"))
+        await until(lambda: real.exists("stepflow:waiting:default:misspelled"))
         assert await run.cancel()
-        assert not real.exists("stepflow:await:default:misspelled")
+        assert not real.exists("stepflow:waiting:default:misspelled")
 
 
 async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(app, aclient, real, keys, link_to_real):

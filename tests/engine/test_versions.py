@@ -95,7 +95,7 @@ async def test_runs_of_all_priorities_wait_for_their_version_and_one_that_waits_
         for run in (*runs, gone):
             await until(lambda run=run: blocked(run))
         assert await gone.cancel("never mind")
-        assert gone.id not in str(real.lrange("stepflow:await:default:w@2", 0, -1))
+        assert gone.id not in str(real.lrange("stepflow:waiting:default:w@2", 0, -1))
     async with working(holding(2)):
         assert [await run.result(10) for run in runs] == ["2 at once"] * 3
     assert len(await aclient.list(runner="w")) == 4

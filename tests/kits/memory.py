@@ -120,7 +120,7 @@ class MemoryRuntime:
         self.journal.append(head + answer)
         return self._reply([] if self.is_gone else [answer])
 
-    def settle_ask(
+    def settle_question(
         self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
     ) -> asyncio.Future[Any]:
         self.run.has_journal = True
@@ -138,7 +138,7 @@ class MemoryRuntime:
         self.journal.append(head + data)
         return self._reply([] if self.is_gone else [b"%d" % self.inbox, data])
 
-    def close_ask(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
+    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         del mark
         return self._reply(0 if self.is_gone or self.asks.pop(digest, None) is None else 1)
 

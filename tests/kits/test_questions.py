@@ -68,7 +68,7 @@ async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
         await asyncio.to_thread(client.answer, ask.token, {"ok": True, "why": "it is good"})
         assert await run.result(10) == [True, "it is good"]
         assert await aclient.questions() == []
-        assert not real.exists("stepflow:asks")
+        assert not real.exists("stepflow:questions")
         with pytest.raises(QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"):
             await aclient.answer(ask.token, {"ok": False})
 
@@ -170,10 +170,10 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
             )
 
         assert settle(0, None) == [0]
-        assert real.hget(f"stepflow:run:{run}:asks", "d") == b"asked"
+        assert real.hget(f"stepflow:run:{run}:questions", "d") == b"asked"
         withdrawn = close_question(keys, run, "other.", digest="d", mark=QuestionOutcome("withdrawn", 1.5))
         assert link_to_real.call(withdrawn) == 0
-        assert real.hexists(f"stepflow:run:{run}:asks", "d")
+        assert real.hexists(f"stepflow:run:{run}:questions", "d")
         answered, lapsed = QuestionOutcome("answered", 2.0, "r"), QuestionOutcome("timed out", 3.0)
         if answer_first:
             assert link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0)) == answered
@@ -186,7 +186,7 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
         assert settle(1, lapsed, token="other.") == []
         assert settle(2, lapsed) == []
         assert dump(real) == before
-        assert not real.exists("stepflow:asks")
+        assert not real.exists("stepflow:questions")
         await aclient.cancel(run)
 
 

@@ -68,10 +68,10 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     """[F18] Its script is all or nothing, and sent again it changes nothing."""
     run_id = (await aclient.submit("loop", 0)).id
     key = f"stepflow:run:{run_id}"
-    real.hset(key, mapping={"token": "w.1.", "state": "running", "rev": 2, "held": f"run-{run_id}-0", "delivery": ""})
+    real.hset(key, mapping={"token": "w.1.", "state": "running", "rev": 2, "claimed_id": f"run-{run_id}-0", "delivery": ""})
     real.rpush(f"{key}:journal", b"value|0|a|1.0|")
-    real.hset(f"{key}:asks", "d", "asked")
-    real.zadd("stepflow:asks", {run_id: 1.0})
+    real.hset(f"{key}:questions", "d", "asked")
+    real.zadd("stepflow:questions", {run_id: 1.0})
     keys = aclient.env.keys
 
     def restart(rev: int, token: str) -> Any:
@@ -90,7 +90,7 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     assert restart(2, "w.1.")[0] == DONE
     after = dump(real)
     assert real.lrange(f"{key}:journal", 0, -1) == [start_entry(1, 2.0)]
-    assert not real.exists(f"{key}:asks", "stepflow:asks")
+    assert not real.exists(f"{key}:questions", "stepflow:questions")
     assert restart(2, "w.1.")[0] == AGAIN
     assert dump(real) == after
     await aclient.cancel(run_id)

@@ -298,7 +298,7 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
         worker.worker_state.link.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
         run = await aclient.submit("ten")
         assert await run.result(10) == 10
-        assert [name for name in sent if name != "look_round"].count("add_entry") == 10
+        assert [name for name in sent if name != "scan_maintenance"].count("add_entry") == 10
         assert sent.count("finish_run") == 1
         assert "load_journal" not in sent
         assert "LRANGE" not in sent

@@ -62,10 +62,10 @@ def look_at(there: Content) -> dict[str, Seen]:
     keys = Keys()
     start = keys.run("")
     ids = [key.removeprefix(start) for key in there if key.startswith(start) and ":" not in key.removeprefix(start)]
-    lists = [key for key in there if key.startswith(("rq:queue:default", "stepflow:await:"))]
+    lists = [key for key in there if key.startswith(("rq:queue:default", "stepflow:waiting:"))]
     waiting = Counter(rq_id.decode() for key in lists for rq_id in items(there, key))
     hook_queue = Counter(rq_id.decode() for rq_id in items(there, keys.rq_list(keys.hook_queue)))
-    pending = {member for key in there if key.startswith("stepflow:pending:default") for member in scores(there, key)}
+    pending = {member for key in there if key.startswith("stepflow:queued_at:default") for member in scores(there, key)}
     wip = [member for key in there if key.startswith("rq:wip:") for member in scores(there, key)]
     claims, due, live, deadlines, expiry = (
         scores(there, key) for key in (keys.claims, keys.due, keys.live, keys.deadlines, keys.expiry)
@@ -173,7 +173,7 @@ def check(there: Content) -> dict[str, Seen]:
 def _check_shared(there: Content, found: dict[str, Seen]) -> None:
     """Nothing that lives for ever belongs to nobody."""
     keys = Keys()
-    for key in (keys.claims, keys.due, *(key for key in there if key.startswith("stepflow:pending:default"))):
+    for key in (keys.claims, keys.due, *(key for key in there if key.startswith("stepflow:queued_at:default"))):
         for member in scores(there, key):
             assert member.removeprefix("run:") in found, f"{key} holds {member}, which is not there"
     for key in (keys.live, keys.deadlines):

@@ -31,7 +31,7 @@ class Guard(NamedTuple):
 REV = ("rev", "row[1] == rev and ", "")
 TOKEN = ("token", "row[1] == rev and (token == '' or row[2] == token)", "row[1] == rev")
 RECORD = ("step record", "if written and string.sub(written, 1, #token) == token then return {2} end", "")
-ASK = ("request id", "soft('HGET', run, 'ask') == proof", "false")
+ASK = ("request id", "soft('HGET', run, 'request') == proof", "false")
 LAPSED = ("lapsed lease", "same = not lease or tonumber(lease) <= tonumber(lapsed)", "same = true")
 
 #: how a worker settles its step by each script
@@ -96,7 +96,7 @@ GUARDS = [
     Guard("renew_claims", "never shorter", "'XX', 'GT'", "'XX'", meet.a_renewal_after_an_extension),
     Guard("renew_claims", "makes none", "'XX', 'GT'", "'GT'", meet.a_renewal_and_a_claim_that_was_taken_out),
     Guard("commit_hook", "token", "if row[1] ~= ARGV[1] then", "if false then", meet.a_late_delivery_of_a_hook),
-    Guard("commit_hook", "settled", "row[2] == ARGV[1] and 2 or 0", "0", meet.a_delivery_of_a_hook_settled_twice),
+    Guard("commit_hook", "last_token", "row[2] == ARGV[1] and 2 or 0", "0", meet.a_delivery_of_a_hook_settled_twice),
     Guard(
         "requeue_hook", "rev", "redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1]", "false", meet.two_recoveries_of_a_hook
     ),
@@ -112,8 +112,8 @@ GUARDS = [
 #: scripts that are not here, and why
 WITHOUT = {
     "check_rights": "it asks",
-    "heed_awaited": "it asks and forgets in one, and guards nothing",
-    "look_round": "it reads",
+    "prune_waiting_list": "it asks and forgets in one, and guards nothing",
+    "scan_maintenance": "it reads",
     "move_due": "it goes by the record: tests/store/test_keeping.py",
     "submit_child": "tests/store/test_children.py",
     "tell_untold": "tests/engine/test_announce.py",
@@ -122,9 +122,9 @@ WITHOUT = {
     "tell_gone": "tests/store/test_upkeep.py",
     "set_aside": "tests/store/test_damage.py",
     "bury_hook": "tests/store/test_damage.py",
-    "answer_ask": "tests/kits/test_questions.py",
-    "close_ask": "tests/kits/test_questions.py",
-    "settle_ask": "tests/kits/test_questions.py",
+    "answer_question": "tests/kits/test_questions.py",
+    "close_question": "tests/kits/test_questions.py",
+    "settle_question": "tests/kits/test_questions.py",
 }
 
 

@@ -51,7 +51,7 @@ SETTINGS = Settings(
 HOOK = Webhook("https://example.org/told")
 
 #: scripts whose second arrival changes nothing and has another answer: they count or say what they did
-COUNTING = {"move_due", "sweep_expired", "look_round"}
+COUNTING = {"move_due", "sweep_expired", "scan_maintenance"}
 
 
 class Killed:
@@ -164,7 +164,7 @@ class Worker:
         taken = yield call
         if taken is None:
             return None
-        taken.row[b"held"] = b""
+        taken.row[b"claimed_id"] = b""
         return self._claimed(taken)
 
     def _claimed(self, taken: Any) -> ClaimedRun:

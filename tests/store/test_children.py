@@ -310,7 +310,7 @@ def test_a_parent_has_something_left_to_do_from_its_first_child_on_that_ends_wit
     assert store.load("p").cleanup is Cleanup.NONE
     rev = family.bear("b").rev
     assert (store.load("p").cleanup, store.load("p").rev) == (Cleanup.NEEDED, rev)
-    store.client.hset("stepflow:run:p", "rest", int(Cleanup.STARTED))
+    store.client.hset("stepflow:run:p", "cleanup", int(Cleanup.STARTED))
     assert family.bear("c").rev == rev
     assert store.load("p").cleanup is Cleanup.STARTED
 
@@ -318,7 +318,7 @@ def test_a_parent_has_something_left_to_do_from_its_first_child_on_that_ends_wit
 def test_a_parent_that_waits_for_its_children_to_be_gone_hears_of_the_last(family, store):
     """[F14] However many there are; none of those that wait for their turn begins."""
     family.group(4, need=5, most_bad=4, limit=1)
-    store.client.hset("stepflow:run:p", "rest", int(Cleanup.STARTED))
+    store.client.hset("stepflow:run:p", "cleanup", int(Cleanup.STARTED))
     for index in (3, 0, 1):
         family.end(f"m-{index}", BAD, index=index)
         assert store.load("p").inbox == 0

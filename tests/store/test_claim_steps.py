@@ -26,7 +26,7 @@ def test_a_claim_gives_the_run_its_data_and_a_token(store, keys):
     assert client.zrange("rq:wip:default", 0, -1) == [b"run-a-0:w7.100."]
     assert client.hget("rq:job:run-a-0", "status") == b"started"
     assert client.hget("rq:job:run-a-0", "worker_name") == b"w7"
-    assert client.exists("rq:queue:default", keys.pending("default"), keys.wake("default")) == 0
+    assert client.exists("rq:queue:default", keys.queued_at("default"), keys.wake("default")) == 0
 
 
 def test_every_claim_has_a_token_of_its_own_and_none_is_the_start_of_another(store):
@@ -144,8 +144,8 @@ def test_a_run_whose_runner_is_not_known_goes_to_its_waiting_list(store, keys):
     store.submit("b")
     assert store.claim(["x"]) == ["run-b-0"]
     client, run = store.client, store.load()
-    assert client.lrange(keys.awaiting("default", "special"), 0, -1) == [b"run-a-0"]
-    assert client.smembers(keys.awaited) == {b"default|special"}
+    assert client.lrange(keys.waiting_list("default", "special"), 0, -1) == [b"run-a-0"]
+    assert client.smembers(keys.waiting_lists) == {b"default|special"}
     assert client.llen(keys.wake("@special")) == 1
     assert (run.state, run.rev, run.unroutable_since, run.failures, run.crashes) == (
         "pending",
@@ -164,8 +164,8 @@ def test_a_worker_that_knows_the_runner_reads_its_waiting_list_too(store, keys):
     sources = [*sources_of(keys, "default"), waiting_source(keys, "default", "special")]
     assert store.claim(["special"], sources=sources) == ["run-a-0"]
     assert store.load().unroutable_since == 0
-    assert store.client.exists(keys.awaiting("default", "special"), keys.wake("@special")) == 0
-    store.client.delete(keys.awaited)
+    assert store.client.exists(keys.waiting_list("default", "special"), keys.wake("@special")) == 0
+    store.client.delete(keys.waiting_lists)
 
 
 def test_a_foreign_job_goes_to_the_failed_registry_with_a_sentence(store):

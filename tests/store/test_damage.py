@@ -24,9 +24,9 @@ def forget(redis_client):
 
 SOUND = {b"runner": b"x", b"queue": b"default", b"state": b"pending", b"rev": b"1", b"created": b"1.000000"}
 
-COUNTS = (b"rev", b"generation", b"step", b"failures", b"crashes", b"handoff", b"ends", b"inbox", b"rest")
-TIMES = (b"due", b"created", b"started", b"updated", b"ended", b"deadline", b"blocked")
-TEXTS = (b"delivery", b"token", b"held", b"waits", b"origin", b"queue", b"runner", b"state", b"stop")
+COUNTS = (b"rev", b"generation", b"step", b"failures", b"crashes", b"handoff", b"ends", b"inbox", b"cleanup")
+TIMES = (b"due", b"created", b"started", b"updated", b"ended", b"deadline", b"unroutable")
+TEXTS = (b"delivery", b"token", b"claimed_id", b"waits_for", b"origin", b"queue", b"runner", b"state", b"stop")
 NO_COUNT = (b"zz", b"-1", b"1.5", b"1e400", b"nan", b"1_0", b" 1", b"\xff", b"9" * 40)
 NO_TIME = (b"zz", b"nan", b"inf", b"-1", b"1e400", b"1e30", b"\xff", b"253402300799.999")
 
@@ -99,7 +99,7 @@ def test_a_claim_leaves_what_it_cannot_read_and_takes_its_neighbours(store, keys
     assert bad.damage
     assert store.link.call(set_aside(keys, bad, reason="why", now=store.now))
     assert store.client.zrange(keys.claims, 0, -1) == [b"run:good1", b"run:good2"]
-    assert store.client.zrange(keys.pending("default"), 0, -1) == []
+    assert store.client.zrange(keys.queued_at("default"), 0, -1) == []
     if what != "no hash":
         assert (store.load("bad").state, store.client.hget(f"{keys.run('bad')}:data", "reason")) == ("paused", b"why")
 
@@ -145,7 +145,7 @@ STRAYS = [b"bad", b"run:", b"run:a:b", b"\xff\xfe", b":", b"x:y", b"run:a b", b"
 @pytest.mark.parametrize("index", ["claims", "due", "deadlines", "pending"])
 def test_what_names_nothing_is_taken_out_of_an_index_and_said(store, keys, index):
     """[B12]"""
-    name = keys.pending("default") if index == "pending" else getattr(keys, index)
+    name = keys.queued_at("default") if index == "pending" else getattr(keys, index)
     strays = [b"a:b", b"\xff", b"", b"a b"] if index == "deadlines" else STRAYS
     store.client.zadd(name, dict.fromkeys(strays, 1.0))
     found = move(store).strays if index == "due" else look(store).strays
@@ -156,11 +156,11 @@ def test_what_names_nothing_is_taken_out_of_an_index_and_said(store, keys, index
 
 def test_an_entry_of_the_waiting_lists_that_is_none_is_taken_out(store, keys):
     """[B12]"""
-    store.client.sadd(keys.awaited, "zz", b"\xff|\xff", "a|b|c")
-    store.client.rpush(keys.awaiting("default", "x"), "run-a-0")
-    store.client.sadd(keys.awaited, "default|x")
+    store.client.sadd(keys.waiting_lists, "zz", b"\xff|\xff", "a|b|c")
+    store.client.rpush(keys.waiting_list("default", "x"), "run-a-0")
+    store.client.sadd(keys.waiting_lists, "default|x")
     found = look(store)
-    assert (found.awaited, len(found.strays)) == (["default|x"], 3)
+    assert (found.waiting_lists, len(found.strays)) == (["default|x"], 3)
 
 
 def test_what_is_due_and_damaged_goes_to_its_queue_where_its_claim_sees_it(store, keys):
@@ -210,7 +210,7 @@ def test_a_pause_of_what_cannot_be_read_leaves_the_rest_of_it_for_whoever_repair
     assert store.link.call(set_aside(keys, store.load("a"), reason="why", now=store.now))
     run = store.load("a")
     assert (run.state, run.rev, run.unreadable) == ("paused", 2, "field 'step' holds b'zz'")
-    assert store.client.exists(keys.deadlines, keys.pending("default")) == 0
+    assert store.client.exists(keys.deadlines, keys.queued_at("default")) == 0
     assert store.claim() == []
 
 
@@ -265,7 +265,8 @@ def test_the_number_of_the_format_is_written_once(store, keys):
 @pytest.mark.parametrize(
     ("held", "words"),
     [
-        (b"2", "a later stepflow has worked here.* says data format 2, this version reads 1; upgrade"),
+        (b"3", "a later stepflow has worked here.* says data format 3, this version reads 2; upgrade"),
+        (b"1", "an earlier stepflow has worked here.* data format 1, this version reads 2; let the earlier version finish"),
         (b"zz", "no number of a data format"),
         (b"0", "no number of a data format"),
         (b"\xff", "no number of a data format"),
@@ -278,6 +279,19 @@ def test_a_format_that_this_version_does_not_read_is_refused_in_words(store, key
     with pytest.raises(ServerUnfit, match=words):
         carry_out(store.link, check_format(keys))
     assert store.client.get(keys.format) == held
+
+
+@pytest.mark.parametrize("number", [None, b"1"])
+def test_a_database_of_the_earlier_version_is_refused_and_left_as_it_is(store, keys, number):
+    """[B13] Its first versions wrote no number; each of its workers wrote under `apphooks`."""
+    store.client.hset("stepflow:apphooks", "etl", b"\x90")
+    if number:
+        store.client.set(keys.format, number)
+    before = store.dump()
+    with pytest.raises(ServerUnfit, match="an earlier stepflow has worked here"):
+        carry_out(store.link, check_format(keys))
+    assert store.dump() == before
+    store.client.flushall()
 
 
 def test_a_format_of_another_type_is_refused_in_words(store, keys):

@@ -204,7 +204,7 @@ def test_handing_over_takes_the_old_delivery_away_and_puts_the_new_one_into_its_
     assert store.entries() == ["run-a-1"]
     assert client.exists("rq:job:run-a-0", keys.claims, "rq:wip:default") == 0
     assert client.llen(keys.wake("default")) == 1
-    assert client.zscore(keys.pending("default"), "run:a") == pytest.approx(store.now)
+    assert client.zscore(keys.queued_at("default"), "run:a") == pytest.approx(store.now)
     assert store.claim() == ["run-a-1"]
 
 
@@ -260,7 +260,7 @@ def test_an_end_writes_all_that_follows_from_it_in_one_script(store, keys):
         assert 0 < client.ttl(keys.run("a") + part) <= 100
     assert (
         client.exists(
-            keys.claims, keys.live, keys.deadlines, "rq:wip:default", "rq:job:run-a-0", keys.pending("default")
+            keys.claims, keys.live, keys.deadlines, "rq:wip:default", "rq:job:run-a-0", keys.queued_at("default")
         )
         == 0
     )
@@ -281,7 +281,7 @@ def test_a_waiting_run_ends_from_outside_and_its_job_is_deleted(store, keys, due
         store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED, data=["reason", "no"]))[0] == DONE
     )
     client = store.client
-    assert client.exists("rq:job:run-a-0", keys.due, "rq:scheduled:default", keys.pending("default"), keys.live) == 0
+    assert client.exists("rq:job:run-a-0", keys.due, "rq:scheduled:default", keys.queued_at("default"), keys.live) == 0
     before = store.dump()
     assert store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED)) == [AGAIN]
     assert store.link.call(finish(store, run, Fence("", "r2"), state=RunState.CANCELLED))[0] == STALE

@@ -180,7 +180,7 @@ def look(store, worker="w1"):
 def test_a_round_of_an_idle_server_finds_nothing(store):
     found = look(store)
     assert (found.suspended, found.live_workers, found.next_due) == (False, 1, None)
-    assert found.lapsed == found.overdue == found.awaited == found.missing == found.strays == []
+    assert found.lapsed == found.overdue == found.waiting_lists == found.missing == found.strays == []
     assert not found.expired
 
 
@@ -208,7 +208,7 @@ def test_a_round_sees_passed_deadlines_due_times_waiting_lists_and_suspension(st
     store.client.set("rq:suspended", 1)
     store.clock.advance(6)
     found = look(store)
-    assert (found.overdue, found.awaited, found.suspended) == (["a"], ["default|special"], True)
+    assert (found.overdue, found.waiting_lists, found.suspended) == (["a"], ["default|special"], True)
     assert found.next_due == pytest.approx(store.now + 4)
     store.client.delete("rq:suspended")
 
@@ -333,10 +333,10 @@ def test_a_hook_is_claimed_like_a_step(store, keys, hook):
 
 
 SETTLED = {
-    "delivered": {"fields": ["rev", 3, "state", "delivered", "held", ""], "ttl_s": 50.0},
-    "dead": {"fields": ["rev", 3, "state", "dead", "held", ""], "ttl_s": 50.0, "died_at": 5.0},
+    "delivered": {"fields": ["rev", 3, "state", "delivered", "claimed_id", ""], "ttl_s": 50.0},
+    "dead": {"fields": ["rev", 3, "state", "dead", "claimed_id", ""], "ttl_s": 50.0, "died_at": 5.0},
     "again": {
-        "fields": ["rev", 3, "state", "pending", "held", "", "delivery", "hook-h1-r3", "due", "9"],
+        "fields": ["rev", 3, "state", "pending", "claimed_id", "", "delivery", "hook-h1-r3", "due", "9"],
         "due_at": 9.0,
     },
 }

@@ -18,7 +18,7 @@ def test_a_submit_writes_record_index_entries_job_and_token_in_one_script(store,
     for index in (keys.live, keys.runner_index("x")):
         assert client.zscore(index, "a") == pytest.approx(store.now)
     assert client.zscore(keys.deadlines, "a") == pytest.approx(store.now + 60)
-    assert client.zscore(keys.pending("default"), "run:a") == pytest.approx(store.now)
+    assert client.zscore(keys.queued_at("default"), "run:a") == pytest.approx(store.now)
     assert store.load() == store.run("a", timeout=60.0)
 
 

@@ -63,7 +63,7 @@ def test_a_claim_that_was_lost_is_put_back_with_a_lease_from_now_and_lapses_then
 def test_a_pending_run_that_stands_in_no_queue_goes_the_way_of_a_lost_delivery(store, keys):
     """[B19]"""
     store.submit("a")
-    for key in (keys.pending("default"), keys.rq_list("default")):
+    for key in (keys.queued_at("default"), keys.rq_list("default")):
         store.client.delete(key)
     assert look(store).restored == ["a"]
     store.clock.advance(2)
@@ -117,7 +117,7 @@ def parented(store, keys, children=("c",)):
     store.claim()
     store.client.hset(
         keys.run("p"),
-        mapping={"children": 1, "state": "waiting", "parked": "inbox", "token": "", "held": "", "delivery": "run-p-1"},
+        mapping={"children": 1, "state": "waiting", "parked": "inbox", "token": "", "claimed_id": "", "delivery": "run-p-1"},
     )
     store.client.zrem(keys.claims, "run:p")
     store.client.sadd(f"{keys.run('p')}:children:0", *children)
@@ -163,9 +163,9 @@ def test_a_child_of_a_map_that_is_gone_counts_and_makes_room_for_the_next(store,
     parented(store, keys, ["m-0", "m-1", "m-2"])
     store.client.hset(f"{keys.run('p')}:maps:0", mapping={"m.goal": "4|3|3", "m.next": "1"})
     store.submit("m-2")
-    held = {"state": "waiting", "parked": "held", "delivery": "run-m-2-0"}
+    held = {"state": "waiting", "parked": "limit", "delivery": "run-m-2-0"}
     store.client.hset(keys.run("m-2"), mapping=held)
-    store.client.delete(keys.rq_list("default"), keys.pending("default"))
+    store.client.delete(keys.rq_list("default"), keys.queued_at("default"))
     found = {orphan for _ in range(310) for orphan in tick(store).orphans}
     assert found == {("p", "m-0"), ("p", "m-1")}
     assert tell(store, keys, "m-1", 1)

@@ -18,7 +18,7 @@ from stepflow.engine.inspect import StepInfo
 STATIC_KEYS = (
     "stepflow:idx:*",
     "stepflow:expiry",
-    "stepflow:apphooks",
+    "stepflow:app_hooks",
     "stepflow:versions",
     "stepflow:format",
     "stepflow:workers:*",

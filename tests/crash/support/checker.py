@@ -19,11 +19,11 @@ from tests.crash.support.waiting import until
 
 #: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists of what there is
 STATIC = re.compile(
-    r"stepflow:(idx:(succeeded|failed|cancelled)|idx:runner:[^:]+|expiry|apphooks|versions|format|workers:[^:]+|hooks:dead)"
+    r"stepflow:(idx:(succeeded|failed|cancelled)|idx:runner:[^:]+|expiry|app_hooks|versions|format|workers:[^:]+|hooks:dead)"
     r"|rq:(queues|workers(:[\w.-]+)?|suspended)"
 )
 #: keys that must be gone or empty once nothing lives
-EMPTY = ("stepflow:claims", "stepflow:due", "stepflow:deadlines", "stepflow:idx:live", "stepflow:awaited")
+EMPTY = ("stepflow:claims", "stepflow:due", "stepflow:deadlines", "stepflow:idx:live", "stepflow:waiting_lists")
 
 #: kinds of journal entries that answer what a workflow asked for at a place
 ANSWERS = {b"value", b"error", b"over", b"signal", b"none", b"undo", b"stop"}
@@ -96,7 +96,7 @@ def _unquiet(cluster: Cluster) -> list[str]:
         if redis.exists(key):
             members = redis.smembers(key) if redis.type(key) == b"set" else redis.zrange(key, 0, 5, withscores=True)
             found.append(f"{key} holds {members}")
-    for key in redis.scan_iter("stepflow:pending:*", count=1000):
+    for key in redis.scan_iter("stepflow:queued_at:*", count=1000):
         found.append(f"{key.decode()} holds {redis.zrange(key, 0, 5)}")
     return found
 
@@ -117,7 +117,7 @@ def _check_run(cluster: Cluster, run_id: str, states: list[str], found: Findings
         said = {name: data[name] for name in (b"error", b"reason") if name in data}
         found.lost.append(f"run {run_id} ended {state}, not {'|'.join(states)}: {row} {said}")
     _check_steps(cluster, run_id, row, found)
-    if row.get("logged"):
+    if row.get("journal"):
         _check_journal(cluster, run_id, found)
     if hooks:
         _check_hooks(cluster, run_id, row, found)

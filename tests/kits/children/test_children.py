@@ -251,7 +251,7 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
 
     async def waits_for(run_id: str, words: str) -> bool:
         row = real.hgetall(f"stepflow:run:{run_id}")
-        return row[b"state"] == b"waiting" and words in row[b"waits"].decode()
+        return row[b"state"] == b"waiting" and words in row[b"waits_for"].decode()
 
     async with working(app) as worker:
         first, second = await aclient.submit("parent"), await aclient.submit("parent")

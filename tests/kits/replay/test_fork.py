@@ -134,7 +134,7 @@ def remembering(client: Client, real: redis.Redis, *names: str) -> None:
     """Make run a1, which remembers steps of these names at places 0, 1, ..."""
     client.submit("trip", 0, run_id="a1")
     real.rpush("stepflow:run:a1:journal", *(f"value|{place}|{name}|1.000000|\x01" for place, name in enumerate(names)))
-    real.hset("stepflow:run:a1", "logged", "1")
+    real.hset("stepflow:run:a1", "journal", "1")
 
 
 def test_the_same_fork_again_is_the_same_run_and_another_is_refused(client: Client, real: redis.Redis) -> None:

@@ -62,7 +62,7 @@ class QuestionCommand(Command):
             if activation.take_from_inbox(
                 self,
                 EntryKind.ANSWER,
-                lambda at, head: activation.runtime.settle_ask(at, head, self._digest, asked, lapsed),
+                lambda at, head: activation.runtime.settle_question(at, head, self._digest, asked, lapsed),
             ):
                 self._seen = activation.inbox_version
 
@@ -75,7 +75,7 @@ class QuestionCommand(Command):
     def abandon(self) -> None:
         if not self.is_wanted and self._activation.is_live:
             runtime = self._activation.runtime
-            runtime.close_ask(self._digest, QuestionOutcome(WITHDRAWN, runtime.now())).add_done_callback(_heed_nothing)
+            runtime.close_question(self._digest, QuestionOutcome(WITHDRAWN, runtime.now())).add_done_callback(_heed_nothing)
 
 
 def _heed_nothing(done: asyncio.Future[int]) -> None:

@@ -2,7 +2,7 @@
 -- A popped id counts only when the record waits for it and it is due; others are dropped. One whose runner this worker
 -- does not know goes to the waiting list of that runner; a job that is not ours to RQ's failed registry.
 -- Caller: store/claims.py claim_steps. Never sent twice: after a lost reply the worker lists what stands under its name.
--- KEYS  1 claims  2 rq:suspended  3 awaited  4 due, then for each source: list, pending, wip, wake
+-- KEYS  1 claims  2 rq:suspended  3 waiting_lists  4 due, then for each source: list, queued_at, wip, wake
 -- ARGV  1 now or ''  2 namespace  3 job prefix  4 token stem  5 first token number  6 lease s  7 limit  8 live workers
 --       9 worker  10 rq time  11 running state  12 failure text  13 n runners, their names  then each source's rq queue
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1 while RQ is suspended. The
@@ -17,7 +17,7 @@ local known, at = {}, 14 + tonumber(ARGV[13])
 for i = 14, at - 1 do known[ARGV[i]] = true end
 local sources, waiting = {}, 0
 for i = 5, #KEYS, 4 do
-  local s = {list = KEYS[i], pending = KEYS[i + 1], wip = KEYS[i + 2], wake = KEYS[i + 3], queue = ARGV[at],
+  local s = {list = KEYS[i], queued_at = KEYS[i + 1], wip = KEYS[i + 2], wake = KEYS[i + 3], queue = ARGV[at],
     left = 0, members = {}, leases = {}, started = {}}
   s.left = soft('LLEN', s.list) or 0
   waiting, at, sources[#sources + 1] = waiting + s.left, at + 1, s
@@ -38,7 +38,7 @@ local function try(id, s)
   if not kind then kind, name = string.match(ours, '^(hook)%-(.+)$') end
   if not kind then return refuse_foreign(id, s, now, ARGV[10], ARGV[12]) end
   local member, run = kind .. ':' .. name, ns .. ':' .. kind .. ':' .. name
-  local row = soft('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'blocked')
+  local row = soft('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'unroutable')
   if not row then return cannot_read(id, run) end
   if row[1] ~= id or (tonumber(row[2]) or 0) > now then return end
   if not whole(row[4]) then return cannot_read(id, run) end
@@ -46,9 +46,9 @@ local function try(id, s)
   if not known[row[3]] then return set_aside(id, s, member, run, row[3], KEYS[3], ns, now) end
   local token = stem .. number .. '.'
   number = number + 1
-  redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'held', id, 'delivery', '', 'state', ARGV[11],
+  redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'claimed_id', id, 'delivery', '', 'state', ARGV[11],
     'started', row[5] or stamp_of(now))
-  if row[6] then redis.call('HDEL', run, 'blocked') end
+  if row[6] then redis.call('HDEL', run, 'unroutable') end
   s.members[#s.members + 1] = member
   note(s.leases, lease, member)
   note(s.started, '+inf', id .. ':' .. token)
@@ -65,7 +65,7 @@ for _, s in ipairs(sources) do
   end
   if s.members[1] then -- once for all of them
     redis.call('ZADD', KEYS[1], unpack(s.leases))
-    soft('ZREM', s.pending, unpack(s.members))
+    soft('ZREM', s.queued_at, unpack(s.members))
     soft('ZADD', s.wip, unpack(s.started))
   end
   busy[s.wake] = busy[s.wake] or s.left > 0

@@ -1,6 +1,6 @@
 -- End a hook delivery whose record cannot be read as dead, and take it out of everything that would lead somebody to it.
 -- Caller: store/damage.py bury_hook, for engine/gate.py. Safe to repeat.
--- KEYS  1 hook  2 claims  3 due  4 pending  5 dead hooks  6 wip  7 job
+-- KEYS  1 hook  2 claims  3 due  4 queued_at  5 dead hooks  6 wip  7 job
 -- ARGV  1 member  2 hook id  3 died at  4 ttl s  5 wip member  6 hook fields ...
 -- Gives 1 buried, 0 when the delivery has ended or is not kept.
 --@ include total

@@ -6,10 +6,10 @@
 -- Gives 1 settled, 2 for a second arrival, 0 when the claim is not the caller's any more.
 --@ include total
 --@ include fields
-local row = redis.call('HMGET', KEYS[1], 'token', 'settled')
+local row = redis.call('HMGET', KEYS[1], 'token', 'last_token')
 if row[1] ~= ARGV[1] then return row[2] == ARGV[1] and 2 or 0 end
 set_fields(KEYS[1], 8)
-redis.call('HSET', KEYS[1], 'token', '', 'settled', ARGV[1])
+redis.call('HSET', KEYS[1], 'token', '', 'last_token', ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
 soft('ZREM', KEYS[4], ARGV[3])
 redis.call('DEL', KEYS[3])

@@ -10,7 +10,7 @@ local length, index = redis.call('LLEN', KEYS[2]), tonumber(ARGV[2])
 if length > index then return redis.call('LINDEX', KEYS[2], index) == ARGV[3] and 1 or 0 end
 if length < index then return 0 end
 redis.call('RPUSH', KEYS[2], ARGV[3])
-if index == 0 then redis.call('HSET', KEYS[1], 'logged', '1') end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'rest', ARGV[4]) end
+if index == 0 then redis.call('HSET', KEYS[1], 'journal', '1') end
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'cleanup', ARGV[4]) end
 if row[2] and row[2] ~= '0' then redis.call('HSET', KEYS[1], 'crashes', '0') end
 return 1

@@ -6,7 +6,7 @@
 -- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not the caller's any more.
 --@ include total
 --@ include entry
---@ include mail
+--@ include mailbox
 local row = redis.call('HMGET', KEYS[1], 'token', 'inbox')
 if row[1] ~= ARGV[1] then return {} end
 local inbox, index = tonumber(row[2] or 0), tonumber(ARGV[2])

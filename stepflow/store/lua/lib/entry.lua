@@ -11,7 +11,7 @@ end
 -- Write the next entry; progress, so the count of crashes starts again.
 local function remember(run, journal, index, entry)
   redis.call('RPUSH', journal, entry)
-  if index == 0 then redis.call('HSET', run, 'logged', '1') end
+  if index == 0 then redis.call('HSET', run, 'journal', '1') end
   local crashes = redis.call('HGET', run, 'crashes')
   if crashes and crashes ~= '0' then redis.call('HSET', run, 'crashes', '0') end
 end

@@ -1,4 +1,4 @@
--- Included, after lib/total, lib/fields, lib/guard, lib/job, lib/knock, lib/hook, lib/publish, lib/wake and lib/family. What `finish_run` says, whose KEYS and
+-- Included, after lib/total, lib/fields, lib/guard, lib/job, lib/enqueue, lib/hook, lib/publish, lib/wake and lib/family. What `finish_run` says, whose KEYS and
 -- ARGV it reads. With a note (`finish_untold`) the end is noted for hooks that nobody has announced yet; it is refused
 -- when they have been meanwhile, so that its caller looks again.
 local function finish(note)
@@ -27,7 +27,7 @@ local function finish(note)
     for i = 20, 25 do redis.call('EXPIRE', KEYS[i], ARGV[10]) end
     redis.call('ZREM', KEYS[26], run_id)
   end
-  local to = {list = KEYS[16], pending = KEYS[17], wake = KEYS[18], queues = KEYS[19], now = ARGV[15], rq_time = ARGV[16],
+  local to = {list = KEYS[16], queued_at = KEYS[17], wake = KEYS[18], queues = KEYS[19], now = ARGV[15], rq_time = ARGV[16],
     ns = ARGV[17], queue = ARGV[18]}
   for i = 27, kin - 1, 2 do at = leave_hook(to, KEYS[i], KEYS[i + 1], at) end
   if ARGV[at] then tell_family(kin, at, KEYS[1], run_id, ARGV[10], to) end

@@ -14,7 +14,7 @@ local function refusal(run, steps, claims, rev, token, proof, lapsed, member)
   if token ~= '' then
     local written = soft('HGET', steps, proof)
     if written and string.sub(written, 1, #token) == token then return {2} end
-  elseif soft('HGET', run, 'ask') == proof then
+  elseif soft('HGET', run, 'request') == proof then
     return {2}
   end
   return {0, row[1], row[2] or ''}

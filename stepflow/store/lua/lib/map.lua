@@ -10,9 +10,9 @@ local function release(maps, answers, stem, total, to)
     local id = stem .. '-' .. index
     local row = soft('HMGET', to.ns .. ':run:' .. id, 'rev', 'parked', 'delivery', 'ended', 'state', 'queue')
     if row and not row[5] and soft('HEXISTS', answers, id) ~= 1 then return end
-    if row and row[2] == 'held' and (row[3] or '') ~= '' and (row[4] or '') == '' then
+    if row and row[2] == 'limit' and (row[3] or '') ~= '' and (row[4] or '') == '' then
       if row[6] and row[6] ~= to.queue and string.find(row[6], '^[%w_.-]+$') then
-        to.queue, to.list, to.pending = row[6], 'rq:queue:' .. row[6], to.ns .. ':pending:' .. row[6]
+        to.queue, to.list, to.queued_at = row[6], 'rq:queue:' .. row[6], to.ns .. ':queued_at:' .. row[6]
         to.wake = to.ns .. ':wake:' .. string.gsub(string.gsub(row[6], '%.high$', ''), '%.low$', '')
       end
       return rouse(to.ns .. ':run:' .. id, row[1], row[3], 'run:' .. id, to)

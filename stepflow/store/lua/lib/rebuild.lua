@@ -1,4 +1,4 @@
--- Included by `look_round`, after lib/total. Go through a small page of the live runs, and put back what an index lost of them.
+-- Included by `scan_maintenance`, after lib/total. Go through a small page of the live runs, and put back what an index lost of them.
 -- Which page follows from the time and from this worker's place among the live ones: together they look at 20 runs a second,
 -- at more when there are so many that they would not come by all of them in five minutes, and at 320 at most. One round that
 -- comes late leaves no gap: pages overlap.
@@ -24,7 +24,7 @@ local function restore(id, row, now, index)
   elseif delivery ~= '' and (row[1] == 'scheduled' or row[1] == 'waiting') then
     if due and due < 1e12 then added = redis.call('ZADD', index.due, 'NX', row[4], member) end
   elseif delivery ~= '' and row[1] == 'pending' and not row[8] and string.find(queue, '^[%w_.-]+$') then
-    added = soft('ZADD', index.ns .. ':pending:' .. queue, 'NX', stamp_of(now), member) or 0
+    added = soft('ZADD', index.ns .. ':queued_at:' .. queue, 'NX', stamp_of(now), member) or 0
   end
   if deadline and deadline < 1e12 and (row[7] or '') == '' and row[1] ~= 'paused' then
     added = added + redis.call('ZADD', index.deadlines, 'NX', row[6], id)
@@ -39,7 +39,7 @@ local function rebuild(live, page, now, index, strays)
   for _, id in ipairs(page) do
     local run = index.ns .. ':run:' .. id
     local row = string.find(id, '^[%w_-]+$') and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue', 'deadline',
-      'stop', 'blocked', 'ended', 'children', 'generation') or {}
+      'stop', 'unroutable', 'ended', 'children', 'generation') or {}
     if redis.call('EXISTS', run) == 0 then
       redis.call('ZREM', live, id)
       strays[#strays + 1] = live .. ' ' .. id

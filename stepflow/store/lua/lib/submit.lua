@@ -1,9 +1,9 @@
--- Included, after lib/total, lib/fields, lib/job and lib/knock. What `submit_run` says, whose KEYS and ARGV it reads; the child of a map that
+-- Included, after lib/total, lib/fields, lib/job and lib/enqueue. What `submit_run` says, whose KEYS and ARGV it reads; the child of a map that
 -- is made waiting stands in the state it is given, until another's end hands it over (_family). A fork names its
 -- origin's journal and variables, what that was told by its children, and where it keeps the same.
 local function submit(stands, origin)
   local run, member, created, due, id, queue = KEYS[1], ARGV[3], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-  local row = redis.call('HMGET', run, 'rev', 'req')
+  local row = redis.call('HMGET', run, 'rev', 'submit_id')
   if row[1] then
     if row[2] == ARGV[1] then return {1} end
     if row[1] ~= ARGV[2] then return {0, redis.call('HGETALL', run)} end
@@ -33,10 +33,10 @@ local function submit(stands, origin)
   redis.call('SADD', KEYS[10], KEYS[7])
   if ARGV[11] ~= '' then redis.call('ZADD', KEYS[13], ARGV[11], ARGV[4]) end
   if stands then
-    redis.call('HSET', run, 'state', stands, 'parked', 'held')
+    redis.call('HSET', run, 'state', stands, 'parked', 'limit')
   elseif due == '' then
     write_job(KEYS[6], id, ARGV[10], 'run_step', queue, 'queued', ARGV[9])
-    knock(KEYS[7], KEYS[8], KEYS[9], id, member, created)
+    enqueue(KEYS[7], KEYS[8], KEYS[9], id, member, created)
   else
     if ARGV[12] == '1' then write_job(KEYS[6], id, ARGV[10], 'run_step', queue, 'scheduled', ARGV[9]) end
     delay(KEYS[14], KEYS[15], KEYS[9], id, member, due, ARGV[12] == '1')

@@ -6,11 +6,11 @@ local function refuse_foreign(id, s, now, rq_time, text)
 end
 
 -- One whose runner this worker does not know goes to the waiting list of that runner, whose workers are told.
-local function set_aside(id, s, member, run, runner, awaited, ns, now)
-  soft('RPUSH', ns .. ':await:' .. s.queue .. ':' .. runner, id)
-  soft('SADD', awaited, s.queue .. '|' .. runner)
-  soft('ZREM', s.pending, member)
-  redis.call('HSET', run, 'blocked', stamp_of(now))
+local function set_aside(id, s, member, run, runner, waiting_lists, ns, now)
+  soft('RPUSH', ns .. ':waiting:' .. s.queue .. ':' .. runner, id)
+  soft('SADD', waiting_lists, s.queue .. '|' .. runner)
+  soft('ZREM', s.queued_at, member)
+  redis.call('HSET', run, 'unroutable', stamp_of(now))
   soft('RPUSH', ns .. ':wake:@' .. runner, '1')
   soft('LTRIM', ns .. ':wake:@' .. runner, 0, 0)
   redis.call('EXPIRE', ns .. ':wake:@' .. runner, 60)

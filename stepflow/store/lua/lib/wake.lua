@@ -1,6 +1,6 @@
--- Included, after lib/total, lib/job, lib/knock and lib/publish. To wake a run that stands parked. One whose record is damaged is handed
+-- Included, after lib/total, lib/job, lib/enqueue and lib/publish. To wake a run that stands parked. One whose record is damaged is handed
 -- over as well: its claim sees what is wrong with it, and it does not stand where nobody looks.
--- to: list, pending, wake and name of its queue, now, rq_time, ns, state it is to be in, and for `wake` the due set, the
+-- to: list, queued_at, wake and name of its queue, now, rq_time, ns, state it is to be in, and for `wake` the due set, the
 -- scheduled registry, the start of the channels' names, the message.
 
 -- Hand it over: its delivery goes to the end of its queue.
@@ -8,7 +8,7 @@ local function rouse(run, rev, id, member, to)
   local seen = whole(rev)
   redis.call('HSET', run, 'rev', seen and seen + 1 or rev or '', 'state', to.state, 'parked', '', 'due', '')
   write_job('rq:job:' .. id, id, to.ns, 'run_step', to.queue, 'queued', to.rq_time)
-  knock(to.list, to.pending, to.wake, id, member, to.now)
+  enqueue(to.list, to.queued_at, to.wake, id, member, to.now)
 end
 
 -- Something came into its inbox: count it, hand the run over if it is parked on that, or tell the worker that holds it.

@@ -8,7 +8,7 @@
 --@ include total
 --@ include names
 --@ include job
---@ include knock
+--@ include enqueue
 local ns, now = ARGV[2], clock(ARGV[1])
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', stamp_of(now), 'LIMIT', 0, ARGV[3])
 local strays, damaged = {}, {}
@@ -33,7 +33,7 @@ local function move(member, row)
       local rev = whole(row[5]) -- of a damaged one it is left as it is: the claim sees that
       redis.call('HSET', record, 'state', ARGV[5], 'rev', rev and rev + 1 or row[5] or '', 'parked', '')
     end
-    knock('rq:queue:' .. queue, ns .. ':pending:' .. queue, ns .. ':wake:' .. base, id, member, stamp_of(now))
+    enqueue('rq:queue:' .. queue, ns .. ':queued_at:' .. queue, ns .. ':wake:' .. base, id, member, stamp_of(now))
   elseif id ~= '' then
     redis.call('ZADD', KEYS[1], row[2], member)
   end

@@ -2,7 +2,7 @@
 -- written, waiters are told. One write, so a crash loses neither the end nor a hook.
 -- Caller: store/runs.py finish_run, for worker/commit.py, cancel.py and recover.py.
 -- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 live  10 done index  11 expiry
---       12 deadlines  13 due  14 scheduled  15 pending  16 hook list  17 hook pending  18 hook wake  19 rq:queues
+--       12 deadlines  13 due  14 scheduled  15 queued_at  16 hook list  17 hook queued_at  18 hook wake  19 rq:queues
 --       20 journal  21 mailbox  22 sent ids  23 variables  24 asks  25 replies  26 index of asks  then for each hook: hook,
 --       job; then what lib/family tells
 -- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member
@@ -15,7 +15,7 @@
 --@ include fields
 --@ include guard
 --@ include job
---@ include knock
+--@ include enqueue
 --@ include hook
 --@ include publish
 --@ include wake

@@ -8,7 +8,7 @@
 --@ include fields
 --@ include guard
 --@ include job
---@ include knock
+--@ include enqueue
 --@ include hook
 --@ include publish
 --@ include wake

@@ -7,7 +7,7 @@
 --@ include total
 --@ include fields
 --@ include guard
---@ include knock
+--@ include enqueue
 local refused = refusal(KEYS[1], KEYS[3], '', ARGV[1], ARGV[2], ARGV[3], '', '')
 if refused then return refused end
 if ARGV[4] ~= '' and (redis.call('HGET', KEYS[1], 'inbox') or '0') ~= ARGV[4] then return {3} end

@@ -1,6 +1,6 @@
 -- Take an ended run up again: its keys live on, its index entries move, its last step is handed over.
 -- Caller: store/runs.py retry_run, for engine/retry.py.
--- KEYS  1 run  2 data  3 steps  4 kv  5 job  6 list  7 pending  8 wake  9 live  10 done index  11 expiry
+-- KEYS  1 run  2 data  3 steps  4 kv  5 job  6 list  7 queued_at  8 wake  9 live  10 done index  11 expiry
 --       12 journal  13 mailbox  14 sent ids  15 variables  16 asks  17 replies  18 memo  19 children  20 answers  21 maps
 -- ARGV  1 rev  2 request id  3 run id  4 member  5 created  6 rq id  7 now  8 rq time  9 namespace  10 rq queue
 --       11 expiry member  12 journal entries to forget ...  then run fields ...
@@ -9,7 +9,7 @@
 --@ include fields
 --@ include guard
 --@ include job
---@ include knock
+--@ include enqueue
 local refused = refusal(KEYS[1], '', '', ARGV[1], '', ARGV[2], '', '')
 if refused then return refused end
 local forgotten = tonumber(ARGV[12])
@@ -22,5 +22,5 @@ redis.call('ZREM', KEYS[10], ARGV[3])
 redis.call('ZREM', KEYS[11], ARGV[11])
 redis.call('ZADD', KEYS[9], ARGV[5], ARGV[3])
 write_job(KEYS[5], ARGV[6], ARGV[9], 'run_step', ARGV[10], 'queued', ARGV[8])
-knock(KEYS[6], KEYS[7], KEYS[8], ARGV[6], ARGV[4], ARGV[7])
+enqueue(KEYS[6], KEYS[7], KEYS[8], ARGV[6], ARGV[4], ARGV[7])
 return {1}

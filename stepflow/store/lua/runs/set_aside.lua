@@ -1,7 +1,7 @@
 -- Pause a run whose record cannot be read, and take it out of everything that would lead somebody to it again.
 -- Where its key holds no hash there is nothing to write to: then it is only taken out.
 -- Caller: store/damage.py set_aside, for engine/gate.py. Safe to repeat.
--- KEYS  1 run  2 data  3 claims  4 due  5 deadlines  6 job  7 pending  8 wip  9 scheduled
+-- KEYS  1 run  2 data  3 claims  4 due  5 deadlines  6 job  7 queued_at  8 wip  9 scheduled
 -- ARGV  1 member  2 run id  3 field that cannot be read, '' for the whole key  4 what it held  5 wip member  6 rq id
 --       7 reason  8 run fields ...
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.

@@ -9,12 +9,12 @@
 --@ include total
 --@ include fields
 --@ include job
---@ include knock
+--@ include enqueue
 --@ include submit
 local tail = #ARGV - 7
 local parent, children, answers, maps = KEYS[25], KEYS[26], KEYS[27], KEYS[28]
 local listed, stem, held = ARGV[tail + 2], ARGV[tail + 4], nil
-local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children', 'rest')
+local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children', 'cleanup')
 if row[1] ~= ARGV[tail + 1] then return {'lost'} end
 if (row[3] or '') ~= '' then return {'stopped'} end
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
@@ -30,7 +30,7 @@ local rev, has_rest = whole(row[2]) or 0, listed == '' or (row[5] or '0') ~= '0'
 if not row[4] or not has_rest then
   rev = rev + 1
   redis.call('HSET', parent, 'children', '1', 'rev', rev)
-  if not has_rest then redis.call('HSET', parent, 'rest', '1') end
+  if not has_rest then redis.call('HSET', parent, 'cleanup', '1') end
 end
 if is_new and listed ~= '' then redis.call('SADD', children, listed) end
 local made = submit(held)

@@ -1,6 +1,6 @@
 -- Make a run, its step 0 and the RQ job that knocks for it: all, or nothing where the run id is taken.
 -- Caller: store/runs.py submit_run.
--- KEYS  1 run  2 data  3 steps  4 memo  5 kv  6 job  7 list  8 pending  9 wake  10 rq:queues  11 live  12 runner index
+-- KEYS  1 run  2 data  3 steps  4 memo  5 kv  6 job  7 list  8 queued_at  9 wake  10 rq:queues  11 live  12 runner index
 --       13 deadlines  14 due  15 scheduled  16 done index (of the generation before)  17 expiry
 --       18 runner index of the generation before  19 journal  20 mailbox  21 sent ids  22 variables  23 asks  24 replies
 --       of a fork: 25 journal of the run it is forked from  26 what that one's children told it  27 the same of this one
@@ -13,6 +13,6 @@
 --@ include total
 --@ include fields
 --@ include job
---@ include knock
+--@ include enqueue
 --@ include submit
 return submit(nil, KEYS[25] and {journal = KEYS[25], told = KEYS[26], own = KEYS[27], variables = KEYS[28]})

@@ -6,7 +6,7 @@
 --@ include total
 --@ include fields
 --@ include job
---@ include knock
+--@ include enqueue
 --@ include hook
 --@ include publish
 --@ include wake

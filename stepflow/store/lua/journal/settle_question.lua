@@ -1,13 +1,13 @@
 -- Look for the answer to an ask and remember it in the journal, in one write; without one the ask is put on the list, unless
 -- it stands there, or taken off it when its time is up. Whichever came first decides: an answer, or the end of its time.
--- Caller: store/questions.py settle_ask, for the flow kit.
+-- Caller: store/questions.py settle_question, for the flow kit.
 -- KEYS  1 run  2 journal  3 asks  4 replies  5 index of asks
 -- ARGV  1 token  2 index of the entry  3 head of the entry  4 digest  5 what is asked  6 run id  7 now
 --       8 mark of an ask whose time is up, or ''
 -- The entry written is the head and '=' with the packed answer, or the head alone when the time is up.
 -- Gives {inbox count, data of the entry}, {inbox count} while it is open, or {} when the claim is not the caller's any more.
 --@ include total
---@ include ask
+--@ include question
 --@ include entry
 local digest, index = ARGV[4], tonumber(ARGV[2])
 local row = redis.call('HMGET', KEYS[1], 'token', 'inbox')
@@ -23,7 +23,7 @@ if answer then
   redis.call('HDEL', KEYS[4], digest .. '=')
   data = '=' .. answer
 elseif ARGV[8] ~= '' then
-  shut_ask(KEYS[3], KEYS[4], KEYS[5], digest, ARGV[8], ARGV[6])
+  shut_question(KEYS[3], KEYS[4], KEYS[5], digest, ARGV[8], ARGV[6])
   data = ''
 else
   if redis.call('HSETNX', KEYS[3], digest, ARGV[5]) == 1 then redis.call('HDEL', KEYS[4], digest) end

@@ -1,10 +1,10 @@
 -- What every worker does once a second, in one call: say it is alive, and see what needs doing.
--- Caller: store/claims.py look_round, for worker/maintenance.py.
--- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 awaited  6 live workers  7 expiry  8 dead hooks
---       9 live  then for each source: list, pending, wake
+-- Caller: store/claims.py scan_maintenance, for worker/maintenance.py.
+-- KEYS  1 claims  2 due  3 deadlines  4 rq:suspended  5 waiting_lists  6 live workers  7 expiry  8 dead hooks
+--       9 live  then for each source: list, queued_at, wake
 -- ARGV  1 now or ''  2 worker  3 seconds a silent worker counts as live  4 job prefix  5 seconds a dead hook is kept
 --       6 namespace  7 lease s
--- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, awaited lists, whether records have
+-- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, waiting_lists lists, whether records have
 --        expired, members whose entry left the queue, what named nothing and was taken out, live runs that an index had lost,
 --        parent and child for each child whose record is gone, whether the worker was not known}; a list holds at most 50,
 --        but for the last three.
@@ -50,7 +50,7 @@ local function is_list(entry) return string.find(entry, '^[^|\128-\255]+|[^|\128
 local function passed(index) return redis.call('ZRANGEBYSCORE', index, '-inf', time, 'LIMIT', 0, 50) end
 
 for i = 10, #KEYS, 3 do
-  local list, pending, wake = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  local list, queued_at, wake = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   local head = soft('LINDEX', list, 0)
   local before = now - 1
   if head then
@@ -58,20 +58,20 @@ for i = 10, #KEYS, 3 do
     local ours = string.gsub(string.gsub(string.sub(head, #ARGV[4] + 1), '%-r%d+$', ''), '%-g%d+$', '')
     local kind, name = string.match(ours, '^(run)%-(.+)%-%d+$')
     if not kind then kind, name = string.match(ours, '^(hook)%-(.+)$') end
-    local since = kind and soft('ZSCORE', pending, kind .. ':' .. name)
+    local since = kind and soft('ZSCORE', queued_at, kind .. ':' .. name)
     before = since and math.min(before, tonumber(since)) or -1
   end
-  local gone = soft('ZRANGEBYSCORE', pending, '-inf', '(' .. stamp_of(before), 'LIMIT', 0, 50)
-  for _, member in ipairs(sound(pending, gone, waits, 'ZREM')) do missing[#missing + 1] = member end
+  local gone = soft('ZRANGEBYSCORE', queued_at, '-inf', '(' .. stamp_of(before), 'LIMIT', 0, 50)
+  for _, member in ipairs(sound(queued_at, gone, waits, 'ZREM')) do missing[#missing + 1] = member end
 end
 local lapsed, overdue = sound(KEYS[1], passed(KEYS[1]), is_name, 'ZREM'), sound(KEYS[3], passed(KEYS[3]), is_run, 'ZREM')
-local awaited = sound(KEYS[5], soft('SRANDMEMBER', KEYS[5], 50), is_list, 'SREM')
+local waiting_lists = sound(KEYS[5], soft('SRANDMEMBER', KEYS[5], 50), is_list, 'SREM')
 local restored, orphans = rebuild(KEYS[9], page_of(KEYS[9], KEYS[6], ARGV[2], now), now, {
   claims = KEYS[1], due = KEYS[2], deadlines = KEYS[3], ns = ARGV[6], lease = tonumber(ARGV[7]),
 }, strays)
 return {
   time, redis.call('EXISTS', KEYS[4]), redis.call('ZCARD', KEYS[6]),
   redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or '',
-  lapsed, overdue, awaited, #(soft('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1) or {}), missing, strays, restored, orphans,
+  lapsed, overdue, waiting_lists, #(soft('ZRANGEBYSCORE', KEYS[7], '-inf', time, 'LIMIT', 0, 1) or {}), missing, strays, restored, orphans,
   is_new,
 }

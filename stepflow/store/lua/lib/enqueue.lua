@@ -1,7 +1,7 @@
 -- Included, after lib/total. Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle worker.
-local function knock(list, pending, wake, id, member, now)
+local function enqueue(list, queued_at, wake, id, member, now)
   soft('RPUSH', list, id)
-  soft('ZADD', pending, now, member)
+  soft('ZADD', queued_at, now, member)
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 
