@@ -1,9 +1,12 @@
 """
-What a fresh machine needs, with nothing but Python: `python3 dev.py demo` and `python3 dev.py test`.
+What a fresh machine needs, with nothing but Python.
 
-The first call makes `.venv` and installs the project, by uv when it is on PATH, else by venv and pip; later calls see
-that nothing has changed. A Python without ensurepip (Debian without python3-venv) borrows the machine's pip, else
-fetches one from the index in PIP_INDEX_URL, checked against the index's hash; else it says what to install.
+`python3 dev.py demo` and `python3 dev.py test`.
+
+The first call makes `.venv` and installs the project, by uv when it is on PATH, else by venv and
+pip; later calls see that nothing has changed. A Python without ensurepip (Debian without
+python3-venv) borrows the machine's pip, else fetches one from the index in PIP_INDEX_URL, checked
+against the index's hash; else it says what to install.
 """
 
 import hashlib
@@ -22,7 +25,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "stepflow-installed"
 
-#: test processes: one more than the cores of a small machine, for tests wait as often as they compute
+#: test processes: one more than the cores of a small machine, for tests wait as often as they
+#: compute
 TESTERS = max(3, os.cpu_count() or 1)
 COMMANDS = {
     "demo": [["stepflow", "demo"]],
@@ -35,7 +39,11 @@ COMMANDS = {
 
 
 def main(arguments: list) -> None:
-    """Make the environment if need be, then turn into the command; lint runs all its parts and sums up."""
+    """
+    Make the environment if need be, then turn into the command.
+
+    Lint runs all its parts and sums up.
+    """
     if not arguments or arguments[0] not in COMMANDS:
         sys.exit(f"usage: python3 dev.py {'|'.join(COMMANDS)} [arguments]")
     if sys.version_info < (3, 11):
@@ -55,7 +63,9 @@ def start_over_with_a_newer_python(arguments: list) -> None:
         # A name on PATH may be a stand-in for a version that is not installed: ask it.
         if path and quietly([path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]):
             os.execv(path, [path, str(ROOT / "dev.py"), *arguments])
-    sys.exit(f"stepflow needs Python 3.11 or newer; this is {sys.version.split()[0]}, and PATH has none.")
+    sys.exit(
+        f"stepflow needs Python 3.11 or newer; this is {sys.version.split()[0]}, and PATH has none."
+    )
 
 
 def install() -> None:
@@ -64,14 +74,22 @@ def install() -> None:
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + interpreter).hexdigest()
     if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
-    print(f"installing into .venv with Python {sys.version.split()[0]} ...", file=sys.stderr, flush=True)
+    print(
+        f"installing into .venv with Python {sys.version.split()[0]} ...",
+        file=sys.stderr,
+        flush=True,
+    )
     if not (shutil.which("uv") and install_by_uv()):
         install_by_pip()
     STAMP.write_text(wanted)
 
 
 def install_by_uv() -> bool:
-    """Install by uv; False when that did not work, for pip may be set up for an index that uv does not know."""
+    """
+    Install by uv.
+
+    False when that did not work, for pip may be set up for an index that uv does not know.
+    """
     command = ["uv", "sync", "--quiet", "--extra", "all", "--python", sys.executable]
     settings = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_SYSTEM_CERTS": "1"}
     return subprocess.call(command, cwd=str(ROOT), env={**os.environ, **settings}) == 0
@@ -90,7 +108,11 @@ def install_by_pip() -> None:
 
 
 def borrow_pip() -> None:
-    """Install pip without ensurepip: by a pip that this machine has, or from the index that PIP_INDEX_URL names."""
+    """
+    Install pip without ensurepip.
+
+    By a pip that this machine has, or from the index that PIP_INDEX_URL names.
+    """
     if quietly([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]):
         return
     if not os.environ.get("PIP_INDEX_URL"):
@@ -100,8 +122,12 @@ def borrow_pip() -> None:
         )
     index = os.environ["PIP_INDEX_URL"].rstrip("/") + "/pip/"
     with urlopen(index) as page:
-        wheels = re.findall(r'href="([^"]*/(pip-([\d.]+)-py3-none-any\.whl)#sha256=(\w+))"', page.read().decode())
-    address, name, _, digest = max(wheels, key=lambda wheel: [int(part) for part in wheel[2].split(".")])
+        wheels = re.findall(
+            r'href="([^"]*/(pip-([\d.]+)-py3-none-any\.whl)#sha256=(\w+))"', page.read().decode()
+        )
+    address, name, _, digest = max(
+        wheels, key=lambda wheel: [int(part) for part in wheel[2].split(".")]
+    )
     with urlopen(urljoin(index, address)) as wheel:
         content = wheel.read()
     if hashlib.sha256(content).hexdigest() != digest:

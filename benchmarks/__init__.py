@@ -1,1 +1,4 @@
-"""How fast: one file a workload, one JSON line each; ratios within one run on one machine, never timed tests."""
+"""
+How fast: one file a workload, one JSON line each; ratios within one run on one machine, never timed
+tests.
+"""

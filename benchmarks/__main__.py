@@ -1,4 +1,7 @@
-"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow, its peers and the server, in one run."""
+"""
+`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow, its peers and the
+server, in one run.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench", epilog="; ".join(f"{name}: {it.what}" for name, it in WORKLOADS.items())
     )
-    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them without one")
+    parser.add_argument(
+        "workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them without one"
+    )
     parser.add_argument("--json", action="store_true", help="a JSON line each")
     parser.add_argument("--reps", default="3", help="repetitions of each line that count")
     parser.add_argument("--no-peers", action="store_true", help="stepflow alone")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that servers and folders go, too
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM")
+    )  # so that servers and folders go, too
     limits, rows = [limit(args.reps)], []
     for name in args.workloads or WORKLOADS:
         rows += [ours(name, line, args.reps) for line in WORKLOADS[name].lines]
@@ -48,7 +55,9 @@ def main() -> None:
         print("\n".join(json.dumps(row) for row in [*limits, *rows]))
         return
     low, high = min(row["per_s_min"] for row in limits), max(row["per_s_max"] for row in limits)
-    print(f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} to {high:,.0f})\n")
+    print(
+        f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} to {high:,.0f})\n"
+    )
     print("\n".join(table.lines(rows)))
     if not args.no_peers:
         print("\n" + "\n".join(f"not measured: {peer}: {why}" for peer, why in ABSENT.items()))
@@ -79,7 +88,11 @@ def theirs(workload: str, reps: str) -> Iterator[dict[str, Any]]:
         try:
             yield peer(line, reps)
         except Unavailable as reason:
-            print(f"skipped: {line.workload} {line.peer}/{line.variant}: {reason}", file=sys.stderr, flush=True)
+            print(
+                f"skipped: {line.workload} {line.peer}/{line.variant}: {reason}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def peer(line: Line, reps: str) -> dict[str, Any]:
@@ -89,15 +102,27 @@ def peer(line: Line, reps: str) -> dict[str, Any]:
 
 
 def measured(python: list[str], module: str, needs: str, *arguments: str) -> dict[str, Any]:
-    """Run one line in a process of its own, on a server of its own, and read what it found; raises Unavailable."""
+    """
+    Run one line in a process of its own, on a server of its own, and read what it found; raises
+    Unavailable.
+    """
     print("measuring", module, *arguments, file=sys.stderr, flush=True)
     root = Path(__file__).resolve().parent.parent
-    with SERVERS[needs]() as places, tempfile.TemporaryDirectory(prefix="stepflow-bench-") as scratch:
+    with (
+        SERVERS[needs]() as places,
+        tempfile.TemporaryDirectory(prefix="stepflow-bench-") as scratch,
+    ):
         words = [*python, "-m", f"benchmarks.{module}", *arguments]
         env = {**os.environ, **places, "TMPDIR": scratch, "PYTHONPATH": str(root)}
         try:
             done = subprocess.run(
-                words, capture_output=True, text=True, check=False, cwd=root, env=env, timeout=LONGEST_S
+                words,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=root,
+                env=env,
+                timeout=LONGEST_S,
             )
         except subprocess.TimeoutExpired:
             raise Unavailable(f"no figure after {LONGEST_S} s") from None

@@ -1,4 +1,6 @@
-"""The runners and workflows that the workloads submit; a step does nothing but leave its time stamp."""
+"""
+The runners and workflows that the workloads submit; a step does nothing but leave its time stamp.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,11 @@ async def chain(step: Step[Any]) -> Outcome:
     """Take `steps` trivial steps."""
     hit()
     n = step.number + 1
-    return Continue({"n": n, "steps": step.payload["steps"]}) if n < step.payload["steps"] else Succeed({"n": n})
+    return (
+        Continue({"n": n, "steps": step.payload["steps"]})
+        if n < step.payload["steps"]
+        else Succeed({"n": n})
+    )
 
 
 async def trivial(n: int) -> dict[str, int]:
@@ -91,4 +97,7 @@ async def answer(ctx: Context, given: dict[str, int]) -> list[float]:
     """Remember `steps` steps, then answer `signals` signals: how late was each of them heard."""
     for n in range(given["steps"]):
         await ctx.step("trivial", trivial, n)
-    return [await ctx.step("heard", ms_since, await ctx.wait_for_signal("go")) for _ in range(given["signals"])]
+    return [
+        await ctx.step("heard", ms_since, await ctx.wait_for_signal("go"))
+        for _ in range(given["signals"])
+    ]

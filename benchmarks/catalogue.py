@@ -1,4 +1,6 @@
-"""Which workloads there are, what their own figure is, and in which variants stepflow takes part."""
+"""
+Which workloads there are, what their own figure is, and in which variants stepflow takes part.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ _BOTH = ("--variant chain", "--variant flow")
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload: its file, what it is, its own figure's name and unit, and the arguments of stepflow's lines."""
+    """
+    A workload: its file, what it is, its own figure's name and unit, and the arguments of
+    stepflow's lines.
+    """
 
     module: str
     what: str
@@ -31,11 +36,12 @@ WORKLOADS = {
     "W4": Workload("w4_in_flight", "2,000 runs, one step awaiting asyncio.sleep(1)", "seconds", "s", rises=False),
     "W5": Workload("w5_submit", "submit_many of 20,000", "per_s", "runs/s", bounded=True),
     "W6": Workload(
-        "w6_memory", "100,000 runs asleep; lateness of 1,000 more that wake", "bytes_per_run", "bytes each",
-        ("--variant delayed", "--variant parked", "--variant flow"), rises=False,
+        "w6_memory", "100,000 runs asleep; lateness of 1,000 more that wake", "bytes_per_run",
+        "bytes each", ("--variant delayed", "--variant parked", "--variant flow"), rises=False,
     ),
     "W7": Workload(
-        "w7_growth", "20,000 steps where there is more of something, relative to the small case", "steps_per_s", "steps/s",
+        "w7_growth", "20,000 steps where there is more of something, relative to the small case",
+        "steps_per_s", "steps/s",
         tuple(
             f"--runner {runner} --variant {what}"
             for runner in ("chain", "flow")
@@ -45,8 +51,8 @@ WORKLOADS = {
         ), bounded=True,
     ),
     "W8": Workload(
-        "w8_wake_up", "how late a step begins: timer due, signal sent, run submitted", "p50_ms", "ms p50",
-        ("--variant timer", "--variant signal", "--variant submit"), rises=False,
+        "w8_wake_up", "how late a step begins: timer due, signal sent, run submitted", "p50_ms",
+        "ms p50", ("--variant timer", "--variant signal", "--variant submit"), rises=False,
     ),
     "map": Workload("map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False),
     "replay": Workload(

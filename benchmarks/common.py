@@ -228,7 +228,9 @@ def foreign_now(dt=0.3):
 
 
 def wait_quiet(limit=0.06, patience=float(os.environ.get("BENCH_PATIENCE", "6"))):
-    """Waits until other processes use under `limit` of the machine, for `patience` seconds at most."""
+    """
+    Waits until other processes use under `limit` of the machine, for `patience` seconds at most.
+    """
     end = time.monotonic() + patience
     while foreign_now() > limit and time.monotonic() < end:
         time.sleep(0.3)
@@ -283,7 +285,8 @@ def measure(a, peer, once, *, unit, notes="", versions="", steps_per_run=None):
         "python": platform.python_version(),
         "notes": notes,
     }
-    for name in mid.get("figures", ()):     # what a workload counts besides: medians over repetitions
+    # what a workload counts besides: medians over repetitions
+    for name in mid.get("figures", ()):
         out[name] = rnd(statistics.median(d["figures"][name] for d in reps if name in d["figures"]), 3)
     if steps_per_run:
         out["steps_per_s"] = rnd(mid["per_s"] * steps_per_run, 1)

@@ -1,4 +1,7 @@
-"""What the workloads stand on: a Redis, a client, time stamps, workers that come and go, and what a step cost there."""
+"""
+What the workloads stand on: a Redis, a client, time stamps, workers that come and go, and what a
+step cost there.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,17 @@ class Ground:
 
     @classmethod
     def of(cls, workload: str, size: int = 0, **defaults: Any) -> Ground:
-        """Read the command line of *workload*; *size* is how many runs it has unless told otherwise."""
+        """
+        Read the command line of *workload*; *size* is how many runs it has unless told otherwise.
+        """
         args = c.args([workload], size, **defaults)
-        return cls(args, args.redis, connect(Address.parse(args.redis)), Client(args.redis), Marks(create=True))
+        return cls(
+            args,
+            args.redis,
+            connect(Address.parse(args.redis)),
+            Client(args.redis),
+            Marks(create=True),
+        )
 
     def beside(self, database: int) -> Ground:
         """Give the same with another database of the server."""
@@ -45,15 +56,33 @@ class Ground:
         """Count the runs that have not ended."""
         return int(self.redis.zcard("stepflow:idx:live"))
 
-    def measure(self, once: Callable[[int], dict[str, Any]], notes: str, *, steps_per_run: int | None = None) -> None:
+    def measure(
+        self, once: Callable[[int], dict[str, Any]], notes: str, *, steps_per_run: int | None = None
+    ) -> None:
         """Repeat the workload and print its line."""
         versions = c.version("redis", "rq", "hiredis", "uvloop")
-        c.measure(self.args, "stepflow", once, unit="runs", notes=notes, versions=versions, steps_per_run=steps_per_run)
+        c.measure(
+            self.args,
+            "stepflow",
+            once,
+            unit="runs",
+            notes=notes,
+            versions=versions,
+            steps_per_run=steps_per_run,
+        )
 
     @contextmanager
     def worker(self, concurrency: int = 100, processes: int = 1) -> Iterator[c.Proc]:
         """Run one `stepflow worker` process, or several under its supervisor."""
-        command = [sys.executable, "-m", "stepflow", "worker", "benchmarks.app:app", "--concurrency", str(concurrency)]
+        command = [
+            sys.executable,
+            "-m",
+            "stepflow",
+            "worker",
+            "benchmarks.app:app",
+            "--concurrency",
+            str(concurrency),
+        ]
         if processes > 1:
             command += ["--processes", str(processes)]
         process = c.Proc(command, env={"STEPFLOW_REDIS_URL": self.url})
@@ -70,9 +99,17 @@ class Ground:
             yield process
 
     def drain(
-        self, specs: Iterable[RunSpec | tuple[str, Any]], steps: int, *, concurrency: int = 100, processes: int = 1
+        self,
+        specs: Iterable[RunSpec | tuple[str, Any]],
+        steps: int,
+        *,
+        concurrency: int = 100,
+        processes: int = 1,
     ) -> dict[str, Any]:
-        """Submit all runs, then start the worker: from the first of *steps* steps executed to the last."""
+        """
+        Submit all runs, then start the worker: from the first of *steps* steps executed to the
+        last.
+        """
         self.marks.reset()
         handles = self.client.submit_many(specs)
         with self.worker(concurrency, processes) as process:
@@ -103,9 +140,13 @@ class Spent:
         steps = ground.marks.count
         python_us = sum(map(_cpu_us, [process.pid, *c.children(process.pid)]))
         stats = ground.redis.info("everything")
-        calls = {name: value["calls"] for name, value in stats.items() if name.startswith("cmdstat_")}
+        calls = {
+            name: value["calls"] for name, value in stats.items() if name.startswith("cmdstat_")
+        }
         scripts = calls.get("cmdstat_evalsha", 0)
-        return cls(steps, scripts, sum(calls.values()) - scripts, stats["total_reads_processed"], python_us)
+        return cls(
+            steps, scripts, sum(calls.values()) - scripts, stats["total_reads_processed"], python_us
+        )
 
     def per_step_since(self, first: Spent) -> dict[str, float]:
         """Give the cost of each step between the two; nothing when there was none."""
@@ -121,7 +162,10 @@ class Spent:
 
 
 def _cpu_us(pid: int) -> float:
-    """CPU time of the process's threads; finer than /proc/<pid>/stat, which counts in hundredths of a second."""
+    """
+    CPU time of the process's threads; finer than /proc/<pid>/stat, which counts in hundredths of a
+    second.
+    """
     spent_ns = 0
     for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         with suppress(OSError):

@@ -1,4 +1,7 @@
-"""What the server itself can do for a durable step: a script of ten commands, pipelined by 50 from Python."""
+"""
+What the server itself can do for a durable step: a script of ten commands, pipelined by 50 from
+Python.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,16 @@ def once(redis: Any, sha: str) -> dict[str, Any]:
     for first in range(0, SCRIPTS, BATCH):
         with redis.pipeline(transaction=False) as pipe:
             for i in range(first, first + BATCH):
-                pipe.evalsha(sha, 4, f"run:{i % 10000}", f"step:{i % 10000}", "q:bench", "z:bench", i, PAYLOAD)
+                pipe.evalsha(
+                    sha,
+                    4,
+                    f"run:{i % 10000}",
+                    f"step:{i % 10000}",
+                    "q:bench",
+                    "z:bench",
+                    i,
+                    PAYLOAD,
+                )
             pipe.execute()
     return {"seconds": time.perf_counter() - began, "n": SCRIPTS}
 
@@ -44,7 +56,11 @@ def main() -> None:
     redis = connect(Address.parse(args.redis))
     sha = redis.script_load(LUA)
     c.measure(
-        args, "redis-limit", lambda _: once(redis, sha), unit="scripts", notes="10 commands a script, pipelined by 50"
+        args,
+        "redis-limit",
+        lambda _: once(redis, sha),
+        unit="scripts",
+        notes="10 commands a script, pipelined by 50",
     )
 
 

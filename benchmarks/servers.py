@@ -1,4 +1,7 @@
-"""Servers for one measurement each: fresh, of our own, gone afterwards; their processes count as part of what is measured."""
+"""
+Servers for one measurement each: fresh, of our own, gone afterwards; their processes count as part
+of what is measured.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ def redis() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def postgres() -> Iterator[dict[str, str]]:
-    """Run a PostgreSQL with its default durability, on a socket; give the environment that leads to it."""
+    """
+    Run a PostgreSQL with its default durability, on a socket; give the environment that leads to
+    it.
+    """
     programs = _postgres_programs()
     # PostgreSQL refuses to run as root: then it runs as the user that its package made.
     user = "postgres" if os.geteuid() == 0 else None
@@ -44,14 +50,19 @@ def postgres() -> Iterator[dict[str, str]]:
         _quietly([*control, "-o", options, "start"], user)
         try:
             pid = (Path(data) / "postmaster.pid").read_text().split()[0]
-            yield {"BENCH_PG": f"postgresql://bench@/postgres?host={folder}", "BENCH_SERVER_PIDS": pid}
+            yield {
+                "BENCH_PG": f"postgresql://bench@/postgres?host={folder}",
+                "BENCH_SERVER_PIDS": pid,
+            }
         finally:
             _quietly([*control, "-m", "immediate", "stop"], user)
 
 
 def _postgres_programs() -> Path:
     on_path = shutil.which("initdb")
-    places = [Path(on_path).parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    places = (
+        [Path(on_path).parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    )
     if not places:
         raise Unavailable("PostgreSQL is not installed (no initdb)")
     return places[-1]
@@ -62,4 +73,6 @@ def _quietly(command: list[str], user: str | None) -> None:
     with tempfile.TemporaryFile() as said:
         if subprocess.call(command, stdout=said, stderr=said, cwd="/", user=user):
             said.seek(0)
-            raise Unavailable(f"{command[0]}: {said.read().decode(errors='replace').strip().splitlines()[-1]}")
+            raise Unavailable(
+                f"{command[0]}: {said.read().decode(errors='replace').strip().splitlines()[-1]}"
+            )

@@ -1,4 +1,7 @@
-"""Rows out of the workloads' JSON lines: what each is in relation to the ceiling and to the peers, and one table of all."""
+"""
+Rows out of the workloads' JSON lines: what each is in relation to the ceiling and to the peers, and
+one table of all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,18 @@ from benchmarks.peers.catalogue import MEMORY_ONLY
 
 Row = dict[str, Any]
 
-HEAD = ("", "who", "median", "least to most", "p99 ms", "of limit", "x best peer", "MB", "foreign", "besides")
+HEAD = (
+    "",
+    "who",
+    "median",
+    "least to most",
+    "p99 ms",
+    "of limit",
+    "x best peer",
+    "MB",
+    "foreign",
+    "besides",
+)
 
 #: what is shown besides, and how
 BESIDES = {
@@ -24,14 +38,19 @@ BESIDES = {
 
 
 def related(rows: list[Row], ceiling: float) -> list[Row]:
-    """Give the rows with `ratio_to_limit` and, for stepflow's, `ratio_to_best_peer`; above 1 is better than the peer."""
+    """
+    Give the rows with `ratio_to_limit` and, for stepflow's, `ratio_to_best_peer`; above 1 is better
+    than the peer.
+    """
     return [row | _ratios(row, rows, ceiling) for row in rows]
 
 
 def _ratios(row: Row, rows: list[Row], ceiling: float) -> Row:
     workload = WORKLOADS[row["workload"]]
     mine = row[workload.figure]
-    peers = [other for other in rows if other["workload"] == row["workload"] and _is_durable_peer(other)]
+    peers = [
+        other for other in rows if other["workload"] == row["workload"] and _is_durable_peer(other)
+    ]
     best = _best(workload, peers) if row["peer"].startswith("stepflow") and peers else None
     found: Row = {"ratio_to_limit": round(mine / ceiling, 3) if workload.bounded else None}
     if best is None:
@@ -54,7 +73,11 @@ def lines(rows: list[Row]) -> Iterable[str]:
     cells = [HEAD, *(_cells(row) for name in WORKLOADS for row in _in_order(name, rows))]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     for at, line in enumerate(cells):
-        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        yield (
+            "| "
+            + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            + " |"
+        )
         if not at:
             yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
 
@@ -70,7 +93,9 @@ def _in_order(name: str, rows: list[Row]) -> list[Row]:
 def _cells(row: Row) -> tuple[str, ...]:
     workload = WORKLOADS[row["workload"]]
     low, high = _spread(row, workload.figure)
-    besides = [shown.format(row[name]) for name, shown in BESIDES.items() if row.get(name) is not None]
+    besides = [
+        shown.format(row[name]) for name, shown in BESIDES.items() if row.get(name) is not None
+    ]
     memory_only = row["peer"].startswith(MEMORY_ONLY)
     return (
         row["workload"],

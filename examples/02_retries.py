@@ -3,9 +3,10 @@ Retries: a step that fails is tried again, and what it did before it failed is n
 
     python examples/02_retries.py
 
-A step may run more than once: after an error, or because its worker died. Three things help. `TransientError` asks for
-another try. `step.memo` keeps what an attempt has learned. `step.key` is the same for every attempt of a step and no
-other: give it to whoever is called as the idempotency key.
+A step may run more than once: after an error, or because its worker died. Three things help.
+`TransientError` asks for another try. `step.memo` keeps what an attempt has learned. `step.key` is
+the same for every attempt of a step and no other: give it to whoever is called as the idempotency
+key.
 """
 
 import subprocess
@@ -14,7 +15,9 @@ import sys
 from stepflow import PermanentError, RetryPolicy, Step, Stepflow, Succeed, TransientError
 
 app = Stepflow()
-charges: dict[str, int] = {}  # stands for a payment provider, which charges once for each idempotency key
+charges: dict[
+    str, int
+] = {}  # stands for a payment provider, which charges once for each idempotency key
 quotes: list[int] = []  # stands for a slow and costly question
 
 
@@ -30,11 +33,15 @@ async def order(step: Step):
     charges[step.key] = price
     if step.attempt < 3:
         raise TransientError("the provider's answer was lost", retry_after=0.2)
-    return Succeed({"paid": price, "attempts": step.attempt, "quotes": len(quotes), "charges": len(charges)})
+    return Succeed(
+        {"paid": price, "attempts": step.attempt, "quotes": len(quotes), "charges": len(charges)}
+    )
 
 
 def main() -> None:
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.02_retries:app"])
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "stepflow", "worker", "examples.02_retries:app"]
+    )
     try:
         print(app.client.submit("order", {"cents": 1000}).result(timeout=30))
 

@@ -3,9 +3,9 @@ An agent: plan, search, read, write, each a step of its own.
 
     python examples/03_agent.py
 
-The model is a script, so no key and no network is needed; a real one goes where `think` is. The payload carries the
-state from step to step. `step.effects` writes to the run's own space: such a write becomes visible together with the
-step's outcome, or not at all.
+The model is a script, so no key and no network is needed; a real one goes where `think` is. The
+payload carries the state from step to step. `step.effects` writes to the run's own space: such a
+write becomes visible together with the step's outcome, or not at all.
 """
 
 import subprocess
@@ -27,9 +27,14 @@ async def agent(step: Step):
     match step.payload:
         case {"do": "plan", "question": str(question)}:
             topics = think(question)
-            return Continue({"do": "read", "todo": topics, "notes": []}) if topics else Fail("nothing to look up")
+            return (
+                Continue({"do": "read", "todo": topics, "notes": []})
+                if topics
+                else Fail("nothing to look up")
+            )
         case {"do": "read", "todo": [topic, *rest], "notes": notes}:
-            step.cancel.raise_if_set()  # a run that was cancelled stops here instead of paying for another call
+            # a run that was cancelled stops here instead of paying for another call
+            step.cancel.raise_if_set()
             step.effects.put(f"note:{topic}", LIBRARY[topic])
             return Continue({"do": "read", "todo": rest, "notes": [*notes, LIBRARY[topic]]})
         case {"do": "read", "notes": notes}:
@@ -42,7 +47,9 @@ async def agent(step: Step):
 def main() -> None:
     worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.03_agent:app"])
     try:
-        run = app.client.submit("agent", {"do": "plan", "question": "why does the moon make tides?"}, timeout=60)
+        run = app.client.submit(
+            "agent", {"do": "plan", "question": "why does the moon make tides?"}, timeout=60
+        )
         print("answer:", run.result(timeout=30))
         print("steps: ", run.status().step + 1)
         print("note:  ", app.client.kv(run.id, "note:moon"))

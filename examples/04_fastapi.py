@@ -13,7 +13,10 @@ from pydantic import BaseModel
 
 from stepflow import AsyncClient, Step, Stepflow, StepflowError, Succeed
 
-app, client = Stepflow(), AsyncClient()  # in your own code base, two modules: the web process needs the client only
+app, client = (
+    Stepflow(),
+    AsyncClient(),
+)  # in your own code base, two modules: the web process needs the client only
 
 
 class Report(BaseModel):
@@ -35,7 +38,9 @@ async def lifespan(api: FastAPI):
         yield
 
 
-async def in_words(request: Request, error: StepflowError):  # Redis is away: 503; the id belongs to another order: 409
+async def in_words(
+    request: Request, error: StepflowError
+):  # Redis is away: 503; the id belongs to another order: 409
     return JSONResponse({"detail": str(error)}, 503 if error.retryable else 409)
 
 
@@ -51,7 +56,11 @@ async def submit(body: Report, request: Request):  # the same key again finds th
 @api.get("/runs/{run_id}")
 async def status(run_id: str):
     run = await client.status(run_id)
-    return {"state": run.state, "result": run.result} if run else JSONResponse({"detail": "no such run"}, 404)
+    return (
+        {"state": run.state, "result": run.result}
+        if run
+        else JSONResponse({"detail": "no such run"}, 404)
+    )
 
 
 @api.post("/runs/{run_id}/cancel")

@@ -3,7 +3,8 @@ A webhook: a receiver that verifies its signature, and a run whose end it is tol
 
     STEPFLOW_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8 python examples/05_webhook.py
 
-Webhooks go to the public internet only; the setting opens other networks. The worker inherits it and the secret.
+Webhooks go to the public internet only; the setting opens other networks. The worker inherits it
+and the secret.
 """
 
 import os
@@ -45,10 +46,16 @@ class Receiver(BaseHTTPRequestHandler):
 
 def main() -> None:
     receiver = HTTPServer(("127.0.0.1", 0), Receiver)
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.05_webhook:app"])
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "stepflow", "worker", "examples.05_webhook:app"]
+    )
     try:
-        hook = Webhook(f"http://127.0.0.1:{receiver.server_port}/stepflow", secret_env="GREETINGS_SECRET")
-        app.client.submit("greet", "world", run_id="greet-1", webhooks=[hook], on_conflict="restart")
+        hook = Webhook(
+            f"http://127.0.0.1:{receiver.server_port}/stepflow", secret_env="GREETINGS_SECRET"
+        )
+        app.client.submit(
+            "greet", "world", run_id="greet-1", webhooks=[hook], on_conflict="restart"
+        )
         receiver.handle_request()  # one delivery
     finally:
         worker.terminate()

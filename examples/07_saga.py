@@ -3,8 +3,9 @@ A saga: what completed steps did is undone, in reverse, when the run fails or is
 
     python examples/07_saga.py
 
-Each compensation is a durable step of its own, called with its step's value. It runs once across crashes and is tried
-again like any step; one that fails for good is recorded with the run, and the others still run.
+Each compensation is a durable step of its own, called with its step's value. It runs once across
+crashes and is tried again like any step; one that fails for good is recorded with the run, and the
+others still run.
 """
 
 import subprocess
@@ -35,7 +36,9 @@ def charge(card: str) -> None:
 
 @app.workflow("trip")
 async def trip(ctx: Context, to: str) -> str:
-    bookings = [await ctx.step(book, to, compensate=cancel_booking) for book in (book_flight, book_hotel)]
+    bookings = [
+        await ctx.step(book, to, compensate=cancel_booking) for book in (book_flight, book_hotel)
+    ]
     await ctx.step(charge, "4000-0000")
     return " ".join(bookings)
 

@@ -3,8 +3,9 @@ A map: one child run for each of a thousand items, a few at work at once, and th
 
     python examples/08_map.py
 
-The parent waits for its children held by nobody, so one worker does for all of them. Each child is a run of its own: it
-could wait, be retried or be looked at with `stepflow show`. The parent is woken once, when all have ended.
+The parent waits for its children held by nobody, so one worker does for all of them. Each child is
+a run of its own: it could wait, be retried or be looked at with `stepflow show`. The parent is
+woken once, when all have ended.
 """
 
 import subprocess
@@ -30,7 +31,10 @@ async def household(ctx: Context, number: int) -> int:
 async def census(ctx: Context, houses: int) -> dict[str, int]:
     found = await ctx.map("household", range(houses), limit=100, policy="settled")
     missing = [each for each in found if isinstance(each, ChildFailed)]
-    return {"people": sum(each for each in found if not isinstance(each, ChildFailed)), "missing": len(missing)}
+    return {
+        "people": sum(each for each in found if not isinstance(each, ChildFailed)),
+        "missing": len(missing),
+    }
 
 
 def main() -> None:

@@ -1,4 +1,8 @@
-"""stepflow: durable step runs on the Redis you already have. The public names, each loaded when it is first asked for."""
+"""
+stepflow: durable step runs on the Redis you already have.
+
+The public names, each loaded when it is first asked for.
+"""
 
 from __future__ import annotations
 

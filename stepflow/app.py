@@ -1,4 +1,8 @@
-"""Stepflow: the app object. It knows the runners and hooks of a code base and puts a worker together."""
+"""
+Stepflow: the app object.
+
+It knows the runners and hooks of a code base and puts a worker together.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +38,12 @@ H = TypeVar("H", bound=HookFunction)
 
 class Stepflow:
     """
-    An app: register runners with `@app.runner`, hooks with `@app.on_terminal`, functions with `@app.job`.
+    An app: register runners with `@app.runner`, hooks with `@app.on_terminal`, functions with
+    `@app.job`.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
-    before it is needed. *webhooks* are called at the end of every run of this app.
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used.
+    Nothing is connected before it is needed. *webhooks* are called at the end of every run of this
+    app.
     """
 
     def __init__(
@@ -58,7 +64,11 @@ class Stepflow:
 
     @property
     def url(self) -> str:
-        """The URL this app connects to; asking for it starts or joins the embedded server when no URL is set."""
+        """
+        The URL this app connects to.
+
+        Asking for it starts or joins the embedded server when no URL is set.
+        """
         self._url = resolve(self._url, self.settings)
         return self._url
 
@@ -76,7 +86,9 @@ class Stepflow:
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
             self._async_clients = {
-                known: client for known, client in self._async_clients.items() if not known.is_closed()
+                known: client
+                for known, client in self._async_clients.items()
+                if not known.is_closed()
             }
             client = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
             self._introduce(client)
@@ -84,23 +96,36 @@ class Stepflow:
         return self._async_clients[loop]
 
     def _introduce(self, client: Client | AsyncClient) -> None:
-        """Let a client of this app know what the app does: the versions of its workflows, and its hooks."""
+        """
+        Let a client of this app know what the app does.
+
+        The versions of its workflows, and its hooks.
+        """
         client.versions.registered = self.registry.newest
         client.env.hooks_of = self._hooks_of
 
     def _hooks_of(self, runner: str) -> list[list[str]] | None:
-        """Name the hooks of this app for its own runners; none are taken for not registered in this process."""
+        """
+        Name the hooks of this app for its own runners.
+
+        None are taken for not registered in this process.
+        """
         return (app_hooks(self.registry) if runner in self.registry.names else []) or None
 
     # registering
 
     def runner(
-        self, name: str, *, retry: RetryPolicy | None = None, step_timeout: float | timedelta | None = None
+        self,
+        name: str,
+        *,
+        retry: RetryPolicy | None = None,
+        step_timeout: float | timedelta | None = None,
     ) -> Callable[[F], F]:
         """
         Register the function below as runner *name*: it gets a Step and returns an Outcome.
 
-        *retry* holds where a submit gives no policy of its own; *step_timeout* (seconds or timedelta) is for one attempt.
+        *retry* holds where a submit gives no policy of its own; *step_timeout* (seconds or
+        timedelta) is for one attempt.
         """
 
         def register(function: F) -> F:
@@ -126,7 +151,10 @@ class Stepflow:
         )  # fmt: skip
 
     def on_terminal(self, hook: H) -> H:
-        """Call the function below with the RunOutcome of every run of this app, at least once, retried when it raises."""
+        """
+        Call the function below with the RunOutcome of every run of this app, at least once, retried
+        when it raises.
+        """
         self.registry.add_hook(hook)
         return hook
 
@@ -155,9 +183,12 @@ class Stepflow:
         dedup: bool = False,
     ) -> Any:
         """
-        Make a typed function a run of one step: `await resize.submit("a.png", 80)` gives a handle with `result()`.
+        Make a typed function a run of one step.
 
-        With *dedup* the run id follows from the arguments, so the same call is the same run. *timeout* is for one attempt.
+        `await resize.submit("a.png", 80)` gives a handle with `result()`.
+
+        With *dedup* the run id follows from the arguments, so the same call is the same run.
+        *timeout* is for one attempt.
         """
 
         def make(function: Callable[..., Any]) -> Job:
@@ -169,7 +200,9 @@ class Stepflow:
                 dedup=dedup,
             )
             limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
-            self.registry.add(job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit)
+            self.registry.add(
+                job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit
+            )
             return job
 
         return make if function is None else make(function)
@@ -185,11 +218,16 @@ class Stepflow:
         beat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
     ) -> Worker:
-        """Put a worker together, to be run on the running loop. *deliver* is an entered Deliverer of the hooks room."""
+        """
+        Put a worker together, to be run on the running loop.
+
+        *deliver* is an entered Deliverer of the hooks room.
+        """
         env = Env(Keys(self.namespace), self.settings)
         return Worker(
             Address.parse(url or self.url, self.settings.redis), env, self.registry, options,
-            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat, on_blocked=on_blocked,
+            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat,
+            on_blocked=on_blocked,
         )  # fmt: skip
 
     @staticmethod
@@ -200,14 +238,18 @@ class Stepflow:
 
 def _introduce(deliverer: Any) -> Deliver:
 
-    async def deliver(webhook: Mapping[str, Any] | Webhook, hook_id: str, outcome: RunOutcome) -> Verdict:
+    async def deliver(
+        webhook: Mapping[str, Any] | Webhook, hook_id: str, outcome: RunOutcome
+    ) -> Verdict:
         try:
             target = webhook if isinstance(webhook, Webhook) else Webhook.from_dict(webhook)
         except DataError as error:
             return Verdict.dead(str(error))
         if not target.wants(outcome.status):
             return Verdict.delivered()
-        verdict: Verdict = await deliverer.deliver(target, hook_id, body_of(outcome), datetime.now(UTC))
+        verdict: Verdict = await deliverer.deliver(
+            target, hook_id, body_of(outcome), datetime.now(UTC)
+        )
         return verdict
 
     return deliver

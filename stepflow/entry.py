@@ -1,7 +1,8 @@
 """
 The functions RQ calls by name, and the process that `stepflow worker` is.
 
-`stepflow.entry.run_step` and `run_hook` are wire format: RQ stores the dotted path with every job. They never move.
+`stepflow.entry.run_step` and `run_hook` are wire format: RQ stores the dotted path with every job.
+They never move.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from typing import Any
 
 from stepflow.app import Stepflow
 from stepflow.engine.env import Env
-from stepflow.errors import AppNotFound, RedisRefused, RedisUnreachable, RightsMissing, StepflowError
+from stepflow.errors import (
+    AppNotFound,
+    RedisRefused,
+    RedisUnreachable,
+    RightsMissing,
+    StepflowError,
+)
 from stepflow.hooks.deliver import Deliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
@@ -42,16 +49,22 @@ log = logging.getLogger("stepflow.worker")
 APP_VARIABLE = "STEPFLOW_APP"
 #: the variable in which a supervisor leaves its pid: a worker whose supervisor is gone leaves too
 SUPERVISOR_VARIABLE = "STEPFLOW_SUPERVISOR"
-#: the variable in which it leaves the number of a file: a worker that takes claims closes it with a word
+#: the variable in which it leaves the number of a file: a worker that takes claims closes it with a
+#: word
 READY_VARIABLE = "STEPFLOW_READY_FD"
 #: seconds between looks whether the signals are ours still and the supervisor is there
 WATCH_S = 0.1
-#: new objects between two looks of the garbage collector: a hundred steps in progress have that many, few of them garbage
+#: new objects between two looks of the garbage collector: a hundred steps in progress have that
+#: many, few of them garbage
 YOUNG_OBJECTS = 10_000
 
 
 def load_app(target: str) -> Stepflow:
-    """Import `package.module:app`, the working directory on the path; raises AppNotFound saying what is wrong."""
+    """
+    Import `package.module:app`, the working directory on the path.
+
+    Raises AppNotFound saying what is wrong.
+    """
     module_name, colon, name = target.partition(":")
     if not module_name or not colon or not name:
         raise AppNotFound(target, "that is no module and name")
@@ -60,8 +73,12 @@ def load_app(target: str) -> Stepflow:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise AppNotFound(target, f"there is no module {error.name!r} on the path, nor in {Path.cwd()}") from None
+        if error.name is not None and (
+            module_name == error.name or module_name.startswith(f"{error.name}.")
+        ):
+            raise AppNotFound(
+                target, f"there is no module {error.name!r} on the path, nor in {Path.cwd()}"
+            ) from None
         raise
     app = getattr(module, name, None)
     if not isinstance(app, Stepflow):
@@ -73,8 +90,9 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
     """
     Be one worker process until told to leave; gives the exit code, not 0 if nobody told it.
 
-    Refuses a Redis that cannot carry stepflow (ServerUnfit) and logs what may lose data. SIGTERM or SIGINT begins a
-    graceful end, a second one ends at once. The process is gone ten seconds after the grace, whatever user code does.
+    Refuses a Redis that cannot carry stepflow (ServerUnfit) and logs what may lose data. SIGTERM or
+    SIGINT begins a graceful end, a second one ends at once. The process is gone ten seconds after
+    the grace, whatever user code does.
     """
     departure = Departure(app.settings.worker.grace_s)
     departure.heed_signals()
@@ -91,7 +109,9 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
 
     facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
     try:
-        _register_and_work(address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts))
+        _register_and_work(
+            address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts)
+        )
     finally:
         departure.begin()
     return left[0] if left else 0
@@ -101,8 +121,8 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
     """
     Register with RQ and work.
 
-    A server that is demoted just then is waited for like one that was so before; a connection that is cut just then is
-    made anew, as long as the server answers `check`.
+    A server that is demoted just then is waited for like one that was so before; a connection that
+    is cut just then is made anew, as long as the server answers `check`.
     """
     for wait_s in growing():
         check(address, keys)
@@ -122,9 +142,12 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
 
 def check(address: Address, keys: Keys) -> None:
     """
-    Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data on one that can.
+    Refuse a Redis that cannot carry stepflow, or whose user lacks rights.
 
-    One that loads its data, or is a replica now, is waited for as long as it takes; the log says so.
+    Log what may lose data on one that can.
+
+    One that loads its data, or is a replica now, is waited for as long as it takes; the log says
+    so.
     """
     link = SyncConnection.to(address)
     try:
@@ -149,17 +172,23 @@ def check(address: Address, keys: Keys) -> None:
         link.close()
 
 
-def live(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure) -> int:
+def live(
+    app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
+) -> int:
     """Run the worker on a loop that user code cannot end; gives the exit code."""
     try:
         departure.code = run_on_loop(lambda: serve(app, options, url, rq_side, departure))
     except asyncio.CancelledError:
-        log.critical("user code cancelled the worker's own tasks; this worker ends, what it held runs again elsewhere")
+        log.critical(
+            "user code cancelled the worker's own tasks; this worker ends, what it held runs again elsewhere"
+        )
         departure.code = ASTRAY
     return departure.code
 
 
-async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure) -> int:
+async def serve(
+    app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
+) -> int:
     """Run the worker on this loop with its signals; gives the exit code."""
     async with Deliverer(app.settings.webhook) as deliverer:
         worker: Worker
@@ -168,10 +197,15 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
             done = worker.worker_state.finished_steps if worker.worker_state is not None else 0
             rq_side.beat(busy=worker.is_busy, done=done)
 
-        worker = app.make_worker(options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK))
+        worker = app.make_worker(
+            options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK)
+        )
         departure.in_hand = lambda: ", ".join(worker.in_hand)
         departure.on_loop(worker.leave)
-        helpers = [asyncio.ensure_future(_watch(worker, departure)), asyncio.ensure_future(_say_ready(worker))]
+        helpers = [
+            asyncio.ensure_future(_watch(worker, departure)),
+            asyncio.ensure_future(_say_ready(worker)),
+        ]
         _collect_less()
         try:
             await worker.run()
@@ -187,13 +221,21 @@ async def serve(app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWo
 
 
 def _collect_less() -> None:
-    """Have the garbage collector pass over what is there already and look less often: a sixth of a `ctx.step` was its."""
+    """
+    Have the garbage collector pass over what is there already and look less often.
+
+    A sixth of a `ctx.step` was its.
+    """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
 
 
 async def _watch(worker: Worker, departure: Departure) -> None:
-    """Keep the signals ours, and leave when the supervisor that started this process is gone: another one starts workers."""
+    """
+    Keep the signals ours, and leave when the supervisor that started this process is gone.
+
+    Another one starts workers.
+    """
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     while True:
         await asyncio.sleep(WATCH_S)
@@ -206,7 +248,11 @@ async def _watch(worker: Worker, departure: Departure) -> None:
 
 
 async def _say_ready(worker: Worker) -> None:
-    """Tell the supervisor that this worker takes claims: should it die now, it is not one that cannot start."""
+    """
+    Tell the supervisor that this worker takes claims.
+
+    Should it die now, it is not one that cannot start.
+    """
     descriptor = os.environ.pop(READY_VARIABLE, None)
     if descriptor is None:
         return
@@ -223,7 +269,11 @@ class RQWorker(StepWorker):
     def drive(self, rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
         """Work the queues RQ was told of with the app of STEPFLOW_APP."""
         app = _app_of_environment()
-        queues = list(dict.fromkeys(Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()))
+        queues = list(
+            dict.fromkeys(
+                Keys(app.namespace).split_queue(name)[0] for name in rq_side.queue_names()
+            )
+        )
         options = WorkerOptions(queues, app.settings.worker.concurrency, burst, rq_side.name)
         departure = Departure(app.settings.worker.grace_s)
         departure.heed_signals()
@@ -231,7 +281,10 @@ class RQWorker(StepWorker):
         return True
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
-        """Work as any worker does, and end the process: RQ's command line would wait for threads of user code."""
+        """
+        Work as any worker does, and end the process: RQ's command line would wait for threads of
+        user code.
+        """
         worked = super().work(*args, **kwargs)
         end_worker(self._left_with)
         return worked
@@ -253,9 +306,9 @@ def _run_one(namespace: str, rq_id: str) -> None:
     async def one() -> None:
         async with Deliverer(app.settings.webhook) as deliverer:
             await work_one(
-                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis), Env(Keys(namespace), app.settings),
-                app.registry,
-                deliver=app.delivering(deliverer), next_wait=next_wait_s,
+                rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis),
+                Env(Keys(namespace), app.settings), app.registry, deliver=app.delivering(deliverer),
+                next_wait=next_wait_s,
             )  # fmt: skip
 
     asyncio.run(one())

@@ -1,8 +1,11 @@
 """
-Processes that user code forks off a worker: their signals are their own, and none ever does the worker's work.
+Processes that user code forks off a worker.
 
-A forked child has all its parent had: the handlers of its signals, the descriptor that a signal is written to, the loop
-and its connections. What the child is told must not reach the worker, and what runs on in it must not speak for the worker.
+Their signals are their own, and none ever does the worker's work.
+
+A forked child has all its parent had: the handlers of its signals, the descriptor that a signal is
+written to, the loop and its connections. What the child is told must not reach the worker, and what
+runs on in it must not speak for the worker.
 """
 
 from __future__ import annotations
@@ -17,15 +20,18 @@ import traceback
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-#: packages whose code goes on after user code: a child that comes back into it from user code has nothing left to do
+#: packages whose code goes on after user code: a child that comes back into it from user code has
+#: nothing left to do
 _RUNTIME = {"stepflow", "asyncio", "concurrent", "uvloop"}
-#: modules of ours that a child may not call: they speak over its worker's connections, or work in its place
+#: modules of ours that a child may not call: they speak over its worker's connections, or work in
+#: its place
 _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
-        "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify", "worker.state",
-        "worker.step_runtime", "worker.threads", "worker.worker", "kits.flow.context", "kits.flow.sync_context",
-        "kits.flow.replay.activation", "kits.flow.replay.fiber", "kits.flow.replay.loop",
+        "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify",
+        "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
+        "kits.flow.context", "kits.flow.sync_context", "kits.flow.replay.activation",
+        "kits.flow.replay.fiber", "kits.flow.replay.loop",
     )
 }  # fmt: skip
 
@@ -46,7 +52,11 @@ def keep_apart() -> None:
 
 
 def _before() -> None:
-    """Hold signals back: one that came to the child before its handlers are reset would be read by the worker."""
+    """
+    Hold signals back.
+
+    One that came to the child before its handlers are reset would be read by the worker.
+    """
     if _worker is not None:
         _masks.kept = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
@@ -65,7 +75,9 @@ def _in_child() -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL:  # as Python knows; libuv has one that writes to its pipe
+        if (
+            signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+        ):  # as Python knows; libuv has one that writes to its pipe
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         asyncio._set_running_loop(None)  # noqa: SLF001  as asyncio itself does from 3.12 on
         _end_where_user_code_ends(sys._getframe().f_back)  # noqa: SLF001
@@ -77,8 +89,8 @@ def _end_where_user_code_ends(frame: FrameType | None) -> None:
     """
     End this child as soon as it returns, raises or awaits out of the user code that forked it.
 
-    By tracing, as a debugger stops where a function returns: no place in the runtime need know of forks. A child of
-    `multiprocessing` ends by itself, and is not slowed down.
+    By tracing, as a debugger stops where a function returns: no place in the runtime need know of
+    forks. A child of `multiprocessing` ends by itself, and is not slowed down.
     """
     ours: list[FrameType] = []
     outermost: list[FrameType] = []
@@ -120,7 +132,10 @@ def _called(frame: FrameType, event: str, argument: Any) -> None:
     """Hear of a call in the child: one of the worker's own functions ends it."""
     del event, argument
     if frame.f_globals.get("__name__") in _WORKERS_OWN:
-        _end(1, f"a process forked off a worker may not call {frame.f_code.co_qualname} of its worker; it ends")
+        _end(
+            1,
+            f"a process forked off a worker may not call {frame.f_code.co_qualname} of its worker; it ends",
+        )
 
 
 def _came_back(frame: FrameType, event: str, argument: Any) -> NoReturn:
@@ -131,7 +146,11 @@ def _came_back(frame: FrameType, event: str, argument: Any) -> NoReturn:
 
 
 def _end_as(frame: FrameType, raised: tuple[Any, ...] | None) -> NoReturn:
-    """End as *frame* does: by a return, by waiting, or by the last exception that was raised in it."""
+    """
+    End as *frame* does.
+
+    By a return, by waiting, or by the last exception that was raised in it.
+    """
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
     if instruction == "YIELD_VALUE":
         _end(1, "a process forked off a worker may not wait on the loop of its worker; it ends")
@@ -140,7 +159,9 @@ def _end_as(frame: FrameType, raised: tuple[Any, ...] | None) -> NoReturn:
     _end(*_after_error(*raised))
 
 
-def _after_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> tuple[int, str]:
+def _after_error(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> tuple[int, str]:
     """Say with which code and words Python itself would end after *error*."""
     if not isinstance(error, SystemExit):
         return 1, "".join(traceback.format_exception(kind, error, trace))

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Job:
     """A function that can be called here, or submitted to run on a worker."""
 
-    def __init__(self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool
+    ) -> None:
         self.function = function
         self.name = name
         self.__doc__ = function.__doc__
@@ -39,10 +41,16 @@ class Job:
         return self.function(*args, **kwargs)
 
     async def submit(self, *args: Any, **kwargs: Any) -> AsyncRunHandle:
-        """Submit the call as a run; raises InvalidOption when the arguments do not fit the function."""
+        """
+        Submit the call as a run.
+
+        Raises InvalidOption when the arguments do not fit the function.
+        """
         payload = bind(self.function, args, kwargs)
         client = self._app.async_client
-        handle = await client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
+        handle = await client.submit(
+            self.name, payload, run_id=self._run_id(payload), queue=self._queue
+        )
         return handle.read_by(self._read)
 
     def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
@@ -60,9 +68,12 @@ class Job:
 
 def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:
     """
-    Give the runner that calls *function* with a step's payload, as `bind` made it; *name* is used in errors.
+    Give the runner that calls *function* with a step's payload, as `bind` made it.
 
-    Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to go on with.
+    *name* is used in errors.
+
+    Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to
+    go on with.
     """
     arguments, wanted = call_reader(function, name), kind_of(returned_hint(function) or Any)
 

@@ -29,8 +29,9 @@ def run_on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """
     Run a coroutine on a fresh loop, uvloop's when it is installed, until it is done.
 
-    Not `asyncio.run`: SystemExit or KeyboardInterrupt in any task, and `loop.stop()`, would end that before its time, and at
-    its end it waits for tasks and threads for as long as they like. Raises CancelledError when the coroutine was cancelled.
+    Not `asyncio.run`: SystemExit or KeyboardInterrupt in any task, and `loop.stop()`, would end
+    that before its time, and at its end it waits for tasks and threads for as long as they like.
+    Raises CancelledError when the coroutine was cancelled.
     """
     loop = new_loop()
     asyncio.set_event_loop(loop)
@@ -45,7 +46,11 @@ def run_on_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def _turn_until(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> None:
-    """Turn the loop until *main* is done, whatever comes out of it meanwhile; the task that raised it keeps it as its own."""
+    """
+    Turn the loop until *main* is done, whatever comes out of it meanwhile.
+
+    The task that raised it keeps it as its own.
+    """
     main.add_done_callback(lambda _: loop.stop())
     falls = 0
     while not main.done():
@@ -55,11 +60,16 @@ def _turn_until(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> Non
             loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:
             if not main.done():
-                log.error("%s came out of a task or callback of user code, %s; the worker goes on", *_shown(error))
+                log.error(
+                    "%s came out of a task or callback of user code, %s; the worker goes on",
+                    *_shown(error),
+                )
         except BaseException as error:  # a signal handler of user code, or the loop itself
             falls = 1 if turned.is_set() else falls + 1
             if falls == FALLS:
-                log.critical("the worker's loop does not turn any more; did user code close its files?")
+                log.critical(
+                    "the worker's loop does not turn any more; did user code close its files?"
+                )
                 raise
             log.error("%s came out of the worker's loop, %s; it goes on", *_shown(error))
         else:
@@ -70,7 +80,11 @@ def _turn_until(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> Non
 def _shown(error: BaseException) -> tuple[str, str]:
     """Say what was raised, and where."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "from an unknown place"
+    where = (
+        f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}"
+        if frames
+        else "from an unknown place"
+    )
     try:
         return repr(error), where
     except Exception:  # noqa: BLE001  a __repr__ of user code
@@ -78,11 +92,18 @@ def _shown(error: BaseException) -> tuple[str, str]:
 
 
 async def _wind_up() -> None:
-    """Cancel what tasks are left and close what generators are; what does not end in time is left as it is."""
+    """
+    Cancel what tasks are left and close what generators are.
+
+    What does not end in time is left as it is.
+    """
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
     left.add(asyncio.ensure_future(asyncio.get_running_loop().shutdown_asyncgens()))
     _, late = await asyncio.wait(left, timeout=WIND_UP_S)
     if late:
-        log.warning("%s tasks of user code do not end though they were cancelled; left as they are", len(late))
+        log.warning(
+            "%s tasks of user code do not end though they were cancelled; left as they are",
+            len(late),
+        )

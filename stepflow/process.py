@@ -23,9 +23,11 @@ log = logging.getLogger("stepflow.worker")
 
 #: what tells a worker to leave
 LEAVING = (signal.SIGTERM, signal.SIGINT)
-#: exit code of a worker that ended although nobody told it to: user code took its tasks or its loop away
+#: exit code of a worker that ended although nobody told it to: user code took its tasks or its loop
+#: away
 ASTRAY = 70
-#: exit code of a worker that left because functions that do not return took all its slots, or its loop
+#: exit code of a worker that left because functions that do not return took all its slots, or its
+#: loop
 STUCK = 75
 #: seconds after the grace at which a process that has not left by itself is ended; ten are promised
 MARGIN_S = 8.0
@@ -45,10 +47,13 @@ _ending = threading.Lock()
 
 class Departure:
     """
-    How this process comes to its end: when it is told to by a signal, and at the latest a moment after the grace.
+    How this process comes to its end.
 
-    A signal is heard even while user code blocks the loop: by Python's handler, which runs between two bytecodes of the main
-    thread, and by a thread that reads what Python writes for each signal, which needs the main thread not at all.
+    When it is told to by a signal, and at the latest a moment after the grace.
+
+    A signal is heard even while user code blocks the loop: by Python's handler, which runs between
+    two bytecodes of the main thread, and by a thread that reads what Python writes for each signal,
+    which needs the main thread not at all.
     """
 
     def __init__(self, grace_s: float) -> None:
@@ -64,11 +69,16 @@ class Departure:
         self._handler = self._on_signal  # one object, to be known again
         #: says what the worker still holds, for the last words
         self.in_hand: Callable[[], str] = str
-        #: what the process ends with should it have to be ended; set once the worker has given back all it held
+        #: what the process ends with should it have to be ended; set once the worker has given back
+        #: all it held
         self.code = STUCK
 
     def heed_signals(self) -> None:
-        """Take SIGTERM and SIGINT, in the main thread; until `on_loop` the first one raises SystemExit(0)."""
+        """
+        Take SIGTERM and SIGINT, in the main thread.
+
+        Until `on_loop` the first one raises SystemExit(0).
+        """
         end_hard()
         forks.keep_apart()
         for number in LEAVING:
@@ -78,7 +88,11 @@ class Departure:
         threading.Thread(target=self._watch, name="stepflow-signals", daemon=True).start()
 
     def on_loop(self, leave: Callable[[], None]) -> None:
-        """Have *leave* called on the running loop when a signal says so; nobody else on it is given the worker's signals."""
+        """
+        Have *leave* called on the running loop when a signal says so.
+
+        Nobody else on it is given the worker's signals.
+        """
         self._loop, self._leave = asyncio.get_running_loop(), leave
         add = self._loop.add_signal_handler
 
@@ -87,17 +101,23 @@ class Departure:
                 add(number, callback, *args)
             else:
                 log.warning(
-                    "user code asked the loop for %s; the worker needs it and keeps it", signal.Signals(number).name
+                    "user code asked the loop for %s; the worker needs it and keeps it",
+                    signal.Signals(number).name,
                 )
 
         self._loop.add_signal_handler = add_another  # type: ignore[assignment, method-assign]
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)  # the loop has put its own there
+        signal.set_wakeup_fd(
+            self._writer.fileno(), warn_on_full_buffer=False
+        )  # the loop has put its own there
 
     def keep_signals(self) -> None:
         """Take the signals back where user code has taken them. Called on the loop's thread."""
         for number in LEAVING:
             if signal.getsignal(number) is not self._handler:
-                log.warning("user code has set a handler for %s; the worker needs it and takes it back", number.name)
+                log.warning(
+                    "user code has set a handler for %s; the worker needs it and takes it back",
+                    number.name,
+                )
                 signal.signal(number, self._handler)
         with suppress(OSError, ValueError):  # user code closed it: Python's handler remains
             theirs = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
@@ -118,7 +138,9 @@ class Departure:
         del frame
         self._handled += 1
         self._heard(number)
-        if self._leave is None:  # nothing is claimed yet; what RQ was told is taken back on the way out
+        if (
+            self._leave is None
+        ):  # nothing is claimed yet; what RQ was told is taken back on the way out
             raise SystemExit(0)
 
     def _watch(self) -> None:
@@ -149,7 +171,9 @@ class Departure:
     def _heard(self, number: int) -> None:
         """Take note of a signal; called for each by the handler, the thread, or both."""
         if max(self._handled, self._seen) > 1:
-            end_now(128 + number, "second signal: leaving at once; what is in hand runs again elsewhere")
+            end_now(
+                128 + number, "second signal: leaving at once; what is in hand runs again elsewhere"
+            )
         self.begin()
         if self._leave is not None:
             self._on_the_loop(self._leave)
@@ -171,11 +195,18 @@ class Departure:
 
 
 def _run_handlers() -> None:
-    """Do nothing, on the loop: Python calls the handlers of signals where its code runs, and one that raises does so here."""
+    """
+    Do nothing, on the loop: Python calls the handlers of signals where its code runs, and one that
+    raises does so here.
+    """
 
 
 def end_now(code: int, words: str = "") -> NoReturn:
-    """End the process without waiting for anything: last words and full buffers have a second, for a lock may be held."""
+    """
+    End the process without waiting for anything.
+
+    Last words and full buffers have a second, for a lock may be held.
+    """
     if not _ending.acquire(blocking=False):  # another thread is at it
         threading.Event().wait()
 
@@ -193,14 +224,20 @@ def end_now(code: int, words: str = "") -> NoReturn:
 
 
 def end_hard() -> None:
-    """Have `end_worker` end this process: it is a worker, or a supervisor, which imports the app as well."""
+    """
+    Have `end_worker` end this process.
+
+    It is a worker, or a supervisor, which imports the app as well.
+    """
     global _is_ours  # noqa: PLW0603  what holds for a process is global
     _is_ours = True
 
 
 def end_worker(code: int) -> None:
     """
-    End this process if it was a worker: hooks of `atexit` are called, but have seconds; threads of user code have none.
+    End this process if it was a worker: hooks of `atexit` are called, but have seconds.
+
+    Threads of user code have none.
 
     Does nothing in any other process.
     """
@@ -226,7 +263,11 @@ def _flush() -> None:
 
 
 def _end_children() -> None:
-    """Kill what `multiprocessing` would at exit: its daemons, such as a pool's, would stay for ever."""
+    """
+    Kill what `multiprocessing` would at exit.
+
+    Its daemons, such as a pool's, would stay for ever.
+    """
     if "multiprocessing" in sys.modules:
         with suppress(Exception):
             for child in sys.modules["multiprocessing"].active_children():

@@ -1,7 +1,10 @@
 """
-What an operator may set: by environment (`STEPFLOW_<GROUP>_<FIELD>`), by `stepflow.toml` or `[tool.stepflow]`.
+What an operator may set.
 
-A flag or argument beats the environment, the environment beats the files, the files beat the defaults written here.
+By environment (`STEPFLOW_<GROUP>_<FIELD>`), by `stepflow.toml` or `[tool.stepflow]`.
+
+A flag or argument beats the environment, the environment beats the files, the files beat the
+defaults written here.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ MOST_BYTES = 512 * 1_048_576
 
 
 def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
 
 
 class _Group(BaseModel):
@@ -143,7 +150,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in their order: arguments, environment, `stepflow.toml`, `pyproject.toml`."""
+        """
+        Put the sources in their order.
+
+        Arguments, environment, `stepflow.toml`, `pyproject.toml`.
+        """
         del dotenv_settings, file_secret_settings
         return (
             init_settings,
@@ -155,7 +166,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """Read the settings of this process once; raises InvalidOption, naming the variable, for a value that does not fit."""
+    """
+    Read the settings of this process once.
+
+    Raises InvalidOption, naming the variable, for a value that does not fit.
+    """
     try:
         return Settings()
     except ValueError as error:  # a ValidationError, or a file that is no TOML
@@ -169,11 +184,16 @@ def wrong_setting(error: ValueError) -> str:
         return f"the settings cannot be read: {str(error).splitlines()[0]}; correct stepflow.toml or pyproject.toml"
     names = ["_".join(str(part) for part in problem["loc"]) for problem in problems]
     said = "; ".join(
-        f"{name.replace('_', '.', 1)}: {problem['msg']}" for name, problem in zip(names, problems, strict=True)
+        f"{name.replace('_', '.', 1)}: {problem['msg']}"
+        for name, problem in zip(names, problems, strict=True)
     )
     return f"setting {said}; correct STEPFLOW_{names[0].upper()}, stepflow.toml or [tool.stepflow]"
 
 
 def redis_url(explicit: str | None, settings: Settings) -> str | None:
-    """Choose the Redis URL: argument, STEPFLOW_REDIS_URL, REDIS_URL; None means the embedded server."""
+    """
+    Choose the Redis URL: argument, STEPFLOW_REDIS_URL, REDIS_URL.
+
+    None means the embedded server.
+    """
     return explicit or settings.redis.url or os.environ.get("REDIS_URL") or None

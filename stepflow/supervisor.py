@@ -1,4 +1,8 @@
-"""The supervisor: so many worker processes, kept alive; a dead one's claims are handed over at once."""
+"""
+The supervisor: so many worker processes, kept alive.
+
+A dead one's claims are handed over at once.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,15 @@ log = logging.getLogger("stepflow.supervisor")
 
 #: seconds between looks at the children
 LOOK_S = 0.05
-#: seconds after which a child that never took a claim does not count as one that cannot start, or not again
+#: seconds after which a child that never took a claim does not count as one that cannot start, or
+#: not again
 SETTLED_S = 1.0
 #: seconds: the longest wait before a child that cannot start is started again
 LONGEST_WAIT_S = 10.0
 #: seconds after the grace at which a child that was told to leave, and has not, is killed
 PATIENCE_S = 10.0
-#: seconds that the claims of the last children may take to be handed over before the supervisor leaves
+#: seconds that the claims of the last children may take to be handed over before the supervisor
+#: leaves
 HANDING_OVER_S = 5.0
 
 #: hands over what stands under a worker's name; may give how much that was
@@ -85,7 +91,10 @@ class Child:
             self.process.send_signal(number)
 
     def could_start(self) -> bool:
-        """Say of a child that has ended whether it had come to take claims, or had at least lived for a while."""
+        """
+        Say of a child that has ended whether it had come to take claims, or had at least lived for
+        a while.
+        """
         return self._ready.close() or time.monotonic() - self.started_at > SETTLED_S
 
 
@@ -98,12 +107,15 @@ def supervise(
     grace_s: float | None = None,
 ) -> int:
     """
-    Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on; a second one is passed on too.
+    Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on.
 
-    *recover* is called with the worker name of each child that ended, at once, in a thread of its own; it says how much
-    stood under that name. A successor starts then, whatever the exit code, or after a wait when children cannot start. Only
-    with *burst* is a child that exits with 0 and left nothing behind not replaced. A child that was told and is not gone ten
-    seconds after *grace_s* (the setting, if not given) is killed. Gives the exit code: 0 unless a child failed at the end.
+    A second one is passed on too.
+
+    *recover* is called with the worker name of each child that ended, at once, in a thread of its
+    own; it says how much stood under that name. A successor starts then, whatever the exit code, or
+    after a wait when children cannot start. Only with *burst* is a child that exits with 0 and left
+    nothing behind not replaced. A child that was told and is not gone ten seconds after *grace_s*
+    (the setting, if not given) is killed. Gives the exit code: 0 unless a child failed at the end.
     """
     grace_s = load_settings().worker.grace_s if grace_s is None else grace_s
     crew = _ProcessPool(command, recover, burst=burst, grace_s=grace_s)
@@ -127,7 +139,9 @@ def supervise(
 class _ProcessPool:
     """The children of one supervisor, and when those that ended are to be replaced."""
 
-    def __init__(self, command: Sequence[str], recover: Recover, *, burst: bool, grace_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], recover: Recover, *, burst: bool, grace_s: float
+    ) -> None:
         self._command = command
         self._recover = recover
         self._burst = burst
@@ -168,13 +182,19 @@ class _ProcessPool:
                 self._children.remove(child)
                 self._bury(child, code)
             elif child.told_at is not None and time.monotonic() > child.told_at + self._patience_s:
-                log.error("worker %s (pid %s) does not leave; killed", child.name, child.process.pid)
+                log.error(
+                    "worker %s (pid %s) does not leave; killed", child.name, child.process.pid
+                )
                 child.process.kill()
                 child.told_at = None  # said once
         for child, found in [(child, found) for child, found in self._done if found.done()]:
             self._done.remove((child, found))
             if found.exception() is None and found.result():
-                log.error("worker %s (pid %s) ended with 0 in the midst of its work", child.name, child.process.pid)
+                log.error(
+                    "worker %s (pid %s) ended with 0 in the midst of its work",
+                    child.name,
+                    child.process.pid,
+                )
                 self._replace(child)
         now = time.monotonic()
         for moment in [moment for moment in self.due if moment <= now]:
@@ -195,7 +215,11 @@ class _ProcessPool:
             time.sleep(LOOK_S)
 
     def _bury(self, child: Child, code: int) -> None:
-        """Take leave of a child that ended: its claims are handed over, and it is replaced unless it was to end."""
+        """
+        Take leave of a child that ended.
+
+        Its claims are handed over, and it is replaced unless it was to end.
+        """
         if self._signal is not None:
             # one that was told before it could listen dies of the signal, and that is leaving, too
             self.codes.append(0 if code == -self._signal else code)
@@ -204,13 +228,22 @@ class _ProcessPool:
         if self._burst and code == 0:
             self._done.append((child, self._hand_over(child)))
             return
-        log.error("worker %s (pid %s) ended with %s; its claims are handed over", child.name, child.process.pid, code)
+        log.error(
+            "worker %s (pid %s) ended with %s; its claims are handed over",
+            child.name,
+            child.process.pid,
+            code,
+        )
         probes.at("supervise.dead")
         self._hand_over(child)
         self._replace(child)
 
     def _replace(self, child: Child) -> None:
-        """Start a successor: at once, or after a wait when none can start; nobody waits for what was killed at work."""
+        """
+        Start a successor: at once, or after a wait when none can start.
+
+        Nobody waits for what was killed at work.
+        """
         if self._signal is not None:
             return
         self._false_starts = 0 if child.could_start() else self._false_starts + 1
@@ -218,7 +251,11 @@ class _ProcessPool:
         self.due.append(time.monotonic() + wait_s)
 
     def _hand_over(self, child: Child) -> Future[object]:
-        """Begin to hand over a child's claims, in a thread: neither another child's nor a start must hold that up."""
+        """
+        Begin to hand over a child's claims, in a thread.
+
+        Neither another child's nor a start must hold that up.
+        """
         found: Future[object] = Future()
         self._recovering = [other for other in self._recovering if not other.done()]
         self._recovering.append(found)
@@ -227,8 +264,13 @@ class _ProcessPool:
             try:
                 found.set_result(self._recover(child.name))
             except Exception as error:
-                log.exception("the claims of worker %s could not be handed over; they lapse by themselves", child.name)
+                log.exception(
+                    "the claims of worker %s could not be handed over; they lapse by themselves",
+                    child.name,
+                )
                 found.set_exception(error)
 
-        threading.Thread(target=hand_over, name=f"stepflow-recover-{child.name}", daemon=True).start()
+        threading.Thread(
+            target=hand_over, name=f"stepflow-recover-{child.name}", daemon=True
+        ).start()
         return found

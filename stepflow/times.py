@@ -1,7 +1,10 @@
 """
-Times as users write them: one bound for all of them, so that whatever they add up to is a time that can be shown.
+Times as users write them.
 
-A duration is at most FOREVER_S, a moment at most LATEST: a duration from any moment on ends within what datetime shows.
+One bound for all of them, so that whatever they add up to is a time that can be shown.
+
+A duration is at most FOREVER_S, a moment at most LATEST: a duration from any moment on ends within
+what datetime shows.
 """
 
 from __future__ import annotations
@@ -21,13 +24,15 @@ FIRST, LAST = (datetime(*date, tzinfo=UTC).timestamp() for date in ((1, 1, 2), (
 LATEST = LAST - FOREVER_S
 
 _DURATION = f"a duration is seconds or a timedelta, from 0 to {FOREVER_S:,.0f} s"
-_MOMENT = (
-    f"a moment is unix seconds or an aware datetime, to {datetime.fromtimestamp(LATEST, UTC):%Y-%m-%d} at the latest"
-)
+_MOMENT = f"a moment is unix seconds or an aware datetime, to {datetime.fromtimestamp(LATEST, UTC):%Y-%m-%d} at the latest"
 
 
 def seconds(duration: object, what: str = "the duration") -> float:
-    """Turn a duration as users write it into seconds; raises InvalidOption, naming *what*, for anything else."""
+    """
+    Turn a duration as users write it into seconds.
+
+    Raises InvalidOption, naming *what*, for anything else.
+    """
     length = duration.total_seconds() if isinstance(duration, timedelta) else _number(duration)
     if length is not None and 0 <= length <= FOREVER_S:  # False for nan
         return length + 0.0  # no minus before a zero
@@ -36,7 +41,11 @@ def seconds(duration: object, what: str = "the duration") -> float:
 
 
 def unix_time(moment: object, what: str = "the moment") -> float:
-    """Turn a point in time as users write it into unix seconds; raises InvalidOption, also for a naive datetime."""
+    """
+    Turn a point in time as users write it into unix seconds.
+
+    Raises InvalidOption, also for a naive datetime.
+    """
     at = _of_datetime(moment, what) if isinstance(moment, datetime) else _number(moment)
     if at is not None and FIRST <= at <= LATEST:
         return at
@@ -45,14 +54,26 @@ def unix_time(moment: object, what: str = "the moment") -> float:
 
 
 def wait_asked(duration: object) -> float | None:
-    """Give the seconds that somebody asks to wait, cut where they end in no time we know; None for what is no duration."""
+    """
+    Give the seconds that somebody asks to wait, cut where they end in no time we know.
+
+    None for what is no duration.
+    """
     length = duration.total_seconds() if isinstance(duration, timedelta) else _number(duration)
     return min(length, FOREVER_S) if length is not None and 0 <= length < math.inf else None
 
 
 def as_datetime(moment: float) -> datetime | None:
-    """Turn unix seconds into an aware UTC datetime, cut to what can be shown; None for 0, which means never, and for nan."""
-    return datetime.fromtimestamp(min(max(moment, FIRST), LAST), UTC) if moment and not math.isnan(moment) else None
+    """
+    Turn unix seconds into an aware UTC datetime, cut to what can be shown.
+
+    None for 0, which means never, and for nan.
+    """
+    return (
+        datetime.fromtimestamp(min(max(moment, FIRST), LAST), UTC)
+        if moment and not math.isnan(moment)
+        else None
+    )
 
 
 def in_words(moment: float) -> str:

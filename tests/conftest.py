@@ -1,8 +1,9 @@
 """
-What all tests share: a real server for each test process, a fake one, links to either, and a worker on the test's loop.
+What all tests share: a real server for each test process, a fake one, links to either, and a worker
+on the test's loop.
 
-A test that asks for `real` (or anything built on it) starts with an empty database and fails when it leaves keys that
-nothing accounts for. A missing server is an error, never a skip.
+A test that asks for `real` (or anything built on it) starts with an empty database and fails when
+it leaves keys that nothing accounts for. A missing server is an error, never a skip.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ def real(server: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def url(real: redis.Redis, server: str) -> str:
-    """The URL of the real server, its database empty; of a user with the documented rights, when that is asked for."""
+    """
+    The URL of the real server, its database empty; of a user with the documented rights, when that
+    is asked for.
+    """
     return servers.as_worker(real, server) if servers.KIND == "acl" else server
 
 
@@ -133,7 +137,9 @@ def authorities() -> ssl.SSLContext:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the rounds and looks of workers frequent: a test that waits for one should not wait long."""
+    """
+    Make the rounds and looks of workers frequent: a test that waits for one should not wait long.
+    """
     monkeypatch.setattr("stepflow.worker.maintenance.ROUND_S", 0.05)
     monkeypatch.setattr("stepflow.worker.fetcher.SUSPENDED_S", 0.05)
     monkeypatch.setattr("stepflow.worker.worker.SWEEP_S", 0.02)
@@ -144,13 +150,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def working(authorities: ssl.SSLContext, quick: None) -> Working:
     """
-    Make workers: `async with working(app, queues=["a"], concurrency=1) as worker:` has one that is ready.
+    Make workers: `async with working(app, queues=["a"], concurrency=1) as worker:` has one that is
+    ready.
 
     *next_wait* replaces the schedule of hooks, whose first wait is of 5 seconds.
     """
 
     @asynccontextmanager
-    async def working(app: Stepflow, *, next_wait: Any = None, **options: Any) -> AsyncIterator[Worker]:
+    async def working(
+        app: Stepflow, *, next_wait: Any = None, **options: Any
+    ) -> AsyncIterator[Worker]:
         async with Deliverer(app.settings.webhook, tls=authorities) as deliverer:
             worker = app.make_worker(WorkerOptions(**options), deliver=deliverer)
             worker._next_wait = next_wait or worker._next_wait

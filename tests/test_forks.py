@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-#: a process with a handler and the descriptor that a loop would read; its child sends itself the signal
+#: a process with a handler and the descriptor that a loop would read; its child sends itself the
+#: signal
 PROGRAM = """
 import os, signal, socket, sys
 from stepflow import forks
@@ -38,5 +39,7 @@ print(code, list(read), signal.pthread_sigmask(signal.SIG_BLOCK, []) == set())
 )
 def test_a_signal_for_a_child_is_read_by_the_child_alone(kept, code, read):
     """[B1] Else the parent reads it, as the control shows."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, kept], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, kept], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split(maxsplit=1) == [str(code), f"{read} True\n"]

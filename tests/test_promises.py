@@ -1,4 +1,7 @@
-"""The list of promises in docs/guarantees.md names tests that are there and say which promise they are about."""
+"""
+The list of promises in docs/guarantees.md names tests that are there and say which promise they are
+about.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 ROWS = re.findall(
-    r"^\| ([CFB]\d+) \|.*\| ([^|]*) \|$", (TESTS.parent / "docs" / "guarantees.md").read_text(), re.MULTILINE
+    r"^\| ([CFB]\d+) \|.*\| ([^|]*) \|$",
+    (TESTS.parent / "docs" / "guarantees.md").read_text(),
+    re.MULTILINE,
 )
 
 
@@ -24,11 +29,15 @@ def docstring_of(named: str) -> str:
 
 
 def test_every_promise_of_the_core_is_listed() -> None:
-    assert [number for number, _ in ROWS if number.startswith("C")] == [f"C{n}" for n in range(1, 42)]
+    assert [number for number, _ in ROWS if number.startswith("C")] == [
+        f"C{n}" for n in range(1, 42)
+    ]
 
 
 def test_every_promise_of_what_was_mended_is_listed() -> None:
-    assert sorted({int(number[1:]) for number, _ in ROWS if number.startswith("B")}) == list(range(1, 37))
+    assert sorted({int(number[1:]) for number, _ in ROWS if number.startswith("B")}) == list(
+        range(1, 37)
+    )
 
 
 @pytest.mark.parametrize(("number", "tests"), ROWS)

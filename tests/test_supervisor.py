@@ -1,4 +1,7 @@
-"""The supervisor, with shell commands for workers: who is replaced, when, and what is done about those that stay."""
+"""
+The supervisor, with shell commands for workers: who is replaced, when, and what is done about those
+that stay.
+"""
 
 import os
 import time
@@ -128,7 +131,8 @@ def test_the_supervisors_patience_is_longer_than_a_worker_takes():
 
 
 @pytest.mark.parametrize(
-    ("script", "words"), [(f"{READY}; exit 0", "starting another"), ("exit 1", "when a file changes")]
+    ("script", "words"),
+    [(f"{READY}; exit 0", "starting another"), ("exit 1", "when a file changes")],
 )
 def test_stepflow_dev_replaces_a_worker_that_ended_at_its_work(script, words):
     """[B2] One that cannot start waits for a change."""

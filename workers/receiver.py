@@ -1,5 +1,6 @@
 """
-A webhook receiver for trying things out: prints what arrives signed with WEBHOOK_SECRET, refuses the rest.
+A webhook receiver for trying things out: prints what arrives signed with WEBHOOK_SECRET, refuses
+the rest.
 
     WEBHOOK_SECRET=whsec_... python -m workers.receiver
 """

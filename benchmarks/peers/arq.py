@@ -42,7 +42,8 @@ def main() -> None:
 
     queues.jobs(
         args, "arq", lambda: asyncio.run(enqueue()), ["arq", "benchmarks.peers.arq.WorkerSettings"],
-        env={"BENCH_MAX": args.variant}, notes=f"max_jobs={args.variant}", versions=c.version("arq", "redis", "hiredis"),
+        env={"BENCH_MAX": args.variant}, notes=f"max_jobs={args.variant}",
+        versions=c.version("arq", "redis", "hiredis"),
     )  # fmt: skip
 
 

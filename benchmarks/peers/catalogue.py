@@ -1,4 +1,7 @@
-"""Which peers there are, what they need, and which of them takes part where, how and with how many runs."""
+"""
+Which peers there are, what they need, and which of them takes part where, how and with how many
+runs.
+"""
 
 from __future__ import annotations
 
@@ -112,4 +115,6 @@ W4 taskiq list 2000
 def lines(workload: str) -> list[Line]:
     """Give the peers' measurements of a workload."""
     rows = (row.split() for row in _LINES.strip().splitlines())
-    return [Line(name, peer, variant, int(n)) for name, peer, variant, n in rows if name == workload]
+    return [
+        Line(name, peer, variant, int(n)) for name, peer, variant, n in rows if name == workload
+    ]

@@ -1,4 +1,7 @@
-"""Celery on Redis: canvas chains (W1, W2), plain tasks (W3), sleeping ones (W4). Variants: pool and its size."""
+"""
+Celery on Redis: canvas chains (W1, W2), plain tasks (W3), sleeping ones (W4). Variants: pool and
+its size.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ from benchmarks.peers import queues
 
 REDIS = f"redis+socket://{urlsplit(os.environ['BENCH_REDIS']).path}"
 app = Celery("benchmarks.peers.celery", broker=REDIS, backend=REDIS)
-app.conf.update(task_default_queue="bench", worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
+app.conf.update(
+    task_default_queue="bench",
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+)
 
 
 @app.task(name="noop", ignore_result=True)
@@ -71,8 +78,10 @@ def main() -> None:
 
     alone = args.workload == "W2"
     c.measure(
-        args, "celery", lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
-        unit="jobs" if args.workload == "W3" else "runs", versions=c.version("celery", "kombu", "redis", "hiredis", "gevent"),
+        args, "celery",
+        lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
+        unit="jobs" if args.workload == "W3" else "runs",
+        versions=c.version("celery", "kombu", "redis", "hiredis", "gevent"),
         steps_per_run=args.steps if args.workload in ("W1", "W2") else None,
         notes=f"-P {pool} -c {size}, ack-early; " + ("apply_async to get()" if alone else "first to last execution"),
     )  # fmt: skip

@@ -1,4 +1,7 @@
-"""DBOS Transact on SQLite or PostgreSQL (W1, W2, W4). Variants: database, and whether it runs here or in a worker."""
+"""
+DBOS Transact on SQLite or PostgreSQL (W1, W2, W4). Variants: database, and whether it runs here or
+in a worker.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,8 @@ def fresh(kind: str) -> str:
 def launched(url: str) -> Iterator[None]:
     """Be a DBOS process for a while."""
     DBOS(config={
-        "name": "bench", "system_database_url": url, "log_level": "ERROR", "console_log_level": "ERROR",
-        "application_version": "1", "executor_id": "bench",
+        "name": "bench", "system_database_url": url, "log_level": "ERROR",
+        "console_log_level": "ERROR", "application_version": "1", "executor_id": "bench",
     })  # fmt: skip
     DBOS.launch()
     try:
@@ -126,8 +129,9 @@ def main() -> None:
         return {"seconds": sum(lat) / 1e3, "n": args.n, "lat_ms": lat}
 
     c.measure(
-        args, "dbos", latency if args.workload == "W2" else queued if where == "queue" else here, unit="runs",
-        versions=c.version("dbos", "sqlalchemy", "psycopg"), steps_per_run=None if args.workload == "W4" else args.steps,
+        args, "dbos", latency if args.workload == "W2" else queued if where == "queue" else here,
+        unit="runs", versions=c.version("dbos", "sqlalchemy", "psycopg"),
+        steps_per_run=None if args.workload == "W4" else args.steps,
         notes="enqueued first; first to last step" if where == "queue" else "in process; starting the runs included",
     )  # fmt: skip
 

@@ -28,8 +28,10 @@ def main() -> None:
         return args.n
 
     queues.jobs(
-        args, "dramatiq", enqueue, ["dramatiq", "benchmarks.peers.dramatiq", "-p", processes, "-t", threads],
-        notes=f"processes={processes} threads={threads}", versions=c.version("dramatiq", "redis", "hiredis"),
+        args, "dramatiq", enqueue,
+        ["dramatiq", "benchmarks.peers.dramatiq", "-p", processes, "-t", threads],
+        notes=f"processes={processes} threads={threads}",
+        versions=c.version("dramatiq", "redis", "hiredis"),
     )  # fmt: skip
 
 

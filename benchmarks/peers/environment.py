@@ -15,7 +15,10 @@ from benchmarks.servers import Unavailable
 
 
 def command(peer: str) -> list[str]:
-    """Give what starts a Python that has *peer* installed, after installing it if need be; raises Unavailable."""
+    """
+    Give what starts a Python that has *peer* installed, after installing it if need be; raises
+    Unavailable.
+    """
     found = _made(peer)
     if isinstance(found, Unavailable):
         raise found
@@ -28,14 +31,32 @@ def _made(peer: str) -> Path | Unavailable:
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stepflow-bench"
     home = cached / peer
     try:
-        python, packages, of_node = _python(peer), PACKAGES[peer].split(), NODE_PACKAGES.get(peer, "").split()
-        stamp, wanted = home / "stepflow-bench", hashlib.sha256(f"{python} {packages} {of_node}".encode()).hexdigest()
+        python, packages, of_node = (
+            _python(peer),
+            PACKAGES[peer].split(),
+            NODE_PACKAGES.get(peer, "").split(),
+        )
+        stamp, wanted = (
+            home / "stepflow-bench",
+            hashlib.sha256(f"{python} {packages} {of_node}".encode()).hexdigest(),
+        )
         if not (stamp.exists() and stamp.read_text() == wanted):
             print(f"installing {peer} into {home} ...", file=sys.stderr, flush=True)
             cached.mkdir(parents=True, exist_ok=True)
             _install(home, python, packages)
             if of_node:
-                _run(["npm", "install", "--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund", *of_node])
+                _run(
+                    [
+                        "npm",
+                        "install",
+                        "--prefix",
+                        str(home),
+                        "--ignore-scripts",
+                        "--no-audit",
+                        "--no-fund",
+                        *of_node,
+                    ]
+                )
             stamp.write_text(wanted)
     except Unavailable as reason:
         return reason
@@ -46,8 +67,13 @@ def _python(peer: str) -> str:
     least = PYTHON.get(peer, (3, 11))
     newer = [shutil.which(f"python3.{minor}") for minor in (14, 13, 12)]
     for path in filter(None, [sys.executable, *newer]):
-        # A name on PATH may be a stand-in for a version that is not installed: ask it for the real one.
-        ask = [path, "-c", f"import sys; print(sys.version_info >= {least} and sys._base_executable or '')"]
+        # A name on PATH may be a stand-in for a version that is not installed: ask it for the real
+        # one.
+        ask = [
+            path,
+            "-c",
+            f"import sys; print(sys.version_info >= {least} and sys._base_executable or '')",
+        ]
         if found := subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip():
             return found
     raise Unavailable(f"it needs Python {'.'.join(map(str, least))}, which is not on PATH")
@@ -66,7 +92,10 @@ def _install(home: Path, python: str, packages: list[str]) -> None:
 
 
 def _shut_in() -> list[str]:
-    """Give what a command is put behind to have a network of its own, with nothing but the loopback on it."""
+    """
+    Give what a command is put behind to have a network of its own, with nothing but the loopback on
+    it.
+    """
     shell = 'ip link set lo up && exec "$@"'
     behind = ["unshare", "-n" if os.geteuid() == 0 else "-rn", "sh", "-c", shell, "sh"]
     _run([*behind, "true"])

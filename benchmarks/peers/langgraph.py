@@ -1,7 +1,9 @@
 """
-LangGraph: a line of nodes with a checkpointer, in process; nobody resumes a run by itself (W1, W2, W4).
+LangGraph: a line of nodes with a checkpointer, in process; nobody resumes a run by itself (W1, W2,
+W4).
 
-Variants: where checkpoints go, and when: `sync` before the next node starts, `async` is LangGraph's default.
+Variants: where checkpoints go, and when: `sync` before the next node starts, `async` is LangGraph's
+default.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def main() -> None:
 
     packages = ["langgraph", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres"]
     c.measure(
-        args, "langgraph", once, unit="runs", versions=c.version(*packages), notes=f"ainvoke, {at_once} at a time",
+        args, "langgraph", once, unit="runs", versions=c.version(*packages),
+        notes=f"ainvoke, {at_once} at a time",
         steps_per_run=None if args.workload == "W4" else args.steps,
     )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""What the scripts of all task queues on Redis do alike: jobs enqueued first, then one worker until they are done."""
+"""
+What the scripts of all task queues on Redis do alike: jobs enqueued first, then one worker until
+they are done.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,16 @@ from benchmarks import common as c
 
 
 def drain(
-    args: Any, marks: Any, enqueue: Callable[[], int], command: list[str], env: dict[str, str] | None = None
+    args: Any,
+    marks: Any,
+    enqueue: Callable[[], int],
+    command: list[str],
+    env: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Have *enqueue* put its jobs into an empty Redis, work them off by *command*: first to last of its executions."""
+    """
+    Have *enqueue* put its jobs into an empty Redis, work them off by *command*: first to last of
+    its executions.
+    """
     Redis.from_url(args.redis).flushdb()
     marks.reset()
     total = enqueue()
@@ -33,8 +43,8 @@ def jobs(args: Any, peer: str, enqueue: Callable[[], int], command: list[str], *
     """Measure a peer that takes part in W3 and W4 only, and print its line."""
     marks = c.Marks(create=True)
     c.measure(
-        args, peer, lambda _: drain(args, marks, enqueue, command, env), unit="jobs", versions=versions,
-        notes=f"{notes}; enqueued first; first to last execution",
+        args, peer, lambda _: drain(args, marks, enqueue, command, env), unit="jobs",
+        versions=versions, notes=f"{notes}; enqueued first; first to last execution",
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Resonate's SDK in local mode (W1, W2, W4): promises in memory, so a floor for the SDK's overhead, no durable peer."""
+"""
+Resonate's SDK in local mode (W1, W2, W4): promises in memory, so a floor for the SDK's overhead, no
+durable peer.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +68,8 @@ def main() -> None:
         return found | {"lat_ms": lat} if args.workload == "W2" else found
 
     c.measure(
-        args, "resonate", once, unit="runs", versions=c.version("resonate-sdk"), notes="local mode, in process",
-        steps_per_run=None if args.workload == "W4" else args.steps,
+        args, "resonate", once, unit="runs", versions=c.version("resonate-sdk"),
+        notes="local mode, in process", steps_per_run=None if args.workload == "W4" else args.steps,
     )  # fmt: skip
 
 

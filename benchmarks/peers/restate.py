@@ -1,4 +1,7 @@
-"""Restate: its server and a service under hypercorn, default settings, fresh for each repetition (W1, W2, W4)."""
+"""
+Restate: its server and a service under hypercorn, default settings, fresh for each repetition (W1,
+W2, W4).
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,9 @@ def registered(admin: int, port: int) -> bool:
 
 def program() -> str:
     """The server's program, where npm put it."""
-    return str(next(Path(sys.prefix).glob("node_modules/@restatedev/restate-server-*/bin/restate-server")))
+    return str(
+        next(Path(sys.prefix).glob("node_modules/@restatedev/restate-server-*/bin/restate-server"))
+    )
 
 
 @contextmanager
@@ -88,15 +93,21 @@ def stack(steps: int) -> Iterator[tuple[http.client.HTTPConnection, c.Proc]]:
     """Run the server and the service, warmed up; give the way in and the service's process."""
     ingress, admin, node, port = (free_port() for _ in range(4))
     server = c.Proc([program(), "--no-logo"], env={
-        "RESTATE_BASE_DIR": tempfile.mkdtemp(), "RESTATE_DISABLE_TELEMETRY": "true", "RUST_LOG": "error",
-        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}", "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}", "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
-        "RESTATE_LISTEN_MODE": "tcp",
+        "RESTATE_BASE_DIR": tempfile.mkdtemp(), "RESTATE_DISABLE_TELEMETRY": "true",
+        "RUST_LOG": "error", "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+        "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}", "RESTATE_LISTEN_MODE": "tcp",
     })  # fmt: skip
     bind = ["--bind", f"127.0.0.1:{port}", "--log-level", "error"]
     worker = c.Proc([c.exe("hypercorn"), *bind, "benchmarks.peers.restate:app"])
     try:
-        c.wait_for(lambda: answers(admin, "/health") and answers(ingress, "/restate/health"), 60, 0.1, server)
+        c.wait_for(
+            lambda: answers(admin, "/health") and answers(ingress, "/restate/health"),
+            60,
+            0.1,
+            server,
+        )
         c.wait_for(lambda: registered(admin, port), 20, 0.1, worker)
         entrance = http.client.HTTPConnection("127.0.0.1", ingress, timeout=60)
         post(entrance, "/bench/chain", steps)
@@ -122,7 +133,9 @@ def stopped(process: c.Proc) -> Iterator[None]:
 def main() -> None:
     args = c.args(["W1", "W2", "W4"], variant="default")
     marks = c.Marks(create=True)
-    handler, given, each = ("nap", 1, 1) if args.workload == "W4" else ("chain", args.steps, args.steps)
+    handler, given, each = (
+        ("nap", 1, 1) if args.workload == "W4" else ("chain", args.steps, args.steps)
+    )
 
     def batch(_: int) -> dict[str, Any]:
         with stack(args.steps) as (entrance, worker):
@@ -132,7 +145,11 @@ def main() -> None:
                     post(entrance, f"/bench/{handler}/send", given)
             rss = c.PeakRSS(worker.pid)
             c.wait_for(lambda: marks.count >= args.n * each, 120, 0.05, worker)
-            return {"seconds": marks.span + (args.workload == "W4"), "n": args.n, "rss_mb": rss.done()}
+            return {
+                "seconds": marks.span + (args.workload == "W4"),
+                "n": args.n,
+                "rss_mb": rss.done(),
+            }
 
     def latency(_: int) -> dict[str, Any]:
         with stack(args.steps) as (entrance, _worker):
@@ -144,7 +161,9 @@ def main() -> None:
         return {"seconds": sum(lat) / 1e3, "n": args.n, "lat_ms": lat}
 
     alone = args.workload == "W2"
-    server = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    server = subprocess.run(
+        [program(), "--version"], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
     c.measure(
         args, "restate", latency if alone else batch, unit="runs",
         steps_per_run=None if args.workload == "W4" else args.steps,

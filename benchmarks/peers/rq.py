@@ -1,4 +1,7 @@
-"""RQ: a chain of jobs, each of which enqueues the next under a fixed id (W1, W2), and plain jobs (W3). Variants: workers."""
+"""
+RQ: a chain of jobs, each of which enqueues the next under a fixed id (W1, W2), and plain jobs (W3).
+Variants: workers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ from benchmarks.peers import queues
 from benchmarks.peers.rq_jobs import noop, step
 
 SIMPLE = ["--worker-class", "rq.worker.SimpleWorker"]
-COMMANDS = {"worker": ["worker"], "simple": ["worker", *SIMPLE], "pool2simple": ["worker-pool", "-n", "2", *SIMPLE]}
+COMMANDS = {
+    "worker": ["worker"],
+    "simple": ["worker", *SIMPLE],
+    "pool2simple": ["worker-pool", "-n", "2", *SIMPLE],
+}
 
 
 def main() -> None:
@@ -29,7 +36,9 @@ def main() -> None:
             first = [(step, (f"r{n}", 0, args.steps), f"r{n}-0") for n in range(args.n)]
         else:
             first = [(noop, (n,), None) for n in range(args.n)]
-        queue.enqueue_many([queue.prepare_data(job, given, job_id=name) for job, given, name in first])
+        queue.enqueue_many(
+            [queue.prepare_data(job, given, job_id=name) for job, given, name in first]
+        )
         return args.n * (args.steps if args.workload == "W1" else 1)
 
     def timed(run: int) -> float:
@@ -51,7 +60,8 @@ def main() -> None:
     alone = args.workload == "W2"
     c.measure(
         args, "rq", lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
-        unit="jobs" if args.workload == "W3" else "runs", versions=c.version("rq", "redis", "hiredis"),
+        unit="jobs" if args.workload == "W3" else "runs",
+        versions=c.version("rq", "redis", "hiredis"),
         steps_per_run=None if args.workload == "W3" else args.steps,
         notes="one job at a time; " + ("to finished, seen by 1 ms polling" if alone else "first to last execution"),
     )  # fmt: skip

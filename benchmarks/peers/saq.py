@@ -29,7 +29,11 @@ def queue() -> RedisQueue:
 
 
 if "BENCH_MAX" in os.environ:
-    settings = {"queue": queue(), "functions": [noop, nap], "concurrency": int(os.environ["BENCH_MAX"])}
+    settings = {
+        "queue": queue(),
+        "functions": [noop, nap],
+        "concurrency": int(os.environ["BENCH_MAX"]),
+    }
 
 
 def main() -> None:
@@ -45,8 +49,9 @@ def main() -> None:
         return args.n
 
     queues.jobs(
-        args, "saq", lambda: asyncio.run(enqueue()), ["saq", "benchmarks.peers.saq.settings", "--quiet"],
-        env={"BENCH_MAX": args.variant}, notes=f"concurrency={args.variant}", versions=c.version("saq", "redis", "hiredis"),
+        args, "saq", lambda: asyncio.run(enqueue()),
+        ["saq", "benchmarks.peers.saq.settings", "--quiet"], env={"BENCH_MAX": args.variant},
+        notes=f"concurrency={args.variant}", versions=c.version("saq", "redis", "hiredis"),
     )  # fmt: skip
 
 

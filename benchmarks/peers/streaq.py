@@ -10,7 +10,9 @@ from streaq import Worker
 from benchmarks import common as c
 from benchmarks.peers import queues
 
-worker = Worker(redis_url=os.environ["BENCH_REDIS"], concurrency=int(os.environ.get("BENCH_MAX", "16")))
+worker = Worker(
+    redis_url=os.environ["BENCH_REDIS"], concurrency=int(os.environ.get("BENCH_MAX", "16"))
+)
 
 
 @worker.task(name="noop")
@@ -36,8 +38,9 @@ def main() -> None:
         return args.n
 
     queues.jobs(
-        args, "streaq", lambda: asyncio.run(enqueue()), ["streaq", "run", "benchmarks.peers.streaq:worker"],
-        env={"BENCH_MAX": args.variant}, notes=f"concurrency={args.variant}", versions=c.version("streaq", "coredis"),
+        args, "streaq", lambda: asyncio.run(enqueue()),
+        ["streaq", "run", "benchmarks.peers.streaq:worker"], env={"BENCH_MAX": args.variant},
+        notes=f"concurrency={args.variant}", versions=c.version("streaq", "coredis"),
     )  # fmt: skip
 
 

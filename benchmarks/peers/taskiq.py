@@ -1,4 +1,6 @@
-"""taskiq on Redis (W3, W4), one worker process, no result backend. Variants: list or stream broker."""
+"""
+taskiq on Redis (W3, W4), one worker process, no result backend. Variants: list or stream broker.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,15 @@ def main() -> None:
         await target.shutdown()
         return args.n
 
-    command = ["taskiq", "worker", "benchmarks.peers.taskiq:broker", "--workers", "1", "--log-level", "ERROR"]
+    command = [
+        "taskiq",
+        "worker",
+        "benchmarks.peers.taskiq:broker",
+        "--workers",
+        "1",
+        "--log-level",
+        "ERROR",
+    ]
     queues.jobs(
         args, "taskiq", lambda: asyncio.run(enqueue()), [*command, "--max-async-tasks", most],
         env={"BENCH_BROKER": args.variant}, notes=f"max-async-tasks {most}",

@@ -1,4 +1,7 @@
-"""map: a workflow that maps over ten thousand children, on two worker processes, and whether a child costs more then."""
+"""
+map: a workflow that maps over ten thousand children, on two worker processes, and whether a child
+costs more then.
+"""
 
 from __future__ import annotations
 

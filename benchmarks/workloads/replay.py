@@ -1,4 +1,7 @@
-"""replay: how long a workflow with a long journal takes from a signal to its next step, its past replayed each time."""
+"""
+replay: how long a workflow with a long journal takes from a signal to its next step, its past
+replayed each time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""W1: runs of ten trivial steps, all submitted first, one worker process; `--variant flow` takes them by ctx.step."""
+"""
+W1: runs of ten trivial steps, all submitted first, one worker process; `--variant flow` takes them
+by ctx.step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""W6: runs asleep: the Redis memory of each, and how late a thousand more are that wake among them."""
+"""
+W6: runs asleep: the Redis memory of each, and how late a thousand more are that wake among them.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,21 @@ def main() -> None:
         with ground.idle_worker() as process:
             empty, began = used(), time.time()
             ground.client.submit_many(asleep(began + AN_HOUR_S) for _ in range(ground.args.n))
-            c.wait_for(lambda: ground.redis.zcard("stepflow:due") == ground.args.n, 600, 0.05, process)
+            c.wait_for(
+                lambda: ground.redis.zcard("stepflow:due") == ground.args.n, 600, 0.05, process
+            )
             took_s, each = time.time() - began, (used() - empty) / ground.args.n
             first = time.time() + AHEAD_S
-            woken = ground.client.submit_many(asleep(first + n * SPREAD_S / WAKE) for n in range(WAKE))
+            woken = ground.client.submit_many(
+                asleep(first + n * SPREAD_S / WAKE) for n in range(WAKE)
+            )
             lat = [run.result(60) for run in woken]
-        return {"seconds": took_s, "n": ground.args.n, "lat_ms": lat, "figures": {"bytes_per_run": each}}
+        return {
+            "seconds": took_s,
+            "n": ground.args.n,
+            "lat_ms": lat,
+            "figures": {"bytes_per_run": each},
+        }
 
     ground.measure(once, f"used_memory a run; lateness of {WAKE:,} more, due over {SPREAD_S:g} s")
 

@@ -1,8 +1,9 @@
 """
 W7: whether a step costs the same when there is more of everything.
 
-Each repetition measures the small case and the grown one back to back, in two databases of one server, so that the
-ratio does not hang on the machine's mood: the small case is 2,000 runs of 10 steps, one process, nothing else in Redis.
+Each repetition measures the small case and the grown one back to back, in two databases of one
+server, so that the ratio does not hang on the machine's mood: the small case is 2,000 runs of 10
+steps, one process, nothing else in Redis.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from benchmarks.ground import Ground
 
 #: steps of a case in all, and of each run of the small case
 TOTAL, FEW = 20_000, 10
-#: runs in progress at once in each process: no more than there are of the longest, or they could not share round trips
+#: runs in progress at once in each process: no more than there are of the longest, or they could
+#: not share round trips
 AT_ONCE = 20
 
 
@@ -27,12 +29,18 @@ def fill(ground: Ground, finished: int) -> None:
 def rate(ground: Ground, runner: str, steps: int, processes: int) -> dict[str, Any]:
     """Take TOTAL steps, in runs of *steps* each."""
     return ground.drain(
-        [(runner, {"steps": steps})] * (TOTAL // steps), TOTAL, concurrency=AT_ONCE, processes=processes
+        [(runner, {"steps": steps})] * (TOTAL // steps),
+        TOTAL,
+        concurrency=AT_ONCE,
+        processes=processes,
     )
 
 
 def main() -> None:
-    """Measure and print one line: `--variant finished-1000`, `steps-100` or `processes-2`, `--runner flow`."""
+    """
+    Measure and print one line: `--variant finished-1000`, `steps-100` or `processes-2`, `--runner
+    flow`.
+    """
     small = Ground.of("W7", TOTAL, variant="finished-1000", runner="chain")
     grown = small.beside(1)
     what, _, number = small.args.variant.partition("-")
@@ -51,7 +59,11 @@ def main() -> None:
         }
         return after
 
-    small.measure(once, "cost of a step relative to 2,000 runs of 10 steps, one process", steps_per_run=grow["steps"])
+    small.measure(
+        once,
+        "cost of a step relative to 2,000 runs of 10 steps, one process",
+        steps_per_run=grow["steps"],
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""W8: how late an idle worker begins a step: its timer was due, its signal was sent, its run was submitted."""
+"""
+W8: how late an idle worker begins a step: its timer was due, its signal was sent, its run was
+submitted.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ def timers(ground: Ground, n: int) -> list[float]:
     """Lateness of runs that were submitted for a moment."""
     first = time.time() + AHEAD_S
     moments = [first + k * APART_S for k in range(n)]
-    runs = ground.client.submit_many(RunSpec("late", {"since": moment}, start_at=moment) for moment in moments)
+    runs = ground.client.submit_many(
+        RunSpec("late", {"since": moment}, start_at=moment) for moment in moments
+    )
     return [run.result(30) for run in runs]
 
 
@@ -30,11 +35,15 @@ def signals(ground: Ground, n: int) -> list[float]:
 
 def submits(ground: Ground, n: int) -> list[float]:
     """Lateness of the first step after submit, one run at a time."""
-    return [ground.client.submit("late", {"since": time.time()}).result(30) for _ in range(WARM + n)][WARM:]
+    return [
+        ground.client.submit("late", {"since": time.time()}).result(30) for _ in range(WARM + n)
+    ][WARM:]
 
 
 def answers(ground: Ground, *, steps: int, signals: int) -> list[float]:
-    """Lateness of the step after each of so many signals to one workflow, parked again each time."""
+    """
+    Lateness of the step after each of so many signals to one workflow, parked again each time.
+    """
     run = ground.client.submit("answer", {"steps": steps, "signals": signals})
     for n in range(signals):
         # How often it has parked shows in the number of its step.

@@ -12,8 +12,14 @@ from stepflow.core.run import RunState
 
 @click.command("cancel")
 @click.argument("run")
-@click.option("--reason", default="", metavar="TEXT", help="Kept with the run and told to its hooks.")
-@click.option("--wait", is_flag=True, help="Wait for the run's end and exit as it did (4 when it was cancelled).")
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Kept with the run and told to its hooks."
+)
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait for the run's end and exit as it did (4 when it was cancelled).",
+)
 @common_options
 @pass_setup
 def cancel_command(setup: Setup, run: str, reason: str, wait: bool) -> int | None:
@@ -32,7 +38,11 @@ def cancel_command(setup: Setup, run: str, reason: str, wait: bool) -> int | Non
             screen.note(f"run {run_id} was being cancelled already")
         if wait:
             ended = wait_for_end(client, run_id, None, screen)
-            return report_end(ended, screen) if setup.json else _say_end(setup, ended.id, end_code(ended))
+            return (
+                report_end(ended, screen)
+                if setup.json
+                else _say_end(setup, ended.id, end_code(ended))
+            )
         if setup.json:
             screen.data(status)
         else:
@@ -41,14 +51,20 @@ def cancel_command(setup: Setup, run: str, reason: str, wait: bool) -> int | Non
 
 
 def _say_end(setup: Setup, run_id: str, code: int) -> int:
-    words = {Exit.OK: "had succeeded first", Exit.RUN_FAILED: "failed first", Exit.RUN_CANCELLED: "is cancelled"}
+    words = {
+        Exit.OK: "had succeeded first",
+        Exit.RUN_FAILED: "failed first",
+        Exit.RUN_CANCELLED: "is cancelled",
+    }
     setup.screen.line(f"run {run_id} {words[Exit(code)]}")
     return code
 
 
 @click.command("fail")
 @click.argument("run")
-@click.option("--reason", default="failed by hand", metavar="TEXT", help="Kept with the run as its error.")
+@click.option(
+    "--reason", default="failed by hand", metavar="TEXT", help="Kept with the run as its error."
+)
 @common_options
 @pass_setup
 def fail_command(setup: Setup, run: str, reason: str) -> None:
@@ -72,7 +88,11 @@ def fail_command(setup: Setup, run: str, reason: str) -> None:
 @common_options
 @pass_setup
 def retry_command(setup: Setup, run: str) -> None:
-    """Take a failed RUN up again at its last step, attempts fresh; its hooks fire again at its new end."""
+    """
+    Take a failed RUN up again at its last step, attempts fresh.
+
+    Its hooks fire again at its new end.
+    """
     with setup.client() as client:
         run_id = setup.run_id(client, run)
         client.retry(run_id)

@@ -14,7 +14,11 @@ from stepflow.cli.errors import Exit, Problem
 @common_options
 @pass_setup
 def completion_command(setup: Setup, shell: str) -> None:
-    """Print the completion script for SHELL: eval "$(stepflow completion bash)" in its start-up file."""
+    """
+    Print the completion script for SHELL.
+
+    Eval "$(stepflow completion bash)" in its start-up file.
+    """
     kind = get_completion_class(shell)
     root = click.get_current_context().find_root().command
     if kind is None:

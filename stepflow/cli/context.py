@@ -1,4 +1,8 @@
-"""What every verb is given: the common options, and through them settings, app, client and ways to print."""
+"""
+What every verb is given.
+
+The common options, and through them settings, app, client and ways to print.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,10 @@ class Setup:
         return app
 
     def url(self, app: Stepflow | None = None) -> str:
-        """Give the URL to connect to, starting the embedded server when there is none, and saying so once."""
+        """
+        Give the URL to connect to, starting the embedded server when there is none, and saying so
+        once.
+        """
         from stepflow import embedded
         from stepflow.client import resolve
 
@@ -77,7 +84,11 @@ class Setup:
         return url
 
     def client(self) -> Client:
-        """Give a client of the Redis and name space at hand; those of the app, when one is named."""
+        """
+        Give a client of the Redis and name space at hand.
+
+        Those of the app, when one is named.
+        """
         from stepflow.client import Client
 
         app = self.load_app()
@@ -98,7 +109,9 @@ class Setup:
         if not found:
             raise RunNotFound(given)
         if len(found) > 1:
-            raise Problem(f"run {given!r} is ambiguous: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}")  # noqa: PLR2004
+            raise Problem(
+                f"run {given!r} is ambiguous: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}"
+            )  # noqa: PLR2004
         return found[0]
 
 
@@ -109,11 +122,19 @@ def common_options(command: F) -> F:
     """Add the options that every verb takes; those after the verb beat those before it."""
     options = (
         click.option("--json", is_flag=True, default=None, help="Print JSON.", **_kept("json")),
-        click.option("--redis-url", metavar="URL", help="Redis to connect to.", **_kept("redis_url")),
         click.option(
-            "--app", "-A", metavar="APP", help="Take Redis and runners from package.module:app.", **_kept("app")
+            "--redis-url", metavar="URL", help="Redis to connect to.", **_kept("redis_url")
         ),
-        click.option("--namespace", metavar="NAME", help="Prefix of every key.", **_kept("namespace")),
+        click.option(
+            "--app",
+            "-A",
+            metavar="APP",
+            help="Take Redis and runners from package.module:app.",
+            **_kept("app"),
+        ),
+        click.option(
+            "--namespace", metavar="NAME", help="Prefix of every key.", **_kept("namespace")
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -135,7 +156,11 @@ def _kept(field: str) -> dict[str, Any]:
 
 def _where(error: BaseException) -> str:
     """Say what went wrong in the user's module, and where."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+    ]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):
         place = f" ({Path(error.filename or '?').name}, line {error.lineno})"
@@ -148,4 +173,6 @@ def _check_namespace(name: str) -> None:
     import re
 
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name):
-        raise Problem(f"namespace {name!r} is not valid; use 1 to 32 letters, digits, '_' or '-'", Exit.USAGE)
+        raise Problem(
+            f"namespace {name!r} is not valid; use 1 to 32 letters, digits, '_' or '-'", Exit.USAGE
+        )

@@ -68,9 +68,12 @@ class Problem(click.ClickException):
 @contextmanager
 def failing_in_words() -> Iterator[None]:
     """
-    Turn what is raised into a Problem: what stepflow raises on purpose, and as the last net a bug of ours as well.
+    Turn what is raised into a Problem.
 
-    The traceback of a bug is shown with STEPFLOW_DEBUG=1, and logged where there is a log, as in a worker.
+    What stepflow raises on purpose, and as the last net a bug of ours as well.
+
+    The traceback of a bug is shown with STEPFLOW_DEBUG=1, and logged where there is a log, as in a
+    worker.
     """
     try:
         yield
@@ -108,7 +111,11 @@ def is_debugging() -> bool:
 
 @contextmanager
 def without_secrets() -> Iterator[None]:
-    """Take the login of a URL out of what click says of a command line that it cannot read: it quotes what it was given."""
+    """
+    Take the login of a URL out of what click says of a command line that it cannot read.
+
+    It quotes what it was given.
+    """
     try:
         yield
     except click.UsageError as error:

@@ -1,4 +1,8 @@
-"""`stepflow export`, `check` and `fork`: what a run remembers, taken out, held against today's code, and begun with."""
+"""
+`stepflow export`, `check` and `fork`.
+
+What a run remembers, taken out, held against today's code, and begun with.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,11 @@ if TYPE_CHECKING:
 @common_options
 @pass_setup
 def export_command(setup: Setup, run: str) -> None:
-    """Print RUN and all that it remembers as JSON, for `stepflow check`; webhooks and their secrets are left out."""
+    """
+    Print RUN and all that it remembers as JSON, for `stepflow check`.
+
+    Webhooks and their secrets are left out.
+    """
     with setup.client() as client:
         history = client.history(setup.run_id(client, run))
     setup.screen.document(history, indent=None if setup.json else 2)
@@ -29,12 +37,15 @@ def export_command(setup: Setup, run: str) -> None:
 
 @click.command("check")
 @click.argument("app_path", metavar="APP")
-@click.argument("paths", metavar="FILES", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "paths", metavar="FILES", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
 @common_options
 @pass_setup
 def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
     """
-    Replay exported histories, files or folders of *.json, against the workflows of APP; 1 when one no longer fits.
+    Replay exported histories, files or folders of *.json, against the workflows of APP; 1 when one
+    no longer fits.
 
     Nothing is executed and no Redis is asked: where a history ends its replay stops.
     """
@@ -42,9 +53,16 @@ def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
 
     app = setup.load_app(app_path)
     assert app is not None
-    files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    files = [
+        file
+        for path in paths
+        for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+    ]
     if not files:
-        raise Problem(f"no *.json in {', '.join(map(str, paths))}; write one: stepflow export RUN > a.json", Exit.USAGE)
+        raise Problem(
+            f"no *.json in {', '.join(map(str, paths))}; write one: stepflow export RUN > a.json",
+            Exit.USAGE,
+        )
     found = asyncio.run(_check_all(app, files))
     if setup.json:
         setup.screen.data(found)
@@ -83,13 +101,26 @@ def _line(item: dict[str, Any]) -> str:
 
 @click.command("fork")
 @click.argument("run")
-@click.option("--at", required=True, metavar="STEP", help="The step to run anew, by name, place or key.")
-@click.option("--id", "new_id", metavar="ID", help="Id of the new run; the same fork again is the same run.")
-@click.option("--version", type=click.IntRange(1), metavar="N", help="Version of the workflow; that of RUN by default.")
+@click.option(
+    "--at", required=True, metavar="STEP", help="The step to run anew, by name, place or key."
+)
+@click.option(
+    "--id", "new_id", metavar="ID", help="Id of the new run; the same fork again is the same run."
+)
+@click.option(
+    "--version",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Version of the workflow; that of RUN by default.",
+)
 @common_options
 @pass_setup
 def fork_command(setup: Setup, run: str, at: str, new_id: str | None, version: int | None) -> None:
-    """Make a new run out of RUN that remembers what it did before STEP, and print its id; RUN stays as it is."""
+    """
+    Make a new run out of RUN that remembers what it did before STEP, and print its id.
+
+    RUN stays as it is.
+    """
     with setup.client() as client:
         fork = client.fork(setup.run_id(client, run), at, new_id=new_id, version=version)
     if not fork.created:

@@ -35,7 +35,9 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
     columns = ("id", "target", "state", "tries", "due_at", "problem")
     rows = [[row[name] for name in columns] for row in found]
     setup.screen.table(
-        ["hook", *columns[1:]], rows, empty="no dead deliveries" if run is None else "no deliveries kept"
+        ["hook", *columns[1:]],
+        rows,
+        empty="no dead deliveries" if run is None else "no deliveries kept",
     )
 
 

@@ -1,4 +1,8 @@
-"""The worker's own lines on stderr: no logging configuration of the app, at its import or later, takes them away."""
+"""
+The worker's own lines on stderr.
+
+No logging configuration of the app, at its import or later, takes them away.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,9 @@ def log_to_stderr(level: str) -> None:
     """
     Have what stepflow logs come out on stderr from *level* on; once the app is imported.
 
-    An app that sets the level of a `stepflow` logger is obeyed. What it does to all loggers is not meant for ours:
-    `dictConfig` with `disable_existing_loggers`, other handlers of the root, `logging.disable`. Its own handlers get our
-    lines as ever.
+    An app that sets the level of a `stepflow` logger is obeyed. What it does to all loggers is not
+    meant for ours: `dictConfig` with `disable_existing_loggers`, other handlers of the root,
+    `logging.disable`. Its own handlers get our lines as ever.
     """
     stream = _copy_of_stderr()
     logging.basicConfig(level=level.upper(), format=FORMAT, stream=stream)
@@ -40,14 +44,27 @@ def log_to_stderr(level: str) -> None:
 
 
 def _copy_of_stderr() -> Any:
-    """Give a stream to stderr as it is now: closed, descriptor 2 soon is a connection, which must be sent no lines."""
+    """
+    Give a stream to stderr as it is now.
+
+    Closed, descriptor 2 soon is a connection, which must be sent no lines.
+    """
     with suppress(OSError, ValueError, AttributeError):  # stderr is none of the system's, or closed
-        return os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        return os.fdopen(
+            os.dup(sys.stderr.fileno()),
+            "w",
+            buffering=1,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
     return sys.stderr
 
 
 class _OwnLogger(logging.Logger):
-    """A logger that cannot be silenced by accident, and whose caller no handler or filter of the app can harm."""
+    """
+    A logger that cannot be silenced by accident, and whose caller no handler or filter of the app
+    can harm.
+    """
 
     last_way: logging.StreamHandler[Any]
 
@@ -74,13 +91,17 @@ class _OwnLogger(logging.Logger):
         return logging.INFO
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Give a record to the app's handlers, and to stderr unless one of them has put it there."""
+        """
+        Give a record to the app's handlers, and to stderr unless one of them has put it there.
+        """
         shown = False
         logger: logging.Logger | None = self
         while logger is not None:
             for handler in list(logger.handlers):
                 if record.levelno >= handler.level:
-                    with suppress(Exception):  # of the app's handler: the runtime must go on, and be heard
+                    with suppress(
+                        Exception
+                    ):  # of the app's handler: the runtime must go on, and be heard
                         handler.handle(record)
                         shown = shown or self._writes_to_stderr(handler)
             logger = logger.parent if logger.propagate else None

@@ -74,7 +74,8 @@ class Verbs(click.Group):
                 argument.encode()
             except UnicodeEncodeError:
                 raise Problem(
-                    f"the argument {shown(argument)} is not valid text; write it in UTF-8", Exit.USAGE
+                    f"the argument {shown(argument)} is not valid text; write it in UTF-8",
+                    Exit.USAGE,
                 ) from None
         return super().parse_args(ctx, args)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: how a state is coloured
 STATE_STYLES = {
-    "succeeded": "green", "failed": "bold red", "cancelled": "yellow", "running": "bold cyan", "cancelling": "magenta",
-    "scheduled": "dim", "pending": "blue",
+    "succeeded": "green", "failed": "bold red", "cancelled": "yellow", "running": "bold cyan",
+    "cancelling": "magenta", "scheduled": "dim", "pending": "blue",
 }  # fmt: skip
 
 
@@ -39,7 +39,11 @@ class Screen:
         self.document(plain(value), indent=2 if self.is_terminal and not self.json else None)
 
     def document(self, value: Any, *, indent: int | None) -> None:
-        """Print what JSON carries, by escapes where stdout cannot write it: it is JSON in any encoding."""
+        """
+        Print what JSON carries, by escapes where stdout cannot write it.
+
+        It is JSON in any encoding.
+        """
         written = json.dumps(value, ensure_ascii=False, indent=indent)
         try:
             written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -67,7 +71,11 @@ class Screen:
             cells = [[text(cell) or "-" for cell in row] for row in rows]
             widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
             for row in ([name.upper() for name in columns], *cells):
-                click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+                click.echo(
+                    "  ".join(
+                        cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+                    ).rstrip()
+                )
 
     @contextmanager
     def waiting(self, text_: str) -> Iterator[None]:
@@ -81,7 +89,9 @@ class Screen:
             yield
 
 
-def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
+def rich_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None
+) -> Table:
     """Make a table for a terminal, states coloured."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

@@ -38,13 +38,17 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Give seconds."""
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
         if found is None or found[2] not in _UNITS:
-            self.fail(f"{shown(value)} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx)
+            self.fail(
+                f"{shown(value)} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx
+            )
         try:
             return seconds(float(found[1]) * _UNITS[found[2]], shown(value))
         except InvalidOption as error:
@@ -56,7 +60,9 @@ class Pair(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     name = "key=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
         """Split it."""
         if isinstance(value, tuple):
             return value

@@ -22,7 +22,9 @@ def questions_command(setup: Setup, limit: int) -> None:
         setup.screen.data(list(found))
         return
     rows = [(ask.token, ask.prompt, ask.asked_at, ask.until) for ask in found]
-    setup.screen.table(("token", "question", "since", "until"), rows, empty="nobody is asked anything")
+    setup.screen.table(
+        ("token", "question", "since", "until"), rows, empty="nobody is asked anything"
+    )
 
 
 @click.command("answer")

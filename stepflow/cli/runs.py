@@ -14,13 +14,19 @@ COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 
 
 @click.command("list")
-@click.option("--state", type=click.Choice([str(state) for state in RunState]), help="Only runs in this state.")
+@click.option(
+    "--state",
+    type=click.Choice([str(state) for state in RunState]),
+    help="Only runs in this state.",
+)
 @click.option("--runner", metavar="NAME", help="Only runs of this runner.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--cursor", metavar="TEXT", help="Go on where the page before ended.")
 @common_options
 @pass_setup
-def list_command(setup: Setup, state: str | None, runner: str | None, limit: int, cursor: str | None) -> None:
+def list_command(
+    setup: Setup, state: str | None, runner: str | None, limit: int, cursor: str | None
+) -> None:
     """List runs, newest first."""
     with setup.client() as client:
         page = client.list(state=state, runner=runner, limit=limit, cursor=cursor)
@@ -37,7 +43,16 @@ def row_of(run: RunStatus) -> tuple[object, ...]:
     where = (run.unreadable and f"unreadable: {run.unreadable}") or (
         "" if run.is_finished else run.worker or run.waits_for
     )
-    return (run.id, run.runner, run.state, run.step, run.attempt, run.queue, ago(run.created_at), where)
+    return (
+        run.id,
+        run.runner,
+        run.state,
+        run.step,
+        run.attempt,
+        run.queue,
+        ago(run.created_at),
+        where,
+    )
 
 
 @click.command("show")
@@ -62,10 +77,19 @@ def show_command(setup: Setup, run: str) -> None:
     if done:
         setup.screen.line("")
         rows = [
-            (step.number, step.attempt, step.outcome, step.worker, step.ended_at, _took(step.started_at, step.ended_at))
+            (
+                step.number,
+                step.attempt,
+                step.outcome,
+                step.worker,
+                step.ended_at,
+                _took(step.started_at, step.ended_at),
+            )
             for step in done
         ]
-        setup.screen.table(("step", "attempt", "outcome", "worker", "ended", "took"), rows, empty="")
+        setup.screen.table(
+            ("step", "attempt", "outcome", "worker", "ended", "took"), rows, empty=""
+        )
     if status.error is not None and status.error.traceback:
         setup.screen.line(f"\n{status.error.traceback.rstrip()}")
 
@@ -73,7 +97,11 @@ def show_command(setup: Setup, run: str) -> None:
 def _took(start: object, end: object) -> str:
     from datetime import datetime
 
-    return span((end - start).total_seconds()) if isinstance(start, datetime) and isinstance(end, datetime) else ""
+    return (
+        span((end - start).total_seconds())
+        if isinstance(start, datetime) and isinstance(end, datetime)
+        else ""
+    )
 
 
 def _print_facts(run: RunStatus, screen: Screen) -> None:
@@ -83,14 +111,15 @@ def _print_facts(run: RunStatus, screen: Screen) -> None:
         return "" if value is None else json.dumps(plain(value), ensure_ascii=False)
 
     facts = {
-        "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None, "state": run.state,
-        "unreadable": run.unreadable, "waits for": run.waits_for, "step": run.step,
-        "attempt": run.attempt, "crashes": run.crashes or None, "generation": run.generation or None,
-        "queue": f"{run.queue} ({run.priority})", "worker": None if run.is_finished else run.worker,
-        "headers": data(run.headers or None), "payload": data(run.payload), "result": data(run.result),
+        "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None,
+        "state": run.state, "unreadable": run.unreadable, "waits for": run.waits_for,
+        "step": run.step, "attempt": run.attempt, "crashes": run.crashes or None,
+        "generation": run.generation or None, "queue": f"{run.queue} ({run.priority})",
+        "worker": None if run.is_finished else run.worker, "headers": data(run.headers or None),
+        "payload": data(run.payload), "result": data(run.result),
         "error": run.error and f"{run.error.type}: {run.error.message}", "reason": run.reason,
-        "created": run.created_at, "due": run.due_at, "started": run.started_at, "updated": run.updated_at,
-        "ended": run.ended_at, "deadline": run.deadline_at,
+        "created": run.created_at, "due": run.due_at, "started": run.started_at,
+        "updated": run.updated_at, "ended": run.ended_at, "deadline": run.deadline_at,
     }  # fmt: skip
     for name, value in facts.items():
         if shown := text(value):

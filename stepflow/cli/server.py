@@ -24,7 +24,11 @@ def status_command(setup: Setup) -> int:
     home = setup.settings().home
     server = embedded.status(home)
     if setup.json:
-        shown = None if server is None else {"url": server.url, "home": str(server.home), "name": server.name}
+        shown = (
+            None
+            if server is None
+            else {"url": server.url, "home": str(server.home), "name": server.name}
+        )
         setup.screen.data({"running": server is not None, "server": shown})
     elif server is not None:
         setup.screen.line(server.describe())
@@ -57,7 +61,8 @@ def url_command(setup: Setup) -> None:
     server = embedded.status(setup.settings().home)
     if server is None:
         raise Problem(
-            "the embedded server does not run; stepflow dev, or a worker without a URL, starts it", Exit.UNREACHABLE
+            "the embedded server does not run; stepflow dev, or a worker without a URL, starts it",
+            Exit.UNREACHABLE,
         )
     if setup.json:
         setup.screen.data({"url": server.url})

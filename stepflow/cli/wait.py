@@ -15,14 +15,20 @@ from stepflow.core.run import RunState, RunStatus
 if TYPE_CHECKING:
     from stepflow.client import Client
 
-_EXIT_OF = {RunState.SUCCEEDED: Exit.OK, RunState.FAILED: Exit.RUN_FAILED, RunState.CANCELLED: Exit.RUN_CANCELLED}
+_EXIT_OF = {
+    RunState.SUCCEEDED: Exit.OK,
+    RunState.FAILED: Exit.RUN_FAILED,
+    RunState.CANCELLED: Exit.RUN_CANCELLED,
+}
 #: seconds between looks at a run that is watched; its end is heard of at once
 _LOOK_S = 1.0
 
 
 @click.command("result")
 @click.argument("run")
-@click.option("--timeout", type=DURATION, metavar="S", help="Give up waiting after so long (exit 6).")
+@click.option(
+    "--timeout", type=DURATION, metavar="S", help="Give up waiting after so long (exit 6)."
+)
 @common_options
 @pass_setup
 def result_command(setup: Setup, run: str, timeout: float | None) -> int:
@@ -68,7 +74,9 @@ def wait_for_end(client: Client, run_id: str, timeout: float | None, screen: Scr
 
 def goes_on(run_id: str) -> Problem:
     """Say that only the waiting was interrupted."""
-    return Problem(f"interrupted; run {run_id} goes on: see it with stepflow watch {run_id}", Exit.INTERRUPTED)
+    return Problem(
+        f"interrupted; run {run_id} goes on: see it with stepflow watch {run_id}", Exit.INTERRUPTED
+    )
 
 
 def report_end(run: RunStatus, screen: Screen) -> int:
@@ -108,5 +116,9 @@ def _tell(run: RunStatus, screen: Screen) -> None:
 
     where = f" on {run.worker}" if run.worker and not run.is_finished else ""
     waits = f", waits for {run.waits_for}" if run.waits_for else ""
-    line = end_sentence(run) if run.is_finished else f"run {run.id} {run.state}, step {run.step}, attempt {run.attempt}"
+    line = (
+        end_sentence(run)
+        if run.is_finished
+        else f"run {run.id} {run.state}, step {run.step}, attempt {run.attempt}"
+    )
     screen.line(f"{text(run.updated_at or run.created_at)}  {line}{where}{waits}")

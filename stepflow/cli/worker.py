@@ -18,16 +18,39 @@ if TYPE_CHECKING:
 @click.command("worker")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
-    "--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]"
+    "--queue",
+    "-q",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="Queue to work; may be repeated.  [default: default]",
 )
-@click.option("--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once, a process.")
-@click.option("--processes", "-p", type=click.IntRange(1), metavar="P", help="Worker processes under a supervisor.")
+@click.option(
+    "--concurrency",
+    "-c",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Steps in progress at once, a process.",
+)
+@click.option(
+    "--processes",
+    "-p",
+    type=click.IntRange(1),
+    metavar="P",
+    help="Worker processes under a supervisor.",
+)
 @click.option("--burst", is_flag=True, help="Leave when the queues are empty.")
 @click.option(
-    "--lease", type=DURATION, metavar="S", help="Seconds after which a dead worker's steps run again elsewhere."
+    "--lease",
+    type=DURATION,
+    metavar="S",
+    help="Seconds after which a dead worker's steps run again elsewhere.",
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
 )
 @click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
 @common_options
@@ -46,21 +69,25 @@ def worker_command(
     """
     Work the runs of APP (package.module:app).
 
-    SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one ends at once; nothing
-    is lost either way.
+    SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one
+    ends at once; nothing is lost either way.
     """
     from stepflow.cli.lines import log_to_stderr
     from stepflow.core.ids import check_queue
 
     app = setup.load_app(app_path)
     if app is None:
-        raise Problem("no app to work for; name one: stepflow worker package.module:app", Exit.USAGE)
+        raise Problem(
+            "no app to work for; name one: stepflow worker package.module:app", Exit.USAGE
+        )
     names = [check_queue(queue) for queue in queues or ("default",)]
     if lease is not None:
         from stepflow.settings import DAY_S
 
         if not 0 < lease <= DAY_S:
-            raise Problem(f"--lease must be more than 0 and at most {DAY_S:,.0f} seconds", Exit.USAGE)
+            raise Problem(
+                f"--lease must be more than 0 and at most {DAY_S:,.0f} seconds", Exit.USAGE
+            )
         settings = app.settings.worker.model_copy(update={"lease_s": lease})
         app.settings = app.settings.model_copy(update={"worker": settings})
     log_to_stderr(log_level)
@@ -71,11 +98,17 @@ def worker_command(
     from stepflow.entry import work
     from stepflow.worker.worker import WorkerOptions, new_worker_name
 
-    return work(app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app))
+    return work(
+        app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app)
+    )
 
 
 def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
-    """Run this very command line in so many children; each is given a name, which makes it a single worker."""
+    """
+    Run this very command line in so many children.
+
+    Each is given a name, which makes it a single worker.
+    """
     from stepflow.client import Client
     from stepflow.store.connection.sync import carry_out
     from stepflow.supervisor import supervise

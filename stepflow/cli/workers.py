@@ -23,12 +23,15 @@ def workers_command(setup: Setup) -> None:
             worker.name, worker.state if worker.is_live else "lost",
 
             f"{worker.running}/{worker.concurrency}" if worker.concurrency else "(not stepflow's)",
-            worker.done, ", ".join(worker.runners), worker.host, worker.pid, ago(worker.started_at), ago(worker.seen_at),
+            worker.done, ", ".join(worker.runners), worker.host, worker.pid, ago(worker.started_at),
+            ago(worker.seen_at),
         )
         for worker in found
     ]  # fmt: skip
     columns = ("worker", "state", "running", "done", "runners", "host", "pid", "age", "seen")
-    setup.screen.table(columns, rows, empty="no workers; start one with stepflow worker package.module:app")
+    setup.screen.table(
+        columns, rows, empty="no workers; start one with stepflow worker package.module:app"
+    )
 
 
 @click.command("queues")

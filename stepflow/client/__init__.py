@@ -1,7 +1,10 @@
 """
-Client and AsyncClient: submit runs, watch them, cancel them, from any process that reaches the Redis.
+Client and AsyncClient.
 
-Both have the same methods; those of AsyncClient are awaited. Importing this room pulls in no runner and no worker code.
+Submit runs, watch them, cancel them, from any process that reaches the Redis.
+
+Both have the same methods; those of AsyncClient are awaited. Importing this room pulls in no runner
+and no worker code.
 """
 
 from stepflow.client.async_client import AsyncClient, AsyncRunHandle

@@ -71,7 +71,11 @@ class AsyncRunHandle:
 
 
 class AsyncClient(BaseClient):
-    """The client for asyncio: one connection, all that waits sent in one write. Lives on the loop it is first used on."""
+    """
+    The client for asyncio: one connection, all that waits sent in one write.
+
+    Lives on the loop it is first used on.
+    """
 
     def __init__(
         self,
@@ -103,8 +107,12 @@ class AsyncClient(BaseClient):
         except RedisRefused as refusal:
             lacking: list[str] = []
             if refusal.is_about_rights:
-                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
-                    lacking = await carry_out_async(self._link, missing_rights(CLIENT, self.env.keys))
+                with suppress(
+                    StepflowError
+                ):  # where even this may not be asked the refusal itself says why
+                    lacking = await carry_out_async(
+                        self._link, missing_rights(CLIENT, self.env.keys)
+                    )
             raise self._naming(lacking, refusal) from None
 
     async def close(self) -> None:
@@ -152,7 +160,10 @@ class AsyncClient(BaseClient):
 
     async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
         """See Client.submit_many."""
-        return [AsyncRunHandle(item, self) for item in await self._do(self._submit_many(read_specs(specs)))]
+        return [
+            AsyncRunHandle(item, self)
+            for item in await self._do(self._submit_many(read_specs(specs)))
+        ]
 
     async def status(self, run_id: str) -> RunStatus | None:
         """See Client.status."""
@@ -207,7 +218,9 @@ class AsyncClient(BaseClient):
         """See Client.retry."""
         await self._do(retry(run_id, self.env))
 
-    async def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+    async def signal(
+        self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None
+    ) -> str:
         """See Client.signal."""
         return await self._do(signal(run_id, name, payload, dedup, self.env))
 
@@ -224,10 +237,17 @@ class AsyncClient(BaseClient):
         await self._do(resume(run_id, self.env))
 
     async def list(
-        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        runner: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page:
         """See Client.list."""
-        return await self._do(list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor))
+        return await self._do(
+            list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor)
+        )
 
     async def kv(self, run_id: str, key: str) -> Any:
         """See Client.kv."""
@@ -237,7 +257,9 @@ class AsyncClient(BaseClient):
         self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
     ) -> AsyncRunHandle:
         """See Client.fork."""
-        return AsyncRunHandle(await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
+        return AsyncRunHandle(
+            await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self
+        )
 
     async def history(self, run_id: str) -> dict[str, Any]:
         """See Client.history."""

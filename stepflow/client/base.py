@@ -38,7 +38,11 @@ SAFETY_NET_S = 1.0
 
 
 def resolve(url: str | None, settings: Settings) -> str:
-    """Give the URL to connect to: argument, environment, or the embedded server, which is started or joined."""
+    """
+    Give the URL to connect to.
+
+    Argument, environment, or the embedded server, which is started or joined.
+    """
     return redis_url(url, settings) or embedded.ensure(settings.home).url
 
 
@@ -48,12 +52,18 @@ def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
 
 
 def result_of(run: RunStatus) -> Any:
-    """Give the result of a finished run; raises RunFailed or RunCancelled for the other ends, UnreadableRecord."""
+    """
+    Give the result of a finished run.
+
+    Raises RunFailed or RunCancelled for the other ends, UnreadableRecord.
+    """
     if run.state is RunState.CANCELLED:
         raise RunCancelled(run.id, run.reason)
     if run.state is RunState.FAILED:
         error = run.error
-        raise RunFailed(run.id, error.type if error else "Fail", error.message if error else run.reason or "")
+        raise RunFailed(
+            run.id, error.type if error else "Fail", error.message if error else run.reason or ""
+        )
     if isinstance(run.result, UnreadableText):
         raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
     return run.result
@@ -73,13 +83,20 @@ class BaseClient:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
 
     def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
-        """Give the error that names the rights which the user lacks, or *refusal* where none are known to be missing."""
+        """
+        Give the error that names the rights which the user lacks, or *refusal* where none are known
+        to be missing.
+        """
         if not lacking:
             return refusal
         return RightsMissing(self._address().username or "default", CLIENT.name, lacking)
 
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
-        """Refuse webhooks that would never be called, where they are given; names are looked up at each try."""
+        """
+        Refuse webhooks that would never be called, where they are given.
+
+        Names are looked up at each try.
+        """
         for spec in specs:
             for webhook in spec.webhooks:
                 check_url(webhook.url, self._allowed)
@@ -101,7 +118,11 @@ class BaseClient:
         return (yield from submit_many(chosen, self.env))
 
     def _on_time(self, plan: Plan[T]) -> Plan[T]:
-        """Carry out *plan* by the server's clock, not by this machine's: due times and deadlines are reckoned with it."""
+        """
+        Carry out *plan* by the server's clock, not by this machine's.
+
+        Due times and deadlines are reckoned with it.
+        """
         if self.env.clock.is_stale:
             self.env.clock.learn((yield server_time()))
         return (yield from plan)
@@ -111,4 +132,8 @@ class BaseClient:
         return None if packed is None else unpack(packed)
 
     def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
-        return dead_hooks(self.env, limit=limit) if run_id is None else hooks_of_run(run_id, self.env, limit=limit)
+        return (
+            dead_hooks(self.env, limit=limit)
+            if run_id is None
+            else hooks_of_run(run_id, self.env, limit=limit)
+        )

@@ -71,8 +71,9 @@ class Client(BaseClient):
     """
     The blocking client. Safe to share between threads.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started or joined. Calls
-    raise RedisUnreachable when Redis does not answer for a while, RedisRefused when it refuses (full, no permission).
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started
+    or joined. Calls raise RedisUnreachable when Redis does not answer for a while, RedisRefused
+    when it refuses (full, no permission).
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class Client(BaseClient):
         except RedisRefused as refusal:
             lacking: list[str] = []
             if refusal.is_about_rights:
-                with suppress(StepflowError):  # where even this may not be asked the refusal itself says why
+                with suppress(
+                    StepflowError
+                ):  # where even this may not be asked the refusal itself says why
                     lacking = carry_out(self.link, missing_rights(CLIENT, self.env.keys))
             raise self._naming(lacking, refusal) from None
 
@@ -133,11 +136,14 @@ class Client(BaseClient):
         version: int | None = None,
     ) -> RunHandle:
         """
-        Submit a run; the same (run id, runner, input) again finds the run that is there, `created` False.
+        Submit a run.
 
-        *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a workflow is by default the
-        newest that the app at hand registers, or that workers hold. Raises RunConflict, InvalidRunId, ReservedHeader,
-        UnsupportedValue, PayloadTooLarge; nothing is written then.
+        The same (run id, runner, input) again finds the run that is there, `created` False.
+
+        *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a
+        workflow is by default the newest that the app at hand registers, or that workers hold.
+        Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing
+        is written then.
         """
         spec = RunSpec(
             runner,
@@ -165,7 +171,11 @@ class Client(BaseClient):
         return self._do(status(run_id, self.env))
 
     def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
-        """Wait for the run's end and give its status; TimeoutError after *timeout*, RunNotFound for an unknown run."""
+        """
+        Wait for the run's end and give its status.
+
+        TimeoutError after *timeout*, RunNotFound for an unknown run.
+        """
         limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         until = None if limit_s is None else time.monotonic() + limit_s
         run = self._found(run_id)
@@ -173,7 +183,9 @@ class Client(BaseClient):
             return run
         with self.link.listening(self.env.keys.done_channel(run_id)) as heard:
             while not (run := self._found(run_id)).is_finished:
-                left_s = SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
+                left_s = (
+                    SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())
+                )
                 if left_s <= 0:
                     msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
                     raise TimeoutError(msg)
@@ -187,36 +199,52 @@ class Client(BaseClient):
         return run
 
     def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
-        """Wait for the run's end and give its result; raises RunFailed, RunCancelled, TimeoutError, RunNotFound."""
+        """
+        Wait for the run's end and give its result.
+
+        Raises RunFailed, RunCancelled, TimeoutError, RunNotFound.
+        """
         return result_of(self.wait(run_id, timeout))
 
     def cancel(self, run_id: str, reason: str = "") -> bool:
         """
-        Cancel the run: True when its end is sure, also where a call before this one set it in motion.
+        Cancel the run: True when its end is sure, also where a call before this one set it in
+        motion.
 
-        False when it is unknown or has ended; `status` tells which. The reason of the first call stays.
+        False when it is unknown or has ended; `status` tells which. The reason of the first call
+        stays.
         """
         return self._do(cancel(run_id, reason, self.env))
 
     def fail(self, run_id: str, reason: str = "") -> bool:
         """
-        End the run as failed, for good where it waits or is paused: no compensation runs then. A running one is told.
+        End the run as failed, for good where it waits or is paused: no compensation runs then.
 
-        True when its end is sure, False when it is unknown or has ended. A second call ends a run that was asked to stop and
-        does not.
+        A running one is told.
+
+        True when its end is sure, False when it is unknown or has ended. A second call ends a run
+        that was asked to stop and does not.
         """
         return self._do(fail(run_id, reason, self.env))
 
     def retry(self, run_id: str) -> None:
-        """Take a failed run up again at its last step, attempts fresh; raises RunNotFound, NotRetryable."""
+        """
+        Take a failed run up again at its last step, attempts fresh.
+
+        Raises RunNotFound, NotRetryable.
+        """
         self._do(retry(run_id, self.env))
 
-    def signal(self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None) -> str:
+    def signal(
+        self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None
+    ) -> str:
         """
-        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its mailbox.
+        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its
+        mailbox.
 
-        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run, SignalMisfit when the
-        run waits for this signal with a type that the payload does not fit, MailboxFull.
+        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run,
+        SignalMisfit when the run waits for this signal with a type that the payload does not fit,
+        MailboxFull.
         """
         return self._do(signal(run_id, name, payload, dedup, self.env))
 
@@ -225,7 +253,11 @@ class Client(BaseClient):
         return self._do(questions(self.env, limit=limit))
 
     def answer(self, token: str, value: Any) -> None:
-        """Answer what is asked under *token*, once; raises QuestionNotFound, QuestionClosed, AnswerMisfit."""
+        """
+        Answer what is asked under *token*, once.
+
+        Raises QuestionNotFound, QuestionClosed, AnswerMisfit.
+        """
         self._do(answer(token, value, self.env))
 
     def resume(self, run_id: str) -> None:
@@ -233,31 +265,46 @@ class Client(BaseClient):
         self._do(resume(run_id, self.env))
 
     def list(
-        self, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        runner: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> Page:
         """List runs, newest first; pass the page's `cursor` for the next one."""
         return self._do(list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor))
 
     def kv(self, run_id: str, key: str) -> Any:
-        """Read what a step of the run put under *key* by its effects; None when there is nothing."""
+        """
+        Read what a step of the run put under *key* by its effects.
+
+        None when there is nothing.
+        """
         return self._do(self._kv(run_id, key))
 
-    def fork(self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None) -> RunHandle:
+    def fork(
+        self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
+    ) -> RunHandle:
         """
-        Make a new run with the runner, input and headers of the run, that remembers what it did before step *at*.
+        Make a new run with the runner, input and headers of the run, that remembers what it did
+        before step *at*.
 
-        *at* is a step's name (the first of that name), place or key; that step and all after it run anew. The run may be in
-        any state and stays as it is; signals it has not taken stay with it. *version* is that of the workflow, as it was
-        without one. The same fork again is the same run.
-        Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
+        *at* is a step's name (the first of that name), place or key; that step and all after it run
+        anew. The run may be in any state and stays as it is; signals it has not taken stay with it.
+        *version* is that of the workflow, as it was without one. The same fork again is the same
+        run. Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
         return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
 
     def history(self, run_id: str) -> dict[str, Any]:
         """
-        Give the run and all that it remembers as a document of JSON's own types; raises RunNotFound.
+        Give the run and all that it remembers as a document of JSON's own types.
 
-        `stepflow check` and the testing kit replay it against later code. Webhooks and their secrets are left out.
+        Raises RunNotFound.
+
+        `stepflow check` and the testing kit replay it against later code. Webhooks and their
+        secrets are left out.
         """
         return self._do(history(run_id, self.env))
 

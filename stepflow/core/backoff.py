@@ -10,7 +10,8 @@ from stepflow.errors import InvalidOption
 from stepflow.errors.base import shown
 from stepflow.times import FOREVER_S, seconds
 
-#: seconds: the wait before the second recovery of a step whose workers keep dying, doubled each time
+#: seconds: the wait before the second recovery of a step whose workers keep dying, doubled each
+#: time
 CRASH_INITIAL_S = 1.0
 #: seconds: no wait between recoveries is longer
 CRASH_MAX_S = 300.0
@@ -28,14 +29,20 @@ def _kinds(name: str, given: object) -> tuple[type[BaseException] | str, ...]:
     kinds = (given,) if isinstance(given, str | type) else given
     found = tuple(kinds) if isinstance(kinds, Iterable) else (kinds,)
     for kind in found:
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)) and not (isinstance(kind, str) and kind):
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)) and not (
+            isinstance(kind, str) and kind
+        ):
             msg = f"{name} of RetryPolicy holds {shown(kind)}; it takes exception classes or their dotted names"
             raise InvalidOption(msg)
     return found
 
 
 def _at_least_one(factor: object) -> float:
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor <= MOST_FACTOR:
+    if (
+        isinstance(factor, bool)
+        or not isinstance(factor, int | float)
+        or not 1 <= factor <= MOST_FACTOR
+    ):
         raise _no_policy("factor", factor)
     return float(factor)
 
@@ -52,9 +59,10 @@ class RetryPolicy:
     """
     When a step that raised is tried again.
 
-    *max_attempts* counts the first try. The wait before attempt k+1 is `initial * factor**(k-1)` seconds, at most
-    *max_delay*, with *jitter* spread over the upper half of it. *retry_on* (exception classes or their dotted names, one
-    or several) limits what is retried, *give_up_on* excludes some; PermanentError is never retried, TransientError always.
+    *max_attempts* counts the first try. The wait before attempt k+1 is `initial * factor**(k-1)`
+    seconds, at most *max_delay*, with *jitter* spread over the upper half of it. *retry_on*
+    (exception classes or their dotted names, one or several) limits what is retried, *give_up_on*
+    excludes some; PermanentError is never retried, TransientError always.
     """
 
     max_attempts: int = 3
@@ -70,7 +78,9 @@ class RetryPolicy:
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_ATTEMPTS:
             raise _no_policy("max_attempts", most)
         factor = _at_least_one(self.factor)
-        set_field(self, "factor", factor)  # the form that is kept and reckoned with, whichever was given
+        set_field(
+            self, "factor", factor
+        )  # the form that is kept and reckoned with, whichever was given
         for name in ("initial", "max_delay"):
             try:
                 set_field(self, name, seconds(getattr(self, name)))
@@ -83,7 +93,8 @@ class RetryPolicy:
         """
         Give the seconds to wait after so many failed attempts (from 1).
 
-        *spread* in [0, 1) is the caller's random number. Exponential backoff with "equal jitter": half fixed, half random.
+        *spread* in [0, 1) is the caller's random number. Exponential backoff with "equal jitter":
+        half fixed, half random.
         """
         try:
             full = min(self.max_delay, self.initial * self.factor ** (failures - 1))
@@ -100,11 +111,15 @@ class RetryPolicy:
     def as_dict(self) -> dict[str, Any]:
         """Give what differs from the defaults, classes as dotted names: the form a run keeps."""
         fields = {
-            name: getattr(self, name) for name in self.__slots__ if getattr(self, name) != getattr(_DEFAULT, name)
+            name: getattr(self, name)
+            for name in self.__slots__
+            if getattr(self, name) != getattr(_DEFAULT, name)
         }
         for name in ("retry_on", "give_up_on"):
             if name in fields:
-                fields[name] = [item if isinstance(item, str) else _dotted(item) for item in fields[name]]
+                fields[name] = [
+                    item if isinstance(item, str) else _dotted(item) for item in fields[name]
+                ]
         return fields
 
 
@@ -113,10 +128,13 @@ _DEFAULT = RetryPolicy()
 
 def crash_wait_s(crashes: int, spread: float) -> float:
     """
-    Give the seconds to wait before recovery number *crashes* (from 1): none at first, then doubling.
+    Give the seconds to wait before recovery number *crashes* (from 1).
 
-    *spread* in [0, 1) is the caller's random number: from half the wait to half as much again. Those that were lost with
-    one worker must come back apart, for one of them may have killed it and would take the others along each time.
+    None at first, then doubling.
+
+    *spread* in [0, 1) is the caller's random number: from half the wait to half as much again.
+    Those that were lost with one worker must come back apart, for one of them may have killed it
+    and would take the others along each time.
     """
     if crashes <= 1:
         return 0.0
@@ -128,7 +146,11 @@ def _dotted(kind: type) -> str:
 
 
 def is_one_of(error: BaseException, kinds: Kinds) -> bool:
-    """Say whether *error* is of one of *kinds*: classes, or names, dotted or not, of its class or of one above that."""
+    """
+    Say whether *error* is of one of *kinds*.
+
+    Classes, or names, dotted or not, of its class or of one above that.
+    """
     for kind in cast("tuple[type[BaseException] | str, ...]", kinds):
         if isinstance(kind, str):
             if any(kind in (_dotted(base), base.__qualname__) for base in type(error).__mro__):

@@ -18,7 +18,8 @@ class CancelToken:
     """
     Says whether the run was asked to stop, and lets a step wait for that.
 
-    Fired from any thread. The runtime ends a cancelled run whatever the step returns, so a step may simply leave.
+    Fired from any thread. The runtime ends a cancelled run whatever the step returns, so a step may
+    simply leave.
     """
 
     __slots__ = ("_event", "_told", "reason")
@@ -52,7 +53,11 @@ class CancelToken:
         return self.reason
 
     def tell(self, when_set: Callable[[], object]) -> Callable[[], None]:
-        """Have *when_set* called once the token is fired, at once when it was; gives what takes that back."""
+        """
+        Have *when_set* called once the token is fired, at once when it was.
+
+        Gives what takes that back.
+        """
         if self.reason is not None:
             when_set()
             return lambda: None
@@ -60,7 +65,11 @@ class CancelToken:
         return lambda: self._told.remove(when_set) if when_set in self._told else None
 
     def wait_blocking(self, timeout_s: float | None = None) -> bool:
-        """Block a thread until the run is asked to stop, at most *timeout_s* seconds; says whether it was."""
+        """
+        Block a thread until the run is asked to stop, at most *timeout_s* seconds.
+
+        Says whether it was.
+        """
         if timeout_s is not None:
             timeout_s = seconds(timeout_s, "timeout_s of wait_blocking")
         if self._event is None:
@@ -70,7 +79,11 @@ class CancelToken:
         return self._event.wait(timeout_s)
 
     def fire(self, reason: str) -> None:
-        """Set the token; the first reason stays. Called on the loop's thread, or by whoever owns the token."""
+        """
+        Set the token; the first reason stays.
+
+        Called on the loop's thread, or by whoever owns the token.
+        """
         if self.reason is not None:
             return
         self.reason = reason

@@ -18,7 +18,8 @@ class Parent:
     """
     What a child keeps of its parent, so that whoever ends the child can tell it.
 
-    *queue* is the RQ queue that carries the parent; *index* is the child's number in a map, None outside of one.
+    *queue* is the RQ queue that carries the parent; *index* is the child's number in a map, None
+    outside of one.
     """
 
     run_id: str
@@ -31,7 +32,9 @@ class Parent:
 @dataclass(frozen=True, slots=True)
 class ChildGroup:
     """
-    The children of one map: their ids are *stem*, a dash and a number below *total*, at most *limit* of them at work.
+    The children of one map.
+
+    Their ids are *stem*, a dash and a number below *total*, at most *limit* of them at work.
 
     It is settled once *need* have succeeded, more than *most_bad* have not, or all have ended.
     """
@@ -52,13 +55,19 @@ class ChildGroup:
 
 
 def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
-    """Give the maps that a journal remembers as settled, by stem and total: their answers are kept beside it."""
+    """
+    Give the maps that a journal remembers as settled, by stem and total.
+
+    Their answers are kept beside it.
+    """
     found = []
     for entry in journal:
         parts = entry.split(b"|", 7)
         if parts[0] != b"map" or len(parts) < _MAP_PARTS or parts[4] == b"failed":
             continue
         stem, total = parts[4:6]
-        if stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS:  # whoever replays it says what is wrong
+        if (
+            stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS
+        ):  # whoever replays it says what is wrong
             found.append(ChildGroup(stem.decode(), int(total), 0, 0, 0))
     return found

@@ -12,18 +12,26 @@ from stepflow.errors.base import shown
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RQ_ID = re.compile(r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?")
+_RQ_ID = re.compile(
+    r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?"
+)
 
 #: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def _base32(value: int, length: int) -> str:
-    return "".join(_BASE32[(value >> worker_state) & 31] for worker_state in range(5 * (length - 1), -1, -5))
+    return "".join(
+        _BASE32[(value >> worker_state) & 31] for worker_state in range(5 * (length - 1), -1, -5)
+    )
 
 
 def new_run_id(now: float, chance: int) -> str:
-    """Make a run id that sorts by *now* (unix seconds, to the millisecond); *chance* is 80 random bits. A ULID's form."""
+    """
+    Make a run id that sorts by *now* (unix seconds, to the millisecond).
+
+    *chance* is 80 random bits. A ULID's form.
+    """
     return _base32(int(now * 1000), 10) + _base32(chance, 16)
 
 
@@ -38,12 +46,23 @@ def check_name(kind: str, name: object) -> str:
     """Give the name of a runner or hook back if it can be one, else raise InvalidName."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
-    raise InvalidName(kind, name, "use 1 to 200 letters, digits, '_', '.', ':' or '-', not starting with a sign")
+    raise InvalidName(
+        kind, name, "use 1 to 200 letters, digits, '_', '.', ':' or '-', not starting with a sign"
+    )
 
 
-def check_text(what: str, text: object, *, most: int = 200, least: int = 1, without: str = "") -> str:
-    """Give *text* back if it is valid Unicode of *least* to *most* characters without *without*, else raise InvalidOption."""
-    if isinstance(text, str) and least <= len(text) <= most and not any(sign in text for sign in without):
+def check_text(
+    what: str, text: object, *, most: int = 200, least: int = 1, without: str = ""
+) -> str:
+    """
+    Give *text* back if it is valid Unicode of *least* to *most* characters without *without*, else
+    raise InvalidOption.
+    """
+    if (
+        isinstance(text, str)
+        and least <= len(text) <= most
+        and not any(sign in text for sign in without)
+    ):
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -64,12 +83,20 @@ def check_version(version: object) -> int:
 
 
 def runner_key(name: str, version: int) -> str:
-    """Give the one word that says runner and version, by which workers know what they hold: `name`, later `name@2`."""
+    """
+    Give the one word that says runner and version, by which workers know what they hold.
+
+    `name`, later `name@2`.
+    """
     return name if version == 1 else f"{name}@{version}"
 
 
 def split_runner(key: str) -> tuple[str, int]:
-    """Read name and version back from a runner's key; no name holds the sign between them. ValueError for what is no key."""
+    """
+    Read name and version back from a runner's key; no name holds the sign between them.
+
+    ValueError for what is no key.
+    """
     name, at, version = key.rpartition("@")
     if not name or not at:
         return key, 1
@@ -80,7 +107,11 @@ def split_runner(key: str) -> tuple[str, int]:
 
 
 def check_queue(name: object) -> str:
-    """Give the name of a queue back if it can be one, else raise InvalidName. Dots are kept for priorities."""
+    """
+    Give the name of a queue back if it can be one, else raise InvalidName.
+
+    Dots are kept for priorities.
+    """
     if isinstance(name, str) and _QUEUE.fullmatch(name):
         return name
     raise InvalidName("queue", name, "use 1 to 64 letters, digits, '_' or '-'")
@@ -91,8 +122,9 @@ class Delivery:
     """
     One handing over of one step of one run: what a queue carries.
 
-    Written `run:<id>:<n>` for people and `run-<id>-<n>` for RQ, whose ids allow no colon. A later generation adds
-    `g<k>`, a repeated hand-over of the same step `r<k>`: RQ's clean-up of the old job would else swallow the new one.
+    Written `run:<id>:<n>` for people and `run-<id>-<n>` for RQ, whose ids allow no colon. A later
+    generation adds `g<k>`, a repeated hand-over of the same step `r<k>`: RQ's clean-up of the old
+    job would else swallow the new one.
     """
 
     run_id: str
@@ -120,11 +152,20 @@ class Delivery:
 
     @classmethod
     def parse(cls, rq_id: str) -> Delivery | None:
-        """Read an RQ id from the right, so that run ids may hold dashes; None when it is not one of ours."""
+        """
+        Read an RQ id from the right, so that run ids may hold dashes.
+
+        None when it is not one of ours.
+        """
         match = _RQ_ID.fullmatch(rq_id)
         if match is None:
             return None
-        return cls(match["run"], int(match["number"]), int(match["generation"] or 0), int(match["handoff"] or 0))
+        return cls(
+            match["run"],
+            int(match["number"]),
+            int(match["generation"] or 0),
+            int(match["handoff"] or 0),
+        )
 
 
 def step_key(run_id: str, generation: int, number: int) -> str:
@@ -133,6 +174,10 @@ def step_key(run_id: str, generation: int, number: int) -> str:
 
 
 def child_run_id(run_id: str, generation: int, restarts: int, place: str) -> str:
-    """Make the id of what a run begins at a place: the same however often it gets there, and no other's."""
+    """
+    Make the id of what a run begins at a place.
+
+    The same however often it gets there, and no other's.
+    """
     made = blake2b(f"{run_id}|{generation}|{restarts}|{place}".encode(), digest_size=16)
     return _base32(int.from_bytes(made.digest()), 26)

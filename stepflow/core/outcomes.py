@@ -17,7 +17,11 @@ _CUT = " … (cut)"
 
 
 def readable(text: object) -> str:
-    """Give text that can be stored and shown, whatever user code called its message; too much is cut visibly."""
+    """
+    Give text that can be stored and shown, whatever user code called its message.
+
+    Too much is cut visibly.
+    """
     try:
         words = str(text)
     except ValueError:  # an int of too many digits
@@ -38,7 +42,8 @@ class Continue(Outcome):
     """
     The step is done; the run goes on with the next one, given *payload*.
 
-    *delay* (seconds or timedelta) or *at* (unix seconds or an aware datetime) says when; without either, now.
+    *delay* (seconds or timedelta) or *at* (unix seconds or an aware datetime) says when; without
+    either, now.
     """
 
     payload: Any = None
@@ -99,8 +104,9 @@ class Park(Outcome):
     """
     The run waits and needs no worker meanwhile; made by kits, not by runners.
 
-    It goes on at *due_at* (unix seconds), or when its inbox holds more than the *inbox* entries this step has seen;
-    None means not for that reason. *waits_for* says in a few words what it waits for.
+    It goes on at *due_at* (unix seconds), or when its inbox holds more than the *inbox* entries
+    this step has seen; None means not for that reason. *waits_for* says in a few words what it
+    waits for.
     """
 
     due_at: float | None = None
@@ -116,7 +122,11 @@ class Park(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Yield(Outcome):
-    """The run makes room for others and goes on when its turn comes again; made by kits, not by runners."""
+    """
+    The run makes room for others and goes on when its turn comes again.
+
+    Made by kits, not by runners.
+    """
 
     #: whether it has something left to do should it be asked to stop meanwhile
     needs_cleanup: bool = False
@@ -131,7 +141,11 @@ class Pause(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class ContinueAsNew(Outcome):
-    """The run goes on under its id, with *payload* as its input and a new history; made by kits, not by runners."""
+    """
+    The run goes on under its id, with *payload* as its input and a new history.
+
+    Made by kits, not by runners.
+    """
 
     payload: Any = None
     #: how often the run was restarted, this time included
@@ -143,8 +157,8 @@ class CleanedUp(Outcome):
     """
     The run has had its last word; made by kits, not by runners.
 
-    It failed with *error*, or was cancelled by itself, or ends as it was asked to from outside when both are None. *errors*
-    are the compensations that failed.
+    It failed with *error*, or was cancelled by itself, or ends as it was asked to from outside when
+    both are None. *errors* are the compensations that failed.
     """
 
     error: ErrorInfo | None = None

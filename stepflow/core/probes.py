@@ -1,8 +1,8 @@
 """
 Probes: the named points at which a crash is worth a test. Nobody listens outside of tests.
 
-Each stands where a process may die between two writes, or between a write and its answer. `tests/crash/test_crash_points.py`
-kills a process at each of them.
+Each stands where a process may die between two writes, or between a write and its answer.
+`tests/crash/test_crash_points.py` kills a process at each of them.
 """
 
 from __future__ import annotations

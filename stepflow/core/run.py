@@ -1,4 +1,6 @@
-"""The run: its states, the row of truth as last seen, and what callers and hooks are shown of it."""
+"""
+The run: its states, the row of truth as last seen, and what callers and hooks are shown of it.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class StopKind(StrEnum):
     CANCEL = "cancel"
     DEADLINE = "deadline"
     FAIL = "fail"
-    #: nobody: it failed where its own code could not clean up, and is handed over once more for that
+    #: nobody: it failed where its own code could not clean up, and is handed over once more for
+    #: that
     ERROR = "error"
 
 
@@ -60,7 +63,11 @@ class Cleanup(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """A wish, written into the run's record, that the run end: its token fires, no further attempt starts."""
+    """
+    A wish, written into the run's record, that the run end.
+
+    Its token fires, no further attempt starts.
+    """
 
     kind: StopKind
     reason: str = ""
@@ -70,7 +77,11 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What of a record cannot be read: a *field* and the bytes it *held*; without a field, its key holds no hash at all."""
+    """
+    What of a record cannot be read: a *field* and the bytes it *held*.
+
+    Without a field, its key holds no hash at all.
+    """
 
     field: str = ""
     held: bytes = b""
@@ -78,7 +89,11 @@ class Damage:
     def __str__(self) -> str:
         if not self.field:
             return "its key holds no hash"
-        return f"field {self.field!r} holds {self.held[:60]!r}" if self.held else f"it has no field {self.field!r}"
+        return (
+            f"field {self.field!r} holds {self.held[:60]!r}"
+            if self.held
+            else f"it has no field {self.field!r}"
+        )
 
 
 class UnreadableText(str):
@@ -92,8 +107,9 @@ class Run:
     """
     The run's row of truth as last read. Times are unix seconds by the Redis server's clock.
 
-    *rev* grows with every deciding write; *token* is the live claim's, empty without one; *delivery* is the RQ id of
-    the one delivery that a claim would accept, empty without one; *failures* and *crashes* count for the present step.
+    *rev* grows with every deciding write; *token* is the live claim's, empty without one;
+    *delivery* is the RQ id of the one delivery that a claim would accept, empty without one;
+    *failures* and *crashes* count for the present step.
     """
 
     id: str
@@ -146,7 +162,9 @@ class Run:
     @property
     def rev_held(self) -> int | bytes:
         """The rev as the record holds it, readable or not: what a guard compares."""
-        return next((damage.held for damage in self.damage if damage.field in {"", "rev"}), self.rev)
+        return next(
+            (damage.held for damage in self.damage if damage.field in {"", "rev"}), self.rev
+        )
 
     @property
     def runner_key(self) -> str:
@@ -165,17 +183,39 @@ class Run:
 
     @property
     def seed(self) -> str:
-        """What a workflow's chance follows from: a fork draws what its origin drew, for it remembers what came of that."""
-        return self.origin.partition("|")[0] if self.origin and not self.generation else f"{self.id}.{self.generation}"
+        """
+        What a workflow's chance follows from.
+
+        A fork draws what its origin drew, for it remembers what came of that.
+        """
+        return (
+            self.origin.partition("|")[0]
+            if self.origin and not self.generation
+            else f"{self.id}.{self.generation}"
+        )
 
     @property
     def began_at(self) -> float:
-        """When what the run remembers began, in unix seconds: for a fork, when its origin was created."""
-        return float(self.origin.partition("|")[2]) if self.origin and not self.generation else self.created_at
+        """
+        When what the run remembers began, in unix seconds.
+
+        For a fork, when its origin was created.
+        """
+        return (
+            float(self.origin.partition("|")[2])
+            if self.origin and not self.generation
+            else self.created_at
+        )
 
     def next_delivery(self, step: int) -> Delivery:
-        """Name the delivery that hands over *step* next: the first of a new step, or one more of the present one."""
-        return Delivery(self.id, step, self.generation, self.handoff + 1 if step == self.step else 0)
+        """
+        Name the delivery that hands over *step* next.
+
+        The first of a new step, or one more of the present one.
+        """
+        return Delivery(
+            self.id, step, self.generation, self.handoff + 1 if step == self.step else 0
+        )
 
 
 def _empty() -> Mapping[str, str]:
@@ -187,9 +227,9 @@ class RunStatus:
     """
     A run as callers see it.
 
-    *state* is one of RunState; *attempt* counts from 1 within the present step; *deadline_at* and the other times are
-    aware datetimes or None. *waits_for* says in words what a run that does not move is waiting for. *version* is the one
-    of its workflow that it was submitted for.
+    *state* is one of RunState; *attempt* counts from 1 within the present step; *deadline_at* and
+    the other times are aware datetimes or None. *waits_for* says in words what a run that does not
+    move is waiting for. *version* is the one of its workflow that it was submitted for.
     """
 
     id: str
@@ -217,7 +257,8 @@ class RunStatus:
     ended_at: datetime | None = None
     deadline_at: datetime | None = None
     version: int = 1
-    #: what of the run's record cannot be read, None for a sound one; what could not be read is shown in words, or as nothing
+    #: what of the run's record cannot be read, None for a sound one; what could not be read is
+    #: shown in words, or as nothing
     unreadable: str | None = None
 
     @property
@@ -231,8 +272,8 @@ class RunOutcome:
     """
     The end of a run as hooks see it.
 
-    *status* is `succeeded`, `failed` or `cancelled`; *end* counts the ends of this generation from 1, for a revived run
-    can end again. Times are aware datetimes.
+    *status* is `succeeded`, `failed` or `cancelled`; *end* counts the ends of this generation from
+    1, for a revived run can end again. Times are aware datetimes.
     """
 
     run_id: str

@@ -22,11 +22,19 @@ class StepRunner(ABC):
 
     @abstractmethod
     async def run_step(self, step: Step[Any]) -> Outcome:
-        """Do one step and say what becomes of the run. A plain `def` works too: it runs in a thread."""
+        """
+        Do one step and say what becomes of the run.
+
+        A plain `def` works too: it runs in a thread.
+        """
 
 
 class StepRuntime(Protocol):
-    """The runtime's side of a Step: what it can do for the step while it runs. `blocking` says a thread is asking."""
+    """
+    The runtime's side of a Step: what it can do for the step while it runs.
+
+    `blocking` says a thread is asking.
+    """
 
     blocking: bool
 
@@ -44,8 +52,8 @@ class Memo:
     """
     A small durable map of this run and step that survives attempts; written under the claim.
 
-    In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises ClaimLost when this
-    worker no longer holds the step.
+    In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises
+    ClaimLost when this worker no longer holds the step.
     """
 
     __slots__ = ("_runtime",)
@@ -68,9 +76,12 @@ DELETED = object()
 
 class Effects:
     """
-    Key-value writes of the run's own space, applied by the commit of this step, all or nothing; see `client.kv`.
+    Key-value writes of the run's own space, applied by the commit of this step, all or nothing.
 
-    Raises StepOver once the step has returned, raised or was given up: its commit would not apply them.
+    See `client.kv`.
+
+    Raises StepOver once the step has returned, raised or was given up: its commit would not apply
+    them.
     """
 
     __slots__ = ("is_over", "writes")
@@ -99,7 +110,11 @@ class Effects:
 
 
 class _NoPort:
-    """Stands in when a Step is built by hand, as in a unit test of a runner: awaitable on a loop, plain without one."""
+    """
+    Stands in when a Step is built by hand, as in a unit test of a runner.
+
+    Awaitable on a loop, plain without one.
+    """
 
     blocking = True
 
@@ -131,8 +146,9 @@ class Step(Generic[P]):
     """
     One step of one run, as its runner sees it.
 
-    *number* counts from 0 through the run, *attempt* from 1 within the step; *payload* is what was submitted or what
-    the step before handed on. Annotate the parameter `Step[Model]` and the payload comes as that type, validated.
+    *number* counts from 0 through the run, *attempt* from 1 within the step; *payload* is what was
+    submitted or what the step before handed on. Annotate the parameter `Step[Model]` and the
+    payload comes as that type, validated.
     """
 
     __slots__ = (
@@ -221,9 +237,12 @@ class Step(Generic[P]):
 
     def extend(self, duration: float | timedelta) -> Awaitable[None]:
         """
-        Keep the claim, and move the step's timeout, at least *duration* from now; never shortens either.
+        Keep the claim, and move the step's timeout, at least *duration* from now.
 
-        Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim is gone.
+        Never shortens either.
+
+        Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim
+        is gone.
         """
         return self._ask().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 

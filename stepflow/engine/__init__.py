@@ -1,1 +1,5 @@
-"""The seven verbs, a file each: submit, claim, execute, commit, notify, cancel, recover; and the loop that drives them."""
+"""
+The seven verbs, a file each: submit, claim, execute, commit, notify, cancel, recover.
+
+And the loop that drives them.
+"""

@@ -1,4 +1,8 @@
-"""cancel: a waiting run ends inside the call; a running one is told through its token. The deadline goes the same way."""
+"""
+cancel: a waiting run ends inside the call; a running one is told through its token.
+
+The deadline goes the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,13 @@ from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide_stop, end_of_stop
 from stepflow.engine.env import Env
 from stepflow.engine.gate import set_run_aside
-from stepflow.engine.outbox import end_fields, note_untold, plan_family_update, plan_hooks, read_app_hooks
+from stepflow.engine.outbox import (
+    end_fields,
+    note_untold,
+    plan_family_update,
+    plan_hooks,
+    read_app_hooks,
+)
 from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError
 from stepflow.store.calls import Plan
@@ -24,24 +34,42 @@ log = logging.getLogger("stepflow.run")
 
 
 def cancel(run_id: str, reason: str, env: Env) -> Plan[bool]:
-    """Ask the run to end; True when it ends by this call or was asked to before, False when it is unknown or ended."""
-    return (yield from stop_run(run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env))
+    """
+    Ask the run to end.
+
+    True when it ends by this call or was asked to before, False when it is unknown or ended.
+    """
+    return (
+        yield from stop_run(
+            run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env
+        )
+    )
 
 
 def fail(run_id: str, reason: str, env: Env) -> Plan[bool]:
     """
-    End the run as failed by hand; True when it ends by this call or was asked to before, False when it is unknown or ended.
+    End the run as failed by hand.
 
-    Final for a run that waits or is paused, and for one that was asked to stop already: nothing is compensated then.
+    True when it ends by this call or was asked to before, False when it is unknown or ended.
+
+    Final for a run that waits or is paused, and for one that was asked to stop already: nothing is
+    compensated then.
     """
-    return (yield from stop_run(run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env))
+    return (
+        yield from stop_run(
+            run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env
+        )
+    )
 
 
 def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
     """
-    End the run, or mark it so that its worker ends it; says whether it will end, by this stop or by one before it.
+    End the run, or mark it so that its worker ends it.
 
-    A run that was marked and let its grace pass is ended without its worker, whose late commit is then refused.
+    Says whether it will end, by this stop or by one before it.
+
+    A run that was marked and let its grace pass is ended without its worker, whose late commit is
+    then refused.
     """
     request = env.request_id()
     grace_s = env.settings.worker.stop_grace_s
@@ -55,7 +83,9 @@ def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
                 return True
             continue
         now = env.clock.now()
-        overdue = run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
+        overdue = (
+            run.stop is not None and now >= run.stop.at + grace_s and stop.kind is StopKind.DEADLINE
+        )
         move = decide_stop(run, stop, overdue=overdue)
         probes.at("cancel.ready")
         match move.kind:
@@ -63,26 +93,36 @@ def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
                 answer = yield from finish_from_outside(run, move, Fence("", request), env)
             case TransitionKind.HAND_OVER:
                 answer = yield hand_over(
-                    env.keys, run, Fence("", request), state=move.state, step=move.step, failures=move.failures,
-                    crashes=move.crashes, due_at=None, now=now, stop=move.stop,
+                    env.keys, run, Fence("", request), state=move.state, step=move.step,
+                    failures=move.failures, crashes=move.crashes, due_at=None, now=now,
+                    stop=move.stop,
                 )  # fmt: skip
             case TransitionKind.MARK:
                 again = None if run.cleanup else now + grace_s
-                answer = yield mark_run(env.keys, run, stop, request=request, look_again_at=again, now=now)
+                answer = yield mark_run(
+                    env.keys, run, stop, request=request, look_again_at=again, now=now
+                )
             case _:
-                if stop.kind is StopKind.DEADLINE:  # nothing is left to look after: the run ends by the stop it has
+                if (
+                    stop.kind is StopKind.DEADLINE
+                ):  # nothing is left to look after: the run ends by the stop it has
                     yield forget_deadline(env.keys, run_id)
                 return not run.is_finished
         if answer[0] != STALE:
             log.info(
-                "run=%s %s: %s", run.id, "ended" if move.kind is TransitionKind.FINISH else "told to stop", stop.kind
+                "run=%s %s: %s",
+                run.id,
+                "ended" if move.kind is TransitionKind.FINISH else "told to stop",
+                stop.kind,
             )
             return True
 
 
 def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> Plan[bool]:
     """
-    End a run whose record cannot be read, at once: what its last word is nobody can tell. Its deadline only sets it aside.
+    End a run whose record cannot be read, at once: what its last word is nobody can tell.
+
+    Its deadline only sets it aside.
 
     False when the record has changed meanwhile.
     """
@@ -108,13 +148,18 @@ def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> P
         untold=note_untold(run, move, given, now) if known is None else None,
     )  # fmt: skip
     if run.unroutable_since and answer[0] != STALE:
-        # its delivery stands in a waiting list that no worker of now reads; before the end it is all that the run has
+        # its delivery stands in a waiting list that no worker of now reads; before the end it is
+        # all that the run has
         yield forget_waiting(env.keys, env.keys.queue_of(run), run.runner_key, run.delivery)
     return answer
 
 
 def _given(run: Run, data: Mapping[bytes, bytes]) -> StoredOptions:
-    """Read what the run was given; one that cannot be read ends all the same, and tells none of those it names."""
+    """
+    Read what the run was given.
+
+    One that cannot be read ends all the same, and tells none of those it names.
+    """
     try:
         return read_options(data.get(b"spec"))
     except StepflowError as error:
@@ -127,5 +172,7 @@ def _app_hooks(run: Run, packed: bytes | None) -> Sequence[Sequence[str]]:
     try:
         return read_app_hooks(packed)
     except StepflowError as error:
-        log.error("run=%s ends, but the hooks of runner %s cannot be read: %s", run.id, run.runner, error)
+        log.error(
+            "run=%s ends, but the hooks of runner %s cannot be read: %s", run.id, run.runner, error
+        )
         return ()

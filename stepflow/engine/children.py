@@ -1,4 +1,8 @@
-"""Runs begin runs: a child is made once under its parent's claim, and stopped when its parent ends first."""
+"""
+Runs begin runs.
+
+A child is made once under its parent's claim, and stopped when its parent ends first.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +51,13 @@ def spawn_children(
     group: ChildGroup | None = None,
 ) -> Plan[bool]:
     """
-    Make children of *run*, *depth* generations below the first, in one round trip; those that are there stay as they are.
+    Make children of *run*, *depth* generations below the first, in one round trip.
 
-    Each spec brings its run id, for a *group* its place in it as well; *versions* chooses where it brings none. False when
-    that brood is settled already. Raises ClaimLost, SpawnRefused for a run that was asked to stop or is too deep,
-    RunConflict for an id that another runner has.
+    Those that are there stay as they are.
+
+    Each spec brings its run id, for a *group* its place in it as well; *versions* chooses where it
+    brings none. False when that brood is settled already. Raises ClaimLost, SpawnRefused for a run
+    that was asked to stop or is too deep, RunConflict for an id that another runner has.
     """
     specs = yield from versions.choose(specs, env)
     calls = []
@@ -63,12 +69,14 @@ def spawn_children(
         made = prepare(replace(spec, parent=parent), env)
         calls.append(
             submit_child(
-                env.keys, made.run, run, token, request=made.request, data=made.data, listed=not abandon, group=group,
-                index=index or 0,
+                env.keys, made.run, run, token, request=made.request, data=made.data,
+                listed=not abandon, group=group, index=index or 0,
             )
         )  # fmt: skip
     births = yield calls
-    if not all(_check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)):
+    if not all(
+        _check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)
+    ):
         return False
     if not abandon:
         run.cleanup = max(run.cleanup, Cleanup.NEEDED)
@@ -79,7 +87,9 @@ def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool
     """Say whether the child is there now, and note what the script did to the record of *run*."""
     match birth.refused:
         case "lost":
-            raise ClaimLost(f"run {run.id!r} is held by another worker; child {spec.run_id!r} not made")
+            raise ClaimLost(
+                f"run {run.id!r} is held by another worker; child {spec.run_id!r} not made"
+            )
         case "stopped":
             raise SpawnRefused(run.id)
         case "settled":
@@ -93,7 +103,11 @@ def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool
 
 
 def stop_children(run_id: str, generation: int, env: Env) -> Plan[None]:
-    """Ask the children that end with a run to end; safe to repeat. One whose record is gone counts as ended."""
+    """
+    Ask the children that end with a run to end; safe to repeat.
+
+    One whose record is gone counts as ended.
+    """
     cursor = "0"
     while True:
         cursor, ids = yield scan_children(env.keys, run_id, generation, cursor, PAGE)
@@ -111,7 +125,9 @@ def stop_group(group: ChildGroup, run: Run, env: Env) -> Plan[None]:
         answers = yield load_answers(env.keys, run, page)
         left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
         if left:
-            yield from _stop(left, run.id, run.generation, "the map it belongs to is settled without it", env)
+            yield from _stop(
+                left, run.id, run.generation, "the map it belongs to is settled without it", env
+            )
 
 
 def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> Plan[None]:
@@ -120,28 +136,42 @@ def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: En
     if gone:
         yield forget_children(env.keys, run_id, generation, gone)
     stop = StopRequest(StopKind.CANCEL, reason, env.clock.now())
-    yield from together([stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished])
+    yield from together(
+        [stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished]
+    )
 
 
 def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
-    """Tell run *run_id*, once, that a child on its list has failed, for its record is gone; says whether it was told now."""
+    """
+    Tell run *run_id*, once, that a child on its list has failed, for its record is gone.
+
+    Says whether it was told now.
+    """
     run = yield load_run(env.keys, run_id)
     if run is None or run.damage or run.is_finished:
         return False
     stem, _, number = child_id.rpartition("-")
     in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(env.keys, run))
-    parent = Parent(run.id, run.generation, env.keys.queue_of(run), 1, int(number) if in_map else None)
+    parent = Parent(
+        run.id, run.generation, env.keys.queue_of(run), 1, int(number) if in_map else None
+    )
     told = f"{RunState.FAILED}|".encode() + pack(["RecordGone", "its record is gone"])
     child = Run(child_id, UNKNOWN, run.queue, run.priority)
     update = family_update(env.keys, child, parent, RunState.FAILED, told)
     done: bool = yield tell_gone(env.keys, child_id, update, now=env.clock.now())
     if done:
-        log.error("run=%s is told that its child %s has failed: its record is gone", run_id, child_id)
+        log.error(
+            "run=%s is told that its child %s has failed: its record is gone", run_id, child_id
+        )
     return done
 
 
 def progress(run: Run, env: Env) -> Plan[str]:
-    """Say how far the maps of *run* are that it waits for, such as "12 of 1000 children"; empty when there is none."""
+    """
+    Say how far the maps of *run* are that it waits for, such as "12 of 1000 children".
+
+    Empty when there is none.
+    """
     rows = yield load_maps(env.keys, run)
     shown = []
     for name, goal in rows.items():
@@ -164,5 +194,9 @@ def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> Plan[dict[str, 
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
             answers = yield load_answers(env.keys, run, page)
-            found |= {child: answer for child, answer in zip(page, answers, strict=True) if answer is not None}
+            found |= {
+                child: answer
+                for child, answer in zip(page, answers, strict=True)
+                if answer is not None
+            }
     return found

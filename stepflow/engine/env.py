@@ -26,7 +26,8 @@ class Env:
     settings: Settings
     clock: ServerClock = field(default_factory=ServerClock)
     rng: random.Random = field(default_factory=random.Random)
-    #: names the terminal hooks of a runner's app, as (kind, name), where there is an app at hand that has some
+    #: names the terminal hooks of a runner's app, as (kind, name), where there is an app at hand
+    #: that has some
     hooks_of: HooksOf = _nobody_knows
 
     def request_id(self) -> str:

@@ -1,4 +1,8 @@
-"""fork: a new run with another's runner, input and memory, up to a step; that one and all after it run anew."""
+"""
+fork: a new run with another's runner, input and memory, up to a step.
+
+That one and all after it run anew.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,24 @@ from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
 
 
-def fork(run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None) -> Plan[Submitted]:
+def fork(
+    run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None
+) -> Plan[Submitted]:
     """
-    Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and leave that as it is.
+    Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and
+    leave that as it is.
 
-    *at* is the name, place or key of a step; of several of that name, the first; not one that ran in answer to a stop, or
-    undid another. *version* is that of the workflow, as it was without one. The same fork again is the same run.
-    Raises RunNotFound, UnknownStep, and RunConflict for an id that is taken by anything else.
+    *at* is the name, place or key of a step; of several of that name, the first; not one that ran
+    in answer to a stop, or undid another. *version* is that of the workflow, as it was without one.
+    The same fork again is the same run. Raises RunNotFound, UnknownStep, and RunConflict for an id
+    that is taken by anything else.
     """
     check_text("the step to fork at", at, most=1000)
-    new_id = new_run_id(env.clock.now(), secrets.randbits(80)) if new_id is None else check_run_id(new_id)
+    new_id = (
+        new_run_id(env.clock.now(), secrets.randbits(80))
+        if new_id is None
+        else check_run_id(new_id)
+    )
     request = env.request_id()
     while True:
         source, data, journal = yield [
@@ -64,9 +76,10 @@ def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
     """Make the new run's row: what *source* was submitted with, and where its memory comes from."""
     now = env.clock.now()
     return replace(
-        source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0, crashes=0, handoff=0,
-        delivery=env.keys.rq_id(Delivery(new_id, 0, 0)), due_at=0.0, token="", claimed_rq_id="", stop=None, ends=0, created_at=now,
-        started_at=0.0, updated_at=0.0, ended_at=0.0, unroutable_since=0.0, inbox=0, has_journal=logged, waits_for="",
+        source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0,
+        crashes=0, handoff=0, delivery=env.keys.rq_id(Delivery(new_id, 0, 0)), due_at=0.0, token="",
+        claimed_rq_id="", stop=None, ends=0, created_at=now, started_at=0.0, updated_at=0.0,
+        ended_at=0.0, unroutable_since=0.0, inbox=0, has_journal=logged, waits_for="",
         cleanup=Cleanup.NEEDED if source.cleanup and logged else Cleanup.NONE,
         deadline_at=now + source.deadline_at - source.created_at if source.deadline_at else 0.0,
         origin=f"{source.seed}|{format_time(source.began_at)}",
@@ -74,7 +87,11 @@ def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
 
 
 def _kept(data: Mapping[bytes, bytes], mark: bytes) -> list[Part]:
-    """Give the data of the new run: the input and the spec, packed as they are, and where it was forked."""
+    """
+    Give the data of the new run.
+
+    The input and the spec, packed as they are, and where it was forked.
+    """
     kept: list[Part] = ["forked", mark]
     if b"payload" in data:
         kept += ("payload", data[b"payload"])

@@ -1,9 +1,10 @@
 """
 The gate for what is read from Redis: what cannot be read concerns its run alone.
 
-Reading never raises (`store/run_hash.py`), scripts step over what they cannot read (`lua/lib/total.lua`), and whoever meets a
-damaged record brings it here: a run is set aside, paused with a reason that names what could not be read, a hook delivery
-ends dead. Then nothing leads to it any more, until somebody repairs and resumes it, or ends it.
+Reading never raises (`store/run_hash.py`), scripts step over what they cannot read
+(`lua/lib/total.lua`), and whoever meets a damaged record brings it here: a run is set aside, paused
+with a reason that names what could not be read, a hook delivery ends dead. Then nothing leads to it
+any more, until somebody repairs and resumes it, or ends it.
 """
 
 from __future__ import annotations
@@ -40,15 +41,23 @@ def pause_for(problem: object) -> Pause:
 
 
 def check_readable(run: Run) -> Run:
-    """Give *run* back if all of its record could be read, else raise UnreadableRecord: for those who ask by hand."""
+    """
+    Give *run* back if all of its record could be read, else raise UnreadableRecord.
+
+    For those who ask by hand.
+    """
     if run.damage:
-        raise UnreadableRecord.of_run(run.id, f"{run.unreadable}; repair it and try again, or cancel the run")
+        raise UnreadableRecord.of_run(
+            run.id, f"{run.unreadable}; repair it and try again, or cancel the run"
+        )
     return run
 
 
 def set_run_aside(run: Run, env: Env) -> Plan[bool]:
     """Set a run aside whose record is damaged; False when it was repaired meanwhile."""
-    done: bool = yield set_aside(env.keys, run, reason=reason_of(run.unreadable), now=env.clock.now())
+    done: bool = yield set_aside(
+        env.keys, run, reason=reason_of(run.unreadable), now=env.clock.now()
+    )
     if done:
         log.error("run=%s is set aside: %s", run.id, reason_of(run.unreadable))
     return done
@@ -65,7 +74,11 @@ def bury(hook: HookRecord, env: Env) -> Plan[bool]:
 
 
 def put_away(member: str, env: Env) -> Plan[bool]:
-    """Look at a run or hook that somebody could not read, and put it away if it is damaged; says whether it was."""
+    """
+    Look at a run or hook that somebody could not read, and put it away if it is damaged.
+
+    Says whether it was.
+    """
     kind, _, name = member.partition(":")
     if kind == "hook":
         hook = yield load_hook(env.keys, name)
@@ -93,7 +106,11 @@ def report_strays(strays: Sequence[str]) -> None:
 
 @contextmanager
 def one_by_one(what: str) -> Iterator[None]:
-    """Have a fault in the block concern *what* alone: it is logged by name, and whoever does many goes on with the next."""
+    """
+    Have a fault in the block concern *what* alone.
+
+    It is logged by name, and whoever does many goes on with the next.
+    """
     try:
         yield
     except StepflowError as error:

@@ -1,4 +1,6 @@
-"""history: a run as a document, its journal entry by entry, that says the same when it is read back."""
+"""
+history: a run as a document, its journal entry by entry, that says the same when it is read back.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A history read back: the run as it was begun, its input, and the journal as it stands in Redis."""
+    """
+    A history read back.
+
+    The run as it was begun, its input, and the journal as it stands in Redis.
+    """
 
     run: Run
     payload: Any
@@ -53,17 +59,26 @@ def history(run_id: str, env: Env) -> Plan[dict[str, Any]]:
     answers = yield from map_answers(run, journal, env)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
-        "generation": run.generation, "step": run.step, "queue": run.queue, "origin": run.origin or None,
-        "created_at": run.created_at, "ended_at": run.ended_at or None, "deadline_at": run.deadline_at or None,
+        "generation": run.generation, "step": run.step, "queue": run.queue,
+        "origin": run.origin or None, "created_at": run.created_at,
+        "ended_at": run.ended_at or None, "deadline_at": run.deadline_at or None,
     }  # fmt: skip
     return {
         "format": FORMAT,
         "run": {name: fact for name, fact in facts.items() if fact is not None},
         "headers": dict(KeptData(data, run).headers()),
         "input": _show(data.get(b"payload", b"")),
-        **{name: _show(data[name.encode()]) for name in ("result", "error") if name.encode() in data},
+        **{
+            name: _show(data[name.encode()])
+            for name in ("result", "error")
+            if name.encode() in data
+        },
         "journal": [_show_entry(entry) for entry in journal],
-        **({"answers": {child: _show(answer) for child, answer in answers.items()}} if answers else {}),
+        **(
+            {"answers": {child: _show(answer) for child, answer in answers.items()}}
+            if answers
+            else {}
+        ),
     }
 
 
@@ -74,16 +89,27 @@ def read_history(document: Any) -> Remembered:
             raise UnreadableHistory(f"it has format {document['format']}, known is {FORMAT}")
         facts = document["run"]
         run = Run(
-            facts["id"], facts["runner"], facts["queue"], state=RunState(facts["state"]), step=facts["step"],
-            generation=facts["generation"], created_at=float(facts["created_at"]),
-            ended_at=float(facts.get("ended_at", 0)), deadline_at=float(facts.get("deadline_at", 0)),
-            origin=facts.get("origin", ""), version=facts["version"],
+            facts["id"], facts["runner"], facts["queue"], state=RunState(facts["state"]),
+            step=facts["step"], generation=facts["generation"],
+            created_at=float(facts["created_at"]), ended_at=float(facts.get("ended_at", 0)),
+            deadline_at=float(facts.get("deadline_at", 0)), origin=facts.get("origin", ""),
+            version=facts["version"],
         )  # fmt: skip
         payload = _read(document["input"])
         journal = [_read_entry(entry) for entry in document["journal"]]
         answers = {child: _read(answer) for child, answer in document.get("answers", {}).items()}
-        return Remembered(run, unpack(payload) if payload else None, document["headers"], journal, answers)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, StepflowError) as error:
+        return Remembered(
+            run, unpack(payload) if payload else None, document["headers"], journal, answers
+        )
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        StepflowError,
+    ) as error:
         if isinstance(error, UnreadableHistory):
             raise
         raise UnreadableHistory(f"{type(error).__name__}: {error}") from None
@@ -98,7 +124,13 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
         kind, place, name, at, data = entry.split(b"|", 4)
-        parts = {"kind": kind.decode(), "place": place.decode(), "name": name.decode(), "at": float(at), **_show(data)}
+        parts = {
+            "kind": kind.decode(),
+            "place": place.decode(),
+            "name": name.decode(),
+            "at": float(at),
+            **_show(data),
+        }
         if _read_entry(json.loads(json.dumps(parts))) == entry:
             return parts
     except (ValueError, RecursionError):
@@ -109,20 +141,25 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
 def _read_entry(parts: Mapping[str, Any]) -> bytes:
     if "entry" in parts:
         return base64.b64decode(parts["entry"])
-    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(parts)
+    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(
+        parts
+    )
 
 
 def _show(data: bytes) -> dict[str, Any]:
     """
     Show bytes so that a person can read them and `_read` gives them back.
 
-    A packed value that JSON can carry, after a name and '|' for a signal; text; else base64, and a value in words.
+    A packed value that JSON can carry, after a name and '|' for a signal; text; else base64, and a
+    value in words.
     """
     if not data:
         return {}
     name, sign, rest = data.partition(b"|")
     for forms in ({"value": data}, {"signal": name, "value": rest} if sign else {}):
-        found = {key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"}
+        found = {
+            key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"
+        }
         try:
             found["value"] = unpack(forms["value"])
             if _read(json.loads(json.dumps(found, allow_nan=False))) == data:

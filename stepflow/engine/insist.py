@@ -1,7 +1,10 @@
 """
-Writes that a worker must not lose: while Redis refuses to write (full, without a disk or its replicas), they are kept.
+Writes that a worker must not lose.
 
-A worker says so once for each write, then every half a minute, and tries again until Redis takes it.
+While Redis refuses to write (full, without a disk or its replicas), they are kept.
+
+A worker says so once for each write, then every half a minute, and tries again until Redis takes
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ _SAID_EVERY = 30
 
 async def insist(write: Callable[[], Awaitable[T]], what: str) -> T:
     """
-    Have *write* carried out, which must be safe to repeat; while Redis refuses, it is called again and again.
+    Have *write* carried out, which must be safe to repeat.
+
+    While Redis refuses, it is called again and again.
 
     *what* says in a log line what waits. Raises RedisRefused for a refusal that does not pass.
     """

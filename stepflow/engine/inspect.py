@@ -1,4 +1,8 @@
-"""Who is out there: the queues and what waits in them, the workers and what they hold, runs by the start of their id."""
+"""
+Who is out there.
+
+The queues and what waits in them, the workers and what they hold, runs by the start of their id.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +42,12 @@ _LIST = "rq:queue:"
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
     """
-    One queue at one priority. *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
+    One queue at one priority.
 
-    *is_foreign* marks a queue whose entries are not stepflow's, counted as RQ counts them; *is_hooks* the one that carries
-    hook deliveries.
+    *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
+
+    *is_foreign* marks a queue whose entries are not stepflow's, counted as RQ counts them;
+    *is_hooks* the one that carries hook deliveries.
     """
 
     queue: str
@@ -56,7 +62,9 @@ class QueueInfo:
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """
-    One worker process as RQ knows it; *running* counts the claims under its name, -1 for a worker not ours.
+    One worker process as RQ knows it.
+
+    *running* counts the claims under its name, -1 for a worker not ours.
 
     *is_live* is False for one that died without a word: RQ forgets it a minute or two later.
     """
@@ -77,7 +85,11 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class StepInfo:
-    """How one delivery of a step ended; *is_closed* when that closed the step, else it was tried again."""
+    """
+    How one delivery of a step ended.
+
+    *is_closed* when that closed the step, else it was tried again.
+    """
 
     number: int
     attempt: int
@@ -89,13 +101,18 @@ class StepInfo:
 
 
 def queues(env: Env) -> Plan[list[QueueInfo]]:
-    """Describe every queue of this name space, and foreign ones of the same Redis, by name and priority."""
+    """
+    Describe every queue of this name space, and foreign ones of the same Redis, by name and
+    priority.
+    """
     now = yield server_time()
     entries = yield members(RQ_QUEUES)
     names = [entry.removeprefix(_LIST) for entry in entries]
     names = [name for name in names if _is_shown(name, env)]
     found = []
-    facts = (yield [call for name in names for call in queue_facts(env.keys, name)]) if names else []
+    facts = (
+        (yield [call for name in names for call in queue_facts(env.keys, name)]) if names else []
+    )
     for index, name in enumerate(names):
         entries_there, head, waiting, since, running = facts[5 * index : 5 * index + 5]
         is_hooks = name == env.keys.hook_queue
@@ -115,7 +132,11 @@ def queues(env: Env) -> Plan[list[QueueInfo]]:
 
 
 def _is_shown(name: str, env: Env) -> bool:
-    """Leave out the queues of other name spaces: theirs have a prefix and a dot, ours no dot but a priority's."""
+    """
+    Leave out the queues of other name spaces.
+
+    Theirs have a prefix and a dot, ours no dot but a priority's.
+    """
     if name == env.keys.hook_queue:
         return True
     queue, priority = env.keys.split_queue(name)
@@ -132,14 +153,23 @@ def workers(env: Env) -> Plan[list[WorkerInfo]]:
     found = [_worker(name, row, held) for name, row in zip(names, rows, strict=True) if row]
     if not found:
         return []
-    now, *seen = yield [server_time(), *(worker_seen(env.keys, _group(info, env), info.name) for info in found)]
-    found = [replace(info, is_live=_is_live(info, at, now)) for info, at in zip(found, seen, strict=True)]
+    now, *seen = yield [
+        server_time(),
+        *(worker_seen(env.keys, _group(info, env), info.name) for info in found),
+    ]
+    found = [
+        replace(info, is_live=_is_live(info, at, now)) for info, at in zip(found, seen, strict=True)
+    ]
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
 
 
 def _group(info: WorkerInfo, env: Env) -> str:
     """Name the group of workers with the same queues, in which they say that they live."""
-    return "+".join(sorted({env.keys.split_queue(name)[0] for name in info.queues if name != env.keys.hook_queue}))
+    return "+".join(
+        sorted(
+            {env.keys.split_queue(name)[0] for name in info.queues if name != env.keys.hook_queue}
+        )
+    )
 
 
 def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
@@ -152,7 +182,8 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
 
 def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:
     def words(field: bytes) -> list[str]:
-        # RQ writes names with commas; a worker of ours that wrote a Python list over them is understood as well
+        # RQ writes names with commas; a worker of ours that wrote a Python list over them is
+        # understood as well
         return [name for word in text(field).split(",") if (name := word.strip("[]' "))]
 
     def text(field: bytes) -> str:
@@ -203,11 +234,18 @@ def steps(run_id: str, env: Env) -> Plan[list[StepInfo]]:
     """Give how each delivery of each step of a run ended, in the order it happened."""
     records = yield load_steps(env.keys, run_id)
     found = [_step(name, record) for name, record in records.items()]
-    return sorted(found, key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at))
+    return sorted(
+        found,
+        key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at),
+    )
 
 
 def _step(name: bytes, record: bytes) -> StepInfo:
-    """Read a step record; of one that cannot be read, what it holds stands in the place of its outcome."""
+    """
+    Read a step record.
+
+    Of one that cannot be read, what it holds stands in the place of its outcome.
+    """
     number, dot, _ = name.decode("utf-8", "backslashreplace").partition(".")
     step = int(number) if number.isdecimal() else 0
     try:
@@ -237,7 +275,11 @@ def find_runs(start: str, env: Env, *, limit: int = 6) -> Plan[list[str]]:
 
 
 def lasting_keys() -> Plan[list[str]]:
-    """Name every key of this Redis that has no time to live. For tests and the demo: it walks all keys."""
+    """
+    Name every key of this Redis that has no time to live.
+
+    For tests and the demo: it walks all keys.
+    """
     found: list[str] = []
     cursor = "0"
     while True:

@@ -1,4 +1,8 @@
-"""What a run keeps beside its record, read for people: what cannot be read is said in words, and nothing is raised."""
+"""
+What a run keeps beside its record, read for people.
+
+What cannot be read is said in words, and nothing is raised.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,11 @@ from stepflow.store.values.codec import unpack
 
 
 class KeptData:
-    """The second hash of a run; *problems* says which of its fields, and of the record's, cannot be read."""
+    """
+    The second hash of a run.
+
+    *problems* says which of its fields, and of the record's, cannot be read.
+    """
 
     def __init__(self, data: Mapping[bytes, bytes], run: Run) -> None:
         self._data = data
@@ -71,6 +79,8 @@ class KeptData:
 
 def _error_in(kept: Any) -> ErrorInfo:
     kind, message, *more = kept
-    if isinstance(kept, str) or not all(isinstance(text, str) for text in (kind, message, *more[:1])):
+    if isinstance(kept, str) or not all(
+        isinstance(text, str) for text in (kind, message, *more[:1])
+    ):
         raise TypeError("it is no error that was kept")
     return ErrorInfo(kind, message, *more[:1])

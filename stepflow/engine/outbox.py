@@ -28,7 +28,9 @@ CHILDREN = "children"
 
 def app_hooks(registry: Registry) -> list[list[str]]:
     """Name the terminal hooks of an app, as (kind, name)."""
-    return [[FUNCTION, name] for name in registry.hooks] + [[APP_WEBHOOK, name] for name in registry.webhooks]
+    return [[FUNCTION, name] for name in registry.hooks] + [
+        [APP_WEBHOOK, name] for name in registry.webhooks
+    ]
 
 
 def outcome_of(run: Run, end: Transition, given: StoredOptions, now: float) -> RunOutcome:
@@ -42,7 +44,8 @@ def outcome_of(run: Run, end: Transition, given: StoredOptions, now: float) -> R
         end.reason,
         given.headers,
         run.step,
-        (end.failures if end.error is not None and end.failures > run.failures else run.failures) + 1,
+        (end.failures if end.error is not None and end.failures > run.failures else run.failures)
+        + 1,
         run.generation,
         run.ends + 1,
         as_datetime(run.created_at),
@@ -67,14 +70,27 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
 
 
 def plan_hooks(
-    run: Run, end: Transition, given: StoredOptions, app_hooks: Sequence[Sequence[str]], env: Env, now: float
+    run: Run,
+    end: Transition,
+    given: StoredOptions,
+    app_hooks: Sequence[Sequence[str]],
+    env: Env,
+    now: float,
 ) -> list[HookJob]:
-    """Give the deliveries to write with the end of *run*; *app_hooks* are (kind, name) of the app's own."""
-    targets: list[tuple[str, list[Any]]] = [(ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, given)]
+    """
+    Give the deliveries to write with the end of *run*.
+
+    *app_hooks* are (kind, name) of the app's own.
+    """
+    targets: list[tuple[str, list[Any]]] = [
+        (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, given)
+    ]
     targets += [(run.runner, list(hook)) for hook in app_hooks]
     if not targets:
         return []
-    return _deliveries(run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), env, now)
+    return _deliveries(
+        run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), env, now
+    )
 
 
 def _wanting(end: Transition, given: StoredOptions) -> list[Any]:
@@ -89,27 +105,46 @@ def _stem(run: Run) -> str:
 
 
 def _deliveries(
-    run_id: str, stem: str, first: int, targets: Sequence[tuple[str, Any]], body: bytes, env: Env, now: float
+    run_id: str,
+    stem: str,
+    first: int,
+    targets: Sequence[tuple[str, Any]],
+    body: bytes,
+    env: Env,
+    now: float,
 ) -> list[HookJob]:
     jobs = []
     for number, (runner, target) in enumerate(targets, first):
         hook_id = f"{stem}-{number}"
         rq_id = rq_id_of(env.keys, hook_id, 0)
-        record = HookRecord(hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now)
+        record = HookRecord(
+            hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now
+        )
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, env.keys)))
     return jobs
 
 
 def note_untold(run: Run, end: Transition, given: StoredOptions, now: float) -> bytes:
-    """Note an end for hooks that nobody has announced: all that their deliveries need, whatever becomes of the run."""
+    """
+    Note an end for hooks that nobody has announced.
+
+    All that their deliveries need, whatever becomes of the run.
+    """
     body = pack_outcome(outcome_of(run, end, given, now))
     return pack([run.id, _stem(run), len(_wanting(end, given)), body])
 
 
-def untold_hooks(note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], env: Env, now: float) -> list[HookJob]:
-    """Give the deliveries that a noted end calls for, under the ids that the end itself would have given them."""
+def untold_hooks(
+    note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], env: Env, now: float
+) -> list[HookJob]:
+    """
+    Give the deliveries that a noted end calls for, under the ids that the end itself would have
+    given them.
+    """
     run_id, stem, first, body = unpack(note)
-    return _deliveries(run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now)
+    return _deliveries(
+        run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now
+    )
 
 
 def plan_family_update(
@@ -127,7 +162,12 @@ def plan_family_update(
     assert isinstance(told, bytes)
     told = f"{end.state}|".encode() + told
     return family_update(
-        env.keys, run, given.parent, end.state, told, _stops(run, env, now) if run.has_children else None
+        env.keys,
+        run,
+        given.parent,
+        end.state,
+        told,
+        _stops(run, env, now) if run.has_children else None,
     )
 
 
@@ -136,7 +176,9 @@ def _stops(run: Run, env: Env, now: float) -> HookJob:
     hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
     rq_id = rq_id_of(env.keys, hook_id, 0)
     target = pack([CHILDREN, run.generation])
-    record = HookRecord(hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now)
+    record = HookRecord(
+        hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now
+    )
     return HookJob(hook_id, rq_id, write_new_hook(record, env.keys))
 
 
@@ -153,21 +195,33 @@ def _listed(error: ErrorInfo) -> list[str]:
 
 
 def read_outcome(body: bytes) -> RunOutcome:
-    """Read an outcome back; raises UnreadableValue for what is none. What a later version says besides is passed over."""
+    """
+    Read an outcome back; raises UnreadableValue for what is none.
+
+    What a later version says besides is passed over.
+    """
     kept: Mapping[str, Any] = unpack(body)
     try:
         error = kept["error"]
         errors = [ErrorInfo(*failed) for failed in kept.get("compensation_errors", ())]
         known = {name: kept[name] for name in RunOutcome.__slots__ if name in kept}
         return RunOutcome(
-            **{**known, "error": None if error is None else ErrorInfo(*error), "compensation_errors": errors}
+            **{
+                **known,
+                "error": None if error is None else ErrorInfo(*error),
+                "compensation_errors": errors,
+            }
         )
     except (TypeError, KeyError, AttributeError) as problem:
         raise UnreadableValue(f"what a hook is to be told is no outcome ({problem})") from problem
 
 
 def read_target(target: bytes) -> tuple[str, Any]:
-    """Read where a hook delivery goes: a kind and what it needs; raises UnreadableValue for what is none."""
+    """
+    Read where a hook delivery goes: a kind and what it needs.
+
+    Raises UnreadableValue for what is none.
+    """
     kept = unpack(target)
     if isinstance(kept, list | tuple) and len(kept) == 2 and isinstance(kept[0], str):  # noqa: PLR2004
         return kept[0], kept[1]
@@ -175,7 +229,11 @@ def read_target(target: bytes) -> tuple[str, Any]:
 
 
 def read_app_hooks(packed: bytes | None) -> list[list[str]]:
-    """Read the terminal hooks of an app as `app_hooks` gave them; raises UnreadableValue for what is none."""
+    """
+    Read the terminal hooks of an app as `app_hooks` gave them.
+
+    Raises UnreadableValue for what is none.
+    """
     kept = unpack(packed) if packed else []
     if isinstance(kept, list) and all(isinstance(hook, list) and len(hook) == 2 for hook in kept):  # noqa: PLR2004
         return kept

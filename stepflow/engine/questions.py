@@ -13,7 +13,14 @@ from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import AnswerMisfit, QuestionClosed, QuestionNotFound, StepflowError
 from stepflow.store.calls import Plan
-from stepflow.store.questions import QuestionOutcome, answer_question, asking, load_mark, load_question, load_questions
+from stepflow.store.questions import (
+    QuestionOutcome,
+    answer_question,
+    asking,
+    load_mark,
+    load_question,
+    load_questions,
+)
 from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime, in_words
@@ -28,7 +35,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}\.[0-9a-f]{20}")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a run asks: *token* answers it, *schema* (JSON) says what an answer is; *until* is None without a timeout."""
+    """
+    What a run asks: *token* answers it, *schema* (JSON) says what an answer is.
+
+    *until* is None without a timeout.
+    """
 
     token: str
     run_id: str
@@ -39,7 +50,10 @@ class Question:
 
 
 def questions(env: Env, *, limit: int) -> Plan[list[Question]]:
-    """List what is asked and not answered yet, at most *limit*, the runs first that have asked for longest."""
+    """
+    List what is asked and not answered yet, at most *limit*, the runs first that have asked for
+    longest.
+    """
     found: list[Question] = []
     first = 0
     while len(found) < limit:
@@ -51,7 +65,9 @@ def questions(env: Env, *, limit: int) -> Plan[list[Question]]:
             run_ids, (yield [load_questions(env.keys, run_id) for run_id in run_ids]), strict=True
         ):
             mine = [
-                _read(run_id, digest.decode("utf-8", "replace"), packed) for digest, packed in asked.items() if digest
+                _read(run_id, digest.decode("utf-8", "replace"), packed)
+                for digest, packed in asked.items()
+                if digest
             ]
             found += sorted(mine, key=lambda ask: (ask.asked_at is not None, ask.asked_at))
     return found[:limit]
@@ -64,14 +80,17 @@ def _read(run_id: str, digest: str, packed: bytes) -> Question:
         times = as_datetime(float(asked_at)), as_datetime(float(until))
         return Question(f"{run_id}.{digest}", run_id, str(prompt), dict(schema), *times)
     except (StepflowError, ValueError, TypeError, OverflowError, OSError) as error:
-        return Question(f"{run_id}.{digest}", run_id, f"<what it asks cannot be read: {error}>", {}, None, None)
+        return Question(
+            f"{run_id}.{digest}", run_id, f"<what it asks cannot be read: {error}>", {}, None, None
+        )
 
 
 def answer(token: str, value: Any, env: Env) -> Plan[None]:
     """
     Answer what was asked under *token*, once.
 
-    Raises QuestionNotFound, QuestionClosed when it was answered before or is wanted no more, AnswerMisfit, nothing written then.
+    Raises QuestionNotFound, QuestionClosed when it was answered before or is wanted no more,
+    AnswerMisfit, nothing written then.
     """
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise QuestionNotFound(token)

@@ -14,7 +14,11 @@ _ENDS = 1000
 
 
 def redeliver(hook_id: str, env: Env) -> Plan[None]:
-    """Queue a delivery once more, its tries anew; nothing to do for one in progress. Raises HookNotFound."""
+    """
+    Queue a delivery once more, its tries anew; nothing to do for one in progress.
+
+    Raises HookNotFound.
+    """
     while True:
         record = yield load_hook(env.keys, hook_id)
         if record is None:
@@ -39,7 +43,11 @@ def hooks_of_run(run_id: str, env: Env, *, limit: int) -> Plan[list[HookRecord]]
         return []
     found: list[HookRecord] = []
     for end in range(max(1, run.ends - _ENDS), run.ends + 1):
-        # all at once: those that were delivered expire long before those that died, so the numbers have gaps
-        records = yield [load_hook(env.keys, f"{run.id}-{run.generation}-{end}-{number}") for number in range(limit)]
+        # all at once: those that were delivered expire long before those that died, so the numbers
+        # have gaps
+        records = yield [
+            load_hook(env.keys, f"{run.id}-{run.generation}-{end}-{number}")
+            for number in range(limit)
+        ]
         found += [record for record in records if record is not None]
     return found

@@ -19,7 +19,11 @@ HookFunction = Callable[[RunOutcome], None] | Callable[[RunOutcome], Awaitable[N
 
 @dataclass(frozen=True, slots=True)
 class RegisteredRunner:
-    """A runner as the engine calls it. *read* turns a plain payload into the annotated type, or is None."""
+    """
+    A runner as the engine calls it.
+
+    *read* turns a plain payload into the annotated type, or is None.
+    """
 
     name: str
     run: RunnerFunction
@@ -51,14 +55,20 @@ class Registry:
         version: int | None = None,
     ) -> RegisteredRunner:
         """Register *runner* under *name*; a name can be given once, and once for each version."""
-        key = runner_key(check_name("runner", name), 1 if version is None else check_version(version))
+        key = runner_key(
+            check_name("runner", name), 1 if version is None else check_version(version)
+        )
         if key in self.runners:
-            raise InvalidName("runner", name, "it is registered already, and a name means one runner")
+            raise InvalidName(
+                "runner", name, "it is registered already, and a name means one runner"
+            )
         if step_timeout_s is not None and step_timeout_s <= 0:
             msg = f"step_timeout of runner {name!r} is {step_timeout_s}; it must be above 0 seconds, or None"
             raise InvalidOption(msg)
         run = runner.run_step if isinstance(runner, StepRunner) else runner
-        entry = RegisteredRunner(name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version)
+        entry = RegisteredRunner(
+            name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version
+        )
         self.runners[key] = entry
         return entry
 
@@ -73,11 +83,20 @@ class Registry:
         return [key for key, entry in self.runners.items() if entry.version is not None]
 
     def newest(self, name: str) -> int | None:
-        """Give the newest version registered of a runner, 1 for one that has none; None when it is not known here."""
-        return max((entry.version or 1 for entry in self.runners.values() if entry.name == name), default=None)
+        """
+        Give the newest version registered of a runner, 1 for one that has none.
+
+        None when it is not known here.
+        """
+        return max(
+            (entry.version or 1 for entry in self.runners.values() if entry.name == name),
+            default=None,
+        )
 
     def add_hook(self, hook: HookFunction) -> None:
         """Register a function to be called with the outcome of every run of this app."""
-        name = check_name("hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", ""))
+        name = check_name(
+            "hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", "")
+        )
         if self.hooks.setdefault(name, hook) is not hook:
             raise InvalidName("hook", name, "it is registered already, and a name means one hook")

@@ -1,4 +1,8 @@
-"""retry: a failed run goes on at its last step, attempts fresh; its hooks fire again at its new end."""
+"""
+retry: a failed run goes on at its last step, attempts fresh.
+
+Its hooks fire again at its new end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Signals: something said to a run from outside, kept in its mailbox until it asks; and the resuming of a paused run."""
+"""
+Signals: something said to a run from outside, kept in its mailbox until it asks.
+
+And the resuming of a paused run.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +43,13 @@ def check_signal(name: object) -> str:
 
 def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) -> Plan[str]:
     """
-    Put a signal into the run's mailbox; gives "delivered" when the run was waiting or running, else "buffered".
+    Put a signal into the run's mailbox.
 
-    The same *dedup* again is answered as the first time and changes nothing, while it is among the newest 10,000 of the run.
-    Raises RunNotFound, SignalRefused for a run that has ended, SignalMisfit where the run is parked on this signal and waits
-    for something else, MailboxFull.
+    Gives "delivered" when the run was waiting or running, else "buffered".
+
+    The same *dedup* again is answered as the first time and changes nothing, while it is among the
+    newest 10,000 of the run. Raises RunNotFound, SignalRefused for a run that has ended,
+    SignalMisfit where the run is parked on this signal and waits for something else, MailboxFull.
     """
     check_signal(name)
     packed = pack(payload, what=f"signal {name!r}", limit=env.settings.limits.payload_bytes)
@@ -63,7 +69,12 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) ->
                     raise SignalMisfit(run_id, name, problem)
                 return str(before.decode())
         answer = yield send_signal(
-            env.keys, run, signal_id, item, now=env.clock.now(), most_bytes=env.settings.limits.mailbox_bytes
+            env.keys,
+            run,
+            signal_id,
+            item,
+            now=env.clock.now(),
+            most_bytes=env.settings.limits.mailbox_bytes,
         )
     match answer:
         case "unknown":
@@ -83,17 +94,29 @@ def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
         schemas = unpack(expected).get(name, ())
     except (StepflowError, AttributeError):
         return ()
-    return schemas if isinstance(schemas, list | tuple) and all(isinstance(one, dict) for one in schemas) else ()
+    return (
+        schemas
+        if isinstance(schemas, list | tuple) and all(isinstance(one, dict) for one in schemas)
+        else ()
+    )
 
 
 def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
-    """Say in words which of *schemas* the payload does not fit; None when it fits all: any of the waits may take it."""
+    """
+    Say in words which of *schemas* the payload does not fit.
+
+    None when it fits all: any of the waits may take it.
+    """
     problems = (misfit(payload, schema) for schema in schemas)
     return next((problem for problem in problems if problem is not None), None)
 
 
 def resume(run_id: str, env: Env) -> Plan[None]:
-    """Hand over a paused run again; raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired."""
+    """
+    Hand over a paused run again.
+
+    Raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired.
+    """
     request = env.request_id()
     while True:
         run = yield load_run(env.keys, run_id)
@@ -104,8 +127,8 @@ def resume(run_id: str, env: Env) -> Plan[None]:
         check_readable(run)
         move = Transition.resume(run)
         answer = yield hand_over(
-            env.keys, run, Fence("", request), state=move.state, step=move.step, failures=0, crashes=0, due_at=None,
-            now=env.clock.now(),
+            env.keys, run, Fence("", request), state=move.state, step=move.step, failures=0,
+            crashes=0, due_at=None, now=env.clock.now(),
         )  # fmt: skip
         if answer[0] != STALE:
             if run.deadline_at:  # one that had been set aside has none in the index

@@ -23,9 +23,10 @@ class RunSpec:
     """
     One run to submit.
 
-    *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or aware datetime) keeps the
-    first step back. *webhooks* are Webhook objects. *on_conflict* "restart" starts an ended run of that id anew.
-    *version* is the workflow's, by default the newest that the app at hand registers, or that workers hold.
+    *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or
+    aware datetime) keeps the first step back. *webhooks* are Webhook objects. *on_conflict*
+    "restart" starts an ended run of that id anew. *version* is the workflow's, by default the
+    newest that the app at hand registers, or that workers hold.
     """
 
     runner: str
@@ -99,14 +100,20 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
 
 
 def read_options(data: bytes | None) -> StoredOptions:
-    """Read back what the run kept of its spec; raises UnreadableValue, also for what a later version wrote."""
+    """
+    Read back what the run kept of its spec.
+
+    Raises UnreadableValue, also for what a later version wrote.
+    """
     if not data:
         return NO_OPTIONS
     kept = unpack(data)
     try:
         policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
         parent = Parent(*kept["parent"]) if "parent" in kept else None
-        given = StoredOptions(dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent)
+        given = StoredOptions(
+            dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent
+        )
     except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
         raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
     if _is_sound(given):
@@ -120,7 +127,10 @@ def _is_sound(given: StoredOptions) -> bool:
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(webhook, dict) for webhook in given.webhooks)
-        and (parent is None or all(map(isinstance, astuple(parent), (str, int, str, int, int | None))))
+        and (
+            parent is None
+            or all(map(isinstance, astuple(parent), (str, int, str, int, int | None)))
+        )
     )
 
 

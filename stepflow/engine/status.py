@@ -41,13 +41,23 @@ def status(run_id: str, env: Env) -> Plan[RunStatus | None]:
     run, data = yield [load_run(env.keys, run_id), load_data(env.keys, run_id)]
     if run is None:
         return None
-    shown = status_of(run, data, (yield from live_versions(run.runner, env)) if run.unroutable_since else ())
-    far = (yield from progress(run, env)) if run.has_children and run.state is RunState.WAITING else ""
+    shown = status_of(
+        run, data, (yield from live_versions(run.runner, env)) if run.unroutable_since else ()
+    )
+    far = (
+        (yield from progress(run, env))
+        if run.has_children and run.state is RunState.WAITING
+        else ""
+    )
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
 
 
 def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
-    """Turn a run's row and data into what callers see; *held* are the versions of its runner that live workers hold."""
+    """
+    Turn a run's row and data into what callers see.
+
+    *held* are the versions of its runner that live workers hold.
+    """
     state = run.state
     if run.stop is not None and not run.is_finished:
         state = RunState.CANCELLING
@@ -90,7 +100,11 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
         return None
     if run.unroutable_since:
         which = f" in version {run.version}" if held or run.version > 1 else ""
-        others = f"live workers hold version {' and '.join(map(str, held))}" if held else "none that came by did"
+        others = (
+            f"live workers hold version {' and '.join(map(str, held))}"
+            if held
+            else "none that came by did"
+        )
         return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.unroutable_since)}"
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
@@ -105,12 +119,18 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
 
 
 def list_runs(
-    env: Env, *, state: str | None = None, runner: str | None = None, limit: int = 50, cursor: str | None = None
+    env: Env,
+    *,
+    state: str | None = None,
+    runner: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Plan[Page]:
     """
     List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
 
-    Walks one index (or merges the four that make up all runs) and filters by what the runs' rows say.
+    Walks one index (or merges the four that make up all runs) and filters by what the runs' rows
+    say.
     """
     wanted = _read_state(state)
     indexes = _indexes(env, wanted, runner)
@@ -123,14 +143,20 @@ def list_runs(
         fresh = [item for item in dict.fromkeys(merged) if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
-        rows = yield [call for run_id, _ in fresh for call in (load_run(env.keys, run_id), load_data(env.keys, run_id))]
+        rows = yield [
+            call
+            for run_id, _ in fresh
+            for call in (load_run(env.keys, run_id), load_data(env.keys, run_id))
+        ]
         for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
             seen = {*seen, run_id} if score == before else {run_id}
             before = score
             if run is None:
                 continue
             shown = status_of(run, data)
-            if (wanted is None or shown.state is wanted) and (runner is None or run.runner == runner):
+            if (wanted is None or shown.state is wanted) and (
+                runner is None or run.runner == runner
+            ):
                 found.append(shown)
             if len(found) == limit:
                 return Page(found, f"{before:.6f}|{','.join(sorted(seen))}")
@@ -157,7 +183,11 @@ def _indexes(env: Env, state: RunState | None, runner: str | None) -> list[str]:
 
 
 def _read_cursor(cursor: str | None) -> tuple[float | None, set[str]]:
-    """Read a cursor: the last creation time seen, and the runs of that very time that were shown already."""
+    """
+    Read a cursor.
+
+    The last creation time seen, and the runs of that very time that were shown already.
+    """
     if cursor is None:
         return None, set()
     try:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepflow.core import probes
-from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, check_version, new_run_id
+from stepflow.core.ids import (
+    Delivery,
+    check_name,
+    check_queue,
+    check_run_id,
+    check_version,
+    new_run_id,
+)
 from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
@@ -46,7 +53,8 @@ def submit(spec: RunSpec, env: Env) -> Plan[Submitted]:
     """
     Make the run of *spec*, or find the equal one that is there.
 
-    Raises RunConflict for a run id taken by another input or runner, and what `pack` raises; nothing is written then.
+    Raises RunConflict for a run id taken by another input or runner, and what `pack` raises;
+    nothing is written then.
     """
     prepared = prepare(spec, env)
     probes.at("submit.ready")
@@ -56,7 +64,11 @@ def submit(spec: RunSpec, env: Env) -> Plan[Submitted]:
 
 
 def submit_many(specs: Sequence[RunSpec], env: Env) -> Plan[list[Submitted]]:
-    """Make many runs in a few round trips; all are checked before the first is written. Gives the results in order."""
+    """
+    Make many runs in a few round trips; all are checked before the first is written.
+
+    Gives the results in order.
+    """
     prepared = [prepare(spec, env) for spec in specs]
     results: list[Submitted] = []
     for start in range(0, len(specs), CHUNK):
@@ -77,11 +89,11 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
-        msg = (
-            f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
-        )
+        msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
         raise InvalidOption(msg)
-    run_id = new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
+    run_id = (
+        new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
+    )
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
     given = pack_options(spec, limits.payload_bytes)
     run = Run(
@@ -95,7 +107,9 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         version=1 if spec.version is None else check_version(spec.version),
     )
     _hand_over_first(run, spec, env)
-    return _Prepared(run, ["payload", payload, *(("spec", given) if given else ())], env.request_id())
+    return _Prepared(
+        run, ["payload", payload, *(("spec", given) if given else ())], env.request_id()
+    )
 
 
 def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
@@ -112,10 +126,14 @@ def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
 
 
 def _call(prepared: _Prepared, env: Env, replaces: Run | None = None) -> Call[Any]:
-    return submit_run(env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces)
+    return submit_run(
+        env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
+    )
 
 
-def _settle(spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, env: Env) -> Plan[Submitted]:
+def _settle(
+    spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, env: Env
+) -> Plan[Submitted]:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
     for _ in range(_RESTARTS):

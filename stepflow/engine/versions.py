@@ -12,7 +12,8 @@ from stepflow.engine.spec import RunSpec
 from stepflow.store.calls import Plan
 from stepflow.store.versions import load_versions
 
-#: seconds after it was last said that a version no longer counts as held; workers say it once a second
+#: seconds after it was last said that a version no longer counts as held; workers say it once a
+#: second
 LIVE_S = 5.0
 #: seconds that what workers said is not read again by the same client
 FRESH_S = 5.0
@@ -24,7 +25,11 @@ Said = Sequence[tuple[str, float]]
 
 
 def newest_held(runner: str, said: Said, now: float) -> int:
-    """Give the newest version that live workers hold; with none alive, the newest of those said last; else 1."""
+    """
+    Give the newest version that live workers hold.
+
+    With none alive, the newest of those said last; else 1.
+    """
     known = [(at, version) for at, name, version in _read(said) if name == runner]
     live = [version for at, version in known if at > now - LIVE_S]
     if live:
@@ -53,8 +58,8 @@ class Versions:
     """
     Chooses the version of runs that are submitted without one, for one client.
 
-    *registered* gives the newest version that the code at hand has of a runner, None when it has none: then it is the
-    newest that workers hold, asked for once in FRESH_S at most.
+    *registered* gives the newest version that the code at hand has of a runner, None when it has
+    none: then it is the newest that workers hold, asked for once in FRESH_S at most.
     """
 
     def __init__(self) -> None:

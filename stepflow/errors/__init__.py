@@ -26,8 +26,8 @@ Everything stepflow raises, as one tree; the branch says whose move it is.
         ├── TransientError    try this step again
         └── PermanentError    end the run now
 
-The class builds the sentence, callers pass facts. Control flow that user code must not swallow derives from
-BaseException: `ClaimLost`.
+The class builds the sentence, callers pass facts. Control flow that user code must not swallow
+derives from BaseException: `ClaimLost`.
 """
 
 from stepflow.errors.base import StepflowError
@@ -60,7 +60,14 @@ from stepflow.errors.state import (
     SpawnRefused,
     UnknownStep,
 )
-from stepflow.errors.steps import ChildFailed, ClaimLost, PermanentError, StepError, StepFailed, TransientError
+from stepflow.errors.steps import (
+    ChildFailed,
+    ClaimLost,
+    PermanentError,
+    StepError,
+    StepFailed,
+    TransientError,
+)
 from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,

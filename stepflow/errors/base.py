@@ -9,7 +9,11 @@ _SHOWN = 200
 
 
 def shown(value: object) -> str:
-    """Write a value, whatever it is, into an error's sentence: at most some two hundred characters, and it never raises."""
+    """
+    Write a value, whatever it is, into an error's sentence.
+
+    At most some two hundred characters, and it never raises.
+    """
     try:
         text = repr(value)
     except BaseException:  # noqa: BLE001  a __repr__ of user code; and an int of too many digits has none

@@ -17,7 +17,9 @@ class UnreadableValue(DataError):
 
 class UnreadableRecord(DataError):
     """
-    What Redis holds of a run, or of stepflow itself, cannot be read: something else, or a later version, wrote it.
+    What Redis holds of a run, or of stepflow itself, cannot be read.
+
+    Something else, or a later version, wrote it.
 
     *run_id* is the run it concerns, empty for anything else.
     """
@@ -63,8 +65,8 @@ class RedisRefused(UnavailableError):
     """
     Redis answered, with a refusal: out of memory, read-only, loading, no permission.
 
-    *passes* says that the server's state or its operator is why, not the command or the data: the same call may be
-    taken later.
+    *passes* says that the server's state or its operator is why, not the command or the data: the
+    same call may be taken later.
     """
 
     #: what such an answer holds, in front or behind the words of a script
@@ -96,7 +98,9 @@ class ReplyLost(UnavailableError):
     """The connection broke between a command that must not be re-sent and its reply."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the reply to {name} was lost with the connection; it may have been carried out")
+        super().__init__(
+            f"the reply to {name} was lost with the connection; it may have been carried out"
+        )
 
 
 class ServerUnfit(StepflowError):

@@ -16,14 +16,18 @@ class RunNotFound(RunStateError):
     """No record of that run is kept (never submitted, or past its retention)."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"run {shown(run_id)} is not known: never submitted here, or its record has expired")
+        super().__init__(
+            f"run {shown(run_id)} is not known: never submitted here, or its record has expired"
+        )
 
 
 class HookNotFound(RunStateError):
     """No record of that hook delivery is kept."""
 
     def __init__(self, hook_id: str) -> None:
-        super().__init__(f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired")
+        super().__init__(
+            f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired"
+        )
 
 
 class NotRetryable(RunStateError):
@@ -45,8 +49,12 @@ class UnknownStep(RunStateError):
 
     def __init__(self, run_id: str, step: str, known: list[str]) -> None:
         self.known = known
-        names = ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else "")
-        super().__init__(f"run {run_id!r} remembers no step {shown(step)}; it remembers: {names or 'nothing'}")
+        names = ", ".join(known[:_NAMED]) + (
+            f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+        )
+        super().__init__(
+            f"run {run_id!r} remembers no step {shown(step)}; it remembers: {names or 'nothing'}"
+        )
 
 
 class SignalRefused(RunStateError):
@@ -60,7 +68,9 @@ class QuestionNotFound(RunStateError):
     """Nothing is asked under that token."""
 
     def __init__(self, token: object) -> None:
-        super().__init__(f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun anew")
+        super().__init__(
+            f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun anew"
+        )
 
 
 class QuestionClosed(RunStateError):
@@ -84,10 +94,18 @@ class MailboxFull(RunStateError):
 
 
 class SpawnRefused(RunStateError):
-    """A run may begin no child: it was asked to stop, or it is nested as deep as runs may be, *limit*."""
+    """
+    A run may begin no child.
+
+    It was asked to stop, or it is nested as deep as runs may be, *limit*.
+    """
 
     def __init__(self, run_id: str, limit: int | None = None) -> None:
-        why = "was asked to stop" if limit is None else f"is nested {limit} deep, the limit (does it begin itself?)"
+        why = (
+            "was asked to stop"
+            if limit is None
+            else f"is nested {limit} deep, the limit (does it begin itself?)"
+        )
         super().__init__(f"run {run_id!r} {why}; it begins no more children")
 
 

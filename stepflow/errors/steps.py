@@ -21,10 +21,19 @@ class StepFailed(StepflowError):
 
 
 class ChildFailed(StepflowError):
-    """A child ended otherwise than by success, *status* `failed` or `cancelled`; names and texts, as in StepFailed."""
+    """
+    A child ended otherwise than by success, *status* `failed` or `cancelled`.
+
+    Names and texts, as in StepFailed.
+    """
 
     def __init__(self, run_id: str, status: str, kind: str, message: str) -> None:
-        self.run_id, self.status, self.error_type, self.error_message = run_id, status, kind, message
+        self.run_id, self.status, self.error_type, self.error_message = (
+            run_id,
+            status,
+            kind,
+            message,
+        )
         super().__init__(f"child {run_id!r} was {status}: {message}" if status == "cancelled" else
                          f"child {run_id!r} {status} ({kind}): {message}")  # fmt: skip
 
@@ -43,7 +52,11 @@ class TransientError(StepError):
     retryable = True
 
     def __init__(self, message: str = "", *, retry_after: float | timedelta | None = None) -> None:
-        self.retry_after = None if retry_after is None else times.seconds(retry_after, "retry_after of TransientError")
+        self.retry_after = (
+            None
+            if retry_after is None
+            else times.seconds(retry_after, "retry_after of TransientError")
+        )
         super().__init__(message)
 
 
@@ -55,5 +68,6 @@ class ClaimLost(BaseException):
     """
     This worker no longer holds the step it is running; whatever it would write is refused.
 
-    Raised into runner code (memo, extend) to end the activation. A BaseException, so `except Exception` lets it pass.
+    Raised into runner code (memo, extend) to end the activation. A BaseException, so `except
+    Exception` lets it pass.
     """

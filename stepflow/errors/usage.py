@@ -13,7 +13,9 @@ class InvalidRunId(UsageError):
     """A given run id does not match `[A-Za-z0-9_-]{1,128}`."""
 
     def __init__(self, run_id: object) -> None:
-        super().__init__(f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'")
+        super().__init__(
+            f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'"
+        )
 
 
 class InvalidName(UsageError):
@@ -31,7 +33,9 @@ class ReservedHeader(UsageError):
     """A header key in the runtime's own name space."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"header {key!r} is reserved: keys starting with 'workflow.' belong to stepflow; rename it")
+        super().__init__(
+            f"header {key!r} is reserved: keys starting with 'workflow.' belong to stepflow; rename it"
+        )
 
 
 class UnsupportedValue(UsageError):
@@ -86,14 +90,18 @@ class AnswerMisfit(UsageError):
     """An answer is not what the run asks for."""
 
     def __init__(self, token: str, problem: str) -> None:
-        super().__init__(f"the answer to {token!r} does not fit what is asked: {problem}; correct it and answer again")
+        super().__init__(
+            f"the answer to {token!r} does not fit what is asked: {problem}; correct it and answer again"
+        )
 
 
 class UnknownRunner(UsageError):
     """A runner name that the app at hand has not registered."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}")
+        super().__init__(
+            f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}"
+        )
 
 
 class AppNotFound(UsageError):

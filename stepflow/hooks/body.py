@@ -12,7 +12,8 @@ Values of a result that JSON has no form for are written so, and nothing raises:
     Enum                      its value
     NaN and the infinities    null
     integers over 64 bits     decimal digits in a string, or hexadecimal ones ("0x…") past 2,048 bits
-    a map with other keys     an object whose keys are the JSON of those keys, without quotes; should two fall together,
+    a map with other keys     an object whose keys are the JSON of those keys,
+    without quotes; should two fall together,
                               a list of [key, value]
     deeper than 100 levels    the string "…"
     anything else             "<name of its type>"
@@ -35,15 +36,18 @@ if TYPE_CHECKING:
 
 #: levels of nesting; far below what the interpreter's stack carries
 MAX_DEPTH = 100
-#: bits of an integer that every interpreter turns into decimal digits, whatever its `int_max_str_digits`
+#: bits of an integer that every interpreter turns into decimal digits, whatever its
+#: `int_max_str_digits`
 _DECIMAL_BITS = 2048
 
 
 def body_of(outcome: RunOutcome) -> bytes:
     """
-    Write the body of a webhook: UTF-8 JSON, the same bytes for the same outcome, so that every try sends the same.
+    Write the body of a webhook: UTF-8 JSON, the same bytes for the same outcome, so that every try
+    sends the same.
 
-    *timestamp* is when the run ended. An error is shown by type and message; its traceback stays at home.
+    *timestamp* is when the run ended. An error is shown by type and message; its traceback stays at
+    home.
     """
     error = outcome.error and {"type": outcome.error.type, "message": outcome.error.message}
     data = {
@@ -64,7 +68,8 @@ def body_of(outcome: RunOutcome) -> bytes:
     }
     if outcome.compensation_errors:
         data["compensation_errors"] = [
-            {"type": failed.type, "message": failed.message} for failed in outcome.compensation_errors
+            {"type": failed.type, "message": failed.message}
+            for failed in outcome.compensation_errors
         ]
     whole = plain({"type": f"run.{outcome.status}", "timestamp": outcome.ended_at, "data": data})
     # half a surrogate pair has no UTF-8, but JSON has an escape for it
@@ -86,7 +91,9 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def _fields_of(value: Any, depth: int) -> Any:
-    names: Any = getattr(type(value), "__dataclass_fields__", None) or getattr(type(value), "model_fields", None)
+    names: Any = getattr(type(value), "__dataclass_fields__", None) or getattr(
+        type(value), "model_fields", None
+    )
     if not isinstance(names, Mapping):
         return f"<{type(value).__name__}>"
     return {name: plain(getattr(value, name, None), depth + 1) for name in names}
@@ -115,7 +122,8 @@ def _key(key: Any, depth: int) -> str:
     return shown if isinstance(shown, str) else _json(shown)
 
 
-#: what each type is written as: the first row that fits (an Enum may be an int as well, a bool is one)
+#: what each type is written as: the first row that fits (an Enum may be an int as well, a bool is
+#: one)
 _FORMS: tuple[tuple[Any, Callable[[Any, int], Any]], ...] = (
     ((bool, type(None)), lambda value, _: value),
     (Enum, lambda value, depth: plain(value.value, depth + 1)),

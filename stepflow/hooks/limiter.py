@@ -1,13 +1,16 @@
 """
-How many deliveries are in progress at one place, so that a dead one holds a few slots and a live one waits for none.
+How many deliveries are in progress at one place, so that a dead one holds a few slots and a live
+one waits for none.
 
-A place is a host and port. It may have `per_place` deliveries in progress; after a try it did not answer, one, until it
-answers again (any answer: what is refused at once holds no slot). A delivery that does not fit is told when to ask
-again, and the moments are dealt out one after another, about as far apart as room is made there: the time a try takes
-there, divided by the cap. The time a try takes is the mean of those seen, or the age of the oldest in progress where
-that is more, so a place that has stopped answering is asked for ever more rarely. With 1,000 deliveries due at 50 dead
-places of 15 s each waiting delivery asks some six times before the first tries end, then about once a minute; 1,000
-deliveries to one live place keep it as busy as its share allows (`tests/hooks/test_gate.py` plays both).
+A place is a host and port. It may have `per_place` deliveries in progress; after a try it did not
+answer, one, until it answers again (any answer: what is refused at once holds no slot). A delivery
+that does not fit is told when to ask again, and the moments are dealt out one after another, about
+as far apart as room is made there: the time a try takes there, divided by the cap. The time a try
+takes is the mean of those seen, or the age of the oldest in progress where that is more, so a place
+that has stopped answering is asked for ever more rarely. With 1,000 deliveries due at 50 dead
+places of 15 s each waiting delivery asks some six times before the first tries end, then about once
+a minute; 1,000 deliveries to one live place keep it as busy as its share allows
+(`tests/hooks/test_gate.py` plays both).
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ SHORTEST_WAIT_S = 0.25
 LONGEST_WAIT_S = 60.0
 #: seconds a try is taken to last where none has been seen
 _FIRST_GUESS_S = 0.05
-#: moments dealt out for each that a place which answers is likely to have room: better ask in vain than leave it idle
+#: moments dealt out for each that a place which answers is likely to have room: better ask in vain
+#: than leave it idle
 _OVERBOOKED = 2
 #: places remembered while nothing is in progress there
 _MOST_PLACES = 4096
@@ -37,7 +41,11 @@ class _Place:
 
 
 class HostLimiter:
-    """Counts the deliveries in progress by place. Moments are seconds of one clock that only goes on."""
+    """
+    Counts the deliveries in progress by place.
+
+    Moments are seconds of one clock that only goes on.
+    """
 
     def __init__(self, per_place: int) -> None:
         self._per_place = per_place
@@ -53,14 +61,17 @@ class HostLimiter:
         gap_s = max(here.try_s, now - here.inside[0]) / (1 if here.silent else cap * _OVERBOOKED)
         next_at = max(here.dealt_at, now) + gap_s
         # dealt out up to the longest wait: begin again at the front
-        here.dealt_at = next_at if next_at <= now + LONGEST_WAIT_S else now + min(gap_s, LONGEST_WAIT_S)
+        here.dealt_at = (
+            next_at if next_at <= now + LONGEST_WAIT_S else now + min(gap_s, LONGEST_WAIT_S)
+        )
         return max(here.dealt_at - now, SHORTEST_WAIT_S)
 
     def leave(self, place: str, entered_at: float, now: float, *, heard: bool | None) -> None:
         """
         Let the delivery that came in at *entered_at* out.
 
-        *heard* says whether the place answered; None when that was not tried or not seen to its end.
+        *heard* says whether the place answered; None when that was not tried or not seen to its
+        end.
         """
         here = self._places[place]
         here.inside.remove(entered_at)

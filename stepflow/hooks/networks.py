@@ -1,9 +1,9 @@
 """
 The networks that no webhook goes to, written out so that no release of `ipaddress` can change them.
 
-Sources: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and its successors), the RFCs named beside the
-rows, and the addresses at which clouds answer with their machines' credentials. The first row that holds an address
-gives the reason.
+Sources: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and its successors), the
+RFCs named beside the rows, and the addresses at which clouds answer with their machines'
+credentials. The first row that holds an address gives the reason.
 """
 
 from __future__ import annotations

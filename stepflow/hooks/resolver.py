@@ -1,4 +1,6 @@
-"""Host names asked of the system's resolver, without letting a slow name server hold up the others."""
+"""
+Host names asked of the system's resolver, without letting a slow name server hold up the others.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,27 @@ class Resolver:
     """
     Asks for each name in a daemon thread of its own, once at a time for each.
 
-    Not in the loop's thread pool: that has a few threads, and names whose server does not answer would fill it for
-    minutes, since a call to the resolver cannot be given up. Here such a name holds one thread, and ending the process
-    waits for none.
+    Not in the loop's thread pool: that has a few threads, and names whose server does not answer
+    would fill it for minutes, since a call to the resolver cannot be given up. Here such a name
+    holds one thread, and ending the process waits for none.
     """
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, int], asyncio.Future[list[str] | OSError]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """Give the addresses of *host*; raises OSError when the name has none or cannot be asked."""
+        """
+        Give the addresses of *host*.
+
+        Raises OSError when the name has none or cannot be asked.
+        """
         key = (host, port)
         if key not in self._asked:
             self._asked[key] = asked = asyncio.get_running_loop().create_future()
             asked.add_done_callback(lambda _: self._asked.pop(key))
-            Thread(target=_ask, args=(host, port, asked), name=f"lookup {host}", daemon=True).start()
+            Thread(
+                target=_ask, args=(host, port, asked), name=f"lookup {host}", daemon=True
+            ).start()
         answer = await asyncio.shield(self._asked[key])
         if isinstance(answer, OSError):
             raise answer
@@ -36,7 +44,8 @@ class Resolver:
 def _ask(host: str, port: int, asked: asyncio.Future[list[str] | OSError]) -> None:
     answer: list[str] | OSError
     try:
-        # an address of one link keeps its scope in its fourth part only, so it is put back for the guard to see
+        # an address of one link keeps its scope in its fourth part only, so it is put back for the
+        # guard to see
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         answer = [_with_scope(*(str(part) for part in place)) for *_, place in rows]
     except OSError as error:

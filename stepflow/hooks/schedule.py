@@ -1,4 +1,8 @@
-"""When a failed delivery is tried again: the durable waits, computed by tenacity and slept by nobody."""
+"""
+When a failed delivery is tried again.
+
+The durable waits, computed by tenacity and slept by nobody.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,12 @@ _PLAN = Retrying(wait=wait_chain(*map(wait_fixed, WAITS_S)), stop=stop_after_att
 
 def next_wait_s(attempt: int, spread: float, retry_after_s: float | None = None) -> float | None:
     """
-    Say how many seconds after try *attempt* (from 1) failed the next is due; None when they are used up.
+    Say how many seconds after try *attempt* (from 1) failed the next is due.
 
-    *spread*, from 0 to 1, is the caller's draw: 0 is the shortest wait, 1 the longest. What the receiver asked for
-    counts where it is longer, up to a day. Pure.
+    None when they are used up.
+
+    *spread*, from 0 to 1, is the caller's draw: 0 is the shortest wait, 1 the longest. What the
+    receiver asked for counts where it is longer, up to a day. Pure.
     """
     state = RetryCallState(_PLAN, None, (), {})
     state.attempt_number = attempt

@@ -1,4 +1,8 @@
-"""The headers that let a receiver know a webhook: its id, its time, and who sent it (Standard Webhooks 1.0)."""
+"""
+The headers that let a receiver know a webhook.
+
+Its id, its time, and who sent it (Standard Webhooks 1.0).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ def signed_headers(webhook: Webhook, hook_id: str, body: bytes, now: datetime) -
     """
     Give `webhook-id`, `webhook-timestamp` and, when *webhook* has a secret, `webhook-signature`.
 
-    *now* is the time of this try, aware. With two secrets there are two signatures, the new one's first.
+    *now* is the time of this try, aware. With two secrets there are two signatures, the new one's
+    first.
     """
     if now.tzinfo is None:
         msg = f"{now!r} has no time zone; sign with an aware datetime"
@@ -27,6 +32,8 @@ def signed_headers(webhook: Webhook, hook_id: str, body: bytes, now: datetime) -
     headers = {"webhook-id": hook_id, "webhook-timestamp": str(math.floor(at.timestamp()))}
     secrets = [secret for secret in (webhook.secret, webhook.previous_secret) if secret is not None]
     if secrets:
-        signatures = [standardwebhooks.Webhook(secret).sign(hook_id, at, body.decode()) for secret in secrets]
+        signatures = [
+            standardwebhooks.Webhook(secret).sign(hook_id, at, body.decode()) for secret in secrets
+        ]
         headers["webhook-signature"] = " ".join(signatures)
     return headers

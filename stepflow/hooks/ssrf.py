@@ -42,7 +42,11 @@ CLOSED = Allowlist()
 
 
 def check_address(ip: str, allow: Allowlist = CLOSED) -> str | None:
-    """Say why the address *ip* is refused, as in "in 10.0.0.0/8, a private network"; None when it may be called."""
+    """
+    Say why the address *ip* is refused, as in "in 10.0.0.0/8, a private network".
+
+    None when it may be called.
+    """
     if "%" in ip:
         return "of one link only (it has a scope id)"
     try:
@@ -55,13 +59,17 @@ def check_address(ip: str, allow: Allowlist = CLOSED) -> str | None:
         return next((why for network, why in REFUSED_V4 if address in network), None)
     if is_isatap(address):
         return "an IPv4 address in IPv6 form (ISATAP)"
-    outside = None if address in GLOBAL_V6 else "outside 2000::/3, not given out for the public internet"
+    outside = (
+        None if address in GLOBAL_V6 else "outside 2000::/3, not given out for the public internet"
+    )
     return next((why for network, why in REFUSED_V6 if address in network), outside)
 
 
 def check_url(url: str, allow: Allowlist = CLOSED) -> None:
     """
-    Raise WebhookRefused when *url* may surely not be called; for the moment of registration, asks no name server.
+    Raise WebhookRefused when *url* may surely not be called.
+
+    For the moment of registration, asks no name server.
 
     A name that leads to a refused address is found at each try instead, by `resolve`.
     """
@@ -82,8 +90,8 @@ async def resolve(host: str, port: int, allow: Allowlist, lookup: Lookup) -> lis
     """
     Ask once for the addresses of *host* and give them in the order to try.
 
-    Raises WebhookRefused when any of them is refused, for a second question could pick that one, and OSError when
-    there is none. The caller connects to what it was given and asks no more.
+    Raises WebhookRefused when any of them is refused, for a second question could pick that one,
+    and OSError when there is none. The caller connects to what it was given and asks no more.
     """
     is_address = ":" in host or host.rpartition(".")[2].isdecimal()
     found = list(dict.fromkeys([host] if is_address else await lookup(host, port)))

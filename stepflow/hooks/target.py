@@ -1,4 +1,8 @@
-"""Where a webhook points: its URL taken apart by rules of our own, and the form of it that may be shown."""
+"""
+Where a webhook points.
+
+Its URL taken apart by rules of our own, and the form of it that may be shown.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from stepflow.errors import WebhookRefused
 
-_URL = re.compile(r"(?P<scheme>[^:/?#]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?")
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+_URL = re.compile(
+    r"(?P<scheme>[^:/?#]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?"
+)
+_AUTHORITY = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
+)
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
-#: a last label like this makes resolvers read the whole name as an IPv4 address (the URL standard's rule too)
+#: a last label like this makes resolvers read the whole name as an IPv4 address (the URL standard's
+#: rule too)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 #: a stretch of a path that looks like a token
 _TOKEN = re.compile(r"[A-Za-z0-9_~+=-]{20,}")
@@ -22,7 +31,11 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that has the form of a webhook's. *host* is in lower case, an IPv6 one without brackets."""
+    """
+    A URL that has the form of a webhook's.
+
+    *host* is in lower case, an IPv6 one without brackets.
+    """
 
     scheme: str
     host: str
@@ -55,16 +68,26 @@ class Target:
 
 
 def read_target(url: object) -> Target:
-    """Take *url* apart; raises WebhookRefused, which shows only what `shown` lets through, unless it is a webhook's."""
+    """
+    Take *url* apart.
+
+    Raises WebhookRefused, which shows only what `shown` lets through, unless it is a webhook's.
+    """
     if isinstance(url, str) and len(url) > LONGEST_URL:
-        raise WebhookRefused(shown(url), f"it has {len(url):,} characters, the limit is {LONGEST_URL:,}")
+        raise WebhookRefused(
+            shown(url), f"it has {len(url):,} characters, the limit is {LONGEST_URL:,}"
+        )
     if not isinstance(url, str) or not all("!" <= char <= "~" and char != "\\" for char in url):
-        raise WebhookRefused(shown(url), "it must be printable ASCII without spaces or backslashes; encode the rest")
+        raise WebhookRefused(
+            shown(url), "it must be printable ASCII without spaces or backslashes; encode the rest"
+        )
     parts = _URL.fullmatch(url)
     if parts is None or (scheme := parts["scheme"].lower()) not in _PORTS:
         raise WebhookRefused(shown(url), "only http:// and https:// URLs are called")
     if "@" in parts["authority"]:
-        raise WebhookRefused(shown(url), "it carries a user name or password; use a secret or a header")
+        raise WebhookRefused(
+            shown(url), "it carries a user name or password; use a secret or a header"
+        )
     if "%" in parts["authority"]:
         raise WebhookRefused(shown(url), "its host has a scope id or an encoded character")
     place = _AUTHORITY.fullmatch(parts["authority"])

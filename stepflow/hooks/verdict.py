@@ -21,16 +21,27 @@ def judge(status: int, retry_after: str | None, now: datetime) -> Verdict:
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes of answers
         return Verdict.delivered(status)
     if status in _NOT_NOW or 500 <= status < 600:  # noqa: PLR2004
-        return Verdict.retry(f"answered {status}", read_retry_after(retry_after, now), status=status)
+        return Verdict.retry(
+            f"answered {status}", read_retry_after(retry_after, now), status=status
+        )
     if 300 <= status < 400:  # noqa: PLR2004
-        return Verdict.dead(f"answered {status}, a redirect; none is followed, register where it leads", status=status)
+        return Verdict.dead(
+            f"answered {status}, a redirect; none is followed, register where it leads",
+            status=status,
+        )
     if status == 410:  # noqa: PLR2004
-        return Verdict.dead("answered 410: the receiver is gone for good, stop sending to it", status=status)
+        return Verdict.dead(
+            "answered 410: the receiver is gone for good, stop sending to it", status=status
+        )
     return Verdict.dead(f"answered {status}; the same again would be refused again", status=status)
 
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:
-    """Read a Retry-After header (seconds or an HTTP date) as seconds from *now*, a day at most; None without one."""
+    """
+    Read a Retry-After header (seconds or an HTTP date) as seconds from *now*, a day at most.
+
+    None without one.
+    """
     if not text:
         return None
     if digits := re.fullmatch(r"\s*0*([0-9]+)(?:\.[0-9]*)?\s*", text):

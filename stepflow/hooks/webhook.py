@@ -18,7 +18,8 @@ _EVENTS = tuple(state.value for state in ENDS)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-#: what a variable has in its name whose value is sent as it stands: who may submit must not read all of a worker's others
+#: what a variable has in its name whose value is sent as it stands: who may submit must not read
+#: all of a worker's others
 _SENT_IN_CLEAR = "WEBHOOK"
 #: headers that are the delivery's own business
 _RESERVED = re.compile(
@@ -37,18 +38,20 @@ class Webhook:
     """
     An HTTP endpoint that is told of a run's end by a signed POST (Standard Webhooks 1.0).
 
-    *secret_env* names the environment variable of the workers that holds the secret, which is read when a delivery is made:
-    `whsec_` and base64 (24 random bytes or more are advised). Without one the delivery is unsigned. While secrets are being
-    changed name the old one's variable as *previous_secret_env*: both sign, and a receiver may know either. *headers_env*
-    maps headers to the variables that hold their values; as a header is sent as it stands, such a variable has WEBHOOK in
-    its name. A delivery whose variable is not set is tried again like one that got no answer. *events* says which ends
-    it wants to hear of: `succeeded`, `failed`, `cancelled`.
+    *secret_env* names the environment variable of the workers that holds the secret, which is read
+    when a delivery is made: `whsec_` and base64 (24 random bytes or more are advised). Without one
+    the delivery is unsigned. While secrets are being changed name the old one's variable as
+    *previous_secret_env*: both sign, and a receiver may know either. *headers_env* maps headers to
+    the variables that hold their values; as a header is sent as it stands, such a variable has
+    WEBHOOK in its name. A delivery whose variable is not set is tried again like one that got no
+    answer. *events* says which ends it wants to hear of: `succeeded`, `failed`, `cancelled`.
 
-    What is given in the code itself, *secret*, *previous_secret*, *headers* and the URL's query, stands in clear in Redis
-    for as long as the run is kept.
+    What is given in the code itself, *secret*, *previous_secret*, *headers* and the URL's query,
+    stands in clear in Redis for as long as the run is kept.
 
-    Raises WebhookRefused for a URL that cannot be a webhook's and InvalidOption for the rest. Whether the URL's
-    address may be called is checked when the webhook is registered, and again at each try.
+    Raises WebhookRefused for a URL that cannot be a webhook's and InvalidOption for the rest.
+    Whether the URL's address may be called is checked when the webhook is registered, and again at
+    each try.
     """
 
     url: str
@@ -71,7 +74,9 @@ class Webhook:
                 raise InvalidOption(msg)
         has_previous = self.previous_secret is not None or self.previous_secret_env is not None
         if has_previous and self.secret is None and self.secret_env is None:
-            msg = "previous_secret is for changing secrets; give the new one as secret_env or secret"
+            msg = (
+                "previous_secret is for changing secrets; give the new one as secret_env or secret"
+            )
             raise InvalidOption(msg)
         object.__setattr__(self, "events", _checked_events(self.events))
         object.__setattr__(self, "headers", _checked_headers(self.headers))
@@ -79,12 +84,14 @@ class Webhook:
         for name, variable in self.headers_env.items():
             _check_variable(f"headers_env of {name!r}", variable)
             if _SENT_IN_CLEAR not in variable:
-                msg = (
-                    f"header {name!r} cannot come from variable {variable!r}: its name must have {_SENT_IN_CLEAR} in it"
-                )
+                msg = f"header {name!r} cannot come from variable {variable!r}: its name must have {_SENT_IN_CLEAR} in it"
                 raise InvalidOption(msg)
-        if both := {name.lower() for name in self.headers} & {name.lower() for name in self.headers_env}:
-            msg = f"webhook header {min(both)!r} is given in headers and in headers_env; give it once"
+        if both := {name.lower() for name in self.headers} & {
+            name.lower() for name in self.headers_env
+        }:
+            msg = (
+                f"webhook header {min(both)!r} is given in headers and in headers_env; give it once"
+            )
             raise InvalidOption(msg)
 
     def __repr__(self) -> str:
@@ -104,7 +111,9 @@ class Webhook:
     @property
     def in_clear(self) -> list[str]:
         """Name what of it stands in clear where it is stored, and may be a secret."""
-        parts = ["its secret"] if self.secret is not None or self.previous_secret is not None else []
+        parts = (
+            ["its secret"] if self.secret is not None or self.previous_secret is not None else []
+        )
         parts += [f"header {name}" for name in self.headers]
         return parts + (["the query of its URL"] if "?" in self.url else [])
 
@@ -112,23 +121,40 @@ class Webhook:
         """
         Give it with all that it names by environment variables filled in.
 
-        Raises InvalidOption, naming the variable, for one that is not set or does not hold what it should.
+        Raises InvalidOption, naming the variable, for one that is not set or does not hold what it
+        should.
         """
         given: dict[str, Any] = {}
         for name in ("secret", "previous_secret"):
             variable = getattr(self, f"{name}_env")
-            given[name] = getattr(self, name) if variable is None else _read_variable(variables, variable, "secret")
+            given[name] = (
+                getattr(self, name)
+                if variable is None
+                else _read_variable(variables, variable, "secret")
+            )
             if variable is not None:
                 _check_secret(f"the value of environment variable {variable}", given[name])
-        headers = {name: _read_variable(variables, each, f"header {name}") for name, each in self.headers_env.items()}
-        return Webhook(self.url, events=self.events, headers={**self.headers, **_checked_headers(headers)}, **given)
+        headers = {
+            name: _read_variable(variables, each, f"header {name}")
+            for name, each in self.headers_env.items()
+        }
+        return Webhook(
+            self.url,
+            events=self.events,
+            headers={**self.headers, **_checked_headers(headers)},
+            **given,
+        )
 
     def wants(self, status: str) -> bool:
         """Whether it is to be told of a run that ended with *status*."""
         return status in tuple(self.events)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values for storing: secrets that were given, names of variables for the others."""
+        """
+        Give plain values for storing.
+
+        Secrets that were given, names of variables for the others.
+        """
         by_name = {
             "secret_env": self.secret_env,
             "previous_secret_env": self.previous_secret_env,
@@ -144,7 +170,11 @@ class Webhook:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Webhook:
-        """Read what `as_dict` gave; raises UnreadableValue, without quoting it, when it is something else."""
+        """
+        Read what `as_dict` gave.
+
+        Raises UnreadableValue, without quoting it, when it is something else.
+        """
         try:
             return cls(**stored)
         except (UsageError, TypeError):
@@ -194,7 +224,11 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     checked: dict[str, str] = {}
     given: Iterable[tuple[object, object]] = headers.items()
     for name, value in given:
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or _RESERVED.fullmatch(name):
+        if (
+            not isinstance(name, str)
+            or not _HEADER_NAME.fullmatch(name)
+            or _RESERVED.fullmatch(name)
+        ):
             msg = f"webhook header {name!r} cannot be set: it is not a header name, or belongs to the delivery"
             raise InvalidOption(msg)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):

@@ -21,21 +21,27 @@ S = TypeVar("S", bound=Callable[..., Any])
 
 class Stepflow(app.Stepflow):
     """
-    An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`, hooks.
+    An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with
+    `@app.job`, hooks.
 
     `@app.step` declares how a function runs as a step of workflows.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used. Nothing is connected
-    before it is needed. *webhooks* are called at the end of every run of this app.
+    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used.
+    Nothing is connected before it is needed. *webhooks* are called at the end of every run of this
+    app.
     """
 
-    def workflow(self, name: str, *, version: int = 1, retry: RetryPolicy | None = None) -> Callable[[W], W]:
+    def workflow(
+        self, name: str, *, version: int = 1, retry: RetryPolicy | None = None
+    ) -> Callable[[W], W]:
         """
-        Register the function below as workflow *name*: `async def research(ctx: Context, topic: Topic) -> Report`.
+        Register the function below as workflow *name*.
 
-        A run keeps the *version* it was submitted for, and only workers that hold it claim the run; several may be
-        registered side by side. *retry* is the default of its steps, and how often the function's own TransientError
-        tries an activation again.
+        `async def research(ctx: Context, topic: Topic) -> Report`.
+
+        A run keeps the *version* it was submitted for, and only workers that hold it claim the run;
+        several may be registered side by side. *retry* is the default of its steps, and how often
+        the function's own TransientError tries an activation again.
         """
 
         def register(function: W) -> W:
@@ -76,18 +82,23 @@ class Stepflow(app.Stepflow):
         queue: str | None = None,
     ) -> Any:
         """
-        Say once how the function below runs as a step: `await ctx.step(charge, order)` takes it from there.
+        Say once how the function below runs as a step.
 
-        It stays callable as it is. What `ctx.step` is given beats what is declared; *timeout* (seconds or timedelta) is
-        of one attempt; *name* is the step's in the journal, the function's own by default. With *queue* the step is a run
-        of its own on that queue, made by a worker that serves it and knows this function.
+        `await ctx.step(charge, order)` takes it from there.
+
+        It stays callable as it is. What `ctx.step` is given beats what is declared; *timeout*
+        (seconds or timedelta) is of one attempt; *name* is the step's in the journal, the
+        function's own by default. With *queue* the step is a run of its own on that queue, made by
+        a worker that serves it and knows this function.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
         def mark(function: S) -> S:
             runner = f"step:{name or f'{function.__module__}.{function.__qualname__}'.replace('.<locals>', '')}"
             declare(function, StepOptions(name, retry, limit_s, compensate, queue, runner))
-            self.registry.add(runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s)
+            self.registry.add(
+                runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s
+            )
             return function
 
         return mark if function is None else mark(function)

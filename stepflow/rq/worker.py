@@ -1,7 +1,8 @@
 """
 The RQ worker class: what `rq info`, rq-dashboard and RQ's commands know a stepflow worker by.
 
-RQ's own loop, one job at a time, is replaced by a function; what RQ writes of a worker's birth, life and death stays.
+RQ's own loop, one job at a time, is replaced by a function; what RQ writes of a worker's birth,
+life and death stays.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class StepWorker(BaseWorker):
     """
     An RQ worker that drives many steps at once.
 
-    `drive` is set by whoever makes it, or by a subclass that `rq worker -w` is pointed at; it works until told to leave and
-    says whether it did anything.
+    `drive` is set by whoever makes it, or by a subclass that `rq worker -w` is pointed at; it works
+    until told to leave and says whether it did anything.
     """
 
     drive: Callable[[StepWorker, bool], bool]
@@ -43,8 +44,14 @@ class StepWorker(BaseWorker):
         #: whether it has got as far as driving: what fails before that may be tried again
         self.has_driven = False
 
-    def work(self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any) -> bool:  # noqa: FBT001, FBT002
-        """Register with RQ, drive, and take leave; RQ's options for one job at a time mean nothing here."""
+    def work(
+        self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any
+    ) -> bool:  # noqa: FBT001, FBT002
+        """
+        Register with RQ, drive, and take leave.
+
+        RQ's options for one job at a time mean nothing here.
+        """
         del args, kwargs
         for queue in self.queues:
             clean_worker_registry(queue)
@@ -52,7 +59,8 @@ class StepWorker(BaseWorker):
             self.bootstrap(logging_level)
             self.set_state(WorkerStatus.IDLE)
             self.write_facts()
-            # what stands idle for hours may be dead by the time that this worker takes leave over it
+            # what stands idle for hours may be dead by the time that this worker takes leave over
+            # it
             self.connection.connection_pool.disconnect(inuse_connections=False)
             self.has_driven = True
             return self.drive(self, burst)
@@ -60,25 +68,46 @@ class StepWorker(BaseWorker):
             self._take_leave()
 
     def _set_connection(self, connection: Any) -> Any:
-        """Leave the time limits as they are: RQ raises them for blocking pops, which are not used here."""
+        """
+        Leave the time limits as they are: RQ raises them for blocking pops, which are not used
+        here.
+        """
         return connection
 
     @cached_property
     def beats(self) -> Any:
         """A client for the signs of life, its connections and its time limit its own."""
         pool = self.connection.connection_pool
-        kwargs = pool.connection_kwargs | {"socket_timeout": BEAT_LIMIT_S, "socket_connect_timeout": BEAT_LIMIT_S}
-        return type(self.connection).from_pool(type(pool)(connection_class=pool.connection_class, **kwargs))
+        kwargs = pool.connection_kwargs | {
+            "socket_timeout": BEAT_LIMIT_S,
+            "socket_connect_timeout": BEAT_LIMIT_S,
+        }
+        return type(self.connection).from_pool(
+            type(pool)(connection_class=pool.connection_class, **kwargs)
+        )
 
     def _take_leave(self) -> None:
-        """Unregister from RQ; where that cannot be done it must not hide how the work ended: the entry runs out by itself."""
+        """
+        Unregister from RQ.
+
+        Where that cannot be done it must not hide how the work ended: the entry runs out by itself.
+        """
         try:
             self.teardown()  # type: ignore[no-untyped-call]
         except Exception as error:  # noqa: BLE001  redis-py may be reconnecting in RQ's thread meanwhile
-            log.warning("worker %s is still registered with RQ (%s: %s)", self.name, type(error).__name__, error)
+            log.warning(
+                "worker %s is still registered with RQ (%s: %s)",
+                self.name,
+                type(error).__name__,
+                error,
+            )
 
     def register_birth(self) -> None:
-        """Register with RQ; what this very process left there, at a start that was cut off, is not another worker."""
+        """
+        Register with RQ.
+
+        What this very process left there, at a start that was cut off, is not another worker.
+        """
         left = self.connection.hmget(self.key, "pid", "hostname", "death")
         if left == [str(self.pid).encode(), str(self.hostname).encode(), None]:
             self.connection.delete(self.key)
@@ -93,7 +122,11 @@ class StepWorker(BaseWorker):
         return {name: str(value) for name, value in self.facts.items()}
 
     def beat(self, *, busy: bool, done: int) -> None:
-        """Write the signs of life that RQ's loop would: called every few seconds, from a thread that may hang here."""
+        """
+        Write the signs of life that RQ's loop would.
+
+        Called every few seconds, from a thread that may hang here.
+        """
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         fields: dict[Any, Any] = {
             "last_heartbeat": utcformat(now()),
@@ -106,7 +139,9 @@ class StepWorker(BaseWorker):
             pipe.hset(self.key, mapping=fields)
             pipe.expire(self.key, WORKER_TTL_S + 60)
             was_there, _, _ = pipe.execute()
-        if not was_there:  # the hash had expired, say while the process was stopped: this worker is born again
+        if (
+            not was_there
+        ):  # the hash had expired, say while the process was stopped: this worker is born again
             log.info("worker %s had been forgotten by RQ; registered again", self.name)
             with self.beats.pipeline(transaction=False) as pipe:
                 pipe.hset(self.key, mapping=self.serialize() | self._facts())

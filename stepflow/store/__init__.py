@@ -1,1 +1,5 @@
-"""The only room that knows a key's name or a script's arguments: every function here makes a Call, links carry it out."""
+"""
+The only room that knows a key's name or a script's arguments.
+
+Every function here makes a Call, links carry it out.
+"""

@@ -17,9 +17,10 @@ class Call(Generic[T]):
     """
     One command, or one script with its keys and arguments.
 
-    *read* turns the raw reply into what the caller wants. *resend* says that a second arrival does no harm: after a lost
-    connection the link sends such a call again; one that must not arrive twice ends in ReplyLost. *misfit*, where given,
-    says what the call gives when a key holds another type of value than is asked for: without it that is an error.
+    *read* turns the raw reply into what the caller wants. *resend* says that a second arrival does
+    no harm: after a lost connection the link sends such a call again; one that must not arrive
+    twice ends in ReplyLost. *misfit*, where given, says what the call gives when a key holds
+    another type of value than is asked for: without it that is an error.
     """
 
     __slots__ = ("args", "keys", "misfit", "read", "resend", "script")
@@ -42,7 +43,10 @@ class Call(Generic[T]):
         self.misfit = misfit
 
     def has_misfit(self, problem: str) -> bool:
-        """Whether *problem*, an error of Redis's, means that a key holds another type, and the call knows what that gives."""
+        """
+        Whether *problem*, an error of Redis's, means that a key holds another type, and the call
+        knows what that gives.
+        """
         return self.misfit is not None and "WRONGTYPE" in problem
 
     @property
@@ -58,7 +62,10 @@ class Call(Generic[T]):
 
 
 def command(
-    *args: Part, read: Callable[[Any], T], resend: bool = True, misfit: Callable[[], T] | None = None
+    *args: Part,
+    read: Callable[[Any], T],
+    resend: bool = True,
+    misfit: Callable[[], T] | None = None,
 ) -> Call[T]:
     """Make a call of a plain command that is safe to repeat, unless *resend* says otherwise."""
     return Call(None, (), args, read, resend=resend, misfit=misfit)
@@ -84,7 +91,11 @@ def nothing(reply: Any) -> None:
 
 
 def flat_map(reply: Any) -> dict[bytes, bytes]:
-    """Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it; nil is a key that holds no hash."""
+    """
+    Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it.
+
+    Nil is a key that holds no hash.
+    """
     if reply is None:
         return NO_HASH
     if isinstance(reply, dict):
@@ -93,12 +104,17 @@ def flat_map(reply: Any) -> dict[bytes, bytes]:
     return dict(zip(items, items, strict=True))
 
 
-#: a piece of work without a colour: yields calls, or lists of calls for one round trip, is sent the answers, returns T
+#: a piece of work without a colour: yields calls, or lists of calls for one round trip, is sent the
+#: answers, returns T
 Plan = Generator["Call[Any] | list[Call[Any]]", Any, T]
 
 
 def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
-    """Carry out plans side by side, each round trip serving all of them; gives their results in order."""
+    """
+    Carry out plans side by side, each round trip serving all of them.
+
+    Gives their results in order.
+    """
     results: dict[int, T] = {}
     answers: dict[int, Any] = {}
     while len(results) < len(plans):
@@ -112,7 +128,13 @@ def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
                 results[number] = end.value
         if asked:
             replies = iter(
-                (yield [call for want in asked.values() for call in (want if isinstance(want, list) else [want])])
+                (
+                    yield [
+                        call
+                        for want in asked.values()
+                        for call in (want if isinstance(want, list) else [want])
+                    ]
+                )
             )
             answers = {
                 number: [next(replies) for _ in want] if isinstance(want, list) else next(replies)

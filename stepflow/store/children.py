@@ -1,4 +1,8 @@
-"""Calls of a run about its children: make one, look for how they ended, list those that end with it."""
+"""
+Calls of a run about its children.
+
+Make one, look for how they ended, list those that end with it.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,8 @@ class SpawnReply(NamedTuple):
     """
     What became of a child's submit.
 
-    *refused* is `lost`, `stopped` or `settled`, empty for a child that is there now; *there* is the hash of one that was
-    there before; *rev* is the parent's.
+    *refused* is `lost`, `stopped` or `settled`, empty for a child that is there now; *there* is the
+    hash of one that was there before; *rev* is the parent's.
     """
 
     refused: str = ""
@@ -66,14 +70,22 @@ def _read_birth(reply: Any) -> SpawnReply:
 def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes | None]]:
     """Read how children (by run id) and maps (by stem) ended; None for each that has not."""
     return command(
-        "HMGET", family_keys(keys, run.id, run.generation)[1], *names, read=raw, misfit=lambda: [None] * len(names)
+        "HMGET",
+        family_keys(keys, run.id, run.generation)[1],
+        *names,
+        read=raw,
+        misfit=lambda: [None] * len(names),
     )
 
 
 def load_inbox(keys: Keys, run_id: str) -> Call[int]:
     """Read how much was ever put into the run's inbox."""
     return command(
-        "HGET", keys.run(run_id), "inbox", read=lambda reply: int(reply) if reply and reply.isdigit() else 0, misfit=int
+        "HGET",
+        keys.run(run_id),
+        "inbox",
+        read=lambda reply: int(reply) if reply and reply.isdigit() else 0,
+        misfit=int,
     )
 
 
@@ -82,8 +94,14 @@ def load_maps(keys: Keys, run: Run) -> Call[dict[bytes, bytes]]:
     return load_hash(family_keys(keys, run.id, run.generation)[2])
 
 
-def scan_children(keys: Keys, run_id: str, generation: int, cursor: str, count: int) -> Call[tuple[str, list[str]]]:
-    """Read one page of the children that end with their parent; gives the next cursor, "0" at the end."""
+def scan_children(
+    keys: Keys, run_id: str, generation: int, cursor: str, count: int
+) -> Call[tuple[str, list[str]]]:
+    """
+    Read one page of the children that end with their parent.
+
+    Gives the next cursor, "0" at the end.
+    """
     return command(
         "SSCAN", family_keys(keys, run_id, generation)[0], cursor, "COUNT", count,
         read=lambda reply: (
@@ -100,7 +118,11 @@ def count_children(keys: Keys, run: Run) -> Call[int]:
 
 
 def tell_gone(keys: Keys, child_id: str, update: FamilyUpdate, *, now: float) -> Call[bool]:
-    """Tell the parent in *update* that a child on its list is gone; False when the child is there, or was told of before."""
+    """
+    Tell the parent in *update* that a child on its list is gone.
+
+    False when the child is there, or was told of before.
+    """
     return Call(
         scripts.TELL_GONE,
         (keys.run(child_id), *update.keys),

@@ -1,4 +1,7 @@
-"""Calls that take, keep and give up the exclusive right to settle a delivery, and those that look after all of them."""
+"""
+Calls that take, keep and give up the exclusive right to settle a delivery, and those that look
+after all of them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,8 @@ class QueueSource(NamedTuple):
 
 class ClaimedDelivery(NamedTuple):
     """
-    One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim left them.
+    One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim
+    left them.
 
     Without a token nothing was claimed: its record cannot be read.
     """
@@ -42,7 +46,11 @@ class ClaimedDelivery(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a claim brought. *waiting* counts what was left in the queues, -1 while RQ is suspended."""
+    """
+    What a claim brought.
+
+    *waiting* counts what was left in the queues, -1 while RQ is suspended.
+    """
 
     now: float
     waiting: int
@@ -57,7 +65,9 @@ def sources_of(keys: Keys, queue: str) -> list[QueueSource]:
 
 def source_of(keys: Keys, rq_queue: str, wake: str) -> QueueSource:
     """Give the source that is one RQ queue."""
-    return QueueSource(keys.rq_list(rq_queue), keys.queued_at(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue)
+    return QueueSource(
+        keys.rq_list(rq_queue), keys.queued_at(rq_queue), keys.rq_wip(rq_queue), wake, rq_queue
+    )
 
 
 def waiting_source(keys: Keys, rq_queue: str, runner: str) -> QueueSource:
@@ -85,7 +95,11 @@ def claim_steps(
     now: float,
     runners: Sequence[str],
 ) -> Call[Batch]:
-    """Claim up to *limit* deliveries, this worker's fair share of what waits; tokens are *stem* and a number, counted on."""
+    """
+    Claim up to *limit* deliveries, this worker's fair share of what waits.
+
+    Tokens are *stem* and a number, counted on.
+    """
     return Call(
         scripts.CLAIM_STEPS,
         (
@@ -93,8 +107,9 @@ def claim_steps(
             *(key for source in sources for key in (source.list, source.pending, source.wip, source.wake)),
         ),
         (
-            given, keys.namespace, keys.job_prefix, stem, number, lease_s, limit, live_workers, worker, rq_time(now),
-            RunState.RUNNING, FOREIGN_JOB, len(runners), *runners, *(source.rq_queue for source in sources),
+            given, keys.namespace, keys.job_prefix, stem, number, lease_s, limit, live_workers,
+            worker, rq_time(now), RunState.RUNNING, FOREIGN_JOB, len(runners), *runners,
+            *(source.rq_queue for source in sources),
         ),
         _read_batch,
         resend=False,
@@ -103,7 +118,8 @@ def claim_steps(
 
 def _read_batch(reply: Any) -> Batch:
     taken = [
-        ClaimedDelivery(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3])) for item in reply[3:]
+        ClaimedDelivery(item[0].decode(), item[1].decode(), flat_map(item[2]), flat_map(item[3]))
+        for item in reply[3:]
     ]
     return Batch(float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, taken)
 
@@ -111,7 +127,11 @@ def _read_batch(reply: Any) -> Batch:
 def claim_one(
     keys: Keys, member: str, rq_id: str, token: str, rq_queue: str, *, given: str, lease_s: float
 ) -> Call[ClaimedDelivery | None]:
-    """Claim the delivery *rq_id* that was popped by somebody else; None when its record does not wait for it."""
+    """
+    Claim the delivery *rq_id* that was popped by somebody else.
+
+    None when its record does not wait for it.
+    """
     record = f"{keys.namespace}:{member}"
 
     def read(reply: Any) -> ClaimedDelivery | None:
@@ -129,11 +149,14 @@ def claim_one(
     )
 
 
-def renew_claims(keys: Keys, claims: Sequence[tuple[str, str, float]], *, given: str) -> Call[tuple[float, list[Any]]]:
+def renew_claims(
+    keys: Keys, claims: Sequence[tuple[str, str, float]], *, given: str
+) -> Call[tuple[float, list[Any]]]:
     """
     Lengthen claims, each (member, token, seconds from now; 0 only asks).
 
-    Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how much its inbox ever held.
+    Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how
+    much its inbox ever held.
     """
     args: list[Part] = [given]
     for claim in claims:
@@ -149,11 +172,16 @@ def renew_claims(keys: Keys, claims: Sequence[tuple[str, str, float]], *, given:
 def extend_claim(keys: Keys, member: str, token: str, seconds: float, *, given: str) -> Call[bool]:
     """Keep one claim at least *seconds* from now; False when it is not the caller's any more."""
     return Call(
-        scripts.EXTEND_CLAIM, (keys.claims, f"{keys.namespace}:{member}"), (given, token, member, seconds), bool
+        scripts.EXTEND_CLAIM,
+        (keys.claims, f"{keys.namespace}:{member}"),
+        (given, token, member, seconds),
+        bool,
     )
 
 
-def put_memo(keys: Keys, run_id: str, token: str, step: int, field: str, value: bytes) -> Call[bool]:
+def put_memo(
+    keys: Keys, run_id: str, token: str, step: int, field: str, value: bytes
+) -> Call[bool]:
     """Write a memo value under the claim; False when the step is not the caller's any more."""
     base = keys.run(run_id)
     return Call(scripts.PUT_MEMO, (base, f"{base}:memo"), (token, step, field, value), bool)
@@ -170,26 +198,38 @@ def prune_waiting_list(keys: Keys, waiting: QueueSource, entry: str) -> Call[boo
 
 
 def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list[str]]]:
-    """Scan all claims' members, whoever holds them: (next cursor, members); one that stands all the while is seen."""
+    """
+    Scan all claims' members, whoever holds them: (next cursor, members).
+
+    One that stands all the while is seen.
+    """
     return command("ZSCAN", keys.claims, cursor, "COUNT", count, read=_scanned)
 
 
 def _scanned(reply: Any) -> tuple[int, list[str]]:
     items = reply[1]
-    pairs = items if items and isinstance(items[0], list | tuple) else list(zip(items[::2], items[1::2], strict=True))
+    pairs = (
+        items
+        if items and isinstance(items[0], list | tuple)
+        else list(zip(items[::2], items[1::2], strict=True))
+    )
     return int(reply[0]), as_text([member for member, _ in pairs])
 
 
 def as_text(members: Sequence[bytes]) -> list[str]:
-    """Give members as text, whatever their bytes: only those that the script found sound are names."""
+    """
+    Give members as text, whatever their bytes.
+
+    Only those that the script found sound are names.
+    """
     return [member.decode("utf-8", "backslashreplace") for member in members]
 
 
 def claim_holder(keys: Keys, member: str) -> Call[str]:
     """Read the token that a record is claimed by, empty without one."""
     return command(
-        "HGET", f"{keys.namespace}:{member}", "token", read=lambda reply: (reply or b"").decode("utf-8", "replace"),
-        misfit=str,
+        "HGET", f"{keys.namespace}:{member}", "token",
+        read=lambda reply: (reply or b"").decode("utf-8", "replace"), misfit=str,
     )  # fmt: skip
 
 
@@ -199,14 +239,30 @@ def load_record(keys: Keys, member: str) -> Call[dict[bytes, bytes]]:
 
 
 def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:
-    """Block until a wake list has a token, at most *timeout_s*, and name it; eating a token harms nothing: never re-sent."""
-    return command("BLPOP", *keys_, timeout_s, read=lambda reply: reply[0].decode() if reply else "", resend=False)
+    """
+    Block until a wake list has a token, at most *timeout_s*, and name it.
+
+    Eating a token harms nothing: never re-sent.
+    """
+    return command(
+        "BLPOP",
+        *keys_,
+        timeout_s,
+        read=lambda reply: reply[0].decode() if reply else "",
+        resend=False,
+    )
 
 
 def stands_in_queue(rq_queue: str, rq_id: str) -> Call[bool]:
     """Look for a delivery in the first part of its queue: that far a search costs little."""
     return command(
-        "LPOS", Keys.rq_list(rq_queue), rq_id, "MAXLEN", 10_000, read=lambda reply: reply is not None, misfit=bool
+        "LPOS",
+        Keys.rq_list(rq_queue),
+        rq_id,
+        "MAXLEN",
+        10_000,
+        read=lambda reply: reply is not None,
+        misfit=bool,
     )
 
 

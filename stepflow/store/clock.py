@@ -18,7 +18,11 @@ SET_BACK_S = 1.0
 
 
 class ServerClock:
-    """The server's time as far as this process knows it: its own clock plus the offset that scripts taught it."""
+    """
+    The server's time as far as this process knows it.
+
+    Its own clock plus the offset that scripts taught it.
+    """
 
     #: what scripts are given as the time: nothing, they ask the server
     given = ""
@@ -41,8 +45,8 @@ class ServerClock:
         """
         Take the offset from a time that a script just answered with.
 
-        An answer is read late, never early: the greatest offset is the nearest, until the clocks may have drifted apart.
-        One that is far behind means that this machine's clock was set.
+        An answer is read late, never early: the greatest offset is the nearest, until the clocks
+        may have drifted apart. One that is far behind means that this machine's clock was set.
         """
         offset_s, now = server_now - time.time(), time.monotonic()
         behind_s = self._offset_s - offset_s
@@ -51,7 +55,10 @@ class ServerClock:
         self._learned_at = now
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
-        """Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this clock; None: never."""
+        """
+        Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this
+        clock; None: never.
+        """
         # A limit that never comes costs as much as one that does: 2 us, twice a ctx.step.
         return contextlib.nullcontext() if seconds is None else asyncio.timeout(seconds)
 
@@ -82,7 +89,11 @@ class ManualClock(ServerClock):
         """Ignore what the server says."""
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward; time limits that this passes end their blocks at the loop's next turns."""
+        """
+        Move the clock forward.
+
+        Time limits that this passes end their blocks at the loop's next turns.
+        """
         self._now += seconds
         for until, limit in self._limits:
             if until <= self._now:

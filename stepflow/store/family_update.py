@@ -1,4 +1,8 @@
-"""What the end of a run means to its family, as `finish_run` takes it: its own children's keys, and the parent to tell."""
+"""
+What the end of a run means to its family, as `finish_run` takes it.
+
+Its own children's keys, and the parent to tell.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +28,32 @@ NO_KIN = FamilyUpdate()
 
 
 def family_keys(keys: Keys, run_id: str, generation: int) -> tuple[str, str, str]:
-    """Name what one generation of a run keeps of its children: who they are, how they ended, how its maps stand."""
+    """
+    Name what one generation of a run keeps of its children.
+
+    Who they are, how they ended, how its maps stand.
+    """
     base = keys.run(run_id)
-    return f"{base}:children:{generation}", f"{base}:answers:{generation}", f"{base}:maps:{generation}"
+    return (
+        f"{base}:children:{generation}",
+        f"{base}:answers:{generation}",
+        f"{base}:maps:{generation}",
+    )
 
 
 def family_update(
-    keys: Keys, run: Run, parent: Parent | None, state: RunState, outcome: bytes, stops: HookJob | None = None
+    keys: Keys,
+    run: Run,
+    parent: Parent | None,
+    state: RunState,
+    outcome: bytes,
+    stops: HookJob | None = None,
 ) -> FamilyUpdate:
     """
     Put together what the end of *run* in *state* writes for its family.
 
-    *outcome* is what its parent is told; *stops* is the delivery that stops its own children, written where some live.
+    *outcome* is what its parent is told; *stops* is the delivery that stops its own children,
+    written where some live.
     """
     own_keys: tuple[str, ...] = ()
     own_args: tuple[Part, ...] = (0,)
@@ -51,13 +69,16 @@ def family_update(
     queue, mine = parent.queue, keys.queue_of(run)
     return FamilyUpdate(
         (
-            *own_keys, keys.run(parent.run_id), *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due, keys.rq_scheduled(queue),
-            keys.rq_list(mine), keys.queued_at(mine), keys.wake_of(run.queue),
+            *own_keys, keys.run(parent.run_id),
+            *family_keys(keys, parent.run_id, parent.generation), keys.rq_list(queue),
+            keys.queued_at(queue), keys.wake_of(keys.split_queue(queue)[0]), keys.due,
+            keys.rq_scheduled(queue), keys.rq_list(mine), keys.queued_at(mine),
+            keys.wake_of(run.queue),
         ),
         (
-            *own_args, f"run:{parent.run_id}", parent.generation, queue, mine, "ok" if state is RunState.SUCCEEDED else "bad",
-            outcome, "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING, keys.tell_channel(""),
-            f"{parent.run_id}|inbox||",
+            *own_args, f"run:{parent.run_id}", parent.generation, queue, mine,
+            "ok" if state is RunState.SUCCEEDED else "bad", outcome,
+            "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING,
+            keys.tell_channel(""), f"{parent.run_id}|inbox||",
         ),
     )  # fmt: skip

@@ -10,20 +10,28 @@ from stepflow.store.family_update import family_keys
 from stepflow.store.keys import Keys
 from stepflow.store.runs import submit_run
 
-#: the kinds of entries with which the end of a run begins; a fork that remembered one would only end as well
+#: the kinds of entries with which the end of a run begins; a fork that remembered one would only
+#: end as well
 _ENDINGS = (b"stop", b"undo")
 #: how the entry begins that a restarted run's history begins with: no step
 _START = b"start|"
 
 
 def before_its_end(journal: Sequence[bytes]) -> Sequence[bytes]:
-    """Give what a journal remembers up to where the run was asked to stop, or began to undo what it had done."""
+    """
+    Give what a journal remembers up to where the run was asked to stop, or began to undo what it
+    had done.
+    """
     ends = (index for index, entry in enumerate(journal) if entry.split(b"|", 1)[0] in _ENDINGS)
     return journal[: next(ends, len(journal))]
 
 
 def find_step(journal: Sequence[bytes], step: str) -> int | None:
-    """Give the index of the first entry of a step, by its name, its place or its key; None when there is none."""
+    """
+    Give the index of the first entry of a step, by its name, its place or its key.
+
+    None when there is none.
+    """
     wanted = step.encode()
     heads = [entry.split(b"|", 3)[1:3] for entry in journal]
     if journal and journal[0].startswith(_START):
@@ -31,7 +39,10 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
     for index, (_, name) in enumerate(heads):
         if name == wanted:
             return index
-    return next((index for index, (place, _) in enumerate(heads) if place in {wanted, b"key:" + wanted}), None)
+    return next(
+        (index for index, (place, _) in enumerate(heads) if place in {wanted, b"key:" + wanted}),
+        None,
+    )
 
 
 def step_names(journal: Sequence[bytes]) -> list[str]:
@@ -41,13 +52,21 @@ def step_names(journal: Sequence[bytes]) -> list[str]:
 
 
 def submit_fork(
-    keys: Keys, run: Run, source: Run, entries: int, following: bytes, *, request: str, data: Sequence[Part]
+    keys: Keys,
+    run: Run,
+    source: Run,
+    entries: int,
+    following: bytes,
+    *,
+    request: str,
+    data: Sequence[Part],
 ) -> Call[dict[bytes, bytes] | None]:
     """
-    Make *run* with the first *entries* of the journal of *source*, of which *following* is the next.
+    Make *run* with the first *entries* of the journal of *source*, of which *following* is the
+    next.
 
-    It is told all that the children of *source* have told that. Answers as `submit_run`, or with no fields at all when that
-    journal is not so any more.
+    It is told all that the children of *source* have told that. Answers as `submit_run`, or with no
+    fields at all when that journal is not so any more.
     """
     call = submit_run(keys, run, request=request, data=data)
     _, told, _ = family_keys(keys, source.id, source.generation)

@@ -16,13 +16,18 @@ PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 #: the runner name that hook deliveries any worker can make stand under
 ANYONE = "@webhook"
 
-#: ends of one runner's runs that are noted while nobody has announced its hooks; the oldest go first
+#: ends of one runner's runs that are noted while nobody has announced its hooks; the oldest go
+#: first
 MOST_UNTOLD = 10_000
 
 
 @dataclass(slots=True)
 class HookRecord:
-    """One delivery of one hook as kept: *target* and *body* are packed and never shown; times are unix seconds."""
+    """
+    One delivery of one hook as kept: *target* and *body* are packed and never shown.
+
+    Times are unix seconds.
+    """
 
     id: str
     run_id: str
@@ -57,7 +62,11 @@ class HookJob:
 
 
 def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
-    """Read a hook's hash. Never raises: what cannot be read stands at its default, and `damage` says so."""
+    """
+    Read a hook's hash.
+
+    Never raises: what cannot be read stands at its default, and `damage` says so.
+    """
     fields = Fields(row)
     text = fields.text
     record = HookRecord(
@@ -86,20 +95,26 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
 def write_new_hook(hook: HookRecord, keys: Keys) -> list[Part]:
     """Write the fields of a new delivery."""
     return [
-        "run", hook.run_id, "runner", hook.runner, "state", hook.state, "target", hook.target, "body", hook.body,
-        "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue, "created", format_time(hook.created_at),
+        "run", hook.run_id, "runner", hook.runner, "state", hook.state, "target", hook.target,
+        "body", hook.body, "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue,
+        "created", format_time(hook.created_at),
     ]  # fmt: skip
 
 
 def rq_id_of(keys: Keys, hook_id: str, serial: int) -> str:
-    """Give the RQ id of one hand-over of a hook's delivery; *serial*, the record's rev, keeps them apart."""
+    """
+    Give the RQ id of one hand-over of a hook's delivery.
+
+    *serial*, the record's rev, keeps them apart.
+    """
     return f"{keys.job_prefix}hook-{hook_id}" + (f"-r{serial}" if serial else "")
 
 
 def load_hook(keys: Keys, hook_id: str) -> Call[HookRecord | None]:
     """Read one delivery; None when it is not kept."""
     return command(
-        "HGETALL", keys.hook(hook_id), read=lambda reply: read_hook(hook_id, flat_map(reply)) if reply else None,
+        "HGETALL", keys.hook(hook_id),
+        read=lambda reply: read_hook(hook_id, flat_map(reply)) if reply else None,
         misfit=lambda: read_hook(hook_id, NO_HASH),
     )  # fmt: skip
 
@@ -117,33 +132,42 @@ def commit_hook(
     return Call(
         scripts.COMMIT_HOOK,
         (
-            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held), keys.rq_wip(keys.hook_queue), keys.dead_hooks, keys.due,
+            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held), keys.rq_wip(keys.hook_queue),
+            keys.dead_hooks, keys.due,
         ),
         (
-            hook.token, f"hook:{hook.id}", f"{hook.held}:{hook.token}", "" if ttl_s is None else max(1, int(ttl_s)),
-            format_time(died_at), hook.id, format_time(due_at), len(fields), *fields,
+            hook.token, f"hook:{hook.id}", f"{hook.held}:{hook.token}",
+            "" if ttl_s is None else max(1, int(ttl_s)), format_time(died_at), hook.id,
+            format_time(due_at), len(fields), *fields,
         ),
         int,
     )  # fmt: skip
 
 
-def requeue_hook(keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", fresh: bool = False) -> Call[int]:
-    """Put a delivery back into its queue: 1 queued, 0 it has moved on. *fresh* starts its tries anew."""
+def requeue_hook(
+    keys: Keys, hook: HookRecord, *, now: float, lapsed: str = "", fresh: bool = False
+) -> Call[int]:
+    """
+    Put a delivery back into its queue: 1 queued, 0 it has moved on.
+
+    *fresh* starts its tries anew.
+    """
     rq_id = rq_id_of(keys, hook.id, hook.rev)
     queue = keys.hook_queue
     fields: list[Part] = [
-        "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "", "claimed_id", "",
-        "tries", 0 if fresh else hook.tries,
+        "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "",
+        "claimed_id", "", "tries", 0 if fresh else hook.tries,
     ]  # fmt: skip
     return Call(
         scripts.REQUEUE_HOOK,
         (
-            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held or hook.delivery), keys.rq_wip(queue), keys.dead_hooks,
-            keys.rq_job(rq_id), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue), keys.due, RQ_QUEUES,
+            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held or hook.delivery),
+            keys.rq_wip(queue), keys.dead_hooks, keys.rq_job(rq_id), keys.rq_list(queue),
+            keys.queued_at(queue), keys.wake(queue), keys.due, RQ_QUEUES,
         ),
         (
-            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id, format_time(now), rq_time(now),
-            keys.namespace, queue, lapsed, len(fields), *fields,
+            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id,
+            format_time(now), rq_time(now), keys.namespace, queue, lapsed, len(fields), *fields,
         ),
         int,
     )  # fmt: skip
@@ -156,7 +180,9 @@ def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
 
 def save_app_hooks(keys: Keys, fields: Sequence[Part]) -> Call[int | None]:
     """
-    Write which terminal hooks the runners of an app have: runner, packed names, runner, packed names ...
+    Write which terminal hooks the runners of an app have.
+
+    Runner, packed names, runner, packed names ...
 
     Gives None when something else stands where they are kept.
     """
@@ -168,8 +194,13 @@ def load_untold(keys: Keys, runner: str, count: int) -> Call[list[bytes]]:
     return command("ZRANGE", keys.untold(runner), 0, count - 1, read=raw, misfit=list)
 
 
-def tell_untold(keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], *, now: float) -> Call[int]:
-    """Write the deliveries that a noted end calls for, and take the note away: 1 written, 0 somebody has done it."""
+def tell_untold(
+    keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], *, now: float
+) -> Call[int]:
+    """
+    Write the deliveries that a noted end calls for, and take the note away: 1 written, 0 somebody
+    has done it.
+    """
     queue = keys.hook_queue
     args: list[Part] = [note, format_time(now), rq_time(now), keys.namespace, queue]
     for hook in hooks:
@@ -177,7 +208,8 @@ def tell_untold(keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], 
     return Call(
         scripts.TELL_UNTOLD,
         (
-            keys.untold(runner), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue), RQ_QUEUES,
+            keys.untold(runner), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue),
+            RQ_QUEUES,
             *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
         ),
         args,

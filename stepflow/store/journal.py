@@ -1,4 +1,8 @@
-"""Calls for what a run remembers within a step, and for what others send it: its journal and its mailbox."""
+"""
+Calls for what a run remembers within a step, and for what others send it.
+
+Its journal and its mailbox.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,8 @@ def add_entry(
     """
     Add entry *index* under the claim: 1 written, 0 the claim is not the caller's any more.
 
-    *cleanup* is what the run has left to do from now on before a stop ends it; None when the entry changes nothing there.
+    *cleanup* is what the run has left to do from now on before a stop ends it; None when the entry
+    changes nothing there.
     """
     base = keys.run(run_id)
     return Call(
@@ -56,8 +61,13 @@ def load_sent(keys: Keys, run_id: str, signal_id: str) -> Call[bytes | None]:
     return command("HGET", f"{keys.run(run_id)}:sent", signal_id, read=raw, misfit=lambda: None)
 
 
-def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]) -> Call[Any]:
-    """Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or [] when refused."""
+def take_signal(
+    keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]
+) -> Call[Any]:
+    """
+    Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or []
+    when refused.
+    """
     base = keys.run(run_id)
     return Call(
         scripts.TAKE_SIGNAL,
@@ -69,10 +79,12 @@ def take_signal(keys: Keys, run_id: str, token: str, index: int, head: bytes, na
 
 def last_failure(journal: Sequence[bytes]) -> list[bytes]:
     """
-    Give the entries by which a journal remembers the failure that ended its run: an error at its end, and its tries.
+    Give the entries by which a journal remembers the failure that ended its run.
 
-    An error with values after it was caught by the workflow, which went on: that one stays. A stop is forgotten with all
-    that came after it.
+    An error at its end, and its tries.
+
+    An error with values after it was caught by the workflow, which went on: that one stays. A stop
+    is forgotten with all that came after it.
     """
     for index, entry in enumerate(journal):
         if entry.startswith(b"stop|"):
@@ -80,25 +92,33 @@ def last_failure(journal: Sequence[bytes]) -> list[bytes]:
     if not journal or not journal[-1].startswith(b"error|"):
         return []
     place = journal[-1].split(b"|", 2)[1]
-    return [entry for entry in journal if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])]
+    return [
+        entry
+        for entry in journal
+        if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])
+    ]
 
 
-def send_signal(keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float, most_bytes: int) -> Call[str]:
+def send_signal(
+    keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float, most_bytes: int
+) -> Call[str]:
     """
     Put a signal into the mailbox of *run*, which holds *most_bytes*.
 
-    Gives 'delivered', 'buffered', 'full', 'heavy' (with bytes), 'ended', 'unknown' or 'moved': look again.
+    Gives 'delivered', 'buffered', 'full', 'heavy' (with bytes), 'ended', 'unknown' or 'moved': look
+    again.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
         scripts.SEND_SIGNAL,
         (
-            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue), keys.queued_at(queue),
-            keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
+            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue),
+            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now), keys.namespace, queue, RunState.PENDING,
-            keys.tell_channel(""), f"{run.id}|inbox||", most_bytes, SENT, LONG,
+            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now),
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            most_bytes, SENT, LONG,
         ),
         lambda reply: str(reply.decode()),
     )  # fmt: skip

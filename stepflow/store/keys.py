@@ -40,9 +40,10 @@ Every key stepflow uses, in one table.
     <ns>:tell:<worker>               channel run ids whose token fires
     <ns>:done:<id>                   channel the run has ended
 
-RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>, rq:scheduled:<q>, rq:failed:<q>,
-rq:suspended, rq:workers. A queue with priorities is three RQ queues: `q.high`, `q`, `q.low`. Another name space than
-`stepflow` prefixes queue names (`ns.q`) and job ids (`ns_run-...`).
+RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>,
+rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue with priorities is three RQ
+queues: `q.high`, `q`, `q.low`. Another name space than `stepflow` prefixes queue names (`ns.q`) and
+job ids (`ns_run-...`).
 """
 
 from __future__ import annotations

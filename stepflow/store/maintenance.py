@@ -19,7 +19,8 @@ class MaintenanceScan(NamedTuple):
     """
     What the once-a-second look found; lists hold at most 50.
 
-    *is_new* says that Redis did not know of the worker: it has just begun, was silent for long, or Redis lost its data.
+    *is_new* says that Redis did not know of the worker: it has just begun, was silent for long, or
+    Redis lost its data.
     """
 
     now: float
@@ -44,7 +45,8 @@ class Moved(NamedTuple):
     """
     What a look into the due set did: how many it *moved*, when the next is due.
 
-    *strays* named nothing and are out of the set; *damaged* have records that do not say where they belong.
+    *strays* named nothing and are out of the set; *damaged* have records that do not say where they
+    belong.
     """
 
     now: float
@@ -61,7 +63,11 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
         (keys.due,),
         (given, keys.namespace, limit, rq_time(now), RunState.PENDING),
         lambda reply: Moved(
-            float(reply[0]), reply[1], float(reply[2]) if reply[2] else None, as_text(reply[3]), as_text(reply[4])
+            float(reply[0]),
+            reply[1],
+            float(reply[2]) if reply[2] else None,
+            as_text(reply[3]),
+            as_text(reply[4]),
         ),
     )
 
@@ -77,12 +83,16 @@ def scan_maintenance(
     dead_s: float,
     lease_s: float = 15.0,
 ) -> Call[MaintenanceScan]:
-    """Say that *worker* is alive and see what needs doing; a worker silent for *silent_s* no longer counts as live."""
+    """
+    Say that *worker* is alive and see what needs doing.
+
+    A worker silent for *silent_s* no longer counts as live.
+    """
     return Call(
         scripts.SCAN_MAINTENANCE,
         (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.waiting_lists, keys.workers(queue), keys.expiry,
-            keys.dead_hooks, keys.live,
+            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.waiting_lists,
+            keys.workers(queue), keys.expiry, keys.dead_hooks, keys.live,
             *(key for source in sources for key in (source.list, source.pending, source.wake)),
         ),
         (given, worker, silent_s, keys.job_prefix, dead_s, keys.namespace, lease_s),
@@ -91,7 +101,9 @@ def scan_maintenance(
 
 
 def _read_look(reply: Any) -> MaintenanceScan:
-    lapsed, overdue, awaited, missing, strays, restored = (as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10))
+    lapsed, overdue, awaited, missing, strays, restored = (
+        as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10)
+    )
     gone = as_text(reply[11])
     next_due = float(reply[3]) if reply[3] else None
     return MaintenanceScan(
@@ -125,39 +137,44 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
     """
     Pause a run whose record is damaged, for *reason*; False when that was repaired meanwhile.
 
-    What a pause writes over is mended by it; every other field stays as it is, for whoever repairs it.
+    What a pause writes over is mended by it; every other field stays as it is, for whoever repairs
+    it.
     """
     base, queue, damage = keys.run(run.id), keys.queue_of(run), run.damage[0]
     fields: list[Part] = [
-        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "", "updated", format_time(now), "parked", "",
-        "waits_for", "resume",
+        "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "",
+        "updated", format_time(now), "parked", "", "waits_for", "resume",
     ]  # fmt: skip
     return Call(
         scripts.SET_ASIDE,
         (
-            base, f"{base}:data", keys.claims, keys.due, keys.deadlines, keys.rq_job(run.claimed_rq_id or run.delivery),
-            keys.queued_at(queue), keys.rq_wip(queue), keys.rq_scheduled(queue),
+            base, f"{base}:data", keys.claims, keys.due, keys.deadlines,
+            keys.rq_job(run.claimed_rq_id or run.delivery), keys.queued_at(queue),
+            keys.rq_wip(queue), keys.rq_scheduled(queue),
         ),
         (
-            member_of(run.id), run.id, damage.field, damage.held, f"{run.claimed_rq_id}:{run.token}", run.delivery, reason,
-            len(fields), *fields,
+            member_of(run.id), run.id, damage.field, damage.held,
+            f"{run.claimed_rq_id}:{run.token}", run.delivery, reason, len(fields), *fields,
         ),
         bool,
     )  # fmt: skip
 
 
-def bury_hook(keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: float) -> Call[bool]:
+def bury_hook(
+    keys: Keys, hook: HookRecord, *, problem: str, now: float, ttl_s: float
+) -> Call[bool]:
     """End a delivery as dead whose record is damaged; False when it has ended, or is not kept."""
     queue = keys.hook_queue
     fields: list[Part] = [
-        "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "claimed_id", "", "delivery", "", "due", "",
-        "tries", hook.tries, "created", format_time(hook.created_at), "run", hook.run_id, "runner", hook.runner,
+        "rev", hook.rev + 1, "state", DEAD, "problem", problem, "token", "", "claimed_id", "",
+        "delivery", "", "due", "", "tries", hook.tries, "created", format_time(hook.created_at),
+        "run", hook.run_id, "runner", hook.runner,
     ]  # fmt: skip
     return Call(
         scripts.BURY_HOOK,
         (
-            keys.hook(hook.id), keys.claims, keys.due, keys.queued_at(queue), keys.dead_hooks, keys.rq_wip(queue),
-            keys.rq_job(hook.held or hook.delivery),
+            keys.hook(hook.id), keys.claims, keys.due, keys.queued_at(queue), keys.dead_hooks,
+            keys.rq_wip(queue), keys.rq_job(hook.held or hook.delivery),
         ),
         (f"hook:{hook.id}", hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
         bool,

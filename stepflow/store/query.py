@@ -20,17 +20,38 @@ def _name(member: bytes) -> str:
     return member.decode("utf-8", "backslashreplace")
 
 
-def newest(index: str, *, before: float | None, count: int, offset: int = 0) -> Call[list[tuple[str, float]]]:
-    """Read *count* (member, score) of an index, highest score first, from score *before* down (inclusive)."""
+def newest(
+    index: str, *, before: float | None, count: int, offset: int = 0
+) -> Call[list[tuple[str, float]]]:
+    """
+    Read *count* (member, score) of an index, highest score first, from score *before* down
+    (inclusive).
+    """
     top = "+inf" if before is None else f"{before:.6f}"
     return command(
-        "ZREVRANGEBYSCORE", index, top, "-inf", "WITHSCORES", "LIMIT", offset, count, read=_pairs, misfit=list
+        "ZREVRANGEBYSCORE",
+        index,
+        top,
+        "-inf",
+        "WITHSCORES",
+        "LIMIT",
+        offset,
+        count,
+        read=_pairs,
+        misfit=list,
     )
 
 
 def earliest(index: str) -> Call[float | None]:
     """Read the lowest score of an index; None when it is empty."""
-    return command("ZRANGE", index, 0, 0, "WITHSCORES", read=lambda reply: _pairs(reply)[0][1] if reply else None)
+    return command(
+        "ZRANGE",
+        index,
+        0,
+        0,
+        "WITHSCORES",
+        read=lambda reply: _pairs(reply)[0][1] if reply else None,
+    )
 
 
 def index_size(index: str) -> Call[int]:
@@ -69,7 +90,11 @@ def _scanned(reply: Any) -> list[str]:
 
 
 def scan_members(index: str, cursor: str, prefix: str) -> Call[tuple[str, list[str]]]:
-    """Read one page of the members of an index that begin with *prefix*; gives the next cursor, "0" at the end."""
+    """
+    Read one page of the members of an index that begin with *prefix*.
+
+    Gives the next cursor, "0" at the end.
+    """
     return command(
         "ZSCAN",
         index,
@@ -85,7 +110,11 @@ def scan_members(index: str, cursor: str, prefix: str) -> Call[tuple[str, list[s
 def scan_keys(cursor: str, count: int) -> Call[tuple[str, list[str]]]:
     """Read one page of all keys; gives the next cursor, "0" at the end."""
     return command(
-        "SCAN", cursor, "COUNT", count, read=lambda reply: (_cursor(reply), [_name(key) for key in reply[1]])
+        "SCAN",
+        cursor,
+        "COUNT",
+        count,
+        read=lambda reply: (_cursor(reply), [_name(key) for key in reply[1]]),
     )
 
 
@@ -105,13 +134,18 @@ def server_time() -> Call[float]:
 
 def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
     """
-    Read of one RQ queue: its entries, its first one (or ""), what waits there, since when (or None), what is held.
+    Read of one RQ queue.
 
-    An entry outlives a run that was cancelled in its queue, until a worker comes to it: what waits is what is pending.
+    Its entries, its first one (or ""), what waits there, since when (or None), what is held.
+
+    An entry outlives a run that was cancelled in its queue, until a worker comes to it: what waits
+    is what is pending.
     """
     return [
         queue_length(rq_queue),
-        command("LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str),
+        command(
+            "LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str
+        ),
         index_size(keys.queued_at(rq_queue)),
         oldest_pending(keys, rq_queue),
         index_size(Keys.rq_wip(rq_queue)),
@@ -134,12 +168,27 @@ def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
 
 
 def forget_rq_worker(name: str, row: dict[bytes, bytes]) -> list[Call[int]]:
-    """Take a worker that died out of RQ's sets, which would else keep its name until another worker starts."""
-    key, queues = f"{RQ_WORKER}{name}", [queue for queue in _name(row.get(b"queues", b"")).split(",") if queue]
+    """
+    Take a worker that died out of RQ's sets, which would else keep its name until another worker
+    starts.
+    """
+    key, queues = (
+        f"{RQ_WORKER}{name}",
+        [queue for queue in _name(row.get(b"queues", b"")).split(",") if queue],
+    )
     sets = [RQ_WORKERS, *(f"{RQ_WORKERS}:{queue}" for queue in queues)]
     return [*(command("SREM", each, key, read=int) for each in sets), command("DEL", key, read=int)]
 
 
 def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
-    """Read when a worker of a group last said that it lives, in unix seconds; None when that is too long ago."""
-    return command("ZSCORE", keys.workers(group), name, read=lambda reply: None if reply is None else float(reply))
+    """
+    Read when a worker of a group last said that it lives, in unix seconds.
+
+    None when that is too long ago.
+    """
+    return command(
+        "ZSCORE",
+        keys.workers(group),
+        name,
+        read=lambda reply: None if reply is None else float(reply),
+    )

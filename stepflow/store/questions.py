@@ -48,21 +48,36 @@ def settle_question(
     lapsed: QuestionOutcome | None = None,
 ) -> Call[Any]:
     """
-    Look for the answer to an ask and remember it as entry *index*: [inbox, data], [inbox] while it is open, [] refused.
+    Look for the answer to an ask and remember it as entry *index*: [inbox, data], [inbox] while it
+    is open, [] refused.
 
-    *lapsed* is the mark of one whose time is up: it is remembered as that, unless it was answered before.
+    *lapsed* is the mark of one whose time is up: it is remembered as that, unless it was answered
+    before.
     """
     base = keys.run(run_id)
     return Call(
         scripts.SETTLE_QUESTION,
         (base, f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions),
-        (token, index, head, digest, asked, run_id, format_time(now), "" if lapsed is None else lapsed.write()),
+        (
+            token,
+            index,
+            head,
+            digest,
+            asked,
+            run_id,
+            format_time(now),
+            "" if lapsed is None else lapsed.write(),
+        ),
         raw,
     )
 
 
-def close_question(keys: Keys, run_id: str, token: str, *, digest: str, mark: QuestionOutcome) -> Call[int]:
-    """Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's."""
+def close_question(
+    keys: Keys, run_id: str, token: str, *, digest: str, mark: QuestionOutcome
+) -> Call[int]:
+    """
+    Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's.
+    """
     base = keys.run(run_id)
     return Call(
         scripts.CLOSE_QUESTION,
@@ -75,17 +90,21 @@ def close_question(keys: Keys, run_id: str, token: str, *, digest: str, mark: Qu
 def answer_question(
     keys: Keys, run: Run, digest: str, packed: bytes, *, mark: QuestionOutcome, now: float
 ) -> Call[QuestionOutcome | None]:
-    """Answer an ask of *run*; gives the mark of what became of it, *mark* itself when this did it, None for no such ask."""
+    """
+    Answer an ask of *run*.
+
+    Gives the mark of what became of it, *mark* itself when this did it, None for no such ask.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     return Call(
         scripts.ANSWER_QUESTION,
         (
-            base, f"{base}:questions", f"{base}:replies", keys.questions, keys.rq_list(queue), keys.queued_at(queue),
-            keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
+            base, f"{base}:questions", f"{base}:replies", keys.questions, keys.rq_list(queue),
+            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            digest, mark.write(), packed, run.id, f"run:{run.id}", format_time(now), rq_time(now), keys.namespace, queue,
-            RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            digest, mark.write(), packed, run.id, f"run:{run.id}", format_time(now), rq_time(now),
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
         ),
         lambda reply: QuestionOutcome.read(reply) if reply else None,
     )  # fmt: skip
@@ -99,8 +118,8 @@ def load_question(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
 def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | None]:
     """Read what became of an ask; None while it is open, or when there is none."""
     return command(
-        "HGET", f"{keys.run(run_id)}:replies", digest, read=lambda reply: QuestionOutcome.read(reply) if reply else None,
-        misfit=lambda: None,
+        "HGET", f"{keys.run(run_id)}:replies", digest,
+        read=lambda reply: QuestionOutcome.read(reply) if reply else None, misfit=lambda: None,
     )  # fmt: skip
 
 

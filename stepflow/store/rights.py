@@ -1,7 +1,10 @@
 """
-The rights a Redis user needs, by what it does: a worker, a client (submits, cancels, signals, waits), a viewer (looks).
+The rights a Redis user needs, by what it does.
 
-Read from the scripts themselves; docs/operations.md shows the lines, and tests/engine/test_rights.py holds both together.
+A worker, a client (submits, cancels, signals, waits), a viewer (looks).
+
+Read from the scripts themselves; docs/operations.md shows the lines, and
+tests/engine/test_rights.py holds both together.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ _CALLED = re.compile(r"(?:redis\.p?call|soft)\('(\w+)'")
 
 @dataclass(frozen=True)
 class Role:
-    """What somebody does on a Redis: the scripts it calls, the commands it gives besides, the channels it uses."""
+    """
+    What somebody does on a Redis.
+
+    The scripts it calls, the commands it gives besides, the channels it uses.
+    """
 
     name: str
     scripts: Sequence[Script]
@@ -37,7 +44,11 @@ class Role:
 
     def rules(self, keys: Keys) -> list[str]:
         """Give the ACL rules that grant all of it."""
-        return [*self.key_rules(keys), *self.channel_rules(keys), *(f"+{command}" for command in self.commands)]
+        return [
+            *self.key_rules(keys),
+            *self.channel_rules(keys),
+            *(f"+{command}" for command in self.commands),
+        ]
 
     def key_rules(self, keys: Keys) -> list[str]:
         """Give the rules for keys: ours and RQ's."""
@@ -50,16 +61,17 @@ class Role:
 
 #: what reads runs, queues, workers, hooks
 _LOOKING = (
-    "client|setname", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping", "script|load", "select",
-    "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
+    "client|setname", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping", "script|load",
+    "select", "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)
 CLIENT = Role(
     "client",
     (
-        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.FINISH_UNTOLD, scripts.HAND_OVER, scripts.MARK_RUN,
-        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
+        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.FINISH_UNTOLD, scripts.HAND_OVER,
+        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
+        scripts.REQUEUE_HOOK,
     ),
     (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
     ("{ns}:",),
@@ -68,15 +80,19 @@ WORKER = Role(
     "worker",
     scripts.all_scripts(),
     (
-        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "get", "info", "lpos", "multi", "scard", "set", "srem",
-        "sscan", "zadd",
+        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "get", "info", "lpos", "multi",
+        "scard", "set", "srem", "sscan", "zadd",
     ),
     ("{ns}:", "rq:pubsub:"),
 )  # fmt: skip
 
 
 def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
-    """Give the ACL rules that the connected user lacks to be *role*; none where the server cannot say."""
+    """
+    Give the ACL rules that the connected user lacks to be *role*.
+
+    None where the server cannot say.
+    """
     lacking: list[str] = []
     for rules, commands in (
         (role.key_rules(keys), [command for command in role.commands if not _talks(command)]),
@@ -87,9 +103,13 @@ def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
         if not allowed:
             continue
         granted = [pair for pair, is_allowed in zip(asked, allowed, strict=True) if is_allowed]
-        reached, known = {rule for command, rule in granted if _names(command)}, {command for command, _ in granted}
+        reached, known = (
+            {rule for command, rule in granted if _names(command)},
+            {command for command, _ in granted},
+        )
         lacking += [rule for rule in rules if rule not in reached]
-        if reached:  # else no command that names a place is allowed anywhere, which says nothing of the commands
+        # else no command that names a place is allowed anywhere, which says nothing of the commands
+        if reached:
             lacking += [f"+{command}" for command in commands if command not in known]
     return lacking
 
@@ -107,7 +127,9 @@ def _talks(command: str) -> bool:
 
 
 def _names(command: str) -> bool:
-    """Whether a command names a key or a channel, so that being allowed it says something about that."""
+    """
+    Whether a command names a key or a channel, so that being allowed it says something about that.
+    """
     return "|" not in command and command not in _NAMELESS
 
 
@@ -117,7 +139,9 @@ _NAMELESS = ("exec", "evalsha", "info", "multi", "ping", "select", "time", "unsu
 def _written(command: str, place: str) -> list[str]:
     """Write a command whole enough for the server to find its keys and channels."""
     if not _names(command):
-        return [*command.split("|"), "0", "0"] if command == "evalsha" else [*command.split("|"), "0"]
+        return (
+            [*command.split("|"), "0", "0"] if command == "evalsha" else [*command.split("|"), "0"]
+        )
     match command:
         case "copy":
             return [command, place, place]

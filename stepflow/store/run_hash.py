@@ -1,4 +1,8 @@
-"""Between the run's hash in Redis and `core.run.Run`: names of fields, how each is written, and what cannot be read."""
+"""
+Between the run's hash in Redis and `core.run.Run`.
+
+Names of fields, how each is written, and what cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -101,9 +105,12 @@ class Fields:
 
 def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
     """
-    Read a run's hash. Never raises: what cannot be read stands at its default, and `damage` says so.
+    Read a run's hash.
 
-    A run whose state cannot be read is taken for one that stands, or that has failed if it has ended.
+    Never raises: what cannot be read stands at its default, and `damage` says so.
+
+    A run whose state cannot be read is taken for one that stands, or that has failed if it has
+    ended.
     """
     fields = Fields(row)
     count, time, text = fields.count, fields.time, fields.text
@@ -240,7 +247,10 @@ def _origin(fields: Fields) -> str:
 
 
 def mended(run: Run, keys: Keys, now: float) -> list[Part]:
-    """Write over the fields that could not be read, so that the record of a run that ends can be read from then on."""
+    """
+    Write over the fields that could not be read, so that the record of a run that ends can be read
+    from then on.
+    """
     if not run.damage:
         return []
     damaged = {damage.field for damage in run.damage}
@@ -257,8 +267,8 @@ def mended(run: Run, keys: Keys, now: float) -> list[Part]:
 def write_new(run: Run, keys: Keys) -> list[Part]:
     """Write the fields of a new run; those at their default are left out, they cost memory."""
     fields: list[Part] = [
-        "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev, "delivery", run.delivery,
-        "digest", run.digest, "created", format_time(run.created_at),
+        "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev,
+        "delivery", run.delivery, "digest", run.digest, "created", format_time(run.created_at),
     ]  # fmt: skip
     if run.generation:
         fields += ("generation", run.generation)

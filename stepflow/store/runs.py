@@ -1,4 +1,8 @@
-"""Calls that move a run: one for each kind of transition; what a transition means is decided elsewhere."""
+"""
+Calls that move a run: one for each kind of transition.
+
+What a transition means is decided elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,22 @@ from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 
-#: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by this very command;
-#: not parked, for the inbox holds what the step has not seen
+#: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by
+#: this very command; not parked, for the inbox holds what the step has not seen
 DONE, STALE, AGAIN, NOT_YET = 1, 0, 2, 3
 
-#: seconds: a delivery due within this time has its RQ job already, a later one gets it when it is due
+#: seconds: a delivery due within this time has its RQ job already, a later one gets it when it is
+#: due
 BRIEF_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """What a step writes beside its outcome: keys of the run's own space to delete, and flat key, value, key, value."""
+    """
+    What a step writes beside its outcome.
+
+    Keys of the run's own space to delete, and flat key, value, key, value.
+    """
 
     deleted: Sequence[str] = ()
     written: Sequence[Part] = ()
@@ -40,7 +49,11 @@ NO_WRITES = Writes()
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Who moves the run: a worker by its claim token and the step record it writes, or an outsider by a request id."""
+    """
+    Who moves the run.
+
+    A worker by its claim token and the step record it writes, or an outsider by a request id.
+    """
 
     token: str
     name: str
@@ -57,7 +70,9 @@ class Fence:
 
 def flow_keys(base: str) -> tuple[str, ...]:
     """Name what a workflow keeps beside the record of its run."""
-    return tuple(f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "questions", "replies"))
+    return tuple(
+        f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "questions", "replies")
+    )
 
 
 def member_of(run_id: str) -> str:
@@ -69,9 +84,12 @@ def submit_run(
     keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
 ) -> Call[dict[bytes, bytes] | None]:
     """
-    Make the run with its first delivery; gives None when it was made, else the hash of the run that is there.
+    Make the run with its first delivery.
 
-    *run* holds the delivery and due time; *replaces* is the ended run of the generation before, which must be unchanged.
+    Gives None when it was made, else the hash of the run that is there.
+
+    *run* holds the delivery and due time; *replaces* is the ended run of the generation before,
+    which must be unchanged.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     due = format_time(run.due_at)
@@ -80,16 +98,17 @@ def submit_run(
     return Call(
         scripts.SUBMIT_RUN,
         (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", f"{base}:kv", keys.rq_job(run.delivery),
-            keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue), RQ_QUEUES, keys.live,
-            keys.runner_index(run.runner), keys.deadlines, keys.due, keys.rq_scheduled(queue),
-            keys.done_index(old_state), keys.expiry, keys.runner_index((replaces or run).runner),
-            *flow_keys(base),
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", f"{base}:kv",
+            keys.rq_job(run.delivery), keys.rq_list(queue), keys.queued_at(queue),
+            keys.wake_of(run.queue), RQ_QUEUES, keys.live, keys.runner_index(run.runner),
+            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.done_index(old_state),
+            keys.expiry, keys.runner_index((replaces or run).runner), *flow_keys(base),
         ),
         (
-            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id, format_time(run.created_at), due,
-            run.delivery, queue, rq_time(run.created_at), keys.namespace, format_time(run.deadline_at),
-            _brief(run.due_at, run.created_at), gone, len(fields), *fields, len(data), *data,
+            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id,
+            format_time(run.created_at), due, run.delivery, queue, rq_time(run.created_at),
+            keys.namespace, format_time(run.deadline_at), _brief(run.due_at, run.created_at), gone,
+            len(fields), *fields, len(data), *data,
         ),
         lambda reply: None if reply[0] == DONE else flat_map(reply[1]),
     )  # fmt: skip
@@ -145,7 +164,9 @@ def hand_over(
     restarts: int = 0,
 ) -> Call[Any]:
     """
-    Give the run back: *step* waits in its queue, or in the due set until *due_at*. Answers as `keep_step`.
+    Give the run back: *step* waits in its queue, or in the due set until *due_at*.
+
+    Answers as `keep_step`.
 
     With *restarts* above 0 it begins a new history: its journal and step records go.
     """
@@ -154,7 +175,8 @@ def hand_over(
     rq_id = keys.rq_id(delivery)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
-        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "", "claimed_id", "", "updated", format_time(now),
+        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "",
+        "claimed_id", "", "updated", format_time(now),
     ]  # fmt: skip
     if not fence.token:
         fields += ("request", fence.name, "parked", "")
@@ -169,15 +191,17 @@ def hand_over(
     return Call(
         scripts.HAND_OVER,
         (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims, keys.rq_job(old),
-            keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue),
-            keys.due, keys.rq_scheduled(queue), f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions,
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
+            keys.rq_job(old), keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue),
+            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
+            f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions,
         ),
         (
-            run.rev, fence.token, fence.name, fence.lapsed, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", rq_id,
-            format_time(due_at), format_time(now), rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now),
-            1 if drop_memo else 0, start_entry(restarts, now) if restarts else "",
-            *effects.args(), len(fields), *fields, len(data), *data, *fence.record_fields(),
+            run.rev, fence.token, fence.name, fence.lapsed, member_of(run.id),
+            f"{run.claimed_rq_id}:{run.token}", rq_id, format_time(due_at), format_time(now),
+            rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now), 1 if drop_memo else 0,
+            start_entry(restarts, now) if restarts else "", *effects.args(), len(fields), *fields,
+            len(data), *data, *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -201,13 +225,14 @@ def finish_run(
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
-    A record that could not be read can be from then on. *untold* notes the end for hooks of its app that nobody has
-    announced; STALE as well when somebody has by now.
+    A record that could not be read can be from then on. *untold* notes the end for hooks of its app
+    that nobody has announced; STALE as well when somebody has by now.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "", "delivery", "", "due", "",
-        "ended", format_time(now), "updated", format_time(now), "ends", run.ends + 1,
+        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
+        "delivery", "", "due", "", "ended", format_time(now), "updated", format_time(now), "ends",
+        run.ends + 1,
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
@@ -224,34 +249,56 @@ def finish_run(
         scripts.FINISH_RUN if untold is None else scripts.FINISH_UNTOLD,
         (
             base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
-            keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue), keys.live, keys.done_index(state), keys.expiry,
-            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.queued_at(queue), keys.rq_list(hook_queue),
-            keys.queued_at(hook_queue), keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.questions,
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))), *update.keys, *note_keys,
+            keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue), keys.live,
+            keys.done_index(state), keys.expiry, keys.deadlines, keys.due, keys.rq_scheduled(queue),
+            keys.queued_at(queue), keys.rq_list(hook_queue), keys.queued_at(hook_queue),
+            keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.questions,
+            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
+            *update.keys, *note_keys,
         ),
         (
-            run.rev_held, fence.token, fence.name, fence.lapsed, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", run.delivery,
-            run.id, format_time(run.created_at or now), max(1, int(ttl_s)), format_time(now + ttl_s), expiry_member(ended),
-            keys.done_channel(run.id), state, format_time(now), rq_time(now), keys.namespace, hook_queue,
-            len(hooks), *effects.args(), len(fields), *fields, len(data), *data, *fence.record_fields(), *hook_args,
-            *update.args, *note_args,
+            run.rev_held, fence.token, fence.name, fence.lapsed, member_of(run.id),
+            f"{run.claimed_rq_id}:{run.token}", run.delivery, run.id,
+            format_time(run.created_at or now), max(1, int(ttl_s)), format_time(now + ttl_s),
+            expiry_member(ended), keys.done_channel(run.id), state, format_time(now), rq_time(now),
+            keys.namespace, hook_queue, len(hooks), *effects.args(), len(fields), *fields,
+            len(data), *data, *fence.record_fields(), *hook_args, *update.args, *note_args,
         ),
         raw,
     )  # fmt: skip
 
 
 def mark_run(
-    keys: Keys, run: Run, stop: StopRequest, *, request: str, look_again_at: float | None, now: float
+    keys: Keys,
+    run: Run,
+    stop: StopRequest,
+    *,
+    request: str,
+    look_again_at: float | None,
+    now: float,
 ) -> Call[Any]:
-    """Write *stop* into the record of a run that a worker holds, and tell that worker. Answers as `keep_step`."""
+    """
+    Write *stop* into the record of a run that a worker holds, and tell that worker.
+
+    Answers as `keep_step`.
+    """
     worker = run.token.split(".", 1)[0]
-    fields: list[Part] = ["rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "request", request]
+    fields: list[Part] = [
+        "rev",
+        run.rev + 1,
+        "stop",
+        write_stop(stop),
+        "updated",
+        format_time(now),
+        "request",
+        request,
+    ]
     return Call(
         scripts.MARK_RUN,
         (keys.run(run.id), keys.deadlines),
         (
-            run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker), f"{run.id}|{write_stop(stop)}",
-            len(fields), *fields,
+            run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker),
+            f"{run.id}|{write_stop(stop)}", len(fields), *fields,
         ),
         raw,
     )  # fmt: skip
@@ -279,27 +326,30 @@ def park_run(
     expects: bytes = b"",
 ) -> Call[Any]:
     """
-    Close the present step and let the run stand until *due_at*, or until its inbox holds more than the *inbox* seen.
+    Close the present step and let the run stand until *due_at*, or until its inbox holds more than
+    the *inbox* seen.
 
     Answers as `keep_step`, or [NOT_YET]. *inbox* None waits for the due time alone.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0, "crashes", 0, "handoff", 0,
-        "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due", format_time(due_at), "token", "", "claimed_id", "",
-        "updated", format_time(now), "parked", "due" if inbox is None else "inbox", "waits_for", waits_for[:60],
+        "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0,
+        "crashes", 0, "handoff", 0, "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due",
+        format_time(due_at), "token", "", "claimed_id", "", "updated", format_time(now), "parked",
+        "due" if inbox is None else "inbox", "waits_for", waits_for[:60],
     ]  # fmt: skip
     if cleanup is not run.cleanup:
         fields += ("cleanup", int(cleanup))
     return Call(
         scripts.PARK_RUN,
         (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims, keys.rq_job(run.claimed_rq_id), keys.rq_wip(queue),
-            keys.due, keys.wake_of(run.queue),
+            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims,
+            keys.rq_job(run.claimed_rq_id), keys.rq_wip(queue), keys.due, keys.wake_of(run.queue),
         ),
         (
             run.rev, fence.token, fence.name, "" if inbox is None else inbox, member_of(run.id),
-            f"{run.claimed_rq_id}:{run.token}", format_time(due_at), expects, len(fields), *fields, *fence.record_fields(),
+            f"{run.claimed_rq_id}:{run.token}", format_time(due_at), expects, len(fields), *fields,
+            *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -309,15 +359,15 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
     """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "",
-        "updated", format_time(now), "parked", "", "waits_for", "resume",
+        "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "",
+        "claimed_id", "", "updated", format_time(now), "parked", "", "waits_for", "resume",
     ]  # fmt: skip
     return Call(
         scripts.PAUSE_RUN,
         (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue)),
         (
-            run.rev, fence.token, fence.name, member_of(run.id), f"{run.claimed_rq_id}:{run.token}", reason, len(fields), *fields,
-            *fence.record_fields(),
+            run.rev, fence.token, fence.name, member_of(run.id), f"{run.claimed_rq_id}:{run.token}",
+            reason, len(fields), *fields, *fence.record_fields(),
         ),
         raw,
     )  # fmt: skip
@@ -326,7 +376,8 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
 def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
     """Read the run's row; None when there is none. What cannot be read is said in its `damage`."""
     return command(
-        "HGETALL", keys.run(run_id), read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None,
+        "HGETALL", keys.run(run_id),
+        read=lambda reply: read_run(run_id, flat_map(reply), keys) if reply else None,
         misfit=lambda: read_run(run_id, NO_HASH, keys),
     )  # fmt: skip
 
@@ -346,7 +397,9 @@ def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     return load_hash(f"{keys.run(run_id)}:steps")
 
 
-def retry_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()) -> Call[Any]:
+def retry_run(
+    keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()
+) -> Call[Any]:
     """
     Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
 
@@ -355,19 +408,22 @@ def retry_run(keys: Keys, run: Run, *, request: str, now: float, forget: Sequenc
     base, queue = keys.run(run.id), keys.queue_of(run)
     rq_id = keys.rq_id(run.next_delivery(run.step))
     fields: list[Part] = [
-        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff", run.handoff + 1, "due", "",
-        "delivery", rq_id, "parked", "", "stop", "", "ended", "", "deadline", "", "updated", format_time(now), "request", request,
+        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff",
+        run.handoff + 1, "due", "", "delivery", rq_id, "parked", "", "stop", "", "ended", "",
+        "deadline", "", "updated", format_time(now), "request", request,
     ]  # fmt: skip
     return Call(
         scripts.RETRY_RUN,
         (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(run.queue), keys.live, keys.done_index(run.state), keys.expiry,
-            *flow_keys(base), f"{base}:memo", *family_keys(keys, run.id, run.generation),
+            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id),
+            keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue), keys.live,
+            keys.done_index(run.state), keys.expiry, *flow_keys(base), f"{base}:memo",
+            *family_keys(keys, run.id, run.generation),
         ),
         (
-            run.rev, request, run.id, member_of(run.id), format_time(run.created_at), rq_id, format_time(now), rq_time(now),
-            keys.namespace, queue, expiry_member(run), len(forget), *forget, len(fields), *fields,
+            run.rev, request, run.id, member_of(run.id), format_time(run.created_at), rq_id,
+            format_time(now), rq_time(now), keys.namespace, queue, expiry_member(run), len(forget),
+            *forget, len(fields), *fields,
         ),
         raw,
     )  # fmt: skip

@@ -13,7 +13,10 @@ _INCLUDE = re.compile(r"^--@ include (\w+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Script:
-    """One script: its name, its text with the included parts put in, and the SHA1 that EVALSHA calls it by."""
+    """
+    One script: its name, its text with the included parts put in, and the SHA1 that EVALSHA calls
+    it by.
+    """
 
     name: str
     text: str
@@ -27,8 +30,14 @@ def _read(name: str) -> str:
 def load(name: str) -> Script:
     """Read `lua/<name>.lua`; a line `--@ include x` stands for the text of `lua/lib/x.lua`."""
     text = _INCLUDE.sub(lambda match: _read(f"lib/{match[1]}"), _read(name))
-    lean = "\n".join(line for line in text.splitlines() if line and not line.lstrip().startswith("--"))
-    return Script(name.rpartition("/")[2], lean, hashlib.sha1(lean.encode(), usedforsecurity=False).hexdigest())
+    lean = "\n".join(
+        line for line in text.splitlines() if line and not line.lstrip().startswith("--")
+    )
+    return Script(
+        name.rpartition("/")[2],
+        lean,
+        hashlib.sha1(lean.encode(), usedforsecurity=False).hexdigest(),
+    )
 
 
 SUBMIT_RUN = load("runs/submit_run")

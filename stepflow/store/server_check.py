@@ -1,4 +1,8 @@
-"""Whether a Redis can carry stepflow: version, cluster, eviction, persistence, data format. Said at start, in words."""
+"""
+Whether a Redis can carry stepflow: version, cluster, eviction, persistence, data format.
+
+Said at start, in words.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +34,15 @@ def check_server() -> Plan[tuple[list[str], str | None]]:
     """
     Raise ServerUnfit for a server that cannot carry stepflow.
 
-    Gives the warnings about one that can, as sentences, and what is to be waited for before it will, None for nothing.
+    Gives the warnings about one that can, as sentences, and what is to be waited for before it
+    will, None for nothing.
     """
     info = yield server_info()
     mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
     if mode == "sentinel":
-        msg = "this is a Sentinel, not the Redis it watches: write redis+sentinel://HOST:PORT/SERVICE"
+        msg = (
+            "this is a Sentinel, not the Redis it watches: write redis+sentinel://HOST:PORT/SERVICE"
+        )
         raise ServerUnfit(msg)
     if info.get("cluster_enabled") == "1" or mode == "cluster":
         msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis, or redis+sentinel://"
@@ -61,7 +68,9 @@ def _warnings(info: dict[str, str]) -> list[str]:
     found = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and info.get("maxmemory", "0") != "0":
-        found.append(f"maxmemory-policy is {policy}: a full Redis will throw runs away; set it to noeviction")
+        found.append(
+            f"maxmemory-policy is {policy}: a full Redis will throw runs away; set it to noeviction"
+        )
     elif policy != "noeviction":
         found.append(
             f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; set it to noeviction"
@@ -79,7 +88,11 @@ def say_format(keys: Keys) -> Call[None]:
 
 
 def check_format(keys: Keys) -> Plan[None]:
-    """Write the number of the data format where there is none; raises ServerUnfit for one that this version does not read."""
+    """
+    Write the number of the data format where there is none.
+
+    Raises ServerUnfit for one that this version does not read.
+    """
     get = command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
     old, held = yield [command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get]
     if not old and not held:

@@ -18,7 +18,11 @@ _PACKED = b"="
 
 
 def write_var(value: Any, *, what: str, limit: int) -> bytes:
-    """Write a value: a whole number as decimal text, which Redis can count up, anything else packed; None is nothing."""
+    """
+    Write a value: a whole number as decimal text, which Redis can count up, anything else packed.
+
+    None is nothing.
+    """
     if value is None:
         return b""
     if isinstance(value, int) and not isinstance(value, bool) and LEAST <= value <= MOST:
@@ -27,13 +31,19 @@ def write_var(value: Any, *, what: str, limit: int) -> bytes:
 
 
 def read_var(written: bytes) -> Any:
-    """Read a value back; None for nothing. Raises UnreadableValue for what `write_var` never wrote."""
+    """
+    Read a value back; None for nothing.
+
+    Raises UnreadableValue for what `write_var` never wrote.
+    """
     if written.startswith(_PACKED):
         return unpack(written[1:])
     try:
         return int(written) if written else None
     except ValueError:
-        raise UnreadableValue(f"a variable holds {written[:60]!r}; something else must have written it") from None
+        raise UnreadableValue(
+            f"a variable holds {written[:60]!r}; something else must have written it"
+        ) from None
 
 
 def touch_var(
@@ -50,12 +60,21 @@ def touch_var(
     ttl_s: float,
 ) -> Call[list[bytes]]:
     """
-    Do *verb* (get, set, incr, swap) to a variable of the run or of *session* and remember it as entry *index*.
+    Do *verb* (get, set, incr, swap) to a variable of the run or of *session* and remember it as
+    entry *index*.
 
-    Gives [answer], or [] when the claim is not the caller's any more. *ttl_s* is for those of a session.
+    Gives [answer], or [] when the claim is not the caller's any more. *ttl_s* is for those of a
+    session.
     """
     base = keys.run(run_id)
-    variables, ttl = (f"{base}:vars", "") if session is None else (keys.session(session), str(max(1, int(ttl_s))))
+    variables, ttl = (
+        (f"{base}:vars", "")
+        if session is None
+        else (keys.session(session), str(max(1, int(ttl_s))))
+    )
     return Call(
-        scripts.TOUCH_VAR, (base, f"{base}:journal", variables), (token, index, head, verb, name, ttl, *args), raw
+        scripts.TOUCH_VAR,
+        (base, f"{base}:journal", variables),
+        (token, index, head, verb, name, ttl, *args),
+        raw,
     )

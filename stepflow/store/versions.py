@@ -1,4 +1,8 @@
-"""Calls for which versions of workflows workers hold: a set that each worker says again in every round."""
+"""
+Calls for which versions of workflows workers hold.
+
+A set that each worker says again in every round.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """
-The testing kit for users: an app's runs in the test's own process, on a fake server, by a clock that the test moves.
+The testing kit for users.
 
-What runs is the real engine; only its connections, threads and timers are replaced. Needs the extra `testing`.
+An app's runs in the test's own process, on a fake server, by a clock that the test moves.
+
+What runs is the real engine; only its connections, threads and timers are replaced. Needs the extra
+`testing`.
 """
 
 from stepflow.testing.harness import Harness

@@ -1,4 +1,8 @@
-"""The client of a harness: after each call the runs go on until none can, so that a test never waits for them."""
+"""
+The client of a harness.
+
+After each call the runs go on until none can, so that a test never waits for them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,11 @@ _LOOK_S = 0.001
 
 
 class InProcessClient(AsyncClient):
-    """An AsyncClient of the harness's fake server. `wait` and `result` never wait: what has not ended cannot."""
+    """
+    An AsyncClient of the harness's fake server.
+
+    `wait` and `result` never wait: what has not ended cannot.
+    """
 
     def __init__(self, harness: Harness) -> None:
         app = harness.app
@@ -38,7 +46,11 @@ class InProcessClient(AsyncClient):
         return answer
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
-        """Give the ended run's status; raises RunUnfinished for one that waits for something, RunNotFound."""
+        """
+        Give the ended run's status.
+
+        Raises RunUnfinished for one that waits for something, RunNotFound.
+        """
         if timeout is not None:
             seconds(timeout, "timeout of wait")
         while not (run := await self._found(run_id)).is_finished:

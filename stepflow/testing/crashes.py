@@ -21,7 +21,11 @@ _ON_THE_WAY = (EntryKind.TRY, EntryKind.DUE)
 
 @dataclass(slots=True)
 class Crash:
-    """The worker is gone when the entry of step *name* comes, *written* or not; *left* times more."""
+    """
+    The worker is gone when the entry of step *name* comes, *written* or not.
+
+    *left* times more.
+    """
 
     name: str
     written: bool
@@ -29,14 +33,20 @@ class Crash:
 
     def matches(self, call: Call[Any]) -> bool:
         """Say whether *call* writes the entry that is waited for."""
-        if self.left <= 0 or call.script not in ((ADD_ENTRY, TAKE_SIGNAL) if self.written else (ADD_ENTRY,)):
+        if self.left <= 0 or call.script not in (
+            (ADD_ENTRY, TAKE_SIGNAL) if self.written else (ADD_ENTRY,)
+        ):
             return False
         entry = Entry.read(bytes(call.args[2]))  # type: ignore[arg-type]
         return entry.name == self.name and entry.kind not in _ON_THE_WAY
 
 
 class CrashingConnection(FakeConnection):
-    """The harness's worker's line to the server: once cut, what was sent is not answered and nothing more arrives."""
+    """
+    The harness's worker's line to the server.
+
+    Once cut, what was sent is not answered and nothing more arrives.
+    """
 
     def __init__(self, link: SyncCaller, crashes: Sequence[Crash]) -> None:
         super().__init__(link)

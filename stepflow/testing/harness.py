@@ -1,4 +1,7 @@
-"""The harness: one app, its worker and its server in the test's process, and the clock in the test's hand."""
+"""
+The harness: one app, its worker and its server in the test's process, and the clock in the test's
+hand.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,11 @@ from stepflow.times import LAST, seconds, unix_time
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
-#: turns of the loop without a move after which nothing will move: the longest way from one to the next takes five
+#: turns of the loop without a move after which nothing will move: the longest way from one to the
+#: next takes five
 _QUIET_TURNS = 12
-#: turns of waiting for user code before the loop is left to it for a while, and how long that is, in seconds
+#: turns of waiting for user code before the loop is left to it for a while, and how long that is,
+#: in seconds
 _BUSY_TURNS, _BUSY_S = 50, 0.0005
 #: how finely times are kept, in seconds
 _TICK_S = 0.000_001
@@ -44,15 +49,19 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 class Harness:
     """
-    Runs everything of *app* in this process: workflows, runners, jobs and hooks, on a fake server with a manual clock.
+    Runs everything of *app* in this process.
 
-    Each call first does what it says, then lets the runs go on until none can: they have ended, or wait for a time, a
-    signal or a person. `advance` moves the clock. Functions of steps are really called, unless there is a mock for them;
-    the app's own clients reach the fake server meanwhile. Webhooks are not sent: `hooks` lists them. Terminal hooks of
-    the app are called, and listed there too.
+    Workflows, runners, jobs and hooks, on a fake server with a manual clock.
 
-    What has ended is kept until the harness ends, whatever the app's settings say and however far the clock is moved.
-    *patience_s* is how long a step may run, in real seconds. Use it as `async with Harness(app) as h:`.
+    Each call first does what it says, then lets the runs go on until none can: they have ended, or
+    wait for a time, a signal or a person. `advance` moves the clock. Functions of steps are really
+    called, unless there is a mock for them; the app's own clients reach the fake server meanwhile.
+    Webhooks are not sent: `hooks` lists them. Terminal hooks of the app are called, and listed
+    there too.
+
+    What has ended is kept until the harness ends, whatever the app's settings say and however far
+    the clock is moved. *patience_s* is how long a step may run, in real seconds. Use it as `async
+    with Harness(app) as h:`.
     """
 
     def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
@@ -114,7 +123,11 @@ class Harness:
         return await self.client._found(_id(run))  # noqa: SLF001  one house
 
     async def result(self, run: str | AsyncRunHandle) -> Any:
-        """Give an ended run's result; raises RunFailed, RunCancelled, RunUnfinished for one that waits, RunNotFound."""
+        """
+        Give an ended run's result.
+
+        Raises RunFailed, RunCancelled, RunUnfinished for one that waits, RunNotFound.
+        """
         return await (self.client.result(run) if isinstance(run, str) else run.result())
 
     async def history(self, run: str | AsyncRunHandle) -> dict[str, Any]:
@@ -122,7 +135,11 @@ class Harness:
         return await self.client.history(_id(run))
 
     async def replay(self, history: Mapping[str, Any]) -> None:
-        """Replay a history against the app's code, executing nothing; raises ReplayMismatch when it does not fit."""
+        """
+        Replay a history against the app's code, executing nothing.
+
+        Raises ReplayMismatch when it does not fit.
+        """
         difference = await check(history, self.app.registry)
         if difference is not None:
             raise ReplayMismatch(history["run"]["id"], difference)
@@ -132,8 +149,14 @@ class Harness:
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
     async def advance(self, duration: float | timedelta) -> None:
-        """Move the clock by *duration* (seconds or timedelta); what comes due on the way is carried out then, in order."""
-        end = unix_time(self.clock.now() + seconds(duration, "the time to advance by"), "the end of the advance")
+        """
+        Move the clock by *duration* (seconds or timedelta).
+
+        What comes due on the way is carried out then, in order.
+        """
+        end = unix_time(
+            self.clock.now() + seconds(duration, "the time to advance by"), "the end of the advance"
+        )
         await self.settle()
         while (due := await self._next_due()) is not None and due <= end + _TICK_S:
             self._move_to(due)
@@ -142,7 +165,11 @@ class Harness:
         await self.settle()
 
     async def sleep(self, duration: float | timedelta) -> None:
-        """Wait by the harness's clock: for functions and mocks of steps that take their time. Only `advance` ends it."""
+        """
+        Wait by the harness's clock: for functions and mocks of steps that take their time.
+
+        Only `advance` ends it.
+        """
         self._asleep += 1
         try:
             with suppress(TimeoutError):
@@ -153,10 +180,12 @@ class Harness:
 
     def mock(self, name: str, answer: Any = None) -> Mock:
         """
-        Have steps called *name* (`read-*` stands for many) give *answer* and not call their function.
+        Have steps called *name* (`read-*` stands for many) give *answer* and not call their
+        function.
 
-        *answer* is a value, an exception (raised, so the step's retry policy applies), or a function that is called with
-        the step's arguments, `async def` or plain. The mock made last counts; its `calls` lists what it was asked.
+        *answer* is a value, an exception (raised, so the step's retry policy applies), or a
+        function that is called with the step's arguments, `async def` or plain. The mock made last
+        counts; its `calls` lists what it was asked.
         """
         made = Mock(name, answer)
         self._mocks.insert(0, made)
@@ -164,11 +193,13 @@ class Harness:
 
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
-        Have the worker die at the next step, signal or sleep called *name*, as if killed, and another take over.
+        Have the worker die at the next step, signal or sleep called *name*, as if killed, and
+        another take over.
 
-        It dies right after that was written into the journal; with *written* False after a step's function returned and
-        before that was written, so the function is called again. From the second loss in a row on a run waits before it
-        goes on: `advance`. A crash that never happened fails the test at the end of the harness.
+        It dies right after that was written into the journal; with *written* False after a step's
+        function returned and before that was written, so the function is called again. From the
+        second loss in a row on a run waits before it goes on: `advance`. A crash that never
+        happened fails the test at the end of the harness.
         """
         self._crashes.append(Crash(name, written, times))
 
@@ -202,15 +233,24 @@ class Harness:
             if link.moves != moves:
                 await self._worker.work()
                 moves = link.moves
-            if (moves, len(self.called)) != news:  # what only looks, as a step that waits for another run does, is none
-                news, busy, until = (moves, len(self.called)), 0, time.monotonic() + self._patience_s
+            if (
+                moves,
+                len(self.called),
+            ) != news:  # what only looks, as a step that waits for another run does, is none
+                news, busy, until = (
+                    (moves, len(self.called)),
+                    0,
+                    time.monotonic() + self._patience_s,
+                )
             if link.count != count:
                 count, quiet = link.count, 0
             elif self._is_busy(worker):
                 quiet, busy = 0, busy + 1
                 worker.sweep()
                 if time.monotonic() > until:
-                    raise HarnessStuck(self._patience_s, [*self._running.values()] or worker.busy_with())
+                    raise HarnessStuck(
+                        self._patience_s, [*self._running.values()] or worker.busy_with()
+                    )
             else:
                 quiet += 1
             await asyncio.sleep(0 if busy < _BUSY_TURNS else _BUSY_S)
@@ -222,11 +262,17 @@ class Harness:
         """Have a worker begin."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
-        worker = self._hand = HarnessWorker(self.server, self._env, registry, self._crashes, deliver)
+        worker = self._hand = HarnessWorker(
+            self.server, self._env, registry, self._crashes, deliver
+        )
         plainly = worker.held.call
 
         async def call(
-            run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+            run_id: str,
+            name: str,
+            function: Callable[..., Any],
+            args: Sequence[Any],
+            kwargs: Mapping[str, Any],
         ) -> Any:
             self.called.append(name)
             mark = object()
@@ -267,8 +313,8 @@ def _keeping(settings: Settings) -> Settings:
     """
     Give the settings of a harness: those of the app, but what has ended is kept.
 
-    Times to live are counted by the fake server, in real time, and what has expired is swept by the clock that the test
-    moves: a test that looks at a run must not depend on either.
+    Times to live are counted by the fake server, in real time, and what has expired is swept by the
+    clock that the test moves: a test that looks at a run must not depend on either.
     """
     fields = type(settings.retention).model_fields
     retention = settings.retention.model_copy(update=dict.fromkeys(fields, LAST))

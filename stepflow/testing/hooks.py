@@ -1,4 +1,8 @@
-"""Hooks under test: webhooks are written down instead of sent, functions of the app are written down and called."""
+"""
+Hooks under test.
+
+Webhooks are written down instead of sent, functions of the app are written down and called.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,11 @@ from stepflow.hooks.webhook import Webhook
 
 @dataclass(frozen=True, slots=True)
 class HookSeen:
-    """One delivery: *target* is a webhook's URL or the name of an app's function; *status* as in RunOutcome."""
+    """
+    One delivery: *target* is a webhook's URL or the name of an app's function.
+
+    *status* as in RunOutcome.
+    """
 
     target: str
     run_id: str
@@ -37,16 +45,24 @@ class Recorder:
         """Write down one delivery."""
         del hook_id, now
         read = json.loads(body)
-        self._seen.append(HookSeen(webhook.url, read["data"]["run_id"], read["data"]["status"], read))
+        self._seen.append(
+            HookSeen(webhook.url, read["data"]["run_id"], read["data"]["status"], read)
+        )
         return Verdict.delivered()
 
 
 def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
-    """Give a registry like *registry* whose terminal hooks are written down when they are called."""
-    return replace(registry, hooks={name: _recorded(name, hook, seen) for name, hook in registry.hooks.items()})
+    """
+    Give a registry like *registry* whose terminal hooks are written down when they are called.
+    """
+    return replace(
+        registry, hooks={name: _recorded(name, hook, seen) for name, hook in registry.hooks.items()}
+    )
 
 
-def _recorded(name: str, hook: Callable[[RunOutcome], Any], seen: list[HookSeen]) -> Callable[[RunOutcome], Any]:
+def _recorded(
+    name: str, hook: Callable[[RunOutcome], Any], seen: list[HookSeen]
+) -> Callable[[RunOutcome], Any]:
     def note(outcome: RunOutcome) -> None:
         seen.append(HookSeen(name, outcome.run_id, outcome.status, outcome))
 

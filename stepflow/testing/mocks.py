@@ -15,8 +15,8 @@ class Mock:
     """
     What stands in for the steps called *name*, in which `*` stands for anything.
 
-    *answer* is a value, an exception to raise, or a function to call with the step's arguments. `calls` lists the
-    arguments of every call: (arguments, arguments by keyword).
+    *answer* is a value, an exception to raise, or a function to call with the step's arguments.
+    `calls` lists the arguments of every call: (arguments, arguments by keyword).
     """
 
     name: str
@@ -31,9 +31,13 @@ class Mock:
         """Answer one call."""
         self.calls.append((args, kwargs))
         answer = self.answer
-        if isinstance(answer, BaseException) or (isinstance(answer, type) and issubclass(answer, BaseException)):
+        if isinstance(answer, BaseException) or (
+            isinstance(answer, type) and issubclass(answer, BaseException)
+        ):
             raise answer
         if not callable(answer):
             return answer
         made: Callable[..., Any] = answer
-        return await settled(await made(*args, **kwargs) if is_async(made) else made(*args, **kwargs))
+        return await settled(
+            await made(*args, **kwargs) if is_async(made) else made(*args, **kwargs)
+        )

@@ -39,8 +39,8 @@ class CountingLink(SyncConnection):
     """
     A link that counts, for the harness.
 
-    *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed a run over: when it
-    has grown, there may be something to claim.
+    *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed
+    a run over: when it has grown, there may be something to claim.
     """
 
     count = moves = 0

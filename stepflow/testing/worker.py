@@ -1,4 +1,8 @@
-"""The worker of a harness: the real one's parts, without connections, threads and timers; it works when it is told to."""
+"""
+The worker of a harness: the real one's parts, without connections, threads and timers.
+
+It works when it is told to.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,12 @@ class HarnessWorker(Worker):
     """One worker's life, from its start to its crash or to the end of the test."""
 
     def __init__(
-        self, server: FakeServer, env: Env, registry: Registry, crashes: Sequence[Crash], deliver: Deliver
+        self,
+        server: FakeServer,
+        env: Env,
+        registry: Registry,
+        crashes: Sequence[Crash],
+        deliver: Deliver,
     ) -> None:
         nowhere = Address.parse("redis://in-this-process")
         options = WorkerOptions(concurrency=_SLOTS)
@@ -54,7 +63,9 @@ class HarnessWorker(Worker):
     @property
     def busy(self) -> int:
         """How much is in hand that waits neither for a time nor for news."""
-        return self._notifier.slots.used + sum(not claimed.is_waiting for claimed in self.held.runs.values())
+        return self._notifier.slots.used + sum(
+            not claimed.is_waiting for claimed in self.held.runs.values()
+        )
 
     def busy_with(self) -> list[str]:
         """Name the runs in hand that wait neither for a time nor for news."""
@@ -73,7 +84,11 @@ class HarnessWorker(Worker):
         """Move what is due into its queue and take all that waits there in hand."""
         env, moved = self._env, 1
         while moved:
-            moved = (await self._link.call(move_due(env.keys, given=env.clock.given, now=env.clock.now()))).moved
+            moved = (
+                await self._link.call(
+                    move_due(env.keys, given=env.clock.given, now=env.clock.now())
+                )
+            ).moved
         await self._read_queues()
         fetchers = self._make_fetchers(
             self.held, self._notifier, self._link, [self._link, self._link], self._maintenance
@@ -85,12 +100,19 @@ class HarnessWorker(Worker):
     async def _read_queues(self) -> None:
         """Serve every queue that there is."""
         keys = self._env.keys
-        names = [name.removeprefix(keys.rq_list("")) for name in await self._link.call(members(RQ_QUEUES))]
+        names = [
+            name.removeprefix(keys.rq_list(""))
+            for name in await self._link.call(members(RQ_QUEUES))
+        ]
         queues = [keys.split_queue(name)[0] for name in names if name != keys.hook_queue]
         self._options.queues = sorted(set(queues)) or ["default"]
 
     def hear(self) -> None:
-        """Take in what was said on this worker's channel: stops, and news for runs that it holds."""
+        """
+        Take in what was said on this worker's channel.
+
+        Stops, and news for runs that it holds.
+        """
         while (message := self._news.get_message(timeout=0)) is not None:
             hear(self.held, message["data"].decode())
 

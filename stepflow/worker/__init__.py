@@ -1,1 +1,5 @@
-"""A worker process: it fetches claims, drives their steps to a commit, renews them, and looks after what others left."""
+"""
+A worker process.
+
+It fetches claims, drives their steps to a commit, renews them, and looks after what others left.
+"""

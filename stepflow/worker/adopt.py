@@ -1,4 +1,7 @@
-"""Adoption: a worker takes up the claims that stand under its name and that it does not know, for their reply was lost."""
+"""
+Adoption: a worker takes up the claims that stand under its name and that it does not know, for
+their reply was lost.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,32 @@ from stepflow.worker.state import WorkerState
 log = logging.getLogger("stepflow.worker")
 
 
-async def adopt(worker: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller) -> None:
+async def adopt(
+    worker: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+) -> None:
     """Take up what stands under the name of *worker*, each by itself."""
     for member, token in await carry_out(link, claims_of(worker, worker_state.env)):
         with one_by_one(f"claim of {member}"):
             await _adopt_one(member, token, worker_state, notifier, link)
 
 
-async def _adopt_one(member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller) -> None:
+async def _adopt_one(
+    member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+) -> None:
     keys = worker_state.env.keys
     kind, _, name = member.partition(":")
     if name in worker_state.runs or notifier.claimed_runs(name):
         return
     row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
-    if name in worker_state.runs or notifier.claimed_runs(name) or row.get(b"token", b"") != token.encode():
+    if (
+        name in worker_state.runs
+        or notifier.claimed_runs(name)
+        or row.get(b"token", b"") != token.encode()
+    ):
         return
-    taken = ClaimedDelivery(row.get(b"claimed_id", b"").decode("utf-8", "replace"), token, row, data)
+    taken = ClaimedDelivery(
+        row.get(b"claimed_id", b"").decode("utf-8", "replace"), token, row, data
+    )
     if member_of_delivery(taken.rq_id, keys) != member:
         return  # a damaged record: its lease runs out, and recovery looks at it
     log.info("%s:%s: claim %s taken up, its reply had been lost", keys.namespace, member, token)

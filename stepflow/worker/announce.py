@@ -1,4 +1,7 @@
-"""announce: a worker says which terminal hooks its app has, and has those told that ended when nobody knew."""
+"""
+announce: a worker says which terminal hooks its app has, and has those told that ended when nobody
+knew.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,11 @@ PAGE = 100
 
 def announce(registry: Registry, env: Env) -> Plan[None]:
     """
-    Write the data format, which hooks the app has, for those who end its runs from outside, and the deliveries of noted ends.
+    Write the data format, which hooks the app has, for those who end its runs from outside, and the
+    deliveries of noted ends.
 
-    In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at once: each note is taken
-    by one of them.
+    In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at
+    once: each note is taken by one of them.
     """
     yield say_format(env.keys)
     names = registry.names
@@ -40,11 +44,18 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
         return
     for _ in range(MOST_UNTOLD // PAGE + 1):
         noted = yield [load_untold(env.keys, name, PAGE) for name in names]
-        calls = [_told(note, name, registry, env) for name, notes in zip(names, noted, strict=True) for note in notes]
+        calls = [
+            _told(note, name, registry, env)
+            for name, notes in zip(names, noted, strict=True)
+            for note in notes
+        ]
         if not calls:
             return
         told = yield calls
-        log.info("%s runs had ended before a worker said which hooks their app has; they are told now", sum(told))
+        log.info(
+            "%s runs had ended before a worker said which hooks their app has; they are told now",
+            sum(told),
+        )
 
 
 def _told(note: bytes, runner: str, registry: Registry, env: Env) -> Call[int]:

@@ -1,4 +1,6 @@
-"""A hold: one worker's claim of one run, from the step it was claimed at to the last one it kept."""
+"""
+A hold: one worker's claim of one run, from the step it was claimed at to the last one it kept.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
 
 class ClaimedRun:
     """
-    What a worker knows of a run it holds. Touched on the loop's thread; the renewing thread only reads, but for *inbox*.
+    What a worker knows of a run it holds.
 
-    *step_until* and *slice_until* are loop times (seconds), 0 when there is no limit; *stopped_at* is when the token
-    fired. *abandoned* says why the runner was cancelled by the runtime, None while it was not.
+    Touched on the loop's thread; the renewing thread only reads, but for *inbox*.
+
+    *step_until* and *slice_until* are loop times (seconds), 0 when there is no limit; *stopped_at*
+    is when the token fired. *abandoned* says why the runner was cancelled by the runtime, None
+    while it was not.
     """
 
     __slots__ = (
@@ -61,7 +66,9 @@ class ClaimedRun:
         "must_yield",
     )
 
-    def __init__(self, run: Run, entry: RegisteredRunner, given: StoredOptions, payload: Any) -> None:
+    def __init__(
+        self, run: Run, entry: RegisteredRunner, given: StoredOptions, payload: Any
+    ) -> None:
         self.run = run
         self.runner = entry
         self.options = given

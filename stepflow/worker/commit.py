@@ -1,9 +1,10 @@
 """
 commit: an Outcome becomes a Transition, a Transition one script.
 
-What happens when a step returns Continue: `decide` says advance; when it is due now and nobody is owed the slot, the
-same script that closes step n keeps the claim for step n+1 (`keep_step`), else the run goes back to its queue or into
-the due set (`hand_over`). Succeed, Fail and Cancel end it (`finish_run`). A commit that comes late changes nothing.
+What happens when a step returns Continue: `decide` says advance; when it is due now and nobody is
+owed the slot, the same script that closes step n keeps the claim for step n+1 (`keep_step`), else
+the run goes back to its queue or into the due set (`hand_over`). Succeed, Fail and Cancel end it
+(`finish_run`). A commit that comes late changes nothing.
 """
 
 from __future__ import annotations
@@ -61,12 +62,17 @@ _REFUSED_S = 1.0
 
 
 async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerState) -> bool:
-    """Settle the present step of *claimed* by *outcome*; True when the worker keeps the run and goes on with the next."""
+    """
+    Settle the present step of *claimed* by *outcome*.
+
+    True when the worker keeps the run and goes on with the next.
+    """
     while not claimed.is_lost:
         run = claimed.run
         move = decide(
             run, run.step, outcome, claimed.policy, worker_state.env.clock.now(),
-            spread=worker_state.env.rng.random(), max_crashes=worker_state.env.settings.worker.max_crashes,
+            spread=worker_state.env.rng.random(),
+            max_crashes=worker_state.env.settings.worker.max_crashes,
         )  # fmt: skip
         if move.kind is TransitionKind.DROP:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
@@ -77,11 +83,15 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             and not claimed.must_yield
             and not worker_state.must_let_go
         )
-        if claimed.extended_until or move.restarts:  # the next step must not inherit a lease that this one lengthened
+        if (
+            claimed.extended_until or move.restarts
+        ):  # the next step must not inherit a lease that this one lengthened
             keeps = False
         try:
             call, payload = _call(claimed, outcome, move, worker_state, keeps=keeps)
-        except BaseException as error:  # values are user code as well: what packs them may raise anything
+        except (
+            BaseException
+        ) as error:  # values are user code as well: what packs them may raise anything
             if isinstance(outcome, Raised):
                 raise
             outcome = Raised(describe(error), retryable=False)
@@ -93,7 +103,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             if not await _look_again(claimed, answer, worker_state):
                 return False
             continue
-        if answer[0] == NOT_YET:  # something came that the activation has not seen: it looks again, at once
+        if (
+            answer[0] == NOT_YET
+        ):  # something came that the activation has not seen: it looks again, at once
             outcome = Continue(claimed.payload)
             continue
         _tell(run, outcome, move, answer)
@@ -101,33 +113,53 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         if keeps:
             _go_on(claimed, payload, answer, worker_state)
         return keeps
-    log.warning("run=%s step=%s not committed: the claim was lost meanwhile", claimed.run.id, claimed.run.step)
+    log.warning(
+        "run=%s step=%s not committed: the claim was lost meanwhile",
+        claimed.run.id,
+        claimed.run.step,
+    )
     return False
 
 
 def _call(
-    claimed: ClaimedRun, outcome: Outcome, move: Transition, worker_state: WorkerState, *, keeps: bool
+    claimed: ClaimedRun,
+    outcome: Outcome,
+    move: Transition,
+    worker_state: WorkerState,
+    *,
+    keeps: bool,
 ) -> tuple[Call[Any], bytes]:
-    """Make the one call that carries out *move*; raises UsageError for a value that cannot be stored."""
+    """
+    Make the one call that carries out *move*.
+
+    Raises UsageError for a value that cannot be stored.
+    """
     env, run, now = worker_state.env, claimed.run, worker_state.env.clock.now()
     limit = env.settings.limits.payload_bytes
     fence = _proof(claimed, outcome, move, now)
     step = claimed.step
     effects = NO_WRITES
-    if step is not None and step._effects is not None and _is_taken_up(outcome, move) and run.stop is None:  # noqa: SLF001
+    if (
+        step is not None
+        and step._effects is not None
+        and _is_taken_up(outcome, move)
+        and run.stop is None
+    ):  # noqa: SLF001
         effects = _writes(step._effects.writes, limit)  # noqa: SLF001
     closes = move.kind is TransitionKind.ADVANCE
     drop_memo = closes and (claimed.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
     if move.kind is TransitionKind.PARK:
         return park_run(
-            env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now, cleanup=move.cleanup,
-            expects=move.expects,
+            env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
+            cleanup=move.cleanup, expects=move.expects,
         ), b""  # fmt: skip
     if move.kind is TransitionKind.PAUSE:
         return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
     if move.kind is TransitionKind.FINISH:
         return _finish(claimed, move, fence, effects, now, worker_state), b""
-    payload = pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
+    payload = (
+        pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
+    )
     if keeps and payload is not None:
         return keep_step(
             env.keys,
@@ -140,14 +172,19 @@ def _call(
             look_at=worker_state.competing_lists(run),
         ), payload
     return hand_over(
-        env.keys, run, fence, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-        due_at=move.due_at, now=now, payload=payload, effects=effects, drop_memo=drop_memo, stop=move.stop,
-        cleanup=move.cleanup, restarts=move.restarts,
+        env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
+        crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
+        drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
     ), b""  # fmt: skip
 
 
 def _finish(
-    claimed: ClaimedRun, move: Transition, fence: Fence, effects: Writes, now: float, worker_state: WorkerState
+    claimed: ClaimedRun,
+    move: Transition,
+    fence: Fence,
+    effects: Writes,
+    now: float,
+    worker_state: WorkerState,
 ) -> Call[Any]:
     env, run = worker_state.env, claimed.run
     data = end_fields(move, env.settings.limits.payload_bytes)
@@ -197,7 +234,11 @@ def _word(outcome: Outcome) -> str:
 
 
 def _is_taken_up(outcome: Outcome, move: Transition) -> bool:
-    """Say whether the run moves as the runner said: what a step wrote besides counts only then, not when it raised."""
+    """
+    Say whether the run moves as the runner said.
+
+    What a step wrote besides counts only then, not when it raised.
+    """
     return move.kind is TransitionKind.ADVANCE or (
         move.kind is TransitionKind.FINISH and isinstance(outcome, Succeed | Fail | Cancel)
     )
@@ -214,13 +255,21 @@ def _writes(writes: dict[str, Any], limit: int) -> Writes:
 
 
 async def _written(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
-    """Carry the call out; while Redis refuses to write (full, say) the step is kept and tried again."""
+    """
+    Carry the call out.
+
+    While Redis refuses to write (full, say) the step is kept and tried again.
+    """
     while True:
         try:
             return await worker_state.link.send(call)
         except RedisRefused as error:
             log.error(
-                "run=%s step=%s cannot be committed: %s; trying again in %g s", run.id, run.step, error, _REFUSED_S
+                "run=%s step=%s cannot be committed: %s; trying again in %g s",
+                run.id,
+                run.step,
+                error,
+                _REFUSED_S,
             )
             await asyncio.sleep(_REFUSED_S)
 
@@ -240,7 +289,10 @@ async def _look_again(claimed: ClaimedRun, answer: Any, worker_state: WorkerStat
         )  # fmt: skip
     else:
         log.warning(
-            "run=%s step=%s late commit refused: another worker holds or settled it (%s)", run.id, run.step, answer[1:]
+            "run=%s step=%s late commit refused: another worker holds or settled it (%s)",
+            run.id,
+            run.step,
+            answer[1:],
         )
     claimed.lose()
     return False
@@ -269,6 +321,12 @@ def _tell(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:
         kind = outcome.error.type if isinstance(outcome, Raised) else type(outcome).__name__
         log.warning("run=%s step=%s not done (%s); %s", run.id, run.step, kind, move.why)
     elif isinstance(move.error, ErrorInfo):
-        log.error("run=%s step=%s failed for good: %s: %s", run.id, run.step, move.error.type, move.error.message)
+        log.error(
+            "run=%s step=%s failed for good: %s: %s",
+            run.id,
+            run.step,
+            move.error.type,
+            move.error.message,
+        )
     else:
         log.info("run=%s %s after step %s", run.id, move.state, run.step)

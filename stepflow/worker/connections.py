@@ -15,22 +15,31 @@ from stepflow.worker.fetcher import BLOCK_S
 
 
 def renewing_link(address: Address, lease_s: float) -> SyncConnection:
-    """Make the link that claims are renewed over: they are in time although a connection of it went silent."""
+    """
+    Make the link that claims are renewed over.
+
+    They are in time although a connection of it went silent.
+    """
     third_s = lease_s / 3
     return SyncConnection.to(address, retry_for_s=third_s, patience_s=min(PATIENCE_S, third_s / 2))
 
 
 class WorkerConnections:
-    """The connections of one worker: for everything, for each feed to block on, to listen with, to renew over."""
+    """
+    The connections of one worker.
+
+    For everything, for each feed to block on, to listen with, to renew over.
+    """
 
     def __init__(self, address: Address, name: str, settings: Settings) -> None:
         open_s, silence_s = address.times.budget_s, address.times.reply_s
         self.main = AsyncConnection(address, name=name, open_for_s=open_s)
-        # blocked for BLOCK_S at most: one that is silent for longer is looked after, or nobody would wake this worker
+        # blocked for BLOCK_S at most: one that is silent for longer is looked after, or nobody
+        # would wake this worker
         self.wakes = [
             AsyncConnection(
-                address, name=f"{name}-wait", open_for_s=open_s,
-                patience_s=BLOCK_S + PATIENCE_S, reply_timeout_s=BLOCK_S + max(PATIENCE_S, silence_s),
+                address, name=f"{name}-wait", open_for_s=open_s, patience_s=BLOCK_S + PATIENCE_S,
+                reply_timeout_s=BLOCK_S + max(PATIENCE_S, silence_s),
             )
             for _ in range(2)
         ]  # fmt: skip

@@ -1,4 +1,8 @@
-"""A claimed step's way through the engine: execute, commit, and on with the next one while the worker keeps the run."""
+"""
+A claimed step's way through the engine.
+
+Execute, commit, and on with the next one while the worker keeps the run.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +41,7 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
         while keeps:
             try:
                 outcome = await perform(claimed, worker_state)
-            except (
-                GeneratorExit
-            ) as error:  # the runner awaited what raised it: Python then closes all that waits for it
+            except GeneratorExit as error:  # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):
                     raise
                 outcome = left_by(error, claimed)

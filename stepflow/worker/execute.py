@@ -36,7 +36,11 @@ _OUTCOMES = _ALLOWED + _KITS
 
 
 async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | None:
-    """Run the present step of *claimed* and give its outcome; None when the claim was lost on the way."""
+    """
+    Run the present step of *claimed* and give its outcome.
+
+    None when the claim was lost on the way.
+    """
     run, entry = claimed.run, claimed.runner
     if claimed.unreadable is not None:
         return pause_for(claimed.unreadable)
@@ -51,9 +55,15 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     )  # fmt: skip
     claimed.step, claimed.in_runner = step, True
     claimed.started_at = worker_state.env.clock.now()
-    claimed.step_until = worker_state.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
+    claimed.step_until = (
+        worker_state.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
+    )
     try:
-        result = await entry.run(step) if entry.is_async else await in_thread(claimed, step, worker_state)
+        result = (
+            await entry.run(step)
+            if entry.is_async
+            else await in_thread(claimed, step, worker_state)
+        )
         if not isinstance(result, _OUTCOMES):
             result = await settled(result)
     except ClaimLost:
@@ -98,7 +108,11 @@ async def in_thread(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerSt
 
 
 def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
-    """Make the outcome of a runner that was left by an exception, or cancelled by the runtime: the table of user_code."""
+    """
+    Make the outcome of a runner that was left by an exception, or cancelled by the runtime.
+
+    The table of user_code.
+    """
     why = claimed.abandoned
     _take_back(claimed)
     if why is not None and claimed.is_leaving:
@@ -109,6 +123,9 @@ def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
 
 
 def _take_back(claimed: ClaimedRun) -> None:
-    """Take back a cancellation that only meant the runner, so that the commit after it can wait for its reply."""
+    """
+    Take back a cancellation that only meant the runner, so that the commit after it can wait for
+    its reply.
+    """
     claimed.abandoned = None
     stay()

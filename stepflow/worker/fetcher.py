@@ -1,4 +1,7 @@
-"""A feed: takes claims from queues into free slots, and sleeps on the wake lists when there is nothing."""
+"""
+A feed: takes claims from queues into free slots, and sleeps on the wake lists when there is
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,14 @@ from typing import Any
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import ReplyLost, StepflowError
-from stepflow.store.claims import Batch, ClaimedDelivery, QueueSource, claim_steps, wait_for_work, waiting_source
+from stepflow.store.claims import (
+    Batch,
+    ClaimedDelivery,
+    QueueSource,
+    claim_steps,
+    wait_for_work,
+    waiting_source,
+)
 from stepflow.store.connection.async_ import AsyncCaller
 
 log = logging.getLogger("stepflow.worker")
@@ -31,8 +41,8 @@ class Fetcher:
     """
     Keeps slots filled from *sources*.
 
-    Idle it blocks on the wake lists, never on a queue: a wake-up may be lost, a job cannot. *adopt* is called after a
-    claim whose reply was lost, to take up what stands under this worker's name.
+    Idle it blocks on the wake lists, never on a queue: a wake-up may be lost, a job cannot. *adopt*
+    is called after a claim whose reply was lost, to take up what stands under this worker's name.
     """
 
     def __init__(
@@ -78,7 +88,11 @@ class Fetcher:
         self._news.set()
 
     def offer(self, sources: Sequence[QueueSource]) -> None:
-        """Read these waiting lists of runners known here besides the queues, from now on; something waits in them."""
+        """
+        Read these waiting lists of runners known here besides the queues, from now on.
+
+        Something waits in them.
+        """
         self._extra_sources = list(sources)
         if sources:
             self._news.set()
@@ -137,7 +151,11 @@ class Fetcher:
         return batch
 
     async def _sleep(self) -> None:
-        """Block until a wake list has a token, a few seconds at a time, or there is news. A burst looks again sooner."""
+        """
+        Block until a wake list has a token, a few seconds at a time, or there is news.
+
+        A burst looks again sooner.
+        """
         token: asyncio.Future[str] | None = None
         while token is None:
             if self._token is None:
@@ -152,15 +170,23 @@ class Fetcher:
                 self._news.clear()
                 return  # it goes on blocking, and is waited for again
             token, self._token = self._token, None
-            if token.exception() is None and not token.result() and self.on_look is None and not self._leaving.is_set():
-                token = None  # time passed, nothing else: a queue with jobs and no token gets one from the rounds
+            if (
+                token.exception() is None
+                and not token.result()
+                and self.on_look is None
+                and not self._leaving.is_set()
+            ):
+                # time passed, nothing else: a queue with jobs and no token gets one from the rounds
+                token = None
         self._news.clear()
         if token.exception() is not None:
             await asyncio.sleep(_BROKEN_S)
         elif token.result() in self._callers:
             # told before the round that finds the list: look there now
             runner = self._callers[token.result()]
-            self._extra_sources = [waiting_source(self._env.keys, source.rq_queue, runner) for source in self._sources]
+            self._extra_sources = [
+                waiting_source(self._env.keys, source.rq_queue, runner) for source in self._sources
+            ]
 
     async def _pause(self, seconds: float) -> None:
         await self._either(asyncio.sleep(seconds))
@@ -216,13 +242,17 @@ class Slots:
 
 class Burst:
     """
-    Calls *leave* when each of *fetchers* has looked twice in a row and found nothing, with nothing in hand meanwhile.
+    Calls *leave* when each of *fetchers* has looked twice in a row and found nothing, with nothing
+    in hand meanwhile.
 
-    The first look may have been sent before the last thing in hand ended, and so have missed what that left behind: a
-    run's next step, or its hook in the other feed's queue. The second was sent after it.
+    The first look may have been sent before the last thing in hand ended, and so have missed what
+    that left behind: a run's next step, or its hook in the other feed's queue. The second was sent
+    after it.
     """
 
-    def __init__(self, fetchers: list[Fetcher], *, is_busy: Callable[[], bool], leave: Callable[[], None]) -> None:
+    def __init__(
+        self, fetchers: list[Fetcher], *, is_busy: Callable[[], bool], leave: Callable[[], None]
+    ) -> None:
         self._in_vain: Counter[int] = Counter()
         self._count = len(fetchers)
         self._is_busy = is_busy

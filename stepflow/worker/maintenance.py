@@ -1,4 +1,7 @@
-"""The rounds: once a second every worker looks for what others left behind, and keeps the timer of what comes due."""
+"""
+The rounds: once a second every worker looks for what others left behind, and keeps the timer of
+what comes due.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +37,24 @@ SILENT_S = 5.0
 MOVED = 100
 #: members of each kind that one look shows, and looks in one round at most
 SHOWN, LOOKS = 50, 100
-#: expired runs forgotten in one script, which takes a millisecond or two, and such scripts between two looks
+#: expired runs forgotten in one script, which takes a millisecond or two, and such scripts between
+#: two looks
 SWEPT, SWEEPS = 500, 10
 
 
 class Maintenance:
     """
-    What one worker does for all of them: recovery, deadlines, lost knocks, old index entries, and the due timer.
+    What one worker does for all of them.
 
-    *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ queue; *versions* are
-    the workflows it holds, which it says once a round. *announce* says again what a worker says once at its start: called
-    when Redis has forgotten this worker.
+    Recovery, deadlines, lost knocks, old index entries, and the due timer.
 
-    While Redis refuses or does not answer, nobody's claims are renewed. So after that the rounds leave claims that ran out
-    to their holders for two thirds of a lease, in which each live one has renewed its own.
+    *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
+    queue; *versions* are the workflows it holds, which it says once a round. *announce* says again
+    what a worker says once at its start: called when Redis has forgotten this worker.
+
+    While Redis refuses or does not answer, nobody's claims are renewed. So after that the rounds
+    leave claims that ran out to their holders for two thirds of a lease, in which each live one has
+    renewed its own.
     """
 
     def __init__(
@@ -95,25 +102,46 @@ class Maintenance:
             await self.go()
 
     async def go(self) -> None:
-        """Make one round: look, and look again at once while there is more to do than one look shows."""
+        """
+        Make one round.
+
+        Look, and look again at once while there is more to do than one look shows.
+        """
         for _ in range(LOOKS):
             look = await self._look()
-            if await self._sweep(look) or max(len(look.lapsed), len(look.overdue)) + len(look.strays) >= SHOWN:
+            if (
+                await self._sweep(look)
+                or max(len(look.lapsed), len(look.overdue)) + len(look.strays) >= SHOWN
+            ):
                 continue
             return
 
     def note_reconnect(self) -> None:
-        """Take note that another connection was made, perhaps to a server that knows nothing of this worker any more."""
+        """
+        Take note that another connection was made, perhaps to a server that knows nothing of this
+        worker any more.
+        """
         self._may_be_forgotten = True
 
     def note_outage(self) -> None:
-        """Take note that Redis refused a write or did not answer: others' claims could not be renewed either."""
+        """
+        Take note that Redis refused a write or did not answer.
+
+        Others' claims could not be renewed either.
+        """
         self._was_cut_off = True
 
     async def _asked(self) -> MaintenanceScan:
-        """Look, and say nothing of lapsed claims while their holders may only have been kept from renewing them."""
+        """
+        Look, and say nothing of lapsed claims while their holders may only have been kept from
+        renewing them.
+        """
         env = self._env
-        lease_s, knows_time, sent_at = env.settings.worker.lease_s, not env.clock.is_stale, env.clock.now()
+        lease_s, knows_time, sent_at = (
+            env.settings.worker.lease_s,
+            not env.clock.is_stale,
+            env.clock.now(),
+        )
         call = scan_maintenance(
             env.keys,
             self._sources,
@@ -130,16 +158,23 @@ class Maintenance:
             self.note_outage()
             raise
         env.clock.learn(look.now)
-        # by the server's clock from the sending to its execution: a loop that user code held up does not count
+        # by the server's clock from the sending to its execution: a loop that user code held up
+        # does not count
         if self._was_cut_off or (knows_time and look.now - sent_at > lease_s / 3):
             self._was_cut_off, self._recovers_from = False, look.now + lease_s * 2 / 3
-            log.warning("Redis is there again; claims that ran out are left to their holders for %g s", lease_s * 2 / 3)
+            log.warning(
+                "Redis is there again; claims that ran out are left to their holders for %g s",
+                lease_s * 2 / 3,
+            )
         return look if look.now >= self._recovers_from else look._replace(lapsed=[])
 
     async def _look(self) -> MaintenanceScan:
         env, look = self._env, await self._asked()
         if look.is_new and self._has_looked:
-            log.info("Redis had forgotten worker %s; what it says at its start is said again", self._worker)
+            log.info(
+                "Redis had forgotten worker %s; what it says at its start is said again",
+                self._worker,
+            )
             self._may_be_forgotten = True
         self._has_looked = True
         if self._may_be_forgotten:  # until it could be said
@@ -154,7 +189,9 @@ class Maintenance:
         for run_id in look.restored:
             log.warning("run=%s had been lost from an index that leads to it; put back", run_id)
         deadline = StopRequest(StopKind.DEADLINE, "deadline", look.now)
-        plans: list[tuple[str, Plan[bool]]] = [(member, recover_lapsed(member, env)) for member in look.lapsed]
+        plans: list[tuple[str, Plan[bool]]] = [
+            (member, recover_lapsed(member, env)) for member in look.lapsed
+        ]
         plans += [(run_id, stop_run(run_id, deadline, env)) for run_id in look.overdue]
         plans += [(run_id, tell_of_gone(run_id, child, env)) for run_id, child in look.orphans]
         await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
@@ -167,16 +204,25 @@ class Maintenance:
             await carry_out(self._link, plan)
 
     async def _sweep(self, look: MaintenanceScan) -> bool:
-        """Forget runs whose records have expired, a few scripts at a time; says whether there are more."""
+        """
+        Forget runs whose records have expired, a few scripts at a time.
+
+        Says whether there are more.
+        """
         swept = SWEPT if look.expired else 0
         for _ in range(SWEEPS):
             if swept < SWEPT:
                 return False
-            swept = await self._link.call(sweep_expired(self._env.keys, given=self._env.clock.given, limit=SWEPT))
+            swept = await self._link.call(
+                sweep_expired(self._env.keys, given=self._env.clock.given, limit=SWEPT)
+            )
         return swept == SWEPT
 
     async def _heed_missing(self, look: MaintenanceScan) -> None:
-        """Hand over again what has waited without a queue entry for long enough not to be a stock worker's start."""
+        """
+        Hand over again what has waited without a queue entry for long enough not to be a stock
+        worker's start.
+        """
         self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
         for member, since in self._suspects.items():
             if look.now - since >= self._env.settings.worker.redeliver_after_s:
@@ -185,7 +231,9 @@ class Maintenance:
     async def _waiting_lists(self, entries: Sequence[str]) -> list[QueueSource]:
         """Give the waiting lists this worker can serve; forgets those that are empty."""
         parts = [entry.partition("|") for entry in entries]
-        mine = [(queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())]
+        mine = [
+            (queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())
+        ]
         sources = []
         for queue, runner in mine:
             source, entry = waiting_source(self._env.keys, queue, runner), f"{queue}|{runner}"
@@ -219,7 +267,8 @@ class Maintenance:
                 env.clock.learn(look.now)
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
-                    return  # they stand first in the set still: the next round looks again, not the timer
+                    # they stand first in the set still: the next round looks again, not the timer
+                    return
             self.note_due(look.next_due)
 
     async def _put_away(self, member: str) -> bool:
@@ -229,13 +278,19 @@ class Maintenance:
         return any(was_damaged)
 
     async def leave(self) -> None:
-        """Say that this worker lives no more, so that nobody leaves a share for it; a Redis that is gone need not hear it."""
+        """
+        Say that this worker lives no more, so that nobody leaves a share for it.
+
+        A Redis that is gone need not hear it.
+        """
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._link.call(no_longer_live(self._env.keys, self._group, self._worker))
                 if self._versions:  # others that hold them say so within a second
                     now = self._env.clock.now()
-                    await self._link.call(say_versions(self._env.keys, self._versions, now - LIVE_S))
+                    await self._link.call(
+                        say_versions(self._env.keys, self._versions, now - LIVE_S)
+                    )
                     await self._link.call(forget_versions(self._env.keys, now - FORGET_S))
 
     def stop(self) -> None:

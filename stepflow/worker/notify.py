@@ -1,4 +1,7 @@
-"""notify: the hooks of a finished run are delivered, tried again, and dead-lettered after their last try."""
+"""
+notify: the hooks of a finished run are delivered, tried again, and dead-lettered after their last
+try.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,15 @@ from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
-from stepflow.store.hooks import DEAD, DELIVERED, PENDING, HookRecord, commit_hook, read_hook, rq_id_of
+from stepflow.store.hooks import (
+    DEAD,
+    DELIVERED,
+    PENDING,
+    HookRecord,
+    commit_hook,
+    read_hook,
+    rq_id_of,
+)
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads
@@ -33,7 +44,8 @@ FUNCTION_TIMEOUT_S = 60.0
 
 #: delivers one webhook, given in its stored form, with the hook id and the outcome
 Deliver = Callable[[Mapping[str, Any], str, RunOutcome], Awaitable[Verdict]]
-#: says how many seconds to wait after so many tries, given a random number and what the receiver asked for; None: no more
+#: says how many seconds to wait after so many tries, given a random number and what the receiver
+#: asked for; None: no more
 NextWait = Callable[[int, float, float | None], float | None]
 
 
@@ -101,7 +113,11 @@ class Notifier:
             self.slots.give_back()
 
     async def _carry(self, record: HookRecord) -> None:
-        """Make one try and settle it. Safe to repeat: the receiver knows a second arrival by the hook id."""
+        """
+        Make one try and settle it.
+
+        Safe to repeat: the receiver knows a second arrival by the hook id.
+        """
         try:
             try:
                 verdict = await self._try(record)
@@ -113,9 +129,16 @@ class Notifier:
             await self._settle(record, verdict)
             probes.at("notify.done")
         except StepflowError as error:
-            log.warning("hook=%s could not be settled: %s; it is tried again when its claim lapses", record.id, error)
+            log.warning(
+                "hook=%s could not be settled: %s; it is tried again when its claim lapses",
+                record.id,
+                error,
+            )
         except Exception:
-            log.exception("hook=%s: the runtime itself failed; it is tried again when its claim lapses", record.id)
+            log.exception(
+                "hook=%s: the runtime itself failed; it is tried again when its claim lapses",
+                record.id,
+            )
         finally:
             self._held.pop(record.id, None)
             self.slots.give_back()
@@ -154,7 +177,11 @@ class Notifier:
         return Verdict.delivered()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
-        """Write what became of the try; a retry goes into the due set, for it must outlive this worker."""
+        """
+        Write what became of the try.
+
+        A retry goes into the due set, for it must outlive this worker.
+        """
         retention, now = self._env.settings.retention, self._env.clock.now()
         tries = record.tries + (verdict.kind is not VerdictKind.BUSY)
         wait_s = None
@@ -163,15 +190,37 @@ class Notifier:
         elif verdict.kind is VerdictKind.BUSY:
             wait_s = verdict.after_s
         rev = record.rev + 1
-        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "claimed_id", "", "due", ""]
+        fields: list[Part] = [
+            "rev",
+            rev,
+            "tries",
+            tries,
+            "problem",
+            verdict.why,
+            "claimed_id",
+            "",
+            "due",
+            "",
+        ]
         if verdict.kind is VerdictKind.DELIVERED:
             call = commit_hook(
-                self._env.keys, record, fields=[*fields, "state", DELIVERED], ttl_s=retention.delivered_s
+                self._env.keys,
+                record,
+                fields=[*fields, "state", DELIVERED],
+                ttl_s=retention.delivered_s,
             )
         elif wait_s is None:
-            log.error("hook=%s of run=%s is dead after %s tries: %s", record.id, record.run_id, tries, verdict.why)
+            log.error(
+                "hook=%s of run=%s is dead after %s tries: %s",
+                record.id,
+                record.run_id,
+                tries,
+                verdict.why,
+            )
             fields += ("state", DEAD)
-            call = commit_hook(self._env.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
+            call = commit_hook(
+                self._env.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now
+            )
         else:
             due_at = now + wait_s
             fields[-1] = f"{due_at:.6f}"

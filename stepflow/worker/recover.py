@@ -14,7 +14,13 @@ from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, set_run_aside
 from stepflow.store.calls import Plan
-from stepflow.store.claims import claim_holder, forget_claim, standing_claims, stands_in_queue, tidy_lost_delivery
+from stepflow.store.claims import (
+    claim_holder,
+    forget_claim,
+    standing_claims,
+    stands_in_queue,
+    tidy_lost_delivery,
+)
 from stepflow.store.hooks import DEAD, DELIVERED, load_hook, requeue_hook
 from stepflow.store.query import forget_rq_worker, rq_worker_row
 from stepflow.store.run_hash import format_time
@@ -30,17 +36,24 @@ def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> Plan[bool]
     """
     Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
 
-    *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need not have run out.
+    *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need
+    not have run out.
     """
     kind, _, name = member.partition(":")
     lapsed = "" if dead_token else format_time(env.clock.now())
     if kind == "hook":
-        return (yield from _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token))
+        return (
+            yield from _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token)
+        )
     return (yield from hand_over_again(name, Lost(), lapsed, env, dead_token=dead_token))
 
 
 def recover_lost_delivery(member: str, env: Env) -> Plan[bool]:
-    """Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker); counts as nothing."""
+    """
+    Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker).
+
+    Counts as nothing.
+    """
     kind, _, name = member.partition(":")
     if kind == "hook":
         return (yield from _requeue_hook(name, "", env, was_claimed=False))
@@ -53,36 +66,51 @@ def recover_lost_delivery(member: str, env: Env) -> Plan[bool]:
     if (yield stands_in_queue(queue, run.delivery)):
         return False  # it is there: two submits at once may stand in another order than their times
     yield tidy_lost_delivery(queue, run.delivery)
-    log.warning("run=%s step=%s had lost its queue entry %s; handed over again", name, run.step, run.delivery)
+    log.warning(
+        "run=%s step=%s had lost its queue entry %s; handed over again",
+        name,
+        run.step,
+        run.delivery,
+    )
     return (yield from hand_over_again(name, HandBack(), "", env))
 
 
-def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dead_token: str = "") -> Plan[bool]:
+def hand_over_again(
+    run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dead_token: str = ""
+) -> Plan[bool]:
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
     run = yield load_run(env.keys, run_id)
     if run is None:
         yield forget_claim(env.keys, f"run:{run_id}")
     elif run.damage:
         return (yield from set_run_aside(run, env))
-    # others may have come first: what is lost must be claimed still; what lost its knock must still wait for one, and not
-    # have been claimed and put to sleep since somebody looked
-    if run is None or run.state is not (RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING):
+    # others may have come first: what is lost must be claimed still; what lost its knock must still
+    # wait for one, and not have been claimed and put to sleep since somebody looked
+    if run is None or run.state is not (
+        RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING
+    ):
         return False
     if dead_token and run.token != dead_token:
         return False
     now = env.clock.now()
     most = env.settings.worker.max_crashes
-    move = decide(run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most)
-    record = f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
+    move = decide(
+        run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most
+    )
+    record = (
+        f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
+    )
     fence = Fence("", env.request_id(), lapsed=lapsed)
     probes.at("recover.ready")
     if move.kind is TransitionKind.FINISH:
         answer = yield from finish_from_outside(run, move, fence, env)
     elif move.kind is TransitionKind.HAND_OVER:
-        fence = Fence("", fence.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost")
+        fence = Fence(
+            "", fence.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost"
+        )
         answer = yield hand_over(
-            env.keys, run, fence, state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
-            due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
+            env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
+            crashes=move.crashes, due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
         )  # fmt: skip
     else:
         return False
@@ -91,13 +119,21 @@ def hand_over_again(run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dea
     probes.at("recover.done")
     if isinstance(outcome, Lost):
         log.warning(
-            "run=%s step=%s was lost with its worker (crash %s); %s", run_id, run.step, run.crashes + 1, move.state
+            "run=%s step=%s was lost with its worker (crash %s); %s",
+            run_id,
+            run.step,
+            run.crashes + 1,
+            move.state,
         )
     return True
 
 
 def recover_worker(worker: str, env: Env) -> Plan[int]:
-    """Take up everything that stands under the name of a worker that is dead for sure; gives how much that was."""
+    """
+    Take up everything that stands under the name of a worker that is dead for sure.
+
+    Gives how much that was.
+    """
     mine = yield from claims_of(worker, env)
     count = 0
     for member, token in mine:
@@ -108,7 +144,9 @@ def recover_worker(worker: str, env: Env) -> Plan[int]:
 
 
 def claims_of(worker: str, env: Env) -> Plan[list[tuple[str, str]]]:
-    """Find the claims (member, token) that stand under a worker's name, whatever it knows of them."""
+    """
+    Find the claims (member, token) that stand under a worker's name, whatever it knows of them.
+    """
     found: dict[str, str] = {}
     cursor = 0
     while True:
@@ -120,7 +158,9 @@ def claims_of(worker: str, env: Env) -> Plan[list[tuple[str, str]]]:
             return list(found.items())
 
 
-def _requeue_hook(hook_id: str, lapsed: str, env: Env, *, was_claimed: bool, dead_token: str = "") -> Plan[bool]:
+def _requeue_hook(
+    hook_id: str, lapsed: str, env: Env, *, was_claimed: bool, dead_token: str = ""
+) -> Plan[bool]:
     hook = yield load_hook(env.keys, hook_id)
     if hook is None:
         yield forget_claim(env.keys, f"hook:{hook_id}")

@@ -1,4 +1,8 @@
-"""The renewing thread: claims are lengthened even while user code blocks the loop, but never past what they may take."""
+"""
+The renewing thread.
+
+Claims are lengthened even while user code blocks the loop, but never past what they may take.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ log = logging.getLogger("stepflow.worker")
 CHUNK = 200
 #: leases, and the grace, that a blocked loop is given before its worker ends
 BLOCKED_LEASES = 4
-#: seconds after which a renewal that was refused or not answered is tried again, if that is sooner than the next
+#: seconds after which a renewal that was refused or not answered is tried again, if that is sooner
+#: than the next
 AGAIN_S = 1.0
 
 
@@ -32,9 +37,9 @@ class Renewer:
     """
     Renews every claim of a shift three times in its lease, over a link of its own.
 
-    A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus grace: such a step is
-    recovered elsewhere. Its answers carry stops that the channel may have missed. *on_refused* is called on the loop when
-    Redis refused or did not answer.
+    A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus
+    grace: such a step is recovered elsewhere. Its answers carry stops that the channel may have
+    missed. *on_refused* is called on the loop when Redis refused or did not answer.
     """
 
     def __init__(
@@ -72,7 +77,9 @@ class Renewer:
         while not self._over.wait(pause_s):
             pause_s = every_s
             if self._on_blocked is not None and self._is_blocked_for_good():
-                log.error("the loop has not turned for too long; this worker ends, all it holds runs again elsewhere")
+                log.error(
+                    "the loop has not turned for too long; this worker ends, all it holds runs again elsewhere"
+                )
                 self._on_blocked()
             try:
                 self.renew()
@@ -85,10 +92,15 @@ class Renewer:
                 log.exception("the renewing thread met a fault and goes on")
 
     def _is_blocked_for_good(self) -> bool:
-        """Say whether a step past its limit has held the loop for so long that its neighbours must not wait for it."""
+        """
+        Say whether a step past its limit has held the loop for so long that its neighbours must not
+        wait for it.
+        """
         worker = self._worker_state.env.settings.worker
         still_s = time.monotonic() - self._worker_state.turned_at
-        return bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
+        return (
+            bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
+        )
 
     def renew(self) -> None:
         """Renew once what the shift holds now."""
@@ -101,10 +113,14 @@ class Renewer:
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
             now, answers = self._link.call(
-                renew_claims(self._worker_state.env.keys, part, given=self._worker_state.env.clock.given)
+                renew_claims(
+                    self._worker_state.env.keys, part, given=self._worker_state.env.clock.given
+                )
             )
             self._worker_state.env.clock.learn(now)
-            for claimed, claim, answer in zip(claimed_runs[start : start + CHUNK], part, answers, strict=False):
+            for claimed, claim, answer in zip(
+                claimed_runs[start : start + CHUNK], part, answers, strict=False
+            ):
                 with one_by_one(f"run={claimed.run.id}"):
                     self._heed(claimed, claim[1], answer)
 
@@ -123,13 +139,25 @@ class Renewer:
         try:
             stop = read_stop(written)
         except ValueError:  # whoever reads the record next sets the run aside
-            log.warning("run=%s: its field 'stop' holds %.60r, which asks for nothing", claimed.run.id, written)
+            log.warning(
+                "run=%s: its field 'stop' holds %.60r, which asks for nothing",
+                claimed.run.id,
+                written,
+            )
         else:
             self._tell(self._worker_state.hear, claimed.run.id, stop)
 
     def _lost(self, claimed: ClaimedRun, token: str) -> None:
-        """On the loop: the claim may have been settled by its own commit while the answer was under way."""
-        if self._worker_state.runs.get(claimed.run.id) is claimed and claimed.run.token == token and claimed.in_runner:
+        """
+        On the loop.
+
+        The claim may have been settled by its own commit while the answer was under way.
+        """
+        if (
+            self._worker_state.runs.get(claimed.run.id) is claimed
+            and claimed.run.token == token
+            and claimed.in_runner
+        ):
             log.warning(
                 "run=%s step=%s: this worker no longer holds it; its outcome will be dropped",
                 claimed.run.id,
@@ -144,20 +172,31 @@ class Renewer:
             self._over.set()
 
     def _seconds(self, claimed: ClaimedRun) -> float:
-        """Say for how long to renew: the lease, less where the step's timeout or the run's deadline comes first."""
+        """
+        Say for how long to renew.
+
+        The lease, less where the step's timeout or the run's deadline comes first.
+        """
         worker, now = self._worker_state.env.settings.worker, time.monotonic()
         left_s = worker.lease_s
         if claimed.step_until:
             left_s = min(left_s, claimed.step_until + worker.stop_grace_s - now)
         if claimed.run.deadline_at and not claimed.run.cleanup:
-            left_s = min(left_s, claimed.run.deadline_at + worker.stop_grace_s - self._worker_state.env.clock.now())
+            left_s = min(
+                left_s,
+                claimed.run.deadline_at + worker.stop_grace_s - self._worker_state.env.clock.now(),
+            )
         if left_s <= 0 and claimed.member not in self._blamed:
             self._blamed.add(claimed.member)
             self._blame(claimed)
         return max(0.0, left_s)
 
     def _blame(self, claimed: ClaimedRun) -> None:
-        """Log once what keeps a step that should have ended long ago: the loop's stack, if it is the loop."""
+        """
+        Log once what keeps a step that should have ended long ago.
+
+        The loop's stack, if it is the loop.
+        """
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the one way to see another thread's stack
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         log.error(
@@ -173,7 +212,11 @@ BEAT_S = 10.0
 
 
 class Beating:
-    """Calls *beat* every few seconds while it is entered; one that hangs or fails holds up itself alone."""
+    """
+    Calls *beat* every few seconds while it is entered.
+
+    One that hangs or fails holds up itself alone.
+    """
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
@@ -194,4 +237,8 @@ class Beating:
             try:
                 self._beat()
             except Exception as error:  # noqa: BLE001  it fails in RQ's ways; the next beat tells what this one did not
-                log.warning("RQ could not be told that this worker lives (%s: %s)", type(error).__name__, error)
+                log.warning(
+                    "RQ could not be told that this worker lives (%s: %s)",
+                    type(error).__name__,
+                    error,
+                )

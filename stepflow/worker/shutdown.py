@@ -31,7 +31,11 @@ async def way_out(
     *,
     is_stuck: bool,
 ) -> None:
-    """Let steps finish for the grace, then hand them back; over within a few seconds of it, whatever user code does."""
+    """
+    Let steps finish for the grace, then hand them back.
+
+    Over within a few seconds of it, whatever user code does.
+    """
     worker_state.must_let_go = True
     grace_s = worker_state.env.settings.worker.grace_s
     until = worker_state.loop.time() + grace_s
@@ -40,7 +44,12 @@ async def way_out(
     _, waiting = await asyncio.wait(feeding, timeout=grace_s)
     for feed_task in waiting:
         feed_task.cancel()
-    log.info("worker %s leaves: %s runs in hand, %g s of grace", worker_state.name, len(worker_state.runs), grace_s)
+    log.info(
+        "worker %s leaves: %s runs in hand, %g s of grace",
+        worker_state.name,
+        len(worker_state.runs),
+        grace_s,
+    )
     tasks = _tasks(worker_state)
     if tasks and not is_stuck:
         await asyncio.wait(tasks, timeout=max(0.0, until - worker_state.loop.time()))
@@ -56,14 +65,20 @@ def _tasks(worker_state: WorkerState) -> list[asyncio.Task[None]]:
 
 
 async def _take(worker_state: WorkerState) -> None:
-    """Hand back what user code does not let go of though it was cancelled; what it does from now on counts for nothing."""
+    """
+    Hand back what user code does not let go of though it was cancelled.
+
+    What it does from now on counts for nothing.
+    """
     handing = [
         asyncio.ensure_future(_hand_back(claimed, worker_state))
         for claimed in worker_state.runs.values()
         if claimed.in_runner
     ]
     settling = [
-        claimed.task for claimed in worker_state.runs.values() if claimed.task is not None and not claimed.in_runner
+        claimed.task
+        for claimed in worker_state.runs.values()
+        if claimed.task is not None and not claimed.in_runner
     ]
     if handing or settling:
         await asyncio.wait([*handing, *settling], timeout=TAKEN_S)
@@ -71,7 +86,9 @@ async def _take(worker_state: WorkerState) -> None:
 
 async def _hand_back(claimed: ClaimedRun, worker_state: WorkerState) -> None:
     log.warning(
-        "run=%s step=%s goes on though it was cancelled; handed back without it", claimed.run.id, claimed.run.step
+        "run=%s step=%s goes on though it was cancelled; handed back without it",
+        claimed.run.id,
+        claimed.run.step,
     )
     await commit(claimed, HandBack(), worker_state)
     claimed.lose()

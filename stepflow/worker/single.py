@@ -23,12 +23,22 @@ log = logging.getLogger("stepflow.worker")
 
 
 async def work_one(
-    rq_id: str, name: str, address: Address, env: Env, registry: Registry, *, deliver: Deliver, next_wait: NextWait
+    rq_id: str,
+    name: str,
+    address: Address,
+    env: Env,
+    registry: Registry,
+    *,
+    deliver: Deliver,
+    next_wait: NextWait,
 ) -> bool:
     """
-    Carry out the delivery *rq_id*, a step or a hook, and let the run go; False when its record does not wait for it.
+    Carry out the delivery *rq_id*, a step or a hook, and let the run go.
 
-    Raises UnknownRunner when this app does not know the runner: the knock is lost then, and recovery brings it back.
+    False when its record does not wait for it.
+
+    Raises UnknownRunner when this app does not know the runner: the knock is lost then, and
+    recovery brings it back.
     """
     keys = env.keys
     ours = rq_id.removeprefix(keys.job_prefix)
@@ -46,26 +56,39 @@ async def work_one(
         await link.close()
         raise
     renewer_link = renewing_link(address, env.settings.worker.lease_s)
-    worker_state = WorkerState(name, env, registry, link, concurrency=1, app_hooks=app_hooks(registry))
+    worker_state = WorkerState(
+        name, env, registry, link, concurrency=1, app_hooks=app_hooks(registry)
+    )
     worker_state.must_let_go = True
     notifier = Notifier(
-        env, link, registry, deliver=deliver, next_wait=next_wait, threads=worker_state.threads, on_due=ignore
+        env,
+        link,
+        registry,
+        deliver=deliver,
+        next_wait=next_wait,
+        threads=worker_state.threads,
+        on_due=ignore,
     )
     renewer = Renewer(worker_state, renewer_link)
     renewer.others = notifier.claims
     try:
         row = await link.call(load_record(keys, member))
-        runner, queue = (row.get(name, b"").decode("utf-8", "replace") for name in (b"runner", b"queue"))
+        runner, queue = (
+            row.get(name, b"").decode("utf-8", "replace") for name in (b"runner", b"queue")
+        )
         if row and delivery is not None and runner not in registry.runners:
             raise UnknownRunner(runner, list(registry.runners))
         lease_s = env.settings.worker.lease_s
         taken = await link.call(
-            claim_one(keys, member, rq_id, f"{name}.0.", queue, given=env.clock.given, lease_s=lease_s)
+            claim_one(
+                keys, member, rq_id, f"{name}.0.", queue, given=env.clock.given, lease_s=lease_s
+            )
         )
         if taken is None:
             log.info("%s is not waited for any more; nothing to do", rq_id)
             return False
-        if taken.token:  # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
+        # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
+        if taken.token:
             taken.row[b"claimed_id"] = b""
         renewer.start()
         if delivery is not None:

@@ -20,15 +20,19 @@ from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.run")
 
-#: calls a function for a run: (run id, what it is called there, function, arguments, arguments by keyword)
-Caller = Callable[[str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]]
+#: calls a function for a run: (run id, what it is called there, function, arguments, arguments by
+#: keyword)
+Caller = Callable[
+    [str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]
+]
 
 
 class WorkerState:
     """
     The runs one worker holds and the parts it works with; lives on one event loop.
 
-    *must_let_go* says that no run may be kept past its present step: the worker leaves, or RQ is suspended.
+    *must_let_go* says that no run may be kept past its present step: the worker leaves, or RQ is
+    suspended.
     """
 
     def __init__(
@@ -70,14 +74,23 @@ class WorkerState:
         self._errands: set[asyncio.Task[None]] = set()
 
     def _call(
-        self, run_id: str, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        run_id: str,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
         """Call a function where it belongs: on the loop, or in a thread."""
         del run_id, name
         return call(function, args, kwargs, self.threads)
 
     def end(self) -> None:
-        """Note that the worker is through: what still runs is cancelled next, and settles nothing."""
+        """
+        Note that the worker is through.
+
+        What still runs is cancelled next, and settles nothing.
+        """
         self.is_over = True
 
     def take_numbers(self, count: int) -> int:
@@ -87,11 +100,17 @@ class WorkerState:
         return first
 
     def competing_lists(self, run: Run) -> list[str]:
-        """Give the lists of what this worker would claim before *run*, the last being its own: what a kept run holds up."""
+        """
+        Give the lists of what this worker would claim before *run*, the last being its own.
+
+        What a kept run holds up.
+        """
         key = (run.queue, run.priority)
         if key not in self._rivals:
             place = self._queues.index(run.queue) if run.queue in self._queues else 0
-            names = [name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)]
+            names = [
+                name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)
+            ]
             names += self.env.keys.rq_queues(run.queue)[: run.priority + 1]
             self._rivals[key] = [self.env.keys.rq_list(name) for name in names]
         return self._rivals[key]
@@ -119,12 +138,19 @@ class WorkerState:
     async def until_idle(self) -> None:
         """Wait until nothing is held, looking after time limits meanwhile."""
         while self.runs or self._errands:
-            tasks = [*self._errands, *(claimed.task for claimed in self.runs.values() if claimed.task is not None)]
+            tasks = [
+                *self._errands,
+                *(claimed.task for claimed in self.runs.values() if claimed.task is not None),
+            ]
             await asyncio.wait(tasks, timeout=0.1)
             self.sweep()
 
     def remove(self, claimed: ClaimedRun) -> None:
-        """Note a hold that has ended; its slot is free, unless a function that was given up still runs in its thread."""
+        """
+        Note a hold that has ended.
+
+        Its slot is free, unless a function that was given up still runs in its thread.
+        """
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
         if claimed.thread_busy:
@@ -140,16 +166,26 @@ class WorkerState:
         """Note that a function given up earlier has returned: its slot is free again."""
         self.stray_threads -= 1
         self.slots.give_back()
-        log.info("run=%s: the function given up earlier returned; its slot is free again", claimed.run.id)
+        log.info(
+            "run=%s: the function given up earlier returned; its slot is free again", claimed.run.id
+        )
 
     def abandon(self, claimed: ClaimedRun, why: str) -> None:
-        """Cancel the runner of *claimed*, if it is in it; its outcome is then a transient error that says *why*."""
+        """
+        Cancel the runner of *claimed*, if it is in it.
+
+        Its outcome is then a transient error that says *why*.
+        """
         if claimed.abandoned is None and claimed.in_runner and claimed.task is not None:
             claimed.abandoned = why
             claimed.task.cancel()
 
     def hand_back(self, claimed: ClaimedRun) -> None:
-        """Give up the runner of *claimed* because the worker leaves; its step counts nothing and runs again elsewhere."""
+        """
+        Give up the runner of *claimed* because the worker leaves.
+
+        Its step counts nothing and runs again elsewhere.
+        """
         claimed.is_leaving = True
         self.abandon(claimed, "the worker leaves")
 
@@ -166,7 +202,9 @@ class WorkerState:
             claimed.on_inbox()
 
     def sweep(self) -> None:
-        """Look for steps past their timeout, and for steps that let the grace after their token pass."""
+        """
+        Look for steps past their timeout, and for steps that let the grace after their token pass.
+        """
         now, grace_s = self.loop.time(), self.env.settings.worker.stop_grace_s
         for claimed in list(self.runs.values()):
             if not claimed.in_runner:
@@ -178,9 +216,14 @@ class WorkerState:
                     claimed,
                     f"step {claimed.run.step} took longer than its timeout of {claimed.runner.step_timeout_s:g} s",
                 )
-            elif claimed.stopped_at and now >= claimed.stopped_at + grace_s and not claimed.run.cleanup:
+            elif (
+                claimed.stopped_at
+                and now >= claimed.stopped_at + grace_s
+                and not claimed.run.cleanup
+            ):
                 self.abandon(
-                    claimed, f"step {claimed.run.step} did not leave within {grace_s:g} s of being told to stop"
+                    claimed,
+                    f"step {claimed.run.step} did not leave within {grace_s:g} s of being told to stop",
                 )
 
 

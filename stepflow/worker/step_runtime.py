@@ -1,4 +1,8 @@
-"""The runtime's side of a Step: memo and extend, for runners on the loop and for those in threads."""
+"""
+The runtime's side of a Step.
+
+Memo and extend, for runners on the loop and for those in threads.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,11 @@ T = TypeVar("T")
 
 
 class StepRuntime:
-    """Writes for one attempt of one step, under the claim it ran with: a thread left behind writes nothing."""
+    """
+    Writes for one attempt of one step, under the claim it ran with.
+
+    A thread left behind writes nothing.
+    """
 
     __slots__ = ("_claimed", "_memo", "_number", "_worker_state", "_token", "blocking")
 
@@ -77,13 +85,21 @@ class StepRuntime:
         return self._worker_state.env.clock.timeout(seconds)
 
     def call(
-        self, name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name*, on the loop or in a thread."""
         return self._worker_state.call(self._claimed.run.id, name, function, args, kwargs)
 
     def go_live(self, so_far: Outcome | None) -> None:
-        """Hear that what was remembered has been handed over; *so_far* is the end, if that led to one."""
+        """
+        Hear that what was remembered has been handed over.
+
+        *so_far* is the end, if that led to one.
+        """
 
     def spread(self) -> float:
         """Give a random number in [0, 1) for the wait before a retry."""
@@ -121,10 +137,18 @@ class StepRuntime:
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._worker_state.link.send(load_journal(self._worker_state.env.keys, self._claimed.run.id))
+        return self._worker_state.link.send(
+            load_journal(self._worker_state.env.keys, self._claimed.run.id)
+        )
 
-    def add_entry(self, index: int, entry: bytes, cleanup: Cleanup | None = None) -> asyncio.Future[int]:
-        """Write entry *index* of the journal under the claim, and what is left to do by it; 0 when it was refused."""
+    def add_entry(
+        self, index: int, entry: bytes, cleanup: Cleanup | None = None
+    ) -> asyncio.Future[int]:
+        """
+        Write entry *index* of the journal under the claim, and what is left to do by it.
+
+        0 when it was refused.
+        """
         run = self._claimed.run
         run.has_journal, run.crashes = True, 0
         if cleanup is not None:
@@ -136,10 +160,14 @@ class StepRuntime:
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """Take a signal and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
-        call = take_signal(self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, names)
+        call = take_signal(
+            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, names
+        )
         return self._worker_state.link.send(call)
 
-    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None) -> bool:
+    async def bear(
+        self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
+    ) -> bool:
         """Make children of the run; see `engine.family.bear`."""
         worker_state, versions = self._worker_state, Versions()
         versions.registered = worker_state.registry.newest
@@ -160,7 +188,11 @@ class StepRuntime:
         )
 
     async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
-        """Read how much the run's inbox got, and how these children and maps ended; None for each that has not."""
+        """
+        Read how much the run's inbox got, and how these children and maps ended.
+
+        None for each that has not.
+        """
         keys, run = self._worker_state.env.keys, self._claimed.run
         link = self._worker_state.link
         inbox, answers = await asyncio.gather(
@@ -171,25 +203,40 @@ class StepRuntime:
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""
         run = self._claimed.run
-        await self._insist(lambda: stop_children(run.id, run.generation, self._worker_state.env), "stop its children")
+        await self._insist(
+            lambda: stop_children(run.id, run.generation, self._worker_state.env),
+            "stop its children",
+        )
 
     async def count_children(self) -> tuple[int, int]:
         """Read how much the run's inbox got, and how many children that end with it live."""
         keys, run, link = self._worker_state.env.keys, self._claimed.run, self._worker_state.link
-        return await asyncio.gather(link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run)))
+        return await asyncio.gather(
+            link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run))
+        )
 
     async def stop_brood(self, group: ChildGroup) -> None:
         """Ask those children of a settled map to end that have not."""
-        await self._insist(lambda: stop_group(group, self._claimed.run, self._worker_state.env), "stop its children")
+        await self._insist(
+            lambda: stop_group(group, self._claimed.run, self._worker_state.env),
+            "stop its children",
+        )
 
     def touch_var(
-        self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
+        self,
+        index: int,
+        head: bytes,
+        session: str | None,
+        verb: str,
+        name: str,
+        args: Sequence[bytes],
     ) -> asyncio.Future[list[bytes]]:
         """Read or change a variable and remember the answer as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = touch_var(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, session=session, verb=verb, name=name,
-            args=args, ttl_s=self._worker_state.env.settings.retention.session_s,
+            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head,
+            session=session, verb=verb, name=name, args=args,
+            ttl_s=self._worker_state.env.settings.retention.session_s,
         )  # fmt: skip
         return self._worker_state.link.send(call)
 
@@ -199,23 +246,34 @@ class StepRuntime:
         """Look for the answer to an ask and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = settle_question(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, digest=digest, asked=asked, now=self.now(),
-            lapsed=lapsed,
+            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head,
+            digest=digest, asked=asked, now=self.now(), lapsed=lapsed,
         )  # fmt: skip
         return self._worker_state.link.send(call)
 
     def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         """Take an ask off the list that is wanted no more."""
-        call = close_question(self._worker_state.env.keys, self._claimed.run.id, self._token, digest=digest, mark=mark)
+        call = close_question(
+            self._worker_state.env.keys, self._claimed.run.id, self._token, digest=digest, mark=mark
+        )
         return asyncio.ensure_future(self._write(call, "take back what it asked"))
 
     def _write(self, call: Call[T], what: str) -> Coroutine[Any, Any, T]:
-        """Carry out a write, however long Redis refuses it; each such script knows its own second arrival."""
-        return insist(lambda: self._worker_state.link.call(call), f"run={self._claimed.run.id} cannot {what}")
+        """
+        Carry out a write, however long Redis refuses it.
+
+        Each such script knows its own second arrival.
+        """
+        return insist(
+            lambda: self._worker_state.link.call(call), f"run={self._claimed.run.id} cannot {what}"
+        )
 
     def _insist(self, plan: Callable[[], Plan[T]], what: str) -> Coroutine[Any, Any, T]:
         """Carry out a plan that is safe to repeat, however long Redis refuses to write."""
-        return insist(lambda: carry_out(self._worker_state.link, plan()), f"run={self._claimed.run.id} cannot {what}")
+        return insist(
+            lambda: carry_out(self._worker_state.link, plan()),
+            f"run={self._claimed.run.id} cannot {what}",
+        )
 
     def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
         if not self.blocking:
@@ -224,7 +282,9 @@ class StepRuntime:
 
     async def _load(self) -> dict[str, Any]:
         if self._memo is None:
-            packed = await self._worker_state.link.call(load_memo(self._worker_state.env.keys, self._claimed.run.id))
+            packed = await self._worker_state.link.call(
+                load_memo(self._worker_state.env.keys, self._claimed.run.id)
+            )
             mine = f"{self._number}."
             self._memo = {
                 name.decode().removeprefix(mine): unpack(value)
@@ -258,10 +318,16 @@ class StepRuntime:
     async def _extend(self, seconds_: float) -> None:
         worker_state, claimed = self._worker_state, self._claimed
         call = extend_claim(
-            worker_state.env.keys, claimed.member, self._token, seconds_, given=worker_state.env.clock.given
+            worker_state.env.keys,
+            claimed.member,
+            self._token,
+            seconds_,
+            given=worker_state.env.clock.given,
         )
         if not await self._write(call, "extend its claim"):
-            raise ClaimLost(f"run {claimed.run.id!r} step {self._number} is held by another worker; nothing to extend")
+            raise ClaimLost(
+                f"run {claimed.run.id!r} step {self._number} is held by another worker; nothing to extend"
+            )
         until = worker_state.loop.time() + seconds_
         claimed.extended_until = max(claimed.extended_until, until)
         if claimed.step_until:

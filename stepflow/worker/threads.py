@@ -1,4 +1,8 @@
-"""Threads for plain functions: daemons, so that one that never returns keeps nobody from leaving."""
+"""
+Threads for plain functions.
+
+Daemons, so that one that never returns keeps nobody from leaving.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ class Threads:
     """
     Runs plain functions in threads, as many as are asked for at once; idle ones are used again.
 
-    Not concurrent.futures: its threads are joined at exit, and a step that hangs must not keep the process.
+    Not concurrent.futures: its threads are joined at exit, and a step that hangs must not keep the
+    process.
     """
 
     def __init__(self) -> None:
@@ -30,7 +35,8 @@ class Threads:
         """
         Run *function* in a thread; the future has what it returned or raised.
 
-        *on_return* is called on the loop's thread when the function has returned, even if nobody waits for it any more.
+        *on_return* is called on the loop's thread when the function has returned, even if nobody
+        waits for it any more.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -43,7 +49,9 @@ class Threads:
                 return
             if error is None:
                 future.set_result(result)
-            elif isinstance(error, StopIteration | GeneratorExit):  # awaited, they would end who awaits
+            elif isinstance(
+                error, StopIteration | GeneratorExit
+            ):  # awaited, they would end who awaits
                 future.set_exception(EscapedError(error))
             else:
                 future.set_exception(error)

@@ -65,8 +65,9 @@ class Worker:
     """
     One worker process: feeds, rounds, renewing thread, and the way out.
 
-    `run` returns when it was told to leave, or with `burst` when the queues are empty. *on_blocked* ends a process whose
-    loop user code blocks for good, called on the renewing thread; *beat* writes RQ's signs of life, on a thread of its own.
+    `run` returns when it was told to leave, or with `burst` when the queues are empty. *on_blocked*
+    ends a process whose loop user code blocks for good, called on the renewing thread; *beat*
+    writes RQ's signs of life, on a thread of its own.
     """
 
     def __init__(
@@ -131,7 +132,9 @@ class Worker:
             stack.callback(maintenance.stop)
             worker_state.on_due = maintenance.note_due
             notifier = self._make_notifier(worker_state, maintenance, links.main)
-            self._fetchers = self._make_fetchers(worker_state, notifier, links.main, links.wakes, maintenance)
+            self._fetchers = self._make_fetchers(
+                worker_state, notifier, links.main, links.wakes, maintenance
+            )
             tasks: list[asyncio.Task[Any]] = []
             stack.push_async_callback(_end_all, tasks)
 
@@ -144,7 +147,10 @@ class Worker:
             await links.listener.subscribe(channel, lambda message: hear(worker_state, message))
             await maintenance.go_safely()
             renewer = Renewer(
-                worker_state, links.renewing, on_blocked=self._on_blocked, on_refused=maintenance.note_outage
+                worker_state,
+                links.renewing,
+                on_blocked=self._on_blocked,
+                on_refused=maintenance.note_outage,
             )
             renewer.others = notifier.claims
             stack.callback(renewer.stop)
@@ -152,7 +158,10 @@ class Worker:
             if self._beat is not None:
                 stack.enter_context(Beating(self._beat))
             feeding = [asyncio.ensure_future(fetcher.run()) for fetcher in self._fetchers]
-            watching = [asyncio.ensure_future(work) for work in (maintenance.run(), self._sweep(worker_state))]
+            watching = [
+                asyncio.ensure_future(work)
+                for work in (maintenance.run(), self._sweep(worker_state))
+            ]
             tasks += [*feeding, *watching]
             self._say_ready()
             await self._until_leaving(worker_state, notifier, [*feeding, *watching])
@@ -164,29 +173,42 @@ class Worker:
         options = self._options
         self.ready.set()
         log.info(
-            "worker %s listens to %s, concurrency %s", options.name, ", ".join(options.queues), options.concurrency
+            "worker %s listens to %s, concurrency %s",
+            options.name,
+            ", ".join(options.queues),
+            options.concurrency,
         )
 
     def _make_worker_state(self, link: AsyncConnection) -> WorkerState:
         options = self._options
         return WorkerState(
-            options.name, self._env, self._registry, link,
-            concurrency=options.concurrency, queues=options.queues, app_hooks=app_hooks(self._registry),
+            options.name, self._env, self._registry, link, concurrency=options.concurrency,
+            queues=options.queues, app_hooks=app_hooks(self._registry),
         )  # fmt: skip
 
-    def _make_notifier(self, worker_state: WorkerState, maintenance: Maintenance, link: AsyncConnection) -> Notifier:
+    def _make_notifier(
+        self, worker_state: WorkerState, maintenance: Maintenance, link: AsyncConnection
+    ) -> Notifier:
         return Notifier(
-            self._env, link, self._registry,
-            deliver=self._deliver, next_wait=self._next_wait, threads=worker_state.threads, on_due=maintenance.note_due,
+            self._env, link, self._registry, deliver=self._deliver, next_wait=self._next_wait,
+            threads=worker_state.threads, on_due=maintenance.note_due,
         )  # fmt: skip
 
     def _make_maintenance(self, worker_state: WorkerState, link: AsyncConnection) -> Maintenance:
-        sources = [source for queue in self._options.queues for source in sources_of(self._env.keys, queue)]
-        serves: dict[str, Collection[str]] = {source.rq_queue: self._registry.runners for source in sources}
-        serves[self._env.keys.hook_queue] = [*self._registry.names, ANYONE]  # hooks know no versions
+        sources = [
+            source for queue in self._options.queues for source in sources_of(self._env.keys, queue)
+        ]
+        serves: dict[str, Collection[str]] = {
+            source.rq_queue: self._registry.runners for source in sources
+        }
+        serves[self._env.keys.hook_queue] = [
+            *self._registry.names,
+            ANYONE,
+        ]  # hooks know no versions
         return Maintenance(
-            self._env, link, worker=self._options.name, sources=[*sources, self._hook_source()], queues=self._options.queues,
-            serves=serves, versions=self._registry.versioned, on_look=lambda look, extra: self._heed(worker_state, look, extra),
+            self._env, link, worker=self._options.name, sources=[*sources, self._hook_source()],
+            queues=self._options.queues, serves=serves, versions=self._registry.versioned,
+            on_look=lambda look, extra: self._heed(worker_state, look, extra),
             announce=lambda: self._announce(link),
         )  # fmt: skip
 
@@ -203,29 +225,53 @@ class Worker:
         maintenance: Maintenance,
     ) -> list[Fetcher]:
         def fetcher(
-            wake: AsyncConnection, sources: list[QueueSource], runners: list[str], slots: Any, start: Any
+            wake: AsyncConnection,
+            sources: list[QueueSource],
+            runners: list[str],
+            slots: Any,
+            start: Any,
         ) -> Fetcher:
             return Fetcher(
-                self._env, link, wake, worker=self._options.name, slots=slots, sources=sources, runners=runners,
-                numbers=worker_state.take_numbers, start=start, adopt=lambda: self._adopt(worker_state, notifier, link),
+                self._env, link, wake, worker=self._options.name, slots=slots, sources=sources,
+                runners=runners, numbers=worker_state.take_numbers, start=start,
+                adopt=lambda: self._adopt(worker_state, notifier, link),
                 on_due=maintenance.note_due,
             )  # fmt: skip
 
         runners = list(self._registry.runners)
-        steps = [source for queue in self._options.queues for source in sources_of(self._env.keys, queue)]
+        steps = [
+            source for queue in self._options.queues for source in sources_of(self._env.keys, queue)
+        ]
         return [
-            fetcher(wakes[0], steps, runners, worker_state.slots, lambda taken: begin(taken, worker_state)),
-            fetcher(wakes[1], [self._hook_source()], [*self._registry.names, ANYONE], notifier.slots, notifier.start),
+            fetcher(
+                wakes[0],
+                steps,
+                runners,
+                worker_state.slots,
+                lambda taken: begin(taken, worker_state),
+            ),
+            fetcher(
+                wakes[1],
+                [self._hook_source()],
+                [*self._registry.names, ANYONE],
+                notifier.slots,
+                notifier.start,
+            ),
         ]
 
     async def _announce(self, link: AsyncConnection) -> None:
         """Say what a worker says once at its start, and again should Redis forget it."""
         await carry_out(link, announce(self._registry, self._env))
 
-    def _heed(self, worker_state: WorkerState, look: MaintenanceScan, extra: list[QueueSource]) -> None:
+    def _heed(
+        self, worker_state: WorkerState, look: MaintenanceScan, extra: list[QueueSource]
+    ) -> None:
         """Take from a round what changes how this worker works."""
         if look.suspended != self._suspended:
-            log.info("RQ is %s: %s", *(("suspended", "holding") if look.suspended else ("resumed", "going on")))
+            log.info(
+                "RQ is %s: %s",
+                *(("suspended", "holding") if look.suspended else ("resumed", "going on")),
+            )
         self._suspended = look.suspended
         self._live_workers = look.live_workers
         for fetcher in self._fetchers:
@@ -258,10 +304,16 @@ class Worker:
     async def _until_leaving(
         self, worker_state: WorkerState, notifier: Notifier, parts: Sequence[asyncio.Task[None]]
     ) -> None:
-        """Wait until told to leave; a part that ends before, by a fault or cancelled by user code, ends the worker."""
+        """
+        Wait until told to leave.
+
+        A part that ends before, by a fault or cancelled by user code, ends the worker.
+        """
         if self._options.burst:
             Burst(
-                self._fetchers, is_busy=lambda: bool(worker_state.slots.used or notifier.slots.used), leave=self.leave
+                self._fetchers,
+                is_busy=lambda: bool(worker_state.slots.used or notifier.slots.used),
+                leave=self.leave,
             )
         leaving = asyncio.ensure_future(self._leave.wait())
         await asyncio.wait({leaving, *parts}, return_when=asyncio.FIRST_COMPLETED)
@@ -272,8 +324,14 @@ class Worker:
         if not self._leave.is_set():
             raise asyncio.CancelledError  # of ours, by user code
 
-    async def _adopt(self, worker_state: WorkerState, notifier: Notifier, link: AsyncConnection) -> None:
-        """Take up the claims that stand under this worker's name and that it does not know: their reply was lost."""
+    async def _adopt(
+        self, worker_state: WorkerState, notifier: Notifier, link: AsyncConnection
+    ) -> None:
+        """
+        Take up the claims that stand under this worker's name and that it does not know.
+
+        Their reply was lost.
+        """
         await adopt(self._options.name, worker_state, notifier, link)
 
 

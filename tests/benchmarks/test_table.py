@@ -10,8 +10,18 @@ from benchmarks.peers.catalogue import PACKAGES, lines
 
 
 def row(peer, workload="W1", **figures):
-    found = {"peer": peer, "workload": workload, "n": 10, "p99_ms": None, "rss_mb": None, "foreign_cpu": 0.0, **figures}
-    return found | {f"{name}_{end}": value for name, value in figures.items() for end in ("min", "max")}
+    found = {
+        "peer": peer,
+        "workload": workload,
+        "n": 10,
+        "p99_ms": None,
+        "rss_mb": None,
+        "foreign_cpu": 0.0,
+        **figures,
+    }
+    return found | {
+        f"{name}_{end}": value for name, value in figures.items() for end in ("min", "max")
+    }
 
 
 def related(*rows, ceiling=1000.0):
@@ -20,7 +30,9 @@ def related(*rows, ceiling=1000.0):
 
 def test_a_rate_is_set_beside_the_ceiling_and_the_best_peer():
     found = related(
-        row("stepflow/chain", steps_per_s=800), row("rq/simple", steps_per_s=50), row("dbos/pg", steps_per_s=100)
+        row("stepflow/chain", steps_per_s=800),
+        row("rq/simple", steps_per_s=50),
+        row("dbos/pg", steps_per_s=100),
     )
 
     assert found["stepflow/chain"]["ratio_to_limit"] == 0.8
@@ -51,7 +63,11 @@ def test_without_peers_there_is_no_best_one():
 
 
 def test_stepflow_stands_first_then_the_peers_the_best_first():
-    rows = [row("rq/simple", steps_per_s=50), row("dbos/pg", steps_per_s=100), row("stepflow/chain", steps_per_s=10)]
+    rows = [
+        row("rq/simple", steps_per_s=50),
+        row("dbos/pg", steps_per_s=100),
+        row("stepflow/chain", steps_per_s=10),
+    ]
 
     shown = [line.split("|")[2].strip() for line in table.lines(table.related(rows, 1000.0))]
 

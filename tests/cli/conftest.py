@@ -49,7 +49,9 @@ def run(url: str) -> Run:
 
     def invoke(*args: str, stdin: str | None = None) -> Result:
         result = CliRunner().invoke(cli, ["--redis-url", url, *args], input=stdin)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
         return result
 
     return invoke
@@ -65,19 +67,26 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def bare_env() -> dict[str, str]:
     """An environment without a URL or any other setting."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STEPFLOW_", "REDIS_URL"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("STEPFLOW_", "REDIS_URL"))
+    }
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.fixture
 def start(folder: Path, bare_env: dict[str, str]) -> Iterator[Start]:
-    """Start the program in the app's folder; what still runs at the end is killed, and its children leave with it."""
+    """
+    Start the program in the app's folder; what still runs at the end is killed, and its children
+    leave with it.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def popen(*args: str, **env: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stepflow", *args],
-            cwd=folder, env=bare_env | env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "stepflow", *args], cwd=folder, env=bare_env | env, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
         started.append(process)

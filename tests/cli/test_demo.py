@@ -46,7 +46,9 @@ def evidence():
 
 
 def failing(evidence):
-    return [list(CHECKS).index(finding.claim) for finding in check_all(evidence) if not finding.holds]
+    return [
+        list(CHECKS).index(finding.claim) for finding in check_all(evidence) if not finding.holds
+    ]
 
 
 def test_the_checks_pass_when_all_is_well(evidence):
@@ -71,7 +73,9 @@ def test_each_check_sees_what_it_is_there_for(evidence):
 
 def test_the_servers_journal_says_how_often_each_step_was_written(tmp_path):
     def command(*words):
-        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+        return b"*%d\r\n" % len(words) + b"".join(
+            b"$%d\r\n%b\r\n" % (len(word), word) for word in words
+        )
 
     write = command(b"HSET", b"stepflow:run:r1:steps", b"0", b"a\r\n*3\r\nb", b"0.token", b"lost")
     (tmp_path / "x.1.incr.aof").write_bytes(

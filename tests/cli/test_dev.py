@@ -6,7 +6,9 @@ from tests.support import until_blocking
 
 def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
     process = start("dev", "capp:app")
-    server = until_blocking(lambda: process.poll() is not None or embedded.status(folder / ".stepflow"))
+    server = until_blocking(
+        lambda: process.poll() is not None or embedded.status(folder / ".stepflow")
+    )
     with Client(server.url) as client:
         (first,) = until_blocking(client.workers)
         assert client.submit("countdown", {"n": 2}).result(30) == {"steps": 3}
@@ -23,7 +25,9 @@ def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
 
 def test_dev_waits_for_a_change_when_the_code_does_not_load(start, folder):
     process = start("dev", "capp:app")
-    server = until_blocking(lambda: process.poll() is not None or embedded.status(folder / ".stepflow"))
+    server = until_blocking(
+        lambda: process.poll() is not None or embedded.status(folder / ".stepflow")
+    )
     with Client(server.url) as client:
         until_blocking(client.workers)
         source = (folder / "capp.py").read_text()

@@ -15,7 +15,9 @@ def test_help_loads_nothing_that_takes_its_time():
         "import sys\nfrom stepflow.cli import main\nsys.argv = ['stepflow', '--help']\n"
         f"try: main()\nexcept SystemExit: print([name for name in {HEAVY!r}.split() if name in sys.modules])"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
     assert shown.splitlines()[-1] == "[]"
     assert "Exit codes: 0 ok" in shown
 

@@ -51,7 +51,9 @@ def ended(flow: Path, start: Any, url: str, client: Client) -> Iterator[str]:
     assert worker.returncode == 0, said
 
 
-def test_what_was_exported_fits_until_the_code_changes(flow: Path, ended: str, program: Program) -> None:
+def test_what_was_exported_fits_until_the_code_changes(
+    flow: Path, ended: str, program: Program
+) -> None:
     """[F5]"""
     exported = program("export", ended)
     assert exported.returncode == 0, exported.stderr
@@ -64,7 +66,9 @@ def test_what_was_exported_fits_until_the_code_changes(flow: Path, ended: str, p
     (flow / "histories" / "a1.json").write_text(exported.stdout)
     # no Redis is asked: there is none at that address
     fits = program("check", "flow:app", "histories", STEPFLOW_REDIS_URL="redis://nowhere.invalid")
-    assert (fits.returncode, fits.stdout) == (0, "fits     histories/a1.json  run a1 of trip\n"), fits.stderr
+    assert (fits.returncode, fits.stdout) == (0, "fits     histories/a1.json  run a1 of trip\n"), (
+        fits.stderr
+    )
 
     (flow / "flow.py").write_text(FLOW.format(last="other"))
     (flow / "broken.json").write_text("{}")
@@ -81,7 +85,9 @@ def test_what_was_exported_fits_until_the_code_changes(flow: Path, ended: str, p
     assert (found["id"], found["runner"], found["fits"]) == ("a1", "trip", False)
 
 
-def test_a_fork_prints_its_id_and_the_same_again_finds_it(ended: str, program: Program, client: Client) -> None:
+def test_a_fork_prints_its_id_and_the_same_again_finds_it(
+    ended: str, program: Program, client: Client
+) -> None:
     """[F5]"""
     forked = program("fork", ended, "--at", "last", "--id", "a2")
     assert (forked.returncode, forked.stdout) == (0, "a2\n"), forked.stderr

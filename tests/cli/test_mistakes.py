@@ -20,7 +20,10 @@ MISTAKES = {
     "list --cursor nan|a": (2, "no cursor"),
     "list --cursor 1e300|a": (2, "no cursor"),
     "submit etl 1 --webhook ftp://x": (2, "refused"),
-    "submit etl 1 --webhook http://x/ --webhook-secret-env UNSET_VARIABLE": (2, "UNSET_VARIABLE is not set"),
+    "submit etl 1 --webhook http://x/ --webhook-secret-env UNSET_VARIABLE": (
+        2,
+        "UNSET_VARIABLE is not set",
+    ),
     "list --cursor nonsense": (2, "no cursor"),
     "list --state sleeping": (2, "sleeping"),
     "list --namespace a.b": (2, "namespace"),
@@ -45,7 +48,10 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(run, line):
 
 BROKEN_APPS = {
     "syntax.py": ("x = (", "SyntaxError"),
-    "crash.py": ("def f():\n    return 1 / 0\nf()", "ZeroDivisionError: division by zero (crash.py, line 2)"),
+    "crash.py": (
+        "def f():\n    return 1 / 0\nf()",
+        "ZeroDivisionError: division by zero (crash.py, line 2)",
+    ),
     "exits.py": ("raise SystemExit(0)", "SystemExit"),
     "needs.py": ("import not_there_at_all", "not_there_at_all"),
     "empty.py": ("", "no Stepflow object called 'app'"),
@@ -75,9 +81,13 @@ def test_a_runner_that_the_named_app_does_not_have_is_refused(program):
     assert "known: countdown, fails, waits" in result.stderr
 
 
-@pytest.mark.parametrize("verb", [["list"], ["submit", "etl"], ["worker", "capp:app"], ["show", "a"]])
+@pytest.mark.parametrize(
+    "verb", [["list"], ["submit", "etl"], ["worker", "capp:app"], ["show", "a"]]
+)
 def test_an_unreachable_redis_exits_7_and_hides_the_password(program, verb):
-    result = program(*verb, "--redis-url", "redis://:hush@127.0.0.1:1/0", STEPFLOW_REDIS_RETRY_FOR_S="0")
+    result = program(
+        *verb, "--redis-url", "redis://:hush@127.0.0.1:1/0", STEPFLOW_REDIS_RETRY_FOR_S="0"
+    )
     assert result.returncode == 7, result.stderr
     assert "does not answer" in result.stderr
     assert "hush" not in result.stderr
@@ -92,8 +102,12 @@ def test_a_setting_that_does_not_fit_is_named_with_its_variable(program):
 
 
 def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_file(program, folder):
-    (folder / "stepflow.toml").write_text("[worker]\nconcurrency = 7\nprocesses = 3\n[redis]\nurl = 'redis://file/0'\n")
-    shown = program("config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0").stdout
+    (folder / "stepflow.toml").write_text(
+        "[worker]\nconcurrency = 7\nprocesses = 3\n[redis]\nurl = 'redis://file/0'\n"
+    )
+    shown = program(
+        "config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0"
+    ).stdout
     assert "worker.concurrency       7 " in shown
     assert "worker.processes         4 " in shown
     assert "redis://***@env/0" in shown
@@ -105,9 +119,10 @@ def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_fil
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["list", "redis://u:my hush word@h:x/0"], ["list", "redis://u:my", "hush@h"], ["redis://u:hush@h"],
-        ["list", "--redis-url", "redis://u:my hush w@h:x"], ["--limit=redis://u:hush@h", "list"],
-        ["list", "--limit", "redis://u:it's hush@h"], ["list", "--redis-url", "redis://u:a?hush@h"],
+        ["list", "redis://u:my hush word@h:x/0"], ["list", "redis://u:my", "hush@h"],
+        ["redis://u:hush@h"], ["list", "--redis-url", "redis://u:my hush w@h:x"],
+        ["--limit=redis://u:hush@h", "list"], ["list", "--limit", "redis://u:it's hush@h"],
+        ["list", "--redis-url", "redis://u:a?hush@h"],
     ],
 )  # fmt: skip
 def test_a_command_line_that_is_wrong_does_not_show_the_password_in_it(program, arguments):

@@ -1,4 +1,7 @@
-"""Odd text and odd values at the command line: a sentence and an exit code, never a traceback, nothing half done."""
+"""
+Odd text and odd values at the command line: a sentence and an exit code, never a traceback, nothing
+half done.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,11 @@ BYTES = "\udcff"  # what the shell hands on as $'\xff'
 ODD_ARGUMENTS = [
     ("submit", BYTES), ("submit", "a", f'"{BYTES}"'), ("submit", "a", "1", "--id", BYTES),
     ("show", BYTES), ("cancel", "a", "--reason", BYTES),
-    ("submit", "a", "1", "--header", f"k={BYTES}"), ("signal", "a", BYTES), ("signal", "a", "go", "1", "--dedup", BYTES),
-    ("fork", "a", "--at", BYTES), ("answer", BYTES, "1"), ("list", "--runner", BYTES), ("list", "--cursor", BYTES),
-    ("hooks", "redeliver", BYTES), ("--namespace", BYTES, "list"), ("result", "a", "--timeout", BYTES), ("export", BYTES),
+    ("submit", "a", "1", "--header", f"k={BYTES}"), ("signal", "a", BYTES),
+    ("signal", "a", "go", "1", "--dedup", BYTES), ("fork", "a", "--at", BYTES),
+    ("answer", BYTES, "1"), ("list", "--runner", BYTES), ("list", "--cursor", BYTES),
+    ("hooks", "redeliver", BYTES), ("--namespace", BYTES, "list"),
+    ("result", "a", "--timeout", BYTES), ("export", BYTES),
 ]  # fmt: skip
 
 
@@ -60,7 +65,9 @@ DEEP = "[" * 100_000 + "]" * 100_000
         (("list", "--runner", "\0"), None, 0, "no such runs"),
     ],
 )
-def test_odd_values_are_one_sentence_and_nothing_is_written(run, real, arguments, stdin, code, part):
+def test_odd_values_are_one_sentence_and_nothing_is_written(
+    run, real, arguments, stdin, code, part
+):
     """[B17]"""
     result = run(*arguments, stdin=stdin)
     assert (result.exit_code, result.stdout) == (code, "")
@@ -94,7 +101,9 @@ async def test_values_that_json_cannot_carry_are_exported_and_check_reads_them(
     assert any("int of 16,610 bits" in entry.get("shown", "") for entry in document["journal"])
     (tmp_path / "h.json").write_text(exported.stdout)
     (tmp_path / "deep.json").write_text(DEEP)
-    (tmp_path / "odd.json").write_text(json.dumps({**document, "run": {**document["run"], "created_at": "x"}}))
+    (tmp_path / "odd.json").write_text(
+        json.dumps({**document, "run": {**document["run"], "created_at": "x"}})
+    )
     (tmp_path / "oddapp.py").write_text(
         "from stepflow import Stepflow\napp = Stepflow()\nasync def huge(): ...\n"
         "@app.workflow('huge')\nasync def w(ctx):\n    return [await ctx.step('huge', huge), 1]\n"
@@ -186,7 +195,9 @@ def test_a_call_with_odd_text_raises_what_says_so(client: Client, real, call, wa
     assert dump(real) == {}
 
 
-@pytest.mark.parametrize("token", [BYTES, "", ".", "a", 5, None, "a." + "g" * 20, "\ud800." + "0" * 20])
+@pytest.mark.parametrize(
+    "token", [BYTES, "", ".", "a", 5, None, "a." + "g" * 20, "\ud800." + "0" * 20]
+)
 async def test_a_token_that_is_none_asks_nothing(aclient, token):
     """[B17]"""
     with pytest.raises(QuestionNotFound):
@@ -195,7 +206,9 @@ async def test_a_token_that_is_none_asks_nothing(aclient, token):
 
 async def test_one_odd_call_leaves_those_beside_it_alone(aclient):
     """[B17] They share a connection and a write."""
-    found = await asyncio.gather(*[aclient.status(run) for run in ("a", BYTES, "b")], return_exceptions=True)
+    found = await asyncio.gather(
+        *[aclient.status(run) for run in ("a", BYTES, "b")], return_exceptions=True
+    )
     assert [type(each) for each in found] == [type(None), InvalidOption, type(None)]
 
 

@@ -6,14 +6,27 @@ from stepflow import RunStatus, Webhook
 
 
 def test_submit_prints_the_id_alone_so_that_a_shell_can_take_it(run, client):
-    result = run("submit", "etl", '{"a": 1}', "--header", "tenant=t1", "--queue", "slow", "--priority", "high")
+    result = run(
+        "submit",
+        "etl",
+        '{"a": 1}',
+        "--header",
+        "tenant=t1",
+        "--queue",
+        "slow",
+        "--priority",
+        "high",
+    )
     status = client.status(result.stdout.strip())
     assert (status.payload, status.headers) == ({"a": 1}, {"tenant": "t1"})
     assert (status.queue, status.priority) == ("slow", "high")
 
 
 def test_the_same_submit_again_finds_the_run_and_says_so(run):
-    assert json.loads(run("submit", "etl", "1", "--id", "a1", "--json").stdout) == {"id": "a1", "created": True}
+    assert json.loads(run("submit", "etl", "1", "--id", "a1", "--json").stdout) == {
+        "id": "a1",
+        "created": True,
+    }
     again = run("submit", "etl", "1", "--id", "a1", "--json")
     assert json.loads(again.stdout) == {"id": "a1", "created": False}
     assert "was there already" in again.stderr
@@ -49,7 +62,9 @@ def test_list_filters_and_pages_newest_first(run, client):
     for number in range(5):
         client.submit("etl" if number else "other", number, run_id=f"a{number}")
     first = json.loads(run("--json", "list", "--runner", "etl", "--limit", "3").stdout)
-    rest = json.loads(run("--json", "list", "--runner", "etl", "--limit", "3", "--cursor", first["cursor"]).stdout)
+    rest = json.loads(
+        run("--json", "list", "--runner", "etl", "--limit", "3", "--cursor", first["cursor"]).stdout
+    )
     assert [run["id"] for run in first["runs"] + rest["runs"]] == ["a4", "a3", "a2", "a1"]
     assert json.loads(run("list", "--state", "failed", "--json").stdout)["runs"] == []
 
@@ -126,7 +141,9 @@ def test_retry_is_for_failed_runs(run, client):
 def test_a_namespace_is_another_stepflow_on_the_same_redis(run, client):
     client.submit("etl", run_id="mine")
     run("submit", "etl", "--id", "theirs", "--namespace", "other")
-    assert [r["id"] for r in json.loads(run("list", "--json", "--namespace", "other").stdout)["runs"]] == ["theirs"]
+    assert [
+        r["id"] for r in json.loads(run("list", "--json", "--namespace", "other").stdout)["runs"]
+    ] == ["theirs"]
     assert [r["id"] for r in json.loads(run("list", "--json").stdout)["runs"]] == ["mine"]
 
 
@@ -137,7 +154,10 @@ def test_no_secret_of_a_webhook_is_listed(run, client):
     listed = [run("hooks", "list", "--run", "a1", *more).stdout for more in ([], ["--json"])]
     assert "example.com" in listed[0]
     assert json.loads(listed[1])[0]["state"] == "pending"
-    assert not any("hidden" in text or "c2Vjc" in text for text in [*listed, run("show", "a1", "--json").stdout])
+    assert not any(
+        "hidden" in text or "c2Vjc" in text
+        for text in [*listed, run("show", "a1", "--json").stdout]
+    )
 
 
 def test_queues_say_what_waits_where_and_since_when(run, client, real):
@@ -156,7 +176,9 @@ def test_queues_say_what_waits_where_and_since_when(run, client, real):
 def test_queues_of_another_namespace_are_not_ours(run, client):
     run("submit", "etl", "--namespace", "other")
     assert json.loads(run("queues", "--json").stdout) == []
-    assert json.loads(run("queues", "--json", "--namespace", "other").stdout)[0]["queue"] == "default"
+    assert (
+        json.loads(run("queues", "--json", "--namespace", "other").stdout)[0]["queue"] == "default"
+    )
 
 
 def test_a_version_is_given_at_submit_and_shown_unless_it_is_the_first(run, client):
@@ -169,7 +191,9 @@ def test_a_version_is_given_at_submit_and_shown_unless_it_is_the_first(run, clie
     assert run("submit", "etl", "--version", "0").exit_code == 2
 
 
-def test_a_submit_through_an_app_takes_the_newest_version_that_it_registers(run, client, tmp_path, monkeypatch):
+def test_a_submit_through_an_app_takes_the_newest_version_that_it_registers(
+    run, client, tmp_path, monkeypatch
+):
     """[F6]"""
     code = "from stepflow import Stepflow\napp = Stepflow()\n"
     code += "".join(f"app.workflow('w', version={n})(lambda ctx: None)\n" for n in (1, 3))

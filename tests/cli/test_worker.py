@@ -28,7 +28,11 @@ def test_workers_lists_the_process_and_what_it_holds(at_work, client, run):
     client.submit("waits", run_id="w1")
     until_blocking(lambda: client.status("w1").state == "running")
     (worker,) = json.loads(run("workers", "--json").stdout)
-    assert (worker["pid"], worker["running"], worker["runners"]) == (at_work.pid, 1, ["countdown", "fails", "waits"])
+    assert (worker["pid"], worker["running"], worker["runners"]) == (
+        at_work.pid,
+        1,
+        ["countdown", "fails", "waits"],
+    )
     assert worker["concurrency"] == 100
     assert run("cancel", "w1", "--wait").exit_code == 4
 
@@ -56,7 +60,9 @@ def test_a_burst_leaves_when_the_queues_are_empty(program, client):
 
 
 def test_a_worker_under_a_supervisor_is_replaced_and_its_steps_run_again(start, url, client, real):
-    process = start("worker", "capp:app", "--processes", "2", "--queue", "q1", STEPFLOW_REDIS_URL=url)
+    process = start(
+        "worker", "capp:app", "--processes", "2", "--queue", "q1", STEPFLOW_REDIS_URL=url
+    )
     until_blocking(lambda: len(client.workers()) == 2)
     client.submit("waits", run_id="w1", queue="q1")
     until_blocking(lambda: client.status("w1").worker)

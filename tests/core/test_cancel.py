@@ -48,7 +48,9 @@ async def test_everybody_who_waits_on_the_loop_is_told():
 def test_threads_that_wait_are_told():
     """[C26]"""
     token, seen = CancelToken(), []
-    threads = [threading.Thread(target=lambda: seen.append(token.wait_blocking(10))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: seen.append(token.wait_blocking(10))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     token.fire("enough")

@@ -16,7 +16,9 @@ counts = st.integers(0, 10**6)
 
 
 @given(run_ids, counts, counts, counts)
-def test_an_rq_id_is_read_from_the_right_whatever_the_run_is_called(run_id, number, generation, handoff):
+def test_an_rq_id_is_read_from_the_right_whatever_the_run_is_called(
+    run_id, number, generation, handoff
+):
     """[C2]"""
     delivery = Delivery(run_id, number, generation, handoff)
     assert Delivery.parse(delivery.rq_id) == delivery
@@ -25,7 +27,10 @@ def test_an_rq_id_is_read_from_the_right_whatever_the_run_is_called(run_id, numb
 
 @given(
     st.lists(
-        st.tuples(run_ids, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=2, unique=True
+        st.tuples(run_ids, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)),
+        min_size=2,
+        max_size=2,
+        unique=True,
     )
 )
 def test_two_deliveries_never_share_an_rq_id(both):
@@ -37,7 +42,10 @@ def test_two_deliveries_never_share_an_rq_id(both):
 
 def test_names_for_people_and_for_rq():
     assert (Delivery("a-b", 3).name, Delivery("a-b", 3).rq_id) == ("run:a-b:3", "run-a-b-3")
-    assert (Delivery("a", 3, 1, 2).name, Delivery("a", 3, 1, 2).rq_id) == ("run:a:3:g1:r2", "run-a-3-g1-r2")
+    assert (Delivery("a", 3, 1, 2).name, Delivery("a", 3, 1, 2).rq_id) == (
+        "run:a:3:g1:r2",
+        "run-a-3-g1-r2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +68,12 @@ def test_what_is_no_delivery_of_ours_is_none(rq_id):
     assert Delivery.parse(rq_id) is None
 
 
-@given(st.floats(0, 2**47 / 1000), st.floats(0, 2**47 / 1000), st.integers(0, 2**80 - 1), st.integers(0, 2**80 - 1))
+@given(
+    st.floats(0, 2**47 / 1000),
+    st.floats(0, 2**47 / 1000),
+    st.integers(0, 2**80 - 1),
+    st.integers(0, 2**80 - 1),
+)
 def test_made_up_run_ids_sort_by_time_and_are_valid(one, other, chance, another):
     """[C2]"""
     first, second = sorted((one, other))

@@ -82,7 +82,9 @@ def test_continue_takes_delay_or_at():
         Continue(delay=1, at=2)
 
 
-@pytest.mark.parametrize("delay", [float("inf"), float("-inf"), float("nan"), 1e11, "5", [], None.__class__])
+@pytest.mark.parametrize(
+    "delay", [float("inf"), float("-inf"), float("nan"), 1e11, "5", [], None.__class__]
+)
 def test_a_delay_must_be_seconds_that_end(delay):
     with pytest.raises(InvalidOption):
         Continue(delay=delay)

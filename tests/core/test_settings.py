@@ -19,7 +19,11 @@ def nowhere(tmp_path, monkeypatch):
 
 def test_the_defaults_are_those_the_guarantees_name():
     settings = Settings()
-    assert (settings.limits.payload_bytes, settings.worker.lease_s, settings.worker.max_crashes) == (2**20, 15.0, 10)
+    assert (
+        settings.limits.payload_bytes,
+        settings.worker.lease_s,
+        settings.worker.max_crashes,
+    ) == (2**20, 15.0, 10)
     assert settings.retention.result_s == 7 * 24 * 3600
     assert settings.redis.namespace == "stepflow"
 
@@ -32,7 +36,13 @@ def test_an_argument_beats_the_environment_beats_the_files_beat_the_defaults(now
     monkeypatch.setenv("STEPFLOW_WORKER_LEASE_S", "200")
     monkeypatch.setenv("STEPFLOW_WORKER_GRACE_S", "300")
     worker = Settings(worker={"lease_s": 2000.0}).worker
-    assert (worker.lease_s, worker.grace_s, worker.slice_s, worker.batch, worker.max_crashes) == (2000, 300, 40, 5, 10)
+    assert (worker.lease_s, worker.grace_s, worker.slice_s, worker.batch, worker.max_crashes) == (
+        2000,
+        300,
+        40,
+        5,
+        10,
+    )
 
 
 def test_lists_are_comma_separated_in_the_environment(monkeypatch):
@@ -42,7 +52,12 @@ def test_lists_are_comma_separated_in_the_environment(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("WORKER_LEASE_S", "0"), ("WORKER_CONCURRENCY", "x"), ("REDIS_NAMESPACE", "a b"), ("LIMITS_PAYLOAD_BYTES", "-1")],
+    [
+        ("WORKER_LEASE_S", "0"),
+        ("WORKER_CONCURRENCY", "x"),
+        ("REDIS_NAMESPACE", "a b"),
+        ("LIMITS_PAYLOAD_BYTES", "-1"),
+    ],
 )
 def test_a_value_out_of_its_range_is_refused_by_name(monkeypatch, name, value):
     monkeypatch.setenv(f"STEPFLOW_{name}", value)
@@ -83,7 +98,9 @@ def test_a_password_in_the_settings_is_not_shown():
      "RETENTION_HOOK_S", "RETENTION_SESSION_S", "RETENTION_DELIVERED_S", "REDIS_CONNECT_TIMEOUT_S", "REDIS_REPLY_TIMEOUT_S",
      "REDIS_RETRY_FOR_S", "WEBHOOK_TIMEOUT_S", "LIMITS_PAYLOAD_BYTES", "LIMITS_MAILBOX_BYTES"],
 )  # fmt: skip
-def test_a_setting_that_is_endless_is_refused_in_words_that_name_its_variable(monkeypatch, name, value):
+def test_a_setting_that_is_endless_is_refused_in_words_that_name_its_variable(
+    monkeypatch, name, value
+):
     """[B14]"""
     monkeypatch.setenv(f"STEPFLOW_{name}", value)
     with pytest.raises(InvalidOption, match=f"correct STEPFLOW_{name}, stepflow.toml") as caught:

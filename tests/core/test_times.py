@@ -50,7 +50,14 @@ def test_what_is_no_duration_is_refused_in_words_that_say_where_and_what_is_allo
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
-    [(0, 0.0), (-0.0, 0.0), (5, 5.0), (timedelta(minutes=1), 60.0), (Fraction(1, 2), 0.5), (FOREVER_S, FOREVER_S)],
+    [
+        (0, 0.0),
+        (-0.0, 0.0),
+        (5, 5.0),
+        (timedelta(minutes=1), 60.0),
+        (Fraction(1, 2), 0.5),
+        (FOREVER_S, FOREVER_S),
+    ],
 )
 def test_a_duration_is_seconds(given, wanted):
     """[B14]"""
@@ -85,11 +92,15 @@ NO_MOMENT = {
 @pytest.mark.parametrize("what", NO_MOMENT)
 def test_what_is_no_moment_is_refused_in_words(what):
     """[B14]"""
-    with pytest.raises(InvalidOption, match=r"^start_at is .* a moment is unix seconds or an aware datetime"):
+    with pytest.raises(
+        InvalidOption, match=r"^start_at is .* a moment is unix seconds or an aware datetime"
+    ):
         unix_time(NO_MOMENT[what], "start_at")
 
 
-@pytest.mark.parametrize("past", [0, -5.0, datetime(1900, 1, 1, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "past", [0, -5.0, datetime(1900, 1, 1, tzinfo=UTC), datetime.min.replace(tzinfo=UTC)]
+)
 def test_a_moment_may_be_past(past):
     """[B14]"""
     assert Continue(at=past).due_at(100.0) <= 0

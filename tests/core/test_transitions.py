@@ -1,4 +1,7 @@
-"""decide: the whole table, every state with every outcome, marked or not; who wins when two things meet."""
+"""
+decide: the whole table, every state with every outcome, marked or not; who wins when two things
+meet.
+"""
 
 import dataclasses
 import itertools
@@ -30,7 +33,8 @@ NOW = 1000.0
 POLICY = RetryPolicy(max_attempts=3, initial=10.0, jitter=False)
 BOOM = ErrorInfo("ValueError", "boom")
 
-#: every outcome there is, and what it makes of a running run that nobody wants to stop: kind and state
+#: every outcome there is, and what it makes of a running run that nobody wants to stop: kind and
+#: state
 UNMARKED = {
     Continue("p"): (TransitionKind.ADVANCE, "pending"),
     Continue("p", delay=5): (TransitionKind.ADVANCE, "scheduled"),
@@ -69,12 +73,17 @@ MARKS = {
 
 def run(**changes):
     return dataclasses.replace(
-        Run("a", "x", state=RunState.RUNNING, rev=7, step=4, token="w.1.", created_at=1.0), **changes
+        Run("a", "x", state=RunState.RUNNING, rev=7, step=4, token="w.1.", created_at=1.0),
+        **changes,
     )
 
 
 def test_every_outcome_is_in_the_table():
-    known = {kind.__name__ for kind in Outcome.__subclasses__() if kind.__module__ == "stepflow.core.outcomes"}
+    known = {
+        kind.__name__
+        for kind in Outcome.__subclasses__()
+        if kind.__module__ == "stepflow.core.outcomes"
+    }
     assert known == {type(outcome).__name__ for outcome in UNMARKED}
 
 
@@ -89,7 +98,9 @@ def test_a_running_step_ends_as_the_table_says(outcome, mark):
     assert (move.kind, move.state) == wanted
 
 
-@pytest.mark.parametrize(("outcome", "mark", "state"), list(itertools.product(UNMARKED, MARKS, ENDS)), ids=repr)
+@pytest.mark.parametrize(
+    ("outcome", "mark", "state"), list(itertools.product(UNMARKED, MARKS, ENDS)), ids=repr
+)
 def test_a_finished_run_is_moved_by_nothing(outcome, mark, state):
     """[C13]"""
     ended = run(state=state, ended_at=5.0, stop=MARKS[mark])
@@ -122,13 +133,25 @@ def test_decide_is_pure():
 def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
     """[C12]"""
     move = decide(run(failures=2, crashes=3), 4, Continue({"n": 1}), POLICY, NOW)
-    assert (move.step, move.payload, move.due_at, move.failures, move.crashes) == (5, {"n": 1}, None, 0, 0)
+    assert (move.step, move.payload, move.due_at, move.failures, move.crashes) == (
+        5,
+        {"n": 1},
+        None,
+        0,
+        0,
+    )
 
 
 def test_a_restart_advances_into_a_new_history_unless_the_time_of_the_run_is_up():
     """[F18]"""
     move = decide(run(failures=2), 4, ContinueAsNew({"n": 1}, 3), POLICY, NOW)
-    assert (move.step, move.payload, move.due_at, move.failures, move.restarts) == (5, {"n": 1}, None, 0, 3)
+    assert (move.step, move.payload, move.due_at, move.failures, move.restarts) == (
+        5,
+        {"n": 1},
+        None,
+        0,
+        3,
+    )
     late = decide(run(deadline_at=NOW), 4, ContinueAsNew({"n": 1}, 3), POLICY, NOW)
     assert (late.kind, late.state) == (TransitionKind.FINISH, "failed")
 
@@ -168,13 +191,21 @@ def test_an_error_is_retried_while_attempts_are_left(failures, kind):
     move = decide(run(failures=failures, crashes=1), 4, Raised(BOOM), POLICY, NOW)
     assert move.kind is kind
     if kind is TransitionKind.HAND_OVER:
-        assert (move.failures, move.crashes, move.step, move.due_at) == (failures + 1, 1, 4, NOW + 10 * 2**failures)
+        assert (move.failures, move.crashes, move.step, move.due_at) == (
+            failures + 1,
+            1,
+            4,
+            NOW + 10 * 2**failures,
+        )
 
 
 def test_an_error_may_ask_for_a_longer_wait_but_not_for_a_shorter_or_an_endless_one():
     """[C20]"""
     for after_s, wait_s in ((50.0, 50.0), (1.0, 10.0), (None, 10.0)):
-        assert decide(run(), 4, Raised(BOOM, retry_after_s=after_s), POLICY, NOW).due_at == NOW + wait_s
+        assert (
+            decide(run(), 4, Raised(BOOM, retry_after_s=after_s), POLICY, NOW).due_at
+            == NOW + wait_s
+        )
     assert decide(run(), 4, Raised(BOOM, retry_after_s=float("inf")), POLICY, NOW).due_at < 1e11
 
 
@@ -183,7 +214,9 @@ def test_a_retry_without_a_wait_is_pending_at_once():
     assert (move.state, move.due_at) == ("pending", None)
 
 
-@pytest.mark.parametrize(("crashes", "wait_s"), [(0, None), (1, 1.0), (2, 2.0), (3, 4.0), (9, 256.0)])
+@pytest.mark.parametrize(
+    ("crashes", "wait_s"), [(0, None), (1, 1.0), (2, 2.0), (3, 4.0), (9, 256.0)]
+)
 def test_lost_deliveries_are_counted_apart_and_back_off_from_the_second_on(crashes, wait_s):
     """[C22]"""
     move = decide(run(crashes=crashes, failures=2), 4, Lost(), POLICY, NOW)
@@ -194,7 +227,11 @@ def test_lost_deliveries_are_counted_apart_and_back_off_from_the_second_on(crash
 def test_too_many_losses_end_the_run_and_say_so():
     """[C22]"""
     move = decide(run(crashes=3), 4, Lost(), POLICY, NOW, max_crashes=3)
-    assert (move.kind, move.state, move.error.type) == (TransitionKind.FINISH, "failed", "WorkerLost")
+    assert (move.kind, move.state, move.error.type) == (
+        TransitionKind.FINISH,
+        "failed",
+        "WorkerLost",
+    )
     assert "lost with its worker 4 times, max_crashes is 3" in move.error.message
 
 
@@ -206,7 +243,9 @@ def test_a_step_handed_back_counts_nothing():
 
 @pytest.mark.parametrize("had", list(Cleanup))
 def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had):
-    move = decide(run(failures=1, crashes=2, cleanup=had), 4, Yield(needs_cleanup=True), POLICY, NOW)
+    move = decide(
+        run(failures=1, crashes=2, cleanup=had), 4, Yield(needs_cleanup=True), POLICY, NOW
+    )
     assert (move.failures, move.crashes, move.step, move.due_at) == (1, 2, 4, None)
     assert move.cleanup is max(had, Cleanup.NEEDED)
 
@@ -215,18 +254,25 @@ def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had
 
 
 @pytest.mark.parametrize("outcome", [Continue(), Raised(BOOM), Lost()], ids=repr)
-@pytest.mark.parametrize(("deadline_at", "is_over"), [(NOW - 1, True), (NOW, True), (NOW + 1, False), (0.0, False)])
+@pytest.mark.parametrize(
+    ("deadline_at", "is_over"), [(NOW - 1, True), (NOW, True), (NOW + 1, False), (0.0, False)]
+)
 def test_past_its_deadline_a_run_does_not_go_on(outcome, deadline_at, is_over):
     """[C23]"""
     move = decide(run(deadline_at=deadline_at), 4, outcome, POLICY, NOW)
     assert (move.error is not None and move.error.type == "DeadlineExceeded") is is_over
 
 
-@pytest.mark.parametrize("outcome", [Succeed(1), Fail("f"), Cancel("c"), Raised(BOOM, retryable=False)], ids=repr)
+@pytest.mark.parametrize(
+    "outcome", [Succeed(1), Fail("f"), Cancel("c"), Raised(BOOM, retryable=False)], ids=repr
+)
 def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_passed(outcome):
     """[C23] Nobody had marked the run yet."""
     move = decide(run(deadline_at=NOW - 1), 4, outcome, POLICY, NOW)
-    assert (move.kind, move.state) == (TransitionKind.FINISH, decide(run(), 4, outcome, POLICY, NOW).state)
+    assert (move.kind, move.state) == (
+        TransitionKind.FINISH,
+        decide(run(), 4, outcome, POLICY, NOW).state,
+    )
 
 
 # ---- stops
@@ -238,7 +284,10 @@ def test_a_run_that_nobody_holds_ends_at_once(state, kind):
     """[C25] [C23]"""
     reason = "ValueError|why" if kind is StopKind.ERROR else "why"
     move = decide_stop(run(state=RunState(state), token=""), StopRequest(kind, reason, NOW))
-    assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled" if kind is StopKind.CANCEL else "failed")
+    assert (move.kind, move.state) == (
+        TransitionKind.FINISH,
+        "cancelled" if kind is StopKind.CANCEL else "failed",
+    )
     assert move.reason == ("deadline" if kind is StopKind.DEADLINE else "why")
 
 
@@ -248,17 +297,25 @@ def test_a_running_run_is_marked_once(kind):
     stop = StopRequest(kind, "why", NOW)
     move = decide_stop(run(), stop)
     assert (move.kind, move.stop) == (TransitionKind.MARK, stop)
-    assert decide_stop(run(stop=stop), StopRequest(StopKind.CANCEL, "again", NOW)).kind is TransitionKind.DROP
+    assert (
+        decide_stop(run(stop=stop), StopRequest(StopKind.CANCEL, "again", NOW)).kind
+        is TransitionKind.DROP
+    )
 
 
 def test_a_marked_run_that_let_its_grace_pass_ends_without_its_worker_for_its_first_reason():
     """[C23] [C27]"""
-    move = decide_stop(run(stop=MARKS["cancel"]), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True)
+    move = decide_stop(
+        run(stop=MARKS["cancel"]), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True
+    )
     assert (move.kind, move.state, move.reason) == (TransitionKind.FINISH, "cancelled", "outside")
 
 
 def test_grace_is_given_to_marked_runs_only():
-    assert decide_stop(run(), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True).kind is TransitionKind.MARK
+    assert (
+        decide_stop(run(), StopRequest(StopKind.DEADLINE, "", NOW), overdue=True).kind
+        is TransitionKind.MARK
+    )
 
 
 @pytest.mark.parametrize("kind", [StopKind.CANCEL, StopKind.DEADLINE])
@@ -285,7 +342,10 @@ def test_a_run_with_a_last_word_is_handed_over_once_more_to_say_it(state, kind):
 def test_a_run_with_a_last_word_that_is_on_its_way_is_only_marked(state):
     """[F15]"""
     stop = StopRequest(StopKind.CANCEL, "why", NOW)
-    assert decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop).kind is TransitionKind.MARK
+    assert (
+        decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop).kind
+        is TransitionKind.MARK
+    )
 
 
 @pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
@@ -295,7 +355,10 @@ def test_failing_by_hand_waits_for_no_last_word_and_for_no_worker_that_was_told_
     move = decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop)
     assert (move.kind, move.state, move.reason) == (TransitionKind.FINISH, "failed", "why")
     assert decide_stop(run(cleanup=Cleanup.NEEDED), stop).kind is TransitionKind.MARK
-    assert decide_stop(run(cleanup=Cleanup.NEEDED, stop=MARKS["cancel"]), stop).kind is TransitionKind.FINISH
+    assert (
+        decide_stop(run(cleanup=Cleanup.NEEDED, stop=MARKS["cancel"]), stop).kind
+        is TransitionKind.FINISH
+    )
 
 
 @pytest.mark.parametrize("mark", ["cancel", "deadline"])
@@ -307,30 +370,44 @@ def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
     assert (move.kind, move.state) == UNSAID[outcome]
 
 
-@pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
-def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks_have_steps(mark, state):
-    """[F16] The record does not know yet that the run has a last word; the park that was refused does."""
+@pytest.mark.parametrize(
+    ("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")]
+)
+def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks_have_steps(
+    mark, state
+):
+    """
+    [F16] The record does not know yet that the run has a last word; the park that was refused does.
+    """
     park = Park(needs_cleanup=True)
     move = decide(run(stop=MARKS[mark]), 4, park, POLICY, NOW)
     assert (move.kind, move.state) == (TransitionKind.HAND_OVER, "pending")
     assert decide(run(stop=MARKS[mark]), 4, Park(), POLICY, NOW).state == state
 
 
-@pytest.mark.parametrize(("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")])
+@pytest.mark.parametrize(
+    ("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")]
+)
 def test_a_last_word_ends_the_run_as_it_was_asked_to(mark, state):
     """[F15]"""
-    move = decide(run(stop=MARKS[mark], cleanup=Cleanup.STARTED), 4, CleanedUp(errors=(BOOM,)), POLICY, NOW)
+    move = decide(
+        run(stop=MARKS[mark], cleanup=Cleanup.STARTED), 4, CleanedUp(errors=(BOOM,)), POLICY, NOW
+    )
     assert (move.kind, move.state, move.errors) == (TransitionKind.FINISH, state, (BOOM,))
 
 
 def test_a_run_that_failed_and_was_then_asked_to_stop_ends_by_its_failure():
     """[F15]"""
-    move = decide(run(stop=MARKS["cancel"], cleanup=Cleanup.STARTED), 4, CleanedUp(BOOM), POLICY, NOW)
+    move = decide(
+        run(stop=MARKS["cancel"], cleanup=Cleanup.STARTED), 4, CleanedUp(BOOM), POLICY, NOW
+    )
     assert (move.state, move.error) == ("failed", BOOM)
 
 
 def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word():
-    move = decide(run(stop=MARKS["cancel"], cleanup=Cleanup.NEEDED, crashes=10), 4, Lost(), POLICY, NOW)
+    move = decide(
+        run(stop=MARKS["cancel"], cleanup=Cleanup.NEEDED, crashes=10), 4, Lost(), POLICY, NOW
+    )
     assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled")
 
 
@@ -345,7 +422,8 @@ def test_a_run_whose_compensations_have_begun_is_not_revived():
 def test_a_finished_run_is_not_stopped(state):
     """[C28]"""
     assert (
-        decide_stop(run(state=state, ended_at=5.0, token=""), StopRequest(StopKind.CANCEL)).kind is TransitionKind.DROP
+        decide_stop(run(state=state, ended_at=5.0, token=""), StopRequest(StopKind.CANCEL)).kind
+        is TransitionKind.DROP
     )
 
 

@@ -1,10 +1,11 @@
 """
 A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 60 --seed 7`.
 
-Runs of every kind are submitted all the time while workers and the server are killed, workers stopped and resumed,
-connections cut or left half-open, replies lost, runs cancelled, records damaged, and user code does what none should.
-Then the attacks stop, everything must end by itself, and the checker reads what is left. The last line counts; the exit
-code is 0 only when its zeros hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
+Runs of every kind are submitted all the time while workers and the server are killed, workers
+stopped and resumed, connections cut or left half-open, replies lost, runs cancelled, records
+damaged, and user code does what none should. Then the attacks stop, everything must end by itself,
+and the checker reads what is left. The last line counts; the exit code is 0 only when its zeros
+hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ KINDS: list[tuple[str, object, str, int]] = [
 ]
 #: what is written over a field of a run's record, or put into a set that all workers read
 DAMAGES: list[tuple[str, bytes]] = [
-    ("stop", b"garbage"), ("rev", b"zz"), ("step", b"-"), ("deadline", b"\xff"), ("failures", b"many"), ("inbox", b"1e999"),
-    ("runner", b"chain@zz"), ("created", b"nan"), ("cleanup", b"9"), ("generation", b""), ("state", b"asleep"),
+    ("stop", b"garbage"), ("rev", b"zz"), ("step", b"-"), ("deadline", b"\xff"),
+    ("failures", b"many"), ("inbox", b"1e999"), ("runner", b"chain@zz"), ("created", b"nan"),
+    ("cleanup", b"9"), ("generation", b""), ("state", b"asleep"),
 ]  # fmt: skip
 MEMBERS = [b"garbage", b"run", b"run:", b"hook:\xff", b":", b"claims", b"run:x-0:data"]
 #: seconds everything is given to end once the attacks are over
@@ -69,7 +71,9 @@ PATIENCE_S = 120.0
 class Chaos:
     """One seeded attack on one cluster."""
 
-    def __init__(self, cluster: Cluster, proxy: Proxy, *, seed: int, workers: int, rate: float) -> None:
+    def __init__(
+        self, cluster: Cluster, proxy: Proxy, *, seed: int, workers: int, rate: float
+    ) -> None:
         self._cluster, self._proxy, self._rate = cluster, proxy, rate
         self._dice = random.Random(seed)
         self._wire = random.Random(seed + 1)
@@ -89,20 +93,26 @@ class Chaos:
 
     def _new_worker(self) -> Process:
         environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}
-        environment["STEPFLOW_WORKER_SLICE_S"] = "0.005"  # workflows make room for others every now and then
-        return self._cluster.worker("--concurrency", self._dice.choice(["40", "5"]), ready=False, **environment)
+        environment["STEPFLOW_WORKER_SLICE_S"] = (
+            "0.005"  # workflows make room for others every now and then
+        )
+        return self._cluster.worker(
+            "--concurrency", self._dice.choice(["40", "5"]), ready=False, **environment
+        )
 
     def go_on(self, seconds: float) -> None:
         """Attack for so long."""
         self._proxy.rule = self._spoil
         end = time.monotonic() + seconds
         acts: list[tuple[Callable[[], None], float]] = [
-            (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0), (self._kill_worker, 1.0),
-            (self._stop_worker, 0.3), (self._kill_server, 0.2), (self._take_over, 0.08),
-            (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
+            (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0),
+            (self._kill_worker, 1.0), (self._stop_worker, 0.3), (self._kill_server, 0.2),
+            (self._take_over, 0.08), (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
             (self._damage, 2.0), (self._ask_for_the_impossible, 1.0),
         ]  # fmt: skip
-        due = [(time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts]
+        due = [
+            (time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts
+        ]
         while (now := time.monotonic()) < end:
             for number, (moment, act, often) in enumerate(due):
                 if now >= moment:
@@ -135,7 +145,10 @@ class Chaos:
         return PASS if what == TWICE and name in ONCE else what
 
     def _submit(self) -> None:
-        """Submit a handful, sometimes one that is there already; by a client that may lose its replies, or not."""
+        """
+        Submit a handful, sometimes one that is there already; by a client that may lose its
+        replies, or not.
+        """
         runner, payload, ends, _ = self._dice.choices(KINDS, [kind[3] for kind in KINDS])[0]
         count, client = self._dice.randint(1, 8), self._dice.choice([self._direct, self._through])
         start = len(self.expected)
@@ -180,22 +193,32 @@ class Chaos:
         """Give the word to some of the workflows that ask for it, now or later; twice is once."""
         for run_id in self._dice.sample(self._awaiting, min(4, len(self._awaiting))):
             try:
-                self._dice.choice([self._direct, self._through]).signal(run_id, "word", "chaos", dedup="once")
+                self._dice.choice([self._direct, self._through]).signal(
+                    run_id, "word", "chaos", dedup="once"
+                )
             except (SignalRefused, RunNotFound):  # it has ended, or its submit was never answered
                 self._awaiting.remove(run_id)
             except StepflowError:
                 self.count["signals_refused"] += 1
 
     def _damage(self) -> None:
-        """Write garbage over a field of a run's record, and put garbage into a set that all workers read."""
+        """
+        Write garbage over a field of a run's record, and put garbage into a set that all workers
+        read.
+        """
         redis, run_id = self._cluster.server.client, f"victim-{len(self.victims)}"
         field, garbage = self._dice.choice(DAMAGES)
         self.victims.append(run_id)
         with suppress(StepflowError):
             self._direct.submit("chain", path(5, pause=0.05), run_id=run_id, timeout=self._dice.choice([None, 0.2]),
                                 delay=self._dice.choice([None, 0.1]))  # fmt: skip
-        key = self._dice.choice(["claims", "due", "deadlines", "pending:default", "expiry", "awaited"])
-        member, score = self._dice.choice(MEMBERS), self._dice.choice([0.0, time.time(), time.time() + 0.5])
+        key = self._dice.choice(
+            ["claims", "due", "deadlines", "pending:default", "expiry", "awaited"]
+        )
+        member, score = (
+            self._dice.choice(MEMBERS),
+            self._dice.choice([0.0, time.time(), time.time() + 0.5]),
+        )
         with redis.pipeline(transaction=False) as pipe:
             pipe.hset(f"stepflow:run:{run_id}", field, garbage)
             if key == "awaited":
@@ -206,7 +229,10 @@ class Chaos:
         self.count["damaged"] += 1
 
     def _ask_for_the_impossible(self) -> None:
-        """Ask for times beyond all calendars, and for a listing: the one is refused, the other never is."""
+        """
+        Ask for times beyond all calendars, and for a listing: the one is refused, the other never
+        is.
+        """
         odd = self._dice.choice([timedelta.max, float("inf"), float("nan"), -1.0, 1e300])
         for option in ("delay", "timeout"):
             try:
@@ -218,7 +244,10 @@ class Chaos:
         self.count["listed"] += len(self._direct.list(limit=50).runs)
 
     def _go_silent(self) -> None:
-        """Leave every connection through the proxy half-open: what goes over it vanishes, and nobody hangs up."""
+        """
+        Leave every connection through the proxy half-open: what goes over it vanishes, and nobody
+        hangs up.
+        """
         self._proxy.go_silent()
         self.count["silences"] += 1
 
@@ -257,7 +286,10 @@ class Chaos:
 
 
 def undone(cluster: Cluster, chaos: Chaos) -> set[str]:
-    """Name the runs that are not there though their submit was answered, or whose end was undone with its hook."""
+    """
+    Name the runs that are not there though their submit was answered, or whose end was undone with
+    its hook.
+    """
     redis = cluster.server.client
     return {run_id for run_id in chaos.expected if not redis.exists(f"stepflow:run:{run_id}")}
 
@@ -273,16 +305,23 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=12.0, help="submits a second, each of a few runs")
+    parser.add_argument(
+        "--rate", type=float, default=12.0, help="submits a second, each of a few runs"
+    )
     parser.add_argument("--appendfsync", choices=["always", "everysec"], default="always")
     options = parser.parse_args()
     logging.getLogger("asyncio").setLevel(
         logging.ERROR
     )  # the proxy writes to connections that were cut: that is its job
-    print(f"chaos for {options.seconds:g} s, seed {options.seed}, appendfsync {options.appendfsync}", flush=True)
+    print(
+        f"chaos for {options.seconds:g} s, seed {options.seed}, appendfsync {options.appendfsync}",
+        flush=True,
+    )
     with Cluster(appendfsync=options.appendfsync) as cluster:
         with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
-            chaos = Chaos(cluster, proxy, seed=options.seed, workers=options.workers, rate=options.rate)
+            chaos = Chaos(
+                cluster, proxy, seed=options.seed, workers=options.workers, rate=options.rate
+            )
             try:
                 found, missing = attack(chaos, cluster, options.seconds)
             finally:
@@ -308,18 +347,25 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     found = check(cluster, there)
     found.stuck += stuck
     found.stuck += [
-        f"{run_id} was damaged and has not ended" for run_id in chaos.victims if not is_gone(cluster, run_id)
+        f"{run_id} was damaged and has not ended"
+        for run_id in chaos.victims
+        if not is_gone(cluster, run_id)
     ]
     found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
     return found, missing
 
 
 def own_tracebacks(said: str) -> list[str]:
-    """Give the tracebacks of stepflow itself: what detached tasks of user code raise, asyncio says with one of theirs."""
+    """
+    Give the tracebacks of stepflow itself: what detached tasks of user code raise, asyncio says
+    with one of theirs.
+    """
     return [found for found in _TRACEBACK.findall(said) if "/crash/support/odd.py" not in found]
 
 
-def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *, strict: bool) -> int:
+def report(
+    chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *, strict: bool
+) -> int:
     """Print what was found, and the one line that counts."""
     for said in found.all()[:40]:
         print(said)
@@ -327,7 +373,16 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
         for traceback in own_tracebacks(process.said):
             print(f"in {process.log}: {traceback}")
             chaos.count["tracebacks"] += 1
-    shown = ("asked_again", "cancels", "worker_stops", "silences", "damaged", "refused", "listed", "tracebacks")
+    shown = (
+        "asked_again",
+        "cancels",
+        "worker_stops",
+        "silences",
+        "damaged",
+        "refused",
+        "listed",
+        "tracebacks",
+    )
     print(
         *(f"{name}={chaos.count[name]}" for name in shown),
         f"yields={found.yields} attempts_lost={found.attempts_lost}",
@@ -340,7 +395,9 @@ def report(chaos: Chaos, cluster: Cluster, found: Findings, missing: set[str], *
         f"stuck={len(found.stuck)} hooks_missing={len(found.hooks_missing)}",
         flush=True,
     )
-    wrong = [*found.doubled, *found.stuck, *found.left_over] + ([*found.lost, *found.hooks_missing] if strict else [])
+    wrong = [*found.doubled, *found.stuck, *found.left_over] + (
+        [*found.lost, *found.hooks_missing] if strict else []
+    )
     return 1 if wrong or chaos.count["tracebacks"] else 0
 
 

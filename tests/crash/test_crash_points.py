@@ -1,4 +1,7 @@
-"""A process is killed at each named point of the engine, the first time it passes there and later: nothing is lost."""
+"""
+A process is killed at each named point of the engine, the first time it passes there and later:
+nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,19 @@ WORKERS = [point for point in probes.POINTS if point not in (*CLIENTS, *SUPERVIS
 
 
 def test_every_point_is_passed_somewhere_and_named_once():
-    engine = "".join(file.read_text() for file in (ROOT / "stepflow").rglob("*.py") if file.name != "probes.py")
-    assert {point: engine.count(f'probes.at("{point}")') for point in probes.POINTS} == dict.fromkeys(probes.POINTS, 1)
+    engine = "".join(
+        file.read_text() for file in (ROOT / "stepflow").rglob("*.py") if file.name != "probes.py"
+    )
+    assert {
+        point: engine.count(f'probes.at("{point}")') for point in probes.POINTS
+    } == dict.fromkeys(probes.POINTS, 1)
 
 
 def mixture() -> list[RunSpec]:
-    """Runs of every kind that pass the points: chains, retries, delays, workflows, one that only a deadline ends."""
+    """
+    Runs of every kind that pass the points: chains, retries, delays, workflows, one that only a
+    deadline ends.
+    """
     return [
         *(RunSpec("chain", path(4, pause=0.02), run_id=f"chain-{n}") for n in range(6)),
         *(RunSpec("flaky", path(2), run_id=f"flaky-{n}") for n in range(3)),
@@ -41,13 +51,19 @@ def mixture() -> list[RunSpec]:
 
 
 EXPECTED = {
-    spec.run_id: {"verdict": "failed", "listener": "failed"}.get(spec.runner, "succeeded") for spec in mixture()
+    spec.run_id: {"verdict": "failed", "listener": "failed"}.get(spec.runner, "succeeded")
+    for spec in mixture()
 }
 
 
 @pytest.mark.parametrize(
     ("point", "times"),
-    [(point, times) for point in WORKERS for times in (1, 5) if (point, times) != ("cancel.ready", 5)],
+    [
+        (point, times)
+        for point in WORKERS
+        for times in (1, 5)
+        if (point, times) != ("cancel.ready", 5)
+    ],
 )
 def test_a_worker_killed_there_costs_nothing(make_cluster, point, times):
     """[C13] [C15] [C16] [C34] [F2]"""
@@ -57,7 +73,10 @@ def test_a_worker_killed_there_costs_nothing(make_cluster, point, times):
     assert doomed.wait() == -signal.SIGKILL
     cluster.worker("--concurrency", "4")
     cluster.all_ended(runs)
-    until(lambda: not check(cluster, EXPECTED).all(), what=f"nothing wrong: {check(cluster, EXPECTED).all()[:5]}")
+    until(
+        lambda: not check(cluster, EXPECTED).all(),
+        what=f"nothing wrong: {check(cluster, EXPECTED).all()[:5]}",
+    )
 
 
 @pytest.mark.parametrize("point", AFTER_ANOTHER)
@@ -71,13 +90,18 @@ def test_a_worker_killed_while_it_recovers_what_another_held_costs_nothing(make_
     assert second.wait() == -signal.SIGKILL
     cluster.worker("--concurrency", "4")
     cluster.all_ended(runs)
-    until(lambda: not check(cluster, EXPECTED).all(), what=f"nothing wrong: {check(cluster, EXPECTED).all()[:5]}")
+    until(
+        lambda: not check(cluster, EXPECTED).all(),
+        what=f"nothing wrong: {check(cluster, EXPECTED).all()[:5]}",
+    )
 
 
 def test_a_supervisor_killed_before_it_took_up_what_its_worker_held_costs_nothing(make_cluster):
     """[C15]"""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    supervisor = cluster.program("supervisor", "--processes", "1", "--concurrency", "4", CRASH_AT="supervise.dead:1")
+    supervisor = cluster.program(
+        "supervisor", "--processes", "1", "--concurrency", "4", CRASH_AT="supervise.dead:1"
+    )
     supervisor.has_said("listens to")
     runs = cluster.submit([*mixture()[:-1], RunSpec("poison", run_id="poison")])
     assert supervisor.wait() == -signal.SIGKILL

@@ -1,4 +1,7 @@
-"""What is damaged in Redis concerns its run alone: good runs beside each kind of damage, on real workers."""
+"""
+What is damaged in Redis concerns its run alone: good runs beside each kind of damage, on real
+workers.
+"""
 
 import contextlib
 
@@ -18,10 +21,11 @@ RUN = f"{NS}:run:bad"
 
 #: field of the record x garbage; all are met by a claim, for the run is pending
 FIELDS = {
-    "rev": b"zz", "state": b"frozen", "step": b"zz", "failures": b"-1", "crashes": b"1e400", "handoff": b"x",
-    "generation": b"zz", "inbox": b"zz", "created": b"nan", "started": b"inf", "updated": b"\xff", "deadline": b"zz",
-    "due": b"zz", "stop": b"garbage", "cleanup": b"7", "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz",
-    "waits_for": b"\xff\xfe", "unroutable": b"-inf", "token": b"\xff", "claimed_id": b"\xff",
+    "rev": b"zz", "state": b"frozen", "step": b"zz", "failures": b"-1", "crashes": b"1e400",
+    "handoff": b"x", "generation": b"zz", "inbox": b"zz", "created": b"nan", "started": b"inf",
+    "updated": b"\xff", "deadline": b"zz", "due": b"zz", "stop": b"garbage", "cleanup": b"7",
+    "runner": b"chain@zz", "origin": b"x|zz", "ends": b"zz", "waits_for": b"\xff\xfe",
+    "unroutable": b"-inf", "token": b"\xff", "claimed_id": b"\xff",
 }  # fmt: skip
 
 
@@ -49,7 +53,9 @@ DAMAGES = {
     "a string for the steps": string_at(f"{RUN}:steps"),
     "payload": lambda real: real.hset(f"{RUN}:data", "payload", b"\xc1"),
     "spec": lambda real: real.hset(f"{RUN}:data", "spec", b"\xc1"),
-    "spec of a later version": lambda real: real.hset(f"{RUN}:data", "spec", b"\x81\xa6policy\x81\xa1x\x01"),
+    "spec of a later version": lambda real: real.hset(
+        f"{RUN}:data", "spec", b"\x81\xa6policy\x81\xa1x\x01"
+    ),
     "a string for its job": string_at("rq:job:run-bad-0"),
 }
 #: those that hinder nothing, or are mended by whatever is written next
@@ -63,7 +69,17 @@ HARMLESS = {
 }
 
 STRAYS = {
-    "claims": ["bad", "run:", "run:a:b", b"\xff\xfe", "hook:\xe9", ":", "x:y", "run:gone", "hook:gone"],
+    "claims": [
+        "bad",
+        "run:",
+        "run:a:b",
+        b"\xff\xfe",
+        "hook:\xe9",
+        ":",
+        "x:y",
+        "run:gone",
+        "hook:gone",
+    ],
     "due": ["bad", "run:", b"\xff\xfe", "hook:a b", "run:gone", "hook:gone"],
     "deadlines": [b"\xff", "a b", "run:x", "", "gone"],
     "pending:default": ["bad", b"\xff", "run:gone", ":"],
@@ -104,12 +120,17 @@ def test_a_later_data_format_keeps_a_worker_out_and_says_so(cluster):
     cluster.server.client.set(f"{NS}:format", 2)
     worker = cluster.worker(ready=False)
     assert worker.wait() == 1
-    assert "error: a later stepflow has worked here: stepflow:format says data format 2" in worker.said
+    assert (
+        "error: a later stepflow has worked here: stepflow:format says data format 2" in worker.said
+    )
     assert "Traceback" not in worker.said
 
 
 def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
-    """[B12] Every damage under the same living worker, one after another; each is named, and ended by hand."""
+    """
+    [B12] Every damage under the same living worker, one after another; each is named, and ended by
+    hand.
+    """
     real, client = cluster.server.client, cluster.client
     worker = cluster.worker()
     for number, (what, hurt) in enumerate(DAMAGES.items()):
@@ -123,14 +144,21 @@ def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
         assert worker.is_alive, (what, worker.said[-2000:])
         everybody_answers(client)
         if what not in HARMLESS:
-            found = until(lambda: paused(client), what=f"the pause for {what}: {client.status('bad')}")
+            found = until(
+                lambda: paused(client), what=f"the pause for {what}: {client.status('bad')}"
+            )
             assert found.unreadable or found.reason.startswith("unreadable: "), (what, found)
         with contextlib.suppress(StepflowError):
             client.signal("bad", "go")
         assert client.cancel("bad", "damaged") or client.status("bad").is_finished, what
         ended = client.status("bad")
         assert ended.is_finished, (what, ended)
-        assert ended.unreadable is None or "spec" in what or "data" in what or "payload" in ended.unreadable, (
+        assert (
+            ended.unreadable is None
+            or "spec" in what
+            or "data" in what
+            or "payload" in ended.unreadable
+        ), (
             what,
             ended,
         )
@@ -142,7 +170,10 @@ def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
 
 
 def test_a_worker_starts_whatever_it_finds(cluster):
-    """[B12] Damaged runs whose deadline has passed, whose lease ran out, that are due; members that name nothing."""
+    """
+    [B12] Damaged runs whose deadline has passed, whose lease ran out, that are due; members that
+    name nothing.
+    """
     real, client = cluster.server.client, cluster.client
     for number, (name, held) in enumerate(FIELDS.items()):
         for kind in ("claims", "due", "deadlines"):
@@ -150,7 +181,10 @@ def test_a_worker_starts_whatever_it_finds(cluster):
             client.submit("chain", path(2), run_id=run_id, delay=1000, timeout=2000)
             real.hset(f"{NS}:run:{run_id}", name, held)
             if kind == "claims":
-                real.hset(f"{NS}:run:{run_id}", mapping={"token": "w.1.", "state": "running"} | {name: held})
+                real.hset(
+                    f"{NS}:run:{run_id}",
+                    mapping={"token": "w.1.", "state": "running"} | {name: held},
+                )
             real.zadd(f"{NS}:{kind}", {run_id if kind == "deadlines" else f"run:{run_id}": 1.0})
     for key, members in STRAYS.items():
         real.zadd(f"{NS}:{key}", dict.fromkeys(members, 1.0))
@@ -160,7 +194,13 @@ def test_a_worker_starts_whatever_it_finds(cluster):
     real.sadd("rq:workers", "rq:worker:zz", b"\xff")
     real.hset(
         "rq:worker:zz",
-        mapping={"pid": "zz", "birth": "zz", "concurrency": "zz", "queues": b"\xff", "last_heartbeat": "zz"},
+        mapping={
+            "pid": "zz",
+            "birth": "zz",
+            "concurrency": "zz",
+            "queues": b"\xff",
+            "last_heartbeat": "zz",
+        },
     )
     everybody_answers(client)
     worker = cluster.worker()

@@ -1,4 +1,7 @@
-"""[B21] [B20] Every connection goes dead without a word, or the server is demoted: the promises hold soon after."""
+"""
+[B21] [B20] Every connection goes dead without a word, or the server is demoted: the promises hold
+soon after.
+"""
 
 import itertools
 import signal
@@ -17,7 +20,10 @@ pytestmark = pytest.mark.crash
 
 @pytest.fixture
 def behind(make_cluster):
-    """A cluster whose worker and client reach the server through a proxy; the lease is what it is by default."""
+    """
+    A cluster whose worker and client reach the server through a proxy; the lease is what it is by
+    default.
+    """
     cluster = make_cluster()
     with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
         cluster.environment |= {"STEPFLOW_REDIS_URL": proxy.url, "STEPFLOW_WORKER_LEASE_S": "15"}
@@ -29,10 +35,15 @@ def behind(make_cluster):
 
 
 def test_all_connections_go_silent_and_no_step_runs_twice(behind):
-    """[B21] Was: claims lost with RQ's heartbeat, a step run four times, cancels late for good, a client that hangs."""
+    """
+    [B21] Was: claims lost with RQ's heartbeat, a step run four times, cancels late for good, a
+    client that hangs.
+    """
     cluster, proxy, client = behind
     worker = cluster.worker()
-    client.submit_many([RunSpec("chain", path(3, pause=4.0), run_id=f"held-{number}") for number in range(5)])
+    client.submit_many(
+        [RunSpec("chain", path(3, pause=4.0), run_id=f"held-{number}") for number in range(5)]
+    )
     cluster.reached("held-4", "running")
     for turn in range(2):
         proxy.go_silent()
@@ -41,7 +52,10 @@ def test_all_connections_go_silent_and_no_step_runs_twice(behind):
         assert time.monotonic() - before < 10, "a client's call is answered within its ten seconds"
         client.submit("listener", path(1), run_id=f"stopped-{turn}")
         cluster.reached(f"stopped-{turn}", "running", patience_s=15)
-        until(lambda: "listening connection" in worker.said or "dead" in worker.said, what="the worker to notice")
+        until(
+            lambda: "listening connection" in worker.said or "dead" in worker.said,
+            what="the worker to notice",
+        )
     cluster.all_ended([f"held-{number}" for number in range(5)])
     for number in range(5):
         found = cluster.status(f"held-{number}")
@@ -66,7 +80,9 @@ def test_a_worker_waits_for_a_replica_and_lives_through_a_demotion(behind):
     cluster.server.client.execute_command("REPLICAOF", "NO", "ONE")
     worker.has_said("listens to")
     for turn in range(2):
-        runs = client.submit_many([RunSpec("chain", path(4, pause=0.3), run_id=f"{turn}-{n}") for n in range(10)])
+        runs = client.submit_many(
+            [RunSpec("chain", path(4, pause=0.3), run_id=f"{turn}-{n}") for n in range(10)]
+        )
         cluster.server.client.execute_command("REPLICAOF", "127.0.0.1", "1")
         until(lambda: "READONLY" in worker.said, what="the worker to be refused")
         cluster.server.client.execute_command("REPLICAOF", "NO", "ONE")
@@ -82,9 +98,15 @@ def test_a_worker_whose_server_loads_for_long_waits_longer_than_its_budget(behin
     client.submit("chain", path(1), run_id="early")
     # a key that takes long to load: the server's own way to be slow at it
     filler = cluster.server.client
-    filler.eval("for n = 1, 2000 do redis.call('SET', 'filler' .. n, string.rep('x', 100), 'EX', 600) end", 0)
+    filler.eval(
+        "for n = 1, 2000 do redis.call('SET', 'filler' .. n, string.rep('x', 100), 'EX', 600) end",
+        0,
+    )
     filler.execute_command("BGREWRITEAOF")
-    until(lambda: filler.info("persistence")["aof_rewrite_in_progress"] == 0, what="the file to be written")
+    until(
+        lambda: filler.info("persistence")["aof_rewrite_in_progress"] == 0,
+        what="the file to be written",
+    )
     cluster.server.kill()
     cluster.server.start_loading(delay_us=3000)
     worker = cluster.worker(ready=False, STEPFLOW_REDIS_RETRY_FOR_S=1)
@@ -96,13 +118,18 @@ def test_a_worker_whose_server_loads_for_long_waits_longer_than_its_budget(behin
 
 @pytest.mark.parametrize("what", [CUT, LOSE])
 def test_a_connection_cut_anywhere_in_a_workers_start_is_made_anew(make_cluster, what):
-    """[B21] Was: a traceback of redis-py out of RQ's registration, and a worker that had to be started again."""
+    """
+    [B21] Was: a traceback of redis-py out of RQ's registration, and a worker that had to be started
+    again.
+    """
     cluster = make_cluster()
     with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
         for begins in range(0, 36, 3):
             ordinals = itertools.count()
             cut = set(range(begins, begins + 3))
-            proxy.rule = lambda name, ordinals=ordinals, cut=cut: what if next(ordinals) in cut else PASS
+            proxy.rule = lambda name, ordinals=ordinals, cut=cut: (
+                what if next(ordinals) in cut else PASS
+            )
             worker = cluster.worker("--name", f"from-{begins}", STEPFLOW_REDIS_URL=proxy.url)
             worker.has_said("listens to")
             assert next(ordinals) > begins, "so many requests there are, so this start was cut"

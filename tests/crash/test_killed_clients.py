@@ -30,7 +30,9 @@ def test_a_client_killed_while_it_submits_leaves_no_half_a_run(make_cluster):
         assert has_job, run_id
         assert since, run_id
     assert redis.llen("rq:queue:default") == len(run_ids)
-    records = sum(1 for key in redis.scan_iter("stepflow:run:*", count=5000) if key.count(b":") == 2)
+    records = sum(
+        1 for key in redis.scan_iter("stepflow:run:*", count=5000) if key.count(b":") == 2
+    )
     assert records == len(run_ids)
     cluster.worker("--concurrency", "200")
     cluster.all_ended(run_ids)

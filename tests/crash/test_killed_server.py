@@ -1,4 +1,7 @@
-"""The server is killed and started on its append-only file, or is full: what was acknowledged holds, workers live on."""
+"""
+The server is killed and started on its append-only file, or is full: what was acknowledged holds,
+workers live on.
+"""
 
 import pytest
 
@@ -35,7 +38,10 @@ def test_nothing_acknowledged_is_lost_or_done_twice_when_the_server_is_killed(ma
     cluster.submit(spec for spec, _ in work.values())
     redis_ = cluster.server.client
     for share in (0.2, 0.4, 0.6, 0.8):
-        until(lambda share=share: redis_.zcard("stepflow:idx:live") <= (1 - share) * len(work), what="progress")
+        until(
+            lambda share=share: redis_.zcard("stepflow:idx:live") <= (1 - share) * len(work),
+            what="progress",
+        )
         cluster.server.restart()
     cluster.all_ended(work)
     found = check(cluster, {run_id: end for run_id, (_, end) in work.items()})
@@ -50,7 +56,10 @@ def test_with_everysec_a_kill_undoes_seconds_but_nothing_is_doubled_or_stuck(mak
     submitted = cluster.submit(spec for spec, _ in work.values())
     redis_ = cluster.server.client
     for share in (0.3, 0.6):
-        until(lambda share=share: redis_.zcard("stepflow:idx:live") <= (1 - share) * len(work), what="progress")
+        until(
+            lambda share=share: redis_.zcard("stepflow:idx:live") <= (1 - share) * len(work),
+            what="progress",
+        )
         cluster.server.restart()
     kept = [run_id for run_id in submitted if redis_.exists(f"stepflow:run:{run_id}")]
     cluster.all_ended(kept)

@@ -1,4 +1,7 @@
-"""Workers are killed all the time: with a supervisor or without, one by one or as the acceptance of the issue has it."""
+"""
+Workers are killed all the time: with a supervisor or without, one by one or as the acceptance of
+the issue has it.
+"""
 
 import os
 import random
@@ -19,7 +22,9 @@ def test_three_hundred_runs_end_well_though_a_worker_is_killed_every_second(make
     cluster = make_cluster()
     dice = random.Random(7)
     workers = [cluster.worker("--concurrency", "25") for _ in range(2)]
-    runs = cluster.submit(RunSpec("chain", path(10, pause=0.05), run_id=f"a-{n}") for n in range(300))
+    runs = cluster.submit(
+        RunSpec("chain", path(10, pause=0.05), run_id=f"a-{n}") for n in range(300)
+    )
     next_kill, kills = time.monotonic() + 1, 0
 
     def kill_one() -> None:
@@ -52,7 +57,9 @@ def test_a_killed_workers_steps_run_elsewhere_once_its_lease_is_over(make_cluste
     cluster.all_ended(runs)
     for run_id in runs:
         records = redis.hgetall(f"stepflow:run:{run_id}:steps")
-        lost_at = [float(record.split()[-1]) for name, record in records.items() if name.endswith(b"lost")]
+        lost_at = [
+            float(record.split()[-1]) for name, record in records.items() if name.endswith(b"lost")
+        ]
         assert len(lost_at) == 1
         assert lost_at[0] >= leases[run_id] - 0.001, "nobody may take what could be alive"
     assert heir.said.count("lost with its worker (crash 1)") == len(runs)
@@ -86,13 +93,19 @@ def test_a_poison_step_fails_and_the_innocent_beside_it_keep_their_attempts(make
     cluster = make_cluster(STEPFLOW_WORKER_MAX_CRASHES=4)
     supervisor = cluster.program("supervisor", "--processes", "1")
     poison = cluster.submit([RunSpec("poison", path(1), run_id="poison")])
-    innocent = cluster.submit(RunSpec("chain", path(4, pause=0.05), run_id=f"h-{n}") for n in range(10))
+    innocent = cluster.submit(
+        RunSpec("chain", path(4, pause=0.05), run_id=f"h-{n}") for n in range(10)
+    )
     cluster.all_ended([*poison, *innocent])
     end = cluster.status("poison")
     assert (end.state, end.error.type) == ("failed", "WorkerLost")
     assert "lost with its worker 5 times" in end.error.message
-    assert cluster.witness.read_text().count("poison 0 1") == 5, "its attempts were not counted, its crashes were"
-    lines = [line.split() for line in cluster.witness.read_text().splitlines() if line.startswith("h-")]
+    assert cluster.witness.read_text().count("poison 0 1") == 5, (
+        "its attempts were not counted, its crashes were"
+    )
+    lines = [
+        line.split() for line in cluster.witness.read_text().splitlines() if line.startswith("h-")
+    ]
     assert {attempt for _, _, attempt, _, _ in lines} == {"1"}
     assert check(cluster, dict.fromkeys(innocent, "succeeded") | {"poison": "failed"}).all() == []
     assert supervisor.is_alive

@@ -1,4 +1,7 @@
-"""Workers are killed while workflows are in all their states; what was durable is not done again, the end is the same."""
+"""
+Workers are killed while workflows are in all their states; what was durable is not done again, the
+end is the same.
+"""
 
 import random
 import time
@@ -51,18 +54,25 @@ def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_c
         assert told[8:11] == ["flaky", "early" if n % 2 == 0 else "late", "last"], run_id
         journal = redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
         answers = Counter(
-            entry.split(b"|")[1] for entry in journal if entry.split(b"|")[0] in (b"value", b"signal", b"over")
+            entry.split(b"|")[1]
+            for entry in journal
+            if entry.split(b"|")[0] in (b"value", b"signal", b"over")
         )
         assert set(answers.values()) == {1}, f"{run_id}: one answer for each place"
         order = [entry.split(b"|")[2].decode() for entry in journal if entry.startswith(b"value|")]
-        assert [name for name in order if name in BRANCHES] == told[4:8], f"{run_id}: told in the order remembered"
+        assert [name for name in order if name in BRANCHES] == told[4:8], (
+            f"{run_id}: told in the order remembered"
+        )
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
 def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_cluster):
-    """[F15] Half of the runs fail, half are cancelled while they wait; a compensation may begin twice, and counts once."""
+    """
+    [F15] Half of the runs fail, half are cancelled while they wait; a compensation may begin twice,
+    and counts once.
+    """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
     dice = random.Random(12)
     workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
@@ -94,14 +104,19 @@ def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_c
         journal = redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
         values = [entry.split(b"|")[2].decode() for entry in journal if entry.startswith(b"value|")]
         books = [name for name in values if name.startswith("book")]
-        assert [name for name in values if name.startswith("undo")] == [f"undo {name}" for name in reversed(books)]
+        assert [name for name in values if name.startswith("undo")] == [
+            f"undo {name}" for name in reversed(books)
+        ]
         undone += len(books)
     assert undone > len(runs), "the cancels came before anything was done"
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
 def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(make_cluster):
-    """[F13] [F14] Maps over two hundred children; a tree of runs that wait for ever is cancelled in the middle of it."""
+    """
+    [F13] [F14] Maps over two hundred children; a tree of runs that wait for ever is cancelled in
+    the middle of it.
+    """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
     dice = random.Random(13)
     workers = [cluster.worker("--concurrency", "20") for _ in range(2)]
@@ -126,19 +141,27 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
         assert cluster.status(run_id).result == {"parts": [*range(50), -1]}, run_id
         assert redis.scard(f"stepflow:run:{run_id}:children:0") == 0
     parts, wholes = (
-        [run_id.decode() for run_id in redis.zrange(f"stepflow:idx:runner:{name}", 0, -1)] for name in ("part", "whole")
+        [run_id.decode() for run_id in redis.zrange(f"stepflow:idx:runner:{name}", 0, -1)]
+        for name in ("part", "whole")
     )
     assert (len(parts), len(wholes)) == (4 * 51 + 15, 4 + 15)
-    assert all(cluster.status(run_id).is_finished for run_id in parts), "the tree ended after its leaves"
+    assert all(cluster.status(run_id).is_finished for run_id in parts), (
+        "the tree ended after its leaves"
+    )
     assert [cluster.status(run_id).state for run_id in wholes].count("cancelled") == 15
     assert {redis.hget(f"stepflow:run:{run_id}", "ends") for run_id in [*parts, *wholes]} == {b"1"}
     done = Counter(cluster.witness.read_text().split("\n"))
-    assert sum(count - 1 for line, count in done.items() if line) > 0, "no kill cost a step: the attack missed"
+    assert sum(count - 1 for line, count in done.items() if line) > 0, (
+        "no kill cost a step: the attack missed"
+    )
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
 def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_killed(make_cluster):
-    """[F1] [F2] [F4] [F9] [F10] [F13] [F15] No value is answered twice; half of the runs fail in the end and are undone."""
+    """
+    [F1] [F2] [F4] [F9] [F10] [F13] [F15] No value is answered twice; half of the runs fail in the
+    end and are undone.
+    """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
     dice = random.Random(14)
     workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
@@ -163,7 +186,9 @@ def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_ki
     assert all(each[4:] == told[0][4:] for each in told)
     for n, run_id in enumerate(runs):
         assert cluster.status(run_id).state == ("failed" if n % 2 else "succeeded"), run_id
-        entries = [entry.split(b"|", 3) for entry in redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)]
+        entries = [
+            entry.split(b"|", 3) for entry in redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
+        ]
         places = Counter(place for kind, place, *_ in entries if kind not in (b"try", b"due"))
         assert set(places.values()) == {1}, f"{run_id}: one answer for each place"
         values = [name.decode() for kind, _, name, _ in entries if kind == b"value"]

@@ -1,4 +1,7 @@
-"""Workers that are told to leave, and Redis that is not there: nothing lost, said in words, with an exit code."""
+"""
+Workers that are told to leave, and Redis that is not there: nothing lost, said in words, with an
+exit code.
+"""
 
 import os
 import signal
@@ -19,7 +22,9 @@ pytestmark = pytest.mark.crash
 
 def busy(cluster, count, pause):
     """Submit so many runs and wait until each is at work."""
-    runs = cluster.submit(RunSpec("chain", path(3, pause=pause), run_id=f"j-{n}") for n in range(count))
+    runs = cluster.submit(
+        RunSpec("chain", path(3, pause=pause), run_id=f"j-{n}") for n in range(count)
+    )
     for run_id in runs:
         cluster.reached(run_id, "running")
     return runs
@@ -54,7 +59,9 @@ def test_what_outlasts_the_grace_is_handed_back_and_counts_nothing(make_cluster)
     leaving.send(signal.SIGTERM)
     assert leaving.wait() == 0
     assert {cluster.status(run_id).step for run_id in runs} == {0}
-    assert {(cluster.status(run_id).attempt, cluster.status(run_id).crashes) for run_id in runs} == {(1, 0)}
+    assert {
+        (cluster.status(run_id).attempt, cluster.status(run_id).crashes) for run_id in runs
+    } == {(1, 0)}
     cluster.worker("--name", "heir")
     cluster.all_ended(runs)
     assert attempts(cluster) == {"1"}
@@ -102,7 +109,10 @@ def test_a_worker_that_finds_no_redis_says_so_and_exits_with_a_code(make_cluster
 def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
     cluster = make_cluster(STEPFLOW_REDIS_RETRY_FOR_S=0.2)
     cluster.server.kill()
-    for arguments in (["worker", "tests.crash.support.app:app"], ["submit", "chain", '{"steps": 1, "trail": []}']):
+    for arguments in (
+        ["worker", "tests.crash.support.app:app"],
+        ["submit", "chain", '{"steps": 1, "trail": []}'],
+    ):
         process = cluster.spawn(sys.executable, "-m", "stepflow", *arguments)
         assert process.wait() > 0
         assert "does not answer" in " ".join(process.said.split())
@@ -112,11 +122,22 @@ def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
 def test_the_command_lines_supervisor_survives_the_death_of_its_children(make_cluster):
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=300)
     crew = cluster.spawn(
-        sys.executable, "-m", "stepflow", "worker", "tests.crash.support.app:app", "-p", "2", "-c", "20"
+        sys.executable,
+        "-m",
+        "stepflow",
+        "worker",
+        "tests.crash.support.app:app",
+        "-p",
+        "2",
+        "-c",
+        "20",
     )
     until(lambda: crew.said.count("listens to") == 2, what="two workers")
     runs = busy(cluster, 10, 0.3)
-    begun = until(lambda: [line.split() for line in cluster.witness.read_text().splitlines()], what="steps to begin")
+    begun = until(
+        lambda: [line.split() for line in cluster.witness.read_text().splitlines()],
+        what="steps to begin",
+    )
     os.kill(int(begun[0][3]), signal.SIGKILL)
     cluster.all_ended(runs)
     assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []

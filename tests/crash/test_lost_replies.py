@@ -1,4 +1,7 @@
-"""A proxy loses, halves, doubles and delays what goes between stepflow and Redis: the end is as without it."""
+"""
+A proxy loses, halves, doubles and delays what goes between stepflow and Redis: the end is as
+without it.
+"""
 
 import random
 from collections.abc import Callable, Iterator
@@ -63,7 +66,8 @@ def go_through(cluster: Cluster, prefix: str) -> dict[str, str]:
         cluster.submit([spec for spec, _ in work[start : start + 6 : 2]])
     doomed = [f"{prefix}-doomed-{n}" for n in range(4)]
     cluster.submit(
-        RunSpec("endless" if n % 2 else "listener", path(1), run_id=run_id) for n, run_id in enumerate(doomed)
+        RunSpec("endless" if n % 2 else "listener", path(1), run_id=run_id)
+        for n, run_id in enumerate(doomed)
     )
     for run_id in doomed:
         cluster.reached(run_id, "running")
@@ -80,10 +84,15 @@ def test_every_script_may_lose_many_a_reply(spoiled, what):
     rare = {"renew_claims", "mark_run", "extend_claim", "put_memo"}
     wanted = {"submit_run", "claim_steps", "keep_step", "hand_over", "finish_run", "mark_run", "put_memo", "commit_hook",
               "renew_claims", "move_due"}  # fmt: skip
-    usual, more = often(set(SCRIPTS) - rare, what, seed=3, share=0.15), often(rare, what, seed=4, share=0.5)
+    usual, more = (
+        often(set(SCRIPTS) - rare, what, seed=3, share=0.15),
+        often(rare, what, seed=4, share=0.5),
+    )
     proxy.rule = lambda name: more(name) if name in rare else usual(name)
     expected: dict[str, str] = {}
-    for prefix in "efghi":  # how often a script is sent depends on the machine: go on until each was hit
+    for (
+        prefix
+    ) in "efghi":  # how often a script is sent depends on the machine: go on until each was hit
         expected |= go_through(cluster, prefix)
         if prefix != "e" and {name for name, _ in proxy.done} >= wanted:
             break

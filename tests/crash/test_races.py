@@ -1,4 +1,6 @@
-"""Races and crash points that no kill would hit for sure, played step by step against the real server."""
+"""
+Races and crash points that no kill would hit for sure, played step by step against the real server.
+"""
 
 import pytest
 
@@ -34,7 +36,9 @@ class Bench:
     def claim(self, worker, lease_s):
         rq_id = self.run.delivery
         taken = self.link.call(
-            claim_one(self.keys, "run:r", rq_id, f"{worker}.0.", "default", given="", lease_s=lease_s)
+            claim_one(
+                self.keys, "run:r", rq_id, f"{worker}.0.", "default", given="", lease_s=lease_s
+            )
         )
         self.redis.lrem("rq:queue:default", 0, rq_id)
         assert taken is not None
@@ -72,7 +76,9 @@ def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
     call = next(plan)
     for _ in range(2):  # it has read that the claim stands under the dead worker's name ...
         call = plan.send(bench.answer(call))
-    carry_out(bench.link, recover_lapsed("run:r", bench.env))  # ... when another recovers it, and it is claimed anew
+    carry_out(
+        bench.link, recover_lapsed("run:r", bench.env)
+    )  # ... when another recovers it, and it is claimed anew
     bench.claim("alive", lease_s=100)
     assert bench.finish(plan, call) == 0
     assert bench.run.token == "alive.0."
@@ -109,8 +115,9 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
     bench.redis.rpush("stepflow:waiting:default:chain", "run-r-0")
     bench.redis.sadd("stepflow:waiting_lists", "default|chain")
     rounds = Maintenance(
-        bench.env, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"), queues=["default"],
-        serves={"default": ["chain"]}, on_look=lambda look, extra: None, announce=nothing_to_announce,
+        bench.env, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"),
+        queues=["default"], serves={"default": ["chain"]}, on_look=lambda look, extra: None,
+        announce=nothing_to_announce,
     )  # fmt: skip
     try:
         await rounds._waiting_lists(["default|chain"])

@@ -1,4 +1,7 @@
-"""Redis refuses writes for longer than a lease: what is held is kept, nothing counts as a crash, and all goes on after."""
+"""
+Redis refuses writes for longer than a lease: what is held is kept, nothing counts as a crash, and
+all goes on after.
+"""
 
 import asyncio
 from collections import Counter
@@ -17,7 +20,8 @@ pytestmark = pytest.mark.crash
 
 #: how a server is made to refuse writes, and what it then says
 REFUSALS = {"OOM": ("maxmemory", 1, 0), "NOREPLICAS": ("min-replicas-to-write", 1, 0)}
-#: what is said meanwhile: for NOREPLICAS the link itself waits, as for a primary that is being replaced
+#: what is said meanwhile: for NOREPLICAS the link itself waits, as for a primary that is being
+#: replaced
 SAID = {
     "OOM": ("cannot write its journal", "cannot write memo", "cannot be committed", "(OOM "),
     "NOREPLICAS": ("(NOREPLICAS ", "connecting again"),
@@ -51,7 +55,9 @@ async def longer_than_a_lease(real, keys):
 
 @pytest.fixture
 async def held(app):
-    """Runners and workflows that do something when they are let go, while Redis refuses to write."""
+    """
+    Runners and workflows that do something when they are let go, while Redis refuses to write.
+    """
     go, calls = asyncio.Event(), Counter()
 
     @app.runner("chain")
@@ -108,20 +114,30 @@ async def held(app):
 
 RUNNERS = ("chain", "memo", "plain", "flow", "steps", "ends")
 RESULTS = {
-    "chain": 1, "memo": 1, "plain": 1, "flow": [list(range(20)), 2, 1], "steps": list(range(5)), "ends": {"a": 1},
+    "chain": 1, "memo": 1, "plain": 1, "flow": [list(range(20)), 2, 1], "steps": list(range(5)),
+    "ends": {"a": 1},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("word", REFUSALS)
-async def test_outcomes_are_kept_and_nothing_counts_as_a_crash(app, aclient, working, held, real, keys, caplog, word):
-    """[B25] Runners, workflows, plain and async; two workers, so that each could take the other's for dead."""
+async def test_outcomes_are_kept_and_nothing_counts_as_a_crash(
+    app, aclient, working, held, real, keys, caplog, word
+):
+    """
+    [B25] Runners, workflows, plain and async; two workers, so that each could take the other's for
+    dead.
+    """
     go, calls = held
     async with working(app, concurrency=6), working(app, concurrency=6):
-        runs = await aclient.submit_many([RunSpec(name, run_id=f"{name}{n}") for name in RUNNERS for n in (1, 2)])
+        runs = await aclient.submit_many(
+            [RunSpec(name, run_id=f"{name}{n}") for name in RUNNERS for n in (1, 2)]
+        )
         await aclient.signal("ends1", "news", {"a": 1})
         await aclient.signal("ends2", "news", {"a": 1})
         await until(lambda: real.zcard(keys.claims) == len(runs))
-        await until(lambda: sum(calls.values()) == 10)  # each has done what it does before it is let go
+        await until(
+            lambda: sum(calls.values()) == 10
+        )  # each has done what it does before it is let go
         with refusing(real, word):
             go.set()
             await until(lambda: all(words in caplog.text for words in SAID[word]))
@@ -153,7 +169,9 @@ async def test_a_hook_that_was_delivered_is_settled_and_not_delivered_again(
     async with working(app):
         run = await aclient.submit("x")
         try:
-            await until(lambda: ("cannot be settled" if word == "OOM" else "(NOREPLICAS ") in caplog.text)
+            await until(
+                lambda: ("cannot be settled" if word == "OOM" else "(NOREPLICAS ") in caplog.text
+            )
             await longer_than_a_lease(real, keys)
         finally:
             real.config_set(REFUSALS[word][0], REFUSALS[word][2])

@@ -29,7 +29,9 @@ def test_a_supervised_worker_lives_dies_and_leaves_on_its_rights(make_cluster):
     cluster = make_cluster()
     url = make_user(cluster)
     supervisor = cluster.program("supervisor", "--processes", "2", STEPFLOW_REDIS_URL=url)
-    runs = cluster.submit(RunSpec("chain", path(5, pause=0.05), run_id=f"r{number}") for number in range(20))
+    runs = cluster.submit(
+        RunSpec("chain", path(5, pause=0.05), run_id=f"r{number}") for number in range(20)
+    )
     cluster.all_ended(runs)
     worker = next(row for row in cluster.client.workers() if row.is_live)
     os.kill(worker.pid, signal.SIGKILL)

@@ -1,4 +1,7 @@
-"""User code that forks, exits, blocks, swallows, takes logs and signals away: the worker goes on, or leaves, as it should."""
+"""
+User code that forks, exits, blocks, swallows, takes logs and signals away: the worker goes on, or
+leaves, as it should.
+"""
 
 import os
 import signal
@@ -13,20 +16,22 @@ pytestmark = pytest.mark.crash
 
 APP = "tests.crash.support.rude:app"
 #: a `stepflow worker` on the loop of the standard library
-WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from stepflow.cli.main import main; main()"
+WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from stepflow.cli.main import main; main()"
+)
 #: seconds past the grace in which a worker is gone whatever it runs
 PROMISED_S = 10.0
 
 FORKS = {"child_returns": 0, "child_raises": 1, "child_exits": 7}
 HARMLESS = [
-    "in_a_group", "in_a_gather", "in_a_leaked_task", "in_callbacks", "raising_alarm", "stopped_loop", "in_a_thread",
-    "odd_settings", "taken_signals", "own_signals", "own_processes",
+    "in_a_group", "in_a_gather", "in_a_leaked_task", "in_callbacks", "raising_alarm",
+    "stopped_loop", "in_a_thread", "odd_settings", "taken_signals", "own_signals", "own_processes",
 ]  # fmt: skip
 #: those that fail their attempt
 SPENT = {"in_a_group", "in_a_gather"}
 DEADLY = [
-    "exit 0", "exit 1", "kill", "terminate", "interrupt", "alarm", "segfault", "files", "dump", "cancel all",
-    "cancel the others",
+    "exit 0", "exit 1", "kill", "terminate", "interrupt", "alarm", "segfault", "files", "dump",
+    "cancel all", "cancel the others",
 ]  # fmt: skip
 LOOPS = [["-m", "stepflow"], ["-c", WITHOUT_UVLOOP]]
 
@@ -34,7 +39,10 @@ LOOPS = [["-m", "stepflow"], ["-c", WITHOUT_UVLOOP]]
 def start(cluster, *arguments, program=("-m", "stepflow"), count=1, **environment):
     """Start the command line's worker, or so many of them, and wait until they listen."""
     process = cluster.spawn(sys.executable, *program, "worker", APP, *arguments, **environment)
-    until(lambda: process.said.count("listens to") == count or not process.is_alive, what="the workers")
+    until(
+        lambda: process.said.count("listens to") == count or not process.is_alive,
+        what="the workers",
+    )
     return process
 
 
@@ -66,13 +74,19 @@ def test_hundreds_of_pools_whose_children_are_sent_signals_cost_no_worker(make_c
 
 @pytest.mark.parametrize("program", LOOPS)
 def test_a_child_forked_by_hand_ends_where_user_code_ends(make_cluster, program):
-    """[B1] It returns, raises, exits, waits, is told; from the loop's thread or a step's: it never does the worker's work."""
+    """
+    [B1] It returns, raises, exits, waits, is told; from the loop's thread or a step's: it never
+    does the worker's work.
+    """
     cluster = make_cluster()
     worker = start(cluster, program=program)
     assert results(cluster, submit(cluster, "fork", FORKS)) == list(FORKS.values())
     assert results(cluster, submit(cluster, "fork-plain", FORKS)) == list(FORKS.values())
     assert results(cluster, submit(cluster, "fork-workflow", FORKS)) == list(FORKS.values())
-    assert results(cluster, submit(cluster, "fork", ["child_waits", "child_is_told"])) == [1, -signal.SIGTERM]
+    assert results(cluster, submit(cluster, "fork", ["child_waits", "child_is_told"])) == [
+        1,
+        -signal.SIGTERM,
+    ]
     assert "may not wait on the loop of its worker" in worker.said
     assert "ValueError: in the child" in worker.said
     leaves(worker)
@@ -83,13 +97,18 @@ def test_other_ways_to_another_process_work_as_ever(make_cluster):
     """[B1]"""
     cluster = make_cluster()
     worker = start(cluster)
-    assert results(cluster, submit(cluster, "other-kinds", [None])) == [[0, -signal.SIGTERM, [9], [9], 16]]
+    assert results(cluster, submit(cluster, "other-kinds", [None])) == [
+        [0, -signal.SIGTERM, [9], [9], 16]
+    ]
     leaves(worker)
 
 
 @pytest.mark.parametrize("program", LOOPS)
 def test_what_comes_out_of_the_loop_does_not_end_the_worker(make_cluster, program):
-    """[B2] SystemExit and KeyboardInterrupt in tasks and callbacks, a stopped loop, taken signals, odd settings."""
+    """
+    [B2] SystemExit and KeyboardInterrupt in tasks and callbacks, a stopped loop, taken signals, odd
+    settings.
+    """
     cluster = make_cluster()
     worker = start(cluster, program=program)
     beside = submit(cluster, "hello", [0.5] * 5)
@@ -99,7 +118,11 @@ def test_what_comes_out_of_the_loop_does_not_end_the_worker(make_cluster, progra
         assert cluster.status(run[0]).attempt == (2 if what in SPENT else 1), what
     assert results(cluster, beside) == [worker.popen.pid] * len(beside)
     assert {cluster.status(run_id).attempt for run_id in beside} == {1}
-    for words in ("SystemExit(3) came out of", "KeyboardInterrupt() came out of", "stopped the worker's loop"):
+    for words in (
+        "SystemExit(3) came out of",
+        "KeyboardInterrupt() came out of",
+        "stopped the worker's loop",
+    ):
         assert words in worker.said
     worker.has_said("takes it back")
     assert "keeps it" in worker.said
@@ -131,7 +154,9 @@ def test_a_child_of_a_burst_that_exits_with_0_in_its_work_is_replaced(make_clust
     """[B2]"""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=300)
     runs = submit(cluster, "deadly", ["exit 0"]) + submit(cluster, "hello", [0.1] * 20)
-    crew = cluster.spawn(sys.executable, "-m", "stepflow", "worker", APP, "-p", "2", "-c", "4", "--burst")
+    crew = cluster.spawn(
+        sys.executable, "-m", "stepflow", "worker", APP, "-p", "2", "-c", "4", "--burst"
+    )
     assert crew.wait() == 0
     assert {cluster.status(run_id).state for run_id in runs} == {"succeeded"}
     assert "ended with 0 in the midst of its work" in crew.said
@@ -148,15 +173,23 @@ def stuck(cluster, names, *arguments):
     workers = {}
     for name in names:
         queue = name.replace("_", "-")
-        workers[name] = cluster.spawn(sys.executable, "-m", "stepflow", "worker", APP, "-q", queue, *arguments)
-        cluster.client.submit("sticky-plain" if name == "plain" else "sticky", name, run_id=name, queue=queue)
+        workers[name] = cluster.spawn(
+            sys.executable, "-m", "stepflow", "worker", APP, "-q", queue, *arguments
+        )
+        cluster.client.submit(
+            "sticky-plain" if name == "plain" else "sticky", name, run_id=name, queue=queue
+        )
     for name in names:
-        until(lambda name=name: f"{name} done" in cluster.witness.read_text(), what=f"{name} to begin")
+        until(
+            lambda name=name: f"{name} done" in cluster.witness.read_text(), what=f"{name} to begin"
+        )
     return workers
 
 
 def test_a_worker_is_gone_ten_seconds_after_its_grace_whatever_user_code_does(make_cluster):
-    """[B6] And what could be handed back was: it waits for the next worker, and nothing was counted."""
+    """
+    [B6] And what could be handed back was: it waits for the next worker, and nothing was counted.
+    """
     cluster = make_cluster(STEPFLOW_WORKER_GRACE_S=1, STEPFLOW_WORKER_LEASE_S=300)
     workers = stuck(cluster, STICKY)
     for worker in workers.values():
@@ -184,7 +217,10 @@ def test_a_second_signal_ends_a_worker_whose_loop_is_blocked(make_cluster):
     workers = stuck(cluster, ["spin", "wait_in_c"])
     for worker in workers.values():
         worker.send(signal.SIGTERM)
-        until(lambda pid=worker.popen.pid: not is_pending(pid, signal.SIGTERM), what="the signal to be taken")
+        until(
+            lambda pid=worker.popen.pid: not is_pending(pid, signal.SIGTERM),
+            what="the signal to be taken",
+        )
         worker.send(signal.SIGTERM)
         assert worker.wait() == 128 + signal.SIGTERM
         assert "second signal" in worker.said
@@ -198,11 +234,15 @@ def is_pending(pid, number):
 
 
 @pytest.mark.parametrize("arguments", [["--burst"], ["--burst", "-p", "2"]])
-def test_a_thread_that_the_app_starts_at_its_import_keeps_neither_worker_nor_supervisor(make_cluster, arguments):
+def test_a_thread_that_the_app_starts_at_its_import_keeps_neither_worker_nor_supervisor(
+    make_cluster, arguments
+):
     """[B6]"""
     cluster = make_cluster(STEPFLOW_WORKER_GRACE_S=300)
     runs = submit(cluster, "hello", [0])
-    worker = cluster.spawn(sys.executable, "-m", "stepflow", "worker", APP, *arguments, CRASH_THREAD=1)
+    worker = cluster.spawn(
+        sys.executable, "-m", "stepflow", "worker", APP, *arguments, CRASH_THREAD=1
+    )
     assert worker.wait() == 0
     assert cluster.status(runs[0]).state == "succeeded"
 
@@ -219,7 +259,13 @@ def test_rqs_own_command_line_leaves_threads_of_user_code_as_well(make_cluster):
     """[B6]"""
     cluster = make_cluster(STEPFLOW_WORKER_GRACE_S=1)
     worker = cluster.rq(
-        "worker", "-w", "stepflow.entry.RQWorker", "-u", cluster.server.url, "default", STEPFLOW_APP=APP
+        "worker",
+        "-w",
+        "stepflow.entry.RQWorker",
+        "-u",
+        cluster.server.url,
+        "default",
+        STEPFLOW_APP=APP,
     )
     cluster.client.submit("sticky", "threads", run_id="threads")
     until(lambda: "threads done" in cluster.witness.read_text(), what="the threads")
@@ -227,7 +273,9 @@ def test_rqs_own_command_line_leaves_threads_of_user_code_as_well(make_cluster):
     assert worker.wait(1 + PROMISED_S) == 0
 
 
-@pytest.mark.parametrize("way", ["dictConfig", "no handlers", "a file", "disable", "ours to a file", "raising"])
+@pytest.mark.parametrize(
+    "way", ["dictConfig", "no handlers", "a file", "disable", "ours to a file", "raising"]
+)
 def test_the_workers_own_lines_come_out_whatever_the_app_does_to_logging(make_cluster, way):
     """[B11] At its import, and later in a step."""
     cluster = make_cluster()
@@ -247,14 +295,19 @@ def test_a_level_that_the_app_sets_for_our_lines_is_obeyed(make_cluster):
     """[B11]"""
     cluster = make_cluster()
     runs = submit(cluster, "hello", [0])
-    worker = cluster.spawn(sys.executable, "-m", "stepflow", "worker", APP, CRASH_LOGGING="ours quiet")
+    worker = cluster.spawn(
+        sys.executable, "-m", "stepflow", "worker", APP, CRASH_LOGGING="ours quiet"
+    )
     results(cluster, runs)
     leaves(worker)
     assert "INFO" not in worker.said
 
 
 def test_a_closed_stderr_takes_neither_lines_nor_connections_away(make_cluster):
-    """[B11] The next connection is given the number of the file that was closed: what is printed must not go there."""
+    """
+    [B11] The next connection is given the number of the file that was closed: what is printed must
+    not go there.
+    """
     cluster = make_cluster()
     worker = start(cluster)
     results(cluster, submit(cluster, "closed-stderr", [None]))
@@ -265,14 +318,21 @@ def test_a_closed_stderr_takes_neither_lines_nor_connections_away(make_cluster):
 
 
 def test_what_a_dead_worker_held_is_handed_over_before_its_successor_has_started(make_cluster):
-    """[B35] Killed again and again as soon as it is at work, with nobody beside it, and starting slowly."""
+    """
+    [B35] Killed again and again as soon as it is at work, with nobody beside it, and starting
+    slowly.
+    """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=300)
     supervisor = cluster.program("supervisor", "--processes", "1", CRASH_SLOW_IMPORT=2)
     for number in range(1, 5):
         until(lambda number=number: supervisor.said.count("listens to") == number, what="a worker")
-        run = cluster.client.submit("chain", {"steps": 1, "trail": [], "pause": 60}, run_id=f"r-{number}").id
+        run = cluster.client.submit(
+            "chain", {"steps": 1, "trail": [], "pause": 60}, run_id=f"r-{number}"
+        ).id
         until(lambda run=run: run in cluster.witness.read_text(), what="its step")
-        line = next(line for line in cluster.witness.read_text().splitlines() if line.startswith(run))
+        line = next(
+            line for line in cluster.witness.read_text().splitlines() if line.startswith(run)
+        )
         os.kill(int(line.split()[3]), signal.SIGKILL)
         cluster.reached(run, "pending")
         assert supervisor.said.count("listens to") == number, "no successor is there yet"

@@ -1,4 +1,7 @@
-"""[B26] Three sentinels, a primary that is killed under load and comes back as a replica, and one that is demoted."""
+"""
+[B26] Three sentinels, a primary that is killed under load and comes back as a replica, and one that
+is demoted.
+"""
 
 import asyncio
 from pathlib import Path
@@ -30,11 +33,16 @@ def watched(make_cluster, tmp_path_factory):
 
 
 def load(prefix, count=30):
-    return [RunSpec("chain", path(5, pause=0.2), run_id=f"{prefix}-{number}") for number in range(count)]
+    return [
+        RunSpec("chain", path(5, pause=0.2), run_id=f"{prefix}-{number}") for number in range(count)
+    ]
 
 
 def all_succeed(client, specs):
-    """Wait for the end of all; what the replica had not received when it took over is submitted again, as its user would."""
+    """
+    Wait for the end of all; what the replica had not received when it took over is submitted again,
+    as its user would.
+    """
     left = {spec.run_id: spec for spec in specs}
 
     def none_left():
@@ -83,14 +91,20 @@ def test_a_failover_with_connections_left_open_is_followed(watched):
                 specs = load(f"turn{turn}", 20)
                 await aclient.submit_many(specs)
                 before = sentinels.primary()
-                await asyncio.to_thread(until, lambda: _failed_over(sentinels), what="a failover to begin")
-                await asyncio.to_thread(until, lambda b=before: b.role() == "slave", what="the primary to be demoted")
+                await asyncio.to_thread(
+                    until, lambda: _failed_over(sentinels), what="a failover to begin"
+                )
+                await asyncio.to_thread(
+                    until, lambda b=before: b.role() == "slave", what="the primary to be demoted"
+                )
                 more = load(f"after{turn}", 10)
                 await aclient.submit_many(more)
                 await asyncio.to_thread(all_succeed, client, specs + more)
                 run = await aclient.wait(more[0].run_id, 10)
                 assert run.state == "succeeded"
-                await asyncio.to_thread(until, sentinels.is_whole, what="the old primary to follow the new one")
+                await asyncio.to_thread(
+                    until, sentinels.is_whole, what="the old primary to follow the new one"
+                )
 
     asyncio.run(watch_async())
     assert all(worker.is_alive and "Traceback" not in worker.said for worker in workers)
@@ -111,12 +125,18 @@ def test_a_sentinel_behind_a_plain_url_and_a_service_nobody_knows_are_said(watch
     assert worker.wait() != 0
     assert "this is a Sentinel, not the Redis it watches: write redis+sentinel://" in worker.said
     quick = Settings(redis=RedisSettings(retry_for_s=0.2))
-    with Client(plain, settings=quick) as client, pytest.raises(UnavailableError, match="may be a Sentinel"):
+    with (
+        Client(plain, settings=quick) as client,
+        pytest.raises(UnavailableError, match="may be a Sentinel"),
+    ):
         client.submit("chain", path(1))
     unknown = r"no sentinel knows the primary of 'other'.*knows no such service"
     other = sentinels.url.replace("/main/", "/other/")
     with Client(other, settings=quick) as client, pytest.raises(StepflowError, match=unknown):
         client.submit("chain", path(1))
     data = f"redis+sentinel://127.0.0.1:{sentinels.data[0].port}/main"
-    with Client(data, settings=quick) as client, pytest.raises(StepflowError, match="is no Sentinel"):
+    with (
+        Client(data, settings=quick) as client,
+        pytest.raises(StepflowError, match="is no Sentinel"),
+    ):
         client.submit("chain", path(1))

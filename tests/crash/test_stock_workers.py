@@ -40,9 +40,14 @@ def test_a_stock_worker_works_a_queue_to_the_end(make_cluster):
     stock = cluster.rq(*STOCK, "-u", cluster.server.url, "default", "stepflow.hooks")
     runs = cluster.submit(mixed("k"))
     cluster.all_ended(runs)
-    until(lambda: not cluster.server.client.exists("rq:wip:default"), what="the stock worker to tidy up")
+    until(
+        lambda: not cluster.server.client.exists("rq:wip:default"),
+        what="the stock worker to tidy up",
+    )
     # the token for idle workers of ours stays where none listens: one to a queue
-    assert [said for said in check(cluster, ends(runs)).all() if "stepflow:wake:default" not in said] == []
+    assert [
+        said for said in check(cluster, ends(runs)).all() if "stepflow:wake:default" not in said
+    ] == []
     stock.send(signal.SIGTERM)
     stock.wait()
     assert "Traceback" not in stock.said
@@ -57,7 +62,9 @@ def test_a_stock_worker_killed_between_its_pop_and_its_claim_loses_nothing(make_
     redis = cluster.server.client
     until(lambda: redis.llen("rq:queue:default") == len(runs) - 1, what="its pop")
     stock.kill_group()
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True
+    ).stdout
     for line in listed.splitlines():  # its horse has a session of its own
         if cluster.server.socket in line and "rq.cli" in line:
             os.kill(int(line.split()[0]), signal.SIGKILL)
@@ -72,7 +79,9 @@ def test_a_stock_worker_killed_between_its_pop_and_its_claim_loses_nothing(make_
 
 def test_the_worker_class_works_under_rqs_command_line(make_cluster):
     cluster = make_cluster()
-    worker = cluster.rq("worker", "-w", "stepflow.entry.RQWorker", "-u", cluster.server.url, "default")
+    worker = cluster.rq(
+        "worker", "-w", "stepflow.entry.RQWorker", "-u", cluster.server.url, "default"
+    )
     runs = cluster.submit(mixed("k"))
     cluster.all_ended(runs)
     assert check(cluster, ends(runs)).all() == []
@@ -105,7 +114,9 @@ def test_suspend_holds_everything_and_resume_goes_on(make_cluster):
     late = cluster.submit([RunSpec("chain", path(1), run_id="k-late")])
     steps = [cluster.status(run_id).step for run_id in runs]
     assert cluster.rq("info", "-u", cluster.server.url).wait() == 0
-    assert [cluster.status(run_id).step for run_id in runs] == steps, "nothing moves while it is suspended"
+    assert [cluster.status(run_id).step for run_id in runs] == steps, (
+        "nothing moves while it is suspended"
+    )
     assert cluster.status("k-late").state == "pending"
     assert cluster.rq("resume", "-u", cluster.server.url).wait() == 0
     cluster.all_ended([*runs, *late])

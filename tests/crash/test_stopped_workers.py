@@ -1,4 +1,7 @@
-"""Workers that are stopped past their lease and come back, block their loop, or overrun: nothing of theirs counts twice."""
+"""
+Workers that are stopped past their lease and come back, block their loop, or overrun: nothing of
+theirs counts twice.
+"""
 
 import signal
 
@@ -23,7 +26,8 @@ def test_a_worker_stopped_past_its_lease_commits_nothing_when_it_comes_back(make
     cluster.all_ended(runs)
     stopped.send(signal.SIGCONT)
     until(
-        lambda: "late commit refused" in stopped.said or "no longer holds it" in stopped.said, what="its late commits"
+        lambda: "late commit refused" in stopped.said or "no longer holds it" in stopped.said,
+        what="its late commits",
     )
     more = cluster.submit(RunSpec("chain", path(3), run_id=f"c-more-{n}") for n in range(20))
     cluster.all_ended(more)
@@ -42,9 +46,15 @@ def test_a_step_that_blocks_the_loop_is_recovered_elsewhere_and_its_stack_logged
     other = cluster.worker("--name", "other")
     cluster.all_ended(runs)
     until(lambda: "lost with its worker" in other.said, what="the recovery")
-    assert "late commit refused" not in blocked.said, "the run ended while the loop was still blocked"
+    assert "late commit refused" not in blocked.said, (
+        "the run ended while the loop was still blocked"
+    )
     until(
-        lambda: "dropped" in blocked.said or "refused" in blocked.said or "no longer holds" in blocked.said,
+        lambda: (
+            "dropped" in blocked.said
+            or "refused" in blocked.said
+            or "no longer holds" in blocked.said
+        ),
         what="its late end",
     )
     assert blocked.said.count("is past its limit") == 1
@@ -66,7 +76,9 @@ def test_a_loop_that_is_blocked_for_good_does_not_keep_the_runs_beside_it(make_c
     """[C23] [C35] The worker ends, so that what it holds is recovered."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1, STEPFLOW_WORKER_STOP_GRACE_S=1)
     blocked = cluster.worker("--name", "blocked")
-    innocents = cluster.submit(RunSpec("chain", path(2, pause=3.0), run_id=f"i-{n}") for n in range(3))
+    innocents = cluster.submit(
+        RunSpec("chain", path(2, pause=3.0), run_id=f"i-{n}") for n in range(3)
+    )
     for run_id in innocents:
         cluster.reached(run_id, "running")
     cluster.submit([RunSpec("blocker", path(1, block=600), run_id="blocker")])

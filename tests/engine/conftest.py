@@ -13,8 +13,9 @@ class Ghost:
 
     def claim(self, *runners, queue="default", lease_s=1000.0):
         call = claim_steps(
-            self.keys, sources_of(self.keys, queue), given="", stem="ghost.", number=self.number, lease_s=lease_s, limit=10,
-            live_workers=1, worker="ghost", now=self.real.time()[0], runners=runners,
+            self.keys, sources_of(self.keys, queue), given="", stem="ghost.", number=self.number,
+            lease_s=lease_s, limit=10, live_workers=1, worker="ghost", now=self.real.time()[0],
+            runners=runners,
         )  # fmt: skip
         self.number += 10
         taken = self.link.call(call).taken

@@ -1,4 +1,7 @@
-"""What a worker says once at its start: ends that came before it are told, and what Redis lost is said again."""
+"""
+What a worker says once at its start: ends that came before it are told, and what Redis lost is said
+again.
+"""
 
 import pytest
 
@@ -35,21 +38,34 @@ def late_app(app, seen):
     return app
 
 
-async def test_an_end_before_the_first_worker_of_its_app_is_told_when_one_starts(late_app, aclient, working, seen):
-    """[B27] A plain client knows no hooks; the ids are those that the end itself would have given."""
+async def test_an_end_before_the_first_worker_of_its_app_is_told_when_one_starts(
+    late_app, aclient, working, seen
+):
+    """
+    [B27] A plain client knows no hooks; the ids are those that the end itself would have given.
+    """
     hook = Webhook("http://127.0.0.1:9/told")
     run = await aclient.submit("x", run_id="early", webhooks=[hook])
     assert await run.cancel("enough")
     assert [hook.id for hook in await aclient.hooks("early")] == ["early-0-1-0"]
     async with working(late_app):
         await until(lambda: len(seen) == 2)
-        assert [hook.id for hook in await aclient.hooks("early")] == ["early-0-1-0", "early-0-1-1", "early-0-1-2"]
+        assert [hook.id for hook in await aclient.hooks("early")] == [
+            "early-0-1-0",
+            "early-0-1-1",
+            "early-0-1-2",
+        ]
     async with working(late_app):
         pass
-    assert sorted(seen) == [("one", "early", "cancelled", "enough"), ("two", "early", "cancelled", "enough")]
+    assert sorted(seen) == [
+        ("one", "early", "cancelled", "enough"),
+        ("two", "early", "cancelled", "enough"),
+    ]
 
 
-async def test_an_apps_own_client_knows_its_hooks_before_any_worker(late_app, client, working, seen, real, keys):
+async def test_an_apps_own_client_knows_its_hooks_before_any_worker(
+    late_app, client, working, seen, real, keys
+):
     """[B27]"""
     client.submit("x", run_id="early")
     assert client.cancel("early")
@@ -63,8 +79,13 @@ async def test_an_apps_own_client_knows_its_hooks_before_any_worker(late_app, cl
         await until(lambda: len(seen) == 4)
 
 
-async def test_each_way_to_end_before_the_first_worker_is_told(late_app, aclient, working, seen, url, settings):
-    """[B27] By hand, by its time limit in the rounds of another app's worker; and what became of the run since."""
+async def test_each_way_to_end_before_the_first_worker_is_told(
+    late_app, aclient, working, seen, url, settings
+):
+    """
+    [B27] By hand, by its time limit in the rounds of another app's worker; and what became of the
+    run since.
+    """
     other = Stepflow(url, settings=settings)
 
     @other.runner("y")
@@ -83,12 +104,15 @@ async def test_each_way_to_end_before_the_first_worker_is_told(late_app, aclient
     async with working(late_app, queues=["quiet"]):
         await until(lambda: len(seen) == 8)
     assert sorted(each[1:] for each in seen if each[0] == "one") == [
-        ("again", "cancelled", ""), ("by-hand", "cancelled", ""), ("failed", "failed", "no"), ("late", "failed", "deadline"),
+        ("again", "cancelled", ""), ("by-hand", "cancelled", ""), ("failed", "failed", "no"),
+        ("late", "failed", "deadline"),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("dies_after", range(4))
-def test_a_worker_killed_while_it_announces_leaves_the_rest_to_the_next(late_app, link, keys, settings, dies_after):
+def test_a_worker_killed_while_it_announces_leaves_the_rest_to_the_next(
+    late_app, link, keys, settings, dies_after
+):
     """[B27] Wherever it dies, and if it writes once more what it wrote: each end is told once."""
     env = Env(keys, settings)
     client = Client(settings=settings, link=link)

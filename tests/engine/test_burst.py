@@ -10,7 +10,9 @@ from stepflow.worker.fetcher import Burst
 
 @pytest.fixture
 def world():
-    found = SimpleNamespace(steps=SimpleNamespace(), hooks=SimpleNamespace(), is_busy=False, has_left=False)
+    found = SimpleNamespace(
+        steps=SimpleNamespace(), hooks=SimpleNamespace(), is_busy=False, has_left=False
+    )
 
     def leave():
         found.has_left = True
@@ -57,4 +59,8 @@ async def test_a_burst_leaves_nothing_behind(app, aclient, working):
     runs = await aclient.submit_many([("fine", number) for number in range(1500)])
     async with working(app, burst=True) as worker:
         await worker._leave.wait()
-    assert [status.state for status in [await run.status() for run in runs] if status.state != "succeeded"] == []
+    assert [
+        status.state
+        for status in [await run.status() for run in runs]
+        if status.state != "succeeded"
+    ] == []

@@ -22,7 +22,9 @@ async def in_state(run, state):
 
 @pytest.fixture
 def held(app):
-    """A runner that holds its step: what it does once its token has fired is chosen by the payload."""
+    """
+    A runner that holds its step: what it does once its token has fired is chosen by the payload.
+    """
 
     held = SimpleNamespace(started=asyncio.Event(), attempts=[])
 
@@ -59,7 +61,9 @@ async def test_a_waiting_run_is_cancelled_before_cancel_returns(aclient, real, k
     status = await run.status()
     assert (status.state, status.reason) == ("cancelled", "changed my mind")
     assert not list(real.scan_iter("rq:job:*"))
-    assert real.zcard(keys.due) == real.zcard(keys.live) == real.zcard(keys.queued_at("default")) == 0
+    assert (
+        real.zcard(keys.due) == real.zcard(keys.live) == real.zcard(keys.queued_at("default")) == 0
+    )
 
 
 async def test_a_run_that_backs_off_is_cancelled_before_cancel_returns(app, aclient, working):
@@ -137,15 +141,24 @@ async def test_a_thread_sees_the_token_too(app, aclient, working):
     assert seen == [True, True]
 
 
-@pytest.mark.parametrize("what", ["succeed", "continue", "fail", "raise", "permanent", "raise_if_set", "odd"])
-async def test_a_cancel_from_outside_beats_every_outcome_but_the_runners_own_cancel(aclient, working, app, held, what):
+@pytest.mark.parametrize(
+    "what", ["succeed", "continue", "fail", "raise", "permanent", "raise_if_set", "odd"]
+)
+async def test_a_cancel_from_outside_beats_every_outcome_but_the_runners_own_cancel(
+    aclient, working, app, held, what
+):
     """[C27] [C26] And no further attempt or step runs."""
     async with working(app):
         run = await aclient.submit("held", what)
         await held.started.wait()
         assert await run.cancel("outside")
         status = await run.wait(10)
-    assert (status.state, status.reason, status.result, status.error) == ("cancelled", "outside", None, None)
+    assert (status.state, status.reason, status.result, status.error) == (
+        "cancelled",
+        "outside",
+        None,
+        None,
+    )
     assert held.attempts == [(0, 1)]
 
 
@@ -210,7 +223,9 @@ async def test_a_step_deaf_to_its_token_is_cancelled_after_its_grace(app, aclien
     assert (status.state, status.reason, ended) == ("cancelled", "now", [1])
 
 
-async def test_a_deaf_function_ends_as_cancelled_too_and_its_thread_is_left_behind(app, aclient, working):
+async def test_a_deaf_function_ends_as_cancelled_too_and_its_thread_is_left_behind(
+    app, aclient, working
+):
     """[C26] [C23]"""
     started, release = threading.Event(), threading.Event()
 
@@ -244,7 +259,9 @@ async def test_cancel_says_false_for_an_unknown_and_for_a_finished_run(app, acli
     assert (await run.status()).state == "succeeded"
 
 
-async def test_a_second_cancel_says_whether_the_run_will_end_and_the_first_reason_stays(aclient, working, app, ghost):
+async def test_a_second_cancel_says_whether_the_run_will_end_and_the_first_reason_stays(
+    aclient, working, app, ghost
+):
     """[C28] [B30] False only for what is unknown or has ended."""
 
     @app.runner("x")
@@ -264,7 +281,9 @@ async def test_a_second_cancel_says_whether_the_run_will_end_and_the_first_reaso
 
 
 @pytest.mark.parametrize("first", ["fail", "deadline"])
-async def test_a_cancel_of_a_run_that_others_have_asked_to_stop_says_that_it_will_end(aclient, keys, ghost, first):
+async def test_a_cancel_of_a_run_that_others_have_asked_to_stop_says_that_it_will_end(
+    aclient, keys, ghost, first
+):
     """[B30] Whoever set the end in motion."""
     run = await aclient.submit("x", timeout=100)
     ghost.claim("x")
@@ -276,7 +295,9 @@ async def test_a_cancel_of_a_run_that_others_have_asked_to_stop_says_that_it_wil
     assert [await aclient.fail(run.id), await run.cancel()] == [False, False]
 
 
-async def test_of_many_concurrent_cancels_one_ends_the_run_and_one_hook_is_written(app, aclient, working):
+async def test_of_many_concurrent_cancels_one_ends_the_run_and_one_hook_is_written(
+    app, aclient, working
+):
     """[C28] Twice: one terminal hook."""
     seen = []
 
@@ -296,7 +317,9 @@ async def test_of_many_concurrent_cancels_one_ends_the_run_and_one_hook_is_writt
         assert len(await aclient.hooks(run.id)) == 1
 
 
-async def test_a_cancelled_run_whose_worker_dies_does_not_come_back(app, aclient, working, real, ghost):
+async def test_a_cancelled_run_whose_worker_dies_does_not_come_back(
+    app, aclient, working, real, ghost
+):
     """[C28]"""
     ran = []
 

@@ -113,7 +113,9 @@ async def test_a_listing_holds_a_run_once_although_it_ends_while_it_is_read(acli
 # ---- retention
 
 
-async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(url, real, keys, aclient, working):
+async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
+    url, real, keys, aclient, working
+):
     """[C37]"""
     from stepflow import Stepflow
 
@@ -131,11 +133,17 @@ async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
         for key in real.scan_iter("stepflow:run:a*"):
             real.pexpire(key, 1)
         real.zadd(keys.expiry, {"succeeded|x|a": 1.0})
-        await until(lambda: not real.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x")))
+        await until(
+            lambda: (
+                not real.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x"))
+            )
+        )
     assert await run.status() is None
 
 
-async def test_after_any_ending_nothing_lasts_but_the_static_keys(app, aclient, working, ends, real):
+async def test_after_any_ending_nothing_lasts_but_the_static_keys(
+    app, aclient, working, ends, real
+):
     """[C37]"""
 
     @app.on_terminal
@@ -146,11 +154,18 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(app, aclient, 
         for what in ("fine", "fail"):
             await (await aclient.submit("ends", what)).wait(10)
         await (await aclient.submit("ends", delay=50)).cancel()
-        await until(lambda: not real.llen("rq:queue:stepflow.hooks") and not real.zcard("stepflow:claims"))
+        await until(
+            lambda: not real.llen("rq:queue:stepflow.hooks") and not real.zcard("stepflow:claims")
+        )
     lasting = {key.decode() for key in real.scan_iter() if real.ttl(key) < 0}
-    assert {key.split(":")[1] for key in lasting} <= {"queues", "idx", "expiry", "app_hooks", "versions", "format"}, (
-        lasting
-    )
+    assert {key.split(":")[1] for key in lasting} <= {
+        "queues",
+        "idx",
+        "expiry",
+        "app_hooks",
+        "versions",
+        "format",
+    }, lasting
 
 
 # ---- waiting
@@ -181,7 +196,9 @@ async def test_wait_for_an_unknown_run_says_so_at_once(aclient, url, settings):
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-async def test_wait_and_result_wake_by_notification(app, aclient, working, url, settings, monkeypatch, blocking, real):
+async def test_wait_and_result_wake_by_notification(
+    app, aclient, working, url, settings, monkeypatch, blocking, real
+):
     """[C41] With the safety net taken away they still wake."""
     for kind in ("sync_client", "async_client"):
         monkeypatch.setattr(f"stepflow.client.{kind}.SAFETY_NET_S", 1000.0)
@@ -215,7 +232,9 @@ async def test_many_wait_for_one_run(app, aclient, working):
         run = await aclient.submit("slow")
         waiting = [asyncio.ensure_future(run.result(10)) for _ in range(20)]
         impatient = [asyncio.ensure_future(run.wait(0.01)) for _ in range(5)]
-        assert {type(error) for error in await asyncio.gather(*impatient, return_exceptions=True)} == {TimeoutError}
+        assert {
+            type(error) for error in await asyncio.gather(*impatient, return_exceptions=True)
+        } == {TimeoutError}
         go.set()
         assert await asyncio.gather(*waiting) == ["told"] * 20
 
@@ -229,14 +248,20 @@ async def test_nobody_listens_any_more_once_waiting_is_over(app, aclient, workin
 
 def test_a_blocking_client_does_all_that_the_async_one_does():
     """The public face: both have the same methods."""
-    public = [{name for name in vars(kind) if not name.startswith("_")} for kind in (Client, AsyncClient)]
+    public = [
+        {name for name in vars(kind) if not name.startswith("_")} for kind in (Client, AsyncClient)
+    ]
     assert public[0] - {"link"} == public[1]
 
 
 async def test_the_blocking_client_works_from_threads(app, working, client, ends):
     async with working(app):
-        runs = await asyncio.gather(*[asyncio.to_thread(client.submit, "ends", number) for number in range(20)])
-        assert await asyncio.gather(*[asyncio.to_thread(run.result, 10) for run in runs]) == list(range(20))
+        runs = await asyncio.gather(
+            *[asyncio.to_thread(client.submit, "ends", number) for number in range(20)]
+        )
+        assert await asyncio.gather(*[asyncio.to_thread(run.result, 10) for run in runs]) == list(
+            range(20)
+        )
 
 
 async def test_result_raises_what_became_of_the_run(app, aclient, working, ends):
@@ -244,7 +269,11 @@ async def test_result_raises_what_became_of_the_run(app, aclient, working, ends)
         run = await aclient.submit("ends", "fail", run_id="r")
         with pytest.raises(RunFailed, match=r"run 'r' failed \(PermanentError\): boom") as caught:
             await run.result(10)
-    assert (caught.value.error_type, caught.value.error_message, caught.value.run_id) == ("PermanentError", "boom", "r")
+    assert (caught.value.error_type, caught.value.error_message, caught.value.run_id) == (
+        "PermanentError",
+        "boom",
+        "r",
+    )
 
 
 @pytest.mark.parametrize("address", ["redis://:s3cret@127.0.0.1:1/0", "unix:///nowhere/redis.sock"])
@@ -259,12 +288,16 @@ async def test_a_redis_that_is_not_there_is_said_so_without_its_password(address
     async with AsyncClient(address, settings=settings) as other:
         with pytest.raises(RedisUnreachable, match="does not answer") as caught_too:
             await other.status("x")
-    assert "s3cret" not in str(caught.value) + str(caught_too.value) + repr(client.__dict__.get("_link"))
+    assert "s3cret" not in str(caught.value) + str(caught_too.value) + repr(
+        client.__dict__.get("_link")
+    )
 
 
 def test_importing_the_client_pulls_in_no_runner_and_no_worker_code():
     code = "import sys, stepflow.client; print(*sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     unwanted = {
         "stepflow.worker.worker",
         "stepflow.worker.state",
@@ -314,7 +347,12 @@ async def test_a_plain_function_can_be_a_job_and_the_id_may_follow_from_the_argu
         other = await add.submit(2)
         assert [await run.result(10) for run in (first, again, other)] == [2, 2, 3]
         blocking = await asyncio.to_thread(add.submit_blocking, 1)
-        assert (first.id, first.created, again.created, blocking.created) == (again.id, True, False, False)
+        assert (first.id, first.created, again.created, blocking.created) == (
+            again.id,
+            True,
+            False,
+            False,
+        )
     assert sorted(calls) == [(1, 1), (2, 1)]
     await app.async_client.close()
 

@@ -1,4 +1,7 @@
-"""What cannot be read concerns its run alone, and is named: a worker on the test's loop beside damaged records."""
+"""
+What cannot be read concerns its run alone, and is named: a worker on the test's loop beside damaged
+records.
+"""
 
 import asyncio
 
@@ -35,10 +38,14 @@ async def test_a_damaged_run_goes_on_once_it_is_repaired_and_resumed(app, aclien
     real.hset(RUN, "step", "zz")
     async with working(app):
         run = await until(lambda: paused(aclient))
-        assert run.reason == ("unreadable: field 'step' holds b'zz'; repair it and resume the run, or cancel it")
+        assert run.reason == (
+            "unreadable: field 'step' holds b'zz'; repair it and resume the run, or cancel it"
+        )
         assert run.unreadable == "field 'step' holds b'zz'"
         assert run.waits_for == "somebody to repair it: field 'step' holds b'zz'"
-        with pytest.raises(UnreadableRecord, match="run 'bad' cannot be read: field 'step' holds b'zz'; repair it"):
+        with pytest.raises(
+            UnreadableRecord, match="run 'bad' cannot be read: field 'step' holds b'zz'; repair it"
+        ):
             await aclient.resume("bad")
         assert real.zscore("stepflow:deadlines", "bad") is None
         real.hset(RUN, "step", 0)
@@ -70,7 +77,9 @@ async def test_what_an_ended_run_keeps_is_shown_in_words_and_its_result_is_a_typ
     if field != "result":
         assert await run.result(10) == "fine"
     elif not is_sound:
-        with pytest.raises(UnreadableRecord, match=f"run 'bad' cannot be read: field '{field}' of its data"):
+        with pytest.raises(
+            UnreadableRecord, match=f"run 'bad' cannot be read: field '{field}' of its data"
+        ):
             await run.result(10)
 
 
@@ -86,7 +95,9 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("what", [*ENTRIES, "a string"])
-async def test_a_journal_that_cannot_be_read_pauses_its_run_and_never_fails_it(app, aclient, working, real, what):
+async def test_a_journal_that_cannot_be_read_pauses_its_run_and_never_fails_it(
+    app, aclient, working, real, what
+):
     """[B12]"""
 
     @app.workflow("flow")
@@ -141,7 +152,9 @@ async def test_a_variable_that_is_none_pauses_the_run_that_reads_it(app, aclient
     [{"rev": b"zz"}, {"target": b"\xc1"}, {"target": b"\x05"}, {"body": b"\xc1"}, {"body": b"\x80"}, {"tries": b"zz"},
      {"run": b"\xff"}],
 )  # fmt: skip
-async def test_a_hook_delivery_that_cannot_be_read_ends_dead_with_a_reason(app, aclient, working, real, garbage):
+async def test_a_hook_delivery_that_cannot_be_read_ends_dead_with_a_reason(
+    app, aclient, working, real, garbage
+):
     """[B12]"""
     heard = []
 
@@ -198,7 +211,9 @@ async def is_in(aclient, run_id, state):
     return (await aclient.status(run_id)).state == state
 
 
-async def test_a_member_of_the_versions_that_is_none_keeps_nobody_from_submitting(app, aclient, real):
+async def test_a_member_of_the_versions_that_is_none_keeps_nobody_from_submitting(
+    app, aclient, real
+):
     """[B12]"""
     real.zadd("stepflow:versions", {"x@zz": 9e9, b"\xff": 9e9, "@": 9e9})
     run = await aclient.submit("x", run_id="bad")

@@ -10,7 +10,9 @@ from tests.support import until
 
 
 @pytest.mark.parametrize("delay", [None, 1000])
-async def test_a_run_in_a_queue_or_asleep_ends_while_any_worker_lives(app, aclient, working, real, delay):
+async def test_a_run_in_a_queue_or_asleep_ends_while_any_worker_lives(
+    app, aclient, working, real, delay
+):
     """[C23] Its worker may be one of another queue that knows no runner of it."""
     async with working(app, queues=["elsewhere"]):
         run = await aclient.submit("x", run_id="d", timeout=0.01, delay=delay)
@@ -72,7 +74,9 @@ async def test_a_step_deaf_to_its_token_does_not_keep_the_run_past_the_grace(app
         return Succeed()
 
     async with working(app) as worker:
-        assert (await (await aclient.submit("deaf", timeout=0.1)).wait(10)).error.type == "DeadlineExceeded"
+        assert (
+            await (await aclient.submit("deaf", timeout=0.1)).wait(10)
+        ).error.type == "DeadlineExceeded"
         release.set()
         await until(lambda: worker.worker_state.slots.used == 0)
 
@@ -95,7 +99,9 @@ async def test_a_chain_stops_at_the_deadline(app, aclient, working):
         return Continue()
 
     async with working(app):
-        assert (await (await aclient.submit("endless", timeout=0.1)).wait(10)).error.type == "DeadlineExceeded"
+        assert (
+            await (await aclient.submit("endless", timeout=0.1)).wait(10)
+        ).error.type == "DeadlineExceeded"
 
 
 async def test_a_cancel_and_then_the_deadline_is_a_cancel(app, aclient, working, ghost):

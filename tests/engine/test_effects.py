@@ -1,4 +1,7 @@
-"""Effects and crashes as a step sees them: no effect after the step has returned, and how often it was lost."""
+"""
+Effects and crashes as a step sees them: no effect after the step has returned, and how often it was
+lost.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ async def test_an_effect_after_the_step_has_returned_raises(
 
 
 @pytest.mark.parametrize("ends", ["raises", "is cut off"])
-async def test_so_it_does_after_an_attempt_that_raised_or_a_thread_that_was_left(app, aclient, working, ends):
+async def test_so_it_does_after_an_attempt_that_raised_or_a_thread_that_was_left(
+    app, aclient, working, ends
+):
     """[B30]"""
     go_on, late = threading.Event(), []
 
@@ -69,10 +74,12 @@ async def test_keys_of_effects_and_memos_are_text_of_a_bounded_length(key: Any) 
     """[B16] [B17]"""
     step: Step[Any] = Step("a", 0, None)
     for write in (
-        lambda: step.effects.put(key, 1), lambda: step.effects.delete(key), lambda: step.memo.put(key, 1),
-        lambda: step.memo.get(key),
+        lambda: step.effects.put(key, 1), lambda: step.effects.delete(key),
+        lambda: step.memo.put(key, 1), lambda: step.memo.get(key),
     ):  # fmt: skip
-        with pytest.raises(InvalidOption, match=r"the key of (an effect|a memo) is .*; use 1 to 200 characters"):
+        with pytest.raises(
+            InvalidOption, match=r"the key of (an effect|a memo) is .*; use 1 to 200 characters"
+        ):
             write()
 
 

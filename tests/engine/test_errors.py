@@ -12,8 +12,12 @@ from tests.support import until
 QUICK = RetryPolicy(max_attempts=3, initial=0.001, jitter=False)
 
 
-async def test_an_error_is_retried_until_it_works_and_the_step_counts_its_attempts(app, aclient, working):
-    """[C20] Any exception means another attempt, by the policy; the count is kept in Redis. [C11]"""
+async def test_an_error_is_retried_until_it_works_and_the_step_counts_its_attempts(
+    app, aclient, working
+):
+    """
+    [C20] Any exception means another attempt, by the policy; the count is kept in Redis. [C11]
+    """
     attempts = []
 
     @app.runner("flaky", retry=QUICK)
@@ -90,7 +94,11 @@ async def test_the_policy_of_the_submit_beats_that_of_the_runner(app, aclient, w
 
 @pytest.mark.parametrize(
     ("error", "wait_s"),
-    [(RuntimeError(), 100.0), (TransientError("busy", retry_after=500), 500.0), (TransientError(retry_after=5), 100.0)],
+    [
+        (RuntimeError(), 100.0),
+        (TransientError("busy", retry_after=500), 500.0),
+        (TransientError(retry_after=5), 100.0),
+    ],
 )
 async def test_the_wait_is_a_due_time_in_redis_by_the_policy_or_by_the_error_if_that_is_longer(
     app, aclient, working, error, wait_s
@@ -130,13 +138,19 @@ async def test_retry_on_and_give_up_on_choose_what_is_tried_again(app, aclient, 
     """[C20]"""
 
     @app.runner(
-        "choosy", retry=RetryPolicy(max_attempts=2, initial=0.001, retry_on=[OSError], give_up_on=["FileNotFoundError"])
+        "choosy",
+        retry=RetryPolicy(
+            max_attempts=2, initial=0.001, retry_on=[OSError], give_up_on=["FileNotFoundError"]
+        ),
     )
     async def choosy(step):
         raise {"os": PermissionError, "value": ValueError, "file": FileNotFoundError}[step.payload]
 
     async with working(app):
-        ends = {kind: await (await aclient.submit("choosy", kind)).wait(10) for kind in ("os", "value", "file")}
+        ends = {
+            kind: await (await aclient.submit("choosy", kind)).wait(10)
+            for kind in ("os", "value", "file")
+        }
     assert {kind: end.attempt for kind, end in ends.items()} == {"os": 2, "value": 1, "file": 1}
 
 
@@ -177,7 +191,9 @@ async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_an
 # ---- what must not come back
 
 
-@pytest.mark.parametrize("value", [None, 5, {"done": True}, Succeed], ids=["None", "int", "dict", "class"])
+@pytest.mark.parametrize(
+    "value", [None, 5, {"done": True}, Succeed], ids=["None", "int", "dict", "class"]
+)
 async def test_what_is_not_an_outcome_fails_the_run_and_the_message_says_what_came_and_what_is_allowed(
     app, aclient, working, value
 ):
@@ -230,7 +246,9 @@ async def test_an_effect_over_the_limit_fails_the_step_for_good(url, aclient, wo
 
 
 @pytest.mark.parametrize("outcome", [Continue, Succeed])
-async def test_a_value_that_cannot_be_stored_fails_the_step_for_good_naming_its_place(app, aclient, working, outcome):
+async def test_a_value_that_cannot_be_stored_fails_the_step_for_good_naming_its_place(
+    app, aclient, working, outcome
+):
     """[C6]"""
 
     @app.runner("odd", retry=QUICK)
@@ -298,8 +316,12 @@ async def test_a_step_that_calls_exit_fails_and_its_worker_lives(app, aclient, w
         assert await (await aclient.submit("fine")).result(10) == "alive"
 
 
-async def test_a_cancelled_error_of_the_runners_own_making_is_an_error_like_any_other(app, aclient, working):
-    """[C20] A runner that waits for a task which somebody cancelled must not look like a lost worker."""
+async def test_a_cancelled_error_of_the_runners_own_making_is_an_error_like_any_other(
+    app, aclient, working
+):
+    """
+    [C20] A runner that waits for a task which somebody cancelled must not look like a lost worker.
+    """
 
     @app.runner("waits", retry=RetryPolicy(max_attempts=1))
     async def waits(step):
@@ -434,7 +456,10 @@ async def test_a_worker_whose_slots_are_all_stuck_stops_claiming_and_leaves(app,
 async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_late_commit_is_refused(
     url, real, keys, link_to_real, aclient, working, caplog
 ):
-    """[C23] No claim is renewed past its step timeout plus grace, blocked loop or not; the stack is logged once. [C13]"""
+    """
+    [C23] No claim is renewed past its step timeout plus grace, blocked loop or not; the stack is
+    logged once. [C13]
+    """
     from stepflow import Stepflow
     from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out

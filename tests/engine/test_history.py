@@ -1,4 +1,6 @@
-"""A run as a document: JSON's own types, nothing secret, and every byte of the journal comes back."""
+"""
+A run as a document: JSON's own types, nothing secret, and every byte of the journal comes back.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ from stepflow.errors import UnreadableHistory
 from stepflow.store.values.codec import pack
 
 VALUES = [
-    None, True, 0, 1.5, "text", "a|b", "5", b"\x00bytes", [1, [2, {"k": None}]], {"k": [True]}, {1: "int key"}, (1, 2),
-    {1, 2}, float("nan"), float("inf"), Decimal("1.50"), datetime(2030, 1, 1, tzinfo=UTC), 2**70, "", [],
+    None, True, 0, 1.5, "text", "a|b", "5", b"\x00bytes", [1, [2, {"k": None}]], {"k": [True]},
+    {1: "int key"}, (1, 2), {1, 2}, float("nan"), float("inf"), Decimal("1.50"),
+    datetime(2030, 1, 1, tzinfo=UTC), 2**70, "", [],
 ]  # fmt: skip
 
 
 ODD = pack(Decimal("1.5"))
 
 
-def entry(kind: str, data: bytes, place: str = "0.1", name: str = "search", at: float = 1893456000.123456) -> bytes:
+def entry(
+    kind: str, data: bytes, place: str = "0.1", name: str = "search", at: float = 1893456000.123456
+) -> bytes:
     return f"{kind}|{place}|{name}|{at:.6f}|".encode() + data
 
 
@@ -50,18 +55,30 @@ def test_whatever_stands_in_a_journal_comes_back_byte_by_byte(data: bytes, whole
         (entry("signal", b"review|" + pack(True)), {"signal": "review", "value": True}),
         (entry("due", b"1893456000.500000"), {"text": "1893456000.500000"}),
         (entry("over", b""), {}),
-        (entry("value", ODD), {"base64": base64.b64encode(ODD).decode(), "shown": "Decimal('1.5')"}),
+        (
+            entry("value", ODD),
+            {"base64": base64.b64encode(ODD).decode(), "shown": "Decimal('1.5')"},
+        ),
     ],
 )
 def test_what_json_can_carry_is_shown_readably(written: bytes, shown: dict[str, Any]) -> None:
-    facts = {"kind": written.split(b"|")[0].decode(), "place": "0.1", "name": "search", "at": 1893456000.123456}
+    facts = {
+        "kind": written.split(b"|")[0].decode(),
+        "place": "0.1",
+        "name": "search",
+        "at": 1893456000.123456,
+    }
     assert _show_entry(written) == facts | shown
 
 
-async def test_both_clients_give_the_run_its_input_and_no_secret(client: Client, aclient: AsyncClient) -> None:
+async def test_both_clients_give_the_run_its_input_and_no_secret(
+    client: Client, aclient: AsyncClient
+) -> None:
     secret = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
     hook = Webhook("https://example.com/?key=hidden", secret)
-    run = client.submit("etl", {"a": Decimal(1)}, run_id="a1", headers={"tenant": "t1"}, webhooks=[hook], timeout=60)
+    run = client.submit(
+        "etl", {"a": Decimal(1)}, run_id="a1", headers={"tenant": "t1"}, webhooks=[hook], timeout=60
+    )
     document = client.history("a1")
     assert document == await aclient.history("a1")
     text = json.dumps(document)
@@ -69,7 +86,11 @@ async def test_both_clients_give_the_run_its_input_and_no_secret(client: Client,
     read = read_history(json.loads(text))
     status = run.status()
     assert status is not None
-    assert (read.payload, read.headers, list(read.journal)) == ({"a": Decimal(1)}, {"tenant": "t1"}, [])
+    assert (read.payload, read.headers, list(read.journal)) == (
+        {"a": Decimal(1)},
+        {"tenant": "t1"},
+        [],
+    )
     assert (read.run.id, read.run.runner, read.run.state) == ("a1", "etl", "pending")
     assert datetime.fromtimestamp(read.run.created_at, UTC) == status.created_at
     run.cancel()
@@ -78,7 +99,9 @@ async def test_both_clients_give_the_run_its_input_and_no_secret(client: Client,
         client.history("unknown")
 
 
-@pytest.mark.parametrize("document", [None, [], {}, {"format": 2}, {"format": 1, "run": {}}, "text"])
+@pytest.mark.parametrize(
+    "document", [None, [], {}, {"format": 2}, {"format": 1, "run": {}}, "text"]
+)
 def test_what_is_no_history_is_refused_in_words(document: Any) -> None:
     with pytest.raises(UnreadableHistory, match="stepflow export"):
         read_history(document)

@@ -36,7 +36,9 @@ def ends(app):
 
 @pytest.mark.parametrize("is_async", [True, False])
 @pytest.mark.parametrize("how", ["succeed", "fail", "cancel", "raise"])
-async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(app, aclient, working, ends, how, is_async):
+async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(
+    app, aclient, working, ends, how, is_async
+):
     """[C29] [C30]"""
     seen = []
 
@@ -52,11 +54,21 @@ async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(app,
         status = await run.wait(10)
         await until(lambda: seen)
     [outcome] = seen
-    wanted = {"succeed": "succeeded", "fail": "failed", "cancel": "cancelled", "raise": "failed"}[how]
-    assert (outcome.run_id, outcome.runner, outcome.status, outcome.headers) == ("r", "ends", wanted, {"t": "1"})
+    wanted = {"succeed": "succeeded", "fail": "failed", "cancel": "cancelled", "raise": "failed"}[
+        how
+    ]
+    assert (outcome.run_id, outcome.runner, outcome.status, outcome.headers) == (
+        "r",
+        "ends",
+        wanted,
+        {"t": "1"},
+    )
     assert (outcome.final_step, outcome.attempts, outcome.generation, outcome.end) == (0, 1, 0, 1)
     assert outcome.result == ({"n": 1} if how == "succeed" else None)
-    assert (outcome.error and outcome.error.message) == {"fail": "out of stock", "raise": "boom"}.get(how)
+    assert (outcome.error and outcome.error.message) == {
+        "fail": "out of stock",
+        "raise": "boom",
+    }.get(how)
     assert outcome.reason == status.reason
     assert (outcome.created_at, outcome.started_at, outcome.ended_at) == (
         status.created_at,
@@ -98,7 +110,9 @@ async def test_a_run_without_hooks_writes_no_hook_job(app, aclient, working, end
 async def test_a_webhook_of_the_run_is_delivered_signed(app, aclient, working, ends):
     """[C31]"""
     async with Receiver() as receiver, working(app):
-        run = await aclient.submit("ends", "succeed", run_id="w", webhooks=[Webhook(receiver.url, SECRET)])
+        run = await aclient.submit(
+            "ends", "succeed", run_id="w", webhooks=[Webhook(receiver.url, SECRET)]
+        )
         [got] = await receiver.arrived(1)
         await until(lambda: _hook_in(aclient, run.id, "delivered"))
     body = got.verified(SECRET)
@@ -109,9 +123,14 @@ async def test_a_webhook_of_the_run_is_delivered_signed(app, aclient, working, e
 async def test_a_secret_that_the_workers_environment_holds_is_nowhere_in_redis(
     app, aclient, working, ends, real, monkeypatch, caplog
 ):
-    """[B28] Redis knows the names of the variables; a try before they are set names them and is made again."""
+    """
+    [B28] Redis knows the names of the variables; a try before they are set names them and is made
+    again.
+    """
     async with Receiver() as receiver, working(app, next_wait=lambda tries, spread, after_s: 0.01):
-        hook = Webhook(receiver.url, secret_env="MINE", headers_env={"authorization": "MY_WEBHOOK_TOKEN"})
+        hook = Webhook(
+            receiver.url, secret_env="MINE", headers_env={"authorization": "MY_WEBHOOK_TOKEN"}
+        )
         run = await aclient.submit("ends", "succeed", webhooks=[hook])
         await until(lambda: "environment variable MINE" in caplog.text)
         monkeypatch.setenv("MINE", SECRET)
@@ -133,7 +152,9 @@ async def test_what_is_given_in_clear_is_said_once(client, aclient, caplog, monk
     client.submit("x", webhooks=[Webhook("http://127.0.0.1:9/b", SECRET)])
     said = [record.getMessage() for record in caplog.records if "in clear" in record.getMessage()]
     assert len(said) == 1
-    assert said[0].startswith("its secret and the query of its URL of Webhook('http://127.0.0.1:9/a?key=***'")
+    assert said[0].startswith(
+        "its secret and the query of its URL of Webhook('http://127.0.0.1:9/a?key=***'"
+    )
     assert "tok-123" not in caplog.text
 
 
@@ -169,9 +190,14 @@ async def test_a_webhook_hears_only_of_the_ends_it_asked_for(app, aclient, worki
     assert await aclient.hooks(happy.id) == []
 
 
-async def test_a_delivery_is_tried_again_with_the_same_id_until_it_is_taken(app, aclient, working, ends):
+async def test_a_delivery_is_tried_again_with_the_same_id_until_it_is_taken(
+    app, aclient, working, ends
+):
     """[C29] [C31]"""
-    async with Receiver(reply(503), reply(500), reply(204)) as receiver, working(app, next_wait=at_once):
+    async with (
+        Receiver(reply(503), reply(500), reply(204)) as receiver,
+        working(app, next_wait=at_once),
+    ):
         run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url, SECRET)])
         got = await receiver.arrived(3)
         [hook] = await until(lambda: _hook_in(aclient, run.id, "delivered"))
@@ -179,9 +205,14 @@ async def test_a_delivery_is_tried_again_with_the_same_id_until_it_is_taken(app,
     assert hook.tries == 3
 
 
-async def test_after_its_last_try_a_delivery_is_dead_and_listed_and_can_be_sent_again(app, aclient, working, ends):
+async def test_after_its_last_try_a_delivery_is_dead_and_listed_and_can_be_sent_again(
+    app, aclient, working, ends
+):
     """[C29]"""
-    async with Receiver(reply(500), reply(500), reply(500), reply(200)) as receiver, working(app, next_wait=at_once):
+    async with (
+        Receiver(reply(500), reply(500), reply(500), reply(200)) as receiver,
+        working(app, next_wait=at_once),
+    ):
         run = await aclient.submit("ends", "succeed", webhooks=[Webhook(receiver.url)])
         [hook] = await until(lambda: _hook_in(aclient, run.id, "dead"))
         assert [dead.id for dead in await aclient.hooks()] == [hook.id]
@@ -290,7 +321,10 @@ async def test_two_hooks_of_one_name_are_refused(app):
 
 
 async def test_a_hook_waits_for_a_worker_of_its_app(app, aclient, working, url, settings, ends):
-    """[C29] [C24] A run ended from outside, and a worker of another app alone: the hook is not lost and not theirs."""
+    """
+    [C29] [C24] A run ended from outside, and a worker of another app alone: the hook is not lost
+    and not theirs.
+    """
     seen = []
 
     @app.on_terminal
@@ -315,7 +349,9 @@ async def test_a_hook_waits_for_a_worker_of_its_app(app, aclient, working, url, 
     assert seen == ["cancelled"]
 
 
-async def test_a_hook_whose_worker_died_is_delivered_by_another(app, aclient, working, ends, ghost, keys, link_to_real):
+async def test_a_hook_whose_worker_died_is_delivered_by_another(
+    app, aclient, working, ends, ghost, keys, link_to_real
+):
     """[C29] At least once."""
     from stepflow.store.claims import claim_steps, source_of
     from stepflow.store.hooks import ANYONE
@@ -325,8 +361,8 @@ async def test_a_hook_whose_worker_died_is_delivered_by_another(app, aclient, wo
         await run.cancel()
         source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
         call = claim_steps(
-            keys, [source], given="", stem="ghost.", number=0, lease_s=1000.0, limit=1, live_workers=1, worker="ghost",
-            now=0.0, runners=[ANYONE],
+            keys, [source], given="", stem="ghost.", number=0, lease_s=1000.0, limit=1,
+            live_workers=1, worker="ghost", now=0.0, runners=[ANYONE],
         )  # fmt: skip
         assert len(link_to_real.call(call).taken) == 1
         ghost.die()
@@ -355,7 +391,9 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
     caplog.set_level("DEBUG")
     async with Receiver(reply(500)) as receiver, working(app, next_wait=at_once):
         run = await aclient.submit(
-            "ends", "succeed", webhooks=[Webhook(receiver.url, SECRET, headers={"authorization": "tok-123"})]
+            "ends",
+            "succeed",
+            webhooks=[Webhook(receiver.url, SECRET, headers={"authorization": "tok-123"})],
         )
         hooks = await until(lambda: _hook_in(aclient, run.id, "dead"))
     for shown in (caplog.text, repr(hooks), repr(await run.status())):
@@ -443,9 +481,13 @@ async def test_a_revived_run_keeps_no_time_to_live(app, aclient, working, ends, 
 async def test_a_dead_hook_is_listed_although_one_before_it_was_delivered_and_has_expired(
     app, aclient, working, ends, real, keys
 ):
-    """[C29] Delivered ones are kept a day, dead ones thirty. Was: the listing ended at the first gap."""
+    """
+    [C29] Delivered ones are kept a day, dead ones thirty. Was: the listing ended at the first gap.
+    """
     async with Receiver() as good, Receiver(reply(410)) as bad, working(app):
-        run = await aclient.submit("ends", "succeed", webhooks=[Webhook(good.url), Webhook(bad.url)])
+        run = await aclient.submit(
+            "ends", "succeed", webhooks=[Webhook(good.url), Webhook(bad.url)]
+        )
         first, second = await until(lambda: _two_settled(aclient, run.id))
     assert (first.state, second.state) == ("delivered", "dead")
     real.delete(keys.hook(first.id))
@@ -454,4 +496,8 @@ async def test_a_dead_hook_is_listed_although_one_before_it_was_delivered_and_ha
 
 async def _two_settled(aclient, run_id):
     hooks = await aclient.hooks(run_id)
-    return hooks if len(hooks) == 2 and {hook.state for hook in hooks} == {"delivered", "dead"} else None
+    return (
+        hooks
+        if len(hooks) == 2 and {hook.state for hook in hooks} == {"delivered", "dead"}
+        else None
+    )

@@ -29,7 +29,9 @@ def ran(app):
     return order
 
 
-async def test_high_goes_before_normal_before_low_and_first_in_first_out_within(app, aclient, working, ran):
+async def test_high_goes_before_normal_before_low_and_first_in_first_out_within(
+    app, aclient, working, ran
+):
     """[C5]"""
     specs = [
         RunSpec("note", run_id=f"{priority}{number}", priority=priority)
@@ -39,7 +41,9 @@ async def test_high_goes_before_normal_before_low_and_first_in_first_out_within(
     handles = await aclient.submit_many(specs)
     async with working(app, concurrency=1):
         await asyncio.gather(*[handle.wait(10) for handle in handles])
-    assert ran == [f"{priority}{number}" for priority in ("high", "normal", "low") for number in (1, 2, 3)]
+    assert ran == [
+        f"{priority}{number}" for priority in ("high", "normal", "low") for number in (1, 2, 3)
+    ]
 
 
 async def test_priority_holds_for_every_step_and_every_attempt(app, aclient, working):
@@ -57,8 +61,12 @@ async def test_priority_holds_for_every_step_and_every_attempt(app, aclient, wor
     assert (status.priority, status.queue, status.step) == ("high", "default", 2)
 
 
-async def test_a_worker_takes_only_from_its_queues_and_those_in_their_order(app, aclient, working, ran):
-    handles = await aclient.submit_many([RunSpec("note", run_id=name, queue=name) for name in ("c", "b", "a")])
+async def test_a_worker_takes_only_from_its_queues_and_those_in_their_order(
+    app, aclient, working, ran
+):
+    handles = await aclient.submit_many(
+        [RunSpec("note", run_id=name, queue=name) for name in ("c", "b", "a")]
+    )
     async with working(app, queues=["a", "b"], concurrency=1):
         await asyncio.gather(*[handle.wait(10) for handle in handles[1:]])
         assert await in_state(handles[0], "pending")
@@ -84,7 +92,9 @@ async def test_a_long_chain_lets_a_short_run_through(app, aclient, working, ran)
         assert await long.result(10) > 0
 
 
-async def test_a_chain_on_one_queue_lets_a_run_on_the_workers_other_queue_through(app, aclient, working, ran):
+async def test_a_chain_on_one_queue_lets_a_run_on_the_workers_other_queue_through(
+    app, aclient, working, ran
+):
     """Nobody starves: the first of a worker's queues goes before what it holds of the second."""
 
     @app.runner("chain")
@@ -141,7 +151,9 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
 # ---- suspended
 
 
-async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(app, aclient, working, ran, real):
+async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(
+    app, aclient, working, ran, real
+):
     """[C38]"""
     async with working(app) as worker:
         suspend(real)
@@ -196,7 +208,9 @@ async def test_a_run_whose_runner_no_worker_knows_waits_and_says_so_and_runs_whe
     async with working(app):
         run = await aclient.submit("special", "p")
         status = await until(lambda: _blocked(run))
-        assert status.waits_for.startswith("a worker that knows runner 'special'; none that came by did, since 20")
+        assert status.waits_for.startswith(
+            "a worker that knows runner 'special'; none that came by did, since 20"
+        )
         assert (status.state, status.attempt, status.crashes) == ("pending", 1, 0)
         async with working(knowing):
             assert await run.result(10) == [1, "p"]
@@ -208,14 +222,18 @@ async def _blocked(run):
     return status if status.waits_for and "knows runner" in status.waits_for else None
 
 
-async def test_a_worker_that_knows_the_runner_and_idles_is_woken(app, aclient, working, ran, knowing):
+async def test_a_worker_that_knows_the_runner_and_idles_is_woken(
+    app, aclient, working, ran, knowing
+):
     """[C24] Whoever pops it first: neither the idle nor the wrong worker makes it wait for long."""
     async with working(app), working(knowing):
         for number in range(20):
             assert await (await aclient.submit("special", number)).result(3) == [1, number]
 
 
-async def test_the_worker_that_does_not_know_a_runner_does_not_spin(app, aclient, working, ran, real, keys):
+async def test_the_worker_that_does_not_know_a_runner_does_not_spin(
+    app, aclient, working, ran, real, keys
+):
     """[C24] The delivery leaves the queue once and stands in its runner's waiting list."""
     async with working(app):
         run = await aclient.submit("special", run_id="s")
@@ -231,7 +249,9 @@ def _calls(real):
     return int(real.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
-async def test_a_waiting_run_can_be_cancelled_and_its_entry_is_dropped_later(app, aclient, working, ran, knowing, real):
+async def test_a_waiting_run_can_be_cancelled_and_its_entry_is_dropped_later(
+    app, aclient, working, ran, knowing, real
+):
     """[C24] [C25]"""
     async with working(app):
         run = await aclient.submit("special")
@@ -246,7 +266,10 @@ async def test_runs_of_all_priorities_wait_for_their_runner(app, aclient, workin
     """[C24] [C5]"""
     async with working(app):
         runs = await aclient.submit_many(
-            [RunSpec("special", priority, priority=priority) for priority in ("low", "normal", "high")]
+            [
+                RunSpec("special", priority, priority=priority)
+                for priority in ("low", "normal", "high")
+            ]
         )
         for run in runs:
             await until(lambda run=run: _blocked(run))
@@ -254,7 +277,9 @@ async def test_runs_of_all_priorities_wait_for_their_runner(app, aclient, workin
         assert [await run.result(10) for run in runs] == [[1, "low"], [1, "normal"], [1, "high"]]
 
 
-async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(app, aclient, working, ran, real):
+async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(
+    app, aclient, working, ran, real
+):
     """[C38]"""
     import rq
     from rq.serializers import JSONSerializer
@@ -269,7 +294,9 @@ async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(app, 
 
 
 async def test_the_count_of_a_queue_is_of_what_is_live(aclient, keys, real):
-    """[B29] A cancelled run's entry stays in RQ's list until a worker comes to it; it is not counted."""
+    """
+    [B29] A cancelled run's entry stays in RQ's list until a worker comes to it; it is not counted.
+    """
     runs = [await aclient.submit("x") for _ in range(3)]
     await runs[1].cancel()
     [info] = await aclient.queues()
@@ -278,7 +305,12 @@ async def test_the_count_of_a_queue_is_of_what_is_live(aclient, keys, real):
     for run in runs[::2]:
         await run.cancel()
     [info] = await aclient.queues()
-    assert (info.length, info.oldest_s, info.is_foreign, real.llen("rq:queue:default")) == (0, None, False, 3)
+    assert (info.length, info.oldest_s, info.is_foreign, real.llen("rq:queue:default")) == (
+        0,
+        None,
+        False,
+        3,
+    )
 
 
 async def test_a_foreign_queue_is_counted_as_rq_counts_it_and_a_run_whose_entry_is_gone_is_still_counted(

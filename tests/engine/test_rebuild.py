@@ -1,11 +1,16 @@
-"""What indexes lost, and children whose records are gone: the rounds of a worker put it right without a hand."""
+"""
+What indexes lost, and children whose records are gone: the rounds of a worker put it right without
+a hand.
+"""
 
 from stepflow import ChildFailed, Context, Succeed
 from tests.engine.test_damage import is_in
 from tests.support import until
 
 
-async def test_runs_that_the_due_set_the_claims_and_the_queues_lost_go_on(app, aclient, working, real, ghost):
+async def test_runs_that_the_due_set_the_claims_and_the_queues_lost_go_on(
+    app, aclient, working, real, ghost
+):
     """[B19] `DEL` of three keys, one of them with the claims of a worker that is gone."""
 
     @app.runner("x")
@@ -23,7 +28,9 @@ async def test_runs_that_the_due_set_the_claims_and_the_queues_lost_go_on(app, a
         assert [await run.result(10) for run in (later, queued, held)] == [0, 0, 0]
 
 
-async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(app, aclient, working, real):
+async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(
+    app, aclient, working, real
+):
     """[B31]"""
 
     @app.workflow("child")
@@ -38,7 +45,10 @@ async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(app, ac
             await one.result()
         except ChildFailed as error:
             lost = str(error)
-        return [lost, [str(end) for end in await ctx.map("child", [1, 2, 3], limit=1, policy="settled")]]
+        return [
+            lost,
+            [str(end) for end in await ctx.map("child", [1, 2, 3], limit=1, policy="settled")],
+        ]
 
     run = await aclient.submit("parent", run_id="p")
     async with working(app):
@@ -53,7 +63,9 @@ async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(app, ac
         await aclient.signal(siblings[2], "go")
         lost, results = await run.result(10)
     assert lost == f"child {one!r} failed (RecordGone): its record is gone"
-    gone = [f"child {child_id!r} failed (RecordGone): its record is gone" for child_id in siblings[:2]]
+    gone = [
+        f"child {child_id!r} failed (RecordGone): its record is gone" for child_id in siblings[:2]
+    ]
     assert results == [*gone, "3"]
     real.flushall()
 

@@ -1,4 +1,6 @@
-"""Workers that die, leave, stand still or lose their server: no step is lost, none is committed twice."""
+"""
+Workers that die, leave, stand still or lose their server: no step is lost, none is committed twice.
+"""
 
 import asyncio
 import threading
@@ -29,7 +31,9 @@ def fine(app):
         return Succeed([step.number, step.attempt])
 
 
-async def test_the_steps_of_a_dead_worker_run_again_and_no_attempt_is_counted(app, aclient, working, ghost, fine):
+async def test_the_steps_of_a_dead_worker_run_again_and_no_attempt_is_counted(
+    app, aclient, working, ghost, fine
+):
     """[C35] [C22] Deliveries lost with their worker are counted apart from errors."""
     run = await aclient.submit("fine")
     ghost.claim("fine")
@@ -53,7 +57,9 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
 def _look(worker):
     from stepflow.store.maintenance import scan_maintenance
 
-    return scan_maintenance(worker._env.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0)
+    return scan_maintenance(
+        worker._env.keys, [], "test", "test", given="", silent_s=5.0, dead_s=60.0
+    )
 
 
 async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_hooks_fire(
@@ -84,14 +90,18 @@ async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_
 async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(
     app, aclient, working, ghost, keys, link_to_real, real
 ):
-    """[C22] With backoff, spread so that what was lost with a poison step does not meet it again."""
+    """
+    [C22] With backoff, spread so that what was lost with a poison step does not meet it again.
+    """
     run = await aclient.submit("fine")
     waits = []
     for _ in range(3):
         ghost.claim("fine")
         carry_out(link_to_real, recover_worker("ghost", Env(keys, app.settings)))
         status = await run.status()
-        waits.append(round((status.due_at - status.updated_at).total_seconds(), 3) if status.due_at else 0)
+        waits.append(
+            round((status.due_at - status.updated_at).total_seconds(), 3) if status.due_at else 0
+        )
         real.hset(keys.run(run.id), "due", 1)
         real.zadd(keys.due, {f"run:{run.id}": 1}, xx=True)
         link_to_real.call(move_due(keys, given="", now=1.0))
@@ -101,7 +111,9 @@ async def test_from_the_second_loss_on_a_step_waits_before_it_runs_again(
     await run.cancel()
 
 
-async def test_progress_under_a_claim_sets_the_count_of_crashes_back(app, aclient, working, ghost, keys, real):
+async def test_progress_under_a_claim_sets_the_count_of_crashes_back(
+    app, aclient, working, ghost, keys, real
+):
     """[C22] A memo is progress."""
     seen = []
 
@@ -135,9 +147,13 @@ async def test_a_supervisor_that_knows_its_worker_is_dead_need_not_wait_for_the_
 
 
 @pytest.mark.parametrize(
-    "outcome", [Succeed("late"), Continue("late"), ValueError("late")], ids=["Succeed", "Continue", "raises"]
+    "outcome",
+    [Succeed("late"), Continue("late"), ValueError("late")],
+    ids=["Succeed", "Continue", "raises"],
 )
-async def test_a_late_commit_changes_nothing_and_is_logged(app, aclient, working, keys, link_to_real, caplog, outcome):
+async def test_a_late_commit_changes_nothing_and_is_logged(
+    app, aclient, working, keys, link_to_real, caplog, outcome
+):
     """[C13] Commit is at most once: the claim was another's by then."""
     attempts = []
 
@@ -145,7 +161,9 @@ async def test_a_late_commit_changes_nothing_and_is_logged(app, aclient, working
     async def slow(step):
         attempts.append(step.attempt)
         if len(attempts) == 1:
-            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings)))
+            assert carry_out(
+                link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings))
+            )
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -170,7 +188,10 @@ async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(
         seen.append(step.number)
         if step.number == 3 and seen.count(3) == 1:
             before = real.hgetall(keys.run(step.run_id))
-            real.hset(keys.run(step.run_id), mapping={**before, b"rev": int(before[b"rev"]) - 2, b"step": 1})
+            real.hset(
+                keys.run(step.run_id),
+                mapping={**before, b"rev": int(before[b"rev"]) - 2, b"step": 1},
+            )
             real.zadd(keys.claims, {f"run:{step.run_id}": 1.0})
         return Continue(step.number) if step.number < 4 else Succeed("done")
 
@@ -184,7 +205,9 @@ async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(
 # ---- lost knocks
 
 
-async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(app, aclient, working, real, fine):
+async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(
+    app, aclient, working, real, fine
+):
     """[C13] `rq empty`, or a stock worker killed at the wrong moment; counts as nothing."""
     run = await aclient.submit("fine")
     real.delete("rq:queue:default", f"rq:job:run-{run.id}-0")
@@ -206,7 +229,9 @@ async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidi
     assert real.llen("rq:queue:default:intermediate") == 0
 
 
-async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(app, aclient, working, real, fine):
+async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(
+    app, aclient, working, real, fine
+):
     """[C13] Negative control: what is queued later than the queue's head has its knock."""
     async with working(app, queues=["default"], concurrency=1) as worker:
         runs = await aclient.submit_many([("fine", number) for number in range(50)])
@@ -237,7 +262,9 @@ async def test_a_leaving_worker_lets_running_steps_finish_and_commits_them(app, 
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_what_does_not_finish_within_the_grace_is_handed_back_and_counts_nothing(app, aclient, working, is_async):
+async def test_what_does_not_finish_within_the_grace_is_handed_back_and_counts_nothing(
+    app, aclient, working, is_async
+):
     """[C34] [C22] Leaving never waits for threads. [C23]"""
     release = threading.Event()
 
@@ -257,7 +284,9 @@ async def test_what_does_not_finish_within_the_grace_is_handed_back_and_counts_n
     release.set()
 
 
-async def test_a_kept_chain_is_let_go_by_a_leaving_worker_and_goes_on_elsewhere(app, aclient, working):
+async def test_a_kept_chain_is_let_go_by_a_leaving_worker_and_goes_on_elsewhere(
+    app, aclient, working
+):
     """[C34]"""
     seen, over = [], []
 
@@ -288,7 +317,9 @@ async def test_burst_leaves_when_the_queues_are_empty(app, aclient, working, fin
 # ---- the connection
 
 
-async def test_workers_and_clients_go_on_after_their_connections_were_cut(app, aclient, working, real):
+async def test_workers_and_clients_go_on_after_their_connections_were_cut(
+    app, aclient, working, real
+):
     """[C36]"""
     seen = []
 
@@ -319,8 +350,9 @@ async def test_a_claim_whose_reply_was_lost_is_taken_up_by_its_worker(
 
         run = await aclient.submit("fine", queue="aside")
         call = claim_steps(
-            keys, sources_of(keys, "aside"), given="", stem=f"{worker.worker_state.name}.", number=worker.worker_state.take_numbers(1),
-            lease_s=1000.0, limit=1, live_workers=1, worker=worker.worker_state.name, now=0.0, runners=["fine"],
+            keys, sources_of(keys, "aside"), given="", stem=f"{worker.worker_state.name}.",
+            number=worker.worker_state.take_numbers(1), lease_s=1000.0, limit=1, live_workers=1,
+            worker=worker.worker_state.name, now=0.0, runners=["fine"],
         )  # fmt: skip
         assert len(link_to_real.call(call).taken) == 1
         real.client_kill_filter(_type="normal", skipme=True)
@@ -336,7 +368,9 @@ async def test_scripts_that_the_server_forgot_are_loaded_again(app, aclient, wor
             assert await (await aclient.submit("fine")).result(10) == [0, 1]
 
 
-async def test_while_redis_refuses_to_write_a_step_is_kept_and_committed_later(app, aclient, working, real, caplog):
+async def test_while_redis_refuses_to_write_a_step_is_kept_and_committed_later(
+    app, aclient, working, real, caplog
+):
     """[C39] Full: said, and nothing lost."""
     go = asyncio.Event()
 
@@ -364,7 +398,9 @@ async def test_a_client_is_told_when_redis_is_full(aclient, real):
 
     real.config_set("maxmemory", 1)
     try:
-        with pytest.raises(RedisRefused, match="give it more memory or delete data; nothing was written"):
+        with pytest.raises(
+            RedisRefused, match="give it more memory or delete data; nothing was written"
+        ):
             await aclient.submit("x")
     finally:
         real.config_set("maxmemory", 0)

@@ -14,7 +14,9 @@ from stepflow.store.rights import CLIENT, VIEWER, WORKER, missing_rights
 from tests.support import until
 
 ROLES = {role.name: role for role in (WORKER, CLIENT, VIEWER)}
-DOCS = " ".join((Path(__file__).parents[2] / "docs" / "operations.md").read_text().replace("\\\n", " ").split())
+DOCS = " ".join(
+    (Path(__file__).parents[2] / "docs" / "operations.md").read_text().replace("\\\n", " ").split()
+)
 
 
 @pytest.fixture
@@ -26,7 +28,16 @@ def user(real, server, keys):
         rules = [rule for rule in ROLES[role].rules(keys) if rule not in without]
         made.append(f"{role}{len(made)}")
         real.execute_command(
-            "ACL", "SETUSER", made[-1], "reset", "on", ">pw", "resetkeys", "resetchannels", "-@all", *rules
+            "ACL",
+            "SETUSER",
+            made[-1],
+            "reset",
+            "on",
+            ">pw",
+            "resetkeys",
+            "resetchannels",
+            "-@all",
+            *rules,
         )
         return f"{server}&username={made[-1]}&password=pw"
 
@@ -63,7 +74,9 @@ def serving(url, settings):
 @pytest.mark.parametrize("role", ROLES)
 def test_the_docs_show_the_rights_of_each_role(role, keys):
     """[B24]"""
-    shown = f"ACL SETUSER {role} on '>secret' reset {' '.join(map(quoted, ROLES[role].rules(keys)))} "
+    shown = (
+        f"ACL SETUSER {role} on '>secret' reset {' '.join(map(quoted, ROLES[role].rules(keys)))} "
+    )
     assert shown.replace(" reset ", " resetkeys resetchannels -@all ") in DOCS, shown
 
 
@@ -75,7 +88,10 @@ def quoted(rule):
 async def test_a_worker_a_client_and_a_viewer_live_on_the_rights_that_the_docs_give_them(
     user, settings, working, real, keys
 ):
-    """[B24] All that runs and workflows do, cancels that are heard at once, hooks, looks; nothing is refused."""
+    """
+    [B24] All that runs and workflows do, cancels that are heard at once, hooks, looks; nothing is
+    refused.
+    """
     real.execute_command("ACL", "LOG", "RESET")
     app = serving(user("worker"), settings)
     told = []
@@ -90,7 +106,10 @@ async def test_a_worker_a_client_and_a_viewer_live_on_the_rights_that_the_docs_g
         await until(lambda: real.hget(keys.run(held.id), "state") == b"running")
         assert await held.cancel()
         assert (await held.wait(10)).state == "cancelled"
-        runs = [await client.submit("flow"), await client.submit("x", 5, webhooks=[hook], delay=0.01)]
+        runs = [
+            await client.submit("flow"),
+            await client.submit("x", 5, webhooks=[hook], delay=0.01),
+        ]
         await client.signal(runs[0].id, "news", "n")
         [ask] = await until(client.questions)
         await client.answer(ask.token, True)
@@ -126,8 +145,12 @@ def test_one_right_less_is_named_whichever_it_is(user, keys, role):
         link.close()
 
 
-@pytest.mark.parametrize("right", ["&stepflow:*", "&rq:pubsub:*", "~rq:*", "+publish", "+zadd", "+evalsha", "+info"])
-def test_a_worker_whose_user_lacks_one_right_is_refused_at_its_start_by_name(user, server, keys, right):
+@pytest.mark.parametrize(
+    "right", ["&stepflow:*", "&rq:pubsub:*", "~rq:*", "+publish", "+zadd", "+evalsha", "+info"]
+)
+def test_a_worker_whose_user_lacks_one_right_is_refused_at_its_start_by_name(
+    user, server, keys, right
+):
     """[B24] Also the channels, which Redis 7 gives to no new user."""
     with pytest.raises(RedisRefused) as refused:
         check(Address.parse(user("worker", without=[right])), keys)
@@ -149,7 +172,9 @@ def test_a_client_whose_user_lacks_a_right_is_told_which(user, settings, right):
     assert isinstance(refused.value, RightsMissing) is (right != "+evalsha")
 
 
-@pytest.mark.parametrize("without", [["&stepflow:*"], ["+publish"], ["&stepflow:*", "+publish", "+subscribe"]])
+@pytest.mark.parametrize(
+    "without", [["&stepflow:*"], ["+publish"], ["&stepflow:*", "+publish", "+subscribe"]]
+)
 async def test_without_the_right_to_channels_a_client_cancels_and_waits_all_the_same(
     user, settings, working, real, keys, app, without
 ):
@@ -169,5 +194,8 @@ async def test_without_the_right_to_channels_a_client_cancels_and_waits_all_the_
 
 
 def test_a_server_that_cannot_say_refuses_nobody(fake, keys):
-    """[B24] Before Redis 7 nobody can ask for another command's rights; there every user may use all channels."""
+    """
+    [B24] Before Redis 7 nobody can ask for another command's rights; there every user may use all
+    channels.
+    """
     assert carry_out(SyncConnection(fake, "fake"), missing_rights(WORKER, keys)) == []

@@ -23,7 +23,9 @@ async def test_a_thousand_steps_are_in_progress_at_once_on_one_process(app, acli
 
 
 async def test_dead_endpoints_hold_up_neither_steps_nor_a_healthy_endpoint(app, aclient, working):
-    """[C32] Twenty endpoints that never answer, ten deliveries each; then a run whose endpoint does."""
+    """
+    [C32] Twenty endpoints that never answer, ten deliveries each; then a run whose endpoint does.
+    """
 
     @app.runner("done")
     async def done(step):
@@ -60,7 +62,9 @@ async def test_a_retry_by_hand_finds_the_memo_of_the_step_that_failed(app, aclie
         assert await run.result(10) == 1
 
 
-async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(app, aclient, working, real):
+async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(
+    app, aclient, working, real
+):
     """[C24] [C37]"""
     async with working(app):
         run = await aclient.submit("misspelled")
@@ -69,7 +73,9 @@ async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(app
         assert not real.exists("stepflow:waiting:default:misspelled")
 
 
-async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(app, aclient, real, keys, link_to_real):
+async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(
+    app, aclient, real, keys, link_to_real
+):
     """[C35] Negative control of the lost knock: whatever its time says."""
     from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out

@@ -18,7 +18,9 @@ def register(app, name, is_async, plain, asynchronous, **options):
 
 
 @KINDS
-async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline(app, aclient, working, is_async):
+async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline(
+    app, aclient, working, is_async
+):
     """[C11]"""
     seen = []
 
@@ -31,7 +33,9 @@ async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline
 
     register(app, "look", is_async, look, look_async)
     async with working(app):
-        run = await aclient.submit("look", {"a": 1}, run_id="r1", headers={"tenant": "t1"}, timeout=3600)
+        run = await aclient.submit(
+            "look", {"a": 1}, run_id="r1", headers={"tenant": "t1"}, timeout=3600
+        )
         status = await run.wait(10)
     first, second = seen
     assert (first.run_id, first.number, first.payload, first.headers, first.attempt) == (
@@ -42,7 +46,12 @@ async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline
         1,
     )
     assert (second.number, second.payload, second.headers) == (1, "next", {"tenant": "t1"})
-    assert first.deadline == second.deadline == status.deadline_at == status.created_at + timedelta(hours=1)
+    assert (
+        first.deadline
+        == second.deadline
+        == status.deadline_at
+        == status.created_at + timedelta(hours=1)
+    )
     assert not first.cancel.is_set
 
 
@@ -71,7 +80,9 @@ async def test_the_class_form_is_one_object_that_runs_every_step(app, aclient, w
         assert await (await aclient.submit("etl")).result(10) == 3
 
 
-async def test_steps_of_a_run_come_one_at_a_time_and_without_a_gap_while_runs_interleave(app, aclient, working):
+async def test_steps_of_a_run_come_one_at_a_time_and_without_a_gap_while_runs_interleave(
+    app, aclient, working
+):
     """[C12]"""
     busy, seen, overlaps = set(), {}, []
 
@@ -108,7 +119,9 @@ async def test_two_workers_share_the_runs_and_no_step_runs_twice(app, aclient, w
     assert len(seen) == len(set(seen)) == 180
 
 
-async def test_the_key_of_a_step_is_the_same_for_all_its_attempts_and_no_other_steps(app, aclient, working):
+async def test_the_key_of_a_step_is_the_same_for_all_its_attempts_and_no_other_steps(
+    app, aclient, working
+):
     """[C16]"""
     keys = []
 
@@ -181,7 +194,9 @@ async def test_a_memo_is_of_its_step_only(app, aclient, working):
     assert seen == ["nothing", 0, "nothing", 1, "nothing", 2]
 
 
-async def test_a_memo_of_one_step_does_not_show_in_a_step_whose_number_begins_alike(app, aclient, working):
+async def test_a_memo_of_one_step_does_not_show_in_a_step_whose_number_begins_alike(
+    app, aclient, working
+):
     """[C15] Step 1 and step 10, key `0.x` and `x`."""
     seen = []
 
@@ -199,7 +214,9 @@ async def test_a_memo_of_one_step_does_not_show_in_a_step_whose_number_begins_al
     assert seen == [[None, 1], [10, None]]
 
 
-async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(app, aclient, working):
+async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(
+    app, aclient, working
+):
     """[C7] [C6]"""
 
     @app.runner("memo", retry=RetryPolicy(max_attempts=1))
@@ -213,7 +230,10 @@ async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(
         return Succeed(problems)
 
     async with working(app):
-        assert await (await aclient.submit("memo")).result(10) == ["PayloadTooLarge", "UnsupportedValue"]
+        assert await (await aclient.submit("memo")).result(10) == [
+            "PayloadTooLarge",
+            "UnsupportedValue",
+        ]
 
 
 # ---- effects
@@ -264,7 +284,9 @@ async def test_effects_are_not_seen_before_the_step_commits(app, aclient, workin
 
 
 @pytest.mark.parametrize("error", [ValueError, PermanentError])
-async def test_effects_are_dropped_when_the_step_raises_for_good_or_not(app, aclient, working, error):
+async def test_effects_are_dropped_when_the_step_raises_for_good_or_not(
+    app, aclient, working, error
+):
     """[C17]"""
 
     @app.runner("fx", retry=RetryPolicy(max_attempts=2, initial=0.001))
@@ -277,7 +299,9 @@ async def test_effects_are_dropped_when_the_step_raises_for_good_or_not(app, acl
     assert await aclient.kv("fx", "a") is None
 
 
-@pytest.mark.parametrize(("outcome", "kept"), [(Fail("no"), 1), (Cancel("no"), 1)], ids=["Fail", "Cancel"])
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [(Fail("no"), 1), (Cancel("no"), 1)], ids=["Fail", "Cancel"]
+)
 async def test_effects_of_a_verdict_are_applied(app, aclient, working, outcome, kept):
     """[C17]"""
 
@@ -291,8 +315,12 @@ async def test_effects_of_a_verdict_are_applied(app, aclient, working, outcome, 
     assert await aclient.kv("fx", "a") == kept
 
 
-@pytest.mark.parametrize("outcome", [Succeed(), Continue(), Cancel("mine")], ids=["Succeed", "Continue", "Cancel"])
-async def test_effects_are_dropped_when_the_run_is_cancelled_from_outside(app, aclient, working, outcome):
+@pytest.mark.parametrize(
+    "outcome", [Succeed(), Continue(), Cancel("mine")], ids=["Succeed", "Continue", "Cancel"]
+)
+async def test_effects_are_dropped_when_the_run_is_cancelled_from_outside(
+    app, aclient, working, outcome
+):
     """[C17]"""
     started = asyncio.Event()
 
@@ -352,7 +380,9 @@ async def test_extend_moves_the_timeout_of_the_step(app, aclient, working, is_as
         assert await (await aclient.submit("slow")).result(10) == 1
 
 
-async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(app, aclient, working, real, keys):
+async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(
+    app, aclient, working, real, keys
+):
     """[C16]"""
     leases = []
 
@@ -368,7 +398,9 @@ async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(app, aclie
     assert all(990 < lease < 1001 for lease in leases)
 
 
-async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, working, real, keys, link_to_real):
+async def test_extend_ends_the_activation_when_the_claim_is_gone(
+    app, aclient, working, real, keys, link_to_real
+):
     """[C16] [C13]"""
     from stepflow.core.outcomes import Lost
     from stepflow.engine.env import Env
@@ -381,7 +413,9 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(app, aclient, w
     async def slow(step):
         if step.number == 0 and not after:
             after.append("first")
-            assert carry_out(link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings)))
+            assert carry_out(
+                link_to_real, hand_over_again(step.run_id, Lost(), "", Env(keys, app.settings))
+            )
             try:
                 await step.extend(10)
             except Exception:  # noqa: BLE001  what must not be swallowed is no Exception
@@ -412,8 +446,8 @@ async def test_a_delayed_continue_sleeps_in_redis_and_is_not_claimable_before(
         assert (status.due_at - status.updated_at).total_seconds() == pytest.approx(1000, abs=0.01)
         assert status.waits_for.startswith("its due time")
     call = claim_steps(
-        keys, sources_of(keys, "default"), given="", stem="x.", number=0, lease_s=1, limit=9, live_workers=1,
-        worker="x", now=0.0, runners=["naps"],
+        keys, sources_of(keys, "default"), given="", stem="x.", number=0, lease_s=1, limit=9,
+        live_workers=1, worker="x", now=0.0, runners=["naps"],
     )  # fmt: skip
     assert link_to_real.call(call).taken == []
 

@@ -1,4 +1,6 @@
-"""Submitting: once per run id, checked before anything is written, a restart as a new generation."""
+"""
+Submitting: once per run id, checked before anything is written, a restart as a new generation.
+"""
 
 import asyncio
 import dataclasses
@@ -38,11 +40,24 @@ from tests.support import dump, until
 
 async def test_a_submitted_run_is_there_with_its_step_and_its_queue_entry(aclient, real, keys):
     """[C1]"""
-    run = await aclient.submit("x", {"n": 1}, run_id="a1", headers={"h": "1"}, priority="high", queue="q", timeout=60)
+    run = await aclient.submit(
+        "x", {"n": 1}, run_id="a1", headers={"h": "1"}, priority="high", queue="q", timeout=60
+    )
     status = await run.status()
     assert run.created
-    assert (status.id, status.runner, status.state, status.step, status.attempt) == ("a1", "x", RunState.PENDING, 0, 1)
-    assert (status.payload, status.headers, status.priority, status.queue) == ({"n": 1}, {"h": "1"}, "high", "q")
+    assert (status.id, status.runner, status.state, status.step, status.attempt) == (
+        "a1",
+        "x",
+        RunState.PENDING,
+        0,
+        1,
+    )
+    assert (status.payload, status.headers, status.priority, status.queue) == (
+        {"n": 1},
+        {"h": "1"},
+        "high",
+        "q",
+    )
     assert status.deadline_at == status.created_at + timedelta(seconds=60)
     assert status.waits_for == "a free worker on queue 'q'"
     assert real.lrange("rq:queue:q.high", 0, -1) == [b"run-a1-0"]
@@ -80,7 +95,9 @@ async def test_any_valid_run_id_runs(app, aclient, working, run_id):
         assert await (await aclient.submit("x", run_id=run_id)).result(10) == run_id
 
 
-async def test_the_same_submit_again_finds_the_run_at_every_stage_of_its_life(app, aclient, working):
+async def test_the_same_submit_again_finds_the_run_at_every_stage_of_its_life(
+    app, aclient, working
+):
     """[C3]"""
     go = asyncio.Event()
 
@@ -126,11 +143,20 @@ async def test_headers_delay_queue_and_webhooks_do_not_count_and_the_first_ones_
     )
     status = await again.status()
     assert not again.created
-    assert (status.headers, status.queue, status.priority, status.state) == ({"h": "1"}, "q", "low", "pending")
+    assert (status.headers, status.queue, status.priority, status.state) == (
+        {"h": "1"},
+        "q",
+        "low",
+        "pending",
+    )
 
 
-@pytest.mark.parametrize(("runner", "payload", "what"), [("x", 2, "input"), ("y", 1, "runner"), ("x", 1.0, "input")])
-async def test_another_input_or_runner_is_a_conflict_and_changes_nothing(aclient, real, runner, payload, what):
+@pytest.mark.parametrize(
+    ("runner", "payload", "what"), [("x", 2, "input"), ("y", 1, "runner"), ("x", 1.0, "input")]
+)
+async def test_another_input_or_runner_is_a_conflict_and_changes_nothing(
+    aclient, real, runner, payload, what
+):
     """[C3]"""
     await aclient.submit("x", 1, run_id="a")
     before = dump(real)
@@ -208,7 +234,10 @@ async def test_an_unsupported_value_is_named_by_its_path(aclient):
 async def test_an_oversized_payload_is_refused_with_size_and_limit(url):
     """[C7] The limit is a setting."""
     client = Client(url, settings=Settings(limits=LimitSettings(payload_bytes=100)))
-    with pytest.raises(PayloadTooLarge, match="203 bytes packed, over the limit of 100") as caught, client:
+    with (
+        pytest.raises(PayloadTooLarge, match="203 bytes packed, over the limit of 100") as caught,
+        client,
+    ):
         client.submit("x", "x" * 201)
     assert (caught.value.size, caught.value.limit) == (203, 100)
 
@@ -250,8 +279,9 @@ class Box:
 async def test_values_of_every_supported_kind_arrive_as_they_were_sent(app, aclient, working):
     """[C6]"""
     value = {
-        "when": datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2030, 1, 2), "price": Decimal("1.10"),
-        "id": UUID(int=7), "set": {1, 2}, "tuple": (1, (2,)), "bytes": b"\x00\xff", "big": 2**80, 5: None, "f": 1.5,
+        "when": datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2030, 1, 2),
+        "price": Decimal("1.10"), "id": UUID(int=7), "set": {1, 2}, "tuple": (1, (2,)),
+        "bytes": b"\x00\xff", "big": 2**80, 5: None, "f": 1.5,
     }  # fmt: skip
 
     @app.runner("echo")
@@ -273,13 +303,17 @@ async def test_a_payload_comes_as_the_type_the_annotation_asks_for(app, aclient,
         return Succeed([type(step.payload).__name__, step.payload.content])
 
     app.register("typed", model if is_async else box)
-    payload = Order(id=UUID(int=1), price=Decimal(3), day=date(2030, 1, 1)) if is_async else Box("b", {1})
+    payload = (
+        Order(id=UUID(int=1), price=Decimal(3), day=date(2030, 1, 1)) if is_async else Box("b", {1})
+    )
     async with working(app):
         result = await (await aclient.submit("typed", payload)).result(10)
     assert result == (["Order", Decimal(3)] if is_async else ["Box", {1}])
 
 
-async def test_a_payload_that_does_not_fit_fails_the_run_for_good_naming_the_field(app, aclient, working):
+async def test_a_payload_that_does_not_fit_fails_the_run_for_good_naming_the_field(
+    app, aclient, working
+):
     """[C6]"""
     ran = []
 
@@ -289,12 +323,21 @@ async def test_a_payload_that_does_not_fit_fails_the_run_for_good_naming_the_fie
         return Succeed()
 
     async with working(app):
-        status = await (await aclient.submit("typed", {"id": "no uuid", "price": 1, "day": "2030-01-01"})).wait(10)
-    assert (status.state, status.attempt, status.error.type, ran) == ("failed", 1, "PayloadMismatch", [])
+        status = await (
+            await aclient.submit("typed", {"id": "no uuid", "price": 1, "day": "2030-01-01"})
+        ).wait(10)
+    assert (status.state, status.attempt, status.error.type, ran) == (
+        "failed",
+        1,
+        "PayloadMismatch",
+        [],
+    )
     assert "id:" in status.error.message
 
 
-async def test_a_validator_that_fails_in_its_own_way_is_an_error_like_any_other(app, aclient, working):
+async def test_a_validator_that_fails_in_its_own_way_is_an_error_like_any_other(
+    app, aclient, working
+):
     """[C6] [C20] Was: the worker gave the step up each time, until it had crashed too often."""
 
     class Looked(BaseModel):
@@ -311,7 +354,12 @@ async def test_a_validator_that_fails_in_its_own_way_is_an_error_like_any_other(
 
     async with working(app):
         status = await (await aclient.submit("typed", {"id": 1})).wait(10)
-    assert (status.state, status.attempt, status.crashes, status.error.type) == ("failed", 2, 0, "KeyError")
+    assert (status.state, status.attempt, status.crashes, status.error.type) == (
+        "failed",
+        2,
+        0,
+        "KeyError",
+    )
 
 
 async def is_paused(aclient, run_id):
@@ -319,8 +367,12 @@ async def is_paused(aclient, run_id):
     return run if run.state == "paused" else None
 
 
-async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(app, aclient, working, real):
-    """[B12] [C13] What is damaged, or written by a later version, must not take the worker along."""
+async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
+    app, aclient, working, real
+):
+    """
+    [B12] [C13] What is damaged, or written by a later version, must not take the worker along.
+    """
 
     @app.runner("x")
     async def x(step):
@@ -337,7 +389,9 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
     async with working(app):
         assert await fine.result(10) == "fine"
         found = [await until(lambda run_id=run_id: is_paused(aclient, run_id)) for run_id in "abc"]
-        for run, what in zip(found, ("packed value", "packed value", "of_a_later_version"), strict=True):
+        for run, what in zip(
+            found, ("packed value", "packed value", "of_a_later_version"), strict=True
+        ):
             assert run.reason.startswith("unreadable: ")
             assert what in run.reason
         assert len(await aclient.list(state="paused")) == 3
@@ -350,7 +404,9 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
 # ---- restart
 
 
-async def test_after_its_end_the_same_submit_gives_the_ended_run_and_restart_a_new_generation(app, aclient, working):
+async def test_after_its_end_the_same_submit_gives_the_ended_run_and_restart_a_new_generation(
+    app, aclient, working
+):
     """[C8]"""
     results = iter(["one", "two"])
 
@@ -406,7 +462,9 @@ async def test_of_concurrent_restarts_one_creates(app, aclient, working, url, se
 
     async with working(app):
         await (await aclient.submit("x", run_id="a")).wait(10)
-    handles = await asyncio.gather(*[aclient.submit("x", run_id="a", on_conflict="restart") for _ in range(10)])
+    handles = await asyncio.gather(
+        *[aclient.submit("x", run_id="a", on_conflict="restart") for _ in range(10)]
+    )
     assert [handle.created for handle in handles].count(True) == 1
     assert (await handles[0].status()).generation == 1
 
@@ -451,7 +509,9 @@ async def test_submit_many_gives_handles_in_order_and_knows_what_was_there(aclie
 
 async def test_submit_many_takes_pairs_and_the_same_id_twice(aclient):
     """[C9]"""
-    handles = await aclient.submit_many([("x", 1), RunSpec("x", 2, run_id="a"), RunSpec("x", 2, run_id="a")])
+    handles = await aclient.submit_many(
+        [("x", 1), RunSpec("x", 2, run_id="a"), RunSpec("x", 2, run_id="a")]
+    )
     assert [handle.created for handle in handles] == [True, True, False]
 
 
@@ -476,7 +536,9 @@ def test_submit_many_takes_a_few_round_trips(settings, link):
             return link.calls(calls)
 
     counted = Counted()
-    Client("redis://nowhere", settings=settings, link=counted).submit_many([("x", number) for number in range(700)])
+    Client("redis://nowhere", settings=settings, link=counted).submit_many(
+        [("x", number) for number in range(700)]
+    )
     assert counted.trips <= 4  # the time, the versions that workers hold, and two chunks
 
 
@@ -502,14 +564,19 @@ async def test_two_name_spaces_on_one_redis_do_not_see_each_other(real, server, 
 async def test_times_are_reckoned_by_the_servers_clock_and_not_by_the_clients(
     url, settings, real, monkeypatch, wrong_s
 ):
-    """[C10] [C23] Was: a client whose clock was an hour slow lost a run with a timeout to its deadline at once."""
+    """
+    [C10] [C23] Was: a client whose clock was an hour slow lost a run with a timeout to its deadline
+    at once.
+    """
     import time
     from types import SimpleNamespace
 
     wrong = SimpleNamespace(time=lambda: time.time() + wrong_s, monotonic=time.monotonic)
     monkeypatch.setattr("stepflow.store.clock.time", wrong)
     with Client(url, settings=settings) as client:
-        statuses = [await asyncio.to_thread(lambda: client.submit("x", delay=60, timeout=90).status())]
+        statuses = [
+            await asyncio.to_thread(lambda: client.submit("x", delay=60, timeout=90).status())
+        ]
     async with AsyncClient(url, settings=settings) as other:
         statuses.append(await (await other.submit("x", delay=60, timeout=90)).status())
     now, _ = real.time()

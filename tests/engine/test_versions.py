@@ -1,4 +1,7 @@
-"""Versions of workflows: a run ends on the version it was submitted for, whatever is deployed meanwhile."""
+"""
+Versions of workflows: a run ends on the version it was submitted for, whatever is deployed
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ QUICK = RetryPolicy(max_attempts=2, initial=0.001, jitter=False)
 
 @pytest.fixture
 def holding(url, settings):
-    """Make apps: `holding(1, 2)` has workflow "w" in both versions, each of which gives its number and a signal."""
+    """
+    Make apps: `holding(1, 2)` has workflow "w" in both versions, each of which gives its number and
+    a signal.
+    """
     apps = []
 
     def make(*versions, hook=None):
@@ -48,7 +54,9 @@ async def blocked(run):
     return status if status.waits_for and "knows runner" in status.waits_for else None
 
 
-async def test_a_run_in_flight_over_a_deploy_ends_on_the_version_it_began_with(holding, aclient, working):
+async def test_a_run_in_flight_over_a_deploy_ends_on_the_version_it_began_with(
+    holding, aclient, working
+):
     """[F6] The old worker is gone; new code holds both, and takes new runs on the new one."""
     old, new = holding(1), holding(1, 2)
     async with working(old):
@@ -68,7 +76,10 @@ async def test_a_run_in_flight_over_a_deploy_ends_on_the_version_it_began_with(h
 async def test_a_run_waits_for_a_worker_that_holds_its_version_and_status_says_which_are_held(
     holding, aclient, working
 ):
-    """[F6] [C24] New code holds only later versions; no attempt is counted, and the old code takes the run up again."""
+    """
+    [F6] [C24] New code holds only later versions; no attempt is counted, and the old code takes the
+    run up again.
+    """
     async with working(holding(1)):
         run = await aclient.submit("w", True, version=1)
         await until(lambda: in_state(run, "waiting"))
@@ -89,7 +100,10 @@ async def test_runs_of_all_priorities_wait_for_their_version_and_one_that_waits_
     """[F6] [C5] [C25]"""
     async with working(holding(1)):
         runs = await aclient.submit_many(
-            [RunSpec("w", False, priority=priority, version=2) for priority in ("low", "normal", "high")]
+            [
+                RunSpec("w", False, priority=priority, version=2)
+                for priority in ("low", "normal", "high")
+            ]
         )
         gone = await aclient.submit("w", False, version=2)
         for run in (*runs, gone):
@@ -104,7 +118,10 @@ async def test_runs_of_all_priorities_wait_for_their_version_and_one_that_waits_
 async def test_a_plain_client_takes_the_newest_version_that_live_workers_hold(
     holding, aclient, working, monkeypatch, real
 ):
-    """[F6] Rolled back, the old version is taken again; with no worker alive, the one that was held last."""
+    """
+    [F6] Rolled back, the old version is taken again; with no worker alive, the one that was held
+    last.
+    """
     monkeypatch.setattr("stepflow.engine.versions.FRESH_S", 0.0)
 
     async def taken():
@@ -127,7 +144,9 @@ async def _is(give, wanted):
     return await give() == wanted
 
 
-async def test_a_plain_client_asks_for_versions_once_in_a_while_and_not_when_one_is_given(real, url, settings):
+async def test_a_plain_client_asks_for_versions_once_in_a_while_and_not_when_one_is_given(
+    real, url, settings
+):
     """[F6]"""
 
     def asked():
@@ -156,7 +175,9 @@ async def test_the_same_submit_after_a_deploy_finds_the_run_of_the_version_befor
     new.client.cancel("a")
 
 
-async def test_retries_revival_and_hooks_work_for_a_later_version(url, settings, aclient, working, holding):
+async def test_retries_revival_and_hooks_work_for_a_later_version(
+    url, settings, aclient, working, holding
+):
     """[F6] [C21] [C29] Hooks see the bare name, and a worker with another version delivers them."""
     app, seen, is_mended = Stepflow(url, settings=settings), [], False
 
@@ -188,7 +209,9 @@ async def test_retries_revival_and_hooks_work_for_a_later_version(url, settings,
         await until(lambda: seen[2:] == [("w", "cancelled")])
 
 
-async def test_a_run_of_a_later_version_whose_worker_died_runs_again_on_it(holding, aclient, working, ghost):
+async def test_a_run_of_a_later_version_whose_worker_died_runs_again_on_it(
+    holding, aclient, working, ghost
+):
     """[F6] [C35]"""
     run = await aclient.submit("w", False, version=2)
     ghost.claim("w@2")
@@ -200,7 +223,11 @@ async def test_a_run_of_a_later_version_whose_worker_died_runs_again_on_it(holdi
 
 def test_versions_are_registered_side_by_side_and_each_once(holding):
     app = holding(1, 2)
-    assert (app.registry.names, app.registry.versioned, app.registry.newest("w")) == (["w"], ["w", "w@2"], 2)
+    assert (app.registry.names, app.registry.versioned, app.registry.newest("w")) == (
+        ["w"],
+        ["w", "w@2"],
+        2,
+    )
     assert app.registry.newest("other") is None
     with pytest.raises(InvalidName, match="registered already"):
         app.workflow("w", version=2)(lambda ctx: None)
@@ -213,7 +240,9 @@ def test_versions_are_registered_side_by_side_and_each_once(holding):
         app.client.submit("w", version=0)
 
 
-@pytest.mark.parametrize(("name", "version", "key"), [("w", 1, "w"), ("w", 2, "w@2"), ("a.b:c", 10, "a.b:c@10")])
+@pytest.mark.parametrize(
+    ("name", "version", "key"), [("w", 1, "w"), ("w", 2, "w@2"), ("a.b:c", 10, "a.b:c@10")]
+)
 def test_a_runner_key_says_runner_and_version(name, version, key):
     assert runner_key(name, version) == key
     assert split_runner(key) == (name, version)

@@ -1,4 +1,7 @@
-"""Every example runs as its reader would run it: a process of its own, on an embedded server of its own."""
+"""
+Every example runs as its reader would run it: a process of its own, on an embedded server of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from stepflow import embedded
 
 ROOT = Path(__file__).parents[2]
 
-#: starts a command in the background and ends it: `with background("stepflow", "worker", ...) as process:`
+#: starts a command in the background and ends it: `with background("stepflow", "worker", ...) as
+#: process:`
 Background = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
 
 
@@ -31,8 +35,15 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """The environment of a reader: no setting but the server's folder, this Python's programs first on the path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STEPFLOW_", "REDIS_"))}
+    """
+    The environment of a reader: no setting but the server's folder, this Python's programs first on
+    the path.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("STEPFLOW_", "REDIS_"))
+    }
     return {
         **kept,
         "STEPFLOW_HOME": str(home),

@@ -1,4 +1,6 @@
-"""The pages under docs/ name what there is: every setting, exit code and script, and files that exist."""
+"""
+The pages under docs/ name what there is: every setting, exit code and script, and files that exist.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ def test_every_exit_code_is_listed():
 
 
 def test_every_script_is_told_of():
-    scripts = [path.stem for path in (ROOT / "stepflow" / "store" / "lua").rglob("*.lua") if path.parent.name != "lib"]
+    scripts = [
+        path.stem
+        for path in (ROOT / "stepflow" / "store" / "lua").rglob("*.lua")
+        if path.parent.name != "lib"
+    ]
     assert [name for name in scripts if f"`{name}`" not in ARCHITECTURE] == []
 
 
@@ -58,4 +64,6 @@ def test_links_lead_to_files(page):
 def test_functions_named_beside_a_file_are_in_it(page):
     """`[worker/commit.py](…) `commit`` names a function of that file."""
     pairs = re.findall(r"\]\(([^)]+\.py)\)\s+`(\w+)`", page.read_text())
-    assert [name for path, name in pairs if f"def {name}" not in (page.parent / path).read_text()] == []
+    assert [
+        name for path, name in pairs if f"def {name}" not in (page.parent / path).read_text()
+    ] == []

@@ -61,7 +61,10 @@ def test_poll(run_example):
 
 
 def test_plain_def(run_example):
-    assert run_example("10_plain_def.py").splitlines() == ["ordered tea for 4", "ordered tea, honey, cup for 20"]
+    assert run_example("10_plain_def.py").splitlines() == [
+        "ordered tea for 4",
+        "ordered tea, honey, cup for 20",
+    ]
 
 
 def test_webhook(run_example):
@@ -109,8 +112,13 @@ def test_fastapi_submits_and_tells_the_result(api):
 
 def test_fastapi_takes_an_idempotency_key(api):
     key = {"idempotency-key": "order-7"}
-    first, second = (api.post("/runs", json={"customer": "acme"}, headers=key).json() for _ in range(2))
-    assert (first, second) == ({"id": "order-7", "created": True}, {"id": "order-7", "created": False})
+    first, second = (
+        api.post("/runs", json={"customer": "acme"}, headers=key).json() for _ in range(2)
+    )
+    assert (first, second) == (
+        {"id": "order-7", "created": True},
+        {"id": "order-7", "created": False},
+    )
     other = api.post("/runs", json={"customer": "else"}, headers=key)
     assert other.status_code == 409
     assert "different input" in other.json()["detail"]

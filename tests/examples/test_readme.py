@@ -1,4 +1,7 @@
-"""The README cannot rot: its files are written, its commands run, and what they print is what it shows."""
+"""
+The README cannot rot: its files are written, its commands run, and what they print is what it
+shows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 FILES = dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE))
 
 #: what differs from run to run, and what it is compared as
-MASKS = ((r"\d+(\.\d+)? (s|min)\b", "<span>"), (r" +", " "), (r": (delivered|buffered)$", ": <taken>"))
+MASKS = (
+    (r"\d+(\.\d+)? (s|min)\b", "<span>"),
+    (r" +", " "),
+    (r": (delivered|buffered)$", ": <taken>"),
+)
 #: the workers it tells the reader to start
 WORKERS = re.findall(r"`stepflow worker (\w+:app)`", README)
 

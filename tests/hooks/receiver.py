@@ -1,5 +1,6 @@
 """
-A webhook receiver for tests: a real HTTP server on a port of its own that does as it is told and keeps what it got.
+A webhook receiver for tests: a real HTTP server on a port of its own that does as it is told and
+keeps what it got.
 
     async with Receiver(reply(503), reply(200)) as receiver:   # the last behaviour is kept up
         ... deliver to receiver.url ...
@@ -31,7 +32,10 @@ class Received:
     body: bytes
 
     def verified(self, secret: str) -> Any:
-        """Give the body as JSON once its signature and time are found right; raises WebhookVerificationError."""
+        """
+        Give the body as JSON once its signature and time are found right; raises
+        WebhookVerificationError.
+        """
         standardwebhooks.Webhook(secret).verify(self.body, dict(self.headers), json_parse=False)
         return json.loads(self.body)
 
@@ -39,7 +43,9 @@ class Received:
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def reply(status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Behaviour:
+def reply(
+    status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Behaviour:
     """Answer with *status*."""
 
     async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,7 +134,11 @@ class Receiver:
             with suppress(OSError, asyncio.IncompleteReadError):
                 while True:
                     await self._keep(await _read(reader))
-                    behave = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
+                    behave = (
+                        self._behaviours.pop(0)
+                        if len(self._behaviours) > 1
+                        else self._behaviours[0]
+                    )
                     await behave(reader, writer)
         finally:
             writer.close()
@@ -145,8 +155,12 @@ async def _read(reader: asyncio.StreamReader) -> Received:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
     first, *lines = head.strip().split("\r\n")
     method, path, _version = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Received(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    return Received(
+        method, path, headers, await reader.readexactly(int(headers.get("content-length", "0")))
+    )
 
 
 def unused_port() -> int:

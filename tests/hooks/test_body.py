@@ -73,7 +73,9 @@ def test_the_body_tells_the_whole_end_of_a_run() -> None:
 
 def test_every_try_sends_the_same_bytes() -> None:
     outcome = RunOutcome("a1", "etl", "failed", {"b", "a", "c"}, ended_at=NOON)
-    assert body_of(outcome) == body_of(RunOutcome("a1", "etl", "failed", {"c", "a", "b"}, ended_at=NOON))
+    assert body_of(outcome) == body_of(
+        RunOutcome("a1", "etl", "failed", {"c", "a", "b"}, ended_at=NOON)
+    )
 
 
 def test_an_error_is_told_by_type_and_message_and_its_traceback_stays_at_home() -> None:
@@ -142,13 +144,22 @@ leaves = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.binary()
     | st.datetimes() | st.dates() | st.times() | st.timedeltas() | st.decimals() | st.uuids()
 )  # fmt: skip
-keys = st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.tuples(st.integers(), st.text())
+keys = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.binary()
+    | st.tuples(st.integers(), st.text())
+)
 
 
 @given(
     st.recursive(
         leaves,
-        lambda inner: st.lists(inner) | st.dictionaries(keys, inner) | st.tuples(inner, inner) | st.sets(keys),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(keys, inner) | st.tuples(inner, inner) | st.sets(keys)
+        ),
         max_leaves=20,
     )
 )

@@ -13,7 +13,17 @@ from stepflow.hooks.ssrf import Lookup
 from stepflow.hooks.verdict import Verdict, VerdictKind
 from stepflow.settings import WebhookSettings
 
-from .receiver import Behaviour, Receiver, chatter, endless_body, gibberish, hang_up, reply, silence, unused_port
+from .receiver import (
+    Behaviour,
+    Receiver,
+    chatter,
+    endless_body,
+    gibberish,
+    hang_up,
+    reply,
+    silence,
+    unused_port,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -52,7 +62,9 @@ async def test_a_delivery_is_a_signed_post_of_json(deliverer: Deliverer) -> None
     assert got.verified(SECRET) == {"type": "run.succeeded"}
 
 
-async def test_every_try_has_the_same_id_and_body_and_a_time_of_its_own(deliverer: Deliverer) -> None:
+async def test_every_try_has_the_same_id_and_body_and_a_time_of_its_own(
+    deliverer: Deliverer,
+) -> None:
     async with Receiver(reply(503), reply(200)) as receiver:
         webhook, now = Webhook(receiver.url, SECRET), datetime.now(UTC)
         first = await deliverer.deliver(webhook, "hk1", BODY, now)
@@ -147,7 +159,9 @@ async def test_a_try_has_an_end_even_while_something_keeps_arriving(
     assert "within 0.2 s" in verdict.why
 
 
-async def test_a_name_server_that_is_silent_counts_into_the_time_of_a_try(here: WebhookSettings) -> None:
+async def test_a_name_server_that_is_silent_counts_into_the_time_of_a_try(
+    here: WebhookSettings,
+) -> None:
     async def never(_host: str, _port: int) -> Sequence[str]:
         await asyncio.Event().wait()
         return []
@@ -177,28 +191,48 @@ async def test_this_machine_is_refused_unless_opened(here: WebhookSettings) -> N
 
 
 async def test_a_name_with_one_refused_address_is_not_called_at_all(here: WebhookSettings) -> None:
-    async with Receiver() as receiver, Deliverer(here, lookup=leading_to("127.0.0.1", "10.0.0.1")) as deliverer:
+    async with (
+        Receiver() as receiver,
+        Deliverer(here, lookup=leading_to("127.0.0.1", "10.0.0.1")) as deliverer,
+    ):
         verdict = await told(deliverer, f"http://example.com:{receiver.port}/")
         assert (verdict.kind, receiver.connections) == (VerdictKind.DEAD, 0)
     assert "10.0.0.1" in verdict.why
 
 
-async def test_a_name_is_asked_for_once_a_try_and_the_checked_address_is_the_one_called(here: WebhookSettings) -> None:
+async def test_a_name_is_asked_for_once_a_try_and_the_checked_address_is_the_one_called(
+    here: WebhookSettings,
+) -> None:
     asked: list[str] = []
-    async with Receiver() as receiver, Deliverer(here, lookup=leading_to("127.0.0.1", asked=asked)) as deliverer:
-        assert await told(deliverer, f"http://no.such.host.invalid:{receiver.port}/") == Verdict.delivered(200)
+    async with (
+        Receiver() as receiver,
+        Deliverer(here, lookup=leading_to("127.0.0.1", asked=asked)) as deliverer,
+    ):
+        assert await told(
+            deliverer, f"http://no.such.host.invalid:{receiver.port}/"
+        ) == Verdict.delivered(200)
         assert receiver.got[0].headers["host"] == f"no.such.host.invalid:{receiver.port}"
     assert asked == ["no.such.host.invalid"]
 
 
-async def test_an_address_that_cannot_be_connected_to_gives_way_to_the_next(here: WebhookSettings) -> None:
-    async with Receiver() as receiver, Deliverer(here, lookup=leading_to("127.0.0.9", "127.0.0.1")) as deliverer:
-        assert await told(deliverer, f"http://example.com:{receiver.port}/") == Verdict.delivered(200)
+async def test_an_address_that_cannot_be_connected_to_gives_way_to_the_next(
+    here: WebhookSettings,
+) -> None:
+    async with (
+        Receiver() as receiver,
+        Deliverer(here, lookup=leading_to("127.0.0.9", "127.0.0.1")) as deliverer,
+    ):
+        assert await told(deliverer, f"http://example.com:{receiver.port}/") == Verdict.delivered(
+            200
+        )
         assert receiver.connections == 1
 
 
 async def test_what_was_sent_once_is_not_sent_to_another_address(here: WebhookSettings) -> None:
-    async with Receiver(hang_up) as receiver, Deliverer(here, lookup=leading_to("127.0.0.1", "127.0.0.9")) as deliverer:
+    async with (
+        Receiver(hang_up) as receiver,
+        Deliverer(here, lookup=leading_to("127.0.0.1", "127.0.0.9")) as deliverer,
+    ):
         verdict = await told(deliverer, f"http://example.com:{receiver.port}/")
         assert receiver.connections == 1
     assert "RemoteProtocolError" in verdict.why
@@ -215,11 +249,18 @@ async def test_proxies_and_passwords_of_the_environment_are_not_used(
         assert (proxy.connections, receiver.connections) == (0, 1)
 
 
-async def test_hosts_at_one_address_share_neither_connection_nor_cookies(here: WebhookSettings) -> None:
+async def test_hosts_at_one_address_share_neither_connection_nor_cookies(
+    here: WebhookSettings,
+) -> None:
     kind = reply(200, {"Set-Cookie": "who=a", "Connection": "keep-alive"})
-    async with Receiver(kind) as receiver, Deliverer(here, lookup=leading_to("127.0.0.1")) as deliverer:
+    async with (
+        Receiver(kind) as receiver,
+        Deliverer(here, lookup=leading_to("127.0.0.1")) as deliverer,
+    ):
         for host in ("a.test", "b.test", "a.test"):
-            assert await told(deliverer, f"http://{host}:{receiver.port}/") == Verdict.delivered(200)
+            assert await told(deliverer, f"http://{host}:{receiver.port}/") == Verdict.delivered(
+                200
+            )
         assert receiver.connections == 3
         assert not any("cookie" in got.headers for got in receiver.got)
 
@@ -227,7 +268,9 @@ async def test_hosts_at_one_address_share_neither_connection_nor_cookies(here: W
 # how many at once
 
 
-async def test_a_host_at_its_cap_answers_busy_at_once_and_others_are_delivered(here: WebhookSettings) -> None:
+async def test_a_host_at_its_cap_answers_busy_at_once_and_others_are_delivered(
+    here: WebhookSettings,
+) -> None:
     settings = here.model_copy(update={"per_host": 2})
     async with Receiver(silence) as slow, Receiver() as live, Deliverer(settings) as deliverer:
         held = [asyncio.create_task(told(deliverer, slow.url)) for _ in range(2)]
@@ -254,7 +297,9 @@ async def test_a_delivery_that_is_given_up_leaves_its_place(here: WebhookSetting
         assert await told(deliverer, receiver.url) == Verdict.delivered(200)
 
 
-async def test_a_host_that_did_not_answer_has_one_delivery_at_a_time_until_it_answers(here: WebhookSettings) -> None:
+async def test_a_host_that_did_not_answer_has_one_delivery_at_a_time_until_it_answers(
+    here: WebhookSettings,
+) -> None:
     async with Receiver(hang_up, silence, reply(500)) as receiver, Deliverer(here) as deliverer:
         assert (await told(deliverer, receiver.url)).kind is VerdictKind.RETRY
         probe = asyncio.create_task(told(deliverer, receiver.url))
@@ -278,5 +323,7 @@ async def test_a_variable_that_is_not_set_means_another_try_and_sends_nothing(
         assert (verdict.kind, receiver.got) == (VerdictKind.RETRY, [])
         assert "environment variable MINE" in verdict.why
         variables["MINE"] = SECRET
-        assert (await deliverer.deliver(webhook, "hk1", BODY, datetime.now(UTC))).kind is VerdictKind.DELIVERED
+        assert (
+            await deliverer.deliver(webhook, "hk1", BODY, datetime.now(UTC))
+        ).kind is VerdictKind.DELIVERED
         receiver.got[0].verified(SECRET)

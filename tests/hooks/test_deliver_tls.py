@@ -31,7 +31,9 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def serving(authority: trustme.CA, identity: str, seen: list[str | None] | None = None) -> ssl.SSLContext:
+def serving(
+    authority: trustme.CA, identity: str, seen: list[str | None] | None = None
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(identity).configure_cert(context)
     if seen is not None:
@@ -55,7 +57,9 @@ async def test_the_host_is_asked_for_and_verified_by_name_though_called_by_addre
         Receiver(tls=serving(authority, "receiver.test", seen)) as receiver,
         Deliverer(here, tls=trusting, lookup=lookup) as deliverer,
     ):
-        assert await told(deliverer, f"https://Receiver.test:{receiver.port}/") == Verdict.delivered(200)
+        assert await told(
+            deliverer, f"https://Receiver.test:{receiver.port}/"
+        ) == Verdict.delivered(200)
         receiver.got[0].verified(SECRET)
         assert receiver.got[0].headers["host"] == f"receiver.test:{receiver.port}"
     assert seen == ["receiver.test"]
@@ -106,6 +110,10 @@ async def test_a_connection_verified_for_one_host_serves_no_other_at_its_address
         Receiver(tls=serving(authority, "receiver.test")) as receiver,
         Deliverer(here, tls=trusting, lookup=lookup) as deliverer,
     ):
-        assert await told(deliverer, f"https://receiver.test:{receiver.port}/") == Verdict.delivered(200)
-        assert (await told(deliverer, f"https://another.test:{receiver.port}/")).kind is VerdictKind.RETRY
+        assert await told(
+            deliverer, f"https://receiver.test:{receiver.port}/"
+        ) == Verdict.delivered(200)
+        assert (
+            await told(deliverer, f"https://another.test:{receiver.port}/")
+        ).kind is VerdictKind.RETRY
         assert len(receiver.got) == 1

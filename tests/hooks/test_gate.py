@@ -102,7 +102,9 @@ def test_a_thousand_deliveries_to_fifty_dead_places_neither_churn_nor_hold_up_a_
             heapq.heappush(due, (now + after_s, number, place))
     assert tried == 1000
     assert most_inside <= 200
-    assert next_live < 60 * 20, "a place's 20 deliveries take little more than their 20 x 15 s one by one"
+    assert next_live < 60 * 20, (
+        "a place's 20 deliveries take little more than their 20 x 15 s one by one"
+    )
     assert asked < 12 * 1000, "a dozen times each, in the twenty tries' five minutes"
 
 

@@ -127,7 +127,9 @@ SCOPED = ["fe80::1%eth0", "fe80::1%2", "2606:4700::1%eth0", "::1%lo"]
 
 
 @pytest.mark.parametrize(("address", "why"), REFUSED.items())
-def test_an_address_that_is_not_of_the_public_internet_is_refused_in_words(address: str, why: str) -> None:
+def test_an_address_that_is_not_of_the_public_internet_is_refused_in_words(
+    address: str, why: str
+) -> None:
     assert why in str(check_address(address))
 
 
@@ -146,7 +148,9 @@ def test_an_address_with_a_scope_id_is_never_called(address: str) -> None:
     assert "scope id" in str(check_address(address, Allowlist.parse(["::/0"])))
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "127.1", "0177.0.0.1", "2130706433", "1.2.3.4.5", "[::1]"])
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "127.1", "0177.0.0.1", "2130706433", "1.2.3.4.5", "[::1]"]
+)
 def test_what_is_no_address_as_usually_written_is_refused(text: str) -> None:
     assert check_address(text) == "not an address"
 
@@ -158,7 +162,9 @@ def test_an_open_network_opens_no_other_form_of_its_addresses() -> None:
         assert check_address(other, allow) is not None
 
 
-@pytest.mark.parametrize("cidr", ["", "localhost", "127.0.0.1/8", "10.0.0.0/33", "127.1/8", "::1/129"])
+@pytest.mark.parametrize(
+    "cidr", ["", "localhost", "127.0.0.1/8", "10.0.0.0/33", "127.1/8", "::1/129"]
+)
 def test_an_allowlist_of_something_else_is_refused_naming_the_setting(cidr: str) -> None:
     with pytest.raises(InvalidOption, match="allow_cidrs"):
         Allowlist.parse(["10.0.0.0/8", cidr])
@@ -186,7 +192,12 @@ def test_a_literal_that_leads_inside_is_refused_at_registration(url: str) -> Non
 
 
 def test_at_registration_no_name_is_asked_for_and_public_literals_pass() -> None:
-    for url in ("https://example.com/", "https://no.such.host.invalid/", "https://8.8.8.8/", "https://[2606:4700::1]/"):
+    for url in (
+        "https://example.com/",
+        "https://no.such.host.invalid/",
+        "https://8.8.8.8/",
+        "https://[2606:4700::1]/",
+    ):
         check_url(url)
 
 
@@ -226,8 +237,12 @@ def answering(asked: list[str]) -> Answering:
     return answers
 
 
-async def test_a_name_is_asked_for_once_and_all_its_addresses_are_given(asked: list[str], answering: Answering) -> None:
-    found = await resolve("example.com", 443, CLOSED, answering("2606:4700::1", "8.8.8.8", "8.8.8.8"))
+async def test_a_name_is_asked_for_once_and_all_its_addresses_are_given(
+    asked: list[str], answering: Answering
+) -> None:
+    found = await resolve(
+        "example.com", 443, CLOSED, answering("2606:4700::1", "8.8.8.8", "8.8.8.8")
+    )
     assert found == ["2606:4700::1", "8.8.8.8"]
     assert asked == ["example.com"]
 
@@ -243,7 +258,9 @@ async def test_an_open_network_lets_a_name_lead_there(answering: Answering) -> N
     assert await resolve("a.internal", 80, allow, answering("10.0.0.1")) == ["10.0.0.1"]
 
 
-async def test_a_literal_is_not_asked_for_but_checked(asked: list[str], answering: Answering) -> None:
+async def test_a_literal_is_not_asked_for_but_checked(
+    asked: list[str], answering: Answering
+) -> None:
     assert await resolve("8.8.8.8", 80, CLOSED, answering("10.0.0.1")) == ["8.8.8.8"]
     with pytest.raises(WebhookRefused):
         await resolve("::1", 80, CLOSED, answering("8.8.8.8"))
@@ -255,7 +272,9 @@ async def test_a_name_without_an_address_is_an_os_error(answering: Answering) ->
         await resolve("example.com", 80, CLOSED, answering())
 
 
-async def test_odd_numbers_are_refused_even_where_the_url_was_never_read(answering: Answering) -> None:
+async def test_odd_numbers_are_refused_even_where_the_url_was_never_read(
+    answering: Answering,
+) -> None:
     for odd in ("127.1", "2130706433"):
         with pytest.raises(WebhookRefused, match="not an address"):
             await resolve(odd, 80, Allowlist.parse(["127.0.0.0/8"]), answering("8.8.8.8"))

@@ -16,7 +16,9 @@ async def test_a_name_of_this_machine_is_found() -> None:
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> tuple[Event, list[str]]:
-    """A name server that answers for `*.stuck` only once the event is set; the names it was asked for."""
+    """
+    A name server that answers for `*.stuck` only once the event is set; the names it was asked for.
+    """
     free, asked, real = Event(), [], socket.getaddrinfo
 
     def answer(host: str, *args: Any, **options: Any) -> Any:
@@ -43,10 +45,14 @@ async def test_names_whose_server_is_stuck_hold_up_no_other(stuck: tuple[Event, 
         free.set()
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(answer, socket.gaierror) for answer in answers)
-    assert len([host for host in asked if host.endswith(".stuck")]) == 40, "each name once at a time"
+    assert len([host for host in asked if host.endswith(".stuck")]) == 40, (
+        "each name once at a time"
+    )
 
 
-async def test_who_gives_up_waiting_leaves_the_question_to_the_next(stuck: tuple[Event, list[str]]) -> None:
+async def test_who_gives_up_waiting_leaves_the_question_to_the_next(
+    stuck: tuple[Event, list[str]],
+) -> None:
     free, asked = stuck
     names = Resolver()
     first = asyncio.create_task(names("a.stuck", 80))
@@ -63,7 +69,9 @@ async def test_who_gives_up_waiting_leaves_the_question_to_the_next(stuck: tuple
     assert asked == ["a.stuck"] * 2, "an answer is not kept"
 
 
-async def test_a_scope_stays_with_its_address_for_the_guard_to_see(stuck: tuple[Event, list[str]]) -> None:
+async def test_a_scope_stays_with_its_address_for_the_guard_to_see(
+    stuck: tuple[Event, list[str]],
+) -> None:
     assert await Resolver()("scoped", 80) == ["2606:4700::1%2"]
 
 

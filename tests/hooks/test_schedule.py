@@ -22,9 +22,12 @@ def test_the_same_draw_gives_the_same_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "wait_s"), [(None, 5), (0.0, 5), (4.0, 5), (60.0, 60), (86400.0, 86400), (1e9, 86400)]
+    ("asked_s", "wait_s"),
+    [(None, 5), (0.0, 5), (4.0, 5), (60.0, 60), (86400.0, 86400), (1e9, 86400)],
 )
-def test_what_the_receiver_asks_for_counts_where_it_is_longer(asked_s: float | None, wait_s: float) -> None:
+def test_what_the_receiver_asks_for_counts_where_it_is_longer(
+    asked_s: float | None, wait_s: float
+) -> None:
     assert next_wait_s(1, 0.5, asked_s) == pytest.approx(wait_s)
 
 

@@ -1,4 +1,7 @@
-"""Secrets, tokens and passwords go to their receiver and nowhere else: no log line, no verdict, no error, no repr."""
+"""
+Secrets, tokens and passwords go to their receiver and nowhere else: no log line, no verdict, no
+error, no repr.
+"""
 
 import logging
 from datetime import UTC, datetime
@@ -24,7 +27,9 @@ def webhook_to(port: int) -> Webhook:
     return Webhook(url, SECRET, previous_secret=OLD, headers={"authorization": "Bearer p4ss"})
 
 
-@pytest.mark.parametrize("behaviour", [reply(200), reply(500), reply(302, {"location": "/?key=t"}), hang_up, gibberish])
+@pytest.mark.parametrize(
+    "behaviour", [reply(200), reply(500), reply(302, {"location": "/?key=t"}), hang_up, gibberish]
+)
 async def test_no_log_line_and_no_verdict_holds_a_secret(
     deliverer: Deliverer, caplog: pytest.LogCaptureFixture, behaviour: Behaviour
 ) -> None:
@@ -72,5 +77,9 @@ def test_no_error_about_a_url_holds_a_secret(url: str) -> None:
 
 def test_no_repr_holds_a_secret() -> None:
     webhook = webhook_to(80)
-    assert not any(word in text for word in HIDDEN for text in (repr(webhook), str(webhook), repr(webhook.target)))
+    assert not any(
+        word in text
+        for word in HIDDEN
+        for text in (repr(webhook), str(webhook), repr(webhook.target))
+    )
     assert SECRET in str(webhook.as_dict()), "stored it is whole"

@@ -21,7 +21,9 @@ def verify(secret: str, headers: dict[str, str], body: bytes = BODY) -> None:
 def test_the_signature_is_that_of_the_standard() -> None:
     """The example of the Standard Webhooks specification."""
     at = datetime.fromtimestamp(1614265330, UTC)
-    assert signed_headers(Webhook("https://example.com", NEW), "msg_p5jXN8AQM9LWM0D4loKWxJek", BODY, at) == {
+    assert signed_headers(
+        Webhook("https://example.com", NEW), "msg_p5jXN8AQM9LWM0D4loKWxJek", BODY, at
+    ) == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
@@ -58,7 +60,9 @@ def test_without_a_secret_there_is_no_signature() -> None:
 def test_the_zone_of_now_does_not_matter_but_it_needs_one() -> None:
     webhook, now = Webhook("https://example.com", NEW), datetime.now(UTC)
     elsewhere = now.astimezone(timezone(timedelta(hours=9)))
-    assert signed_headers(webhook, "h1", BODY, elsewhere) == signed_headers(webhook, "h1", BODY, now)
+    assert signed_headers(webhook, "h1", BODY, elsewhere) == signed_headers(
+        webhook, "h1", BODY, now
+    )
     verify(NEW, signed_headers(webhook, "h1", BODY, elsewhere))
     with pytest.raises(InvalidOption, match="time zone"):
         signed_headers(webhook, "h1", BODY, now.replace(tzinfo=None))

@@ -29,7 +29,10 @@ def test_a_url_is_taken_apart(url: str, place: str, host_header: str, path: str)
 
 
 def test_the_host_gives_way_to_an_address_and_the_rest_stays() -> None:
-    assert read_target("https://example.com/a?b=c").at("2606:4700::1") == "https://[2606:4700::1]:443/a?b=c"
+    assert (
+        read_target("https://example.com/a?b=c").at("2606:4700::1")
+        == "https://[2606:4700::1]:443/a?b=c"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,10 @@ def test_a_url_of_another_form_is_refused(url: object) -> None:
     ("url", "as_shown"),
     [
         ("https://example.com/hook", "https://example.com/hook"),
-        ("https://example.com/hook?token=s3cret&n=1&flag", "https://example.com/hook?token=***&n=***&***"),
+        (
+            "https://example.com/hook?token=s3cret&n=1&flag",
+            "https://example.com/hook?token=***&n=***&***",
+        ),
         (
             "https://hooks.example.com/services/T01/B02/abcdEFGH0123456789xyzw",
             "https://hooks.example.com/services/T01/B02/abcd***",

@@ -61,5 +61,7 @@ def test_a_retry_carries_what_the_receiver_asked_for_and_nothing_else_does() -> 
         ("Mon, 02 Nov 2026 12:01:40 +99999999999999999", None),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_a_date_and_a_day_at_most(text: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_as_seconds_or_a_date_and_a_day_at_most(
+    text: str | None, seconds: float | None
+) -> None:
     assert read_retry_after(text, NOW) == seconds

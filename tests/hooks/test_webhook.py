@@ -13,7 +13,9 @@ URL = "https://example.com/hook"
 
 def test_a_webhook_takes_a_url_and_a_secret_and_hears_of_every_end() -> None:
     webhook = Webhook(URL, SECRET)
-    assert [webhook.wants(status) for status in ("succeeded", "failed", "cancelled", "running")] == [True] * 3 + [False]
+    assert [
+        webhook.wants(status) for status in ("succeeded", "failed", "cancelled", "running")
+    ] == [True] * 3 + [False]
 
 
 def test_a_webhook_hears_only_of_the_ends_it_names() -> None:
@@ -23,7 +25,9 @@ def test_a_webhook_hears_only_of_the_ends_it_names() -> None:
 
 
 def test_a_webhook_comes_back_from_storage_as_it_was() -> None:
-    webhook = Webhook(URL, SECRET, previous_secret=OLD, events=["failed", "cancelled"], headers={"X-Team": "a"})
+    webhook = Webhook(
+        URL, SECRET, previous_secret=OLD, events=["failed", "cancelled"], headers={"X-Team": "a"}
+    )
     assert Webhook.from_dict(msgpack.unpackb(msgpack.packb(webhook.as_dict()))) == webhook
     assert hash(Webhook.from_dict(webhook.as_dict())) == hash(webhook)
     assert Webhook.from_dict(webhook.as_dict()) != Webhook(URL, SECRET)
@@ -32,7 +36,9 @@ def test_a_webhook_comes_back_from_storage_as_it_was() -> None:
 @pytest.mark.parametrize(
     "stored", [{}, {"url": "nowhere"}, {"url": URL, "secret": "tell-no-one"}, {"url": URL, "no": 1}]
 )
-def test_something_else_in_storage_is_said_to_be_unreadable_and_not_quoted(stored: dict[str, object]) -> None:
+def test_something_else_in_storage_is_said_to_be_unreadable_and_not_quoted(
+    stored: dict[str, object],
+) -> None:
     with pytest.raises(UnreadableValue) as caught:
         Webhook.from_dict(stored)
     assert "tell-no-one" not in str(caught.value)
@@ -82,7 +88,18 @@ def test_events_are_one_or_more_of_the_three_ends(events: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Host", "webhook-id", "Webhook-Signature", "content-type", "Content-Length", "a b", "", "x:y", 1]
+    "name",
+    [
+        "Host",
+        "webhook-id",
+        "Webhook-Signature",
+        "content-type",
+        "Content-Length",
+        "a b",
+        "",
+        "x:y",
+        1,
+    ],
 )
 def test_headers_of_the_delivery_itself_cannot_be_set(name: object) -> None:
     with pytest.raises(InvalidOption, match="cannot be set"):
@@ -98,7 +115,11 @@ def test_a_header_value_that_could_not_be_sent_is_refused_and_not_quoted(value: 
 
 def test_a_webhook_shows_where_it_goes_and_none_of_its_secrets() -> None:
     webhook = Webhook(
-        URL + "?token=s3cret", SECRET, previous_secret=OLD, events=("failed",), headers={"authorization": "s3cret"}
+        URL + "?token=s3cret",
+        SECRET,
+        previous_secret=OLD,
+        events=("failed",),
+        headers={"authorization": "s3cret"},
     )
     for text in (repr(webhook), str(webhook), f"{webhook}", repr([webhook]), repr(webhook.target)):
         assert not any(word in text for word in ("s3cret", SECRET, OLD, "MfKQ", "C2FV"))
@@ -108,10 +129,15 @@ def test_a_webhook_shows_where_it_goes_and_none_of_its_secrets() -> None:
     assert "unsigned" in repr(Webhook(URL))
 
 
-def test_a_secret_that_the_environment_holds_is_stored_by_its_name_and_read_when_it_is_needed() -> None:
+def test_a_secret_that_the_environment_holds_is_stored_by_its_name_and_read_when_it_is_needed() -> (
+    None
+):
     """[B28]"""
     webhook = Webhook(
-        URL, secret_env="NEW", previous_secret_env="OLD_ONE", headers_env={"authorization": "TEAM_WEBHOOK_TOKEN"}
+        URL,
+        secret_env="NEW",
+        previous_secret_env="OLD_ONE",
+        headers_env={"authorization": "TEAM_WEBHOOK_TOKEN"},
     )
     stored = Webhook.from_dict(webhook.as_dict())
     assert stored == webhook
@@ -121,21 +147,43 @@ def test_a_secret_that_the_environment_holds_is_stored_by_its_name_and_read_when
         "headers=['authorization'])"
     )
     known = stored.resolved({"NEW": SECRET, "OLD_ONE": OLD, "TEAM_WEBHOOK_TOKEN": "Bearer s3cret"})
-    assert (known.secret, known.previous_secret, known.headers) == (SECRET, OLD, {"authorization": "Bearer s3cret"})
+    assert (known.secret, known.previous_secret, known.headers) == (
+        SECRET,
+        OLD,
+        {"authorization": "Bearer s3cret"},
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "variables", "words"),
     [
-        ({"secret_env": "MINE"}, {}, "environment variable MINE, which holds the webhook's secret, is not set"),
+        (
+            {"secret_env": "MINE"},
+            {},
+            "environment variable MINE, which holds the webhook's secret, is not set",
+        ),
         ({"secret_env": "MINE"}, {"MINE": ""}, "environment variable MINE"),
-        ({"secret_env": "MINE"}, {"MINE": "s3cret"}, "the value of environment variable MINE must start with 'whsec_'"),
+        (
+            {"secret_env": "MINE"},
+            {"MINE": "s3cret"},
+            "the value of environment variable MINE must start with 'whsec_'",
+        ),
         ({"secret": SECRET, "previous_secret_env": "MINE"}, {}, "MINE"),
-        ({"headers_env": {"a": "MY_WEBHOOK"}}, {}, "MY_WEBHOOK, which holds the webhook's header a, is not set"),
-        ({"headers_env": {"a": "MY_WEBHOOK"}}, {"MY_WEBHOOK": "s3cret\n"}, "the value of webhook header 'a'"),
+        (
+            {"headers_env": {"a": "MY_WEBHOOK"}},
+            {},
+            "MY_WEBHOOK, which holds the webhook's header a, is not set",
+        ),
+        (
+            {"headers_env": {"a": "MY_WEBHOOK"}},
+            {"MY_WEBHOOK": "s3cret\n"},
+            "the value of webhook header 'a'",
+        ),
     ],
 )
-def test_a_variable_that_does_not_hold_what_it_should_is_named_and_not_quoted(given, variables, words) -> None:  # type: ignore[no-untyped-def]
+def test_a_variable_that_does_not_hold_what_it_should_is_named_and_not_quoted(
+    given, variables, words
+) -> None:  # type: ignore[no-untyped-def]
     """[B28]"""
     with pytest.raises(InvalidOption) as caught:
         Webhook(URL, **given).resolved(variables)

@@ -17,9 +17,12 @@ WRITES = {"add_entry", "take_signal", "submit_child"}
 
 
 @asynccontextmanager
-async def dying_at(number: int, runner: str, worker: Worker, real: redis.Redis) -> AsyncIterator[list[str]]:
+async def dying_at(
+    number: int, runner: str, worker: Worker, real: redis.Redis
+) -> AsyncIterator[list[str]]:
     """
-    Lose the claim of runs of *runner* at write *number*: carried out, its reply heard by nobody, the lease run out at once.
+    Lose the claim of runs of *runner* at write *number*: carried out, its reply heard by nobody,
+    the lease run out at once.
 
     Gives the list of what was lost, which a test looks at to know that it was.
     """
@@ -28,7 +31,9 @@ async def dying_at(number: int, runner: str, worker: Worker, real: redis.Redis) 
     send = worker_state.link.send
 
     def is_about(call: Any) -> bool:
-        held = [claimed.run.id for claimed in worker_state.runs.values() if claimed.run.runner == runner]
+        held = [
+            claimed.run.id for claimed in worker_state.runs.values() if claimed.run.runner == runner
+        ]
         return any(f"stepflow:run:{run_id}" in call.keys for run_id in held)
 
     async def lose(future: asyncio.Future[Any], name: str) -> Any:

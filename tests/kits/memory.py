@@ -1,4 +1,7 @@
-"""A port without a server: the journal and the mailbox in memory, and a crash wherever a test wants one."""
+"""
+A port without a server: the journal and the mailbox in memory, and a crash wherever a test wants
+one.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,9 @@ class MemoryRuntime:
         #: whether the run was asked to stop
         self.is_stopped = False
         self.run = Run("r", "w", created_at=self.clock)
-        self.claimed = SimpleNamespace(run=self.run, cancel=CancelToken(), on_inbox=None, policy=RetryPolicy())
+        self.claimed = SimpleNamespace(
+            run=self.run, cancel=CancelToken(), on_inbox=None, policy=RetryPolicy()
+        )
 
     def now(self) -> float:
         self.clock += 0.001
@@ -86,7 +91,9 @@ class MemoryRuntime:
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         return self._reply(list(self.journal))
 
-    def add_entry(self, index: int, entry: bytes, rest: Cleanup | None = None) -> asyncio.Future[int]:
+    def add_entry(
+        self, index: int, entry: bytes, rest: Cleanup | None = None
+    ) -> asyncio.Future[int]:
         self.run.has_journal = True
         if rest is not None:
             self.run.cleanup = rest
@@ -99,7 +106,13 @@ class MemoryRuntime:
         return self._reply(1)
 
     def touch_var(
-        self, index: int, head: bytes, session: str | None, verb: str, name: str, args: Sequence[bytes]
+        self,
+        index: int,
+        head: bytes,
+        session: str | None,
+        verb: str,
+        name: str,
+        args: Sequence[bytes],
     ) -> asyncio.Future[list[bytes]]:
         self.run.has_journal = True
         if self.is_gone:
@@ -188,7 +201,9 @@ class FamilyPort(MemoryRuntime):
         #: the number of children after which the worker is gone
         self.dies_after: int | None = None
 
-    async def bear(self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None) -> bool:
+    async def bear(
+        self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
+    ) -> bool:
         await asyncio.sleep(0)
         for spec in specs:
             if self.dies_after is not None and len(self.children) >= self.dies_after:
@@ -222,7 +237,9 @@ class FamilyPort(MemoryRuntime):
         self.inbox += 1
 
 
-async def activate(runtime: MemoryRuntime, workflow: Any, *, policy: RetryPolicy | None = None) -> Outcome:
+async def activate(
+    runtime: MemoryRuntime, workflow: Any, *, policy: RetryPolicy | None = None
+) -> Outcome:
     """Run one activation; raises ClaimLost where the port crashed."""
     runtime.run.inbox = runtime.inbox
     runtime.claimed = SimpleNamespace(
@@ -248,7 +265,10 @@ class World:
 
 
 async def to_the_end(runtime: MemoryRuntime, workflow: Any, **options: Any) -> Any:
-    """Activate until the run ends, moving the clock over every wait and beginning anew at every restart."""
+    """
+    Activate until the run ends, moving the clock over every wait and beginning anew at every
+    restart.
+    """
     while True:
         outcome = await activate(runtime, workflow, **options)
         if isinstance(outcome, ContinueAsNew):

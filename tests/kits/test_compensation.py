@@ -1,4 +1,6 @@
-"""Compensation: what was done is undone once, in reverse, whatever crashes; a success undoes nothing."""
+"""
+Compensation: what was done is undone once, in reverse, whatever crashes; a success undoes nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from tests.kits.replay.test_replay import World, to_the_end
 
 
 def saga(world: World, *, fails: bool = True, broken: str = "", waits: bool = False) -> Any:
-    """Book three things in turn, then fail, wait or succeed; *broken* names a thing that cannot be given back."""
+    """
+    Book three things in turn, then fail, wait or succeed; *broken* names a thing that cannot be
+    given back.
+    """
 
     async def book(name: str) -> str:
         return await world.act(f"book {name}", f"ticket {name}")
@@ -94,11 +99,17 @@ async def test_a_crash_at_every_write_undoes_each_step_once(waits: bool) -> None
         runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, saga(world, **options))
-        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
+        durable = [
+            entry.split(b"|", 3)[2].decode()
+            for entry in runtime.journal
+            if entry.startswith(b"value|")
+        ]
         before = list(world.done)
         runtime.crash_after = None
         outcome = await to_the_end(runtime, saga(world, **options))
-        assert [error.message for error in outcome.errors] == [error.message for error in expected.errors], crash_after
+        assert [error.message for error in outcome.errors] == [
+            error.message for error in expected.errors
+        ], crash_after
         again = world.done[len(before) :]
         assert [name for name in again if name in durable] == [], crash_after
         if durable and durable[-1].startswith("undo"):
@@ -107,7 +118,10 @@ async def test_a_crash_at_every_write_undoes_each_step_once(waits: bool) -> None
 
 
 async def test_a_stop_is_remembered_where_it_came_and_replays_there() -> None:
-    """[F15] [F16] The `finally` block's step is done once, though the activation after the stop crashes."""
+    """
+    [F15] [F16] The `finally` block's step is done once, though the activation after the stop
+    crashes.
+    """
     world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> None:
@@ -143,7 +157,10 @@ async def test_a_parked_workflow_whose_finally_has_a_step_wants_its_last_word() 
         finally:
             world.done.append("put aside")
 
-    wanting, not_wanting = await activate(MemoryRuntime(), tidy), await activate(MemoryRuntime(), plain)
+    wanting, not_wanting = (
+        await activate(MemoryRuntime(), tidy),
+        await activate(MemoryRuntime(), plain),
+    )
     assert isinstance(wanting, Park)
     assert isinstance(not_wanting, Park)
     assert (wanting.needs_cleanup, not_wanting.needs_cleanup) == (True, False)
@@ -202,7 +219,9 @@ async def test_a_caught_failure_undoes_nothing_and_a_compensation_is_tried_as_it
             raise ValueError("not yet")
 
     async def workflow(ctx: Context) -> str:
-        await ctx.step("a", str, "x", compensate=undo, retry=RetryPolicy(3, initial=100, jitter=False))
+        await ctx.step(
+            "a", str, "x", compensate=undo, retry=RetryPolicy(3, initial=100, jitter=False)
+        )
         try:
             await ctx.step("b", broken)
         except StepFailed:

@@ -1,7 +1,9 @@
 """
-[B32] [B33] One rule for every end: each way to end, by each kind of code, with its state, error, hook and compensations.
+[B32] [B33] One rule for every end: each way to end, by each kind of code, with its state, error,
+hook and compensations.
 
-*undone* says whether the step that was done is undone: by every end but a success, once, whoever decided the end and when.
+*undone* says whether the step that was done is undone: by every end but a success, once, whoever
+decided the end and when.
 """
 
 from __future__ import annotations
@@ -70,14 +72,23 @@ BY_ITSELF: dict[str, tuple[Callable[[], Any], End]] = {
     "ValueError": (raising(ValueError("no")), End(FAILED, "ValueError", undone=True)),
     "PermanentError": (raising(PermanentError("no")), End(FAILED, "PermanentError", undone=True)),
     "TransientError": (raising(TransientError("no")), End(FAILED, "TransientError", undone=True)),
-    "a group": (raising(ExceptionGroup("g", [PermanentError("no")])), End(FAILED, "ExceptionGroup", undone=True)),
+    "a group": (
+        raising(ExceptionGroup("g", [PermanentError("no")])),
+        End(FAILED, "ExceptionGroup", undone=True),
+    ),
     "an exit": (raising(SystemExit(0)), End(FAILED, "SystemExit", undone=True)),
-    "KeyboardInterrupt": (raising(KeyboardInterrupt()), End(FAILED, "KeyboardInterrupt", undone=True)),
+    "KeyboardInterrupt": (
+        raising(KeyboardInterrupt()),
+        End(FAILED, "KeyboardInterrupt", undone=True),
+    ),
 }
 
 
 class Ended(NamedTuple):
-    """What is held against an End: the state, the error's type, how often undone, how often the app's hook was called."""
+    """
+    What is held against an End: the state, the error's type, how often undone, how often the app's
+    hook was called.
+    """
 
     state: str
     error: str | None
@@ -106,7 +117,9 @@ class Book:
     async def ended(self, run: Any) -> Ended:
         status = await run.wait(15)
         await until(lambda: self.told[run.id])
-        return Ended(status.state, status.error and status.error.type, self.undone[run.id], self.told[run.id])
+        return Ended(
+            status.state, status.error and status.error.type, self.undone[run.id], self.told[run.id]
+        )
 
 
 @pytest.fixture
@@ -160,7 +173,9 @@ def flows(app: Stepflow, book: Book) -> Stepflow:
     return app
 
 
-@pytest.mark.parametrize("kind", ["flow", "plain", "stepless", "parked", "parent", "job", "async-job"])
+@pytest.mark.parametrize(
+    "kind", ["flow", "plain", "stepless", "parked", "parent", "job", "async-job"]
+)
 async def test_each_way_to_end_means_what_it_says(
     flows: Stepflow, aclient: AsyncClient, working: Working, book: Book, kind: str
 ) -> None:
@@ -172,7 +187,9 @@ async def test_each_way_to_end_means_what_it_says(
     assert ended == {way: wanted(end, has_steps=has_steps) for way, (_, end) in BY_ITSELF.items()}
 
 
-async def test_a_verdict_is_kept_with_its_reason(flows: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_verdict_is_kept_with_its_reason(
+    flows: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     async with working(flows):
         for kind in ("flow", "plain", "stepless", "parent"):
             failed = await (await aclient.submit(kind, "Fail")).wait(10)
@@ -189,7 +206,15 @@ async def test_what_a_runner_returns_besides_outcomes_fails_its_run(
     async def runner(step):
         return BY_ITSELF[step.payload][0]()
 
-    ways = {"Succeed", "Fail", "Cancel", "ValueError", "an exit", "too much in Succeed", "what the runtime says"}
+    ways = {
+        "Succeed",
+        "Fail",
+        "Cancel",
+        "ValueError",
+        "an exit",
+        "too much in Succeed",
+        "what the runtime says",
+    }
     async with working(app):
         runs = {way: await aclient.submit("runner", way) for way in ways}
         assert {way: await book.ended(run) for way, run in runs.items()} == {
@@ -199,7 +224,9 @@ async def test_what_a_runner_returns_besides_outcomes_fails_its_run(
             assert (await book.ended(await aclient.submit("runner", way))).error == "NotAnOutcome"
 
 
-async def test_a_parent_is_told_how_each_child_ended(flows: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_parent_is_told_how_each_child_ended(
+    flows: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     @flows.workflow("family")
     async def family(ctx, kind):
         async def end_of(way):
@@ -218,7 +245,9 @@ async def test_a_parent_is_told_how_each_child_ended(flows: Stepflow, aclient: A
             assert told == {way: [end.state, end.error] for way, (_, end) in BY_ITSELF.items()}
 
 
-async def test_a_map_is_told_how_its_children_ended(flows: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_map_is_told_how_its_children_ended(
+    flows: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     ways = ["Fail", "too much", "Cancel", "Succeed"]
 
     @flows.workflow("mapper")
@@ -227,7 +256,12 @@ async def test_a_map_is_told_how_its_children_ended(flows: Stepflow, aclient: As
         return [getattr(end, "status", end) for end in ends]
 
     async with working(flows):
-        assert await (await aclient.submit("mapper")).result(15) == ["failed", "failed", "cancelled", "value"]
+        assert await (await aclient.submit("mapper")).result(15) == [
+            "failed",
+            "failed",
+            "cancelled",
+            "value",
+        ]
 
 
 async def test_a_step_that_gives_a_verdict_has_failed_for_good(
@@ -292,7 +326,12 @@ async def _restart_not_returned(ctx: Any) -> str:
     ids=["misuse", "stuck", "restart not returned"],
 )
 async def test_what_a_workflow_may_not_do_ends_it_and_undoes_what_was_done(
-    app: Stepflow, aclient: AsyncClient, working: Working, book: Book, end: Callable[[Any], Awaitable[Any]], error: str
+    app: Stepflow,
+    aclient: AsyncClient,
+    working: Working,
+    book: Book,
+    end: Callable[[Any], Awaitable[Any]],
+    error: str,
 ) -> None:
     @app.workflow("flow")
     async def flow(ctx):
@@ -326,7 +365,9 @@ async def _is(run: Any, state: RunState) -> bool:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_crashes": 1})})
+    return settings.model_copy(
+        update={"worker": settings.worker.model_copy(update={"max_crashes": 1})}
+    )
 
 
 async def test_a_run_that_was_lost_with_its_workers_too_often_is_undone_before_it_fails(
@@ -355,7 +396,10 @@ async def test_a_run_that_was_lost_with_its_workers_too_often_is_undone_before_i
 async def test_an_input_that_no_longer_fits_does_not_end_a_run_that_has_begun(
     app: Stepflow, aclient: AsyncClient, working: Working, book: Book
 ) -> None:
-    """The code changed under it: it stands, and can be cancelled or taken up again by code that reads its input."""
+    """
+    The code changed under it: it stands, and can be cancelled or taken up again by code that reads
+    its input.
+    """
 
     @app.workflow("flow")
     async def flow(ctx, given: int):

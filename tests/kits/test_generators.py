@@ -1,4 +1,7 @@
-"""[B8] [B9] Async generators of workflow code belong to its loop; what a workflow makes goes with its activation."""
+"""
+[B8] [B9] Async generators of workflow code belong to its loop; what a workflow makes goes with its
+activation.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,9 @@ async def test_a_generator_that_holds_a_lock_lets_go_of_it():
         assert await h.result(await h.submit("flow")) == "3"
 
 
-async def test_parks_with_generators_left_open_leave_no_line_and_no_garbage(caplog: pytest.LogCaptureFixture):
+async def test_parks_with_generators_left_open_leave_no_line_and_no_garbage(
+    caplog: pytest.LogCaptureFixture,
+):
     app = Stepflow()
     alive: weakref.WeakSet[object] = weakref.WeakSet()
 

@@ -1,4 +1,6 @@
-"""Stops and failures of workflows that have something to undo, on a real server with a real worker."""
+"""
+Stops and failures of workflows that have something to undo, on a real server with a real worker.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,15 @@ from typing import Any
 import pytest
 import redis
 
-from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunOutcome, RunState, Stepflow
+from stepflow import (
+    AsyncClient,
+    Context,
+    PermanentError,
+    RetryPolicy,
+    RunOutcome,
+    RunState,
+    Stepflow,
+)
 from stepflow.errors import NotRetryable
 from stepflow.settings import Settings
 from tests.conftest import Working
@@ -100,7 +110,9 @@ async def test_a_parked_run_that_is_cancelled_undoes_what_it_did_and_ends_as_can
 async def test_a_cancelled_run_waits_for_a_worker_to_undo_what_it_did_and_says_so(
     app: Stepflow, aclient: AsyncClient, working: Working
 ) -> None:
-    """[F15] With no worker there the cancel is kept; it does not end the run over what is not undone."""
+    """
+    [F15] With no worker there the cancel is kept; it does not end the run over what is not undone.
+    """
     done: list[str] = []
     booking(app, done)
     async with working(app):
@@ -115,7 +127,9 @@ async def test_a_cancelled_run_waits_for_a_worker_to_undo_what_it_did_and_says_s
     assert done == UNDONE
 
 
-async def test_a_deadline_undoes_as_well(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_deadline_undoes_as_well(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F15] [C23]"""
     done: list[str] = []
     booking(app, done)
@@ -153,7 +167,10 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
 async def test_a_cancel_while_a_failed_run_waits_to_undo_changes_nothing_and_keeps_no_worker_busy(
     app: Stepflow, aclient: AsyncClient, working: Working
 ) -> None:
-    """[F15] It fails by its own error; the wait between the attempts of its compensation is still a wait."""
+    """
+    [F15] It fails by its own error; the wait between the attempts of its compensation is still a
+    wait.
+    """
     tries: list[str] = []
 
     def undo(value: str) -> None:
@@ -179,7 +196,10 @@ async def test_a_cancel_while_a_failed_run_waits_to_undo_changes_nothing_and_kee
 async def test_a_running_workflow_that_is_cancelled_undoes_what_it_did(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F15] [F16] Its compensations have their own time: the grace of a stopped step does not cut them short."""
+    """
+    [F15] [F16] Its compensations have their own time: the grace of a stopped step does not cut them
+    short.
+    """
     assert app.settings.worker.stop_grace_s < 0.8
     done: list[str] = []
     started = asyncio.Event()

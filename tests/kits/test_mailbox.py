@@ -1,4 +1,7 @@
-"""A mailbox is bounded in bytes, searched by name without its payloads, and remembers what was sent, up to a number."""
+"""
+A mailbox is bounded in bytes, searched by name without its payloads, and remembers what was sent,
+up to a number.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def run(redis_client: Any, keys: Keys) -> Iterator[Run]:
     redis_client.flushall()
 
 
-def send(link: Any, keys: Keys, run: Run, number: int, size: int, *, name: str = "s", most: int = 1 << 24) -> str:
+def send(
+    link: Any, keys: Keys, run: Run, number: int, size: int, *, name: str = "s", most: int = 1 << 24
+) -> str:
     item = f"{name}|".encode() + pack("x" * size)
     return str(link.call(send_signal(keys, run, f"d:{number}", item, now=NOW, most_bytes=most)))
 
@@ -38,17 +43,26 @@ def take(link: Any, keys: Keys, index: int, *names: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("size", [0, LONG - 10, LONG, 300_000])
-def test_signals_of_any_size_are_taken_by_name_in_order_and_leave_nothing(link, redis_client, keys, run, size):
+def test_signals_of_any_size_are_taken_by_name_in_order_and_leave_nothing(
+    link, redis_client, keys, run, size
+):
     """[B16]"""
     base, client = keys.run("a"), redis_client
     for number in range(3):
-        assert send(link, keys, run, number, size, name="go" if number % 2 else "stop") == "delivered"
+        assert (
+            send(link, keys, run, number, size, name="go" if number % 2 else "stop") == "delivered"
+        )
     assert max(len(item) for item in client.lrange(f"{base}:mail", 0, -1)) <= LONG
     assert client.hget(base, "mailed") is not None
-    taken = [take(link, keys, index, *names)[1] for index, names in enumerate([("go",), ("go", "stop"), ("stop",)])]
+    taken = [
+        take(link, keys, index, *names)[1]
+        for index, names in enumerate([("go",), ("go", "stop"), ("stop",)])
+    ]
     assert [item.split(b"|", 1)[0] for item in taken] == [b"go", b"stop", b"stop"]
     assert {unpack(item.split(b"|", 1)[1]) for item in taken} == {"x" * size}
-    assert take(link, keys, 2, "stop")[1] == taken[2], "sent twice, it is answered as the first time"
+    assert take(link, keys, 2, "stop")[1] == taken[2], (
+        "sent twice, it is answered as the first time"
+    )
     assert len(take(link, keys, 3, "go", "stop")) == 1
     assert (client.exists(f"{base}:mail"), client.hget(base, "mailed")) == (0, None)
     assert not [field for field in client.hkeys(f"{base}:sent") if field.startswith(b"=")]
@@ -56,13 +70,17 @@ def test_signals_of_any_size_are_taken_by_name_in_order_and_leave_nothing(link, 
 
 
 @pytest.mark.parametrize("size", [100, 10_000])
-def test_a_mailbox_takes_so_many_bytes_and_again_when_some_are_taken(link, redis_client, keys, run, size):
+def test_a_mailbox_takes_so_many_bytes_and_again_when_some_are_taken(
+    link, redis_client, keys, run, size
+):
     """[B16] Was: bounded in count alone, a thousand signals of a megabyte were a gigabyte."""
     most = 5 * (size + 10)
     answers = [send(link, keys, run, number, size, most=most) for number in range(6)]
     assert answers == ["delivered"] * 5 + ["heavy"]
     before = redis_client.hgetall(f"{keys.run('a')}:sent")
-    assert send(link, keys, run, 0, size, most=most) == "delivered", "the same one again is answered as before"
+    assert send(link, keys, run, 0, size, most=most) == "delivered", (
+        "the same one again is answered as before"
+    )
     assert redis_client.hgetall(f"{keys.run('a')}:sent") == before
     take(link, keys, 0, "s")
     assert send(link, keys, run, 5, size, most=most) == "delivered"
@@ -74,19 +92,25 @@ def test_only_the_newest_ids_of_signals_are_remembered(link, redis_client, keys,
     for number in range(35):
         send(link, keys, run, number, 1)
         take(link, keys, number, "s")
-    known = [number for number in range(35) if link.call(load_sent(keys, "a", f"d:{number}")) is not None]
+    known = [
+        number for number in range(35) if link.call(load_sent(keys, "a", f"d:{number}")) is not None
+    ]
     assert known == list(range(25, 35))
     assert redis_client.hlen(f"{keys.run('a')}:sent") == 21
     send(link, keys, run, 30, 1)
     assert redis_client.llen(f"{keys.run('a')}:mail") == 0
 
 
-async def test_who_sends_too_many_bytes_is_told_which_bound_it_was(url, aclient: AsyncClient) -> None:
+async def test_who_sends_too_many_bytes_is_told_which_bound_it_was(
+    url, aclient: AsyncClient
+) -> None:
     """[B16]"""
     run = await aclient.submit("anything")
     with Client(url, settings=Settings(limits=LimitSettings(mailbox_bytes=1000))) as client:
         assert client.signal(run.id, "s", "x" * 600) == "buffered"
-        with pytest.raises(MailboxFull, match=r"the limit is 1,000 bytes .* raise STEPFLOW_LIMITS_MAILBOX_BYTES"):
+        with pytest.raises(
+            MailboxFull, match=r"the limit is 1,000 bytes .* raise STEPFLOW_LIMITS_MAILBOX_BYTES"
+        ):
             client.signal(run.id, "s", "x" * 600)
         assert client.signal(run.id, "s", "x" * 100) == "buffered"
     await run.cancel()
@@ -117,7 +141,9 @@ LONG_TEXT = "x" * 201
 
 
 @pytest.mark.parametrize("dedup", [LONG_TEXT, "\ud800", "", 5])
-async def test_an_id_of_a_signal_is_text_of_a_bounded_length(aclient: AsyncClient, dedup: Any) -> None:
+async def test_an_id_of_a_signal_is_text_of_a_bounded_length(
+    aclient: AsyncClient, dedup: Any
+) -> None:
     """[B16]"""
     with pytest.raises(InvalidOption, match=r"dedup is .* use 1 to 200 characters, valid Unicode"):
         await aclient.signal("a", "go", dedup=dedup)
@@ -131,7 +157,9 @@ async def test_so_is_its_name(aclient: AsyncClient, name: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["cancel", "fail"])
-async def test_a_reason_over_ten_thousand_characters_is_cut_visibly(aclient: AsyncClient, end: str) -> None:
+async def test_a_reason_over_ten_thousand_characters_is_cut_visibly(
+    aclient: AsyncClient, end: str
+) -> None:
     """[B16]"""
     run = await aclient.submit("anything")
     await getattr(aclient, end)(run.id, "\ud800" + "x" * 1_000_000)
@@ -163,7 +191,9 @@ async def _now(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("door", DOORS)
-async def test_names_prompts_and_schemas_of_a_workflow_are_bounded_and_valid_text(door: str) -> None:
+async def test_names_prompts_and_schemas_of_a_workflow_are_bounded_and_valid_text(
+    door: str,
+) -> None:
     """[B16] [B17] A sentence, not a record that cannot be read."""
     app = Stepflow("redis://nowhere.invalid")
 

@@ -1,4 +1,7 @@
-"""`ctx.patched` lets runs in flight go the old way and new ones the new way; what it does not cover pauses."""
+"""
+`ctx.patched` lets runs in flight go the old way and new ones the new way; what it does not cover
+pauses.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ async def test_a_run_that_gets_to_a_patch_live_takes_the_new_way_and_keeps_to_it
     assert sum(entry.startswith(b"patch|") for entry in runtime.journal) == 1
 
 
-async def test_a_run_that_had_gone_past_takes_the_old_way_in_every_later_turn_of_a_loop_too() -> None:
+async def test_a_run_that_had_gone_past_takes_the_old_way_in_every_later_turn_of_a_loop_too() -> (
+    None
+):
     """[F5]"""
     runtime, seen = MemoryRuntime(), []
 
@@ -121,7 +126,9 @@ async def test_an_end_before_anything_that_is_remembered_pauses(kind: str) -> No
     assert outcome.reason.endswith(" at place 1, now the function ends before it")
 
 
-async def test_a_function_that_raises_instead_pauses_too_but_a_transient_error_is_tried_again() -> None:
+async def test_a_function_that_raises_instead_pauses_too_but_a_transient_error_is_tried_again() -> (
+    None
+):
     """[F5] [F3]"""
     world, runtime = World(), MemoryRuntime()
 
@@ -174,7 +181,9 @@ async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_ne
         await until(lambda: is_in(aclient, run.id, RunState.PAUSED))
         status = await run.status()
         assert status is not None
-        assert status.reason == "code changed: at place 0 remembered value 'upper', now step 'other'"
+        assert (
+            status.reason == "code changed: at place 0 remembered value 'upper', now step 'other'"
+        )
     async with working(patched):
         await aclient.resume(run.id)
         assert await run.result(10) == "on by upper"
@@ -184,7 +193,10 @@ async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_ne
 
 
 async def test_a_history_that_ends_at_a_patch_is_checked_without_writing_anything() -> None:
-    """[F5] What is chosen before the journal is used up is written when the run goes live, which a check does not."""
+    """
+    [F5] What is chosen before the journal is used up is written when the run goes live, which a
+    check does not.
+    """
 
     async def before(ctx: Context) -> None:
         await ctx.step("upper", upper, "a")

@@ -1,4 +1,7 @@
-"""Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and put aside as coroutines are."""
+"""
+Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and put aside as
+coroutines are.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ def no_greenlet_is_left() -> Iterator[None]:
 
 
 def rich(world: World) -> Any:
-    """A workflow with parallel branches, a retried step, a sleep, a signal, a poll and a caught failure."""
+    """
+    A workflow with parallel branches, a retried step, a sleep, a signal, a poll and a caught
+    failure.
+    """
     tries = 0
 
     def flaky() -> str:
@@ -99,7 +105,11 @@ async def test_a_plain_workflow_survives_a_crash_at_every_journal_write() -> Non
         runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, rich(world))
-        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
+        durable = [
+            entry.split(b"|", 3)[2].decode()
+            for entry in runtime.journal
+            if entry.startswith(b"value|")
+        ]
         before = {name: world.done.count(name) for name in durable if name != "look"}
         runtime.crash_after = None
         outcome = await to_the_end(runtime, rich(world))
@@ -121,7 +131,11 @@ async def test_a_plain_and_an_async_workflow_leave_the_same_journal() -> None:
         def two() -> Any:
             return ctx.step("two", world.act, "two", 2)
 
-        return [ctx.step("one", world.act, "one", 1), *ctx.parallel(two, two), ctx.wait_for_signal("go", timeout=5)]
+        return [
+            ctx.step("one", world.act, "one", 1),
+            *ctx.parallel(two, two),
+            ctx.wait_for_signal("go", timeout=5),
+        ]
 
     first = MemoryRuntime()
     assert isinstance(await activate(first, awaiting), Park)
@@ -150,7 +164,11 @@ async def test_finally_runs_when_a_plain_workflow_is_put_aside_and_ctx_ends_it_t
             ctx.parallel(branch, branch)
         finally:
             seen.append("before")
-            for call in (partial(ctx.step, seen.append, "never"), partial(ctx.poll, seen.append, 1, every=1), ctx.uuid):
+            for call in (
+                partial(ctx.step, seen.append, "never"),
+                partial(ctx.poll, seen.append, 1, every=1),
+                ctx.uuid,
+            ):
                 with contextlib.suppress(Evicted):
                     call()
                     seen.append("answered")
@@ -182,7 +200,9 @@ async def test_the_first_branch_that_fails_cancels_the_others_and_is_raised() ->
             return [*ended, error.error_message, str(ctx.parallel())]
         return []
 
-    assert await activate(MemoryRuntime(), plain(workflow)) == Succeed(["cancelled", "cancelled", "no", "[]"])
+    assert await activate(MemoryRuntime(), plain(workflow)) == Succeed(
+        ["cancelled", "cancelled", "no", "[]"]
+    )
 
 
 @pytest.mark.parametrize("what", ["call_later", "run_in_executor", "run_until_complete"])
@@ -228,7 +248,10 @@ async def test_errors_of_the_function_mean_what_they_mean_in_a_coroutine() -> No
     def unlucky(ctx: SyncContext) -> None:
         raise TransientError("unlucky", retry_after=5)
 
-    first, second = await activate(MemoryRuntime(), plain(wrong)), await activate(MemoryRuntime(), plain(unlucky))
+    first, second = (
+        await activate(MemoryRuntime(), plain(wrong)),
+        await activate(MemoryRuntime(), plain(unlucky)),
+    )
     assert isinstance(first, Raised)
     assert isinstance(second, Raised)
     assert (first.retryable, second.retryable, second.retry_after_s) == (False, True, 5)
@@ -294,7 +317,9 @@ def test_many_plain_runs_share_one_uvloop() -> None:
         return [*first, ctx.step(asyncio.sleep, 0, "slept")]
 
     async def many() -> list[Any]:
-        return await asyncio.gather(*(activate(MemoryRuntime(), plain(workflow)) for _ in range(50)))
+        return await asyncio.gather(
+            *(activate(MemoryRuntime(), plain(workflow)) for _ in range(50))
+        )
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcomes = runner.run(many())
@@ -319,7 +344,9 @@ async def test_plain_workflows_run_beside_each_other_and_wait_for_signals(
         runs = [await aclient.submit("greet", str(k)) for k in range(20)]
         for run in runs:
             await aclient.signal(run.id, "go", run.id)
-        assert [await run.result(10) for run in runs] == [f"HELLO {k} {run.id}" for k, run in enumerate(runs)]
+        assert [await run.result(10) for run in runs] == [
+            f"HELLO {k} {run.id}" for k, run in enumerate(runs)
+        ]
 
 
 async def test_a_cancel_is_raised_in_the_blocking_call_and_finally_may_use_ctx(
@@ -355,7 +382,9 @@ async def test_a_cancel_is_raised_in_the_blocking_call_and_finally_may_use_ctx(
         assert caught == [asyncio.CancelledError]
 
 
-async def test_a_worker_that_leaves_ends_its_greenlets(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_worker_that_leaves_ends_its_greenlets(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F19] The run goes on in another worker; `finally` ran in both."""
     started, ended = asyncio.Event(), []
     is_held_up = True

@@ -71,7 +71,9 @@ async def test_the_limit_of_a_poll_is_the_same_on_replay():
     @app.workflow("flow")
     async def flow(ctx):
         first = await ctx.poll("look", lambda: None, every=1, timeout=3.5)
-        second = await asyncio.gather(*[ctx.poll("look", lambda: None, every=1, timeout=t) for t in (0.5, 2.5)])
+        second = await asyncio.gather(
+            *[ctx.poll("look", lambda: None, every=1, timeout=t) for t in (0.5, 2.5)]
+        )
         return [first, *second, await ctx.step("last", str, "x")]
 
     async with Harness(app) as h:

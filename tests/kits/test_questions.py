@@ -1,4 +1,6 @@
-"""Asks: a person is asked, answers once, and the workflow goes on with the answer or without one."""
+"""
+Asks: a person is asked, answers once, and the workflow goes on with the answer or without one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from stepflow.core.outcomes import Park, Raised
 from stepflow.engine.questions import Question
 from stepflow.errors import AnswerMisfit, ClaimLost, QuestionClosed, QuestionNotFound
 from stepflow.kits.flow.replayer import check
-from stepflow.store.questions import QuestionOutcome, answer_question, close_question, settle_question
+from stepflow.store.questions import (
+    QuestionOutcome,
+    answer_question,
+    close_question,
+    settle_question,
+)
 from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack
 from stepflow.testing import Harness
@@ -52,7 +59,9 @@ def publish(app: Stepflow) -> Stepflow:
 async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
     publish: Stepflow, aclient: AsyncClient, client: Client, working: Working, real: redis.Redis
 ) -> None:
-    """[F11] By both clients; a second answer is refused in words, also when the run has long gone on."""
+    """
+    [F11] By both clients; a second answer is refused in words, also when the run has long gone on.
+    """
     async with working(publish):
         run = await aclient.submit("publish")
         [ask] = await listed(aclient)
@@ -69,7 +78,9 @@ async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
         assert await run.result(10) == [True, "it is good"]
         assert await aclient.questions() == []
         assert not real.exists("stepflow:questions")
-        with pytest.raises(QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"):
+        with pytest.raises(
+            QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"
+        ):
             await aclient.answer(ask.token, {"ok": False})
 
 
@@ -97,7 +108,9 @@ async def test_an_answer_that_does_not_fit_or_a_wrong_token_changes_nothing(
         assert await run.result(10) == [False, ""]
 
 
-async def test_of_many_answers_at_once_one_counts(publish: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_of_many_answers_at_once_one_counts(
+    publish: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F11]"""
     async with working(publish):
         run = await aclient.submit("publish")
@@ -105,14 +118,19 @@ async def test_of_many_answers_at_once_one_counts(publish: Stepflow, aclient: As
         answers = [aclient.answer(ask.token, {"ok": True, "why": str(n)}) for n in range(10)]
         done = await asyncio.gather(*answers, return_exceptions=True)
         [winner] = [n for n, outcome in enumerate(done) if outcome is None]
-        assert {type(outcome) for outcome in done if outcome is not None} <= {QuestionClosed, QuestionNotFound}
+        assert {type(outcome) for outcome in done if outcome is not None} <= {
+            QuestionClosed,
+            QuestionNotFound,
+        }
         assert await run.result(10) == [True, str(winner)]
 
 
 async def test_the_script_of_an_answer_that_arrives_twice_is_answered_as_the_first_time(
     publish: Stepflow, aclient: AsyncClient, working: Working, link_to_real: Any, real: redis.Redis
 ) -> None:
-    """[F11] Its reply was lost and it is sent again, when the run has taken the answer and ended."""
+    """
+    [F11] Its reply was lost and it is sent again, when the run has taken the answer and ended.
+    """
     keys = aclient.env.keys
     async with working(publish):
         run = await aclient.submit("publish")
@@ -125,7 +143,12 @@ async def test_the_script_of_an_answer_that_arrives_twice_is_answered_as_the_fir
         assert await run.result(10) == [True, ""]
         before = dump(real)[f"stepflow:run:{run.id}:replies".encode()]
         assert link_to_real.call(call) == mark
-        assert link_to_real.call(answer_question(keys, row, digest, pack({"ok": False}), mark=other, now=6.0)) == mark
+        assert (
+            link_to_real.call(
+                answer_question(keys, row, digest, pack({"ok": False}), mark=other, now=6.0)
+            )
+            == mark
+        )
         assert dump(real)[f"stepflow:run:{run.id}:replies".encode()] == before
 
 
@@ -163,24 +186,44 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
         real.hset(f"stepflow:run:{run}", mapping={"token": "w.1."})
         row = link_to_real.call(load_run(keys, run))
 
-        def settle(index: int, lapsed: QuestionOutcome | None, token: str = "w.1.", run: str = run) -> Any:
+        def settle(
+            index: int, lapsed: QuestionOutcome | None, token: str = "w.1.", run: str = run
+        ) -> Any:
             head = b"answer|%d|decision|1.0|" % index
             return link_to_real.call(
-                settle_question(keys, run, token, index, head, digest="d", asked=b"asked", now=1.0, lapsed=lapsed)
+                settle_question(
+                    keys,
+                    run,
+                    token,
+                    index,
+                    head,
+                    digest="d",
+                    asked=b"asked",
+                    now=1.0,
+                    lapsed=lapsed,
+                )
             )
 
         assert settle(0, None) == [0]
         assert real.hget(f"stepflow:run:{run}:questions", "d") == b"asked"
-        withdrawn = close_question(keys, run, "other.", digest="d", mark=QuestionOutcome("withdrawn", 1.5))
+        withdrawn = close_question(
+            keys, run, "other.", digest="d", mark=QuestionOutcome("withdrawn", 1.5)
+        )
         assert link_to_real.call(withdrawn) == 0
         assert real.hexists(f"stepflow:run:{run}:questions", "d")
         answered, lapsed = QuestionOutcome("answered", 2.0, "r"), QuestionOutcome("timed out", 3.0)
         if answer_first:
-            assert link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0)) == answered
+            assert (
+                link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0))
+                == answered
+            )
             assert settle(0, lapsed) == [1, b"=yes"]
         else:
             assert settle(0, lapsed) == [0, b""]
-            assert link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0)) == lapsed
+            assert (
+                link_to_real.call(answer_question(keys, row, "d", b"yes", mark=answered, now=2.0))
+                == lapsed
+            )
         before = dump(real)
         assert settle(0, lapsed)[1:] == [b"=yes" if answer_first else b""]
         assert settle(1, lapsed, token="other.") == []
@@ -330,7 +373,12 @@ async def test_a_crash_at_every_write_asks_once_and_leads_to_the_same_end() -> N
         await ctx.step("before", world.act, "before")
         first = await ctx.ask(int, "first?", timeout=60)
         second = await ctx.ask({"type": "string"}, "second?")
-        return [first, second, await ctx.ask(bool, "third?", timeout=60), await ctx.vars.incr("asked")]
+        return [
+            first,
+            second,
+            await ctx.ask(bool, "third?", timeout=60),
+            await ctx.vars.incr("asked"),
+        ]
 
     async def play(runtime: MemoryRuntime, world: World) -> Any:
         """Go on until the end; answer the first two, let the third pass."""
@@ -359,9 +407,14 @@ async def test_a_crash_at_every_write_asks_once_and_leads_to_the_same_end() -> N
         assert world.done == ["before"]
 
 
-async def test_what_cannot_be_asked_is_refused_in_words_and_a_check_asks_nobody(app: Stepflow) -> None:
+async def test_what_cannot_be_asked_is_refused_in_words_and_a_check_asks_nobody(
+    app: Stepflow,
+) -> None:
     """[F11] [F5]"""
-    for wanted, words in (({"type": "nonsense"}, "is no JSON schema"), (type("Odd", (), {}), "Odd")):
+    for wanted, words in (
+        ({"type": "nonsense"}, "is no JSON schema"),
+        (type("Odd", (), {}), "Odd"),
+    ):
 
         async def workflow(ctx: Context, wanted: Any = wanted) -> None:
             await ctx.ask(wanted, "?")

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunFailed, RunState, StepFailed, Stepflow
+from stepflow import (
+    AsyncClient,
+    Context,
+    PermanentError,
+    RetryPolicy,
+    RunFailed,
+    RunState,
+    StepFailed,
+    Stepflow,
+)
 from tests.conftest import Working
 from tests.support import until
 
@@ -68,7 +77,9 @@ async def test_its_failure_is_the_steps_and_its_attempts_are_the_childs(
         assert tries == [1, 1]
 
 
-async def test_what_was_done_elsewhere_is_undone_here(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_what_was_done_elsewhere_is_undone_here(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F15] [F17]"""
     undone: list[str] = []
 
@@ -91,7 +102,9 @@ async def test_what_was_done_elsewhere_is_undone_here(app: Stepflow, aclient: As
         assert undone == ["image of a"]
 
 
-async def test_what_nobody_there_could_find_is_refused(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_what_nobody_there_could_find_is_refused(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F17] An undeclared function, and a timeout that the child could not be given."""
 
     def plain() -> None: ...
@@ -107,7 +120,10 @@ async def test_what_nobody_there_could_find_is_refused(app: Stepflow, aclient: A
             await ctx.step(known, queue="gpu", timeout=5)
 
     async with working(app):
-        for which, words in (("undeclared", "put @app.step above"), ("timeout", "give its timeout to @app.step")):
+        for which, words in (
+            ("undeclared", "put @app.step above"),
+            ("timeout", "give its timeout to @app.step"),
+        ):
             run = await aclient.submit("w", which)
             with pytest.raises(RunFailed, match=words):
                 await run.result(10)

@@ -1,4 +1,7 @@
-"""`ctx.continue_as_new` ends a history and goes on under the same run id; a long history is replayed in a short time."""
+"""
+`ctx.continue_as_new` ends a history and goes on under the same run id; a long history is replayed
+in a short time.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,9 @@ async def test_a_loop_of_fifty_restarts_keeps_its_id_and_its_journal_short(
     assert (status.payload, status.generation) == (50, 0)
 
 
-async def test_a_plain_workflow_restarts_too(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_plain_workflow_restarts_too(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F18] [F19]"""
 
     @app.workflow("loop")
@@ -68,18 +73,35 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     """[F18] Its script is all or nothing, and sent again it changes nothing."""
     run_id = (await aclient.submit("loop", 0)).id
     key = f"stepflow:run:{run_id}"
-    real.hset(key, mapping={"token": "w.1.", "state": "running", "rev": 2, "claimed_id": f"run-{run_id}-0", "delivery": ""})
+    real.hset(
+        key,
+        mapping={
+            "token": "w.1.",
+            "state": "running",
+            "rev": 2,
+            "claimed_id": f"run-{run_id}-0",
+            "delivery": "",
+        },
+    )
     real.rpush(f"{key}:journal", b"value|0|a|1.0|")
     real.hset(f"{key}:questions", "d", "asked")
     real.zadd("stepflow:questions", {run_id: 1.0})
     keys = aclient.env.keys
 
     def restart(rev: int, token: str) -> Any:
-        run = Run(run_id, "loop", state=RunState.RUNNING, rev=rev, token=token, claimed_rq_id=Delivery(run_id, 0).rq_id)
+        run = Run(
+            run_id,
+            "loop",
+            state=RunState.RUNNING,
+            rev=rev,
+            token=token,
+            claimed_rq_id=Delivery(run_id, 0).rq_id,
+        )
         return link_to_real.call(
             hand_over(
-                keys, run, Fence(token, "0", f"{token}restart 1 1.000 2.000"), state=RunState.PENDING, step=1, failures=0,
-                crashes=0, due_at=None, now=2.0, payload=pack(1), restarts=1,
+                keys, run, Fence(token, "0", f"{token}restart 1 1.000 2.000"),
+                state=RunState.PENDING, step=1, failures=0, crashes=0, due_at=None, now=2.0,
+                payload=pack(1), restarts=1,
             )
         )  # fmt: skip
 
@@ -195,12 +217,16 @@ async def test_a_history_of_five_thousand_steps_is_replayed_in_order(width: int)
     assert len(world.done) == 5000
 
 
-async def test_a_cancel_reaches_the_history_that_runs(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_a_cancel_reaches_the_history_that_runs(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F18] [C25]"""
 
     @app.workflow("loop")
     async def loop(ctx: Context, turn: int) -> Any:
-        return await ctx.continue_as_new(turn + 1) if turn < 3 else await ctx.wait_for_signal("never")
+        return (
+            await ctx.continue_as_new(turn + 1) if turn < 3 else await ctx.wait_for_signal("never")
+        )
 
     async def is_waiting() -> bool:
         status = await run.status()
@@ -223,7 +249,11 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
         turns = await ctx.vars.incr("turns")
         drawn = str(ctx.uuid())
         await ctx.step("upper", upper, "a")
-        return await ctx.continue_as_new(turn + 1) if turn < 2 else [turn, turns, drawn, await ctx.vars.incr("turns")]
+        return (
+            await ctx.continue_as_new(turn + 1)
+            if turn < 2
+            else [turn, turns, drawn, await ctx.vars.incr("turns")]
+        )
 
     async with working(app):
         run = await aclient.submit("loop", 0)
@@ -239,7 +269,10 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
 async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
     app: Stepflow, aclient: AsyncClient, working: Working
 ) -> None:
-    """[F18] [F14] Their parent ends last, as if it had not begun anew; a child of the new history is another one."""
+    """
+    [F18] [F14] Their parent ends last, as if it had not begun anew; a child of the new history is
+    another one.
+    """
 
     @app.workflow("child")
     async def child(ctx: Context) -> None:

@@ -1,4 +1,6 @@
-"""Steps declared once: `@app.step` says how a function runs as a step, `ctx.step` may say otherwise."""
+"""
+Steps declared once: `@app.step` says how a function runs as a step, `ctx.step` may say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ async def test_what_is_declared_holds_where_the_call_says_nothing_and_the_call_w
     assert all(entry.split(b"|")[2] == b"charge" for entry in runtime.journal)
 
 
-async def test_a_declared_timeout_ends_an_attempt_and_a_name_before_the_function_is_the_steps() -> None:
+async def test_a_declared_timeout_ends_an_attempt_and_a_name_before_the_function_is_the_steps() -> (
+    None
+):
     @app.step(timeout=0.001, retry=RetryPolicy(1))
     async def slow() -> None:
         await asyncio.Event().wait()

@@ -1,4 +1,7 @@
-"""Signals with a type: a sender is refused what does not fit, what was buffered before is set aside when it is taken."""
+"""
+Signals with a type: a sender is refused what does not fit, what was buffered before is set aside
+when it is taken.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ def holding(*items: Any, name: str = "review") -> MemoryRuntime:
 async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
     app: Stepflow, aclient: AsyncClient, client: Client, working: Working, real: redis.Redis
 ) -> None:
-    """[F10] Nothing is changed then; times, which JSON does not have, are taken as what JSON makes of them."""
+    """
+    [F10] Nothing is changed then; times, which JSON does not have, are taken as what JSON makes of
+    them.
+    """
 
     @app.workflow("review")
     async def review(ctx: Context) -> Any:
@@ -55,7 +61,10 @@ async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
         run = await aclient.submit("review")
         await until(lambda: is_in(aclient, run.id, RunState.WAITING))
         before = dump(real)[f"stepflow:run:{run.id}".encode()]
-        with pytest.raises(SignalMisfit, match=r"signal 'review' .* run '.*' waits for: ok: 'perhaps' is not of type"):
+        with pytest.raises(
+            SignalMisfit,
+            match=r"signal 'review' .* run '.*' waits for: ok: 'perhaps' is not of type",
+        ):
             await aclient.signal(run.id, "review", {"ok": "perhaps"})
         with pytest.raises(SignalMisfit, match="'ok' is a required property"):
             await asyncio.to_thread(client.signal, run.id, "review", {})
@@ -66,7 +75,9 @@ async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
         assert await run.result(10) == [True, 2026]
 
 
-async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """[F10] The line is written once, not at each replay."""
     runtime = holding("nonsense", {"ok": "no bool"}, {"ok": True})
 
@@ -80,7 +91,9 @@ async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(cap
     assert runtime.mail == []
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
-    assert all(line.startswith("run=r signal 'review' set aside, its payload is not") for line in lines)
+    assert all(
+        line.startswith("run=r signal 'review' set aside, its payload is not") for line in lines
+    )
     assert "ok" in lines[1]
 
 
@@ -171,7 +184,9 @@ async def test_the_same_dedup_is_answered_as_the_first_time_though_the_run_now_w
         await until(lambda: is_in(aclient, run.id, RunState.WAITING))
         assert await aclient.signal(run.id, "x", 1, dedup="click") == "delivered"
 
-        await until(lambda: b"string" in (real.hget(f"stepflow:run:{run.id}:data", "expects") or b""))
+        await until(
+            lambda: b"string" in (real.hget(f"stepflow:run:{run.id}:data", "expects") or b"")
+        )
         with pytest.raises(SignalMisfit):
             await aclient.signal(run.id, "x", 1, dedup="another")
         assert await aclient.signal(run.id, "x", 1, dedup="click") == "delivered"

@@ -1,4 +1,6 @@
-"""Variables of a run and of a session: every access is a remembered step, so an incr counts once."""
+"""
+Variables of a run and of a session: every access is a remembered step, so an incr counts once.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ EVERYTHING = ["none", 41, 43, 42, True, False, {"a": [1, 2.5]}, "variable 'n'", 
 async def test_values_are_read_written_counted_and_swapped(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F8] On a real server, and what is kept has a time to live: the run's, and days for a session's."""
+    """
+    [F8] On a real server, and what is kept has a time to live: the run's, and days for a session's.
+    """
 
     @app.workflow("w")
     async def workflow(ctx: Context) -> list[Any]:
@@ -102,10 +106,23 @@ async def test_a_script_that_arrives_twice_answers_as_the_first_time(
     real.hset(f"stepflow:run:{run}", mapping={"token": "w.1.", "crashes": 2})
     keys = aclient.env.keys
 
-    def touch(index: int, verb: str, *args: bytes, token: str = "w.1.", session: str | None = None) -> Any:
+    def touch(
+        index: int, verb: str, *args: bytes, token: str = "w.1.", session: str | None = None
+    ) -> Any:
         head = b"var|%d|x|1.0|" % index
         return link_to_real.call(
-            touch_var(keys, run, token, index, head, session=session, verb=verb, name="x", args=args, ttl_s=100)
+            touch_var(
+                keys,
+                run,
+                token,
+                index,
+                head,
+                session=session,
+                verb=verb,
+                name="x",
+                args=args,
+                ttl_s=100,
+            )
         )
 
     assert touch(0, "incr", b"5") == [b"5"]
@@ -129,7 +146,16 @@ async def test_another_entry_at_its_index_is_never_taken_for_its_own(
     real.hset(f"stepflow:run:{run}", "token", "w.1.")
     real.rpush(f"stepflow:run:{run}:journal", b"value|0|a|1.0|x")
     call = touch_var(
-        aclient.env.keys, run, "w.1.", 0, b"var|0|x|1.0|", session=None, verb="set", name="x", args=(b"1",), ttl_s=1
+        aclient.env.keys,
+        run,
+        "w.1.",
+        0,
+        b"var|0|x|1.0|",
+        session=None,
+        verb="set",
+        name="x",
+        args=(b"1",),
+        ttl_s=1,
     )
     assert link_to_real.call(call) == []
     assert not real.exists(f"stepflow:run:{run}:vars")
@@ -165,7 +191,11 @@ async def test_a_session_is_shared_by_runs_and_a_runs_own_variables_are_not(
 
     @app.workflow("w")
     async def workflow(ctx: Context) -> list[Any]:
-        return [await ctx.vars.incr("n"), await ctx.session("s").vars.incr("n"), await ctx.session("s").vars.get("n")]
+        return [
+            await ctx.vars.incr("n"),
+            await ctx.session("s").vars.incr("n"),
+            await ctx.session("s").vars.get("n"),
+        ]
 
     async with working(app):
         runs = [await aclient.submit("w") for _ in range(5)]
@@ -209,7 +239,9 @@ async def test_variables_outlive_a_restart_of_the_history_and_a_retry_but_no_new
         assert real.hgetall("stepflow:run:a:vars") == {b"turns": b"3"}
 
 
-async def test_another_access_at_its_place_is_changed_code_and_a_bad_name_or_value_is_refused() -> None:
+async def test_another_access_at_its_place_is_changed_code_and_a_bad_name_or_value_is_refused() -> (
+    None
+):
     """[F8] [F5]"""
     runtime = MemoryRuntime()
 
@@ -232,8 +264,13 @@ async def test_another_access_at_its_place_is_changed_code_and_a_bad_name_or_val
 
     await activate(runtime, before)
     outcome = await activate(runtime, after)
-    assert outcome == Pause("code changed: at place 0 remembered var 'incr s n', now variable 'get s n'")
-    for workflow, word in ((refused, "cannot name a variable"), (too_large, "refused in the workflow")):
+    assert outcome == Pause(
+        "code changed: at place 0 remembered var 'incr s n', now variable 'get s n'"
+    )
+    for workflow, word in (
+        (refused, "cannot name a variable"),
+        (too_large, "refused in the workflow"),
+    ):
         outcome = await activate(MemoryRuntime(), workflow)
         assert isinstance(outcome, Raised)
         assert word in outcome.error.message

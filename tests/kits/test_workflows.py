@@ -1,4 +1,7 @@
-"""Workflows on a real server with a real worker: parking, waking, signals, pausing, cancelling, reviving."""
+"""
+Workflows on a real server with a real worker: parking, waking, signals, pausing, cancelling,
+reviving.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,15 @@ from typing import Any
 import pytest
 import redis
 
-from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, RunFailed, RunState, Stepflow
+from stepflow import (
+    AsyncClient,
+    Context,
+    PermanentError,
+    RetryPolicy,
+    RunFailed,
+    RunState,
+    Stepflow,
+)
 from stepflow.errors import MailboxFull, NotResumable, RunNotFound, SignalRefused
 from stepflow.store.values.codec import pack
 from tests.conftest import Working
@@ -86,7 +97,10 @@ async def test_a_signal_wakes_a_parked_run_and_the_same_one_again_changes_nothin
 
     @app.workflow("review")
     async def review(ctx: Context) -> Any:
-        return [await ctx.wait_for_signal("review"), await ctx.wait_for_signal("review", timeout=0.05)]
+        return [
+            await ctx.wait_for_signal("review"),
+            await ctx.wait_for_signal("review", timeout=0.05),
+        ]
 
     async with working(app):
         run = await aclient.submit("review")
@@ -140,7 +154,9 @@ async def _step(ctx: Context, function: Any) -> Any:
     return await ctx.step("busy", function)
 
 
-async def test_a_mailbox_is_bounded(app: Stepflow, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mailbox_is_bounded(
+    app: Stepflow, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """[F10]"""
     monkeypatch.setattr("stepflow.store.journal.MAILBOX", 2)
     run = await aclient.submit("anything")
@@ -174,7 +190,9 @@ async def test_changed_code_pauses_after_one_attempt_and_the_old_code_resumes(
         await until(lambda: _is(aclient, run.id, RunState.PAUSED))
         status = await run.status()
         assert status is not None
-        assert status.reason == "code changed: at place 0 remembered value 'upper', now step 'other'"
+        assert (
+            status.reason == "code changed: at place 0 remembered value 'upper', now step 'other'"
+        )
         assert status.attempt == 1
     async with working(old):
         await aclient.resume(run.id)
@@ -307,7 +325,10 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
 async def test_a_signal_whose_message_was_lost_reaches_a_running_activation_at_the_next_renewal(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F9] What is put into its mailbox here is told to nobody; another step keeps the activation from parking."""
+    """
+    [F9] What is put into its mailbox here is told to nobody; another step keeps the activation from
+    parking.
+    """
     busy, heard, tries = asyncio.Event(), asyncio.Event(), []
 
     async def long() -> None:

@@ -1,5 +1,6 @@
 """
-What must hold after every operation, whatever came before: read from Redis, and compared with what was read before.
+What must hold after every operation, whatever came before: read from Redis, and compared with what
+was read before.
 
 Each broken rule is an AssertionError that says which, of which run.
 """
@@ -61,14 +62,24 @@ def look_at(there: Content) -> dict[str, Seen]:
     """Read every run out of the content of a database."""
     keys = Keys()
     start = keys.run("")
-    ids = [key.removeprefix(start) for key in there if key.startswith(start) and ":" not in key.removeprefix(start)]
+    ids = [
+        key.removeprefix(start)
+        for key in there
+        if key.startswith(start) and ":" not in key.removeprefix(start)
+    ]
     lists = [key for key in there if key.startswith(("rq:queue:default", "stepflow:waiting:"))]
     waiting = Counter(rq_id.decode() for key in lists for rq_id in items(there, key))
     hook_queue = Counter(rq_id.decode() for rq_id in items(there, keys.rq_list(keys.hook_queue)))
-    pending = {member for key in there if key.startswith("stepflow:queued_at:default") for member in scores(there, key)}
+    pending = {
+        member
+        for key in there
+        if key.startswith("stepflow:queued_at:default")
+        for member in scores(there, key)
+    }
     wip = [member for key in there if key.startswith("rq:wip:") for member in scores(there, key)]
     claims, due, live, deadlines, expiry = (
-        scores(there, key) for key in (keys.claims, keys.due, keys.live, keys.deadlines, keys.expiry)
+        scores(there, key)
+        for key in (keys.claims, keys.due, keys.live, keys.deadlines, keys.expiry)
     )
     found = {}
     for run_id in ids:
@@ -94,7 +105,12 @@ def look_at(there: Content) -> dict[str, Seen]:
                 if run_id in scores(there, keys.done_index(state))
             },
             {item for item in expiry if item.endswith(f"|{run_id}")},
-            Counter({int(key.rsplit("-", 2)[1]): hook_queue[there[key][1][b"delivery"].decode()] for key in hooks}),
+            Counter(
+                {
+                    int(key.rsplit("-", 2)[1]): hook_queue[there[key][1][b"delivery"].decode()]
+                    for key in hooks
+                }
+            ),
             items(there, f"{base}:mail"),
             items(there, f"{base}:journal"),
         )
@@ -103,7 +119,10 @@ def look_at(there: Content) -> dict[str, Seen]:
 
 @dataclass
 class Watcher:
-    """Looks after every operation: at what is there, and at what may not have changed since it last looked."""
+    """
+    Looks after every operation: at what is there, and at what may not have changed since it last
+    looked.
+    """
 
     client: Any
     last: dict[str, Seen] = field(default_factory=dict)
@@ -137,7 +156,9 @@ def _compare(before: Seen, now: Seen) -> None:
         assert run.rev > was.rev
         return
     assert run.ends in (was.ends, was.ends + 1), f"{run.id} ended {was.ends} times, then {run.ends}"
-    assert (run.ends > was.ends) <= (not was.is_finished), f"{run.id} ended again without having been revived"
+    assert (run.ends > was.ends) <= (not was.is_finished), (
+        f"{run.id} ended again without having been revived"
+    )
     assert run.step in (was.step, was.step + 1), f"{run.id} went from step {was.step} to {run.step}"
     moved = (run.state, run.step, run.token, run.delivery, run.stop) != (
         was.state, was.step, was.token, was.delivery, was.stop,
@@ -157,7 +178,9 @@ def _compare_steps(before: Seen, now: Seen) -> None:
     """A step is closed once; only an operator's retry opens it again."""
     for name, record in before.steps.items():
         reopened = now.run.ends > 0 and name == str(before.run.step).encode()
-        assert now.steps.get(name) == record or reopened, f"step {name!r} of {now.run.id} was settled again"
+        assert now.steps.get(name) == record or reopened, (
+            f"step {name!r} of {now.run.id} was settled again"
+        )
 
 
 def check(there: Content) -> dict[str, Seen]:
@@ -173,13 +196,21 @@ def check(there: Content) -> dict[str, Seen]:
 def _check_shared(there: Content, found: dict[str, Seen]) -> None:
     """Nothing that lives for ever belongs to nobody."""
     keys = Keys()
-    for key in (keys.claims, keys.due, *(key for key in there if key.startswith("stepflow:queued_at:default"))):
+    for key in (
+        keys.claims,
+        keys.due,
+        *(key for key in there if key.startswith("stepflow:queued_at:default")),
+    ):
         for member in scores(there, key):
             assert member.removeprefix("run:") in found, f"{key} holds {member}, which is not there"
     for key in (keys.live, keys.deadlines):
         for run_id in scores(there, key):
             assert run_id in found, f"{key} holds {run_id}, which is not there"
-    known = {keys.rq_job(rq_id) for seen in found.values() for rq_id in (seen.run.delivery, seen.run.claimed_rq_id)}
+    known = {
+        keys.rq_job(rq_id)
+        for seen in found.values()
+        for rq_id in (seen.run.delivery, seen.run.claimed_rq_id)
+    }
     for key, (_, _, shortly) in there.items():
         if key.startswith("rq:job:run-"):
             assert key in known, f"{key} is left of a delivery that nobody waits for"
@@ -194,21 +225,37 @@ def _check_any(seen: Seen) -> None:
     run = seen.run
     closed = sorted(int(name) for name in seen.steps if name.isdigit())
     # the last one stands closed when a worker ended the run by it, and after a retry took that up
-    assert closed in (list(range(run.step)), list(range(run.step + 1))), f"{run.id} is at {run.step}, closed: {closed}"
+    assert closed in (list(range(run.step)), list(range(run.step + 1))), (
+        f"{run.id} is at {run.step}, closed: {closed}"
+    )
     assert len(closed) == run.step or run.ends, f"{run.id} is at step {run.step}, which is closed"
-    assert seen.told == Counter(range(1, run.ends + 1)), f"{run.id} ended {run.ends} times, told: {seen.told}"
+    assert seen.told == Counter(range(1, run.ends + 1)), (
+        f"{run.id} ended {run.ends} times, told: {seen.told}"
+    )
 
 
 def _check_finished(seen: Seen) -> None:
     run = seen.run
     assert run.state in ("succeeded", "failed", "cancelled")
-    standing = (run.token, run.claimed_rq_id, run.delivery, seen.entries, seen.wip, seen.due_at, seen.lease_at)
+    standing = (
+        run.token,
+        run.claimed_rq_id,
+        run.delivery,
+        seen.entries,
+        seen.wip,
+        seen.due_at,
+        seen.lease_at,
+    )
     assert not any(standing), f"{run.id} has ended and {standing} stands for it"
     listed = (seen.is_live, seen.is_pending, seen.has_deadline)
-    assert not any(listed), f"{run.id} has ended and is listed as live, pending, with a deadline: {listed}"
+    assert not any(listed), (
+        f"{run.id} has ended and is listed as live, pending, with a deadline: {listed}"
+    )
     assert seen.done == {run.state.value}
     assert seen.expiry == {f"{run.state}|{run.runner}|{run.id}"}
-    assert all(shortly for _, _, shortly in seen.parts.values()), f"{run.id} has ended and lives for ever"
+    assert all(shortly for _, _, shortly in seen.parts.values()), (
+        f"{run.id} has ended and lives for ever"
+    )
 
 
 def _check_live(seen: Seen) -> None:
@@ -217,17 +264,29 @@ def _check_live(seen: Seen) -> None:
     assert seen.is_live
     assert not seen.done
     assert not seen.expiry
-    assert not any(shortly for _, _, shortly in seen.parts.values()), f"{run.id} lives and has a time to live"
-    assert bool(seen.parked) == (run.state is RunState.WAITING), f"{run.id} is {run.state}, parked: {seen.parked!r}"
+    assert not any(shortly for _, _, shortly in seen.parts.values()), (
+        f"{run.id} lives and has a time to live"
+    )
+    assert bool(seen.parked) == (run.state is RunState.WAITING), (
+        f"{run.id} is {run.state}, parked: {seen.parked!r}"
+    )
     assert bool(run.token) == (run.state is RunState.RUNNING)
-    assert (seen.lease_at is not None) == bool(run.token), f"{run.id} is {run.state}, its lease: {seen.lease_at}"
+    assert (seen.lease_at is not None) == bool(run.token), (
+        f"{run.id} is {run.state}, its lease: {seen.lease_at}"
+    )
     assert bool(run.claimed_rq_id) == bool(run.token)
-    assert seen.wip <= {f"{run.claimed_rq_id}:{run.token}"}, f"{run.id} is {run.state}, in progress for RQ: {seen.wip}"
+    assert seen.wip <= {f"{run.claimed_rq_id}:{run.token}"}, (
+        f"{run.id} is {run.state}, in progress for RQ: {seen.wip}"
+    )
     assert bool(run.delivery) == (run.state not in (RunState.RUNNING, RunState.PAUSED))
     match run.state:
         case RunState.PENDING:
-            assert seen.entries <= 1, f"{run.id} waits for {run.delivery}, which stands in queues {seen.entries} times"
-            assert seen.entries or seen.is_pending, f"nothing will ever find {run.id}, which waits for {run.delivery}"
+            assert seen.entries <= 1, (
+                f"{run.id} waits for {run.delivery}, which stands in queues {seen.entries} times"
+            )
+            assert seen.entries or seen.is_pending, (
+                f"nothing will ever find {run.id}, which waits for {run.delivery}"
+            )
             assert seen.due_at is None
             return
         case RunState.SCHEDULED:
@@ -240,4 +299,6 @@ def _check_live(seen: Seen) -> None:
     assert not seen.entries, f"{run.id} is {run.state} and {run.delivery} stands in a queue"
     assert not seen.is_pending, f"{run.id} is {run.state} and counts as waiting in its queue"
     if run.state in (RunState.SCHEDULED, RunState.WAITING):
-        assert seen.due_at == (run.due_at or None), f"{run.id} is due at {run.due_at}, in the set at {seen.due_at}"
+        assert seen.due_at == (run.due_at or None), (
+            f"{run.id} is due at {run.due_at}, in the set at {seen.due_at}"
+        )

@@ -55,7 +55,9 @@ def lost(world: World) -> ClaimedRun:
 
 def commit(world: World, claimed: ClaimedRun, outcome: Outcome, **how: Any) -> Any:
     worker = world.worker(claimed.run.token.split(".")[0])
-    return world.carry_out(worker.commit(claimed, outcome, lets_go=how.pop("lets_go", False)), **how)
+    return world.carry_out(
+        worker.commit(claimed, outcome, lets_go=how.pop("lets_go", False)), **how
+    )
 
 
 def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
@@ -71,7 +73,9 @@ def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
 
 def with_a_cancel(outcome: Outcome, **how: Any) -> Meeting:
     def meet(world: World, look: Look) -> None:
-        """A cancel marks the run before its worker settles the step; the worker has not heard of it."""
+        """
+        A cancel marks the run before its worker settles the step; the worker has not heard of it.
+        """
         claimed = held(world)
         assert world.carry_out(cancel("a", "enough", world.env()))
         look()
@@ -83,7 +87,9 @@ def with_a_cancel(outcome: Outcome, **how: Any) -> Meeting:
 
 def after_lost_writes(outcome: Outcome, **how: Any) -> Meeting:
     def meet(world: World, look: Look) -> None:
-        """The server comes back without its last writes, and another worker's claim has the same rev."""
+        """
+        The server comes back without its last writes, and another worker's claim has the same rev.
+        """
         submitted(world)
         before = content(world.client)
         claimed = held(world)
@@ -137,7 +143,10 @@ def a_late_memo(world: World, look: Look) -> None:
 
 
 def a_memo_of_the_step_before(world: World, look: Look) -> None:
-    """A function left behind in its thread writes while its worker, by the same claim, is one step further."""
+    """
+    A function left behind in its thread writes while its worker, by the same claim, is one step
+    further.
+    """
     claimed = held(world)
     put, asked = begun(world, world.worker().put_memo(claimed, 1), 1)
     assert commit(world, claimed, Continue(1))
@@ -174,7 +183,9 @@ def an_extension_by_less_than_the_lease(world: World, look: Look) -> None:
 
 
 def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
-    """A claim is not made where it is renewed: what stands in the record alone is not brought back."""
+    """
+    A claim is not made where it is renewed: what stands in the record alone is not brought back.
+    """
     claimed = held(world)
     world.client.zrem(world.keys.claims, "run:a")
     world.carry_out(world.worker().renew(claimed))
@@ -341,7 +352,9 @@ def a_signal_and_an_ended_run(world: World, look: Look) -> None:
 
 
 def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
-    """Between the sender's look and its write the run is restarted on another queue, and parks there."""
+    """
+    Between the sender's look and its write the run is restarted on another queue, and parks there.
+    """
     submitted(world)
     world.carry_out(cancel("a", "enough", world.env()))
     slow, asked = begun(world, signal("a", "go", 7, None, world.env()), 1)
@@ -350,7 +363,9 @@ def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
     commit(world, claimed, Park(None, 0, "signal"))
     assert world.carry_out(slow, asked=asked) == "delivered"
     queues = [world.client.lrange(f"rq:queue:{name}", 0, -1) for name in ("default", "other")]
-    assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], "the first is of the old generation and will be dropped"
+    assert queues == [[b"run-a-0"], [b"run-a-1-g1"]], (
+        "the first is of the old generation and will be dropped"
+    )
 
 
 # knocks
@@ -409,9 +424,9 @@ def told(world: World, name: str) -> HookRecord:
     world.clients += 1
     batch = world.link.call(
         claim_steps(
-            keys, [source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))], given=clock.given, stem=f"{name}.",
-            number=world.clients, lease_s=LEASE_S, limit=1, live_workers=1, worker=name, now=clock.now(),
-            runners=["@webhook"],
+            keys, [source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))], given=clock.given,
+            stem=f"{name}.", number=world.clients, lease_s=LEASE_S, limit=1, live_workers=1,
+            worker=name, now=clock.now(), runners=["@webhook"],
         )
     )  # fmt: skip
     taken: list[ClaimedDelivery] = batch.taken
@@ -437,14 +452,18 @@ def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
     world.clock.advance(LEASE_S)
     assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
     other = told(world, "w2")
-    assert not world.send(commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now()))
+    assert not world.send(
+        commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now())
+    )
     assert hook(world).token == other.token
 
 
 def a_delivery_of_a_hook_settled_twice(world: World, look: Look) -> None:
     ended(world)
     record = told(world, "w1")
-    assert world.send(commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100), twice=True)
+    assert world.send(
+        commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100), twice=True
+    )
 
 
 def two_recoveries_of_a_hook(world: World, look: Look) -> None:
@@ -462,7 +481,11 @@ def a_renewal_before_a_hook_is_recovered(world: World, look: Look) -> None:
     record = told(world, "w1")
     world.clock.advance(LEASE_S)
     recovery, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.env()), 1)
-    world.link.call(renew_claims(world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given))
+    world.link.call(
+        renew_claims(
+            world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given
+        )
+    )
     assert not world.carry_out(recovery, asked=asked)
     assert hook(world).token == record.token
 

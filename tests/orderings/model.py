@@ -1,7 +1,8 @@
 """
 One run as a plain object: what the guarantees say becomes of it, in as few words as possible.
 
-It knows no Redis, no rev and no scripts, and asks nothing of `stepflow.core.transitions`. Times are unix seconds.
+It knows no Redis, no rev and no scripts, and asks nothing of `stepflow.core.transitions`. Times are
+unix seconds.
 """
 
 from __future__ import annotations
@@ -91,7 +92,9 @@ class Model:
         self._end("cancelled" if stop == "cancel" else "failed")
 
     def _end_badly(self, stop: str) -> None:
-        """It ends, and not well, by what its step says: it says its last word first, if it has one."""
+        """
+        It ends, and not well, by what its step says: it says its last word first, if it has one.
+        """
         if self.rest == 1 and not self.stop:
             self.stop, self.failures, self.crashes = stop, 0, 0
             self._queue()
@@ -115,7 +118,10 @@ class Model:
         self.crashes = 0
 
     def _goes_by_its_stop(self, *, gives_up: bool) -> bool:
-        """Say whether the stop it was given beats what its step says: always, unless there is a last word to say."""
+        """
+        Say whether the stop it was given beats what its step says: always, unless there is a last
+        word to say.
+        """
         return bool(self.stop) and (not self.rest or gives_up)
 
     def go_on(self, now: float, *, due_in: float | None, lets_go: bool) -> None:
@@ -159,7 +165,14 @@ class Model:
             self._end_badly("error")
 
     def park(
-        self, now: float, *, due_at: float | None, wakes: bool, rest: bool, seen: int, lets_go: bool = False
+        self,
+        now: float,
+        *,
+        due_at: float | None,
+        wakes: bool,
+        rest: bool,
+        seen: int,
+        lets_go: bool = False,
     ) -> None:
         if self.stop:  # it did not know of it when it parked
             self.rest = max(self.rest, int(rest))
@@ -195,7 +208,10 @@ class Model:
     # what others do
 
     def lose_worker(self, now: float) -> bool:
-        """Its lease has run out; True when it waits before it is handed over again, for a time left to chance."""
+        """
+        Its lease has run out; True when it waits before it is handed over again, for a time left to
+        chance.
+        """
         assert self.state == "running"
         if self._goes_by_its_stop(gives_up=False):
             self._end_by(self.stop)
@@ -239,7 +255,11 @@ class Model:
         return self.look_at is not None and self.look_at <= now
 
     def move_due(self, now: float) -> None:
-        if self.state in ("scheduled", "waiting") and self.due_at is not None and self.due_at <= now:
+        if (
+            self.state in ("scheduled", "waiting")
+            and self.due_at is not None
+            and self.due_at <= now
+        ):
             self._queue()
 
     def take_signal(self) -> None:

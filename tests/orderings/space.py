@@ -1,8 +1,10 @@
 """
-Every order in which some actors can make their calls: each state that can be reached is reached, and looked at.
+Every order in which some actors can make their calls: each state that can be reached is reached,
+and looked at.
 
-An actor is a function that is given a clock and makes a plan. The plans take turns, one call at a time. Two orders that
-lead to the same database, with the same answers given to each actor, go on alike, so that state is visited once.
+An actor is a function that is given a clock and makes a plan. The plans take turns, one call at a
+time. Two orders that lead to the same database, with the same answers given to each actor, go on
+alike, so that state is visited once.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ class Passes:
 
 @dataclass(frozen=True)
 class Place:
-    """What a database holds at a time, and the runs in it; there is one object for what is equal."""
+    """
+    What a database holds at a time, and the runs in it; there is one object for what is equal.
+    """
 
     there: Content
     now: float
@@ -38,7 +42,10 @@ class Place:
 
 @dataclass(frozen=True)
 class State:
-    """A place, what each actor has been answered so far (when, and what), and what those gave that are done."""
+    """
+    A place, what each actor has been answered so far (when, and what), and what those gave that are
+    done.
+    """
 
     place: Place
     heard: Mapping[str, tuple[tuple[float, Any], ...]]
@@ -57,7 +64,10 @@ def _ordered(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class End:
-    """What each actor gave, how the runs stood when all were done, and how they ended when they were seen through."""
+    """
+    What each actor gave, how the runs stood when all were done, and how they ended when they were
+    seen through.
+    """
 
     results: Mapping[str, Any]
     seen: Mapping[str, Seen]
@@ -86,10 +96,11 @@ class Space:
 
     def explore(self, *, begun: Sequence[str] = ()) -> Explored:
         """
-        Go every way, once the actors named in *begun* have made one call for each time they are named.
+        Go every way, once the actors named in *begun* have made one call for each time they are
+        named.
 
-        Invariants are checked in each state and from each to the next. From each state, too, every run can still be brought
-        to its end by somebody else, all actors being dead.
+        Invariants are checked in each state and from each to the next. From each state, too, every
+        run can still be brought to its end by somebody else, all actors being dead.
         """
         found, ends = Explored(), list[State]()
         start = State(self._place(), dict.fromkeys(self.actors, ()), {})
@@ -112,7 +123,10 @@ class Space:
         return found
 
     def _see_through(self, place: Place) -> Mapping[str, Seen]:
-        """See that nobody is needed: whoever is at work may die here. Gives the ends that the runs come to then."""
+        """
+        See that nobody is needed: whoever is at work may die here. Gives the ends that the runs
+        come to then.
+        """
         self._enter(place)
         self._is_at, last = None, place.seen
 
@@ -127,7 +141,10 @@ class Space:
         return look()
 
     def _step(self, state: State, name: str) -> State:
-        """Let one actor make its next call. Plans cannot be copied: its own is begun anew and told what it was told."""
+        """
+        Let one actor make its next call. Plans cannot be copied: its own is begun anew and told
+        what it was told.
+        """
         heard = state.heard[name]
         clock = ManualClock(heard[0][0] if heard else state.place.now)
         plan = self.actors[name](clock)
@@ -148,14 +165,21 @@ class Space:
             plan.close()
 
     def _carry_out(self, place: Place, asked: Any) -> tuple[Place, Any]:
-        key = (id(place), repr(asked if isinstance(asked, Passes) else [call.command() for call in _calls(asked)]))
+        key = (
+            id(place),
+            repr(
+                asked if isinstance(asked, Passes) else [call.command() for call in _calls(asked)]
+            ),
+        )
         if key not in self._led:
             self._enter(place)
             reply = None
             if isinstance(asked, Passes):
                 self.world.clock.advance(asked.seconds)
             else:
-                reply = self.world.link.calls([Call(c.script, c.keys, c.args, raw) for c in _calls(asked)])
+                reply = self.world.link.calls(
+                    [Call(c.script, c.keys, c.args, raw) for c in _calls(asked)]
+                )
             self._led[key] = (self._place(), reply)
             compare(place.seen, self._led[key][0].seen)
         return self._led[key]
@@ -163,7 +187,14 @@ class Space:
     def _place(self) -> Place:
         """Give the place the world is at."""
         there, now = content(self.world.client), self.world.clock.now()
-        key = repr((now, sorted((key, _ordered(value), shortly) for key, (_, value, shortly) in there.items())))
+        key = repr(
+            (
+                now,
+                sorted(
+                    (key, _ordered(value), shortly) for key, (_, value, shortly) in there.items()
+                ),
+            )
+        )
         if key not in self._places:
             self._places[key] = Place(there, now, check(there))
         self._is_at = self._places[key]

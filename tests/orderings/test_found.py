@@ -1,4 +1,7 @@
-"""Orderings that once went wrong, each as short as it can be told; the model and the interleavings found them."""
+"""
+Orderings that once went wrong, each as short as it can be told; the model and the interleavings
+found them.
+"""
 
 import pytest
 
@@ -35,7 +38,9 @@ def claimed(world):
     return claimed
 
 
-def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signal_any_more(world, claimed, look):
+def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signal_any_more(
+    world, claimed, look
+):
     """[C20] [C21] A signal would else have cut the wait before its next attempt short."""
     world.carry_out(world.worker().commit(claimed, Park(None, 0, "signal")))
     world.carry_out(fail("a", "enough", world.env()))
@@ -48,7 +53,9 @@ def test_a_run_that_failed_while_it_was_parked_and_is_retried_waits_for_no_signa
 
 
 def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look):
-    """[C22] The count of crashes was set back in Redis, and the commit wrote the old one over it."""
+    """
+    [C22] The count of crashes was set back in Redis, and the commit wrote the old one over it.
+    """
     world.carry_out(submit(spec(), world.env()))
     worker = world.worker()
     world.carry_out(worker.claim())
@@ -63,7 +70,10 @@ def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look)
 
 
 def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhile(world, look):
-    """[C10] [C13] A stock worker was slow to claim what it had taken; between a round's look and its repair it was done."""
+    """
+    [C10] [C13] A stock worker was slow to claim what it had taken; between a round's look and its
+    repair it was done.
+    """
     world.carry_out(submit(spec(), world.env()))
     world.client.lpop("rq:queue:default")
     world.clock.advance(2.0)
@@ -76,8 +86,13 @@ def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhi
 
 
 @pytest.mark.parametrize("calls", range(5))
-def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_leaves_it_in_its_list(world, look, calls):
-    """[C24] [C25] It was taken out of the list first, and found by nobody when the end was not written."""
+def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_leaves_it_in_its_list(
+    world, look, calls
+):
+    """
+    [C24] [C25] It was taken out of the list first, and found by nobody when the end was not
+    written.
+    """
     world.carry_out(submit(spec(), world.env()))
     world.carry_out(Worker("w1", world.clock, runners=("y",)).claim())
     world.carry_out(cancel("a", "enough", world.env()), calls=calls)
@@ -88,7 +103,9 @@ def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_lea
 
 
 def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, look):
-    """[F10] Between its look and its write the run was restarted on another queue, and parked there."""
+    """
+    [F10] Between its look and its write the run was restarted on another queue, and parked there.
+    """
     meet.a_slow_signal_and_a_restart(world, look)
 
 

@@ -1,7 +1,9 @@
 """
-Negative controls: the guards of the scripts are taken away one by one, and a small ordering that went well goes wrong.
+Negative controls: the guards of the scripts are taken away one by one, and a small ordering that
+went well goes wrong.
 
-A guard is a piece of a script's text, which must be there exactly once: who changes the script hears of it here.
+A guard is a piece of a script's text, which must be there exactly once: who changes the script
+hears of it here.
 """
 
 import hashlib
@@ -19,7 +21,10 @@ from tests.orderings.world import World
 
 
 class Guard(NamedTuple):
-    """A guard: its script, its name, its text and what takes its place, and the ordering that needs it."""
+    """
+    A guard: its script, its name, its text and what takes its place, and the ordering that needs
+    it.
+    """
 
     script: str
     name: str
@@ -30,7 +35,11 @@ class Guard(NamedTuple):
 
 REV = ("rev", "row[1] == rev and ", "")
 TOKEN = ("token", "row[1] == rev and (token == '' or row[2] == token)", "row[1] == rev")
-RECORD = ("step record", "if written and string.sub(written, 1, #token) == token then return {2} end", "")
+RECORD = (
+    "step record",
+    "if written and string.sub(written, 1, #token) == token then return {2} end",
+    "",
+)
 ASK = ("request id", "soft('HGET', run, 'request') == proof", "false")
 LAPSED = ("lapsed lease", "same = not lease or tonumber(lease) <= tonumber(lapsed)", "same = true")
 
@@ -45,9 +54,18 @@ SETTLING = {
 CLAIM_DUE = " or (tonumber(row[2]) or 0) > now"
 
 GUARDS = [
-    *(Guard(script, *REV, meet.with_a_cancel(said, **how)) for script, (said, how) in SETTLING.items()),
-    *(Guard(script, *TOKEN, meet.after_lost_writes(said, **how)) for script, (said, how) in SETTLING.items()),
-    *(Guard(script, *RECORD, meet.sent_twice(said, **how)) for script, (said, how) in SETTLING.items()),
+    *(
+        Guard(script, *REV, meet.with_a_cancel(said, **how))
+        for script, (said, how) in SETTLING.items()
+    ),
+    *(
+        Guard(script, *TOKEN, meet.after_lost_writes(said, **how))
+        for script, (said, how) in SETTLING.items()
+    ),
+    *(
+        Guard(script, *RECORD, meet.sent_twice(said, **how))
+        for script, (said, how) in SETTLING.items()
+    ),
     Guard("hand_over", *REV, meet.two_resumes_and_a_claim),
     Guard("finish_untold", *REV, meet.a_cancel_and_a_claim),
     Guard("mark_run", *REV, meet.two_stops),
@@ -65,40 +83,154 @@ GUARDS = [
         "== 2 then return nil end",
         meet.an_end_and_an_announcement,
     ),
-    Guard("park_run", "inbox", "if ARGV[4] ~= '' and", "if false and", meet.a_signal_before_the_park),
-    Guard("submit_run", "request id", "if row[2] == ARGV[1] then return {1} end", "", meet.a_submit_sent_twice),
-    Guard("submit_run", "rev", "if row[1] ~= ARGV[2] then", "if ARGV[2] == '' then", meet.two_restarts),
-    Guard("add_entry", "token", "if row[1] ~= ARGV[1] then return 0 end", "", meet.a_late_journal_entry),
-    Guard("add_entry", "index", "if length > index then", "if false then", meet.a_journal_entry_sent_twice),
-    Guard("add_entry", "no gap", "if length < index then return 0 end", "", meet.a_journal_that_lost_its_last_entry),
-    Guard("take_signal", "token", "if row[1] ~= ARGV[1] then return {} end", "", meet.a_late_look_into_the_mailbox),
     Guard(
-        "take_signal", "index", "if before then return {inbox, before} end", "", meet.two_signals_and_a_look_sent_twice
+        "park_run", "inbox", "if ARGV[4] ~= '' and", "if false and", meet.a_signal_before_the_park
     ),
-    Guard("send_signal", "request id", "if answered then return answered end", "", meet.a_signal_sent_twice),
-    Guard("send_signal", "dedup", "if answered then return answered end", "", meet.two_senders_of_one_signal),
     Guard(
-        "send_signal", "ended", "if row[5] and row[5] ~= '' then return 'ended' end", "", meet.a_signal_and_an_ended_run
+        "submit_run",
+        "request id",
+        "if row[2] == ARGV[1] then return {1} end",
+        "",
+        meet.a_submit_sent_twice,
     ),
-    Guard("send_signal", "queue", "if row[6] ~= ARGV[8] then return 'moved' end", "", meet.a_slow_signal_and_a_restart),
+    Guard(
+        "submit_run", "rev", "if row[1] ~= ARGV[2] then", "if ARGV[2] == '' then", meet.two_restarts
+    ),
+    Guard(
+        "add_entry",
+        "token",
+        "if row[1] ~= ARGV[1] then return 0 end",
+        "",
+        meet.a_late_journal_entry,
+    ),
+    Guard(
+        "add_entry",
+        "index",
+        "if length > index then",
+        "if false then",
+        meet.a_journal_entry_sent_twice,
+    ),
+    Guard(
+        "add_entry",
+        "no gap",
+        "if length < index then return 0 end",
+        "",
+        meet.a_journal_that_lost_its_last_entry,
+    ),
+    Guard(
+        "take_signal",
+        "token",
+        "if row[1] ~= ARGV[1] then return {} end",
+        "",
+        meet.a_late_look_into_the_mailbox,
+    ),
+    Guard(
+        "take_signal",
+        "index",
+        "if before then return {inbox, before} end",
+        "",
+        meet.two_signals_and_a_look_sent_twice,
+    ),
+    Guard(
+        "send_signal",
+        "request id",
+        "if answered then return answered end",
+        "",
+        meet.a_signal_sent_twice,
+    ),
+    Guard(
+        "send_signal",
+        "dedup",
+        "if answered then return answered end",
+        "",
+        meet.two_senders_of_one_signal,
+    ),
+    Guard(
+        "send_signal",
+        "ended",
+        "if row[5] and row[5] ~= '' then return 'ended' end",
+        "",
+        meet.a_signal_and_an_ended_run,
+    ),
+    Guard(
+        "send_signal",
+        "queue",
+        "if row[6] ~= ARGV[8] then return 'moved' end",
+        "",
+        meet.a_slow_signal_and_a_restart,
+    ),
     Guard("claim_steps", "delivery", "row[1] ~= id or ", "", meet.an_old_knock),
-    Guard("claim_steps", "delivery of a claimed run", "row[1] ~= id or ", "", meet.an_old_knock_and_a_run_in_progress),
+    Guard(
+        "claim_steps",
+        "delivery of a claimed run",
+        "row[1] ~= id or ",
+        "",
+        meet.an_old_knock_and_a_run_in_progress,
+    ),
     Guard("claim_steps", "due", CLAIM_DUE, "", meet.an_early_knock),
-    Guard("claim_steps", "known", "if not known[row[3]] then", "if false then", meet.a_runner_that_is_not_known),
-    Guard("claim_one", "delivery", "row[1] ~= ARGV[2] or ", "", meet.an_old_knock_for_a_stock_worker),
+    Guard(
+        "claim_steps",
+        "known",
+        "if not known[row[3]] then",
+        "if false then",
+        meet.a_runner_that_is_not_known,
+    ),
+    Guard(
+        "claim_one", "delivery", "row[1] ~= ARGV[2] or ", "", meet.an_old_knock_for_a_stock_worker
+    ),
     Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_knock_for_a_stock_worker),
-    Guard("claim_one", "token", "if row[5] ~= ARGV[3] then", "if true then", meet.a_stock_workers_claim_sent_twice),
+    Guard(
+        "claim_one",
+        "token",
+        "if row[5] ~= ARGV[3] then",
+        "if true then",
+        meet.a_stock_workers_claim_sent_twice,
+    ),
     Guard("put_memo", "token", "row[1] ~= ARGV[1] or ", "", meet.a_late_memo),
     Guard("put_memo", "step", " or (row[2] or '0') ~= ARGV[2]", "", meet.a_memo_of_the_step_before),
-    Guard("extend_claim", "token", "redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]", "false", meet.a_late_extension),
-    Guard("extend_claim", "never shorter", "'XX', 'GT'", "'XX'", meet.an_extension_by_less_than_the_lease),
+    Guard(
+        "extend_claim",
+        "token",
+        "redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]",
+        "false",
+        meet.a_late_extension,
+    ),
+    Guard(
+        "extend_claim",
+        "never shorter",
+        "'XX', 'GT'",
+        "'XX'",
+        meet.an_extension_by_less_than_the_lease,
+    ),
     Guard("renew_claims", "token", "row[1] == token", "true", meet.a_late_renewal),
     Guard("renew_claims", "never shorter", "'XX', 'GT'", "'XX'", meet.a_renewal_after_an_extension),
-    Guard("renew_claims", "makes none", "'XX', 'GT'", "'GT'", meet.a_renewal_and_a_claim_that_was_taken_out),
-    Guard("commit_hook", "token", "if row[1] ~= ARGV[1] then", "if false then", meet.a_late_delivery_of_a_hook),
-    Guard("commit_hook", "last_token", "row[2] == ARGV[1] and 2 or 0", "0", meet.a_delivery_of_a_hook_settled_twice),
     Guard(
-        "requeue_hook", "rev", "redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1]", "false", meet.two_recoveries_of_a_hook
+        "renew_claims",
+        "makes none",
+        "'XX', 'GT'",
+        "'GT'",
+        meet.a_renewal_and_a_claim_that_was_taken_out,
+    ),
+    Guard(
+        "commit_hook",
+        "token",
+        "if row[1] ~= ARGV[1] then",
+        "if false then",
+        meet.a_late_delivery_of_a_hook,
+    ),
+    Guard(
+        "commit_hook",
+        "last_token",
+        "row[2] == ARGV[1] and 2 or 0",
+        "0",
+        meet.a_delivery_of_a_hook_settled_twice,
+    ),
+    Guard(
+        "requeue_hook",
+        "rev",
+        "redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1]",
+        "false",
+        meet.two_recoveries_of_a_hook,
     ),
     Guard(
         "requeue_hook",
@@ -156,7 +288,9 @@ def without(guard):
 
 
 each_guard = pytest.mark.parametrize(
-    "guard", GUARDS, ids=lambda guard: f"{guard.script}: {guard.name}: {guard.meeting.__qualname__.split('.')[0]}"
+    "guard",
+    GUARDS,
+    ids=lambda guard: f"{guard.script}: {guard.name}: {guard.meeting.__qualname__.split('.')[0]}",
 )
 
 
@@ -190,4 +324,6 @@ def test_without_its_guard_it_goes_wrong(world, look, guard):
 
 def test_every_script_is_here_or_says_why_not():
     assert {guard.script for guard in GUARDS}.isdisjoint(WITHOUT)
-    assert {guard.script for guard in GUARDS} | set(WITHOUT) == {script.name for script in scripts.all_scripts()}
+    assert {guard.script for guard in GUARDS} | set(WITHOUT) == {
+        script.name for script in scripts.all_scripts()
+    }

@@ -1,16 +1,28 @@
 """
-Every interleaving, call by call, of what may meet at one run: each invariant holds in each, and each ends well.
+Every interleaving, call by call, of what may meet at one run: each invariant holds in each, and
+each ends well.
 
-Every order is enumerated, not drawn: a worker loads, decides and writes; so do a recovery, a cancel, a signal, a retry. In
-each state that can be reached all of them may die as well, and the run still comes to its end. On the fake server: a script
-is one call there as on the real one, and `test_model.py` sees to it that both carry them out alike.
+Every order is enumerated, not drawn: a worker loads, decides and writes; so do a recovery, a
+cancel, a signal, a retry. In each state that can be reached all of them may die as well, and the
+run still comes to its end. On the fake server: a script is one call there as on the real one, and
+`test_model.py` sees to it that both carry them out alike.
 """
 
 import os
 
 import pytest
 
-from stepflow.core.outcomes import Cancel, CleanedUp, Continue, ErrorInfo, Fail, Park, Pause, Raised, Succeed
+from stepflow.core.outcomes import (
+    Cancel,
+    CleanedUp,
+    Continue,
+    ErrorInfo,
+    Fail,
+    Park,
+    Pause,
+    Raised,
+    Succeed,
+)
 from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
@@ -20,7 +32,8 @@ from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
 from tests.orderings.world import GRACE_S, LEASE_S, NumberedDesk, Worker, World, spec
 
-#: with STEPFLOW_ORDERINGS set the first delivery may be claimed at any time as well: some million orders
+#: with STEPFLOW_ORDERINGS set the first delivery may be claimed at any time as well: some million
+#: orders
 MORE = os.environ.get("STEPFLOW_ORDERINGS")
 
 ERROR = ErrorInfo("ValueError", "no")
@@ -39,11 +52,15 @@ OUTCOMES = {
     "sleep": (Park(SOON, None, "time"), None),
     "pause": (Pause("why"), None),
 }
-#: those that the plain suite explores; the others take as long again, several times, and are left to `-m crash`
+#: those that the plain suite explores; the others take as long again, several times, and are left
+#: to `-m crash`
 PLAIN = ("continue", "raised")
 each_outcome = pytest.mark.parametrize(
     ("outcome", "end"),
-    [pytest.param(*case, id=name, marks=[] if name in PLAIN else pytest.mark.crash) for name, case in OUTCOMES.items()],
+    [
+        pytest.param(*case, id=name, marks=[] if name in PLAIN else pytest.mark.crash)
+        for name, case in OUTCOMES.items()
+    ],
 )
 
 
@@ -134,7 +151,11 @@ def send(dedup=None):
 
 def word_of(seen):
     """What its worker said last, by the record of the step that stands closed last."""
-    *_, record = (seen.steps[b"%d" % number] for number in range(len(seen.steps)) if b"%d" % number in seen.steps)
+    *_, record = (
+        seen.steps[b"%d" % number]
+        for number in range(len(seen.steps))
+        if b"%d" % number in seen.steps
+    )
     return record.split(b" ")[0].rsplit(b".", 1)[1].decode()
 
 
@@ -143,7 +164,10 @@ def word_of(seen):
 
 @each_outcome
 def test_two_deliveries_an_expiry_and_a_cancel(explore, outcome, end):
-    """[C12] [C13] [C25] [C26] [C27] [C28] [C35] The first delivery is in a worker's hands when it begins; see MORE."""
+    """
+    [C12] [C13] [C25] [C26] [C27] [C28] [C35] The first delivery is in a worker's hands when it
+    begins; see MORE.
+    """
     ends = explore(
         begun=[] if MORE else ["first"],
         at_least=5_000,
@@ -163,7 +187,9 @@ def test_two_deliveries_an_expiry_and_a_cancel(explore, outcome, end):
 def test_a_submit_two_workers_and_a_cancel(explore, name):
     """[C12] [C25] Nothing has begun yet, and who comes first is all that counts."""
     outcome, end = OUTCOMES[name]
-    ends = explore(at_least=100, first=worker("w1", outcome), second=worker("w2", outcome), stop=asks(stop))
+    ends = explore(
+        at_least=100, first=worker("w1", outcome), second=worker("w2", outcome), stop=asks(stop)
+    )
     for each in ends:
         assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else end)
 
@@ -180,7 +206,10 @@ def test_two_recoveries_and_the_worker_they_take_for_dead(explore, outcome, end)
     )
     assert max(each.seen["a"].run.crashes for each in ends) == 1
     states = {each.at_last["a"].run.state.value for each in ends}
-    stands = outcome in (OUTCOMES["park"][0], OUTCOMES["pause"][0])  # and is failed by hand, to see it through
+    stands = outcome in (
+        OUTCOMES["park"][0],
+        OUTCOMES["pause"][0],
+    )  # and is failed by hand, to see it through
     assert states == {end or "succeeded", "failed" if stands else "succeeded", "succeeded"}
 
 
@@ -198,7 +227,11 @@ def test_a_renewal_and_a_recovery_at_once(explore):
         return False
 
     ends = explore(
-        begun=["first"], at_least=20, first=renews, recovery=rounds(after=[LEASE_S]), other=rounds(after=[0.5])
+        begun=["first"],
+        at_least=20,
+        first=renews,
+        recovery=rounds(after=[LEASE_S]),
+        other=rounds(after=[0.5]),
     )
     for each in ends:
         assert each.seen["a"].run.is_finished >= each.results["first"]
@@ -360,9 +393,14 @@ def test_two_restarts_at_once(explore):
 # the last word
 
 
-@pytest.mark.parametrize("outcome", [Park(SOON, None, "time", needs_cleanup=True), Continue(1), Raised(ERROR)])
+@pytest.mark.parametrize(
+    "outcome", [Park(SOON, None, "time", needs_cleanup=True), Continue(1), Raised(ERROR)]
+)
 def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
-    """[C25] [F15] Whatever comes first, the run is heard once more before it ends, and ends as it was asked to."""
+    """
+    [C25] [F15] Whatever comes first, the run is heard once more before it ends, and ends as it was
+    asked to.
+    """
 
     def registers(clock):
         me = Worker("w1", clock)
@@ -370,7 +408,13 @@ def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
             yield from me.journal(claimed, b"value|1|", Cleanup.NEEDED)
             yield from me.commit(claimed, outcome, lets_go=True)
 
-    ends = explore(begun=["first"] * 3, at_least=15, first=registers, second=worker("w2", Continue(2)), stop=asks(stop))
+    ends = explore(
+        begun=["first"] * 3,
+        at_least=15,
+        first=registers,
+        second=worker("w2", Continue(2)),
+        stop=asks(stop),
+    )
     for each in ends:
         seen = each.at_last["a"]
         assert each.results["stop"]
@@ -413,7 +457,11 @@ def test_a_run_whose_runner_nobody_knew_a_worker_that_does_and_a_cancel(explore)
         yield from Worker("w1", clock, runners=("y",)).claim()
 
     ends = explore(
-        begun=["stranger"], at_least=10, stranger=does_not_know_it, second=worker("w2", Succeed()), stop=asks(stop)
+        begun=["stranger"],
+        at_least=10,
+        stranger=does_not_know_it,
+        second=worker("w2", Succeed()),
+        stop=asks(stop),
     )
     for each in ends:
         assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")

@@ -1,11 +1,13 @@
 """
-Anything may happen in any order: the engine's verbs against a plain model of a run, on the fake and on the real server.
+Anything may happen in any order: the engine's verbs against a plain model of a run, on the fake and
+on the real server.
 
-Hypothesis draws what happens next. Replies are lost and commands sent again, processes die in the middle of a plan, workers
-come back late; after each operation every invariant holds and each run is where its model is. At the end all runs end.
+Hypothesis draws what happens next. Replies are lost and commands sent again, processes die in the
+middle of a plan, workers come back late; after each operation every invariant holds and each run is
+where its model is. At the end all runs end.
 
-The suite draws the same orderings each time. `STEPFLOW_ORDERINGS=2000` draws so many others (`--hypothesis-seed` for the
-same again).
+The suite draws the same orderings each time. `STEPFLOW_ORDERINGS=2000` draws so many others
+(`--hypothesis-seed` for the same again).
 """
 
 import os
@@ -15,7 +17,13 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from stepflow.core.outcomes import (
     Cancel,
@@ -35,7 +43,14 @@ from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
-from stepflow.errors import NotResumable, NotRetryable, RunConflict, RunNotFound, SignalRefused, StepflowError
+from stepflow.errors import (
+    NotResumable,
+    NotRetryable,
+    RunConflict,
+    RunNotFound,
+    SignalRefused,
+    StepflowError,
+)
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack
 from tests.orderings.invariants import Seen, Watcher
@@ -54,15 +69,16 @@ PROFILE = settings(
 
 RUNS = st.sampled_from(["a", "a", "a", "b"])
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
-#: what becomes of an operation: done, done with every reply lost once, or its process dead after so many calls
+#: what becomes of an operation: done, done with every reply lost once, or its process dead after so
+#: many calls
 FATES = st.sampled_from(["done", "done", "done", "twice", "twice", 1, 2, 3])
 NUMBERS = st.integers(0, 99)
 ERROR = ErrorInfo("ValueError", "no")
 
 #: commands of which an old copy may arrive at any time: what was sent once is sent again much later
 DECIDING = {
-    "add_entry", "finish_run", "hand_over", "keep_step", "mark_run", "park_run", "pause_run", "retry_run", "send_signal",
-    "submit_run",
+    "add_entry", "finish_run", "hand_over", "keep_step", "mark_run", "park_run", "pause_run",
+    "retry_run", "send_signal", "submit_run",
 }  # fmt: skip
 
 Change = Callable[[Model], object]
@@ -84,21 +100,32 @@ class Orderings(RuleBasedStateMachine):
         return self.world.clock.now()
 
     def held(self, number):
-        """One of the claims that workers believe to have, with its worker; one is made when there is none."""
+        """
+        One of the claims that workers believe to have, with its worker; one is made when there is
+        none.
+        """
         if not self.holds_anything():
             self.claim(f"w{1 + number % 3}", 1 + number % 2, "done")
-        runs = [(worker, claimed) for worker in self.world.workers.values() for claimed in worker.runs.values()]
+        runs = [
+            (worker, claimed)
+            for worker in self.world.workers.values()
+            for claimed in worker.runs.values()
+        ]
         return runs[number % len(runs)]
 
     def holds_anything(self):
         return any(worker.runs for worker in self.world.workers.values())
 
     def can_be_held(self):
-        """Somebody holds something, or can: the first entry of the queue is what a record waits for."""
+        """
+        Somebody holds something, or can: the first entry of the queue is what a record waits for.
+        """
         if self.holds_anything():
             return True
         head = self.world.client.lindex("rq:queue:default", 0)
-        return head is not None and head.decode() in {seen.run.delivery for seen in self.watcher.last.values()}
+        return head is not None and head.decode() in {
+            seen.run.delivery for seen in self.watcher.last.values()
+        }
 
     def lives(self):
         return any(not model.is_ended for model in self.models.values())
@@ -110,10 +137,15 @@ class Orderings(RuleBasedStateMachine):
         return self.those(state)[number % len(self.those(state))]
 
     def do(self, plan, fate, changes: dict[str, list[Change]], expected=...):
-        """Carry out a plan; each run is then where *changes* lead, or on the way there when the process died."""
+        """
+        Carry out a plan; each run is then where *changes* lead, or on the way there when the
+        process died.
+        """
         try:
             given = self.world.carry_out(
-                self._noted(plan), twice=fate == "twice", calls=fate if isinstance(fate, int) else None
+                self._noted(plan),
+                twice=fate == "twice",
+                calls=fate if isinstance(fate, int) else None,
             )
         except StepflowError as error:
             given = type(error)
@@ -128,7 +160,11 @@ class Orderings(RuleBasedStateMachine):
             while True:
                 asked = plan.send(answer)
                 answer = yield asked
-                self.sent += [call for call in (asked if isinstance(asked, list) else [asked]) if call.name in DECIDING]
+                self.sent += [
+                    call
+                    for call in (asked if isinstance(asked, list) else [asked])
+                    if call.name in DECIDING
+                ]
         except StopIteration as end:
             return end.value
 
@@ -202,7 +238,12 @@ class Orderings(RuleBasedStateMachine):
         model = self.models.get(run_id)
         change = partial(Model.send, item=b"go|" + pack(7), dedup=dedup)
         if model is None or model.is_ended:
-            self.do(signal(run_id, "go", 7, dedup, self.world.env()), fate, {}, SignalRefused if model else RunNotFound)
+            self.do(
+                signal(run_id, "go", 7, dedup, self.world.env()),
+                fate,
+                {},
+                SignalRefused if model else RunNotFound,
+            )
         else:
             self.do(signal(run_id, "go", 7, dedup, self.world.env()), fate, {run_id: [change]})
 
@@ -229,7 +270,9 @@ class Orderings(RuleBasedStateMachine):
             worker.runs.clear()
 
     def _claims_made(self, worker):
-        """Whatever it claimed stands in the records; that it may not know of it is another matter."""
+        """
+        Whatever it claimed stands in the records; that it may not know of it is another matter.
+        """
 
         def change(model, run_id):
             token = (self.world.client.hget(Keys().run(run_id), "token") or b"").decode()
@@ -239,11 +282,17 @@ class Orderings(RuleBasedStateMachine):
         return {run_id: [partial(change, run_id=run_id)] for run_id in self.models}
 
     @precondition(lambda self: self.those("pending"))
-    @rule(name=WORKERS, limit=st.sampled_from([1, 1, 2, None]), fate=st.sampled_from(["done", "done", "twice", 1]))
+    @rule(
+        name=WORKERS,
+        limit=st.sampled_from([1, 1, 2, None]),
+        fate=st.sampled_from(["done", "done", "twice", 1]),
+    )
     def claim(self, name, limit, fate):
         """Take what waits; without a limit it is a stock worker that does."""
         worker = self.world.worker(name)
-        self._begun(worker, worker.claim_as_stock() if limit is None else worker.claim(limit=limit), fate)
+        self._begun(
+            worker, worker.claim_as_stock() if limit is None else worker.claim(limit=limit), fate
+        )
 
     def settle(self, number, plan_of_hold, stages: list[Change], fate):
         """Do something under a claim; one that is lost changes nothing."""
@@ -275,7 +324,9 @@ class Orderings(RuleBasedStateMachine):
         goes = lets_go or bool(self.held(number)[1].extended_until)
         self.settle(
             number,
-            lambda worker, claimed: worker.commit(claimed, Continue(1, delay=due_in), lets_go=lets_go),
+            lambda worker, claimed: worker.commit(
+                claimed, Continue(1, delay=due_in), lets_go=lets_go
+            ),
             [lambda model: model.go_on(self.now, due_in=due_in, lets_go=goes)],
             fate,
         )
@@ -315,7 +366,9 @@ class Orderings(RuleBasedStateMachine):
         due_at = self.now + due_in
         self.settle(
             number,
-            lambda worker, claimed: worker.commit(claimed, Park(due_at, None, "time", needs_cleanup=rest)),
+            lambda worker, claimed: worker.commit(
+                claimed, Park(due_at, None, "time", needs_cleanup=rest)
+            ),
             [lambda model: model.park(self.now, due_at=due_at, wakes=False, rest=rest, seen=0)],
             fate,
         )
@@ -328,11 +381,21 @@ class Orderings(RuleBasedStateMachine):
 
         had_mail = bool(self.models[self.held(number)[1].run.id].mail)
         if had_mail:
-            stages = [Model.take_signal, lambda model: model.go_on(self.now, due_in=None, lets_go=goes)]
+            stages = [
+                Model.take_signal,
+                lambda model: model.go_on(self.now, due_in=None, lets_go=goes),
+            ]
         else:
-            stages = [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=rest, seen=model.inbox)]
+            stages = [
+                lambda model: model.park(
+                    self.now, due_at=due_at, wakes=True, rest=rest, seen=model.inbox
+                )
+            ]
         self.settle(
-            number, lambda worker, claimed: worker.wait_for_signal(claimed, due_in=due_in, rest=rest), stages, fate
+            number,
+            lambda worker, claimed: worker.wait_for_signal(claimed, due_in=due_in, rest=rest),
+            stages,
+            fate,
         )
 
     @precondition(lambda self: self.can_be_held())
@@ -343,13 +406,23 @@ class Orderings(RuleBasedStateMachine):
         seen = max(0, self.models[self.held(number)[1].run.id].inbox - 1)
         self.settle(
             number,
-            lambda worker, claimed: worker.commit(claimed, Park(due_at, seen, "signal"), lets_go=True),
-            [lambda model: model.park(self.now, due_at=due_at, wakes=True, rest=False, seen=seen, lets_go=True)],
+            lambda worker, claimed: worker.commit(
+                claimed, Park(due_at, seen, "signal"), lets_go=True
+            ),
+            [
+                lambda model: model.park(
+                    self.now, due_at=due_at, wakes=True, rest=False, seen=seen, lets_go=True
+                )
+            ],
             fate,
         )
 
     @precondition(lambda self: self.can_be_held())
-    @rule(number=NUMBERS, rest=st.sampled_from([None, None, Cleanup.NEEDED, Cleanup.STARTED]), fate=FATES)
+    @rule(
+        number=NUMBERS,
+        rest=st.sampled_from([None, None, Cleanup.NEEDED, Cleanup.STARTED]),
+        fate=FATES,
+    )
     def remember(self, number, rest, fate):
         entry = b"value|1|%d" % number
 
@@ -360,25 +433,37 @@ class Orderings(RuleBasedStateMachine):
 
         if rest is not None and self.models[self.held(number)[1].run.id].rest > rest:
             rest = None
-        self.settle(number, lambda worker, claimed: worker.journal(claimed, entry, rest), [change], fate)
+        self.settle(
+            number, lambda worker, claimed: worker.journal(claimed, entry, rest), [change], fate
+        )
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def put_memo(self, number, fate):
-        self.settle(number, lambda worker, claimed: worker.put_memo(claimed, number), [Model.progress], fate)
+        self.settle(
+            number, lambda worker, claimed: worker.put_memo(claimed, number), [Model.progress], fate
+        )
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def renew(self, number, fate):
         until = self.now + 10.0
-        self.settle(number, lambda worker, claimed: worker.renew(claimed), [lambda model: model.renew(until)], fate)
+        self.settle(
+            number,
+            lambda worker, claimed: worker.renew(claimed),
+            [lambda model: model.renew(until)],
+            fate,
+        )
 
     @precondition(lambda self: self.can_be_held())
     @rule(number=NUMBERS, fate=FATES)
     def extend(self, number, fate):
         until = self.now + 60.0
         self.settle(
-            number, lambda worker, claimed: worker.extend(claimed, 60.0), [lambda model: model.renew(until)], fate
+            number,
+            lambda worker, claimed: worker.extend(claimed, 60.0),
+            [lambda model: model.renew(until)],
+            fate,
         )
 
     # time, and those who look after everything
@@ -397,21 +482,29 @@ class Orderings(RuleBasedStateMachine):
         self.look_after_all(name, "due", fate)
 
     @precondition(lives)
-    @rule(name=WORKERS, what=st.sampled_from(["lapsed and overdue", "due", "lost knocks"]), fate=FATES)
+    @rule(
+        name=WORKERS, what=st.sampled_from(["lapsed and overdue", "due", "lost knocks"]), fate=FATES
+    )
     def look_after_all(self, name, what, fate):
         worker = self.world.worker(name)
         match what:
             case "lapsed and overdue":
                 self.do(worker.round(), fate, self._seen_to())
             case "due":
-                changes = {run_id: [lambda model: model.move_due(self.now)] for run_id in self.models}
+                changes = {
+                    run_id: [lambda model: model.move_due(self.now)] for run_id in self.models
+                }
                 self.do(worker.move_due(), fate, changes)
             case "lost knocks":
                 self.do(worker.heed_missing(), fate, {})
 
     def _seen_to(self):
         def recover(model, run_id):
-            if model.state == "running" and model.lease_at <= self.now and model.lose_worker(self.now):
+            if (
+                model.state == "running"
+                and model.lease_at <= self.now
+                and model.lose_worker(self.now)
+            ):
                 model.wait_until(float(self.world.client.hget(Keys().run(run_id), "due") or 0))
 
         def stop(model):
@@ -423,7 +516,9 @@ class Orderings(RuleBasedStateMachine):
     # what goes wrong
 
     @rule(
-        what=st.sampled_from(["a worker dies", "a knock is lost", "an old knock", "an old command", "in vain"]),
+        what=st.sampled_from(
+            ["a worker dies", "a knock is lost", "an old knock", "an old command", "in vain"]
+        ),
         number=NUMBERS,
     )
     def go_wrong(self, what, number):
@@ -459,15 +554,21 @@ class Orderings(RuleBasedStateMachine):
         if old:
             before = content(self.world.client)
             self.world.link.call(old[number % len(old)])
-            assert content(self.world.client) == before, f"an old {old[number % len(old)].name} changed something"
+            assert content(self.world.client) == before, (
+                f"an old {old[number % len(old)].name} changed something"
+            )
 
     def ask_for_what_cannot_be(self, number):
         run_id = ["a", "b", "unknown"][number % 3]
         model = self.models.get(run_id)
         if model is None or model.state != "paused":
-            self.do(resume(run_id, self.world.env()), "done", {}, NotResumable if model else RunNotFound)
+            self.do(
+                resume(run_id, self.world.env()), "done", {}, NotResumable if model else RunNotFound
+            )
         if model is None or model.state != "failed":
-            self.do(retry(run_id, self.world.env()), "done", {}, NotRetryable if model else RunNotFound)
+            self.do(
+                retry(run_id, self.world.env()), "done", {}, NotRetryable if model else RunNotFound
+            )
         if model is None or model.is_ended:
             plan = signal(run_id, "go", 7, None, self.world.env())
             self.do(plan, "done", {}, SignalRefused if model else RunNotFound)
@@ -486,25 +587,32 @@ def shown(seen: Seen):
     """A run in Redis, in the terms of the model."""
     run = seen.run
     ended = {
-        "generation": run.generation, "state": run.state.value, "step": run.step, "ends": run.ends, "mail": seen.mail,
-        "journal": seen.journal,
+        "generation": run.generation, "state": run.state.value, "step": run.step, "ends": run.ends,
+        "mail": seen.mail, "journal": seen.journal,
     }  # fmt: skip
     if run.is_finished:
         return ended
     return ended | {
-        "failures": run.failures, "crashes": run.crashes, "holder": run.token, "lease_at": seen.lease_at,
-        "due_at": seen.due_at, "wakes": seen.parked == "inbox", "stop": run.stop.kind.value if run.stop else "",
-        "rest": int(run.cleanup), "inbox": run.inbox, "is looked at": seen.has_deadline,
+        "failures": run.failures, "crashes": run.crashes, "holder": run.token,
+        "lease_at": seen.lease_at, "due_at": seen.due_at, "wakes": seen.parked == "inbox",
+        "stop": run.stop.kind.value if run.stop else "", "rest": int(run.cleanup),
+        "inbox": run.inbox, "is looked at": seen.has_deadline,
     }  # fmt: skip
 
 
 def wanted(model: Model):
-    ended = {name: getattr(model, name) for name in ("generation", "state", "step", "ends", "mail", "journal")}
+    ended = {
+        name: getattr(model, name)
+        for name in ("generation", "state", "step", "ends", "mail", "journal")
+    }
     if model.is_ended:
         return ended
     return (
         ended
-        | {name: getattr(model, name) for name in ("failures", "crashes", "holder", "due_at", "wakes", "stop")}
+        | {
+            name: getattr(model, name)
+            for name in ("failures", "crashes", "holder", "due_at", "wakes", "stop")
+        }
         | {"rest": model.rest, "inbox": model.inbox, "lease_at": model.lease_at or None}
         | {"is looked at": model.look_at is not None}
     )

@@ -1,8 +1,10 @@
 """
-The engine's own plans, one call at a time: what clients, workers and rounds do, in any order a test wants.
+The engine's own plans, one call at a time: what clients, workers and rounds do, in any order a test
+wants.
 
-Everything here is the real thing. A verb that is a plan is carried out call by call; one that is a coroutine (commit, the
-writes of a kit) is turned into a plan by a link that hands each call to whoever drives the coroutine. Time stands still.
+Everything here is the real thing. A verb that is a plan is carried out call by call; one that is a
+coroutine (commit, the writes of a kit) is turned into a plan by a link that hands each call to
+whoever drives the coroutine. Time stands still.
 """
 
 from __future__ import annotations
@@ -39,18 +41,25 @@ from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.state import WorkerState
 from stepflow.worker.step_runtime import StepRuntime
 
-#: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a knock counts as lost
+#: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a
+#: knock counts as lost
 LEASE_S, GRACE_S, BACKOFF_S, REDELIVER_AFTER_S = 10.0, 4.0, 8.0, 3.0
 #: tries of a step; losses with its workers that a step survives
 ATTEMPTS, CRASHES = 2, 2
 
 SETTINGS = Settings(
-    worker=WorkerSettings(lease_s=LEASE_S, stop_grace_s=GRACE_S, redeliver_after_s=REDELIVER_AFTER_S, max_crashes=CRASHES)
+    worker=WorkerSettings(
+        lease_s=LEASE_S,
+        stop_grace_s=GRACE_S,
+        redeliver_after_s=REDELIVER_AFTER_S,
+        max_crashes=CRASHES,
+    )
 )
 #: what every run of these tests tells its end to; nobody delivers it
 HOOK = Webhook("https://example.org/told")
 
-#: scripts whose second arrival changes nothing and has another answer: they count or say what they did
+#: scripts whose second arrival changes nothing and has another answer: they count or say what they
+#: did
 COUNTING = {"move_due", "sweep_expired", "scan_maintenance"}
 
 
@@ -67,7 +76,10 @@ def _ask(call: Any) -> Generator[Any, Any, Any]:
 
 
 class HandingLink:
-    """The async link of a coroutine that is driven by hand: each call is yielded to the driver, who sends the answer."""
+    """
+    The async link of a coroutine that is driven by hand: each call is yielded to the driver, who
+    sends the answer.
+    """
 
     def send(self, call: Call[Any]) -> Awaitable[Any]:
         return _ask(call)
@@ -125,7 +137,10 @@ def _worker_state(name: str) -> WorkerState:
 
 
 class Worker:
-    """A worker by hand. It knows what it claimed and not what has become of it since; every verb is a plan."""
+    """
+    A worker by hand. It knows what it claimed and not what has become of it since; every verb is a
+    plan.
+    """
 
     def __init__(self, name: str, clock: ManualClock, *, runners: tuple[str, ...] = ("x",)) -> None:
         self.name, self.clock, self.number = name, clock, 0
@@ -142,17 +157,24 @@ class Worker:
         """Take what waits in the queue, and what waits there for a worker that knows its runner."""
         self.number += limit
         keys, runners = self.env.keys, list(self.registry.runners)
-        sources = [*sources_of(keys, queue), *(waiting_source(keys, queue, runner) for runner in runners)]
+        sources = [
+            *sources_of(keys, queue),
+            *(waiting_source(keys, queue, runner) for runner in runners),
+        ]
         batch = yield claim_steps(
-            keys, sources, given=self.clock.given, stem=f"{self.name}.",
-            number=self.number, lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
+            keys, sources, given=self.clock.given, stem=f"{self.name}.", number=self.number,
+            lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
             runners=runners,
         )  # fmt: skip
         return [self._claimed(taken) for taken in batch.taken]
 
     def claim_as_stock(self) -> Plan[ClaimedRun | None]:
-        """Take the first delivery of the queue out and claim it afterwards, as a stock RQ worker does."""
-        rq_id = yield command("LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False)
+        """
+        Take the first delivery of the queue out and claim it afterwards, as a stock RQ worker does.
+        """
+        rq_id = yield command(
+            "LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False
+        )
         if not rq_id:
             return None
         yield command("DEL", f"rq:job:{rq_id}", read=nothing)  # RQ's to take away, later in truth
@@ -194,15 +216,25 @@ class Worker:
 
     def renew(self, claimed: ClaimedRun) -> Plan[bool]:
         """Lengthen its claim by a lease; False when it is lost."""
-        call = renew_claims(self.env.keys, [(claimed.member, claimed.run.token, LEASE_S)], given=self.clock.given)
+        call = renew_claims(
+            self.env.keys, [(claimed.member, claimed.run.token, LEASE_S)], given=self.clock.given
+        )
         _, [answer] = yield call
         return answer != 0
 
     def extend(self, claimed: ClaimedRun, seconds: float) -> Plan[bool]:
-        return (yield from _refusable(StepRuntime(claimed, self.worker_state, blocking=False).extend(seconds)))
+        return (
+            yield from _refusable(
+                StepRuntime(claimed, self.worker_state, blocking=False).extend(seconds)
+            )
+        )
 
     def put_memo(self, claimed: ClaimedRun, value: Any) -> Plan[bool]:
-        return (yield from _refusable(StepRuntime(claimed, self.worker_state, blocking=False).memo_put("k", value)))
+        return (
+            yield from _refusable(
+                StepRuntime(claimed, self.worker_state, blocking=False).memo_put("k", value)
+            )
+        )
 
     def journal(self, claimed: ClaimedRun, entry: bytes, rest: Cleanup | None = None) -> Plan[int]:
         """Read the journal and add an entry to it; 0 when it was refused."""
@@ -211,13 +243,21 @@ class Worker:
         return int((yield from plan_of(_awaited(port.add_entry(index, entry, rest)))))
 
     def take_signal(self, claimed: ClaimedRun) -> Plan[list[Any]]:
-        """Look into the mailbox and remember what is there: [inbox, item], [inbox] for nothing, [] when it was refused."""
+        """
+        Look into the mailbox and remember what is there: [inbox, item], [inbox] for nothing, []
+        when it was refused.
+        """
         index = len((yield load_journal(self.env.keys, claimed.run.id)))
         port = StepRuntime(claimed, self.worker_state, blocking=False)
         return list((yield from plan_of(_awaited(port.take_signal(index, b"value|0|", ["go"])))))
 
-    def wait_for_signal(self, claimed: ClaimedRun, *, due_in: float | None = None, rest: bool = False) -> Plan[bool]:
-        """Go on when there is a signal, else park until there is: what a workflow does; True when it goes on itself."""
+    def wait_for_signal(
+        self, claimed: ClaimedRun, *, due_in: float | None = None, rest: bool = False
+    ) -> Plan[bool]:
+        """
+        Go on when there is a signal, else park until there is: what a workflow does; True when it
+        goes on itself.
+        """
         found = yield from self.take_signal(claimed)
         if not found:
             claimed.lose()
@@ -241,7 +281,10 @@ class Worker:
             yield sweep_expired(keys, given=self.clock.given, limit=100)
 
     def heed_missing(self) -> Plan[None]:
-        """Hand over again what has no entry in its queue; what the round does after some seconds of it."""
+        """
+        Hand over again what has no entry in its queue; what the round does after some seconds of
+        it.
+        """
         keys = self.env.keys
         look = yield scan_maintenance(
             keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
@@ -292,9 +335,11 @@ class World:
 
     def see_through(self, look: Callable[[], dict[str, Any]], worker: str = "last") -> None:
         """
-        Bring every run to its end: whoever was at work is dead, and one worker more looks after everything.
+        Bring every run to its end: whoever was at work is dead, and one worker more looks after
+        everything.
 
-        *look* is called after each thing it does. A run that only somebody outside can move is failed by hand.
+        *look* is called after each thing it does. A run that only somebody outside can move is
+        failed by hand.
         """
         last = self.worker(worker)
         for _ in range(40):
@@ -302,7 +347,9 @@ class World:
             if all(run.is_finished for run in runs):
                 return
             for run in runs:
-                if run.state is RunState.PAUSED or (run.state is RunState.WAITING and not run.due_at):
+                if run.state is RunState.PAUSED or (
+                    run.state is RunState.WAITING and not run.due_at
+                ):
                     self.carry_out(fail(run.id, "over", self.env()))
             self.clock.advance(700.0)
             for plan in (last.round(), last.heed_missing(), last.move_due()):
@@ -313,12 +360,15 @@ class World:
                 self.carry_out(last.commit(claimed, CleanedUp() if claimed.run.stop else Succeed()))
         raise AssertionError(f"stuck: {look()}")
 
-    def carry_out(self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None, asked: Any = None) -> Any:
+    def carry_out(
+        self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None, asked: Any = None
+    ) -> Any:
         """
         Carry a plan out and give what it gives.
 
-        *twice*: every reply is lost once and its command sent again, which must change nothing and be answered as at
-        first. *calls*: the process dies after so many. *asked*: what a plan that has begun asked last.
+        *twice*: every reply is lost once and its command sent again, which must change nothing and
+        be answered as at first. *calls*: the process dies after so many. *asked*: what a plan that
+        has begun asked last.
         """
         answer: Any = None
         done = 0
@@ -341,15 +391,22 @@ class World:
             before = content(self.client)
             again = self.link.calls(calls)
             names = [call.name for call in calls]
-            assert content(self.client) == before, f"the second arrival of {names} changed something"
+            assert content(self.client) == before, (
+                f"the second arrival of {names} changed something"
+            )
             for call, first, second in zip(calls, answers, again, strict=True):
-                assert is_as_first(first, second) or call.name in COUNTING, f"{call.name}: {first}, then {second}"
+                assert is_as_first(first, second) or call.name in COUNTING, (
+                    f"{call.name}: {first}, then {second}"
+                )
             answers = again
         return answers if isinstance(asked, list) else answers[0]
 
 
 def is_as_first(first: Any, second: Any) -> bool:
-    """Say whether a second arrival was answered as the first; a deciding script may say that it knows itself."""
+    """
+    Say whether a second arrival was answered as the first; a deciding script may say that it knows
+    itself.
+    """
     if isinstance(first, list) and first[:1] == [DONE]:
         return second in (first, [AGAIN])
     return bool(first == second) or (first, second) == (DONE, AGAIN)
@@ -381,7 +438,8 @@ def content(client: Any) -> Content:
             _READ[kind](pipe, key)
         values = pipe.execute()
     return {
-        key.decode(): (kind, value, ttl > 0) for key, kind, value, ttl in zip(keys, kinds, values, ttls, strict=True)
+        key.decode(): (kind, value, ttl > 0)
+        for key, kind, value, ttl in zip(keys, kinds, values, ttls, strict=True)
     }
 
 

@@ -1,4 +1,7 @@
-"""What our scripts write is what RQ itself writes: RQ, rq-dashboard and `rq info` see stepflow's queues and jobs."""
+"""
+What our scripts write is what RQ itself writes: RQ, rq-dashboard and `rq info` see stepflow's
+queues and jobs.
+"""
 
 import asyncio
 import zlib
@@ -34,9 +37,12 @@ def submit(link_to_real, keys):
     def submit(run_id="a", *, due_in=0.0, priority=Priority.NORMAL):
         run = Run(
             run_id, "x", "default", priority, RunState.SCHEDULED if due_in else RunState.PENDING,
-            delivery=Delivery(run_id, 0).rq_id, due_at=NOW + due_in if due_in else 0.0, created_at=NOW,
+            delivery=Delivery(run_id, 0).rq_id, due_at=NOW + due_in if due_in else 0.0,
+            created_at=NOW,
         )  # fmt: skip
-        assert link_to_real.call(submit_run(keys, run, request="r", data=["payload", pack(1)])) is None
+        assert (
+            link_to_real.call(submit_run(keys, run, request="r", data=["payload", pack(1)])) is None
+        )
 
     return submit
 
@@ -45,8 +51,8 @@ def submit(link_to_real, keys):
 def claim(link_to_real, keys):
     def claim(number=0):
         call = claim_steps(
-            keys, sources_of(keys, "default"), given=f"{NOW:.6f}", stem="w1.", number=number, lease_s=9, limit=9,
-            live_workers=1, worker="w1", now=NOW, runners=["x"],
+            keys, sources_of(keys, "default"), given=f"{NOW:.6f}", stem="w1.", number=number,
+            lease_s=9, limit=9, live_workers=1, worker="w1", now=NOW, runners=["x"],
         )  # fmt: skip
         return link_to_real.call(call).taken
 
@@ -74,10 +80,15 @@ def theirs(client, rq_id, function, queue="default"):
 def comparable(row):
     """The fields that mean the same for both: times are times, empty ones are none at all."""
     times = {b"created_at", b"enqueued_at", b"started_at"}
-    return {name: (len(value) if name in times else value) for name, value in row.items() if value not in (b"", b"{}")}
+    return {
+        name: (len(value) if name in times else value)
+        for name, value in row.items()
+        if value not in (b"", b"{}")
+    }
 
 
-#: fields RQ writes for jobs of any kind that say nothing here: empty, or of features that a delivery does not use
+#: fields RQ writes for jobs of any kind that say nothing here: empty, or of features that a
+#: delivery does not use
 RQS_OWN = {
     b"meta",
     b"group_id",
@@ -95,7 +106,9 @@ def test_a_job_is_written_field_by_field_as_rq_writes_it(client, submit, due_in)
     ours = comparable(client.hgetall("rq:job:run-a-0"))
     wanted = comparable(theirs(client, "run-a-0", stepflow.entry.run_step))
     wanted[b"origin"], wanted[b"status"] = b"default", b"scheduled" if due_in else b"queued"
-    assert ours.pop(b"data") == JSONSerializer.dumps(("stepflow.entry.run_step", None, ("stepflow", "run-a-0"), {}))
+    assert ours.pop(b"data") == JSONSerializer.dumps(
+        ("stepflow.entry.run_step", None, ("stepflow", "run-a-0"), {})
+    )
     wanted.pop(b"data")
     assert ours == {name: value for name, value in wanted.items() if name not in RQS_OWN}
     _forget(client)
@@ -109,9 +122,18 @@ def test_rq_reads_back_what_we_wrote(client, submit):
     """[C38]"""
     submit("a")
     job = fetch(client, "run-a-0")
-    assert (job.func_name, job.args, job.kwargs) == ("stepflow.entry.run_step", ["stepflow", "run-a-0"], {})
+    assert (job.func_name, job.args, job.kwargs) == (
+        "stepflow.entry.run_step",
+        ["stepflow", "run-a-0"],
+        {},
+    )
     assert job.func is stepflow.entry.run_step
-    assert (job.origin, job.get_status(), job.timeout, job.result_ttl) == ("default", "queued", -1, 0)
+    assert (job.origin, job.get_status(), job.timeout, job.result_ttl) == (
+        "default",
+        "queued",
+        -1,
+        0,
+    )
     assert job.description == "run_step run-a-0"
     assert job.enqueued_at.timestamp() == job.created_at.timestamp() == NOW
 
@@ -121,13 +143,21 @@ def test_rq_sees_queues_counts_and_jobs(client, submit, link_to_real, keys):
     for priority in Priority:
         submit(priority.name, priority=priority)
     submit("more")
-    queues = {queue.name: queue for queue in rq.Queue.all(connection=client, serializer=JSONSerializer)}
-    assert {name: queue.count for name, queue in queues.items()} == {"default.high": 1, "default": 2, "default.low": 1}
+    queues = {
+        queue.name: queue for queue in rq.Queue.all(connection=client, serializer=JSONSerializer)
+    }
+    assert {name: queue.count for name, queue in queues.items()} == {
+        "default.high": 1,
+        "default": 2,
+        "default.low": 1,
+    }
     assert queues["default"].job_ids == ["run-NORMAL-0", "run-more-0"]
     assert [job.id for job in queues["default"].jobs] == ["run-NORMAL-0", "run-more-0"]
 
 
-def test_a_claimed_job_stands_in_the_started_registry_and_looking_does_not_end_it(client, submit, claim):
+def test_a_claimed_job_stands_in_the_started_registry_and_looking_does_not_end_it(
+    client, submit, claim
+):
     """[C38] RQ's own counting deletes expired entries and fails their jobs: ours never expire."""
     submit("a")
     claim()
@@ -141,7 +171,9 @@ def test_a_claimed_job_stands_in_the_started_registry_and_looking_does_not_end_i
     assert rq.Queue("default", connection=client, serializer=JSONSerializer).count == 0
 
 
-def test_a_briefly_delayed_job_stands_in_the_scheduled_registry_until_it_is_due(client, submit, link_to_real, keys):
+def test_a_briefly_delayed_job_stands_in_the_scheduled_registry_until_it_is_due(
+    client, submit, link_to_real, keys
+):
     """[C38]"""
     submit("a", due_in=5.0)
     registry = ScheduledJobRegistry("default", connection=client, serializer=JSONSerializer)
@@ -160,13 +192,27 @@ def test_nothing_of_rqs_is_left_when_a_run_has_ended(client, submit, claim, link
     claim()
     run = link_to_real.call(load_run(keys, "a"))
     fence = Fence(run.token, "0", f"{run.token}continue")
-    onwards = {"state": RunState.PENDING, "step": 1, "failures": 0, "crashes": 0, "due_at": None, "now": NOW}
+    onwards = {
+        "state": RunState.PENDING,
+        "step": 1,
+        "failures": 0,
+        "crashes": 0,
+        "due_at": None,
+        "now": NOW,
+    }
     link_to_real.call(hand_over(keys, run, fence, **onwards))
     assert list(client.scan_iter("rq:job:*")) == [b"rq:job:run-a-1"]
     claim(1)
     run = link_to_real.call(load_run(keys, "a"))
     link_to_real.call(
-        finish_run(keys, run, Fence(run.token, "1", f"{run.token}succeed"), state=RunState.SUCCEEDED, now=NOW, ttl_s=9)
+        finish_run(
+            keys,
+            run,
+            Fence(run.token, "1", f"{run.token}succeed"),
+            state=RunState.SUCCEEDED,
+            now=NOW,
+            ttl_s=9,
+        )
     )
     assert sorted(client.scan_iter("rq:*")) == [b"rq:queues"]
 
@@ -177,15 +223,27 @@ def test_a_hook_job_is_one_rq_can_read(client, submit, claim, link_to_real, keys
     claim()
     run = link_to_real.call(load_run(keys, "a"))
     hook = HookJob(
-        "a-0-1-0", "hook-a-0-1-0", ["state", "pending", "delivery", "hook-a-0-1-0", "rev", 1, "queue", keys.hook_queue]
+        "a-0-1-0",
+        "hook-a-0-1-0",
+        ["state", "pending", "delivery", "hook-a-0-1-0", "rev", 1, "queue", keys.hook_queue],
     )
     link_to_real.call(
         finish_run(
-            keys, run, Fence(run.token, "0", f"{run.token}x"), state=RunState.FAILED, now=NOW, ttl_s=9, hooks=[hook]
+            keys,
+            run,
+            Fence(run.token, "0", f"{run.token}x"),
+            state=RunState.FAILED,
+            now=NOW,
+            ttl_s=9,
+            hooks=[hook],
         )
     )
     job = fetch(client, "hook-a-0-1-0")
-    assert (job.func, job.args, job.origin) == (stepflow.entry.run_hook, ["stepflow", "hook-a-0-1-0"], "stepflow.hooks")
+    assert (job.func, job.args, job.origin) == (
+        stepflow.entry.run_hook,
+        ["stepflow", "hook-a-0-1-0"],
+        "stepflow.hooks",
+    )
     assert rq.Queue("stepflow.hooks", connection=client, serializer=JSONSerializer).count == 1
 
 
@@ -208,7 +266,11 @@ def pickles(value):
         return []
     with suppress(zlib.error):
         value = zlib.decompress(value)
-    return [value] if b"\x80\x04\x95" in value or b"\x80\x05\x95" in value or b"cpickle" in value.lower() else []
+    return (
+        [value]
+        if b"\x80\x04\x95" in value or b"\x80\x05\x95" in value or b"cpickle" in value.lower()
+        else []
+    )
 
 
 async def test_no_pickle_is_anywhere_in_the_database(app, aclient, working, real):
@@ -248,8 +310,12 @@ def test_the_scan_for_pickle_finds_one(real):
     real.flushall()
 
 
-async def test_a_stock_worker_works_a_stepflow_queue(app, aclient, working, real, server, monkeypatch, tmp_path):
-    """[C38] `rq worker -S rq.serializers.JSONSerializer`, here in a process of its own, in burst mode."""
+async def test_a_stock_worker_works_a_stepflow_queue(
+    app, aclient, working, real, server, monkeypatch, tmp_path
+):
+    """
+    [C38] `rq worker -S rq.serializers.JSONSerializer`, here in a process of its own, in burst mode.
+    """
     import subprocess
     import sys
 
@@ -265,8 +331,8 @@ async def test_a_stock_worker_works_a_stepflow_queue(app, aclient, working, real
 
     run = await aclient.submit("count", 5)
     environment = {
-        **os.environ, "STEPFLOW_APP": "stock_app:app", "STEPFLOW_REDIS_URL": server, "NO_PROXY": "*",
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
+        **os.environ, "STEPFLOW_APP": "stock_app:app", "STEPFLOW_REDIS_URL": server,
+        "NO_PROXY": "*", "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
     }  # fmt: skip
     command = [
         sys.executable,

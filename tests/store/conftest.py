@@ -1,4 +1,6 @@
-"""What tests of the scripts share: a store with a manual clock, on the fake and on the real server."""
+"""
+What tests of the scripts share: a store with a manual clock, on the fake and on the real server.
+"""
 
 import pytest
 
@@ -33,9 +35,10 @@ class Store:
     ):
         """A run to be submitted."""
         return Run(
-            run_id, runner, queue, priority, RunState.SCHEDULED if due_in else RunState.PENDING, generation=generation,
-            delivery=self.keys.rq_id(Delivery(run_id, 0, generation)), due_at=self.now + due_in if due_in else 0.0,
-            digest=b"d", created_at=self.now, deadline_at=self.now + timeout if timeout else 0.0,
+            run_id, runner, queue, priority, RunState.SCHEDULED if due_in else RunState.PENDING,
+            generation=generation, delivery=self.keys.rq_id(Delivery(run_id, 0, generation)),
+            due_at=self.now + due_in if due_in else 0.0, digest=b"d", created_at=self.now,
+            deadline_at=self.now + timeout if timeout else 0.0,
         )  # fmt: skip
 
     def submit(self, run_id="a", *, request="r1", replaces=None, **options):
@@ -43,15 +46,28 @@ class Store:
         run = self.run(run_id, **options)
         if replaces:
             run.rev = replaces.rev + 1
-        return self.link.call(submit_run(self.keys, run, request=request, data=["payload", pack(1)], replaces=replaces))
+        return self.link.call(
+            submit_run(
+                self.keys, run, request=request, data=["payload", pack(1)], replaces=replaces
+            )
+        )
 
     def claim_call(
-        self, runners=("x",), *, queue="default", worker="w1", limit=10, live_workers=1, lease_s=15.0, sources=None
+        self,
+        runners=("x",),
+        *,
+        queue="default",
+        worker="w1",
+        limit=10,
+        live_workers=1,
+        lease_s=15.0,
+        sources=None,
     ):
         self.number += 100
         return claim_steps(
-            self.keys, sources or sources_of(self.keys, queue), given=self.clock.given, stem=f"{worker}.", number=self.number,
-            lease_s=lease_s, limit=limit, live_workers=live_workers, worker=worker, now=self.now, runners=runners,
+            self.keys, sources or sources_of(self.keys, queue), given=self.clock.given,
+            stem=f"{worker}.", number=self.number, lease_s=lease_s, limit=limit,
+            live_workers=live_workers, worker=worker, now=self.now, runners=runners,
         )  # fmt: skip
 
     def batch(self, *args, **options):

@@ -1,4 +1,7 @@
-"""submit_child, and what finish_run tells a family: guarded, told once, at most so many of a map at work."""
+"""
+submit_child, and what finish_run tells a family: guarded, told once, at most so many of a map at
+work.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ class Family:
         child = self.store.run(run_id, queue="other")
         return submit_child(
             self.store.keys, child, self.parent, self.parent.token if token is None else token,
-            request=request or f"r-{run_id}", data=["payload", pack(1)], **{"listed": True, **options},
+            request=request or f"r-{run_id}", data=["payload", pack(1)],
+            **{"listed": True, **options},
         )  # fmt: skip
 
     def bear(self, run_id="c", **options):
@@ -42,16 +46,41 @@ class Family:
         store, run = self.store, self.store.load(run_id)
         parent = Parent("p", 0, "default", 1, index)
         kin = family_update(store.keys, run, parent, state, outcome)
-        call = finish_run(store.keys, run, Fence("", f"e-{run.rev}"), state=state, now=store.now, ttl_s=100, update=kin)
+        call = finish_run(
+            store.keys,
+            run,
+            Fence("", f"e-{run.rev}"),
+            state=state,
+            now=store.now,
+            ttl_s=100,
+            update=kin,
+        )
         answer = store.link.call(call)
         assert store.link.call(call) == [2], "a second arrival changes nothing"
         return answer
 
     def end_parent(self):
         store, run = self.store, self.store.load("p")
-        fields = ["run", "p", "runner", "@webhook", "state", "pending", "delivery", "hook-p-stop", "rev", 1]
-        kin = family_update(store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields))
-        store.link.call(finish_run(store.keys, run, store.fence(run), state=BAD, now=store.now, ttl_s=100, update=kin))
+        fields = [
+            "run",
+            "p",
+            "runner",
+            "@webhook",
+            "state",
+            "pending",
+            "delivery",
+            "hook-p-stop",
+            "rev",
+            1,
+        ]
+        kin = family_update(
+            store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields)
+        )
+        store.link.call(
+            finish_run(
+                store.keys, run, store.fence(run), state=BAD, now=store.now, ttl_s=100, update=kin
+            )
+        )
 
     def answers(self, *names):
         return self.store.link.call(load_answers(self.store.keys, self.parent, names))
@@ -62,13 +91,21 @@ class Family:
     def park(self):
         run = self.store.load("p")
         call = park_run(
-            self.store.keys, run, self.store.fence(run), due_at=None, inbox=run.inbox, waits_for="", now=self.store.now
+            self.store.keys,
+            run,
+            self.store.fence(run),
+            due_at=None,
+            inbox=run.inbox,
+            waits_for="",
+            now=self.store.now,
         )
         assert self.store.link.call(call) == [1]
 
     def at_work(self):
         """The runs of the map that wait for a worker."""
-        return [entry.removeprefix("run-").removesuffix("-0") for entry in self.store.entries("other")]
+        return [
+            entry.removeprefix("run-").removesuffix("-0") for entry in self.store.entries("other")
+        ]
 
 
 @pytest.fixture
@@ -91,7 +128,10 @@ def test_a_child_is_made_and_listed_and_its_parent_knows_that_it_has_some(family
 
 
 def test_a_child_that_is_asked_for_again_after_its_end_is_not_listed_again(family):
-    """[F14] Its parent's worker was lost before it remembered the child; nobody would ever take it off the list."""
+    """
+    [F14] Its parent's worker was lost before it remembered the child; nobody would ever take it off
+    the list.
+    """
     family.bear()
     family.end()
     family.bear(request="another")
@@ -114,7 +154,9 @@ def test_a_child_is_made_under_the_claim_of_its_parent_only(family, store):
 def test_a_parent_that_was_asked_to_stop_makes_no_child(family, store):
     """[F14]"""
     stop = StopRequest(StopKind.CANCEL, "why", store.now)
-    store.link.call(mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now))
+    store.link.call(
+        mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now)
+    )
     before = store.dump()
     assert family.bear() == SpawnReply("stopped")
     assert store.dump() == before
@@ -141,7 +183,15 @@ def test_a_parent_that_waits_for_its_time_alone_is_left_alone(family, store):
     family.bear()
     run = store.load("p")
     store.link.call(
-        park_run(store.keys, run, store.fence(run), due_at=store.now + 60, inbox=None, waits_for="", now=store.now)
+        park_run(
+            store.keys,
+            run,
+            store.fence(run),
+            due_at=store.now + 60,
+            inbox=None,
+            waits_for="",
+            now=store.now,
+        )
     )
     family.end()
     assert store.entries() == []
@@ -186,7 +236,9 @@ def test_an_ended_parent_is_told_too_and_what_it_is_told_goes_with_it(family, st
 
 
 @pytest.mark.parametrize("lives", [True, False])
-def test_the_end_of_a_run_leaves_a_delivery_that_stops_its_children_where_some_live(family, store, lives):
+def test_the_end_of_a_run_leaves_a_delivery_that_stops_its_children_where_some_live(
+    family, store, lives
+):
     """[F14]"""
     family.bear()
     if not lives:
@@ -258,7 +310,10 @@ def test_a_child_made_after_its_turn_came_begins_at_once(family):
     of = ChildGroup("m", 3, 3, 0, 1)
     family.bear("m-0", group=of, index=0)
     family.end("m-0", index=0)
-    assert [family.bear(f"m-{index}", group=of, index=index).refused for index in (1, 2)] == ["", ""]
+    assert [family.bear(f"m-{index}", group=of, index=index).refused for index in (1, 2)] == [
+        "",
+        "",
+    ]
     assert family.at_work() == ["m-0", "m-1"]
 
 
@@ -289,12 +344,16 @@ def test_a_parent_that_was_asked_to_stop_begins_no_more_of_those_that_wait(famil
     """[F14]"""
     family.group(3, limit=1)
     stop = StopRequest(StopKind.CANCEL, "why", store.now)
-    store.link.call(mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now))
+    store.link.call(
+        mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now)
+    )
     family.end("m-0", index=0)
     assert family.at_work() == ["m-0"]
 
 
-def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decides_again(family, store):
+def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decides_again(
+    family, store
+):
     """[F14] Else a run could be ended from outside without its children being stopped."""
     seen = store.load("p")
     family.bear()

@@ -35,7 +35,9 @@ def test_every_claim_has_a_token_of_its_own_and_none_is_the_start_of_another(sto
         store.submit(f"r{number}")
     tokens = [taken.token for taken in store.batch(limit=12).taken]
     assert len(set(tokens)) == 12
-    assert not [(one, other) for one in tokens for other in tokens if one != other and other.startswith(one)]
+    assert not [
+        (one, other) for one in tokens for other in tokens if one != other and other.startswith(one)
+    ]
 
 
 def test_priorities_go_in_order_and_each_first_in_first_out(store):
@@ -43,7 +45,9 @@ def test_priorities_go_in_order_and_each_first_in_first_out(store):
     for number in (1, 2):
         for priority in (Priority.LOW, Priority.NORMAL, Priority.HIGH):
             store.submit(f"{priority.name}{number}", priority=priority)
-    assert store.claim() == [f"run-{name}{number}-0" for name in ("HIGH", "NORMAL", "LOW") for number in (1, 2)]
+    assert store.claim() == [
+        f"run-{name}{number}-0" for name in ("HIGH", "NORMAL", "LOW") for number in (1, 2)
+    ]
 
 
 def test_a_claim_takes_no_more_than_asked_for_and_leaves_a_token_for_the_rest(store, keys):
@@ -75,7 +79,9 @@ def test_the_next_due_time_comes_with_every_claim(store):
     assert store.batch().next_due == pytest.approx(store.now + 10)
 
 
-@pytest.mark.parametrize("rq_id", ["run-a-0", "run-a-1", "run-a-0-r1", "run-a-0-g1", "run-nobody-0", "hook-nobody"])
+@pytest.mark.parametrize(
+    "rq_id", ["run-a-0", "run-a-1", "run-a-0-r1", "run-a-0-g1", "run-nobody-0", "hook-nobody"]
+)
 def test_an_id_that_no_record_waits_for_is_dropped(store, rq_id):
     """[C13] Also one that comes a second time."""
     store.submit("a")
@@ -106,7 +112,11 @@ def test_a_cancelled_runs_entry_is_dropped(store):
     store.submit("a")
     store.submit("b")
     run = store.load("a")
-    store.link.call(finish_run(store.keys, run, Fence("", "req"), state=RunState.CANCELLED, now=store.now, ttl_s=10))
+    store.link.call(
+        finish_run(
+            store.keys, run, Fence("", "req"), state=RunState.CANCELLED, now=store.now, ttl_s=10
+        )
+    )
     assert store.entries() == ["run-a-0", "run-b-0"]
     assert store.claim() == ["run-b-0"]
 
@@ -191,7 +201,9 @@ def test_a_run_of_another_name_space_is_foreign_here(store):
 
 
 def one(store, token="stock.1.", rq_id="run-a-0"):
-    call = claim_one(store.keys, "run:a", rq_id, token, "default", given=store.clock.given, lease_s=15.0)
+    call = claim_one(
+        store.keys, "run:a", rq_id, token, "default", given=store.clock.given, lease_s=15.0
+    )
     return store.link.call(call)
 
 
@@ -200,7 +212,11 @@ def test_a_stock_worker_claims_the_one_delivery_it_popped(store, keys):
     store.submit("a")
     store.client.lpop("rq:queue:default")
     taken = one(store)
-    assert (taken.token, store.load().token, store.load().claimed_rq_id) == ("stock.1.", "stock.1.", "run-a-0")
+    assert (taken.token, store.load().token, store.load().claimed_rq_id) == (
+        "stock.1.",
+        "stock.1.",
+        "run-a-0",
+    )
     assert store.client.zscore(keys.claims, "run:a") == pytest.approx(store.now + 15)
 
 

@@ -41,7 +41,9 @@ def test_a_quicker_answer_is_the_better_one(here):
     assert clock.now() == pytest.approx(1005.3)
 
 
-@pytest.mark.parametrize(("behind_s", "waits_s"), [(SET_BACK_S, 0.0), (0.1, DRIFT_S)], ids=["clock set", "drift"])
+@pytest.mark.parametrize(
+    ("behind_s", "waits_s"), [(SET_BACK_S, 0.0), (0.1, DRIFT_S)], ids=["clock set", "drift"]
+)
 def test_clocks_that_moved_against_each_other_are_believed(here, behind_s, waits_s):
     clock = ServerClock()
     clock.learn(1005.0)

@@ -22,11 +22,37 @@ def forget(redis_client):
     redis_client.flushall()
 
 
-SOUND = {b"runner": b"x", b"queue": b"default", b"state": b"pending", b"rev": b"1", b"created": b"1.000000"}
+SOUND = {
+    b"runner": b"x",
+    b"queue": b"default",
+    b"state": b"pending",
+    b"rev": b"1",
+    b"created": b"1.000000",
+}
 
-COUNTS = (b"rev", b"generation", b"step", b"failures", b"crashes", b"handoff", b"ends", b"inbox", b"cleanup")
+COUNTS = (
+    b"rev",
+    b"generation",
+    b"step",
+    b"failures",
+    b"crashes",
+    b"handoff",
+    b"ends",
+    b"inbox",
+    b"cleanup",
+)
 TIMES = (b"due", b"created", b"started", b"updated", b"ended", b"deadline", b"unroutable")
-TEXTS = (b"delivery", b"token", b"claimed_id", b"waits_for", b"origin", b"queue", b"runner", b"state", b"stop")
+TEXTS = (
+    b"delivery",
+    b"token",
+    b"claimed_id",
+    b"waits_for",
+    b"origin",
+    b"queue",
+    b"runner",
+    b"state",
+    b"stop",
+)
 NO_COUNT = (b"zz", b"-1", b"1.5", b"1e400", b"nan", b"1_0", b" 1", b"\xff", b"9" * 40)
 NO_TIME = (b"zz", b"nan", b"inf", b"-1", b"1e400", b"1e30", b"\xff", b"253402300799.999")
 
@@ -38,7 +64,10 @@ NO_TIME = (b"zz", b"nan", b"inf", b"-1", b"1e400", b"1e30", b"\xff", b"253402300
         *((field, held) for field in TIMES for held in NO_TIME),
         *((field, b"\xff\xfe") for field in TEXTS),
         *((b"runner", held) for held in (b"", b"trip@zz", b"trip@", b"@2", b"trip@0", b"a b")),
-        *((b"stop", held) for held in (b"garbage", b"cancel|zz|x", b"later|1|x", b"cancel|nan|x", b"|")),
+        *(
+            (b"stop", held)
+            for held in (b"garbage", b"cancel|zz|x", b"later|1|x", b"cancel|nan|x", b"|")
+        ),
         *((b"origin", held) for held in (b"zz", b"a.0|", b"a.0|inf")),
         *((b"delivery", held) for held in (b"zz", b"run-b-0", b"run-a-x", b"hook-a")),
         *((b"queue", held) for held in (b"", b"a b", b"a:b")),
@@ -60,7 +89,9 @@ def test_a_key_that_holds_no_hash_is_a_damaged_run(store, keys):
     store.client.set(keys.run("a"), "x")
     store.client.rpush(f"{keys.run('a')}:data", "x")
     store.client.set(f"{keys.run('a')}:steps", "x")
-    run, data, steps = store.link.calls([call(keys, "a") for call in (load_run, load_data, load_steps)])
+    run, data, steps = store.link.calls(
+        [call(keys, "a") for call in (load_run, load_data, load_steps)]
+    )
     assert (run.unreadable, data, steps) == ("its key holds no hash", NO_HASH, NO_HASH)
     assert store.load("b") is None
 
@@ -73,7 +104,9 @@ def test_an_unknown_field_is_kept_by_all_that_rewrites_a_record(store, keys):
     run = store.load()
     store.link.call(keep_step(keys, run, store.fence(run), b"\x01", now=store.now))
     run = store.load()
-    store.link.call(finish_run(keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100))
+    store.link.call(
+        finish_run(keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100)
+    )
     assert store.client.hget(keys.run("a"), "of_a_later_version") == b"1"
 
 
@@ -81,13 +114,19 @@ HURT = {
     "rev": lambda client, keys: client.hset(keys.run("bad"), "rev", "zz"),
     "no rev": lambda client, keys: client.hdel(keys.run("bad"), "rev"),
     "no runner": lambda client, keys: client.hdel(keys.run("bad"), "runner"),
-    "no hash": lambda client, keys: (client.delete(keys.run("bad")), client.set(keys.run("bad"), "x")),
+    "no hash": lambda client, keys: (
+        client.delete(keys.run("bad")),
+        client.set(keys.run("bad"), "x"),
+    ),
 }
 
 
 @pytest.mark.parametrize("what", HURT)
 def test_a_claim_leaves_what_it_cannot_read_and_takes_its_neighbours(store, keys, what):
-    """[B12] Was: the script ended in the middle, and those it had taken out of their queue were lost with it."""
+    """
+    [B12] Was: the script ended in the middle, and those it had taken out of their queue were lost
+    with it.
+    """
     for run_id in ("good1", "bad", "good2"):
         store.submit(run_id)
     HURT[what](store.client, keys)
@@ -101,7 +140,10 @@ def test_a_claim_leaves_what_it_cannot_read_and_takes_its_neighbours(store, keys
     assert store.client.zrange(keys.claims, 0, -1) == [b"run:good1", b"run:good2"]
     assert store.client.zrange(keys.queued_at("default"), 0, -1) == []
     if what != "no hash":
-        assert (store.load("bad").state, store.client.hget(f"{keys.run('bad')}:data", "reason")) == ("paused", b"why")
+        assert (
+            store.load("bad").state,
+            store.client.hget(f"{keys.run('bad')}:data", "reason"),
+        ) == ("paused", b"why")
 
 
 def test_data_a_job_and_lists_of_another_type_hold_up_no_claim(store, keys):
@@ -112,7 +154,10 @@ def test_data_a_job_and_lists_of_another_type_hold_up_no_claim(store, keys):
         store.client.delete(key)
         store.client.set(key, "x")
     taken = store.batch().taken
-    assert [(item.rq_id, bool(item.token)) for item in taken] == [("run-a-0", True), ("run-b-0", True)]
+    assert [(item.rq_id, bool(item.token)) for item in taken] == [
+        ("run-a-0", True),
+        ("run-b-0", True),
+    ]
     assert taken[0].data is NO_HASH
 
 
@@ -121,11 +166,15 @@ def test_a_stock_workers_claim_takes_nothing_that_cannot_be_read(store, keys):
     store.submit("a")
     store.client.hset(keys.run("a"), "rev", "zz")
     before = store.dump()
-    call = claim_one(keys, "run:a", "run-a-0", "w.1.", "default", given=store.clock.given, lease_s=10)
+    call = claim_one(
+        keys, "run:a", "run-a-0", "w.1.", "default", given=store.clock.given, lease_s=10
+    )
     assert store.link.call(call).token == ""
     assert store.dump() == before
     store.client.set(keys.run("b"), "x")
-    call = claim_one(keys, "run:b", "run-b-0", "w.1.", "default", given=store.clock.given, lease_s=10)
+    call = claim_one(
+        keys, "run:b", "run-b-0", "w.1.", "default", given=store.clock.given, lease_s=10
+    )
     assert store.link.call(call)[1:3] == ("", NO_HASH)
 
 
@@ -176,7 +225,11 @@ def test_what_is_due_and_damaged_goes_to_its_queue_where_its_claim_sees_it(store
 
 @pytest.mark.parametrize(
     ("field", "held"),
-    [*(("due", held) for held in (b"zz", b"nan", b"inf", b"1e400")), ("due", b"1_0"), ("queue", b"\xff")],
+    [
+        *(("due", held) for held in (b"zz", b"nan", b"inf", b"1e400")),
+        ("due", b"1_0"),
+        ("queue", b"\xff"),
+    ],
 )
 def test_what_is_due_and_does_not_say_when_or_where_is_named(store, keys, field, held):
     """[B12]"""
@@ -217,11 +270,20 @@ def test_a_pause_of_what_cannot_be_read_leaves_the_rest_of_it_for_whoever_repair
 def test_an_end_mends_what_could_not_be_read(store, keys):
     """[B12]"""
     store.submit("a")
-    garbage = {"rev": "zz", "step": "zz", "stop": "zz", "runner": b"\xff", "queue": b"\xff", "created": "zz"}
+    garbage = {
+        "rev": "zz",
+        "step": "zz",
+        "stop": "zz",
+        "runner": b"\xff",
+        "queue": b"\xff",
+        "created": "zz",
+    }
     store.client.hset(keys.run("a"), mapping=garbage)
     store.client.set(f"{keys.run('a')}:journal", "x")
     damaged = store.load("a")
-    ended = finish_run(keys, damaged, Fence("", "r"), state=RunState.CANCELLED, now=store.now, ttl_s=100)
+    ended = finish_run(
+        keys, damaged, Fence("", "r"), state=RunState.CANCELLED, now=store.now, ttl_s=100
+    )
     assert store.link.call(ended) == [1]
     run = store.load("a")
     assert (run.state, run.damage, run.runner, run.queue) == ("cancelled", (), "unknown", "default")
@@ -232,7 +294,10 @@ def test_a_hook_that_cannot_be_read_is_buried(store, keys):
     """[B12]"""
     client = store.client
     for hook_id, hurt in (("a", {"rev": "zz"}), ("b", {"tries": "zz"}), ("c", {"run": b"\xff"})):
-        client.hset(keys.hook(hook_id), mapping={"rev": 1, "state": "pending", "target": b"\x90", "run": "r"} | hurt)
+        client.hset(
+            keys.hook(hook_id),
+            mapping={"rev": 1, "state": "pending", "target": b"\x90", "run": "r"} | hurt,
+        )
         client.zadd(keys.claims, {f"hook:{hook_id}": 1.0})
         hook = store.link.call(load_hook(keys, hook_id))
         assert hook.damage
@@ -265,8 +330,14 @@ def test_the_number_of_the_format_is_written_once(store, keys):
 @pytest.mark.parametrize(
     ("held", "words"),
     [
-        (b"3", "a later stepflow has worked here.* says data format 3, this version reads 2; upgrade"),
-        (b"1", "an earlier stepflow has worked here.* data format 1, this version reads 2; let the earlier version finish"),
+        (
+            b"3",
+            "a later stepflow has worked here.* says data format 3, this version reads 2; upgrade",
+        ),
+        (
+            b"1",
+            "an earlier stepflow has worked here.* data format 1, this version reads 2; let the earlier version finish",
+        ),
         (b"zz", "no number of a data format"),
         (b"0", "no number of a data format"),
         (b"\xff", "no number of a data format"),

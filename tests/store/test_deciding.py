@@ -1,4 +1,7 @@
-"""keep_step, hand_over, finish_run, mark_run, retry_run: guarded by rev and token, known by their second arrival."""
+"""
+keep_step, hand_over, finish_run, mark_run, retry_run: guarded by rev and token, known by their
+second arrival.
+"""
 
 import dataclasses
 
@@ -66,7 +69,9 @@ CLOSING = {
         store, run, fence, step=1, payload=pack(2), effects=FX, drop_memo=True
     ),
     "hand over later": lambda store, run, fence: hand(store, run, fence, due_at=store.now + 5),
-    "hand over much later": lambda store, run, fence: hand(store, run, fence, due_at=store.now + 5000),
+    "hand over much later": lambda store, run, fence: hand(
+        store, run, fence, due_at=store.now + 5000
+    ),
     "finish": lambda store, run, fence: finish(
         store, run, fence, data=["result", pack(3)], effects=FX, hooks=[hook_of(store, run)]
     ),
@@ -161,7 +166,12 @@ def test_a_kept_step_is_closed_and_the_next_is_the_same_claims(store, keys):
     rq_side = {key: value for key, value in store.dump().items() if key.startswith(b"rq:")}
     store.link.call(keep(store, run, store.fence(run)))
     after = store.load()
-    assert (after.step, after.token, after.state, after.claimed_rq_id) == (1, run.token, "running", "run-a-0")
+    assert (after.step, after.token, after.state, after.claimed_rq_id) == (
+        1,
+        run.token,
+        "running",
+        "run-a-0",
+    )
     assert store.client.hget(keys.run("a") + ":data", "payload") == pack(2)
     assert store.client.hkeys(keys.run("a") + ":steps") == [b"0"]
     assert store.client.zrange(keys.claims, 0, -1, withscores=True) == claim
@@ -172,7 +182,9 @@ def test_a_keep_says_what_waits(store, keys):
     run = store.held()
     for number in range(3):
         store.submit(f"b{number}")
-    answer = store.link.call(keep(store, run, store.fence(run), look_at=["rq:queue:default.high", "rq:queue:default"]))
+    answer = store.link.call(
+        keep(store, run, store.fence(run), look_at=["rq:queue:default.high", "rq:queue:default"])
+    )
     assert answer == [DONE, 0, 3]
 
 
@@ -260,7 +272,12 @@ def test_an_end_writes_all_that_follows_from_it_in_one_script(store, keys):
         assert 0 < client.ttl(keys.run("a") + part) <= 100
     assert (
         client.exists(
-            keys.claims, keys.live, keys.deadlines, "rq:wip:default", "rq:job:run-a-0", keys.queued_at("default")
+            keys.claims,
+            keys.live,
+            keys.deadlines,
+            "rq:wip:default",
+            "rq:job:run-a-0",
+            keys.queued_at("default"),
         )
         == 0
     )
@@ -278,13 +295,23 @@ def test_a_waiting_run_ends_from_outside_and_its_job_is_deleted(store, keys, due
     store.submit("a", due_in=due_in)
     run = store.load()
     assert (
-        store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED, data=["reason", "no"]))[0] == DONE
+        store.link.call(
+            finish(store, run, Fence("", "r1"), state=RunState.CANCELLED, data=["reason", "no"])
+        )[0]
+        == DONE
     )
     client = store.client
-    assert client.exists("rq:job:run-a-0", keys.due, "rq:scheduled:default", keys.queued_at("default"), keys.live) == 0
+    assert (
+        client.exists(
+            "rq:job:run-a-0", keys.due, "rq:scheduled:default", keys.queued_at("default"), keys.live
+        )
+        == 0
+    )
     before = store.dump()
     assert store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED)) == [AGAIN]
-    assert store.link.call(finish(store, run, Fence("", "r2"), state=RunState.CANCELLED))[0] == STALE
+    assert (
+        store.link.call(finish(store, run, Fence("", "r2"), state=RunState.CANCELLED))[0] == STALE
+    )
     assert store.dump() == before
 
 
@@ -294,7 +321,9 @@ def test_a_cancel_that_comes_after_the_claim_is_refused(store):
     run = store.load()
     store.claim()
     before = store.dump()
-    assert store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED))[0] == STALE
+    assert (
+        store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED))[0] == STALE
+    )
     assert store.dump() == before
 
 
@@ -303,7 +332,9 @@ def test_a_cancel_that_comes_after_the_claim_is_refused(store):
 
 def mark(store, run, request="r1"):
     stop = StopRequest(StopKind.CANCEL, "enough|of this", store.now)
-    return mark_run(store.keys, run, stop, request=request, look_again_at=store.now + 5, now=store.now)
+    return mark_run(
+        store.keys, run, stop, request=request, look_again_at=store.now + 5, now=store.now
+    )
 
 
 def test_a_mark_leaves_the_claim_and_writes_the_wish(store, keys):
@@ -334,7 +365,10 @@ def test_a_commit_that_did_not_see_the_mark_is_refused(store):
     assert store.link.call(finish(store, run, store.fence(run)))[0] == STALE
     assert store.dump() == before
     marked = store.load()
-    assert store.link.call(finish(store, marked, store.fence(marked), state=RunState.CANCELLED))[0] == DONE
+    assert (
+        store.link.call(finish(store, marked, store.fence(marked), state=RunState.CANCELLED))[0]
+        == DONE
+    )
 
 
 # ---- revive
@@ -359,7 +393,13 @@ def test_a_revived_run_stands_in_its_queue_without_a_time_to_live(store, keys):
     run = failed(store)
     assert store.link.call(retry_run(keys, run, request="r1", now=store.now))[0] == DONE
     after, client = store.load(), store.client
-    assert (after.state, after.ended_at, after.failures, after.ends, after.step) == ("pending", 0, 0, 1, 0)
+    assert (after.state, after.ended_at, after.failures, after.ends, after.step) == (
+        "pending",
+        0,
+        0,
+        1,
+        0,
+    )
     assert {client.ttl(key) for key in client.scan_iter(keys.run("a") + "*")} == {-1}
     assert client.exists(keys.done_index("failed"), keys.expiry) == 0
     assert client.zrange(keys.live, 0, -1) == [b"a"]

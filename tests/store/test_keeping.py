@@ -1,9 +1,19 @@
-"""The scripts that leave rev alone, and those that look after all runs: renew, extend, memo, due, rounds, sweep, hooks."""
+"""
+The scripts that leave rev alone, and those that look after all runs: renew, extend, memo, due,
+rounds, sweep, hooks.
+"""
 
 import pytest
 
 from stepflow.core.run import RunState, StopKind, StopRequest
-from stepflow.store.claims import extend_claim, load_memo, put_memo, renew_claims, source_of, sources_of
+from stepflow.store.claims import (
+    extend_claim,
+    load_memo,
+    put_memo,
+    renew_claims,
+    source_of,
+    sources_of,
+)
 from stepflow.store.hooks import HookJob, commit_hook, load_hook, requeue_hook
 from stepflow.store.maintenance import move_due, scan_maintenance, sweep_expired
 from stepflow.store.runs import finish_run, mark_run
@@ -37,7 +47,9 @@ def test_a_renewal_of_a_claim_that_is_anothers_says_lost_and_changes_nothing(sto
     """[C13]"""
     store.held()
     before = store.dump()
-    assert renew(store, ("run:a", "w9.1.", seconds), ("run:gone", "w1.1.", seconds), ("hook:gone", "x.", 1.0))[1] == [
+    assert renew(
+        store, ("run:a", "w9.1.", seconds), ("run:gone", "w1.1.", seconds), ("hook:gone", "x.", 1.0)
+    )[1] == [
         0,
         0,
         0,
@@ -74,10 +86,14 @@ def test_extend_keeps_at_least_so_long_and_never_shortens(store):
     """[C16]"""
     run = store.held()
     for seconds, left in ((100.0, 100), (1.0, 100)):
-        assert store.link.call(extend_claim(store.keys, "run:a", run.token, seconds, given=store.clock.given))
+        assert store.link.call(
+            extend_claim(store.keys, "run:a", run.token, seconds, given=store.clock.given)
+        )
         assert lease(store) == pytest.approx(left)
     before = store.dump()
-    assert not store.link.call(extend_claim(store.keys, "run:a", "w9.1.", 500.0, given=store.clock.given))
+    assert not store.link.call(
+        extend_claim(store.keys, "run:a", "w9.1.", 500.0, given=store.clock.given)
+    )
     assert store.dump() == before
 
 
@@ -98,7 +114,9 @@ def test_a_memo_without_the_claim_or_of_another_step_is_refused(store, keys, tok
     """[C15]"""
     run = store.held()
     before = store.dump()
-    assert not store.link.call(put_memo(keys, "a", run.token if token is None else token, step, "0.k", b"v"))
+    assert not store.link.call(
+        put_memo(keys, "a", run.token if token is None else token, step, "0.k", b"v")
+    )
     assert store.dump() == before
 
 
@@ -106,7 +124,9 @@ def test_a_memo_without_the_claim_or_of_another_step_is_refused(store, keys, tok
 
 
 def move(store, limit=100):
-    return store.link.call(move_due(store.keys, given=store.clock.given, now=store.now, limit=limit))
+    return store.link.call(
+        move_due(store.keys, given=store.clock.given, now=store.now, limit=limit)
+    )
 
 
 @pytest.mark.parametrize("due_in", [5.0, 5000.0])
@@ -141,10 +161,15 @@ def test_the_mover_moves_a_bounded_number_and_says_when_the_next_is_due(store):
 def test_the_mover_goes_by_the_record_and_not_by_the_entry(store, keys):
     """[C13] An entry of a run that was cancelled, claimed or put off is no reason to move it."""
     store.submit("later", due_in=50.0)
-    store.client.zadd(keys.due, {"run:later": store.now - 1, "run:nobody": store.now - 1, "hook:nobody": store.now - 1})
+    store.client.zadd(
+        keys.due,
+        {"run:later": store.now - 1, "run:nobody": store.now - 1, "hook:nobody": store.now - 1},
+    )
     move(store)
     assert store.entries() == []
-    assert store.client.zrange(keys.due, 0, -1, withscores=True) == [(b"run:later", pytest.approx(store.now + 50))]
+    assert store.client.zrange(keys.due, 0, -1, withscores=True) == [
+        (b"run:later", pytest.approx(store.now + 50))
+    ]
 
 
 def test_each_priority_goes_to_its_own_queue_and_wakes_the_one(store, keys):
@@ -173,14 +198,24 @@ def look(store, worker="w1"):
         source_of(store.keys, store.keys.hook_queue, store.keys.wake(store.keys.hook_queue)),
     ]
     return store.link.call(
-        scan_maintenance(store.keys, sources, "default", worker, given=store.clock.given, silent_s=5.0, dead_s=60.0)
+        scan_maintenance(
+            store.keys,
+            sources,
+            "default",
+            worker,
+            given=store.clock.given,
+            silent_s=5.0,
+            dead_s=60.0,
+        )
     )
 
 
 def test_a_round_of_an_idle_server_finds_nothing(store):
     found = look(store)
     assert (found.suspended, found.live_workers, found.next_due) == (False, 1, None)
-    assert found.lapsed == found.overdue == found.waiting_lists == found.missing == found.strays == []
+    assert (
+        found.lapsed == found.overdue == found.waiting_lists == found.missing == found.strays == []
+    )
     assert not found.expired
 
 
@@ -208,7 +243,11 @@ def test_a_round_sees_passed_deadlines_due_times_waiting_lists_and_suspension(st
     store.client.set("rq:suspended", 1)
     store.clock.advance(6)
     found = look(store)
-    assert (found.overdue, found.waiting_lists, found.suspended) == (["a"], ["default|special"], True)
+    assert (found.overdue, found.waiting_lists, found.suspended) == (
+        ["a"],
+        ["default|special"],
+        True,
+    )
     assert found.next_due == pytest.approx(store.now + 4)
     store.client.delete("rq:suspended")
 
@@ -262,7 +301,11 @@ def sweep(store, limit=100):
 
 def finished(store, run_id="a", ttl_s=100):
     run = store.held(run_id)
-    store.link.call(finish_run(store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=ttl_s))
+    store.link.call(
+        finish_run(
+            store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=ttl_s
+        )
+    )
 
 
 def test_index_entries_are_swept_once_the_record_is_gone(store, keys):
@@ -277,7 +320,9 @@ def test_index_entries_are_swept_once_the_record_is_gone(store, keys):
     store.clock.advance(1)
     assert look(store).expired
     assert sweep(store) == 1
-    assert store.client.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x")) == 0
+    assert (
+        store.client.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x")) == 0
+    )
 
 
 def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
@@ -288,12 +333,19 @@ def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
     for number in range(70):
         run = store.load(f"r{number}")
         end = RunState.FAILED if number % 2 else RunState.SUCCEEDED
-        store.link.call(finish_run(keys, run, store.fence(run), state=end, now=store.now, ttl_s=100))
+        store.link.call(
+            finish_run(keys, run, store.fence(run), state=end, now=store.now, ttl_s=100)
+        )
         store.client.delete(*(keys.run(run.id) + part for part in ("", ":data", ":steps")))
     store.client.zadd(keys.expiry, {b"no \xff member of ours": 1.0})
     store.clock.advance(100)
     assert [sweep(store, limit=50), sweep(store, limit=50), sweep(store, limit=50)] == [50, 21, 0]
-    left = keys.done_index("failed"), keys.done_index("succeeded"), keys.runner_index("x"), keys.expiry
+    left = (
+        keys.done_index("failed"),
+        keys.done_index("succeeded"),
+        keys.runner_index("x"),
+        keys.expiry,
+    )
     assert store.client.exists(*left) == 0
 
 
@@ -316,11 +368,15 @@ def hook(store, keys):
     """A claimed hook delivery."""
     run = store.held()
     fields = [
-        "run", "a", "runner", "@webhook", "state", "pending", "delivery", "hook-h1", "rev", 1, "target", b"t", "body", b"b",
-        "queue", keys.hook_queue, "created", f"{store.now:.6f}",
+        "run", "a", "runner", "@webhook", "state", "pending", "delivery", "hook-h1", "rev", 1,
+        "target", b"t", "body", b"b", "queue", keys.hook_queue, "created", f"{store.now:.6f}",
     ]  # fmt: skip
     job = HookJob("h1", "hook-h1", fields)
-    store.link.call(finish_run(keys, run, store.fence(run), state=RunState.FAILED, now=store.now, ttl_s=9, hooks=[job]))
+    store.link.call(
+        finish_run(
+            keys, run, store.fence(run), state=RunState.FAILED, now=store.now, ttl_s=9, hooks=[job]
+        )
+    )
     source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
     assert store.claim(["@webhook"], sources=[source]) == ["hook-h1"]
     return store.link.call(load_hook(keys, "h1"))
@@ -328,15 +384,36 @@ def hook(store, keys):
 
 def test_a_hook_is_claimed_like_a_step(store, keys, hook):
     """[C29]"""
-    assert (hook.token[:3], hook.held, hook.delivery, hook.rev, hook.state) == ("w1.", "hook-h1", "", 2, "running")
+    assert (hook.token[:3], hook.held, hook.delivery, hook.rev, hook.state) == (
+        "w1.",
+        "hook-h1",
+        "",
+        2,
+        "running",
+    )
     assert lease(store, "hook:h1") == pytest.approx(15)
 
 
 SETTLED = {
     "delivered": {"fields": ["rev", 3, "state", "delivered", "claimed_id", ""], "ttl_s": 50.0},
-    "dead": {"fields": ["rev", 3, "state", "dead", "claimed_id", ""], "ttl_s": 50.0, "died_at": 5.0},
+    "dead": {
+        "fields": ["rev", 3, "state", "dead", "claimed_id", ""],
+        "ttl_s": 50.0,
+        "died_at": 5.0,
+    },
     "again": {
-        "fields": ["rev", 3, "state", "pending", "claimed_id", "", "delivery", "hook-h1-r3", "due", "9"],
+        "fields": [
+            "rev",
+            3,
+            "state",
+            "pending",
+            "claimed_id",
+            "",
+            "delivery",
+            "hook-h1-r3",
+            "due",
+            "9",
+        ],
         "due_at": 9.0,
     },
 }
@@ -381,14 +458,22 @@ def test_a_hook_is_queued_again_once(store, keys, hook):
 
 def test_a_hook_whose_lease_runs_is_not_taken_from_its_worker(store, keys, hook):
     """[C29]"""
-    assert store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 14:.6f}")) == 0
-    assert store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 16:.6f}")) == 1
+    assert (
+        store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 14:.6f}"))
+        == 0
+    )
+    assert (
+        store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 16:.6f}"))
+        == 1
+    )
 
 
 def test_a_dead_hook_that_is_sent_again_is_no_longer_dead_and_lives_on(store, keys, hook):
     """[C29]"""
     store.link.call(commit_hook(keys, hook, **SETTLED["dead"]))
-    store.link.call(requeue_hook(keys, store.link.call(load_hook(keys, "h1")), now=store.now, fresh=True))
+    store.link.call(
+        requeue_hook(keys, store.link.call(load_hook(keys, "h1")), now=store.now, fresh=True)
+    )
     after = store.link.call(load_hook(keys, "h1"))
     assert (after.state, after.tries) == ("pending", 0)
     assert store.client.ttl(keys.hook("h1")) == -1

@@ -18,8 +18,12 @@ PLANTED = {
     "an ended run that is not there": lambda real: real.zadd("stepflow:idx:failed", {"a": 1}),
     "a runner's run that is not there": lambda real: real.zadd("stepflow:idx:runner:x", {"a": 1}),
     "a dead hook that is not there": lambda real: real.zadd("stepflow:hooks:dead", {"a": 1}),
-    "a delivered hook without a time to live": lambda real: real.hset("stepflow:hook:a", "state", "delivered"),
-    "a waiting list of runs that are gone": lambda real: real.rpush("stepflow:waiting:default:x", "run-a-0"),
+    "a delivered hook without a time to live": lambda real: real.hset(
+        "stepflow:hook:a", "state", "delivered"
+    ),
+    "a waiting list of runs that are gone": lambda real: real.rpush(
+        "stepflow:waiting:default:x", "run-a-0"
+    ),
     "a wake token of no queue": lambda real: real.rpush("stepflow:wake:zzz", 1),
     "an RQ job that nobody waits for": lambda real: real.hset("rq:job:run-a-0", "status", "queued"),
     "an entry of work in progress": lambda real: real.zadd("rq:wip:default", {"run-a-0:t.1.": 1}),

@@ -32,7 +32,8 @@ def test_the_embedded_server_is_fit_and_nothing_is_to_be_said_about_it(link_to_r
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"redis_version": "6.2.0"}, {"redis_version": "8.0.1"}, {"valkey_version": "9.1.2"}]
+    "changes",
+    [{}, {"redis_version": "6.2.0"}, {"redis_version": "8.0.1"}, {"valkey_version": "9.1.2"}],
 )
 def test_a_good_server_is_taken_in_silence(changes):
     """[C39] Negative control."""
@@ -47,7 +48,10 @@ def test_a_good_server_is_taken_in_silence(changes):
         ({"cluster_enabled": "1"}, "this is a Redis Cluster"),
         ({"redis_mode": "cluster"}, "this is a Redis Cluster"),
         ({"server_mode": "sentinel"}, "this is a Sentinel"),
-        ({"redis_mode": "sentinel"}, r"this is a Sentinel, .* write redis\+sentinel://HOST:PORT/SERVICE"),
+        (
+            {"redis_mode": "sentinel"},
+            r"this is a Sentinel, .* write redis\+sentinel://HOST:PORT/SERVICE",
+        ),
     ],
 )
 def test_a_server_that_cannot_carry_stepflow_is_refused_in_words(changes, words):
@@ -75,7 +79,8 @@ def test_what_may_lose_data_is_said(changes, words):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"), [({"role": "slave"}, "this is a replica"), ({"loading": "1"}, "still loading its data")]
+    ("changes", "words"),
+    [({"role": "slave"}, "this is a replica"), ({"loading": "1"}, "still loading its data")],
 )
 def test_what_passes_by_itself_is_waited_for(changes, words):
     """[B20]"""

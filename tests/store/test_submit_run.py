@@ -30,7 +30,9 @@ def test_a_second_arrival_of_the_same_request_is_answered_as_the_first_and_chang
     assert store.dump() == before
 
 
-def test_another_request_for_the_same_id_is_shown_the_run_that_is_there_and_changes_nothing(store, keys):
+def test_another_request_for_the_same_id_is_shown_the_run_that_is_there_and_changes_nothing(
+    store, keys
+):
     """[C3]"""
     store.submit("a", request="r1")
     before = store.dump()
@@ -62,7 +64,9 @@ def test_a_delayed_run_stands_in_the_due_set_and_in_no_queue(store, keys):
 
 
 @pytest.mark.parametrize(("first", "second", "tokens"), [(10.0, 20.0, 0), (20.0, 10.0, 1)])
-def test_an_idle_worker_is_told_of_a_delay_only_when_it_is_the_next_one_due(store, keys, first, second, tokens):
+def test_an_idle_worker_is_told_of_a_delay_only_when_it_is_the_next_one_due(
+    store, keys, first, second, tokens
+):
     store.submit("a", due_in=first)
     store.client.delete(keys.wake("default"))
     store.submit("b", due_in=second)
@@ -80,7 +84,11 @@ def test_a_thousand_submits_leave_one_token(store, keys):
 
 def ended(store, run_id="a"):
     run = store.held(run_id)
-    store.link.call(finish_run(store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100))
+    store.link.call(
+        finish_run(
+            store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100
+        )
+    )
     return store.load(run_id)
 
 
@@ -90,7 +98,12 @@ def test_a_restart_replaces_the_ended_run_it_saw(store, keys):
     store.client.hset(keys.run("a") + ":kv", "k", "v")
     assert store.submit("a", request="r2", replaces=old, generation=1, runner="y") is None
     client, run = store.client, store.load()
-    assert (run.generation, run.state, run.runner, run.delivery) == (1, "pending", "y", "run-a-0-g1")
+    assert (run.generation, run.state, run.runner, run.delivery) == (
+        1,
+        "pending",
+        "y",
+        "run-a-0-g1",
+    )
     assert client.exists(keys.run("a") + ":kv", keys.run("a") + ":steps") == 0
     assert client.zscore(keys.done_index("succeeded"), "a") is None
     assert client.zscore(keys.runner_index("x"), "a") is None

@@ -27,7 +27,9 @@ def rounds(store, count=310):
 
 
 @pytest.mark.parametrize("index", ["claims", "due", "deadlines"])
-def test_something_else_in_the_place_of_an_index_is_replaced_and_the_index_brought_back(store, keys, index):
+def test_something_else_in_the_place_of_an_index_is_replaced_and_the_index_brought_back(
+    store, keys, index
+):
     """[B12] [B19]"""
     store.submit("a", due_in=5000.0, timeout=9000.0)
     store.client.delete(getattr(keys, index))
@@ -86,15 +88,24 @@ def test_every_live_run_is_come_by_in_five_minutes_whoever_the_workers_are(store
 
 
 def test_what_is_where_it_should_be_is_left_alone(store, keys):
-    """[B19] Also what is set aside, and what stands in no index for it waits for nothing but somebody's word."""
-    for run_id, options in (("later", {"due_in": 5000.0}), ("now", {}), ("timed", {"timeout": 5000.0})):
+    """
+    [B19] Also what is set aside, and what stands in no index for it waits for nothing but
+    somebody's word.
+    """
+    for run_id, options in (
+        ("later", {"due_in": 5000.0}),
+        ("now", {}),
+        ("timed", {"timeout": 5000.0}),
+    ):
         store.submit(run_id, **options)
     store.client.hset(keys.run("timed"), mapping={"state": "paused", "delivery": ""})
     store.client.zrem(keys.deadlines, "timed")
     assert rounds(store, 3) == []
 
 
-def test_a_live_run_whose_record_is_gone_leaves_the_index_and_a_key_of_another_type_stays(store, keys):
+def test_a_live_run_whose_record_is_gone_leaves_the_index_and_a_key_of_another_type_stays(
+    store, keys
+):
     """[B19]"""
     store.client.zadd(keys.live, {"gone": 1.0, b"\xff": 2.0, "odd": 3.0})
     store.client.set(keys.run("odd"), "x")
@@ -117,7 +128,14 @@ def parented(store, keys, children=("c",)):
     store.claim()
     store.client.hset(
         keys.run("p"),
-        mapping={"children": 1, "state": "waiting", "parked": "inbox", "token": "", "claimed_id": "", "delivery": "run-p-1"},
+        mapping={
+            "children": 1,
+            "state": "waiting",
+            "parked": "inbox",
+            "token": "",
+            "claimed_id": "",
+            "delivery": "run-p-1",
+        },
     )
     store.client.zrem(keys.claims, "run:p")
     store.client.sadd(f"{keys.run('p')}:children:0", *children)
@@ -125,7 +143,9 @@ def parented(store, keys, children=("c",)):
 
 def tell(store, keys, child, index=None):
     parent = Parent("p", 0, "default", 1, index)
-    kin = family_update(keys, Run(child, "x"), parent, RunState.FAILED, b"failed|" + pack(["RecordGone", "gone"]))
+    kin = family_update(
+        keys, Run(child, "x"), parent, RunState.FAILED, b"failed|" + pack(["RecordGone", "gone"])
+    )
     return store.link.call(tell_gone(keys, child, kin, now=store.now))
 
 
@@ -145,7 +165,10 @@ def test_a_child_whose_record_is_gone_is_told_of_once_and_wakes_its_parent(store
 
 
 def test_a_child_that_is_there_is_never_told_of(store, keys):
-    """[B31] The round saw that it was not there; it is made meanwhile, again, or has ended in its own way."""
+    """
+    [B31] The round saw that it was not there; it is made meanwhile, again, or has ended in its own
+    way.
+    """
     parented(store, keys)
     assert look(store).orphans == [("p", "c")]
     store.submit("c")
@@ -159,7 +182,10 @@ def test_a_child_that_is_there_is_never_told_of(store, keys):
 
 
 def test_a_child_of_a_map_that_is_gone_counts_and_makes_room_for_the_next(store, keys):
-    """[B31] The one after it in the map may be gone as well: the map passes that by once it was told of."""
+    """
+    [B31] The one after it in the map may be gone as well: the map passes that by once it was told
+    of.
+    """
     parented(store, keys, ["m-0", "m-1", "m-2"])
     store.client.hset(f"{keys.run('p')}:maps:0", mapping={"m.goal": "4|3|3", "m.next": "1"})
     store.submit("m-2")

@@ -1,4 +1,7 @@
-"""A server that answers as a test tells it, in a thread of its own: for what a real one does only on a bad day."""
+"""
+A server that answers as a test tells it, in a thread of its own: for what a real one does only on a
+bad day.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ def greet(command: list[bytes]) -> bytes | None:
 
 
 class Toy:
-    """Serves on 127.0.0.1 until it is closed; keeps the commands that arrived, greetings left out."""
+    """
+    Serves on 127.0.0.1 until it is closed; keeps the commands that arrived, greetings left out.
+    """
 
     def __init__(self, behave: Behaviour) -> None:
         self._behave = behave

@@ -1,8 +1,9 @@
 """
 The tour: read the files in their order. Each test is one idea, told through the public API only.
 
-`app` is a Stepflow on an empty server, `client` its blocking client; `async with working(app):` has a worker at hand.
-What a blocking client does here is done in a thread, for the worker shares the test's loop.
+`app` is a Stepflow on an empty server, `client` its blocking client; `async with working(app):` has
+a worker at hand. What a blocking client does here is done in a thread, for the worker shares the
+test's loop.
 """
 
 import asyncio

@@ -15,5 +15,7 @@ def test_the_same_submit_again_finds_the_run_that_is_there(client):
 def test_other_input_under_the_same_id_is_a_conflict(client):
     """[C3]"""
     client.submit("charge", {"order": 17}, run_id="order-17")
-    with pytest.raises(RunConflict, match="run 'order-17' is pending with a different input; pick another run id"):
+    with pytest.raises(
+        RunConflict, match="run 'order-17' is pending with a different input; pick another run id"
+    ):
         client.submit("charge", {"order": 18}, run_id="order-17")

@@ -12,7 +12,9 @@ async def test_the_urgent_goes_first(app, client, working, away):
         order.append(step.payload)
         return Succeed()
 
-    runs = client.submit_many([RunSpec("note", priority, priority=priority) for priority in ("low", "normal", "high")])
+    runs = client.submit_many(
+        [RunSpec("note", priority, priority=priority) for priority in ("low", "normal", "high")]
+    )
     async with working(app, concurrency=1):
         for run in runs:
             await away(run.wait, 10)

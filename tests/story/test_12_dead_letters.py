@@ -1,4 +1,7 @@
-"""Runs that failed for good are the dead letters; once the cause is mended they go on where they stopped."""
+"""
+Runs that failed for good are the dead letters; once the cause is mended they go on where they
+stopped.
+"""
 
 from stepflow import Continue, RetryPolicy, Step, Succeed
 

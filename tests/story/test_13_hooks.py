@@ -20,5 +20,9 @@ async def test_a_function_of_the_app_is_told_of_every_end(app, client, working, 
     async with working(app):
         await away(lambda: client.submit("order", run_id="o1", headers={"tenant": "t1"}))
         outcome = await asyncio.wait_for(told.get(), 10)
-    assert (outcome.run_id, outcome.status, outcome.error.message) == ("o1", "failed", "out of stock")
+    assert (outcome.run_id, outcome.status, outcome.error.message) == (
+        "o1",
+        "failed",
+        "out of stock",
+    )
     assert outcome.headers == {"tenant": "t1"}

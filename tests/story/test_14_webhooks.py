@@ -14,7 +14,13 @@ async def test_a_webhook_arrives_signed(app, client, working, away):
         return Succeed({"total": 5})
 
     async with Receiver() as receiver, working(app):
-        await away(lambda: client.submit("order", run_id="o1", webhooks=[Webhook(receiver.url, SECRET)]))
+        await away(
+            lambda: client.submit("order", run_id="o1", webhooks=[Webhook(receiver.url, SECRET)])
+        )
         [request] = await receiver.arrived(1)
     body = request.verified(SECRET)
-    assert (body["type"], body["data"]["run_id"], body["data"]["result"]) == ("run.succeeded", "o1", {"total": 5})
+    assert (body["type"], body["data"]["run_id"], body["data"]["result"]) == (
+        "run.succeeded",
+        "o1",
+        {"total": 5},
+    )

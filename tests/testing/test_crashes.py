@@ -1,4 +1,6 @@
-"""Crashes in a harness: the run is recovered as after a real one, and each place is answered once."""
+"""
+Crashes in a harness: the run is recovered as after a real one, and each place is answered once.
+"""
 
 from __future__ import annotations
 
@@ -95,5 +97,7 @@ async def test_a_crash_that_never_happened_fails_the_test(app: Stepflow, done: l
     h = await Harness(app).__aenter__()
     h.crash_after("frist")
     await finish(h)
-    with pytest.raises(NeverHappened, match=r"crash_after\('frist'\) never happened; steps called: first, last"):
+    with pytest.raises(
+        NeverHappened, match=r"crash_after\('frist'\) never happened; steps called: first, last"
+    ):
         await h.__aexit__(None, None, None)

@@ -27,8 +27,20 @@ def test_a_users_conftest_names_it_as_a_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "def test_it(stepflow_harness): assert stepflow_harness.__name__ == 'Harness'\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey", str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:valkey",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -37,5 +49,7 @@ def test_who_does_not_use_the_kit_pays_nothing_for_it() -> None:
         "import sys, stepflow; stepflow.Stepflow\n"
         "print([name for name in ('fakeredis', 'pytest', 'stepflow.testing') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.stdout.strip() == "[]", done.stderr

@@ -1,4 +1,7 @@
-"""What a harness carries out: time, retries, signals, mocks, runners, jobs, hooks, other runs; and what it complains of."""
+"""
+What a harness carries out: time, retries, signals, mocks, runners, jobs, hooks, other runs; and
+what it complains of.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ async def nothing(*args: Any, **kwargs: Any) -> Any:
     raise AssertionError("never called: there is a mock for it")
 
 
-async def test_what_comes_due_on_the_way_is_carried_out_then_and_in_order(app: Stepflow, h: Harness) -> None:
+async def test_what_comes_due_on_the_way_is_carried_out_then_and_in_order(
+    app: Stepflow, h: Harness
+) -> None:
     seen: list[tuple[str, datetime]] = []
 
     async def note(name: str) -> None:
@@ -60,7 +65,9 @@ async def test_what_comes_due_on_the_way_is_carried_out_then_and_in_order(app: S
     assert h.now() == began + timedelta(days=1, hours=1.5)
 
 
-async def test_a_run_that_waits_says_what_for_and_the_clock_stands_still_meanwhile(app: Stepflow, h: Harness) -> None:
+async def test_a_run_that_waits_says_what_for_and_the_clock_stands_still_meanwhile(
+    app: Stepflow, h: Harness
+) -> None:
     @app.workflow("nap")
     async def nap(ctx: Context) -> None:
         await ctx.sleep(0.01)
@@ -75,7 +82,10 @@ async def test_a_run_that_waits_says_what_for_and_the_clock_stands_still_meanwhi
 async def test_a_signal_and_its_timeout(app: Stepflow, h: Harness) -> None:
     @app.workflow("asks")
     async def asks(ctx: Context) -> list[Any]:
-        return [await ctx.wait_for_signal("word", timeout=HOUR), await ctx.wait_for_signal("word", timeout=HOUR)]
+        return [
+            await ctx.wait_for_signal("word", timeout=HOUR),
+            await ctx.wait_for_signal("word", timeout=HOUR),
+        ]
 
     run = await h.submit("asks")
     assert await h.signal(run, "word", "now") == "delivered"
@@ -115,11 +125,16 @@ async def test_a_mock_may_be_a_value_for_many_steps_or_a_function_and_the_last_o
     one = h.mock("read-1", twice)
     run = await h.submit("w")
     assert await h.result(run) == ["text", 2, "text"]
-    assert (many.calls, one.calls) == ([((0,), {"deep": True}), ((2,), {"deep": True})], [((1,), {"deep": True})])
+    assert (many.calls, one.calls) == (
+        [((0,), {"deep": True}), ((2,), {"deep": True})],
+        [((1,), {"deep": True})],
+    )
     assert h.called == ["read-0", "read-1", "read-2"]
 
 
-async def test_a_due_time_reaches_a_run_in_place_while_a_step_of_it_takes_its_time(app: Stepflow, h: Harness) -> None:
+async def test_a_due_time_reaches_a_run_in_place_while_a_step_of_it_takes_its_time(
+    app: Stepflow, h: Harness
+) -> None:
     """[F9] No real time passes: the clock wakes the activation that waits in place."""
 
     async def slow() -> datetime:
@@ -184,7 +199,9 @@ async def test_a_run_held_for_days_keeps_its_claim(app: Stepflow, h: Harness) ->
     assert [await h.result(run), await h.result(other), calls] == [None, None, 2]
 
 
-async def test_a_deadline_ends_a_run_that_sleeps_and_one_that_works(app: Stepflow, h: Harness) -> None:
+async def test_a_deadline_ends_a_run_that_sleeps_and_one_that_works(
+    app: Stepflow, h: Harness
+) -> None:
     async def slow() -> None:
         await h.sleep(timedelta(days=2))
 
@@ -215,7 +232,9 @@ async def test_runners_delays_and_plain_functions_in_threads(app: Stepflow, h: H
     assert await h.result(await h.submit("plain")) == "TEXT"
 
 
-async def test_a_run_may_wait_for_another_through_the_apps_own_client(app: Stepflow, h: Harness) -> None:
+async def test_a_run_may_wait_for_another_through_the_apps_own_client(
+    app: Stepflow, h: Harness
+) -> None:
     @app.job
     async def add(a: int, b: int) -> int:
         return a + b
@@ -235,7 +254,9 @@ async def test_a_run_may_wait_for_another_through_the_apps_own_client(app: Stepf
     assert await (await blocking.submit()).result() == 7
 
 
-async def test_webhooks_are_listed_not_sent_and_terminal_hooks_are_called_until_they_take_it() -> None:
+async def test_webhooks_are_listed_not_sent_and_terminal_hooks_are_called_until_they_take_it() -> (
+    None
+):
     app = Stepflow(webhooks={"all": Webhook("https://example.com/all")})
     tries: list[RunOutcome] = []
 
@@ -260,10 +281,15 @@ async def test_webhooks_are_listed_not_sent_and_terminal_hooks_are_called_until_
             *2 * [tell.__qualname__.replace("<locals>.", "")],
         ]
         assert {(seen.run_id, seen.status) for seen in h.hooks} == {(run.id, "succeeded")}
-        assert next(seen for seen in h.hooks if seen.target.endswith("own")).body["data"]["result"] == 7
+        assert (
+            next(seen for seen in h.hooks if seen.target.endswith("own")).body["data"]["result"]
+            == 7
+        )
 
 
-async def test_cancel_reaches_a_step_that_runs_and_a_run_that_waits(app: Stepflow, h: Harness) -> None:
+async def test_cancel_reaches_a_step_that_runs_and_a_run_that_waits(
+    app: Stepflow, h: Harness
+) -> None:
     cleaned: list[str] = []
 
     async def slow() -> None:
@@ -288,7 +314,10 @@ async def test_cancel_reaches_a_step_that_runs_and_a_run_that_waits(app: Stepflo
 
 
 async def test_a_fork_remembers_what_is_to_be_undone(app: Stepflow, h: Harness) -> None:
-    """[F5] A stop hands a fork over once more, though the step with the compensation ran in another run."""
+    """
+    [F5] A stop hands a fork over once more, though the step with the compensation ran in another
+    run.
+    """
     undone: list[str] = []
 
     async def book() -> str:
@@ -314,7 +343,9 @@ async def test_a_fork_remembers_what_is_to_be_undone(app: Stepflow, h: Harness) 
     assert await h.result(run) == "seat 7"
 
 
-async def test_a_run_keeps_its_version_and_a_fork_may_take_another(app: Stepflow, h: Harness) -> None:
+async def test_a_run_keeps_its_version_and_a_fork_may_take_another(
+    app: Stepflow, h: Harness
+) -> None:
     """[F6]"""
 
     async def act() -> int:
@@ -338,12 +369,18 @@ async def test_a_run_keeps_its_version_and_a_fork_may_take_another(app: Stepflow
     forked = await h.client.fork(run.id, "go", version=2) if await h.signal(run, "go") else run
     await h.signal(newest, "go")
     await h.signal(forked, "go")
-    assert [await h.result(each) for each in (run, newest, forked)] == ["first", "second 1", "second 1"]
+    assert [await h.result(each) for each in (run, newest, forked)] == [
+        "first",
+        "second 1",
+        "second 1",
+    ]
     for each in (run, newest, forked):
         await h.replay(await h.history(each))
 
 
-async def test_a_plain_def_workflow_waits_crashes_and_replays_like_any(app: Stepflow, h: Harness) -> None:
+async def test_a_plain_def_workflow_waits_crashes_and_replays_like_any(
+    app: Stepflow, h: Harness
+) -> None:
     """[F19]"""
 
     @app.workflow("plain")
@@ -392,7 +429,9 @@ async def test_a_step_that_waits_for_a_run_that_waits_is_named_too(app: Stepflow
             await h.submit("asks", run.id)
 
 
-async def test_many_steps_that_take_no_time_are_carried_out_to_the_end(app: Stepflow, h: Harness) -> None:
+async def test_many_steps_that_take_no_time_are_carried_out_to_the_end(
+    app: Stepflow, h: Harness
+) -> None:
     async def at_once(n: int) -> int:
         return n
 
@@ -411,7 +450,9 @@ async def test_unknown_runs_and_runners(app: Stepflow, h: Harness) -> None:
         await h.result(run)
 
 
-async def test_the_clock_begins_where_it_is_told_and_two_harnesses_share_nothing(app: Stepflow) -> None:
+async def test_the_clock_begins_where_it_is_told_and_two_harnesses_share_nothing(
+    app: Stepflow,
+) -> None:
     @app.workflow("w")
     async def w(ctx: Context) -> datetime:
         return ctx.now()
@@ -424,7 +465,9 @@ async def test_the_clock_begins_where_it_is_told_and_two_harnesses_share_nothing
             await h.status("a1")
 
 
-async def test_a_transient_error_of_the_workflow_itself_is_tried_again_in_time(app: Stepflow, h: Harness) -> None:
+async def test_a_transient_error_of_the_workflow_itself_is_tried_again_in_time(
+    app: Stepflow, h: Harness
+) -> None:
     tries: list[datetime] = []
 
     @app.workflow("w", retry=RetryPolicy(3, initial=10.0))
@@ -446,7 +489,9 @@ def test_without_fakeredis_the_import_says_what_to_install() -> None:
         "u.find_spec = lambda name, *more: None if name == 'fakeredis' else find(name, *more)\n"
         "import stepflow.testing"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.stderr.rstrip().endswith(
         "stepflow.testing needs fakeredis with Lua; install it with: pip install 'stepflow-rq[testing]'"
     )

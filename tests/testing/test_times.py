@@ -1,4 +1,6 @@
-"""Times at every door: what is no time is refused there, and what is accepted can be shown ever after."""
+"""
+Times at every door: what is no time is refused there, and what is accepted can be shown ever after.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,12 @@ async def test_a_workflow_that_gives_no_time_fails_with_a_sentence_that_says_whe
     assert caught.value.error_type == "InvalidOption"
 
 
-@pytest.mark.parametrize("moment", [math.inf, datetime.max.replace(tzinfo=UTC), datetime(2030, 1, 1), LATEST + 1e6])
-async def test_a_workflow_cannot_sleep_until_no_time(app: Stepflow, h: Harness, moment: Any) -> None:
+@pytest.mark.parametrize(
+    "moment", [math.inf, datetime.max.replace(tzinfo=UTC), datetime(2030, 1, 1), LATEST + 1e6]
+)
+async def test_a_workflow_cannot_sleep_until_no_time(
+    app: Stepflow, h: Harness, moment: Any
+) -> None:
     """[B14]"""
 
     @app.workflow("odd")
@@ -76,7 +82,9 @@ async def test_a_moment_that_is_past_is_due_now(app: Stepflow, h: Harness) -> No
 
 
 @pytest.mark.parametrize("odd", ODD, ids=str)
-async def test_a_step_that_gives_no_time_fails_as_a_step_that_raised(app: Stepflow, h: Harness, odd: Any) -> None:
+async def test_a_step_that_gives_no_time_fails_as_a_step_that_raised(
+    app: Stepflow, h: Harness, odd: Any
+) -> None:
     """[B14]"""
 
     @app.runner("delays")
@@ -114,7 +122,8 @@ async def test_what_is_no_time_is_refused_where_an_app_a_client_or_a_test_gives_
     with pytest.raises(InvalidOption, match="timeout of job"):
         app.job(timeout=odd)(fine)
     for call in (
-        lambda: h.advance(odd), lambda: h.sleep(odd), lambda: h.submit("a", delay=odd), lambda: h.submit("a", timeout=odd),
+        lambda: h.advance(odd), lambda: h.sleep(odd), lambda: h.submit("a", delay=odd),
+        lambda: h.submit("a", timeout=odd),
         lambda: h.submit("a", start_at=odd if odd != -1 else math.nan), lambda: run.wait(odd),
         lambda: h.client.submit_many([("a", 1), RunSpec("a", delay=odd)]),
     ):  # fmt: skip
@@ -125,7 +134,9 @@ async def test_what_is_no_time_is_refused_where_an_app_a_client_or_a_test_gives_
     assert [found.id for found in (await h.client.list()).runs] == [run.id]
 
 
-async def test_the_longest_of_all_times_added_up_are_shown_by_status_and_list(app: Stepflow, h: Harness) -> None:
+async def test_the_longest_of_all_times_added_up_are_shown_by_status_and_list(
+    app: Stepflow, h: Harness
+) -> None:
     """[B14]"""
 
     @app.workflow("naps")
@@ -134,8 +145,8 @@ async def test_the_longest_of_all_times_added_up_are_shown_by_status_and_list(ap
 
     latest = datetime.fromtimestamp(LATEST, UTC)
     for options in (
-        {"delay": FOREVER_S, "timeout": timedelta(seconds=FOREVER_S)}, {"start_at": latest}, {"start_at": LATEST},
-        {"start_at": 0}, {"start_at": datetime.min.replace(tzinfo=UTC)},
+        {"delay": FOREVER_S, "timeout": timedelta(seconds=FOREVER_S)}, {"start_at": latest},
+        {"start_at": LATEST}, {"start_at": 0}, {"start_at": datetime.min.replace(tzinfo=UTC)},
     ):  # fmt: skip
         await h.submit("naps", **options)
     for _ in range(3):
@@ -150,7 +161,9 @@ async def test_the_longest_of_all_times_added_up_are_shown_by_status_and_list(ap
 
 
 async def test_what_ended_stays_until_the_harness_ends(app: Stepflow, h: Harness) -> None:
-    """[B36] A record's time to live is the server's; the clock that a test moves takes nothing away."""
+    """
+    [B36] A record's time to live is the server's; the clock that a test moves takes nothing away.
+    """
 
     @app.runner("quick")
     async def quick(step: Any) -> Any:
@@ -178,7 +191,9 @@ async def test_what_ended_stays_until_the_harness_ends(app: Stepflow, h: Harness
 
 async def test_a_retention_of_a_second_takes_nothing_from_a_test(app: Stepflow) -> None:
     """[B36]"""
-    app.settings = app.settings.model_copy(update={"retention": RetentionSettings(result_s=1, delivered_s=1)})
+    app.settings = app.settings.model_copy(
+        update={"retention": RetentionSettings(result_s=1, delivered_s=1)}
+    )
 
     @app.on_terminal
     def told(outcome: Any) -> None:

@@ -1,4 +1,8 @@
-"""What the demo claims, checked: each check gives a sentence, and what is wrong if it does not hold."""
+"""
+What the demo claims, checked.
+
+Each check gives a sentence, and what is wrong if it does not hold.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +77,9 @@ def _ends(evidence: Evidence) -> Iterator[str]:
 def _steps(evidence: Evidence) -> Iterator[str]:
     for run_id, run in evidence.runs.items():
         closed = [step.number for step in evidence.steps[run_id] if step.is_closed]
-        if closed != list(range(len(closed))) or (run.state == "succeeded" and len(closed) != len(STAGES)):
+        if closed != list(range(len(closed))) or (
+            run.state == "succeeded" and len(closed) != len(STAGES)
+        ):
             yield f"{run_id} committed steps {closed}"
         for number in closed:
             if (times := evidence.writes[run_id, str(number)]) != 1:
@@ -111,7 +117,8 @@ def _leftovers(evidence: Evidence) -> Iterator[str]:
             yield f"{key} has no time to live"
 
 
-#: seconds within which a live supervisor hands a killed worker's steps over, and a machine under load something
+#: seconds within which a live supervisor hands a killed worker's steps over, and a machine under
+#: load something
 PICK_UP_S = 3.0
 
 CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
@@ -125,7 +132,10 @@ CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
 
 
 def pick_ups(evidence: Evidence) -> dict[str, float]:
-    """Give the runs whose step was lost with the killed worker, and the seconds until it was handed over again."""
+    """
+    Give the runs whose step was lost with the killed worker, and the seconds until it was handed
+    over again.
+    """
     return {
         run_id: max(0.0, step.ended_at.timestamp() - evidence.killed_at)
         for run_id, steps in evidence.steps.items()
@@ -135,9 +145,16 @@ def pick_ups(evidence: Evidence) -> dict[str, float]:
 
 
 def done_again(evidence: Evidence) -> float:
-    """Give the seconds from the kill until the last lost step was committed by somebody else; 0 when none was lost."""
+    """
+    Give the seconds from the kill until the last lost step was committed by somebody else.
+
+    0 when none was lost.
+    """
     lost = {
-        (run_id, step.number) for run_id, steps in evidence.steps.items() for step in steps if step.outcome == "lost"
+        (run_id, step.number)
+        for run_id, steps in evidence.steps.items()
+        for step in steps
+        if step.outcome == "lost"
     }
     ends = [
         step.ended_at.timestamp() - evidence.killed_at
@@ -149,7 +166,11 @@ def done_again(evidence: Evidence) -> float:
 
 
 def read_writes(home: Path) -> Counter[tuple[str, str]]:
-    """Count the writes of step records in the server's append-only files: its own journal of all it ever carried out."""
+    """
+    Count the writes of step records in the server's append-only files.
+
+    Its own journal of all it ever carried out.
+    """
     found: Counter[tuple[str, str]] = Counter()
     for path in home.rglob("*.aof"):
         with path.open("rb") as journal:

@@ -1,9 +1,9 @@
 """
 `stepflow demo`: the whole story in under a minute, and at its end the proof that it held.
 
-A Redis of its own, two worker processes, a webhook receiver, a dozen runs of `demo_pipeline`; one worker is killed with
-SIGKILL in the middle. Nothing here is special to a demo: it uses the client, the command line and the checks of
-`demo_checks` as you would.
+A Redis of its own, two worker processes, a webhook receiver, a dozen runs of `demo_pipeline`; one
+worker is killed with SIGKILL in the middle. Nothing here is special to a demo: it uses the client,
+the command line and the checks of `demo_checks` as you would.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ KINDS: dict[str, tuple[str, dict[str, float], float, str]] = {
     "demo-11": ("delayed", {"rest": 1.5}, 1.0, "succeeded"),
     "demo-12": ("cancelled midway", {"pace": 1.5}, 0.0, "cancelled"),
 }
-#: the network the receiver stands in; workers refuse to call their own machine unless told otherwise
+#: the network the receiver stands in; workers refuse to call their own machine unless told
+#: otherwise
 ALLOWED = "127.0.0.0/8,::1/128"
 #: seconds between two looks, and until the demo gives up
 LOOK_S, PATIENCE_S = 0.15, 50.0
@@ -51,7 +52,9 @@ LOOK_S, PATIENCE_S = 0.15, 50.0
 @common_options
 @pass_setup
 def demo_command(setup: Setup) -> int:
-    """Run an agent-like pipeline on two workers, kill one of them, and check that nothing was lost."""
+    """
+    Run an agent-like pipeline on two workers, kill one of them, and check that nothing was lost.
+    """
     from stepflow import embedded
     from stepflow.cli.demo.checks import read_writes
     from stepflow.cli.demo.receiver import Receiver
@@ -64,12 +67,20 @@ def demo_command(setup: Setup) -> int:
         server = embedded.ensure(home / "redis")
         try:
             # The story: a view, a receiver, a client, two workers; then the checks.
-            with View({run_id: kind[0] for run_id, kind in KINDS.items()}) as view, Receiver(secret) as receiver:
+            with (
+                View({run_id: kind[0] for run_id, kind in KINDS.items()}) as view,
+                Receiver(secret) as receiver,
+            ):
                 view.say(server.describe())
-                with Client(server.url, namespace="stepflow", settings=settings_of(setup)) as client:
+                with Client(
+                    server.url, namespace="stepflow", settings=settings_of(setup)
+                ) as client:
                     with two_workers(server.url, home):
                         evidence = tell(client, receiver, secret, view)
-                    evidence.lasting_keys, evidence.writes = lasting_keys(client), read_writes(server.home)
+                    evidence.lasting_keys, evidence.writes = (
+                        lasting_keys(client),
+                        read_writes(server.home),
+                    )
             return report(evidence, setup)
         finally:
             embedded.release(home / "redis")
@@ -77,25 +88,35 @@ def demo_command(setup: Setup) -> int:
 
 @contextmanager
 def two_workers(url: str, home: Path) -> Iterator[None]:
-    """Run `stepflow worker`, two processes under a supervisor, their log in a file; end them as an operator would."""
+    """
+    Run `stepflow worker`, two processes under a supervisor, their log in a file.
+
+    End them as an operator would.
+    """
     command = "-m stepflow worker stepflow.cli.demo.pipeline:app --processes 2 --concurrency 4 --log-level info"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")}
     settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED}
-    path = os.pathsep.join([str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join(
+        [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     with (home / "workers.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *command.split()],
-            cwd=home, stdout=log, stderr=log, start_new_session=True, env={**kept, **settings, "PYTHONPATH": path},
+            [sys.executable, *command.split()], cwd=home, stdout=log, stderr=log,
+            start_new_session=True, env={**kept, **settings, "PYTHONPATH": path},
         )  # fmt: skip
         try:
             yield
         except Problem as problem:
-            raise Problem(f"{problem.message}; the workers' log:\n{tail(home / 'workers.log')}", problem.code) from None
+            raise Problem(
+                f"{problem.message}; the workers' log:\n{tail(home / 'workers.log')}", problem.code
+            ) from None
         finally:
             process.terminate()
             process.wait()
     if process.returncode != 0:
-        raise Problem(f"the workers ended with {process.returncode}; their log:\n{tail(home / 'workers.log')}")
+        raise Problem(
+            f"the workers ended with {process.returncode}; their log:\n{tail(home / 'workers.log')}"
+        )
 
 
 def tail(path: Path) -> str:
@@ -104,7 +125,11 @@ def tail(path: Path) -> str:
 
 
 def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidence:
-    """Submit the runs, kill a worker, cancel a run, and wait for the end of all; gives what the checks look at."""
+    """
+    Submit the runs, kill a worker, cancel a run, and wait for the end of all.
+
+    Gives what the checks look at.
+    """
     from stepflow.cli.demo.checks import Evidence
     from stepflow.engine.inspect import steps
     from stepflow.hooks import Webhook
@@ -113,7 +138,9 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
     until(lambda: len(client.workers()) == 2, "two workers")  # noqa: PLR2004 - as its sentence says
     for run_id, (_, payload, delay, _) in KINDS.items():
         hook = Webhook(receiver.url, secret)
-        client.submit("research", {"topic": run_id, **payload}, run_id=run_id, delay=delay, webhooks=[hook])
+        client.submit(
+            "research", {"topic": run_id, **payload}, run_id=run_id, delay=delay, webhooks=[hook]
+        )
     view.say(f"submitted {len(KINDS)} runs of plan, search, read, write to two workers")
     killed, killed_at, cancelled = "", 0.0, False
     began = time.monotonic()
@@ -129,7 +156,9 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
         if not cancelled and last.step >= 1 and last.worker:
             cancelled = client.cancel("demo-12", "the demo cancels this one half way")
             view.say("cancelled demo-12 in the middle of its second step")
-        holders = Counter(run.worker for run in runs if run.worker and run.step >= 1 and run.id != "demo-12")
+        holders = Counter(
+            run.worker for run in runs if run.worker and run.step >= 1 and run.id != "demo-12"
+        )
         if not killed and holders:
             killed, killed_at = kill(client, holders, view)
         time.sleep(LOOK_S)
@@ -145,12 +174,18 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
 
 
 def kill(client: Client, holders: Counter[str], view: View) -> tuple[str, float]:
-    """Kill the worker that holds the most with SIGKILL: no goodbye, as a crash or the OOM killer would."""
+    """
+    Kill the worker that holds the most with SIGKILL.
+
+    No goodbye, as a crash or the OOM killer would.
+    """
     name, count = holders.most_common(1)[0]
     victim = next(worker for worker in client.workers() if worker.name == name)
     at = time.time()
     os.kill(victim.pid, signal.SIGKILL)
-    view.say(f"killed worker {view.letter(name)} (pid {victim.pid}) with SIGKILL in the middle of {count} steps")
+    view.say(
+        f"killed worker {view.letter(name)} (pid {victim.pid}) with SIGKILL in the middle of {count} steps"
+    )
     return name, at
 
 
@@ -184,16 +219,24 @@ def report(evidence: Evidence, setup: Setup) -> int:
 
     findings, lost = check_all(evidence), pick_ups(evidence)
     retries = sum(step.outcome == "raised" for steps in evidence.steps.values() for step in steps)
-    cost = {"steps": len(lost), "handed_over_s": max(lost.values(), default=0.0), "done_again_s": done_again(evidence)}
+    cost = {
+        "steps": len(lost),
+        "handed_over_s": max(lost.values(), default=0.0),
+        "done_again_s": done_again(evidence),
+    }
     ok = all(finding.holds for finding in findings)
     if setup.json:
         checks = [
-            {"claim": finding.claim, "holds": finding.holds, "problems": finding.problems} for finding in findings
+            {"claim": finding.claim, "holds": finding.holds, "problems": finding.problems}
+            for finding in findings
         ]
         setup.screen.data({"ok": ok, "checks": checks, "kill": cost, "retries": retries})
         return Exit.OK if ok else Exit.ERROR
     for finding in findings:
-        click.secho(f"{'ok  ' if finding.holds else 'FAIL'}  {finding.claim}", fg="green" if finding.holds else "red")
+        click.secho(
+            f"{'ok  ' if finding.holds else 'FAIL'}  {finding.claim}",
+            fg="green" if finding.holds else "red",
+        )
         for problem in finding.problems:
             click.echo(f"        {problem}")
     click.echo(
@@ -201,5 +244,7 @@ def report(evidence: Evidence, setup: Setup) -> int:
         f"done by others after {cost['done_again_s']:.2f} s. The flaky search was tried again {retries} times."
     )
     if ok:
-        click.echo("Read how it is written: stepflow/cli/demo/pipeline.py, then stepflow/cli/demo/command.py.")
+        click.echo(
+            "Read how it is written: stepflow/cli/demo/pipeline.py, then stepflow/cli/demo/command.py."
+        )
     return Exit.OK if ok else Exit.ERROR

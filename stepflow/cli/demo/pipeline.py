@@ -20,7 +20,11 @@ STAGES = ("plan", "search", "read", "write")
 
 @dataclass(frozen=True)
 class Research:
-    """What one step hands to the next: stored by the commit of each step, so a crash never loses more than one step."""
+    """
+    What one step hands to the next.
+
+    Stored by the commit of each step, so a crash never loses more than one step.
+    """
 
     topic: str
     #: seconds one call of the model takes
@@ -41,9 +45,12 @@ async def model(prompt: str, pace: float) -> str:
 @app.runner("research", retry=RetryPolicy(max_attempts=5, initial=0.2, factor=2), step_timeout=20)
 async def research(step: Step[Research]) -> Outcome:
     """
-    Do one step and say what comes next. Stepflow stores that and calls again, here or on another worker.
+    Do one step and say what comes next.
 
-    What is raised is tried again by the policy above; what was done in earlier steps is never done again.
+    Stepflow stores that and calls again, here or on another worker.
+
+    What is raised is tried again by the policy above; what was done in earlier steps is never done
+    again.
     """
     work = step.payload
     stage = STAGES[step.number]
@@ -53,4 +60,6 @@ async def research(step: Step[Research]) -> Outcome:
     notes = [*work.notes, answer]
     if stage == STAGES[-1]:
         return Succeed({"topic": work.topic, "notes": notes})
-    return Continue(replace(work, notes=notes), delay=work.rest if stage == "plan" and work.rest else None)
+    return Continue(
+        replace(work, notes=notes), delay=work.rest if stage == "plan" and work.rest else None
+    )

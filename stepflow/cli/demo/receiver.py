@@ -14,10 +14,19 @@ import standardwebhooks
 
 
 class Receiver:
-    """Listens, keeps what arrives with a good signature, refuses and counts the rest; *tell* gets a line for each."""
+    """
+    Listens, keeps what arrives with a good signature, refuses and counts the rest.
+
+    *tell* gets a line for each.
+    """
 
     def __init__(
-        self, secret: str, *, host: str = "127.0.0.1", port: int = 0, tell: Callable[[str], object] = len
+        self,
+        secret: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tell: Callable[[str], object] = len,
     ) -> None:
         #: run id -> the webhook-ids that arrived for it, one for each delivery
         self.arrived: dict[str, list[str]] = defaultdict(list)
@@ -36,7 +45,9 @@ class Receiver:
                 else:
                     told = json.loads(body)
                     receiver.arrived[told["data"]["run_id"]].append(self.headers["webhook-id"])
-                    tell(f"{told['type']} {told['data']['run_id']} (webhook-id {self.headers['webhook-id']})")
+                    tell(
+                        f"{told['type']} {told['data']['run_id']} (webhook-id {self.headers['webhook-id']})"
+                    )
                     self.send_response(204)
                 self.end_headers()
 
@@ -44,7 +55,9 @@ class Receiver:
                 """Say nothing for each request."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="receiver", daemon=True
+        )
         self.url = f"http://{host}:{self._server.server_port}/hook"
 
     def __enter__(self) -> Self:
@@ -52,7 +65,10 @@ class Receiver:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._server.shutdown()
         self._server.server_close()

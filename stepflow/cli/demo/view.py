@@ -1,4 +1,8 @@
-"""What the demo shows while it runs: a live table for people at a terminal, a line an event for logs."""
+"""
+What the demo shows while it runs.
+
+A live table for people at a terminal, a line an event for logs.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,10 @@ class View:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         self._live = None
@@ -49,7 +56,9 @@ class View:
 
     def letter(self, worker: str | None) -> str:
         """Call the workers A, B, C ... in the order they are seen."""
-        return self._letters.setdefault(worker, chr(ord("A") + len(self._letters))) if worker else ""
+        return (
+            self._letters.setdefault(worker, chr(ord("A") + len(self._letters))) if worker else ""
+        )
 
     def show(self, runs: Sequence[RunStatus], webhooks: Mapping[str, Sequence[str]]) -> None:
         """Show the runs as they stand now."""

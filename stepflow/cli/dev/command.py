@@ -1,4 +1,7 @@
-"""`stepflow dev`: server, a worker that is restarted when the code changes, and a live list of runs, in one terminal."""
+"""
+`stepflow dev`: server, a worker that is restarted when the code changes, and a live list of runs,
+in one terminal.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,26 @@ SHOWN = 15
 @click.command("dev")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
-    "--queue", "-q", "queues", multiple=True, metavar="NAME", help="Queue to work; may be repeated.  [default: default]"
+    "--queue",
+    "-q",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="Queue to work; may be repeated.  [default: default]",
 )
-@click.option("--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once.")
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once."
+)
 @common_options
 @pass_setup
-def dev_command(setup: Setup, app_path: str | None, queues: tuple[str, ...], concurrency: int | None) -> None:
+def dev_command(
+    setup: Setup, app_path: str | None, queues: tuple[str, ...], concurrency: int | None
+) -> None:
     """
     Work APP (package.module:app) while you write it: the worker restarts when its files change.
 
-    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; runs stay.
+    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; runs
+    stay.
     """
     from stepflow.cli.dev.view import View
     from stepflow.cli.dev.worker import ReloadedWorker
@@ -52,7 +65,9 @@ def dev_command(setup: Setup, app_path: str | None, queues: tuple[str, ...], con
         signal.signal(number, signal.default_int_handler)
     with setup.client() as client, ExitStack() as stack:
         view = stack.enter_context(View(as_json=setup.json))
-        worker = stack.enter_context(ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s))
+        worker = stack.enter_context(
+            ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s)
+        )
         view.say(f"stepflow dev: working {target}, watching {worker.watched}; Ctrl-C ends it")
         try:
             while True:

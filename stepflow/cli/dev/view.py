@@ -1,4 +1,8 @@
-"""What `stepflow dev` shows: log lines above a live list of runs at a terminal, a line a change elsewhere."""
+"""
+What `stepflow dev` shows.
+
+Log lines above a live list of runs at a terminal, a line a change elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,10 @@ class View:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         self._live = None
@@ -49,7 +56,13 @@ class View:
         """Show the newest runs as they stand; None says that Redis does not answer."""
         if self._live is not None:
             rows = [row_of(run) for run in runs or ()]
-            title = "Redis does not answer" if runs is None else f"{len(rows)} newest runs" if rows else "no runs yet"
+            title = (
+                "Redis does not answer"
+                if runs is None
+                else f"{len(rows)} newest runs"
+                if rows
+                else "no runs yet"
+            )
             self._live.update(rich_table(COLUMNS, rows, title))
             return
         for run in reversed(runs or ()):

@@ -23,13 +23,21 @@ _PATIENCE_S = 10.0
 
 class ReloadedWorker:
     """
-    A `stepflow worker` process for *target*; `look` restarts it after a change, and when it ended though nobody told it.
+    A `stepflow worker` process for *target*.
 
-    One that ended in error before it took claims, say of a mistake in a file, waits for the next change.
+    `look` restarts it after a change, and when it ended though nobody told it.
+
+    One that ended in error before it took claims, say of a mistake in a file, waits for the next
+    change.
     """
 
     def __init__(
-        self, target: str, options: Sequence[str], say: Callable[[str], None], *, grace_s: float = 30.0
+        self,
+        target: str,
+        options: Sequence[str],
+        say: Callable[[str], None],
+        *,
+        grace_s: float = 30.0,
     ) -> None:
         self._command = [sys.executable, "-m", "stepflow", "worker", target, *options]
         self._say = say
@@ -51,7 +59,10 @@ class ReloadedWorker:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._end()
 
@@ -59,7 +70,11 @@ class ReloadedWorker:
         """Restart the child if the code changed, or if it ended at its work."""
         stamps = self._stamps()
         if stamps != self._seen:
-            changed = sorted(path.name for path in {*stamps, *self._seen} if stamps.get(path) != self._seen.get(path))
+            changed = sorted(
+                path.name
+                for path in {*stamps, *self._seen}
+                if stamps.get(path) != self._seen.get(path)
+            )
             self._seen = stamps
             self._say(f"changed: {', '.join(changed[:5])}; restarting the worker")
             self._end()
@@ -77,7 +92,8 @@ class ReloadedWorker:
             self._say(f"the worker ended with {code}; it starts again when a file changes")
 
     def _start(self) -> None:
-        # a session of its own: Ctrl-C is for us, we tell it; and it leaves by itself should we be killed
+        # a session of its own: Ctrl-C is for us, we tell it; and it leaves by itself should we be
+        # killed
         self._ready = ReadyPipe()
         self._child = subprocess.Popen(
             self._command,
@@ -102,7 +118,11 @@ class ReloadedWorker:
         child.stdout.close()
 
     def _end(self) -> None:
-        """End the child gracefully; a second Ctrl-C ends it at once, its steps run again at the next start."""
+        """
+        End the child gracefully.
+
+        A second Ctrl-C ends it at once, its steps run again at the next start.
+        """
         child = self._child
         if child is None:
             return
@@ -129,7 +149,11 @@ class ReloadedWorker:
 
 
 def source_roots(target: str) -> Iterator[Path]:
-    """Give where the code of *target* is: the folder of its top package, or of its module; its files are watched."""
+    """
+    Give where the code of *target* is: the folder of its top package, or of its module.
+
+    Its files are watched.
+    """
     top = target.partition(":")[0].partition(".")[0]
     spec = importlib.util.find_spec(top)
     if spec is None:
@@ -145,7 +169,9 @@ def _sources(folder: Path) -> Iterator[Path]:
         hidden = {
             name
             for name in folders
-            if name in _SKIPPED or name.startswith(".") or (Path(place) / name / "pyvenv.cfg").exists()
+            if name in _SKIPPED
+            or name.startswith(".")
+            or (Path(place) / name / "pyvenv.cfg").exists()
         }
         folders[:] = [name for name in folders if name not in hidden]
         yield from (Path(place) / name for name in files if name.endswith(".py"))

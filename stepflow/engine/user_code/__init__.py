@@ -1,1 +1,5 @@
-"""Where user code meets the runtime: its annotations, the values it gives, and what may leave a call of it."""
+"""
+Where user code meets the runtime.
+
+Its annotations, the values it gives, and what may leave a call of it.
+"""

@@ -1,8 +1,9 @@
 """
 Plain values into the types a function asks for: pydantic at the edge of user code.
 
-What was unpacked knows no classes; a runner's `Step[Order]`, or a job's parameters, say what it should be. Validation
-is lax, also for models that call themselves strict: an enum arrives as its value, a dataclass as a map.
+What was unpacked knows no classes; a runner's `Step[Order]`, or a job's parameters, say what it
+should be. Validation is lax, also for models that call themselves strict: an enum arrives as its
+value, a dataclass as a map.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ class _MisfitError(Exception):
 
 def _sentence(problems: list[Problem]) -> str:
     """Write `items.0.when: what is wrong; ...`; a problem with the whole value has no place."""
-    shown = [": ".join(filter(None, (".".join(map(str, place)), text))) for place, text in problems[:_SHOWN]]
+    shown = [
+        ": ".join(filter(None, (".".join(map(str, place)), text)))
+        for place, text in problems[:_SHOWN]
+    ]
     more = len(problems) - _SHOWN
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
@@ -55,9 +59,11 @@ def _sentence(problems: list[Problem]) -> str:
 
 def payload_type(fn: Callable[..., Any]) -> Any:
     """
-    Give the X of the `Step[X]` that runner *fn* (a function, a method, an object with `run_step`) asks for.
+    Give the X of the `Step[X]` that runner *fn* (a function, a method, an object with `run_step`)
+    asks for.
 
-    None when it asks for nothing: no annotation, a bare `Step`, `Step[Any]`, or a name that cannot be resolved.
+    None when it asks for nothing: no annotation, a bare `Step`, `Step[Any]`, or a name that cannot
+    be resolved.
     """
     for hint in hints_of(getattr(fn, "run_step", fn)).values():
         bare = without_extras(hint)
@@ -68,7 +74,11 @@ def payload_type(fn: Callable[..., Any]) -> Any:
 
 
 def input_type(fn: Callable[..., Any]) -> Any:
-    """Give the annotation of the second parameter of workflow *fn*, its input; None when it asks for nothing."""
+    """
+    Give the annotation of the second parameter of workflow *fn*, its input.
+
+    None when it asks for nothing.
+    """
     names = list(inspect.signature(fn).parameters)
     hint = hints_of(fn).get(names[1]) if len(names) > 1 else None
     return None if hint is None or says_nothing(hint) else hint
@@ -76,10 +86,12 @@ def input_type(fn: Callable[..., Any]) -> Any:
 
 def reader_for(runner: str, wanted: Any) -> Reader:
     """
-    Make the reader that turns payloads of *runner* into *wanted*; None wants nothing and reads payloads as they are.
+    Make the reader that turns payloads of *runner* into *wanted*.
 
-    The reader raises PayloadMismatch naming the fields that do not fit. Raises InvalidOption for a type that pydantic
-    cannot validate.
+    None wants nothing and reads payloads as they are.
+
+    The reader raises PayloadMismatch naming the fields that do not fit. Raises InvalidOption for a
+    type that pydantic cannot validate.
     """
     if says_nothing(wanted):
         return _as_is
@@ -99,10 +111,12 @@ def reader_for(runner: str, wanted: Any) -> Reader:
 
 def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Give the payload that stands for the call `fn(*args, **kwargs)`: a map from parameter names to arguments.
+    Give the payload that stands for the call `fn(*args, **kwargs)`: a map from parameter names to
+    arguments.
 
-    However an argument was passed, the payload is the same; defaults are left to the worker. Raises InvalidOption when
-    *fn* cannot be called so, UnsupportedValue for an argument with more fields than its annotation reads.
+    However an argument was passed, the payload is the same; defaults are left to the worker. Raises
+    InvalidOption when *fn* cannot be called so, UnsupportedValue for an argument with more fields
+    than its annotation reads.
     """
     signature = inspect.signature(fn)
     try:
@@ -115,17 +129,23 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
              for name, item in bound.arguments.items()}  # fmt: skip
     if not LEAVES.issuperset(map(type, given.values())):
         hints = hints_of(fn)
-        wanted = {name: _collected(signature.parameters[name], hints[name]) for name in given if name in hints}
+        wanted = {
+            name: _collected(signature.parameters[name], hints[name])
+            for name in given
+            if name in hints
+        }
         hold_arguments(given, wanted, _name(fn))
     return given
 
 
 def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader:
     """
-    Make the reader that turns a payload made by `bind` into `(args, kwargs)`, each validated by its annotation.
+    Make the reader that turns a payload made by `bind` into `(args, kwargs)`, each validated by its
+    annotation.
 
-    It raises PayloadMismatch, naming the parameters that are missing, unknown or do not fit; *runner* is the name used
-    there. Raises InvalidOption for an annotation that pydantic cannot validate.
+    It raises PayloadMismatch, naming the parameters that are missing, unknown or do not fit;
+    *runner* is the name used there. Raises InvalidOption for an annotation that pydantic cannot
+    validate.
     """
     runner = runner or _name(fn)
     signature = inspect.signature(fn)
@@ -138,7 +158,9 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
 
     def read(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if not isinstance(payload, dict):
-            raise PayloadMismatch(runner, f"it is a {type(payload).__name__}, not a map of arguments")
+            raise PayloadMismatch(
+                runner, f"it is a {type(payload).__name__}, not a map of arguments"
+            )
         problems = _misfits(signature, payload)
         arguments = {}
         for name in filter(payload.__contains__, signature.parameters):
@@ -156,7 +178,11 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
 
 
 def read_call(fn: Callable[..., Any], payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Read one payload with a `call_reader` made for it; keep a `call_reader` where there are many."""
+    """
+    Read one payload with a `call_reader` made for it.
+
+    Keep a `call_reader` where there are many.
+    """
     return call_reader(fn)(payload)
 
 
@@ -164,7 +190,8 @@ class ResultReader:
     """
     Turns results of *fn* into the type of its return annotation; see `result_reader`.
 
-    *claimed* is for where a result is packed: it raises UnsupportedValue for one that would be read with less than it holds.
+    *claimed* is for where a result is packed: it raises UnsupportedValue for one that would be read
+    with less than it holds.
     """
 
     __slots__ = ("_kind", "_name", "_validate")
@@ -189,21 +216,26 @@ class ResultReader:
 
 def result_reader(fn: Callable[..., Any]) -> Reader:
     """
-    Make the reader that turns results of *fn* into the type of its return annotation, a ResultReader.
+    Make the reader that turns results of *fn* into the type of its return annotation, a
+    ResultReader.
 
-    Without one, or when it may return an Outcome, results are given as they are. The reader raises UnreadableValue
-    naming the fields that do not fit.
+    Without one, or when it may return an Outcome, results are given as they are. The reader raises
+    UnreadableValue naming the fields that do not fit.
     """
     wanted = returned_hint(fn)
     return _as_is if wanted is None else ResultReader(fn, wanted)
 
 
 def _misfits(signature: inspect.Signature, payload: dict[Any, Any]) -> list[Problem]:
-    unknown: list[Problem] = [((name,), "there is no such parameter") for name in payload.keys() - signature.parameters]
+    unknown: list[Problem] = [
+        ((name,), "there is no such parameter") for name in payload.keys() - signature.parameters
+    ]
     return unknown + [
         ((name,), "it is missing")
         for name, parameter in signature.parameters.items()
-        if name not in payload and parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+        if name not in payload
+        and parameter.default is parameter.empty
+        and parameter.kind not in _VARIADIC
     ]
 
 
@@ -236,7 +268,11 @@ def _as_is(value: Any) -> Any:
 
 
 def _validator(wanted: Any, what: str) -> Reader:
-    """Make a reader that raises _MisfitError; InvalidOption, naming *what*, for what pydantic cannot build."""
+    """
+    Make a reader that raises _MisfitError.
+
+    InvalidOption, naming *what*, for what pydantic cannot build.
+    """
     try:
         validate = TypeAdapter(wanted).validate_python
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:

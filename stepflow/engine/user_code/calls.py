@@ -11,13 +11,15 @@ Where user code is called, and the one table of what may leave it.
     a group of exceptions                        the strictest verdict of those in it, the longest `retry_after`
     SystemExit, KeyboardInterrupt, GeneratorExit,
       any other BaseException                    the same as an exception of that name
-    CancelledError that the runtime asked for    the attempt was dropped: its claim is lost, its time is up,
+    CancelledError that the runtime asked for    the attempt was dropped: its claim is lost,
+    its time is up,
                                                  nobody wants it any more, the worker leaves
     CancelledError of its own making             this attempt failed, as by any other exception
     ClaimLost                                    the claim is another worker's; nothing is written
 
-It holds for runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in threads. Who cancels a
-task of the runtime notes that first (`ClaimedRun.abandoned`, `Command.is_dropped`, `WorkerState.is_over`): the exception does not tell.
+It holds for runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in
+threads. Who cancels a task of the runtime notes that first (`ClaimedRun.abandoned`,
+`Command.is_dropped`, `WorkerState.is_over`): the exception does not tell.
 """
 
 from __future__ import annotations
@@ -49,7 +51,10 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict,
 
 
 class EscapedError(Exception):
-    """Carries what is no Exception, or what Python has another use for, through futures and tasks of ours."""
+    """
+    Carries what is no Exception, or what Python has another use for, through futures and tasks of
+    ours.
+    """
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
@@ -65,7 +70,11 @@ class Threads(Protocol):
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Say whether *function* is `async def`, by what a call of it runs: a function, a method, a partial, an object."""
+    """
+    Say whether *function* is `async def`, by what a call of it runs.
+
+    A function, a method, a partial, an object.
+    """
     while isinstance(function, partial):
         function = function.func
     if inspect.iscoroutinefunction(function):
@@ -75,11 +84,14 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(getattr(type(function), "__call__", None))  # noqa: B004
 
 
-async def call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], threads: Threads) -> Any:
+async def call(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], threads: Threads
+) -> Any:
     """
     Call a function where it belongs, on the loop or in a thread, and give its value.
 
-    Raises nothing that could end the loop: see the table. ClaimLost and a cancel of the present task pass.
+    Raises nothing that could end the loop: see the table. ClaimLost and a cancel of the present
+    task pass.
     """
     try:
         if is_async(function):
@@ -108,7 +120,11 @@ async def settled(value: Any) -> Any:
 
 
 def passes(error: BaseException) -> bool:
-    """Say whether *error* means the present task itself: it is being cancelled, or closed as its loop ends."""
+    """
+    Say whether *error* means the present task itself.
+
+    It is being cancelled, or closed as its loop ends.
+    """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
@@ -116,12 +132,20 @@ def passes(error: BaseException) -> bool:
 
 
 def ends_task(error: BaseException, *, is_over: bool) -> bool:
-    """Say whether *error* ends the task that user code was called in; *is_over* once whoever owns the task cancels it."""
+    """
+    Say whether *error* ends the task that user code was called in.
+
+    *is_over* once whoever owns the task cancels it.
+    """
     return passes(error) and (is_over or not isinstance(error, asyncio.CancelledError))
 
 
 def stay() -> None:
-    """Take back what has cancelled the present task, which only meant the user code in it: the task goes on."""
+    """
+    Take back what has cancelled the present task, which only meant the user code in it.
+
+    The task goes on.
+    """
     task = asyncio.current_task()
     while task is not None and task.cancelling():
         task.uncancel()
@@ -131,8 +155,14 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     """Read the table above for what left user code by *error*: try again, or the end."""
     error = error.error if isinstance(error, EscapedError) else error
     leaves = list(_leaves(error))
-    waits = [wait_s for leaf in leaves if isinstance(leaf, TransientError) and (wait_s := _wait_asked_by(leaf))]
-    retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(error, policy.give_up_on)
+    waits = [
+        wait_s
+        for leaf in leaves
+        if isinstance(leaf, TransientError) and (wait_s := _wait_asked_by(leaf))
+    ]
+    retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(
+        error, policy.give_up_on
+    )
     return Raised(describe(error), retryable=retryable, retry_after_s=max(waits, default=None))
 
 
@@ -152,7 +182,11 @@ def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) 
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """Give the exceptions of a group and of the groups in it, in their order; for any other, itself."""
+    """
+    Give the exceptions of a group and of the groups in it, in their order.
+
+    For any other, itself.
+    """
     todo = [error]
     while todo:
         one = todo.pop()
@@ -175,7 +209,9 @@ def _message(error: BaseException) -> str:
             leaves = list(_leaves(error))
             named = "; ".join(f"{type(leaf).__name__}: {readable(leaf)}" for leaf in leaves[:SHOWN])
             more = len(leaves) - SHOWN
-            text = readable(f"{error.message}: {named}" + (f"; and {more} more" if more > 0 else ""))
+            text = readable(
+                f"{error.message}: {named}" + (f"; and {more} more" if more > 0 else "")
+            )
     except BaseException:  # noqa: BLE001  a __str__ of user code
         return "(its message cannot be read: __str__ raised)"
     return text

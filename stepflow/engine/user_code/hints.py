@@ -13,7 +13,11 @@ from stepflow.core.outcomes import Outcome
 
 
 def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
-    """Give the annotations of *fn* that can be resolved; one that cannot does not take the others with it."""
+    """
+    Give the annotations of *fn* that can be resolved.
+
+    One that cannot does not take the others with it.
+    """
     function = _function(fn)
     try:
         return typing.get_type_hints(function, include_extras=True)
@@ -52,7 +56,11 @@ def without_extras(hint: Any) -> Any:
 
 
 def returned_hint(fn: Callable[..., Any]) -> Any:
-    """Give the return annotation of *fn*; None when it says nothing, or when an Outcome may be returned."""
+    """
+    Give the return annotation of *fn*.
+
+    None when it says nothing, or when an Outcome may be returned.
+    """
     wanted = hints_of(fn).get("return", Any)
     return None if says_nothing(wanted) or holds_outcome(wanted) else wanted
 

@@ -1,4 +1,8 @@
-"""Values of user code held against its annotations: of a subclass's fields the reader of an annotation knows nothing."""
+"""
+Values of user code held against its annotations.
+
+Of a subclass's fields the reader of an annotation knows nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from stepflow.store.values.kinds import LEAVES, Kind
 
 
 def hold_against(kind: Kind, value: Any, what: str) -> None:
-    """Raise UnsupportedValue, with the path from *what* on, when *value* holds more than its annotation's *kind* reads."""
+    """
+    Raise UnsupportedValue, with the path from *what* on, when *value* holds more than its
+    annotation's *kind* reads.
+    """
     if type(value) in LEAVES or kind.is_safe or isinstance(value, Outcome):
         return
     found = kind.loss(value)

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.errors import (
+    PydanticInvalidForJsonSchema,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+)
 
 from stepflow.errors import InvalidOption
 
@@ -35,18 +39,29 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
 
 def misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """Say in words what of *value*, as JSON would have it, does not fit *schema*; None when all of it does."""
+    """
+    Say in words what of *value*, as JSON would have it, does not fit *schema*.
+
+    None when all of it does.
+    """
     try:
         errors = list(_validator(schema).iter_errors(_JSON.dump_python(value, mode="json")))
     except Exception as error:  # noqa: BLE001  a reference that leads nowhere, a value that JSON does not have
         return f"it cannot be checked ({type(error).__name__}: {str(error)[:_LONG]})"
-    shown = [": ".join(filter(None, (".".join(map(str, e.absolute_path)), e.message[:_LONG]))) for e in errors[:_SHOWN]]
+    shown = [
+        ": ".join(filter(None, (".".join(map(str, e.absolute_path)), e.message[:_LONG])))
+        for e in errors[:_SHOWN]
+    ]
     more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     return "; ".join(shown) + more if errors else None
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
-    """Make what checks values; the library takes a tenth of a second to import, so it is when first needed."""
+    """
+    Make what checks values.
+
+    The library takes a tenth of a second to import, so it is when first needed.
+    """
     from jsonschema import validators  # type: ignore[import-untyped]  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
 

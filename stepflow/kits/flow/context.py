@@ -40,12 +40,18 @@ class Context:
     """
     The workflow's side of its run.
 
-    Everything here is remembered: on replay it answers at once, with what it answered first. Outside of `ctx` a workflow
-    may compute, branch and `gather` as it likes, but not wait, draw lots or ask the time.
+    Everything here is remembered: on replay it answers at once, with what it answered first.
+    Outside of `ctx` a workflow may compute, branch and `gather` as it likes, but not wait, draw
+    lots or ask the time.
     """
 
     def __init__(
-        self, activation: Activation, *, headers: Mapping[str, str], policy: RetryPolicy, readers: Readers
+        self,
+        activation: Activation,
+        *,
+        headers: Mapping[str, str],
+        policy: RetryPolicy,
+        readers: Readers,
     ) -> None:
         self._activation = activation
         self._policy = policy
@@ -68,13 +74,14 @@ class Context:
         """
         Run a function once and remember its value: `await ctx.step("search", search_web, topic)`.
 
-        The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's by default) and
-        *timeout* (seconds or timedelta, of one attempt) are the step's own; *key* makes it known by that key wherever it
-        stands: asked for again it is the value remembered. Raises StepFailed in the workflow when its attempts are used
-        up. The place is taken when this is called.
-        Should the run fail or be cancelled, *compensate* is called with the step's value, tried as the step itself is.
-        On another *queue* the step is a child run of one step, made by a worker that serves that queue: its function must
-        be declared. What is not given here is taken from `@app.step` above the function.
+        The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's
+        by default) and *timeout* (seconds or timedelta, of one attempt) are the step's own; *key*
+        makes it known by that key wherever it stands: asked for again it is the value remembered.
+        Raises StepFailed in the workflow when its attempts are used up. The place is taken when
+        this is called. Should the run fail or be cancelled, *compensate* is called with the step's
+        value, tried as the step itself is. On another *queue* the step is a child run of one step,
+        made by a worker that serves that queue: its function must be declared. What is not given
+        here is taken from `@app.step` above the function.
         """
         if callable(name):
             function, name = name, step_name(name)
@@ -87,7 +94,9 @@ class Context:
         own = options_of(function)
         place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
-        timeout_s = own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
+        timeout_s = (
+            own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
+        )
         undo = compensate or own.compensate
         compensation = undo and Compensation(
             undo, options_of(undo).retry or policy, options_of(undo).timeout_s or timeout_s
@@ -96,11 +105,14 @@ class Context:
         if elsewhere is not None:
             _check_elsewhere(name, own, timeout)
             spec = RunSpec(
-                own.runner, bind(function, args, kwargs), id_at(self._activation, self._activation.commands.keyed.occurrence(place)),
+                own.runner, bind(function, args, kwargs),
+                id_at(self._activation, self._activation.commands.keyed.occurrence(place)),
                 queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
             read = self._readers.of(function)
-            return step_elsewhere(self._activation, place, name, spec, read=read, compensation=compensation)
+            return step_elsewhere(
+                self._activation, place, name, spec, read=read, compensation=compensation
+            )
         command = StepCommand(
             place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
             read=self._readers.of(function),
@@ -113,25 +125,34 @@ class Context:
         return KEYED + _check_name(key)
 
     def forget(self, key: str) -> asyncio.Future[None]:
-        """Forget what steps with this *key* gave, from this call on: the next one runs its function again. Is remembered."""
+        """
+        Forget what steps with this *key* gave, from this call on.
+
+        The next one runs its function again. Is remembered.
+        """
         self._activation.commands.keyed.forget(_check_name(key))
         return self._activation.start(ForgetCommand(self._place(), key, self._future()))
 
     def patched(self, name: str) -> bool:
         """
-        Choose the way at a change of the code: `if ctx.patched("v2"): new else: old`. Takes no place.
+        Choose the way at a change of the code: `if ctx.patched("v2"): new else: old`.
 
-        True for a run that gets here for the first time, and from then on; False for one that had gone past before.
+        Takes no place.
+
+        True for a run that gets here for the first time, and from then on; False for one that had
+        gone past before.
         """
         self._activation.loop.branch()
         return self._activation.patched(_check_name(name))
 
     def continue_as_new(self, new_input: Any = None) -> asyncio.Future[Any]:
         """
-        End this history and go on under the same run id with *new_input*: `return await ctx.continue_as_new(new_input)`.
+        End this history and go on under the same run id with *new_input*.
 
-        The journal begins anew, so a loop stays small; the mailbox, the variables and the children stay. Nothing that was
-        done is undone, as at the end of a run that succeeds.
+        `return await ctx.continue_as_new(new_input)`.
+
+        The journal begins anew, so a loop stays small; the mailbox, the variables and the children
+        stay. Nothing that was done is undone, as at the end of a run that succeeds.
         """
         self._activation.loop.branch()
         future = self._future()
@@ -149,11 +170,13 @@ class Context:
         **kwargs: Any,
     ) -> Any:
         """
-        Try a function as `step` would until it gives something other than None, and give that; None after *timeout*.
+        Try a function as `step` would until it gives something other than None, and give that.
 
-        Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th failure in a row is
-        raised as StepFailed. *timeout* (seconds or timedelta) holds whatever *every* is; a try that is under way then is
-        given up.
+        None after *timeout*.
+
+        Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th
+        failure in a row is raised as StepFailed. *timeout* (seconds or timedelta) holds whatever
+        *every* is; a try that is under way then is given up.
         """
         every_s = seconds(every, "every of ctx.poll")
         ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
@@ -169,7 +192,11 @@ class Context:
         return Variables(self._activation)
 
     def session(self, session_id: str) -> Session:
-        """Give what the runs of a session share, kept for days after its last use: `ctx.session(user).vars`."""
+        """
+        Give what the runs of a session share, kept for days after its last use.
+
+        `ctx.session(user).vars`.
+        """
         return Session(self._activation, session_id)
 
     def spawn(
@@ -186,11 +213,13 @@ class Context:
         abandon: bool = False,
     ) -> asyncio.Future[Child]:
         """
-        Begin a run of its own, once whatever is replayed: `child = await ctx.spawn("publish", {...})`.
+        Begin a run of its own, once whatever is replayed.
 
-        *queue* and *priority* are this run's own by default, *version* is the newest one known here; *key* makes the child
-        known by that key wherever it stands.
-        A child that still runs when this run ends is cancelled, unless *abandon* leaves it to itself.
+        `child = await ctx.spawn("publish", {...})`.
+
+        *queue* and *priority* are this run's own by default, *version* is the newest one known
+        here; *key* makes the child known by that key wherever it stands. A child that still runs
+        when this run ends is cancelled, unless *abandon* leaves it to itself.
         """
         place = self._place() if key is None else f"key:spawn:{_check_name(key)}"
         spec = self._child(workflow, queue, priority, headers, timeout, version)
@@ -211,22 +240,30 @@ class Context:
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
-        Begin a child for each item, at most *limit* of them at work at once, and wait until *policy* is met.
+        Begin a child for each item, at most *limit* of them at work at once, and wait until
+        *policy* is met.
 
-        "all" gives the results in the order of the items; "settled" a result or a ChildFailed for each; a number n gives
-        (index, result) of the first n that succeeded. Raises ChildFailed, of the child by whose end the policy could no
-        longer be met; the rest is cancelled then, as it is once n have succeeded. *timeout* counts from the beginning of
-        the map, also for a child that waits for its turn.
+        "all" gives the results in the order of the items; "settled" a result or a ChildFailed for
+        each; a number n gives (index, result) of the first n that succeeded. Raises ChildFailed, of
+        the child by whose end the policy could no longer be met; the rest is cancelled then, as it
+        is once n have succeeded. *timeout* counts from the beginning of the map, also for a child
+        that waits for its turn.
         """
         spec = self._child(workflow, queue, priority, headers, timeout, version)
-        return carry_map(self._activation, self._place(), spec, list(items), limit=limit, policy=policy)
+        return carry_map(
+            self._activation, self._place(), spec, list(items), limit=limit, policy=policy
+        )
 
     def now(self) -> datetime:
         """Give the time of the last thing remembered: the same on replay, and free."""
         return datetime.fromtimestamp(self._activation.loop.now, UTC)
 
     def random(self) -> random.Random:
-        """Give a source of random numbers that follows from the run and this place: the same on replay, and free."""
+        """
+        Give a source of random numbers that follows from the run and this place.
+
+        The same on replay, and free.
+        """
         run, restarts = self._activation.run, self._activation.restarts
         history = f"{run.seed}.{restarts}" if restarts else run.seed
         return random.Random(f"{history}.{self._place()}")
@@ -252,13 +289,19 @@ class Context:
         )  # fmt: skip
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
-        """Wait that long, held by nobody; the end is fixed once, a restart does not start it anew."""
+        """
+        Wait that long, held by nobody.
+
+        The end is fixed once, a restart does not start it anew.
+        """
         wait_s = seconds(duration, "the time of ctx.sleep")
         return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
-        wait_s = max(0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now())
+        wait_s = max(
+            0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now()
+        )
         return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
 
     def wait_for_signal(
@@ -268,9 +311,12 @@ class Context:
         type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
         """
-        Wait for the first signal of these names and give its payload, as *type*; None after *timeout*.
+        Wait for the first signal of these names and give its payload, as *type*.
 
-        A sender is refused what is not of that type while the run waits; one that came before is set aside.
+        None after *timeout*.
+
+        A sender is refused what is not of that type while the run waits; one that came before is
+        set aside.
         """
         if not names:
             msg = "ctx.wait_for_signal needs a name to wait for"
@@ -278,21 +324,33 @@ class Context:
         shown = ",".join(check_signal(name) for name in names)
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.wait_for_signal")
         what = f"signal {shown}"
-        wanted = None if type is None else self._readers.known((what, type), lambda: ExpectedType(what, type))
-        return self._activation.start(SignalCommand(self._place(), self._future(), names, wait_s, wanted))
+        wanted = (
+            None
+            if type is None
+            else self._readers.known((what, type), lambda: ExpectedType(what, type))
+        )
+        return self._activation.start(
+            SignalCommand(self._place(), self._future(), names, wait_s, wanted)
+        )
 
-    def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> asyncio.Future[Any]:
+    def ask(
+        self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
+    ) -> asyncio.Future[Any]:
         """
-        Ask people and wait for their decision: `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
+        Ask people and wait for their decision.
 
-        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by `client.asks` and answered once, by
-        `client.answer`; None after *timeout*.
+        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
+
+        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by
+        `client.asks` and answered once, by `client.answer`; None after *timeout*.
         """
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", known_by), lambda: ExpectedAnswer(wanted))
-        pack([prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit)
+        pack(
+            [prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit
+        )
         return self._activation.start(
             QuestionCommand(self._place(), self._future(), self._activation, answer, prompt, wait_s)
         )
@@ -317,7 +375,9 @@ def _check_name(name: str) -> str:
     try:
         return check_text("the name", name, without="|")
     except InvalidOption:
-        msg = f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
+        msg = (
+            f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
+        )
         raise InvalidOption(msg) from None
 
 
@@ -326,7 +386,11 @@ ONCE = RetryPolicy(max_attempts=1)
 
 
 async def carry_poll(
-    ctx: Context, attempt: Callable[[], Awaitable[Any]], every_s: float, timeout_s: float | None, max_errors: int
+    ctx: Context,
+    attempt: Callable[[], Awaitable[Any]],
+    every_s: float,
+    timeout_s: float | None,
+    max_errors: int,
 ) -> Any:
     """Try until *attempt* gives something other than None, and give that; see `Context.poll`."""
     over = None if timeout_s is None else asyncio.ensure_future(ctx.sleep(timeout_s))
@@ -366,7 +430,9 @@ async def _poll(
 async def _before(over: asyncio.Future[None] | None, waited: asyncio.Future[Any]) -> bool:
     """Wait for *waited*; False when the time was *over* before, and *waited* is wanted no more."""
     try:
-        await asyncio.wait({waited} if over is None else {waited, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {waited} if over is None else {waited, over}, return_when=asyncio.FIRST_COMPLETED
+        )
         return waited.done()
     finally:
         waited.cancel()

@@ -27,10 +27,13 @@ _SHOWN = 3
 
 async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
     """
-    Replay an exported history against the workflows of *registry*; None when it fits, else what differs, in lines.
+    Replay an exported history against the workflows of *registry*.
 
-    It is held against the version that it was made by. No step is executed: where the journal is used up the replay stops.
-    A runner that is no workflow remembers nothing, so it fits. Raises UnreadableHistory for what is none, UnknownRunner.
+    None when it fits, else what differs, in lines.
+
+    It is held against the version that it was made by. No step is executed: where the journal is
+    used up the replay stops. A runner that is no workflow remembers nothing, so it fits. Raises
+    UnreadableHistory for what is none, UnknownRunner.
     """
     remembered = read_history(document)
     key = remembered.run.runner_key
@@ -47,14 +50,20 @@ async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
     return _difference(remembered, await _replay(workflow, remembered, entry, payload))
 
 
-async def _replay(workflow: Workflow, remembered: Remembered, entry: RegisteredRunner, payload: Any) -> Outcome | None:
-    """Activate the workflow up to where memory ends; gives the end that this led to, or the misfit, if any."""
+async def _replay(
+    workflow: Workflow, remembered: Remembered, entry: RegisteredRunner, payload: Any
+) -> Outcome | None:
+    """
+    Activate the workflow up to where memory ends.
+
+    Gives the end that this led to, or the misfit, if any.
+    """
     run = remembered.run
     run.has_journal = bool(remembered.journal)
     claimed = ClaimedRun(run, entry, StoredOptions(remembered.headers), remembered.payload)
     step: Step[Any] = Step(
-        run.id, run.step, payload, remembered.headers, 1, claimed.cancel,
-        generation=run.generation, deadline_at=run.deadline_at, runtime=_MemoryPort(claimed, remembered),
+        run.id, run.step, payload, remembered.headers, 1, claimed.cancel, generation=run.generation,
+        deadline_at=run.deadline_at, runtime=_MemoryPort(claimed, remembered),
     )  # fmt: skip
     try:
         return await workflow.run_step(step)
@@ -75,12 +84,16 @@ def _around(journal: Sequence[bytes], reason: str) -> list[str]:
     """Show the entry that *reason* speaks of, and those before it."""
     entries = [Entry.read(written) for written in journal]
     found = [
-        index for index, entry in enumerate(entries) if re.search(rf"place {re.escape(entry.place)}(?![\w.:])", reason)
+        index
+        for index, entry in enumerate(entries)
+        if re.search(rf"place {re.escape(entry.place)}(?![\w.:])", reason)
     ]
     if not found:
         return []
     shown = range(max(0, found[0] - _SHOWN), found[0] + 1)
-    return [f"{'>' if index == found[0] else ' '} {_line(index, entries[index])}" for index in shown]
+    return [
+        f"{'>' if index == found[0] else ' '} {_line(index, entries[index])}" for index in shown
+    ]
 
 
 def _line(index: int, entry: Entry) -> str:

@@ -1,4 +1,8 @@
-"""What a plain `def` workflow is given: the same `ctx`, whose methods block instead of being awaited."""
+"""
+What a plain `def` workflow is given.
+
+The same `ctx`, whose methods block instead of being awaited.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ T = TypeVar("T")
 _OURS = "stepflow.kits."
 
 
-def _blocking(method: Callable[Concatenate[Context, P], Awaitable[T]]) -> Callable[Concatenate[SyncContext, P], T]:
+def _blocking(
+    method: Callable[Concatenate[Context, P], Awaitable[T]],
+) -> Callable[Concatenate[SyncContext, P], T]:
     """Make a method that is awaited one that blocks."""
 
     @functools.wraps(method)
@@ -39,7 +45,11 @@ def _same(method: Callable[Concatenate[Context, P], T]) -> Callable[Concatenate[
 
 
 class _Blocking:
-    """Stands for an object of ours in plain code: what is awaited of it blocks, whatever methods it has."""
+    """
+    Stands for an object of ours in plain code.
+
+    What is awaited of it blocks, whatever methods it has.
+    """
 
     def __init__(self, of: Any, loop: WorkflowLoop) -> None:
         self._of = of
@@ -58,7 +68,11 @@ class _Blocking:
         return call
 
     def _plain(self, value: Any) -> Any:
-        """Give what plain code can use: the answer instead of an awaitable, and objects of ours that block in turn."""
+        """
+        Give what plain code can use.
+
+        The answer instead of an awaitable, and objects of ours that block in turn.
+        """
         if inspect.isawaitable(value):
             value = current_fiber(self._loop).wait(value)
         return _Blocking(value, self._loop) if type(value).__module__.startswith(_OURS) else value
@@ -66,11 +80,13 @@ class _Blocking:
 
 class SyncContext(_Blocking):
     """
-    The plain workflow's side of its run: as `Context`, but each call gives its value instead of an awaitable.
+    The plain workflow's side of its run.
 
-    Everything here is remembered: on replay it answers at once, with what it answered first. Code between the calls runs
-    on the worker's loop: it may compute, but what takes time belongs into a step. Methods not named here are those of
-    `Context`, blocking.
+    As `Context`, but each call gives its value instead of an awaitable.
+
+    Everything here is remembered: on replay it answers at once, with what it answered first. Code
+    between the calls runs on the worker's loop: it may compute, but what takes time belongs into a
+    step. Methods not named here are those of `Context`, blocking.
     """
 
     _of: Context
@@ -86,14 +102,18 @@ class SyncContext(_Blocking):
 
     def parallel(self, *calls: Callable[[], T]) -> list[T]:
         """
-        Run calls side by side and give their values in order: `ctx.parallel(partial(ctx.step, "a", read, 1), ...)`.
+        Run calls side by side and give their values in order.
 
-        Each is a function without parameters, which may make several `ctx` calls. When one raises, the others are
-        cancelled and its error is raised.
+        `ctx.parallel(partial(ctx.step, "a", read, 1), ...)`.
+
+        Each is a function without parameters, which may make several `ctx` calls. When one raises,
+        the others are cancelled and its error is raised.
         """
         return current_fiber(self._loop).wait(run_all(calls, self._loop)) if calls else []
 
 
-async def carry_plain(function: Callable[..., T], ctx: Context, loop: WorkflowLoop, *given: Any) -> T:
+async def carry_plain(
+    function: Callable[..., T], ctx: Context, loop: WorkflowLoop, *given: Any
+) -> T:
     """Run plain workflow *function* with the blocking side of *ctx*, as a coroutine of *loop*."""
     return await run_plain(lambda: function(SyncContext(ctx, loop), *given), loop)

@@ -20,9 +20,15 @@ WorkflowFunction = Callable[..., Any]
 
 
 class Workflow(StepRunner):
-    """Runs *function* as a workflow: `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`."""
+    """
+    Runs *function* as a workflow.
 
-    def __init__(self, function: WorkflowFunction, *, policy: RetryPolicy, takes_input: bool) -> None:
+    `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`.
+    """
+
+    def __init__(
+        self, function: WorkflowFunction, *, policy: RetryPolicy, takes_input: bool
+    ) -> None:
         self.function = function
         self._policy = policy
         self._takes_input = takes_input
@@ -30,7 +36,11 @@ class Workflow(StepRunner):
         self._readers = Readers()
 
     async def run_step(self, step: Step[Any]) -> Outcome:
-        """Activate the workflow: replay what is remembered, go on from there, end or give the worker back."""
+        """
+        Activate the workflow.
+
+        Replay what is remembered, go on from there, end or give the worker back.
+        """
         runtime = step.runtime
         assert isinstance(runtime, StepRuntime)
         activation = Activation(runtime)
@@ -42,12 +52,18 @@ class Workflow(StepRunner):
         )
         given = (step.payload,) if self._takes_input else ()
         if self._is_plain:
-            return await activation.carry(lambda: carry_plain(self.function, ctx, activation.loop, *given))
+            return await activation.carry(
+                lambda: carry_plain(self.function, ctx, activation.loop, *given)
+            )
         return await activation.carry(lambda: self.function(ctx, *given))
 
 
 def _wrapped(function: WorkflowFunction) -> WorkflowFunction:
-    """Give what a decorator wraps: what the function inside is decides which `ctx` it has to be given."""
+    """
+    Give what a decorator wraps.
+
+    What the function inside is decides which `ctx` it has to be given.
+    """
     try:
         inside: WorkflowFunction = inspect.unwrap(function)
         return inside

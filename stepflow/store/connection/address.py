@@ -1,4 +1,6 @@
-"""Redis URLs: the forms that are taken, what they mean, and how they are shown without their password."""
+"""
+Redis URLs: the forms that are taken, what they mean, and how they are shown without their password.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,10 @@ __all__ = ["Address", "Times", "redacted", "redacted_url"]
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True, "unix": False}
 _SENTINEL = "+sentinel"
-_FORMS = (
-    "write redis://[user:password@]host[:port]/[db], unix:///path or redis+sentinel://host:port,host:port/service[/db]"
+_FORMS = "write redis://[user:password@]host[:port]/[db], unix:///path or redis+sentinel://host:port,host:port/service[/db]"
+_UNESCAPED = (
+    "it does not come apart; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
 )
-_UNESCAPED = "it does not come apart; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
 _PORT, _SENTINEL_PORT, _LAST_PORT = 6379, 26379, 65535
 
 
@@ -42,7 +44,8 @@ class Address:
     """
     Where a Redis is and how to talk to it: all that any connection of ours is made from.
 
-    A socket path, a host and port, or a service and the sentinels that know where it is; the login; the time limits.
+    A socket path, a host and port, or a service and the sentinels that know where it is; the login;
+    the time limits.
     """
 
     host: str = "localhost"
@@ -67,9 +70,7 @@ class Address:
             return f"unix://{self.path}?db={self.db}"
         scheme = "rediss" if self.tls else "redis"
         if self.service is not None:
-            return (
-                f"{scheme}{_SENTINEL}://{','.join(_place(*each) for each in self.sentinels)}/{self.service}/{self.db}"
-            )
+            return f"{scheme}{_SENTINEL}://{','.join(_place(*each) for each in self.sentinels)}/{self.service}/{self.db}"
         return f"{scheme}://{_place(self.host, self.port)}/{self.db}"
 
     @classmethod
@@ -77,15 +78,16 @@ class Address:
         """
         Read a URL; the time limits are those of *settings*.
 
-        `redis:// rediss:// unix:// valkey:// valkeys://`, all but unix with `+sentinel` as well. Raises InvalidOption,
-        which says what is wrong with the password hidden.
+        `redis:// rediss:// unix:// valkey:// valkeys://`, all but unix with `+sentinel` as well.
+        Raises InvalidOption, which says what is wrong with the password hidden.
         """
         remember(url)
         try:
             return cls._parse(url, Times() if settings is None else Times.of(settings))
         except ValueError as error:
             _, _, tail = url.partition("://")[2].replace("?", "/").partition("/")
-            # a password that was not escaped has come apart, and what is wrong with its parts would quote them
+            # a password that was not escaped has come apart, and what is wrong with its parts would
+            # quote them
             problem = _UNESCAPED if "@" in tail else str(error)
             msg = f"{redacted_url(url)!r} is no Redis URL ({redacted(problem)}); {_FORMS}"
             raise InvalidOption(msg) from None
@@ -124,7 +126,9 @@ class Address:
         return made
 
     @classmethod
-    def _of_service(cls, words: list[str], places: str, options: dict[str, str], known: dict[str, Any]) -> Address:
+    def _of_service(
+        cls, words: list[str], places: str, options: dict[str, str], known: dict[str, Any]
+    ) -> Address:
         if not words[0] or len(words) > 2:  # noqa: PLR2004
             msg = "the path of a Sentinel URL is the name of a service and perhaps a database: /mymaster/0"
             raise ValueError(msg)
@@ -133,12 +137,21 @@ class Address:
             msg = "one of its sentinels has no host"
             raise ValueError(msg)
         db = _database(words[1] if len(words) > 1 else "", options)
-        made = cls(*sentinels[0], db=db, service=words[0], sentinels=sentinels, options=_sorted(options), **known)
+        made = cls(
+            *sentinels[0],
+            db=db,
+            service=words[0],
+            sentinels=sentinels,
+            options=_sorted(options),
+            **known,
+        )
         made.check_tls()
         return made
 
     def check_tls(self) -> None:
-        """Raise ValueError for `ssl_*` options that make no context; nothing is read without any."""
+        """
+        Raise ValueError for `ssl_*` options that make no context; nothing is read without any.
+        """
         if any(name.startswith("ssl_") for name, _ in self.options):
             self.ssl_context()
 
@@ -157,7 +170,11 @@ class Address:
 
 
 def login_commands(username: str | None, password: str | None) -> list[tuple[str, ...]]:
-    """Give the command that logs in, or none; a user without a password is one whom the server asks for none."""
+    """
+    Give the command that logs in, or none.
+
+    A user without a password is one whom the server asks for none.
+    """
     if username:
         return [("AUTH", username, password or "")]
     return [("AUTH", password)] if password else []
@@ -192,7 +209,9 @@ def _database(written: str, options: dict[str, str]) -> int:
 def _split_place(written: str, default: int) -> tuple[str, int]:
     """Read `host[:port]`, the host of IPv6 in brackets."""
     host, _, port = (
-        written.rpartition(":") if written.rpartition(":")[1] and not written.endswith("]") else (written, "", "")
+        written.rpartition(":")
+        if written.rpartition(":")[1] and not written.endswith("]")
+        else (written, "", "")
     )
     if written.endswith(":"):
         host, port = written[:-1], ""

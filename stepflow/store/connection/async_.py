@@ -1,7 +1,10 @@
 """
-The async link: one connection. An idle server is sent a call at once, a busy one what waits in a few writes per turn.
+The async link: one connection.
 
-A hundred concurrent steps cost a few round trips, not a hundred. How the connection is kept alive is kept.py's.
+An idle server is sent a call at once, a busy one what waits in a few writes per turn.
+
+A hundred concurrent steps cost a few round trips, not a hundred. How the connection is kept alive
+is kept.py's.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
 
-#: calls that are sent before the turn of the loop is over: the server works on them while the turn goes on
+#: calls that are sent before the turn of the loop is over: the server works on them while the turn
+#: goes on
 _EARLY = 16
 
 
@@ -53,10 +57,11 @@ class AsyncConnection(Reconnecting):
     """
     Carries out calls on the running loop.
 
-    *retry_for_s* None keeps trying for ever (workers); else it is the whole time of a call, which fails then with
-    RedisUnreachable, or with the server's own refusal. *open_for_s* is the same for the first connection, *retry_for_s*
-    unless given. *patience_s* is how long an answer may be owed before a fresh connection is made beside this one,
-    *reply_timeout_s* how long before this one is given up in any case.
+    *retry_for_s* None keeps trying for ever (workers); else it is the whole time of a call, which
+    fails then with RedisUnreachable, or with the server's own refusal. *open_for_s* is the same for
+    the first connection, *retry_for_s* unless given. *patience_s* is how long an answer may be owed
+    before a fresh connection is made beside this one, *reply_timeout_s* how long before this one is
+    given up in any case.
     """
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:

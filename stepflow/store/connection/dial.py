@@ -1,7 +1,10 @@
 """
-How a connection is made: the one way, for the async link, the listener, the blocking link, and redis-py where RQ wants it.
+How a connection is made.
 
-Name and primary are looked up at every connect. Blocking, within a time limit; the loop has it done aside.
+The one way, for the async link, the listener, the blocking link, and redis-py where RQ wants it.
+
+Name and primary are looked up at every connect. Blocking, within a time limit; the loop has it done
+aside.
 """
 
 from __future__ import annotations
@@ -24,22 +27,34 @@ from stepflow.store.connection.error_replies import refusal_of, refuse_errors
 from stepflow.store.connection.sentinel import distrust, find_primary, is_primary
 from stepflow.store.connection.thread_calls import aside
 
-#: seconds that an answer may be owed before a fresh connection is made to see whether this one is dead
+#: seconds that an answer may be owed before a fresh connection is made to see whether this one is
+#: dead
 PATIENCE_S = 2.0
-#: seconds of silence, between two looks of the kernel, and looks, after which it calls a connection dead that nobody uses
-_KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPALIVE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+#: seconds of silence, between two looks of the kernel, and looks, after which it calls a connection
+#: dead that nobody uses
+_KEEPALIVE = (
+    ("TCP_KEEPIDLE", 20),
+    ("TCP_KEEPALIVE", 20),
+    ("TCP_KEEPINTVL", 10),
+    ("TCP_KEEPCNT", 3),
+)
 
 Socket = socket.socket
 _Place = tuple[str, int]
 _Row = tuple[int, int, int, str, Any]
-#: look-ups in progress: a name whose server does not answer holds one thread, however often it is asked
+#: look-ups in progress: a name whose server does not answer holds one thread, however often it is
+#: asked
 _asked: dict[_Place, Future[list[_Row]]] = {}
 _asking = Lock()
 
 
 @dataclass(slots=True)
 class Dialled:
-    """A connected socket, not yet greeted; with TLS the context to wrap it in and the name that the other side must prove."""
+    """
+    A connected socket, not yet greeted.
+
+    With TLS the context to wrap it in and the name that the other side must prove.
+    """
 
     socket: Socket
     tls: ssl.SSLContext | None
@@ -83,7 +98,9 @@ def dial(address: Address, timeout_s: float | None = None) -> Dialled:
     except ValueError as error:  # files that were there when the URL was read
         raise OSError(str(error)) from None
     if address.service is not None:
-        host, port = find_primary(address, lambda place, seconds: _open(place, context, seconds), until)
+        host, port = find_primary(
+            address, lambda place, seconds: _open(place, context, seconds), until
+        )
     else:
         host, port = address.host, address.port
     return Dialled(_connect((host, port), until), context, host)
@@ -91,7 +108,9 @@ def dial(address: Address, timeout_s: float | None = None) -> Dialled:
 
 def _open(place: _Place, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
     """Connect to a sentinel."""
-    return Dialled(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(timeout_s)
+    return Dialled(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(
+        timeout_s
+    )
 
 
 def _connect(place: _Place, until: float) -> socket.socket:
@@ -120,7 +139,11 @@ def _keep_alive(made: socket.socket) -> None:
 
 
 def resolve(place: _Place, timeout_s: float) -> list[_Row]:
-    """Give the addresses of a host name; raises OSError, TimeoutError when the resolver does not answer in time."""
+    """
+    Give the addresses of a host name.
+
+    Raises OSError, TimeoutError when the resolver does not answer in time.
+    """
     with _asking:
         asked = _asked.get(place)
         if asked is None:
@@ -128,7 +151,9 @@ def resolve(place: _Place, timeout_s: float) -> list[_Row]:
     try:
         return asked.result(timeout_s)
     except TimeoutError:
-        raise TimeoutError(f"the name {place[0]} is not resolved within {timeout_s:.1f} s") from None
+        raise TimeoutError(
+            f"the name {place[0]} is not resolved within {timeout_s:.1f} s"
+        ) from None
 
 
 def _look_up(place: _Place) -> list[_Row]:
@@ -149,7 +174,11 @@ def _left(until: float) -> float:
 
 
 def unsent(wire: Any) -> int:
-    """Say how many bytes the kernel holds that the other side has not confirmed: while they shrink, a connection lives."""
+    """
+    Say how many bytes the kernel holds that the other side has not confirmed.
+
+    While they shrink, a connection lives.
+    """
     counted = array.array("i", [0])
     with suppress(OSError, ValueError):
         fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, counted)
@@ -157,14 +186,27 @@ def unsent(wire: Any) -> int:
 
 
 def greeting(address: Address, name: str | None) -> list[tuple[str, ...]]:
-    """Give the commands that a fresh connection begins with; where sentinels said who it is, that is asked as well."""
-    return [*address.handshake(name), *([("ROLE",)] if address.service is not None else []), ("PING",)]
+    """
+    Give the commands that a fresh connection begins with.
+
+    Where sentinels said who it is, that is asked as well.
+    """
+    return [
+        *address.handshake(name),
+        *([("ROLE",)] if address.service is not None else []),
+        ("PING",),
+    ]
 
 
 def check_greeting(address: Address, replies: Sequence[Any]) -> None:
-    """Raise RedisRefused for a server that did not let us in, or that is not the primary the sentinels said it is."""
+    """
+    Raise RedisRefused for a server that did not let us in, or that is not the primary the sentinels
+    said it is.
+    """
     role = replies[-2] if address.service is not None else None
     refuse_errors([reply for reply in replies if reply is not role])
     if address.service is not None and not is_primary(role):
         distrust(address)
-        raise refusal_of("READONLY what the sentinels said to be the primary is none yet, or no more")
+        raise refusal_of(
+            "READONLY what the sentinels said to be the primary is none yet, or no more"
+        )

@@ -1,10 +1,13 @@
 """
-What a server answers instead of a result, by its first word: what to do about it, here and by whoever reads of it.
+What a server answers instead of a result, by its first word.
 
-Three kinds. *Elsewhere*: this server cannot carry the call out now and another one, or the same one later, can; nothing was
-written, so the connection is dropped, the primary looked up and connected to again, and the call sent again, also one that
-must not arrive twice. *Later*: the same server will, in a moment; the call is sent again over the same connection. Anything
-else is a refusal, and the caller's to hear.
+What to do about it, here and by whoever reads of it.
+
+Three kinds. *Elsewhere*: this server cannot carry the call out now and another one, or the same one
+later, can; nothing was written, so the connection is dropped, the primary looked up and connected
+to again, and the call sent again, also one that must not arrive twice. *Later*: the same server
+will, in a moment; the call is sent again over the same connection. Anything else is a refusal, and
+the caller's to hear.
 """
 
 from __future__ import annotations
@@ -57,7 +60,11 @@ _PHRASES = {
 
 
 def word_of(message: str) -> str:
-    """Give the word that says what kind of error this is; a script's error carries that of the command it called."""
+    """
+    Give the word that says what kind of error this is.
+
+    A script's error carries that of the command it called.
+    """
     word = message.split(" ", 1)[0].lstrip("-")
     if word in _HINTS:
         return word
@@ -73,14 +80,18 @@ def word_of(message: str) -> str:
 def refusal_of(message: str) -> RedisRefused | UnreadableRecord:
     """Make the error for something Redis answered with an error."""
     if "WRONGTYPE" in message:
-        return UnreadableRecord("a key of stepflow's", f"something else wrote it: {redacted(message)}")
+        return UnreadableRecord(
+            "a key of stepflow's", f"something else wrote it: {redacted(message)}"
+        )
     return refused_by(message)
 
 
 def refused_by(message: str) -> RedisRefused:
     """Make the error for an answer that is a refusal, whatever the data are."""
     word = word_of(message)
-    hint = _HINTS.get(word) or next((hint for phrase, hint in _PHRASES.items() if phrase in message), None)
+    hint = _HINTS.get(word) or next(
+        (hint for phrase, hint in _PHRASES.items() if phrase in message), None
+    )
     return RedisRefused(redacted(message), hint or "look at the server's log", word=word)
 
 

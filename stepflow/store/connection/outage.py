@@ -20,7 +20,11 @@ Waiting = tuple[Call[Any], "asyncio.Future[Any]"]
 
 
 class Outage:
-    """What a link knows of the server that refused it last: what that still owes, what it refused, how long to wait."""
+    """
+    What a link knows of the server that refused it last.
+
+    What that still owes, what it refused, how long to wait.
+    """
 
     def __init__(self) -> None:
         self.wire: Wire | None = None
@@ -36,7 +40,11 @@ class Outage:
         return self._refusal
 
     def wait_s(self, now: float) -> float:
-        """Say how long to wait now: longer each time, from the beginning when the last is long ago."""
+        """
+        Say how long to wait now.
+
+        Longer each time, from the beginning when the last is long ago.
+        """
         if not self.is_recent(now):
             self._waits = growing()
         self._at = now

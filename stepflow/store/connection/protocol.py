@@ -1,4 +1,8 @@
-"""One connection on the loop, as long as it lasts: made, greeted, and looked at for signs of life."""
+"""
+One connection on the loop, as long as it lasts.
+
+Made, greeted, and looked at for signs of life.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,9 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         for asked in self._asked:
             if not asked.done():
-                asked.set_exception(exc or ConnectionError("the connection was lost while it was made"))
+                asked.set_exception(
+                    exc or ConnectionError("the connection was lost while it was made")
+                )
         self._asked.clear()
         self.on_lost(self, exc)
 
@@ -56,7 +62,11 @@ class Wire(asyncio.Protocol):
             self.transport.abort()
 
     async def ask(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
-        """Send commands and give their replies, errors as values: before the connection is anybody's."""
+        """
+        Send commands and give their replies, errors as values.
+
+        Before the connection is anybody's.
+        """
         asked = [self._loop.create_future() for _ in commands]
         self._asked += asked
         self.transport.write(b"".join(pack(parts) for parts in commands))
@@ -69,7 +79,9 @@ class Wire(asyncio.Protocol):
 
     def silent_s(self) -> float:
         """Say for how long nothing has come, nor gone: what still leaves here is a sign of life."""
-        left = self.transport.get_write_buffer_size() + unsent(self.transport.get_extra_info("socket"))
+        left = self.transport.get_write_buffer_size() + unsent(
+            self.transport.get_extra_info("socket")
+        )
         if left < self._unsent:
             self.heard_at = self._loop.time()
         self._unsent = left

@@ -1,4 +1,7 @@
-"""Notifications: one connection that listens to channels, is asked for signs of life, and is made again after it was lost."""
+"""
+Notifications: one connection that listens to channels, is asked for signs of life, and is made
+again after it was lost.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from stepflow.store.connection.resp import ReplyError, pack
 
 log = logging.getLogger("stepflow.link")
 
-#: seconds between tries to connect again; a message missed meanwhile is found by the safety nets of those who wait
+#: seconds between tries to connect again; a message missed meanwhile is found by the safety nets of
+#: those who wait
 _AGAIN_S = 0.5
-#: seconds between two looks at the connection, and of silence after which it is asked for a sign of life
+#: seconds between two looks at the connection, and of silence after which it is asked for a sign of
+#: life
 _LOOK_S, _SILENT_S = 1.0, 3.0
 
 Heard = Callable[[str], None]
@@ -28,8 +33,8 @@ class Listener:
     """
     Subscribes to channels and calls back with each message, on the loop's thread.
 
-    A message may be missed while the connection is down: whoever listens keeps a slower way to the same news. Without
-    channels nothing is sent.
+    A message may be missed while the connection is down: whoever listens keeps a slower way to the
+    same news. Without channels nothing is sent.
     """
 
     def __init__(self, address: Address) -> None:
@@ -44,7 +49,11 @@ class Listener:
         self._asked_at: float | None = None
 
     async def subscribe(self, channel: str, heard: Heard) -> None:
-        """Call *heard* with each message on *channel*; returns once the server has confirmed it, or has no connection."""
+        """
+        Call *heard* with each message on *channel*.
+
+        Returns once the server has confirmed it, or has no connection.
+        """
         loop = asyncio.get_running_loop()
         self._heard.setdefault(channel, []).append(heard)
         confirmed = self._confirmed.setdefault(channel, loop.create_future())
@@ -81,9 +90,19 @@ class Listener:
             self._wire.abort()
 
     def renew(self) -> None:
-        """Listen over a fresh connection as soon as there is one: another of the same age was dead."""
-        if self._wire is not None and not self._closed and (self._connecting is None or self._connecting.done()):
-            self._connecting = asyncio.get_running_loop().create_task(self._replace(self._wire, is_dead=True))
+        """
+        Listen over a fresh connection as soon as there is one.
+
+        Another of the same age was dead.
+        """
+        if (
+            self._wire is not None
+            and not self._closed
+            and (self._connecting is None or self._connecting.done())
+        ):
+            self._connecting = asyncio.get_running_loop().create_task(
+                self._replace(self._wire, is_dead=True)
+            )
 
     def _send(self, *command: str) -> None:
         if self._wire is not None:
@@ -113,7 +132,9 @@ class Listener:
             self._on_lost(wire, None)
 
     async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
-        """Make a connection beside a silent one and listen over it, unless that speaks meanwhile."""
+        """
+        Make a connection beside a silent one and listen over it, unless that speaks meanwhile.
+        """
         heard_at = wire.heard_at
         try:
             fresh = await open_wire(self._address, None, self._on_lost)
@@ -122,11 +143,16 @@ class Listener:
         if self._closed or self._wire is not wire or (wire.heard_at != heard_at and not is_dead):
             fresh.abort()
         else:
-            log.info("the listening connection to %s was dead; listening over a new one", self._address.shown)
+            log.info(
+                "the listening connection to %s was dead; listening over a new one",
+                self._address.shown,
+            )
             self._listen_over(fresh)
 
     def _look(self) -> None:
-        """Ask a silent connection for a sign of life, and make another beside one that gives none."""
+        """
+        Ask a silent connection for a sign of life, and make another beside one that gives none.
+        """
         self._looking = None
         if not self._heard or self._closed:
             return
@@ -156,7 +182,8 @@ class Listener:
         if wire is not self._wire:
             return
         if isinstance(reply, ReplyError):
-            # a user without the right to the channel: whoever listens has its slower way, and must not wait for this one
+            # a user without the right to the channel: whoever listens has its slower way, and must
+            # not wait for this one
             log.debug("not listening at %s (%s)", self._address.shown, reply)
             for asked in self._confirmed.values():
                 if not asked.done():

@@ -1,8 +1,11 @@
 """
-One connection of the loop that is kept: made, made again after it was lost, replaced when it is dead, left when refused.
+One connection of the loop that is kept.
 
-One that is silent while a fresh one answers is dead: bytes may vanish with nobody hanging up. A server that says it is not
-the one to write to is left, and what it refused is sent to the one that is found in its place.
+Made, made again after it was lost, replaced when it is dead, left when refused.
+
+One that is silent while a fresh one answers is dead: bytes may vanish with nobody hanging up. A
+server that says it is not the one to write to is left, and what it refused is sent to the one that
+is found in its place.
 """
 
 from __future__ import annotations
@@ -61,7 +64,9 @@ class Reconnecting:
         self._name = name
         self._retry_for_s = retry_for_s
         self._open_for_s = (retry_for_s or 0.0) if open_for_s is None else open_for_s
-        self._reply_timeout_s = address.times.reply_s if reply_timeout_s is None else reply_timeout_s
+        self._reply_timeout_s = (
+            address.times.reply_s if reply_timeout_s is None else reply_timeout_s
+        )
         self._patience_s = min(patience_s, self._reply_timeout_s)
         self._queue: deque[Waiting] = deque()
         self._inflight: deque[Waiting] = deque()
@@ -103,7 +108,11 @@ class Reconnecting:
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        tasks = [task for task in (self._connecting, self._replacing) if task is not None and not task.done()]
+        tasks = [
+            task
+            for task in (self._connecting, self._replacing)
+            if task is not None and not task.done()
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,12 +123,20 @@ class Reconnecting:
         self._fail_all(RedisUnreachable(self._address.shown, "the link was closed"))
 
     def renew(self) -> None:
-        """Go on over a fresh connection as soon as there is one: another of the same age was dead."""
+        """
+        Go on over a fresh connection as soon as there is one.
+
+        Another of the same age was dead.
+        """
         if self._wire is not None and (self._replacing is None or self._replacing.done()):
             self._replacing = self._loop.create_task(self._replace(self._wire, is_dead=True))
 
     def _leave(self, message: str) -> None:
-        """Leave a server that is not the one to write to: what it still owes is waited for, then another is looked for."""
+        """
+        Leave a server that is not the one to write to.
+
+        What it still owes is waited for, then another is looked for.
+        """
         say(log, f"Redis at {self._address.shown}: {self._setback.note(message)}; connecting again")
         distrust(self._address)
         self._setback.wire, self._setback.owed = self._wire, self._inflight
@@ -127,7 +144,11 @@ class Reconnecting:
         self._start_connecting(first=False)
 
     async def _part(self) -> None:
-        """Wait for what a server that is left still owes, hang up, and wait: longer each time, for it lets us in at once."""
+        """
+        Wait for what a server that is left still owes, hang up, and wait.
+
+        Longer each time, for it lets us in at once.
+        """
         setback, until = self._setback, self._loop.time() + self._patience_s
         while setback.owed and self._loop.time() < until:  # noqa: ASYNC110  an event would cost every reply a look
             await asyncio.sleep(_DRAIN_S)
@@ -159,7 +180,11 @@ class Reconnecting:
         self._wire = None
         if self._closed:
             return
-        log.warning("lost the connection to Redis at %s (%s); connecting again", self._address.shown, error or "closed")
+        log.warning(
+            "lost the connection to Redis at %s (%s); connecting again",
+            self._address.shown,
+            error or "closed",
+        )
         self._start_connecting(first=False)
 
     def _start_connecting(self, *, first: bool) -> None:
@@ -167,7 +192,9 @@ class Reconnecting:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         self._connecting = self._loop.create_task(self._connect(first=first))
         if not first:
-            self._connecting.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+            self._connecting.add_done_callback(
+                lambda task: None if task.cancelled() else task.exception()
+            )
 
     async def _connect(self, *, first: bool) -> None:
         await self._part()
@@ -181,7 +208,10 @@ class Reconnecting:
                     self._fail_all(problem)
                     raise problem from None
                 if self._retry_for_s is None:
-                    say(log, f"still no connection to Redis at {self._address.shown} ({_said(error)}); trying on")
+                    say(
+                        log,
+                        f"still no connection to Redis at {self._address.shown} ({_said(error)}); trying on",
+                    )
                 await asyncio.sleep(wait_s)
             else:
                 self._go_on_over(wire, owed)
@@ -190,7 +220,11 @@ class Reconnecting:
                 return
 
     def _is_over(self, error: Exception, tried_s: float, *, first: bool) -> bool:
-        """Say whether a connection is given up: workers never do, but at their start, and then not on a server that comes."""
+        """
+        Say whether a connection is given up.
+
+        Workers never do, but at their start, and then not on a server that comes.
+        """
         limit_s = self._open_for_s if first else self._retry_for_s
         if limit_s is None:
             return False
@@ -203,7 +237,9 @@ class Reconnecting:
 
     async def _open(self) -> tuple[Wire, deque[Waiting]]:
         """
-        Make a connection and greet the server; only then is it the link's, and other calls go over it.
+        Make a connection and greet the server.
+
+        Only then is it the link's, and other calls go over it.
 
         Each connection has its own list of what it owes: replies never meet the calls of another.
         """
@@ -211,7 +247,9 @@ class Reconnecting:
         wire = await open_wire(self._address, self._name, partial(self._on_lost, owed))
         try:
             async with asyncio.timeout(self._address.times.connect_s):
-                refuse_errors(await wire.ask([("SCRIPT", "LOAD", script.text) for script in all_scripts()]))
+                refuse_errors(
+                    await wire.ask([("SCRIPT", "LOAD", script.text) for script in all_scripts()])
+                )
         except BaseException:
             wire.abort()
             raise
@@ -238,7 +276,10 @@ class Reconnecting:
         if self._closed or self._wire is not wire or (wire.heard_at != heard_at and not is_dead):
             fresh.abort()
             return
-        say(log, f"a connection to Redis at {self._address.shown} is dead, a new one answers; going on over that")
+        say(
+            log,
+            f"a connection to Redis at {self._address.shown} is dead, a new one answers; going on over that",
+        )
         self._go_on_over(fresh, owed)
         for told in (self.on_reconnect, None if is_dead else self.on_silent):
             if told is not None:
@@ -253,20 +294,34 @@ class Reconnecting:
         if wire is None:
             return
         if silent_s > self._reply_timeout_s and self._inflight:
-            log.warning("no reply from Redis at %s for %.0f s; connecting again", self._address.shown, silent_s)
+            log.warning(
+                "no reply from Redis at %s for %.0f s; connecting again",
+                self._address.shown,
+                silent_s,
+            )
             wire.abort()
         elif silent_s > self._reply_timeout_s:
-            self.send(Call(None, (), ("PING",), lambda reply: reply)).add_done_callback(lambda ping: ping.exception())
+            self.send(Call(None, (), ("PING",), lambda reply: reply)).add_done_callback(
+                lambda ping: ping.exception()
+            )
         elif silent_s >= self._patience_s and self._inflight and self._loop.time() >= self._look_at:
-            self._look_at = self._loop.time() + silent_s  # a slow server is asked less and less often
+            self._look_at = (
+                self._loop.time() + silent_s
+            )  # a slow server is asked less and less often
             if self._replacing is None or self._replacing.done():
                 self._replacing = self._loop.create_task(self._replace(wire))
 
     def _expire(self, is_stuck: bool) -> None:  # noqa: FBT001
-        """Fail the calls whose time is over while nothing comes of them; a server that sends is waited for."""
+        """
+        Fail the calls whose time is over while nothing comes of them.
+
+        A server that sends is waited for.
+        """
         now, setback = self._loop.time(), self._setback
         waiting = [*self._inflight, *setback.owed, *setback.refused, *self._queue]
-        self._seen = {future: self._seen.get(future, now) for _, future in waiting if not future.done()}
+        self._seen = {
+            future: self._seen.get(future, now) for _, future in waiting if not future.done()
+        }
         if not (is_stuck or setback.is_recent(now)):
             return
         assert self._retry_for_s is not None
@@ -278,7 +333,8 @@ class Reconnecting:
                     future.set_exception(ReplyLost(call.name))
                 else:
                     future.set_exception(
-                        setback.refusal_at(now) or self._unreachable(TimeoutError("no answer in time"))
+                        setback.refusal_at(now)
+                        or self._unreachable(TimeoutError("no answer in time"))
                     )
 
     def _fail_all(self, error: StepflowError) -> None:

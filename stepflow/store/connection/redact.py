@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-#: seconds-free heuristics, the widest first: up to the last @ of a word, for a password may hold '/' and '@' although it
-#: should not; then a password with spaces, told from a host by what follows the first colon; then those in a query
+#: seconds-free heuristics, the widest first: up to the last @ of a word, for a password may hold
+#: '/' and '@' although it should not; then a password with spaces, told from a host by what follows
+#: the first colon; then those in a query
 _SECRETS = re.compile(
     r"(?<=://)\S*@"
     r"|(?<=://)(?!\[|[\w.,-]*(?::\d+(?:,[\w.-]+)?)*(?:[\s/?\"'),;]|$))[^@\n]*@(?:\S*@)?"
@@ -13,7 +14,8 @@ _SECRETS = re.compile(
 )
 #: the same in what is known to be one URL
 _IN_QUERY = re.compile(r"(?<=password=)[^&]*")
-#: logins of the URLs this process was given, as they stand there, and what is shown instead: found in any text
+#: logins of the URLs this process was given, as they stand there, and what is shown instead: found
+#: in any text
 _known: dict[str, str] = {}
 
 
@@ -36,7 +38,11 @@ def redacted(text: str) -> str:
 
 
 def redacted_url(url: str) -> str:
-    """Give *url*, the whole of it one URL or meant to be, without its login: whatever stands before the last @."""
+    """
+    Give *url*, the whole of it one URL or meant to be, without its login.
+
+    Whatever stands before the last @.
+    """
     before, there, rest = _IN_QUERY.sub("***", url).partition("://")
     if not there:
         return redacted(f"***@{url.rpartition('@')[2]}" if "@" in url else url)

@@ -1,4 +1,8 @@
-"""redis-py's side: the client that RQ is given, and the link's connections over a client that is there, real or fake."""
+"""
+redis-py's side.
+
+The client that RQ is given, and the link's connections over a client that is there, real or fake.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,11 @@ _WORDS = {
 
 
 def _as_answered(error: redis.RedisError) -> str | None:
-    """Give Redis's answer whole: redis-py makes a class of the first word and takes it off; None for what is no answer."""
+    """
+    Give Redis's answer whole: redis-py makes a class of the first word and takes it off.
+
+    None for what is no answer.
+    """
     words = str(error)
     for kind, word in _WORDS.items():
         if isinstance(error, kind):
@@ -59,7 +67,11 @@ def in_our_words(address: Address) -> Iterator[None]:
 
 
 class _Dialled(redis.Connection):
-    """A connection that is made as all of ours are; one that finds itself at a replica is dropped, and made anew."""
+    """
+    A connection that is made as all of ours are.
+
+    One that finds itself at a replica is dropped, and made anew.
+    """
 
     def __init__(self, *, address: Address, **options: Any) -> None:
         self._address = address
@@ -98,11 +110,17 @@ def _greet(connection: _Dialled) -> None:
         return
     if not is_primary(role):
         distrust(address)
-        raise redis.exceptions.ReadOnlyError("what the sentinels said to be the primary is none yet, or no more")
+        raise redis.exceptions.ReadOnlyError(
+            "what the sentinels said to be the primary is none yet, or no more"
+        )
 
 
 def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
-    """Make the one kind of redis-py client we use: it never retries on its own, every time limit is explicit."""
+    """
+    Make the one kind of redis-py client we use.
+
+    It never retries on its own, every time limit is explicit.
+    """
     return redis.Redis.from_pool(
         redis.ConnectionPool(
             connection_class=_Dialled,

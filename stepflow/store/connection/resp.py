@@ -15,7 +15,11 @@ class ReplyError(Exception):
 
 
 class PyReader:
-    """Reads replies from bytes as they come; `gets` gives False while none is whole. hiredis.Reader's interface."""
+    """
+    Reads replies from bytes as they come.
+
+    `gets` gives False while none is whole. hiredis.Reader's interface.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -82,8 +86,14 @@ def py_pack(command: Sequence[Part]) -> bytes:
 
 
 def not_text(error: UnicodeEncodeError) -> InvalidOption:
-    """Say which part of a command is no text, such as half a surrogate pair; nothing of that command was sent."""
-    return InvalidOption(f"{shown(error.object)} cannot be sent to Redis: it is not valid Unicode ({error.reason})")
+    """
+    Say which part of a command is no text, such as half a surrogate pair.
+
+    Nothing of that command was sent.
+    """
+    return InvalidOption(
+        f"{shown(error.object)} cannot be sent to Redis: it is not valid Unicode ({error.reason})"
+    )
 
 
 def pack(command: Sequence[Part]) -> bytes:

@@ -1,4 +1,8 @@
-"""Sentinel: which server is the primary of a service now. Any sentinel may be down, and any may be wrong."""
+"""
+Sentinel: which server is the primary of a service now.
+
+Any sentinel may be down, and any may be wrong.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,14 @@ _Place = tuple[str, int]
 _first: dict[tuple[_Place, ...], int] = {}
 
 
-def find_primary(address: Address, connect: Callable[[_Place, float], socket.socket], until: float) -> _Place:
-    """Ask the sentinels of *address*, one after the other, for its primary; raises OSError that says what each answered."""
+def find_primary(
+    address: Address, connect: Callable[[_Place, float], socket.socket], until: float
+) -> _Place:
+    """
+    Ask the sentinels of *address*, one after the other, for its primary.
+
+    Raises OSError that says what each answered.
+    """
     sentinels, said = address.sentinels, []
     begin = _first.get(sentinels, 0)
     for turn in range(len(sentinels)):
@@ -30,7 +40,9 @@ def find_primary(address: Address, connect: Callable[[_Place, float], socket.soc
         try:
             place = _ask(address, sentinels[number], connect, min(_EACH_S, left_s))
         except OSError as error:
-            said.append(f"{sentinels[number][0]}:{sentinels[number][1]}: {str(error) or type(error).__name__}")
+            said.append(
+                f"{sentinels[number][0]}:{sentinels[number][1]}: {str(error) or type(error).__name__}"
+            )
             continue
         _first[sentinels] = number
         return place
@@ -45,11 +57,16 @@ def distrust(address: Address) -> None:
 
 def is_primary(role: Any) -> bool:
     """Read the answer to ROLE; one who may not ask believes the sentinels."""
-    return isinstance(role, ReplyError) or (isinstance(role, list) and bool(role) and role[0] == b"master")
+    return isinstance(role, ReplyError) or (
+        isinstance(role, list) and bool(role) and role[0] == b"master"
+    )
 
 
 def _ask(
-    address: Address, sentinel: _Place, connect: Callable[[_Place, float], socket.socket], timeout_s: float
+    address: Address,
+    sentinel: _Place,
+    connect: Callable[[_Place, float], socket.socket],
+    timeout_s: float,
 ) -> _Place:
     options = dict(address.options)
     commands = login_commands(options.get("sentinel_username"), options.get("sentinel_password"))

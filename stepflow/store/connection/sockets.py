@@ -1,4 +1,8 @@
-"""The connections of the blocking link: one socket each, that is waited for with patience and replaced when it is dead."""
+"""
+The connections of the blocking link.
+
+One socket each, that is waited for with patience and replaced when it is dead.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,11 @@ class Socket(Protocol):
         """Write all of *data*."""
 
     def read(self, until: float) -> Any:
-        """Give the next reply, an error as a ReplyError; raises OSError when there is none in time."""
+        """
+        Give the next reply, an error as a ReplyError.
+
+        Raises OSError when there is none in time.
+        """
 
     def close(self) -> None:
         """Hang up."""
@@ -45,7 +53,11 @@ class Sockets(Protocol):
     """Where the blocking link has its connections from."""
 
     def take(self, until: float) -> Socket:
-        """Give an idle connection or a new one; raises OSError, or RedisRefused of a server that lets nobody in."""
+        """
+        Give an idle connection or a new one.
+
+        Raises OSError, or RedisRefused of a server that lets nobody in.
+        """
 
     def give(self, line: Socket) -> None:
         """Take back a connection that owes nothing."""
@@ -54,18 +66,25 @@ class Sockets(Protocol):
         """Hang up on all that are idle."""
 
     def listening(self, channel: str) -> Any:
-        """Listen to a channel: a context manager, whose callable waits for a message, at most so many seconds."""
+        """
+        Listen to a channel.
+
+        A context manager, whose callable waits for a message, at most so many seconds.
+        """
 
 
 class OneSocket:
     """
     One connection of ours.
 
-    Waiting ends with OSError: when the other side hung up; when it is silent while a fresh connection, made after
-    *patience_s*, answers; when it has been silent for *reply_s*; when the caller's time is over.
+    Waiting ends with OSError: when the other side hung up; when it is silent while a fresh
+    connection, made after *patience_s*, answers; when it has been silent for *reply_s*; when the
+    caller's time is over.
     """
 
-    def __init__(self, address: Address, wire: socket.socket, *, patience_s: float, reply_s: float) -> None:
+    def __init__(
+        self, address: Address, wire: socket.socket, *, patience_s: float, reply_s: float
+    ) -> None:
         self._address = address
         self._wire = wire
         self._patience_s, self._reply_s = patience_s, reply_s
@@ -79,10 +98,17 @@ class OneSocket:
         self._wire.close()
 
     @classmethod
-    def connect(cls, address: Address, timeout_s: float, *, patience_s: float, reply_s: float) -> Self:
+    def connect(
+        cls, address: Address, timeout_s: float, *, patience_s: float, reply_s: float
+    ) -> Self:
         """Connect and log in within *timeout_s*; raises OSError or RedisRefused."""
         until = time.monotonic() + timeout_s
-        line = cls(address, dial(address, timeout_s).wrapped(timeout_s), patience_s=timeout_s, reply_s=timeout_s)
+        line = cls(
+            address,
+            dial(address, timeout_s).wrapped(timeout_s),
+            patience_s=timeout_s,
+            reply_s=timeout_s,
+        )
         try:
             commands = greeting(address, None)
             line.send(b"".join(pack(command) for command in commands), until)
@@ -106,7 +132,9 @@ class OneSocket:
         self._heard_at = time.monotonic()
         view = memoryview(data)
         while view:
-            view = view[self._patiently(lambda rest=view: self._wire.send(rest), until, select.POLLOUT) :]  # type: ignore[misc]
+            view = view[
+                self._patiently(lambda rest=view: self._wire.send(rest), until, select.POLLOUT) :
+            ]  # type: ignore[misc]
 
     def read(self, until: float) -> Any:
         """Give the next reply, an error as a ReplyError."""
@@ -118,7 +146,11 @@ class OneSocket:
         return reply
 
     def hear(self, until: float) -> bool:
-        """Wait for what was published, at most *until*; False when it was only a confirmation, or nothing."""
+        """
+        Wait for what was published, at most *until*.
+
+        False when it was only a confirmation, or nothing.
+        """
         while (reply := self._reader.gets()) is False:
             self._wire.settimeout(max(0.001, until - time.monotonic()))
             try:
@@ -150,7 +182,9 @@ class OneSocket:
                     self._heard_at = time.monotonic()
                     return done
                 silent_s = self._silent_s()
-                over = time.monotonic() >= until and silent_s >= min(_LAST_CHANCE_S, self._patience_s)
+                over = time.monotonic() >= until and silent_s >= min(
+                    _LAST_CHANCE_S, self._patience_s
+                )
                 if over or silent_s >= self._reply_s:
                     raise TimeoutError(f"no answer for {silent_s:.1f} s")
                 if fresh is None and silent_s >= look_after_s:
@@ -165,7 +199,10 @@ class OneSocket:
 
     def _like(self) -> OneSocket:
         return OneSocket.connect(
-            self._address, self._address.times.connect_s, patience_s=self._patience_s, reply_s=self._reply_s
+            self._address,
+            self._address.times.connect_s,
+            patience_s=self._patience_s,
+            reply_s=self._reply_s,
         )
 
     def _wait_s(self, fresh: object, silent_s: float, look_after_s: float, until: float) -> float:
@@ -176,7 +213,11 @@ class OneSocket:
         return min(left_s, max(_LOOK_S, min(look_after_s, self._reply_s) - silent_s))
 
     def _silent_s(self) -> float:
-        """Say for how long nothing has come, nor gone: what the kernel still sends is a sign of life."""
+        """
+        Say for how long nothing has come, nor gone.
+
+        What the kernel still sends is a sign of life.
+        """
         unsent_now = unsent(self._wire)
         if unsent_now < self._unsent:
             self._heard_at = time.monotonic()
@@ -184,7 +225,11 @@ class OneSocket:
         return time.monotonic() - self._heard_at
 
     def _judge(self, fresh: Future[OneSocket], event: int) -> None:
-        """Raise when a fresh connection was made and this one is silent still; one that could not be made says nothing."""
+        """
+        Raise when a fresh connection was made and this one is silent still.
+
+        One that could not be made says nothing.
+        """
         try:
             line = fresh.result()
         except (OSError, StepflowError):
@@ -193,7 +238,9 @@ class OneSocket:
             line.close()
             return
         self.on_fresh(line)
-        raise ConnectionError(f"silent for {time.monotonic() - self._heard_at:.1f} s while a new connection answers")
+        raise ConnectionError(
+            f"silent for {time.monotonic() - self._heard_at:.1f} s while a new connection answers"
+        )
 
 
 def _stirs(wire: socket.socket, event: int, timeout_s: float) -> bool:
@@ -204,9 +251,15 @@ def _stirs(wire: socket.socket, event: int, timeout_s: float) -> bool:
 
 
 class SocketPool:
-    """Connections to *address*: those that are idle, and new ones. Safe for threads, and in the child of a fork."""
+    """
+    Connections to *address*: those that are idle, and new ones.
 
-    def __init__(self, address: Address, *, reply_s: float | None = None, patience_s: float = PATIENCE_S) -> None:
+    Safe for threads, and in the child of a fork.
+    """
+
+    def __init__(
+        self, address: Address, *, reply_s: float | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
         self._address = address
         self._reply_s = address.times.reply_s if reply_s is None else reply_s
         self._patience_s = min(patience_s, self._reply_s)
@@ -215,7 +268,9 @@ class SocketPool:
 
     def take(self, until: float) -> OneSocket:
         """Give an idle connection or a new one."""
-        if self._pid != os.getpid():  # a fork's child has the parent's connections, too, and must not talk over them
+        if (
+            self._pid != os.getpid()
+        ):  # a fork's child has the parent's connections, too, and must not talk over them
             self.drop()
             self._pid = os.getpid()
         while self._idle:
@@ -225,8 +280,12 @@ class SocketPool:
                     line.on_fresh = self.give
                     return line
                 line.close()
-        timeout_s = min(self._address.times.connect_s, max(_LAST_CHANCE_S, until - time.monotonic()))
-        line = OneSocket.connect(self._address, timeout_s, patience_s=self._patience_s, reply_s=self._reply_s)
+        timeout_s = min(
+            self._address.times.connect_s, max(_LAST_CHANCE_S, until - time.monotonic())
+        )
+        line = OneSocket.connect(
+            self._address, timeout_s, patience_s=self._patience_s, reply_s=self._reply_s
+        )
         line.on_fresh = self.give
         return line
 
@@ -248,7 +307,8 @@ class SocketPool:
         """
         Listen to a channel; the callable waits for a message, at most so many seconds.
 
-        A lost connection only ends the wait, and is made again at the next: whoever listens looks again anyway.
+        A lost connection only ends the wait, and is made again at the next: whoever listens looks
+        again anyway.
         """
         line: OneSocket | None = None
 

@@ -1,4 +1,8 @@
-"""The blocking link: carries out calls for the sync client, the command line and threads, within one budget of time."""
+"""
+The blocking link.
+
+Carries out calls for the sync client, the command line and threads, within one budget of time.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("stepflow.link")
 
-#: calls of one round trip that are sent at a time: the server works on them while the next are written
+#: calls of one round trip that are sent at a time: the server works on them while the next are
+#: written
 _PIECE = 50
 
 
@@ -57,21 +62,25 @@ def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
 
 class SyncConnection:
     """
-    Carries out calls over connections of ours (`to`), or over those of a redis-py client, real or fake.
+    Carries out calls over connections of ours (`to`), or over those of a redis-py client, real or
+    fake.
 
-    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be re-sent is, with growing waits,
-    and so is one that the server refused because it is not, or not yet, the one to write to. Raises RedisUnreachable after
-    that, or RedisRefused with the server's own word; ReplyLost for a call that must not arrive twice and may have.
-    Safe for threads.
+    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be re-sent
+    is, with growing waits, and so is one that the server refused because it is not, or not yet, the
+    one to write to. Raises RedisUnreachable after that, or RedisRefused with the server's own word;
+    ReplyLost for a call that must not arrive twice and may have. Safe for threads.
     """
 
-    def __init__(self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None) -> None:
+    def __init__(
+        self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None
+    ) -> None:
         self.client = client
         self._lines: Sockets = client if hasattr(client, "take") else RedisPyPool(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
-        #: seconds that a call is given however short its budget: an answer that is under way is worth them
+        #: seconds that a call is given however short its budget: an answer that is under way is
+        #: worth them
         self._least_s = PATIENCE_S
 
     @classmethod
@@ -83,7 +92,11 @@ class SyncConnection:
         reply_timeout_s: float | None = None,
         patience_s: float = PATIENCE_S,
     ) -> SyncConnection:
-        """Make a link to *address*, with its time limits unless others are given; connects at the first call."""
+        """
+        Make a link to *address*, with its time limits unless others are given.
+
+        Connects at the first call.
+        """
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
         lines = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
         link = cls(lines, address.shown, retry_for_s=budget_s, address=address)
@@ -119,7 +132,11 @@ class SyncConnection:
         return errand.read()
 
     def _try(self, errand: _Errand, until: float) -> Exception | None:
-        """Send what has no answer yet and read the answers; gives what must pass before it is sent again, if anything."""
+        """
+        Send what has no answer yet and read the answers.
+
+        Gives what must pass before it is sent again, if anything.
+        """
         line = self._lines.take(until)
         try:
             again = errand.send(line, until)
@@ -153,7 +170,9 @@ class SyncConnection:
 
         A lost connection only ends the wait: whoever listens looks again anyway.
         """
-        return cast("AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel))
+        return cast(
+            "AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel)
+        )
 
     def close(self) -> None:
         """Give the connections back."""
@@ -170,21 +189,31 @@ class _Errand:
 
     def send(self, line: Socket, until: float) -> str:
         """
-        Send those without an answer over *line* and read it; gives the answer of one that has to be sent again, or "".
+        Send those without an answer over *line* and read it.
 
-        Raises ReplyLost when the connection breaks on a call that may not be, OSError when all that is open may be.
+        Gives the answer of one that has to be sent again, or "".
+
+        Raises ReplyLost when the connection breaks on a call that may not be, OSError when all that
+        is open may be.
         """
         waiting, sent = self.open, False
         self.open, again = [], ""
         try:
             for first in range(0, len(waiting), _PIECE):
-                piece = [pack(self._calls[number].command()) for number in waiting[first : first + _PIECE]]
+                piece = [
+                    pack(self._calls[number].command())
+                    for number in waiting[first : first + _PIECE]
+                ]
                 sent = True
                 line.send(b"".join(piece), until)
             for number in waiting:
                 again = self._take(number, line.read(until)) or again
         except OSError as error:
-            left = [number for number in waiting if number not in self.answers and number not in self.open]
+            left = [
+                number
+                for number in waiting
+                if number not in self.answers and number not in self.open
+            ]
             for number in left if sent else ():
                 if not self._calls[number].resend:
                     raise ReplyLost(self._calls[number].name) from error
@@ -204,7 +233,11 @@ class _Errand:
         return None
 
     def read(self) -> list[Any]:
-        """Read the answers, in order; raises RedisRefused for the first that is an error no call knows the meaning of."""
+        """
+        Read the answers, in order.
+
+        Raises RedisRefused for the first that is an error no call knows the meaning of.
+        """
         return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
 
 

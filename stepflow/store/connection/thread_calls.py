@@ -1,8 +1,9 @@
 """
 Blocking calls in a daemon thread of their own.
 
-For what the runtime needs to stay connected. The loop's thread pool has a few threads and user code may fill it for
-minutes; a call to the resolver cannot be given up, and nobody's leaving may wait for one.
+For what the runtime needs to stay connected. The loop's thread pool has a few threads and user code
+may fill it for minutes; a call to the resolver cannot be given up, and nobody's leaving may wait
+for one.
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ T = TypeVar("T")
 
 
 def aside(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> Future[T]:
-    """Call *function* in a thread of its own; a result that comes after the future was cancelled is given to *drop*."""
+    """
+    Call *function* in a thread of its own.
+
+    A result that comes after the future was cancelled is given to *drop*.
+    """
     future: Future[T] = Future()
     Thread(target=_call, args=(function, future, drop), name="stepflow-aside", daemon=True).start()
     return future
 
 
 async def aside_async(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> T:
-    """Await *function*, called in a thread of its own; its result is given to *drop* when nobody waits any more."""
+    """
+    Await *function*, called in a thread of its own.
+
+    Its result is given to *drop* when nobody waits any more.
+    """
     return await asyncio.wrap_future(aside(function, drop=drop))
 
 

@@ -1,4 +1,8 @@
-"""The options of a Redis URL: which there are, what each takes, and what is wrong with one that is refused."""
+"""
+The options of a Redis URL.
+
+Which there are, what each takes, and what is wrong with one that is refused.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,11 @@ from urllib.parse import parse_qsl
 #: the largest database number a server can have
 _MOST_DATABASES = 2**31 - 1
 _NO, _YES = ("false", "no", "0", "off"), ("true", "yes", "1", "on")
-_REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_REQUIREMENTS = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
 
 
 def _text(value: str) -> str:
@@ -72,7 +80,11 @@ OPTIONS: Mapping[str, Callable[[str], str]] = {
 
 
 def read_options(query: str, *, tls: bool, sentinel: bool) -> dict[str, str]:
-    """Read a URL's query; raises ValueError that names the option and says what is wrong with it."""
+    """
+    Read a URL's query.
+
+    Raises ValueError that names the option and says what is wrong with it.
+    """
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in OPTIONS:
@@ -101,25 +113,40 @@ def _unknown(name: str) -> str:
     [*near] = get_close_matches(name, OPTIONS, n=1, cutoff=0.7)
     if near:
         return f"there is no option {name!r}; did you mean {near[0]!r}?"
-    hint = "; time limits are settings, STEPFLOW_REDIS_..._S" if "timeout" in name or "retry" in name else ""
+    hint = (
+        "; time limits are settings, STEPFLOW_REDIS_..._S"
+        if "timeout" in name or "retry" in name
+        else ""
+    )
     return f"there is no option {name!r}; there are {', '.join(OPTIONS)}{hint}"
 
 
 def tls_context(options: Mapping[str, str]) -> ssl.SSLContext:
-    """Make the TLS context that the `ssl_*` options ask for; raises ValueError when their files do not fit."""
+    """
+    Make the TLS context that the `ssl_*` options ask for; raises ValueError when their files do not
+    fit.
+    """
     try:
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path"))
+        context = ssl.create_default_context(
+            cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path")
+        )
         requirement = _REQUIREMENTS[options.get("ssl_cert_reqs", "required")]
         if requirement is not ssl.CERT_REQUIRED or options.get("ssl_check_hostname") == "false":
             context.check_hostname = False
         context.verify_mode = requirement
         if "ssl_certfile" in options:
-            password = options.get("ssl_password", "")  # without one, a key that wants it would ask on the terminal
-            context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"), lambda: password)
+            password = options.get(
+                "ssl_password", ""
+            )  # without one, a key that wants it would ask on the terminal
+            context.load_cert_chain(
+                options["ssl_certfile"], options.get("ssl_keyfile"), lambda: password
+            )
         elif "ssl_keyfile" in options:
             msg = "option 'ssl_keyfile' needs 'ssl_certfile'"
             raise ValueError(msg)
     except (ssl.SSLError, OSError) as error:
-        msg = f"the files of its ssl_ options do not fit ({getattr(error, 'reason', None) or error})"
+        msg = (
+            f"the files of its ssl_ options do not fit ({getattr(error, 'reason', None) or error})"
+        )
         raise ValueError(msg) from None
     return context

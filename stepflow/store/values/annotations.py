@@ -27,7 +27,11 @@ def is_record(cls: type) -> bool:
 
 @lru_cache(maxsize=4096)
 def record_of(cls: type, *, deep: bool) -> Record:
-    """Give the kind that a dataclass or model is; *deep* also looks into values of just that class."""
+    """
+    Give the kind that a dataclass or model is.
+
+    *deep* also looks into values of just that class.
+    """
     return _record(cls, {}, deep=deep)
 
 
@@ -35,8 +39,8 @@ def kind_of(hint: Any, *, deep: bool = False) -> Kind:
     """
     Give the kind that an annotation stands for.
 
-    *deep* is for what is written as a whole, as a model writes all that it holds; else what is within is written, and
-    looked at, by its own class.
+    *deep* is for what is written as a whole, as a model writes all that it holds; else what is
+    within is written, and looked at, by its own class.
     """
     if hint is Any or hint is object or isinstance(hint, str | typing.ForwardRef):
         return _anything(deep=deep)
@@ -59,7 +63,11 @@ def kind_of(hint: Any, *, deep: bool = False) -> Kind:
 
 
 def kind_marked(hint: Any, marks: Iterable[Any], *, deep: bool) -> Kind:
-    """Give the kind of an annotation with marks: what a serializer of the user's writes is the user's own."""
+    """
+    Give the kind of an annotation with marks.
+
+    What a serializer of the user's writes is the user's own.
+    """
     names = {type(mark).__name__ for mark in marks}
     if names & _SERIALIZERS:
         return _FREE
@@ -68,7 +76,11 @@ def kind_marked(hint: Any, marks: Iterable[Any], *, deep: bool) -> Kind:
 
 @lru_cache(maxsize=2)
 def _anything(*, deep: bool) -> Kind:
-    return Anything(lambda cls: record_of(cls, deep=True) if is_record(cls) else None) if deep else _FREE
+    return (
+        Anything(lambda cls: record_of(cls, deep=True) if is_record(cls) else None)
+        if deep
+        else _FREE
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -81,9 +93,14 @@ def _names(cls: type) -> frozenset[str]:
 def _record(cls: type, given: Mapping[Any, Any], *, deep: bool) -> Record:
     def fields() -> Iterable[tuple[str, Kind]]:
         if is_model(cls):
-            return [(name, kind_marked(hint, marks, deep=deep)) for name, hint, marks in annotations_of(cls)]
+            return [
+                (name, kind_marked(hint, marks, deep=deep))
+                for name, hint, marks in annotations_of(cls)
+            ]
         hints = _hints(cls)
-        return [(name, kind_of(_filled(hints.get(name, Any), given), deep=deep)) for name in _names(cls)]
+        return [
+            (name, kind_of(_filled(hints.get(name, Any), given), deep=deep)) for name in _names(cls)
+        ]
 
     return Record(
         cls,
@@ -116,23 +133,39 @@ def _either(hints: Iterable[Any], *, deep: bool) -> Kind:
     members = [kind_of(hint, deep=deep) for hint in hints]
     if len(members) == 1:
         return members[0]
-    return Kind() if all(member.is_safe for member in members) else Either(members, _anything(deep=deep))
+    return (
+        Kind()
+        if all(member.is_safe for member in members)
+        else Either(members, _anything(deep=deep))
+    )
 
 
 def _of_class(cls: type, *, deep: bool) -> Kind:
     if is_record(cls):
         return record_of(cls, deep=deep)
-    if typing.is_typeddict(cls) or type(cls).__name__ == "_TypedDictMeta":  # that of typing_extensions, too
+    if (
+        typing.is_typeddict(cls) or type(cls).__name__ == "_TypedDictMeta"
+    ):  # that of typing_extensions, too
         return _parts(dict, _hints(cls), deep=deep)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         hints = _hints(cls)
-        return _parts(tuple, {index: hints.get(name, Any) for index, name in enumerate(cls._fields)}, deep=deep)
-    return _anything(deep=deep) if issubclass(cls, Iterable) and not issubclass(cls, str | bytes) else Kind()
+        return _parts(
+            tuple,
+            {index: hints.get(name, Any) for index, name in enumerate(cls._fields)},
+            deep=deep,
+        )
+    return (
+        _anything(deep=deep)
+        if issubclass(cls, Iterable) and not issubclass(cls, str | bytes)
+        else Kind()
+    )
 
 
 def _of_generic(origin: type, args: tuple[Any, ...], *, deep: bool) -> Kind:
     if is_record(origin):
-        return _record(origin, dict(zip(getattr(origin, "__parameters__", ()), args, strict=False)), deep=deep)
+        return _record(
+            origin, dict(zip(getattr(origin, "__parameters__", ()), args, strict=False)), deep=deep
+        )
     if issubclass(origin, tuple) and not (len(args) == 2 and args[1] is Ellipsis):  # noqa: PLR2004
         return _parts(tuple, dict(enumerate(args)), deep=deep)
     if not issubclass(origin, Iterable) or not args:

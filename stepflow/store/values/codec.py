@@ -1,9 +1,11 @@
 """
-Values to bytes and back: msgpack, and for what msgpack lacks the one extension of `shapes.py`. Nothing else knows msgpack.
+Values to bytes and back: msgpack, and for what msgpack lacks the one extension of `shapes.py`.
 
-Whatever `pack` accepts, `unpack` reads; a run whose payload could be written but not read would be stuck for good. A
-plain value (None, bool, int, float, str, bytes, list, dict) is one call into C. The rest goes through `plain`, level
-by level, and is read back once before `pack` lets it out.
+Nothing else knows msgpack.
+
+Whatever `pack` accepts, `unpack` reads; a run whose payload could be written but not read would be
+stuck for good. A plain value (None, bool, int, float, str, bytes, list, dict) is one call into C.
+The rest goes through `plain`, level by level, and is read back once before `pack` lets it out.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from stepflow.store.values.msgpack_ext import (
     regroup,
 )
 
-#: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones would write one more
+#: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones
+#: would write one more
 MAX_DEPTH = 1024 if version >= (1, 2) else 511
 
 #: a packer's buffer never shrinks: one that wrote more than this is not kept (bytes)
@@ -45,11 +48,14 @@ _READING = (TypeError, ValueError, ArithmeticError, BufferError, RecursionError,
 
 def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> bytes:
     """
-    Turn *value* into bytes that `unpack` gives back; *what* names it in errors, *limit* is in bytes.
+    Turn *value* into bytes that `unpack` gives back.
 
-    Tuples, sets, dates, Decimals, UUIDs and ints of any size come back as they are; dataclasses and pydantic models as
-    plain maps, enums as their values, bytearrays as bytes, named tuples as tuples, subclasses as their base.
-    Raises UnsupportedValue with the path of what cannot be stored, PayloadTooLarge when over the limit.
+    *what* names it in errors, *limit* is in bytes.
+
+    Tuples, sets, dates, Decimals, UUIDs and ints of any size come back as they are; dataclasses and
+    pydantic models as plain maps, enums as their values, bytearrays as bytes, named tuples as
+    tuples, subclasses as their base. Raises UnsupportedValue with the path of what cannot be
+    stored, PayloadTooLarge when over the limit.
     """
     try:
         scribe = _idle.pop()
@@ -84,12 +90,17 @@ class _Scribe:
         return plain(value)
 
 
-#: scribes at rest; one is out of the list while it works, so neither threads nor finalizers share it
+#: scribes at rest; one is out of the list while it works, so neither threads nor finalizers share
+#: it
 _idle: list[_Scribe] = []
 
 
 def _read_back(value: Any, data: bytes, what: str) -> None:
-    """Refuse what cannot be read again: keys that come back unhashable, or as one, and extensions that are not ours."""
+    """
+    Refuse what cannot be read again.
+
+    Keys that come back unhashable, or as one, and extensions that are not ours.
+    """
     try:
         _unpack(data, object_pairs_hook=_unique)
     except _READING as error:
@@ -107,7 +118,11 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def unpack(data: bytes) -> Any:
-    """Give back what `pack` was given; raises UnreadableValue for bytes that are not a packed value."""
+    """
+    Give back what `pack` was given.
+
+    Raises UnreadableValue for bytes that are not a packed value.
+    """
     try:
         return _unpack(data)
     except _READING as error:
@@ -136,7 +151,9 @@ def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:
     while todo:
         path, item, depth = todo.pop()
         if depth > MAX_DEPTH:
-            return UnsupportedValue(what, f"it is nested more than {MAX_DEPTH:,} levels deep, or contains itself")
+            return UnsupportedValue(
+                what, f"it is nested more than {MAX_DEPTH:,} levels deep, or contains itself"
+            )
         try:
             shape = plain(item)
             _check_leaf(shape)
@@ -164,7 +181,9 @@ def _check_leaf(shape: Any) -> None:
         try:
             decode_ext(shape.code, shape.data)
         except _READING as error:
-            raise RefusedError(f"an ExtType with code {CODE}, which is stepflow's own, cannot be stored") from error
+            raise RefusedError(
+                f"an ExtType with code {CODE}, which is stepflow's own, cannot be stored"
+            ) from error
 
 
 def _children(path: str, shape: Any) -> Iterator[tuple[str, Any]]:
@@ -187,7 +206,8 @@ def _check_keys(keys: Any, path: str, word: str, plural: str) -> None:
             known = again in seen
         except TypeError as error:
             raise UnsupportedValue(
-                where, f"it comes back as a {type(again).__name__} or holds one, and {plural} must be hashable"
+                where,
+                f"it comes back as a {type(again).__name__} or holds one, and {plural} must be hashable",
             ) from error
         if known:
             raise UnsupportedValue(where, f"another of the {plural} comes back as the same value")

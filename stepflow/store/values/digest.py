@@ -1,4 +1,8 @@
-"""The digest of a run's input: the same for equal input, whatever the order of maps and sets, process or hash seed."""
+"""
+The digest of a run's input.
+
+The same for equal input, whatever the order of maps and sets, process or hash seed.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,9 @@ def digest(runner: str, payload: Any) -> bytes:
     """
     Give 16 bytes that stand for *runner* and *payload*; equal bytes mean the same submit.
 
-    Map keys and set members count in the order of their packed bytes. A dataclass or pydantic model is equal to its
-    map, an enum to its value; 1, 1.0 and True differ, and so do list and tuple. Raises UnsupportedValue as `pack` does.
+    Map keys and set members count in the order of their packed bytes. A dataclass or pydantic model
+    is equal to its map, an enum to its value; 1, 1.0 and True differ, and so do list and tuple.
+    Raises UnsupportedValue as `pack` does.
     """
     try:
         packed = pack(_form(payload))
@@ -34,7 +39,11 @@ def digest(runner: str, payload: Any) -> bytes:
 
 
 def _form(value: Any) -> Any:
-    """Put *value* in its one order; keys that are no str, and members, stand as their packed bytes."""
+    """
+    Put *value* in its one order.
+
+    Keys that are no str, and members, stand as their packed bytes.
+    """
     shape = plain(value)
     if type(shape) is dict:
         return {key: _form(item) for key, item in _in_order(shape)}

@@ -1,8 +1,9 @@
 """
-Kinds: what annotations stand for, and what of a value a reader who knows them alone would drop without a word.
+Kinds: what annotations stand for, and what of a value a reader who knows them alone would drop
+without a word.
 
-A field annotated `Base` that holds a `Sub(Base)` with fields of its own is read back as a `Base`. Kinds that cannot hold
-such a value are *safe* and cost nothing. `annotations.py` makes them.
+A field annotated `Base` that holds a `Sub(Base)` with fields of its own is read back as a `Base`.
+Kinds that cannot hold such a value are *safe* and cost nothing. `annotations.py` makes them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ _SHOWN = 5
 
 def step_to(key: Any) -> str:
     """Write one step of a path: to what stands under *key*."""
-    return f".{key}" if isinstance(key, str) and re.fullmatch(r"[^\W\d]\w{0,79}", key) else f"[{reprlib.repr(key)}]"
+    return (
+        f".{key}"
+        if isinstance(key, str) and re.fullmatch(r"[^\W\d]\w{0,79}", key)
+        else f"[{reprlib.repr(key)}]"
+    )
 
 
 def has_fields(value: Any) -> bool:
@@ -73,7 +78,11 @@ class Kind:
 
 
 class Anything(Kind):
-    """A value that is read as it was written; with *record_of* it is looked through for records, which nobody else does."""
+    """
+    A value that is read as it was written.
+
+    With *record_of* it is looked through for records, which nobody else does.
+    """
 
     def __init__(self, record_of: Callable[[type], Kind | None] | None = None) -> None:
         self._record_of = record_of
@@ -94,7 +103,11 @@ class Anything(Kind):
 
 
 class _Known(Kind):
-    """A kind that can be told from others by the class of the value; what is of another is looked at *otherwise*."""
+    """
+    A kind that can be told from others by the class of the value.
+
+    What is of another is looked at *otherwise*.
+    """
 
     is_safe = False
 
@@ -114,7 +127,11 @@ class Items(_Known):
         self._inner = inner
 
     def admits(self, value: Any) -> bool:
-        return isinstance(value, self.cls) and hasattr(value, "__len__") and not isinstance(value, str | bytes)
+        return (
+            isinstance(value, self.cls)
+            and hasattr(value, "__len__")
+            and not isinstance(value, str | bytes)
+        )
 
     def loss(self, value: Any) -> Loss | None:
         return _first_loss(value, self._inner) if self.admits(value) else self.otherwise.loss(value)
@@ -174,8 +191,9 @@ class Record(_Known):
     """
     A dataclass or pydantic model.
 
-    *names* gives the names of a record's fields by its class, *fields* those of this one with their kinds, *look* says what
-    else a value would lose. *deep* is whether a value of just this class is looked into: not where it is packed by itself.
+    *names* gives the names of a record's fields by its class, *fields* those of this one with their
+    kinds, *look* says what else a value would lose. *deep* is whether a value of just this class is
+    looked into: not where it is packed by itself.
     """
 
     def __init__(
@@ -194,11 +212,18 @@ class Record(_Known):
         self._look_by = look
         self._deep = deep
         #: fields that are no step on the way to what they hold
-        self._bare = {"__pydantic_extra__", "root" if getattr(cls, "__pydantic_root_model__", False) else ""}
+        self._bare = {
+            "__pydantic_extra__",
+            "root" if getattr(cls, "__pydantic_root_model__", False) else "",
+        }
 
     @cached_property
     def fields(self) -> tuple[tuple[str, Kind], ...]:
-        """The fields that may hold more than they say; found when first asked for, for classes may name each other."""
+        """
+        The fields that may hold more than they say.
+
+        Found when first asked for, for classes may name each other.
+        """
         return tuple((name, kind) for name, kind in self._made_by() if not kind.is_safe)
 
     @cached_property
@@ -212,9 +237,14 @@ class Record(_Known):
             return self.otherwise.loss(value)
         extra = getattr(value, "__pydantic_extra__", None) or ()
         if lost := (self._names(type(value)) - self._names(self.cls)) | frozenset(extra):
-            shown = ", ".join(map(repr, sorted(lost)[:_SHOWN])) + (" ..." if len(lost) > _SHOWN else "")
+            shown = ", ".join(map(repr, sorted(lost)[:_SHOWN])) + (
+                " ..." if len(lost) > _SHOWN else ""
+            )
             made, wanted = type(value).__name__, self.cls.__name__
-            return Loss("", f"it is a {made}, annotated as {wanted}, which has no {shown}: that would be lost")
+            return Loss(
+                "",
+                f"it is a {made}, annotated as {wanted}, which has no {shown}: that would be lost",
+            )
         return self.within(value) if isinstance(value, self.cls) else self.otherwise.loss(value)
 
     def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:

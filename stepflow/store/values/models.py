@@ -1,7 +1,8 @@
 """
 What pydantic models lose when they are written, apart from what their annotations say.
 
-Knows pydantic by looking at its classes, without importing it: a class that is one of its own has loaded it.
+Knows pydantic by looking at its classes, without importing it: a class that is one of its own has
+loaded it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from stepflow.store.values.kinds import Loss
 #: where a model keeps what it was given beyond its fields
 EXTRA = "__pydantic_extra__"
 _HELD = attrgetter("__dict__")
-#: how pydantic's errors begin where it wrote a value and warns that it is not what the annotation says
+#: how pydantic's errors begin where it wrote a value and warns that it is not what the annotation
+#: says
 WARNED = "Pydantic serializer warnings"
 
 
@@ -28,11 +30,18 @@ def is_model(cls: type) -> bool:
 
 
 def annotations_of(cls: Any) -> Iterable[tuple[str, Any, Iterable[Any]]]:
-    """Give name, annotation and marks of each field that pydantic writes itself, without a serializer of the user's."""
+    """
+    Give name, annotation and marks of each field that pydantic writes itself, without a serializer
+    of the user's.
+    """
     own = _own_serializers(cls)
     if own is None:
         return []
-    fields = [(name, info.annotation, info.metadata) for name, info in cls.model_fields.items() if name not in own]
+    fields = [
+        (name, info.annotation, info.metadata)
+        for name, info in cls.model_fields.items()
+        if name not in own
+    ]
     if cls.model_config.get("extra") == "allow":
         extras = inspect.get_annotations(cls).get(EXTRA, Any)
         fields.append((EXTRA, Any if isinstance(extras, str) else extras, ()))
@@ -40,14 +49,18 @@ def annotations_of(cls: Any) -> Iterable[tuple[str, Any, Iterable[Any]]]:
 
 
 class ModelLook:
-    """Finds what a model has unset, excluded although it holds something, or private and set by hand."""
+    """
+    Finds what a model has unset, excluded although it holds something, or private and set by hand.
+    """
 
     def __init__(self, cls: Any) -> None:
         fields = cls.model_fields
         self._name = cls.__name__
         self._fields = fields.keys()
         self._hidden = {
-            name: info for name, info in fields.items() if info.exclude or getattr(info, "exclude_if", None)
+            name: info
+            for name, info in fields.items()
+            if info.exclude or getattr(info, "exclude_if", None)
         }
         self._private = {} if _makes_private_anew(cls) else cls.__private_attributes__
 
@@ -56,11 +69,19 @@ class ModelLook:
         held = value.__dict__
         if not held.keys() >= self._fields:
             name = min(self._fields - held.keys())
-            return Loss(f".{name}", f"a {self._name} with a field that was never set cannot be stored", "set it")
+            return Loss(
+                f".{name}",
+                f"a {self._name} with a field that was never set cannot be stored",
+                "set it",
+            )
         for name, info in self._hidden.items():
-            if (info.exclude or info.exclude_if(held[name])) and not _is_default(info, held[name], held):
+            if (info.exclude or info.exclude_if(held[name])) and not _is_default(
+                info, held[name], held
+            ):
                 return Loss(
-                    f".{name}", "it is excluded from what is written, and would be lost", "leave it at its default"
+                    f".{name}",
+                    "it is excluded from what is written, and would be lost",
+                    "leave it at its default",
                 )
         return _private_loss(self._private, value.__pydantic_private__) if self._private else None
 
@@ -72,12 +93,20 @@ class ModelLook:
 
 
 def look_at(cls: Any) -> ModelLook | None:
-    """Give what else a model of *cls* is looked at for; None for one that a serializer of the user's writes."""
+    """
+    Give what else a model of *cls* is looked at for.
+
+    None for one that a serializer of the user's writes.
+    """
     return None if _own_serializers(cls) is None else ModelLook(cls)
 
 
 def blame(value: Any) -> tuple[str, Any] | None:
-    """Find the field that pydantic warns of, innermost: its path and what it holds; None where it cannot be told."""
+    """
+    Find the field that pydantic warns of, innermost: its path and what it holds.
+
+    None where it cannot be told.
+    """
     for name in type(value).model_fields:
         try:
             value.model_dump(include={name}, round_trip=True, by_alias=False, warnings="error")
@@ -90,7 +119,11 @@ def blame(value: Any) -> tuple[str, Any] | None:
 
 
 def _own_serializers(cls: Any) -> set[str] | None:
-    """Name the fields that serializers of the user's write; None when one writes the whole model."""
+    """
+    Name the fields that serializers of the user's write.
+
+    None when one writes the whole model.
+    """
     made = cls.__pydantic_decorators__
     if made.model_serializers:
         return None
@@ -108,18 +141,28 @@ def _is_default(info: Any, held: Any, given: dict[str, Any]) -> bool:
 
 
 def _makes_private_anew(cls: Any) -> bool:
-    """Whether a class has code that sets private attributes when a model is made: they are working state then."""
+    """
+    Whether a class has code that sets private attributes when a model is made.
+
+    They are working state then.
+    """
     hooks = (cls.model_post_init, cls.__init__)
     theirs = all((getattr(hook, "__module__", None) or "").startswith("pydantic") for hook in hooks)
     return not theirs or bool(cls.__pydantic_decorators__.model_validators)
 
 
 def _private_loss(attributes: dict[str, Any], private: dict[str, Any] | None) -> Loss | None:
-    """Find a private attribute that is data set by hand: not what a model has anew, and no lock or the like."""
+    """
+    Find a private attribute that is data set by hand.
+
+    Not what a model has anew, and no lock or the like.
+    """
     for name, held in (private or {}).items():
         if name in attributes and not _is_made_anew(attributes[name], held):
             return Loss(
-                f".{name}", "it is a private attribute, which is not written, and would be lost", "make it a field"
+                f".{name}",
+                "it is a private attribute, which is not written, and would be lost",
+                "make it a field",
             )
     return None
 

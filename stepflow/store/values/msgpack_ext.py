@@ -1,8 +1,8 @@
 """
 What msgpack lacks, as it carries it: there and back, one level of a value at a time.
 
-All of it is extension 127, its first byte the kind. A tuple, set or frozenset is an array that begins with the mark of
-its kind, so that nesting has one limit and costs no recursion.
+All of it is extension 127, its first byte the kind. A tuple, set or frozenset is an array that
+begins with the mark of its kind, so that nesting has one limit and costs no recursion.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from stepflow.store.values.annotations import record_of
 from stepflow.store.values.kinds import Record
 from stepflow.store.values.models import WARNED, blame, is_model
 
-#: our extension's code, the last an application may use; a byte rare in packed text, so a missing one is seen quickly
+#: our extension's code, the last an application may use; a byte rare in packed text, so a missing
+#: one is seen quickly
 CODE = 127
 EXT_BYTE = bytes([CODE])
 
@@ -44,7 +45,11 @@ _AS_ANNOTATED = "give it what its annotation says, or annotate it as what it hol
 
 
 class RefusedError(TypeError):
-    """A single value that cannot be stored; says why, *where* within it, and what to do, if that is something special."""
+    """
+    A single value that cannot be stored.
+
+    Says why, *where* within it, and what to do, if that is something special.
+    """
 
     def __init__(self, why: str, where: str = "", advice: str | None = None) -> None:
         super().__init__(why)
@@ -59,7 +64,8 @@ def plain(value: Any) -> Any:
     """
     Turn the outermost level of *value* into what msgpack carries; what it holds is left as it is.
 
-    A tuple, set or frozenset becomes a list that begins with its mark. Raises a TypeError that says what is wrong.
+    A tuple, set or frozenset becomes a list that begins with its mark. Raises a TypeError that says
+    what is wrong.
     """
     while (cls := type(value)) not in _NATIVE:
         value = _shape_of(cls)(value)  # type: ignore[arg-type]  # mypy doubts that every class is hashable
@@ -97,10 +103,14 @@ def _check_zone(value: datetime | time) -> None:
         return
     offset = value.utcoffset()
     if offset is None:
-        raise RefusedError(f"a {type(value).__name__} whose zone has no fixed offset cannot be stored")
+        raise RefusedError(
+            f"a {type(value).__name__} whose zone has no fixed offset cannot be stored"
+        )
     if offset.microseconds:
         # fromisoformat reads +00:00:00.000001 as UTC
-        raise RefusedError(f"a {type(value).__name__} with an offset of part of a second cannot be stored")
+        raise RefusedError(
+            f"a {type(value).__name__} with an offset of part of a second cannot be stored"
+        )
 
 
 def _timedelta(value: timedelta) -> ExtType:
@@ -125,7 +135,9 @@ def _model(record: Record, value: Any) -> Any:
     except (TypeError, ValueError, RecursionError) as error:
         if str(error).startswith(WARNED) and (found := blame(value)) is not None:
             raise _unexpected(*found, error) from error
-        raise RefusedError(f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})") from error
+        raise RefusedError(
+            f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})"
+        ) from error
     _check(record, value)
     return dumped
 
@@ -138,7 +150,10 @@ def _check(record: Record, value: Any) -> None:
 
 
 def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
-    """Say of a field that it holds what its annotation does not allow, or what cannot be stored anyway."""
+    """
+    Say of a field that it holds what its annotation does not allow, or what cannot be stored
+    anyway.
+    """
     try:
         plain(held)
     except RefusedError as refused:
@@ -146,7 +161,9 @@ def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
     wanted = re.search(r"Expected (`[^`]+`)", str(error))
     what = f"where {wanted[1]} is annotated" if wanted else "which is not what is annotated"
     return RefusedError(
-        f"it is a {type(held).__name__}, {what}: it would come back as something else", where, _AS_ANNOTATED
+        f"it is a {type(held).__name__}, {what}: it would come back as something else",
+        where,
+        _AS_ANNOTATED,
     )
 
 
@@ -176,7 +193,9 @@ _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 @lru_cache(maxsize=1024)
 def _shape_of(cls: type) -> Callable[[Any], Any]:
     if issubclass(cls, Outcome):  # a dataclass as well: as a map a verdict would pass for a value
-        raise RefusedError(f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself")
+        raise RefusedError(
+            f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself"
+        )
     if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum):
         names = tuple(field.name for field in dataclasses.fields(cls))
         return partial(_attributes, names, record_of(cls, deep=False))
@@ -200,7 +219,11 @@ def _is_pydantic(cls: type, module: str, name: str) -> bool:
 
 
 def decode_ext(code: int, data: bytes) -> Any:
-    """Make what an extension stands for; another's stays as it is. Raises a ValueError for bytes that `plain` never made."""
+    """
+    Make what an extension stands for; another's stays as it is.
+
+    Raises a ValueError for bytes that `plain` never made.
+    """
     if code != CODE:
         return ExtType(code, data)
     kind = data[:1]
@@ -213,7 +236,11 @@ def decode_ext(code: int, data: bytes) -> Any:
 
 
 def regroup(items: list[Any]) -> Any:
-    """Make a tuple, set or frozenset of an array that begins with its mark; any other stays a list."""
+    """
+    Make a tuple, set or frozenset of an array that begins with its mark.
+
+    Any other stays a list.
+    """
     head = items[0] if items else None
     if head is TUPLE:
         return tuple(items[1:])

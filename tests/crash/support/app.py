@@ -1,8 +1,10 @@
 """
-The app under attack. Every step proves its place: it is handed the numbers of the steps before it and adds its own.
+The app under attack. Every step proves its place: it is handed the numbers of the steps before it
+and adds its own.
 
-A step committed twice, skipped, or committed on top of another's payload shows in the trail, which the result and the
-run's own key-value space carry, apart from the step records that the runtime writes.
+A step committed twice, skipped, or committed on top of another's payload shows in the trail, which
+the result and the run's own key-value space carry, apart from the step records that the runtime
+writes.
 """
 
 from __future__ import annotations
@@ -14,9 +16,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stepflow import Continue, Fail, Outcome, PermanentError, RetryPolicy, Step, Stepflow, Succeed, TransientError
+from stepflow import (
+    Continue,
+    Fail,
+    Outcome,
+    PermanentError,
+    RetryPolicy,
+    Step,
+    Stepflow,
+    Succeed,
+    TransientError,
+)
 
-#: seconds this module takes to import: a window for killing a stock worker between its pop and its claim
+#: seconds this module takes to import: a window for killing a stock worker between its pop and its
+#: claim
 time.sleep(float(os.environ.get("CRASH_SLOW_IMPORT", "0")))
 
 QUICK = RetryPolicy(max_attempts=5, initial=0.05, max_delay=0.2)
@@ -26,7 +39,9 @@ app = Stepflow()
 
 
 def witness(step: Step[Any], word: str) -> None:
-    """Append one line to the file that all workers share: what user code really did, commits or not."""
+    """
+    Append one line to the file that all workers share: what user code really did, commits or not.
+    """
     if WITNESS is not None:
         with Path(WITNESS).open("a") as file:
             file.write(f"{step.run_id} {step.number} {step.attempt} {os.getpid()} {word}\n")

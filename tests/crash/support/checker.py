@@ -1,9 +1,10 @@
 """
 What must hold after any attack, read from what is left: the four zeros, and an empty house.
 
-*lost*: a submitted run that is not there, or did not end as its script says. *doubled*: a step number committed twice
-or not at all. *stuck*: a run that has not ended, or a claim, queue entry or due delivery that stands for nothing.
-*hooks_missing*: an end nobody was told of, or told of wrongly.
+*lost*: a submitted run that is not there, or did not end as its script says. *doubled*: a step
+number committed twice or not at all. *stuck*: a run that has not ended, or a claim, queue entry or
+due delivery that stands for nothing. *hooks_missing*: an end nobody was told of, or told of
+wrongly.
 """
 
 from __future__ import annotations
@@ -17,13 +18,20 @@ from stepflow.store.values.codec import unpack
 from tests.crash.support.cluster import Cluster
 from tests.crash.support.waiting import until
 
-#: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists of what there is
+#: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists
+#: of what there is
 STATIC = re.compile(
     r"stepflow:(idx:(succeeded|failed|cancelled)|idx:runner:[^:]+|expiry|app_hooks|versions|format|workers:[^:]+|hooks:dead)"
     r"|rq:(queues|workers(:[\w.-]+)?|suspended)"
 )
 #: keys that must be gone or empty once nothing lives
-EMPTY = ("stepflow:claims", "stepflow:due", "stepflow:deadlines", "stepflow:idx:live", "stepflow:waiting_lists")
+EMPTY = (
+    "stepflow:claims",
+    "stepflow:due",
+    "stepflow:deadlines",
+    "stepflow:idx:live",
+    "stepflow:waiting_lists",
+)
 
 #: kinds of journal entries that answer what a workflow asked for at a place
 ANSWERS = {b"value", b"error", b"over", b"signal", b"none", b"undo", b"stop"}
@@ -58,7 +66,8 @@ def check(
     quiet_s: float = 20.0,
 ) -> Findings:
     """
-    Read everything. *expected* gives for each run id the states it may end in, such as `succeeded|cancelled`.
+    Read everything. *expected* gives for each run id the states it may end in, such as
+    `succeeded|cancelled`.
 
     Waits for hooks under way; all else must be there.
     """
@@ -94,17 +103,25 @@ def _unquiet(cluster: Cluster) -> list[str]:
     found = []
     for key in EMPTY:
         if redis.exists(key):
-            members = redis.smembers(key) if redis.type(key) == b"set" else redis.zrange(key, 0, 5, withscores=True)
+            members = (
+                redis.smembers(key)
+                if redis.type(key) == b"set"
+                else redis.zrange(key, 0, 5, withscores=True)
+            )
             found.append(f"{key} holds {members}")
     for key in redis.scan_iter("stepflow:queued_at:*", count=1000):
         found.append(f"{key.decode()} holds {redis.zrange(key, 0, 5)}")
     return found
 
 
-def _check_run(cluster: Cluster, run_id: str, states: list[str], found: Findings, *, hooks: bool) -> None:
+def _check_run(
+    cluster: Cluster, run_id: str, states: list[str], found: Findings, *, hooks: bool
+) -> None:
     redis = cluster.server.client
     base = f"stepflow:run:{run_id}"
-    row = {name.decode(): value.decode(errors="replace") for name, value in redis.hgetall(base).items()}
+    row = {
+        name.decode(): value.decode(errors="replace") for name, value in redis.hgetall(base).items()
+    }
     if not row:
         found.lost.append(f"run {run_id} is not there")
         return
@@ -125,7 +142,9 @@ def _check_run(cluster: Cluster, run_id: str, states: list[str], found: Findings
 
 def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: Findings) -> None:
     redis, base = cluster.server.client, f"stepflow:run:{run_id}"
-    records = {name.decode(): value.decode() for name, value in redis.hgetall(f"{base}:steps").items()}
+    records = {
+        name.decode(): value.decode() for name, value in redis.hgetall(f"{base}:steps").items()
+    }
     closed = sorted(int(name) for name in records if name.isdigit())
     attempts = {name: record for name, record in records.items() if not name.isdigit()}
     yields = sum(".yield " in record for record in attempts.values())
@@ -133,12 +152,17 @@ def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     found.attempts_lost += len(attempts) - yields
     last = int(row.get("step") or 0)
     # the last step of a run that was ended from outside has no record of its own
-    if closed not in (list(range(last + 1)), list(range(last)) if row["state"] != "succeeded" else None):
+    if closed not in (
+        list(range(last + 1)),
+        list(range(last)) if row["state"] != "succeeded" else None,
+    ):
         found.doubled.append(f"run {run_id} at step {last} has committed {closed}")
     tokens = [(name, *name.removesuffix("lost").split(".", 1)) for name in attempts]
     doubly = [name for name, step, token in tokens if records.get(step, "").startswith(token)]
     if doubly:
-        found.doubled.append(f"run {run_id}: {doubly} were retried and committed under one claim: {records}")
+        found.doubled.append(
+            f"run {run_id}: {doubly} were retried and committed under one claim: {records}"
+        )
     kv = {name.decode(): unpack(value) for name, value in redis.hgetall(f"{base}:kv").items()}
     witnessed = sorted(int(name.removeprefix("step-")) for name in kv if name.startswith("step-"))
     if witnessed and (witnessed != list(range(len(witnessed))) or kv["count"] != len(witnessed)):
@@ -146,14 +170,23 @@ def _check_steps(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     if row["state"] == "succeeded":
         result = unpack(redis.hget(f"{base}:data", "result"))
         if "trail" in result and (result["trail"] != closed or witnessed != closed):
-            found.doubled.append(f"run {run_id}: trail {result['trail']}, records {closed}, effects {witnessed}")
+            found.doubled.append(
+                f"run {run_id}: trail {result['trail']}, records {closed}, effects {witnessed}"
+            )
 
 
 def _check_journal(cluster: Cluster, run_id: str, found: Findings) -> None:
     """A workflow has one answer for each place."""
-    entries = [entry.split(b"|", 3) for entry in cluster.server.client.lrange(f"stepflow:run:{run_id}:journal", 0, -1)]
+    entries = [
+        entry.split(b"|", 3)
+        for entry in cluster.server.client.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
+    ]
     places = Counter(place for kind, place, *_ in entries if kind in ANSWERS)
-    found.doubled += [f"run {run_id} remembers {place!r} {count} times" for place, count in places.items() if count > 1]
+    found.doubled += [
+        f"run {run_id} remembers {place!r} {count} times"
+        for place, count in places.items()
+        if count > 1
+    ]
 
 
 def _check_hooks(cluster: Cluster, run_id: str, row: Mapping[str, str], found: Findings) -> None:
@@ -171,7 +204,9 @@ def _check_hooks(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     others = [
         key
         for key in receiver.told
-        if key.startswith(f"{run_id}-") and key != hook_id and key[len(run_id) + 1 :].count("-") == 2
+        if key.startswith(f"{run_id}-")
+        and key != hook_id
+        and key[len(run_id) + 1 :].count("-") == 2
     ]
     if others:
         found.doubled.append(f"run {run_id} was told of as {others} besides {hook_id}")

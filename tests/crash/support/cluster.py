@@ -29,8 +29,8 @@ class Process:
         self.log = log
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-                start_new_session=True,
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env=environment, start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -59,7 +59,9 @@ class Process:
 
     def wait(self, patience_s: float = PATIENCE_S) -> int:
         """Wait for its end and give the exit code."""
-        until(lambda: not self.is_alive, what=f"the end of {self.popen.args}", patience_s=patience_s)
+        until(
+            lambda: not self.is_alive, what=f"the end of {self.popen.args}", patience_s=patience_s
+        )
         return int(self.popen.returncode)
 
     def has_said(self, words: str, patience_s: float = PATIENCE_S) -> None:
@@ -69,7 +71,9 @@ class Process:
             what=f"{words!r} of {self.popen.args}",
             patience_s=patience_s,
         )
-        assert words in self.said, f"{self.popen.args} ended without saying {words!r}: {self.said[-2000:]}"
+        assert words in self.said, (
+            f"{self.popen.args} ended without saying {words!r}: {self.said[-2000:]}"
+        )
 
 
 class Cluster:
@@ -82,13 +86,17 @@ class Cluster:
         self.sink = Sink()
         self.processes: list[Process] = []
         self.witness = self.folder / "witness"
-        self.settings = Settings(redis=RedisSettings(retry_for_s=30.0), webhook=WebhookSettings(allow_cidrs=HERE))
+        self.settings = Settings(
+            redis=RedisSettings(retry_for_s=30.0), webhook=WebhookSettings(allow_cidrs=HERE)
+        )
         self.environment = self._environment(environment)
         self.client = Client(self.server.url, settings=self.settings)
 
     def _environment(self, more: dict[str, object]) -> dict[str, str]:
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("STEPFLOW_", "REDIS_", "RQ_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("STEPFLOW_", "REDIS_", "RQ_"))
         }
         settings = {
             "STEPFLOW_REDIS_URL": self.server.url,
@@ -134,7 +142,9 @@ class Cluster:
 
     def program(self, what: str, *arguments: str, **environment: object) -> Process:
         """Start one of `tests/crash/support/process.py`."""
-        return self.spawn(sys.executable, "-m", "tests.crash.support.process", what, *arguments, **environment)
+        return self.spawn(
+            sys.executable, "-m", "tests.crash.support.process", what, *arguments, **environment
+        )
 
     def worker(self, *arguments: str, ready: bool = True, **environment: object) -> Process:
         """Start a worker; with *ready* wait until it listens."""
@@ -159,7 +169,9 @@ class Cluster:
         assert found is not None, run_id
         return found
 
-    def reached(self, run_id: str, state: str, step: int = 0, patience_s: float = PATIENCE_S) -> RunStatus:
+    def reached(
+        self, run_id: str, state: str, step: int = 0, patience_s: float = PATIENCE_S
+    ) -> RunStatus:
         """Wait until a run stands in *state* at *step* or later."""
 
         def there() -> RunStatus | None:
@@ -168,7 +180,9 @@ class Cluster:
 
         return until(there, what=f"run {run_id} in {state} at {step}", patience_s=patience_s)
 
-    def all_ended(self, run_ids: Iterable[str], patience_s: float = PATIENCE_S, also: Any = None) -> None:
+    def all_ended(
+        self, run_ids: Iterable[str], patience_s: float = PATIENCE_S, also: Any = None
+    ) -> None:
         """Wait until every run has ended; *also* is called at each look."""
         left = set(run_ids)
 
@@ -179,7 +193,9 @@ class Cluster:
                 order = sorted(left)
                 for run_id in order:
                     pipe.hget(f"stepflow:run:{run_id}", "ended")
-                left.difference_update(run_id for run_id, ended in zip(order, pipe.execute(), strict=True) if ended)
+                left.difference_update(
+                    run_id for run_id, ended in zip(order, pipe.execute(), strict=True) if ended
+                )
             return not left
 
         try:
@@ -190,4 +206,6 @@ class Cluster:
 
 
 def _with_hook(spec: RunSpec, sink: Sink) -> RunSpec:
-    return RunSpec(**{name: getattr(spec, name) for name in RunSpec.__slots__} | {"webhooks": [sink.webhook]})
+    return RunSpec(
+        **{name: getattr(spec, name) for name in RunSpec.__slots__} | {"webhooks": [sink.webhook]}
+    )

@@ -1,4 +1,7 @@
-"""The workflow under attack: steps one by one, at once, flaky; a sleep; a signal. It belongs to the app under attack."""
+"""
+The workflow under attack: steps one by one, at once, flaky; a sleep; a signal. It belongs to the
+app under attack.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ async def steps(ctx: Context, count: int) -> dict[str, Any]:
 @app.workflow("walk", retry=QUICK)
 async def walk(ctx: Context, count: int) -> dict[str, Any]:
     """Take so many steps that take a moment each: others wait for the slot meanwhile."""
-    return {"steps": [await ctx.step(f"s{n}", work, ctx.run_id, f"s{n}", 0.02) for n in range(count)]}
+    return {
+        "steps": [await ctx.step(f"s{n}", work, ctx.run_id, f"s{n}", 0.02) for n in range(count)]
+    }
 
 
 async def give_back(booked: str) -> None:
@@ -91,23 +96,37 @@ async def part(ctx: Context, number: int) -> int:
 
 @app.workflow("whole", retry=QUICK)
 async def whole(ctx: Context, parts: int) -> dict[str, Any]:
-    """Map, and spawn one child beside; below zero be a tree of so many levels that waits for ever."""
+    """
+    Map, and spawn one child beside; below zero be a tree of so many levels that waits for ever.
+    """
     last = await ctx.spawn("part", -1)
     if parts <= 0:
-        return {"parts": await ctx.map("whole", [parts + 1] * 2) if parts else await ctx.wait_for_signal("never")}
+        return {
+            "parts": await ctx.map("whole", [parts + 1] * 2)
+            if parts
+            else await ctx.wait_for_signal("never")
+        }
     return {"parts": [*await ctx.map("part", range(parts), limit=10), await last.result()]}
 
 
 @app.workflow("thirty", retry=QUICK)
 async def thirty(ctx: Context, fails: bool) -> list[Any]:
-    """Thirty steps with everything in them: undone ones, some at once, in branches, flaky; a sleep, a signal, a child."""
+    """
+    Thirty steps with everything in them: undone ones, some at once, in branches, flaky; a sleep, a
+    signal, a child.
+    """
     me, told = ctx.run_id, []
     for n in range(4):
         told.append(await ctx.step(f"book {n}", booked, me, str(n), 0.01, compensate=give_back))
-    told += await asyncio.gather(*(ctx.step(f"wide-{n}", work, me, f"wide-{n}", 0.02 * n) for n in range(8)))
+    told += await asyncio.gather(
+        *(ctx.step(f"wide-{n}", work, me, f"wide-{n}", 0.02 * n) for n in range(8))
+    )
 
     async def branch(k: int) -> list[str]:
-        return [await ctx.step(f"branch-{k}-{n}", work, me, f"branch-{k}-{n}", 0.02 * k) for n in range(3)]
+        return [
+            await ctx.step(f"branch-{k}-{n}", work, me, f"branch-{k}-{n}", 0.02 * k)
+            for n in range(3)
+        ]
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(branch(k)) for k in range(3)]
@@ -128,11 +147,15 @@ async def flow(ctx: Context, pause: float) -> list[Any]:
     """Do a bit of everything and tell in which order it was answered."""
     me, told = ctx.run_id, []
     told.append(await ctx.step("first", work, me, "first", pause))
-    told += await asyncio.gather(*(ctx.step(f"at-once-{n}", work, me, f"at-once-{n}", pause) for n in range(3)))
+    told += await asyncio.gather(
+        *(ctx.step(f"at-once-{n}", work, me, f"at-once-{n}", pause) for n in range(3))
+    )
 
     async def branch(n: int) -> None:
         for k in range(2):
-            told.append(await ctx.step(f"branch-{n}-{k}", work, me, f"branch-{n}-{k}", pause * (n + 1)))
+            told.append(
+                await ctx.step(f"branch-{n}-{k}", work, me, f"branch-{n}-{k}", pause * (n + 1))
+            )
 
     async with asyncio.TaskGroup() as group:
         for n in range(2):

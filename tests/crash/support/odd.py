@@ -1,7 +1,9 @@
 """
-User code that does what none should: it forks, exits, panics, cancels, leaks, and asks for times beyond all calendars.
+User code that does what none should: it forks, exits, panics, cancels, leaks, and asks for times
+beyond all calendars.
 
-It belongs to the app under attack. Each of its runs proves its place as the others do, once it has done its worst.
+It belongs to the app under attack. Each of its runs proves its place as the others do, once it has
+done its worst.
 """
 
 from __future__ import annotations
@@ -98,7 +100,8 @@ async def forks_by_hand() -> None:
 
 #: what is done at the first attempt, and what at none but that
 DEEDS = [
-    exits, in_a_gather, in_a_group, leaked, panics, interrupts, cancels_itself, cancelled, stops_the_loop, forks_by_hand,
+    exits, in_a_gather, in_a_group, leaked, panics, interrupts, cancels_itself, cancelled,
+    stops_the_loop, forks_by_hand,
 ]  # fmt: skip
 
 
@@ -130,7 +133,10 @@ def once(run_id: str, number: int) -> str:
 
 
 async def do(run_id: str, number: int, seen: list[tuple[str, int]] = []) -> str:  # noqa: B006  kept, of a process
-    """Do a deed the first time that this process sees the step: once more after each crash of a worker."""
+    """
+    Do a deed the first time that this process sees the step: once more after each crash of a
+    worker.
+    """
     if (run_id, number) not in seen:
         seen.append((run_id, number))
         await DEEDS[number]()

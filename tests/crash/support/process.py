@@ -1,8 +1,9 @@
 """
-The programs that the attacks start and kill: `python -m tests.crash.support.process worker|supervisor|submit|cancel ...`.
+The programs that the attacks start and kill: `python -m tests.crash.support.process
+worker|supervisor|submit|cancel ...`.
 
-They are the shortest way to `stepflow.entry.work` and `stepflow.supervisor.supervise`, so that what is killed is the
-runtime and not a command line round it.
+They are the shortest way to `stepflow.entry.work` and `stepflow.supervisor.supervise`, so that what
+is killed is the runtime and not a command line round it.
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s",
     )
     logging.getLogger("rq").setLevel(logging.WARNING)
     try:
-        return {"worker": _work, "supervisor": _supervise, "submit": _submit, "cancel": _cancel}[options.what](options)
+        return {"worker": _work, "supervisor": _supervise, "submit": _submit, "cancel": _cancel}[
+            options.what
+        ](options)
     except StepflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -58,7 +63,10 @@ def main() -> int:
 
 def _work(options: argparse.Namespace) -> int:
     name = options.name or new_worker_name()
-    return work(load_app(APP), WorkerOptions(options.queue or ["default"], options.concurrency, options.burst, name))
+    return work(
+        load_app(APP),
+        WorkerOptions(options.queue or ["default"], options.concurrency, options.burst, name),
+    )
 
 
 def _supervise(options: argparse.Namespace) -> int:
@@ -66,7 +74,14 @@ def _supervise(options: argparse.Namespace) -> int:
     assert settings.redis.url is not None
     env = Env(Keys(settings.redis.namespace), settings)
     link = SyncConnection.to(Address.parse(settings.redis.url))
-    command = [sys.executable, "-m", "tests.crash.support.process", "worker", "--concurrency", str(options.concurrency)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.crash.support.process",
+        "worker",
+        "--concurrency",
+        str(options.concurrency),
+    ]
 
     def recover(name: str) -> None:
         carry_out(link, recover_worker(name, env))
@@ -75,7 +90,10 @@ def _supervise(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    """Submit one by one, then many at once, for as long as it is left alive; says on stdout how far it is."""
+    """
+    Submit one by one, then many at once, for as long as it is left alive; says on stdout how far it
+    is.
+    """
     client = Client()
     payload = {"steps": 2, "trail": []}
     check_run_id(options.prefix)
@@ -84,14 +102,20 @@ def _submit(options: argparse.Namespace) -> int:
         print(f"one {number}", flush=True)
     serial = 0
     while True:
-        specs = [RunSpec("chain", payload, run_id=f"{options.prefix}-{serial + n}") for n in range(options.count)]
+        specs = [
+            RunSpec("chain", payload, run_id=f"{options.prefix}-{serial + n}")
+            for n in range(options.count)
+        ]
         client.submit_many(specs)
         serial += options.count
         print(f"many {serial}", flush=True)
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    """Cancel each run at a random moment, and once more; prints what each call answered, after all that is logged."""
+    """
+    Cancel each run at a random moment, and once more; prints what each call answered, after all
+    that is logged.
+    """
     dice, client, answers = random.Random(options.seed), Client(), []
 
     async def storm() -> None:

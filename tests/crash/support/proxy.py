@@ -4,12 +4,13 @@ A proxy between stepflow and Redis that knows requests from replies and spoils t
     with Proxy(server.socket, folder / "proxy.sock") as proxy:
         proxy.rule = often("keep_step", LOSE, seed=7)
 
-LOSE delivers the request and cuts the connection before its reply; HALVE lets half of the reply through; CUT cuts
-before the request; TWICE sends the request a second time and keeps the first reply; SLOW holds the reply back;
-SWALLOW delivers the request and then passes nothing more, with the connection left open. Requests are known by the
-name of their script, others by their command.
+LOSE delivers the request and cuts the connection before its reply; HALVE lets half of the reply
+through; CUT cuts before the request; TWICE sends the request a second time and keeps the first
+reply; SLOW holds the reply back; SWALLOW delivers the request and then passes nothing more, with
+the connection left open. Requests are known by the name of their script, others by their command.
 
-`go_silent` has the bytes of every connection there is vanish, both ways, with nobody hanging up; new ones pass.
+`go_silent` has the bytes of every connection there is vanish, both ways, with nobody hanging up;
+new ones pass.
 """
 
 from __future__ import annotations
@@ -26,14 +27,25 @@ from urllib.parse import quote
 
 from stepflow.store.scripts import all_scripts
 
-PASS, LOSE, HALVE, CUT, TWICE, SLOW, SWALLOW = "pass", "lose", "halve", "cut", "twice", "slow", "swallow"
+PASS, LOSE, HALVE, CUT, TWICE, SLOW, SWALLOW = (
+    "pass",
+    "lose",
+    "halve",
+    "cut",
+    "twice",
+    "slow",
+    "swallow",
+)
 
 Rule = Callable[[str], str]
 _SCRIPTS = {script.sha.encode(): script.name for script in all_scripts()}
 
 
 def often(name: str | set[str], what: str, *, seed: int, share: float = 0.3) -> Rule:
-    """Do *what* to about that *share* of the requests of that name; by chance, for a rhythm could meet that of re-sending."""
+    """
+    Do *what* to about that *share* of the requests of that name; by chance, for a rhythm could meet
+    that of re-sending.
+    """
     dice, names = random.Random(seed), {name} if isinstance(name, str) else name
 
     def rule(request: str) -> str:
@@ -103,7 +115,10 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._abort_all)
 
     def go_silent(self) -> None:
-        """Have what goes over the present connections vanish from now on; those that come later are not touched."""
+        """
+        Have what goes over the present connections vanish from now on; those that come later are
+        not touched.
+        """
         done = threading.Event()
 
         def mark() -> None:
@@ -162,7 +177,9 @@ class Proxy:
                 self._writers.discard(end)
                 self._silent.discard(end)
 
-    async def _requests(self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, owed: deque[str]) -> None:
+    async def _requests(
+        self, reader: asyncio.StreamReader, forth: asyncio.StreamWriter, owed: deque[str]
+    ) -> None:
         held, is_open = bytearray(), True
         while data := await reader.read(1 << 16):
             if forth in self._silent:
@@ -188,7 +205,9 @@ class Proxy:
                 forth.write(request)
             await forth.drain()
 
-    async def _replies(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter, owed: deque[str]) -> None:
+    async def _replies(
+        self, back: asyncio.StreamReader, writer: asyncio.StreamWriter, owed: deque[str]
+    ) -> None:
         held, silent = bytearray(), False
         while data := await back.read(1 << 16):
             if writer in self._silent:

@@ -17,7 +17,9 @@ SECRET = "whsec_" + "YSBzZWNyZXQgb2YgMjQgYnl0ZXMgb3Igc28="
 
 
 class _Verifying(Receiver):
-    """Verifies at once, while the signature's time is fresh, and keeps only what the checker asks for."""
+    """
+    Verifies at once, while the signature's time is fresh, and keeps only what the checker asks for.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""An app whose code does to its process what code may not: each runner is named for it; what it does, it does once."""
+"""
+An app whose code does to its process what code may not: each runner is named for it; what it does,
+it does once.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ def configure(way: str) -> None:
     console = {"handlers": {"console": {"class": "logging.StreamHandler"}}}
     match way:
         case "dictConfig":
-            logging.config.dictConfig({"version": 1, **console, "root": {"level": "WARNING", "handlers": ["console"]}})
+            logging.config.dictConfig(
+                {"version": 1, **console, "root": {"level": "WARNING", "handlers": ["console"]}}
+            )
         case "no handlers":
             logging.config.dictConfig({"version": 1, "root": {"level": "CRITICAL", "handlers": []}})
         case "a file":
@@ -65,7 +70,10 @@ configure(os.environ.get("CRASH_LOGGING", ""))
 
 
 def is_first(step: Step[Any]) -> bool:
-    """Say whether no one has done this for the run before, in any process; and note that it is done now."""
+    """
+    Say whether no one has done this for the run before, in any process; and note that it is done
+    now.
+    """
     line = f"{step.run_id} done"
     if line in WITNESS.read_text().splitlines():
         return False
@@ -182,8 +190,8 @@ async def taken_signals(step: Step[Any]) -> None:
 HARMLESS = {
     function.__name__: function
     for function in (
-        in_a_group, in_a_gather, in_a_leaked_task, in_callbacks, raising_alarm, stopped_loop, in_a_thread, odd_settings,
-        taken_signals, own_signals, own_processes,
+        in_a_group, in_a_gather, in_a_leaked_task, in_callbacks, raising_alarm, stopped_loop,
+        in_a_thread, odd_settings, taken_signals, own_signals, own_processes,
     )
 }  # fmt: skip
 
@@ -395,7 +403,8 @@ async def child_is_told() -> int:
 
 
 CHILDREN = {
-    function.__name__: function for function in (child_returns, child_raises, child_exits, child_waits, child_is_told)
+    function.__name__: function
+    for function in (child_returns, child_raises, child_exits, child_waits, child_is_told)
 }
 
 

@@ -1,4 +1,6 @@
-"""A primary, a replica and three sentinels, each a process of its own: killed, demoted, brought back."""
+"""
+A primary, a replica and three sentinels, each a process of its own: killed, demoted, brought back.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,19 @@ SERVICE = "main"
 
 
 class Node:
-    """One server process, of data or a sentinel, that can be killed and started again on what it left."""
+    """
+    One server process, of data or a sentinel, that can be killed and started again on what it left.
+    """
 
-    def __init__(self, folder: Path, name: str, lines: list[str], *, sentinel: bool = False) -> None:
+    def __init__(
+        self, folder: Path, name: str, lines: list[str], *, sentinel: bool = False
+    ) -> None:
         self.port, self.folder = free_port(), folder / name
         self.folder.mkdir()
         self._config = self.folder / "node.conf"
-        self._config.write_text("\n".join([f"port {self.port}", f"dir {self.folder}", "bind 127.0.0.1", *lines, ""]))
+        self._config.write_text(
+            "\n".join([f"port {self.port}", f"dir {self.folder}", "bind 127.0.0.1", *lines, ""])
+        )
         self._more = ["--sentinel"] if sentinel else []
         self.client = redis.Redis(port=self.port, socket_timeout=5.0)
         self.process: subprocess.Popen[bytes] | None = None
@@ -61,7 +69,12 @@ class Sentinels:
     """All five, as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        data = ["appendonly yes", 'save ""', "repl-diskless-sync-delay 0", "repl-ping-replica-period 1"]
+        data = [
+            "appendonly yes",
+            'save ""',
+            "repl-diskless-sync-delay 0",
+            "repl-ping-replica-period 1",
+        ]
         first = Node(folder, "one", data)
         second = Node(folder, "two", [*data, f"replicaof 127.0.0.1 {first.port}"])
         self.data = [first, second]
@@ -70,7 +83,9 @@ class Sentinels:
             f"sentinel down-after-milliseconds {SERVICE} 1000",
             f"sentinel failover-timeout {SERVICE} 3000",
         ]
-        self.watchers = [Node(folder, f"sentinel{number}", watch, sentinel=True) for number in range(3)]
+        self.watchers = [
+            Node(folder, f"sentinel{number}", watch, sentinel=True) for number in range(3)
+        ]
         places = ",".join(f"127.0.0.1:{node.port}" for node in self.watchers)
         self.url = f"redis+sentinel://{places}/{SERVICE}/0"
 
@@ -95,7 +110,10 @@ class Sentinels:
                     _, port = watcher.client.sentinel_get_master_addr_by_name(SERVICE)
                 except (redis.RedisError, TypeError):
                     continue
-                return next((node for node in self.data if node.port == port and node.role() == "master"), None)
+                return next(
+                    (node for node in self.data if node.port == port and node.role() == "master"),
+                    None,
+                )
             return None
 
         return until(found, what="a primary")
@@ -106,7 +124,11 @@ class Sentinels:
             if watcher.process is None:
                 continue
             state = watcher.client.sentinel_master(SERVICE)
-            if int(state["num-other-sentinels"]) < 2 or int(state["num-slaves"]) < 1 or state["is_sdown"]:
+            if (
+                int(state["num-other-sentinels"]) < 2
+                or int(state["num-slaves"]) < 1
+                or state["is_sdown"]
+            ):
                 return False
         primary = next((node for node in self.data if node.role() == "master"), None)
         if primary is None:

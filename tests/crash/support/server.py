@@ -1,4 +1,7 @@
-"""A server process of one's own, with the binary the embedded server would take: killed, started again on its AOF."""
+"""
+A server process of one's own, with the binary the embedded server would take: killed, started again
+on its AOF.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,15 @@ class Server:
         until(self.answers, what="the server to serve")
 
     def start_loading(self, *, delay_us: int) -> None:
-        """Start it so that each key takes *delay_us* to load, and wait until it says that it loads."""
+        """
+        Start it so that each key takes *delay_us* to load, and wait until it says that it loads.
+        """
         self._process = self._launch(
-            self._node, "--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024"
+            self._node,
+            "--key-load-delay",
+            str(delay_us),
+            "--loading-process-events-interval-bytes",
+            "1024",
         )
         until(lambda: self.is_loading, what="the server to load")
 
@@ -57,11 +66,16 @@ class Server:
 
     def take_over(self) -> None:
         """
-        Have a replica take the primary's place, the data whole; who is connected stays so, to what then is a replica.
+        Have a replica take the primary's place, the data whole; who is connected stays so, to what
+        then is a replica.
 
-        The socket leads to the new primary from then on, as a name would; a second later the old one is killed.
+        The socket leads to the new primary from then on, as a name would; a second later the old
+        one is killed.
         """
-        old, client = self._process, redis.Redis(unix_socket_path=os.path.realpath(self.socket), socket_timeout=20.0)
+        old, client = (
+            self._process,
+            redis.Redis(unix_socket_path=os.path.realpath(self.socket), socket_timeout=20.0),
+        )
         assert old is not None
         self.takeovers += 1
         node, port = self.folder / f"node{self.takeovers}", free_port()

@@ -24,7 +24,11 @@ def test_the_checker_finds_whatever_is_wrong(make_cluster):
     redis.hdel("stepflow:run:t-2:steps", "1")
     redis.hset("stepflow:run:t-3:steps", "4", "another.0.continue 1 0 0")
     record = redis.hget("stepflow:run:t-4:steps", "2").decode()
-    redis.hset("stepflow:run:t-4:steps", f"2.{record[: record.rindex('.', 0, record.index(' ')) + 1]}", record)
+    redis.hset(
+        "stepflow:run:t-4:steps",
+        f"2.{record[: record.rindex('.', 0, record.index(' ')) + 1]}",
+        record,
+    )
     redis.hset("stepflow:run:t-5", "state", "running")
     redis.hdel("stepflow:run:t-6:kv", "step-3")
     cluster.sink.receiver.told.pop("t-7-0-1-0")

@@ -12,8 +12,13 @@ T = TypeVar("T")
 PATIENCE_S = 40.0
 
 
-def until(condition: Callable[[], T], *, what: str, patience_s: float = PATIENCE_S, look_s: float = 0.02) -> T:
-    """Look until *condition* holds and give what it gave; raises AssertionError naming *what* did not come."""
+def until(
+    condition: Callable[[], T], *, what: str, patience_s: float = PATIENCE_S, look_s: float = 0.02
+) -> T:
+    """
+    Look until *condition* holds and give what it gave; raises AssertionError naming *what* did not
+    come.
+    """
     end = time.monotonic() + patience_s
     while not (held := condition()):
         if time.monotonic() > end:

@@ -19,7 +19,14 @@ from typing_extensions import TypedDict
 
 from stepflow.core.outcomes import Outcome, Succeed
 from stepflow.core.runner import Step, StepRunner
-from stepflow.engine.user_code.arguments import bind, call_reader, payload_type, read_call, reader_for, result_reader
+from stepflow.engine.user_code.arguments import (
+    bind,
+    call_reader,
+    payload_type,
+    read_call,
+    reader_for,
+    result_reader,
+)
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue, UsageError
 from stepflow.store.values.codec import pack, unpack
 
@@ -65,7 +72,10 @@ class Strict(BaseModel):
 
 
 ORDER = Order(
-    number=2**70, at=datetime(2026, 11, 1, tzinfo=UTC), items=[Item("a", frozenset("xy"))], price=Decimal("1.5")
+    number=2**70,
+    at=datetime(2026, 11, 1, tzinfo=UTC),
+    items=[Item("a", frozenset("xy"))],
+    price=Decimal("1.5"),
 )
 
 
@@ -127,8 +137,8 @@ def test_the_type_in_step_of_x_is_found(fn, wanted):
 @pytest.mark.parametrize(
     "fn",
     [
-        asks_for_nothing, asks_for_any, asks_for_explicit_any, asks_for_a_variable, asks_for_what_is_not_there,
-        breaks_when_read, lambda step: step, print, len,
+        asks_for_nothing, asks_for_any, asks_for_explicit_any, asks_for_a_variable,
+        asks_for_what_is_not_there, breaks_when_read, lambda step: step, print, len,
     ],
 )  # fmt: skip
 def test_no_type_is_found_where_none_is_said(fn):
@@ -160,16 +170,30 @@ def test_what_was_packed_comes_back_as_the_type_asked_for(value, wanted):
 
 
 @given(
-    st.builds(Order, number=st.integers(), at=st.datetimes(), price=st.decimals(allow_nan=False, allow_infinity=False))
+    st.builds(
+        Order,
+        number=st.integers(),
+        at=st.datetimes(),
+        price=st.decimals(allow_nan=False, allow_infinity=False),
+    )
 )
 def test_any_order_comes_back_as_it_was(order):
     assert reader_for("etl", Order)(unpack(pack(order))) == order
 
 
 def test_what_json_can_say_fits_too():
-    payload = {"number": 1, "at": "2026-11-01T00:00:00Z", "items": [{"name": "a", "tags": ["x"]}], "size": [2, 3]}
+    payload = {
+        "number": 1,
+        "at": "2026-11-01T00:00:00Z",
+        "items": [{"name": "a", "tags": ["x"]}],
+        "size": [2, 3],
+    }
     order = reader_for("etl", Order)(payload)
-    assert (order.at, order.items, order.size) == (ORDER.at, [Item("a", frozenset("x"))], Size(2, 3))
+    assert (order.at, order.items, order.size) == (
+        ORDER.at,
+        [Item("a", frozenset("x"))],
+        Size(2, 3),
+    )
 
 
 def test_aliases_fit_as_well_as_names():
@@ -186,9 +210,15 @@ def test_without_a_type_the_payload_comes_as_it_is():
 @pytest.mark.parametrize(
     ("payload", "problem"),
     [
-        ({"number": "x", "at": "2026-11-01"}, r"the payload does not fit runner 'etl': number: Input should be"),
+        (
+            {"number": "x", "at": "2026-11-01"},
+            r"the payload does not fit runner 'etl': number: Input should be",
+        ),
         ({"number": 1}, "at: Field required"),
-        ({"number": 1, "at": 0, "items": [{"name": "a"}, {"nam": "b"}]}, r"items\.1\.name: Field required"),
+        (
+            {"number": 1, "at": 0, "items": [{"name": "a"}, {"nam": "b"}]},
+            r"items\.1\.name: Field required",
+        ),
         ([], r"runner 'etl': Input should be a valid dictionary"),
         ({}, "number: Field required; at: Field required$"),
     ],
@@ -314,13 +344,20 @@ def test_a_call_comes_back_as_it_was_made(fn, args, kwargs):
 
 
 def test_arguments_are_validated_by_their_annotations():
-    assert call_reader(resize)({"path": "a", "px": "3", "colour": "red"}) == (("a", 3), {"colour": Colour.RED})
+    assert call_reader(resize)({"path": "a", "px": "3", "colour": "red"}) == (
+        ("a", 3),
+        {"colour": Colour.RED},
+    )
 
 
 @pytest.mark.parametrize(
     ("fn", "payload", "problem"),
     [
-        (resize, {"path": "a", "px": "many"}, "does not fit runner 'resize': px: Input should be a valid integer"),
+        (
+            resize,
+            {"path": "a", "px": "many"},
+            "does not fit runner 'resize': px: Input should be a valid integer",
+        ),
         (resize, {"px": 1}, "path: it is missing"),
         (resize, {"path": "a", "pix": 1}, "pix: there is no such parameter"),
         (resize, ["a"], "it is a list, not a map of arguments"),
@@ -381,5 +418,8 @@ def test_without_a_return_type_of_its_own_a_result_comes_as_it_is(fn):
 
 
 def test_a_result_that_does_not_fit_is_refused_naming_the_field():
-    with pytest.raises(UnreadableValue, match=r"the result of 'resize' does not fit its return annotation: 1: Input"):
+    with pytest.raises(
+        UnreadableValue,
+        match=r"the result of 'resize' does not fit its return annotation: 1: Input",
+    ):
         result_reader(resize)((1, "x"))

@@ -44,8 +44,12 @@ def leave_by(name: str) -> Any:
         "CancelledError": asyncio.CancelledError,
         "PanicError": PanicError,
         "BrokenError": BrokenError,
-        "BaseExceptionGroup": lambda: BaseExceptionGroup("two", [KeyboardInterrupt(), ValueError("v")]),
-        "ExceptionGroup": lambda: ExceptionGroup("two", [ExceptionGroup("one", [KeyError("k")]), ValueError("v")]),
+        "BaseExceptionGroup": lambda: BaseExceptionGroup(
+            "two", [KeyboardInterrupt(), ValueError("v")]
+        ),
+        "ExceptionGroup": lambda: ExceptionGroup(
+            "two", [ExceptionGroup("one", [KeyError("k")]), ValueError("v")]
+        ),
     }
     error = made[name]()
     raise error
@@ -55,8 +59,8 @@ def leave_by(name: str) -> Any:
 Odd = Annotated[str, AfterValidator(leave_by)]
 
 LEAVES = (
-    "ValueError", "SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError", "PanicError", "BrokenError",
-    "BaseExceptionGroup", "ExceptionGroup",
+    "ValueError", "SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError",
+    "PanicError", "BrokenError", "BaseExceptionGroup", "ExceptionGroup",
 )  # fmt: skip
 
 
@@ -91,7 +95,9 @@ def runner_of(kind: str, app: Stepflow, calls: list[str]) -> None:
         case "runner":
             app.register("leaves", lambda step: plain(step.payload), retry=TWICE)
         case "async runner":
-            app.register("leaves", functools.partial(lambda step: coroutine(step.payload)), retry=TWICE)
+            app.register(
+                "leaves", functools.partial(lambda step: coroutine(step.payload)), retry=TWICE
+            )
         case "job":
             app.job(name="leaves", retry=TWICE)(plain)
         case "async job":
@@ -104,9 +110,9 @@ async def test_whatever_leaves_a_runner_is_an_error_of_that_attempt(fine, aclien
     runner_of(kind, fine, calls)
     async with working(fine):
         ends = await ends_of(aclient, "leaves")
-    assert {name: (end.state, end.error.type, end.attempt, end.crashes) for name, end in ends.items()} == {
-        name: (RunState.FAILED, name, 2, 0) for name in LEAVES
-    }
+    assert {
+        name: (end.state, end.error.type, end.attempt, end.crashes) for name, end in ends.items()
+    } == {name: (RunState.FAILED, name, 2, 0) for name in LEAVES}
     assert sorted(calls) == sorted(LEAVES * 2)
 
 
@@ -124,7 +130,9 @@ async def test_whatever_leaves_a_job_is_an_error_of_that_attempt(fine, aclient, 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
 @pytest.mark.parametrize("way", ["step", "poll"])
-async def test_whatever_leaves_a_step_of_a_workflow_is_an_error_of_that_attempt(fine, aclient, working, is_plain, way):
+async def test_whatever_leaves_a_step_of_a_workflow_is_an_error_of_that_attempt(
+    fine, aclient, working, is_plain, way
+):
     calls: list[str] = []
 
     def plain(name):
@@ -167,7 +175,9 @@ async def test_a_step_that_cancels_its_own_task_has_failed(fine, aclient, workin
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
-async def test_whatever_leaves_a_compensation_is_recorded_and_the_others_still_run(fine, aclient, working, is_plain):
+async def test_whatever_leaves_a_compensation_is_recorded_and_the_others_still_run(
+    fine, aclient, working, is_plain
+):
     undone: list[str] = []
 
     def plain(name):
@@ -191,7 +201,9 @@ async def test_whatever_leaves_a_compensation_is_recorded_and_the_others_still_r
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
-async def test_whatever_leaves_a_workflow_itself_fails_its_run_alone(fine, aclient, working, is_plain):
+async def test_whatever_leaves_a_workflow_itself_fails_its_run_alone(
+    fine, aclient, working, is_plain
+):
     if is_plain:
         fine.workflow("leaves")(lambda ctx, name: leave_by(name))
     else:
@@ -225,7 +237,9 @@ async def test_whatever_leaves_a_branch_of_a_workflow_reaches_the_workflow(fine,
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
-async def test_whatever_leaves_a_hook_means_another_try_and_dead_in_the_end(fine, aclient, working, is_plain):
+async def test_whatever_leaves_a_hook_means_another_try_and_dead_in_the_end(
+    fine, aclient, working, is_plain
+):
     def plain(outcome):
         leave_by(outcome.headers.get("leave", "ValueError"))
 
@@ -243,7 +257,11 @@ async def test_whatever_leaves_a_hook_means_another_try_and_dead_in_the_end(fine
 
         async def dead():
             hooks = [hook for name in LEAVES for hook in await aclient.hooks(name)]
-            return [(hook.run_id, hook.tries, hook.problem.partition(":")[0]) for hook in hooks if hook.state == "dead"]
+            return [
+                (hook.run_id, hook.tries, hook.problem.partition(":")[0])
+                for hook in hooks
+                if hook.state == "dead"
+            ]
 
         expected = [(name, 2, name) for name in LEAVES]
         await until(lambda: _is(dead, expected), "the hooks are not all dead")
@@ -253,7 +271,9 @@ async def _is(read: Callable[[], Any], expected: object) -> bool:
     return await read() == expected
 
 
-async def test_what_leaves_a_validator_is_an_error_of_the_run_that_it_reads_for(fine, aclient, working):
+async def test_what_leaves_a_validator_is_an_error_of_the_run_that_it_reads_for(
+    fine, aclient, working
+):
     @fine.runner("leaves", retry=TWICE)
     async def leaves(step: Step[Odd]):
         return Succeed()
@@ -267,11 +287,15 @@ async def test_what_leaves_a_validator_is_an_error_of_the_run_that_it_reads_for(
 
     async with working(fine):
         for runner in ("leaves", "reads"):
-            ends = await ends_of(aclient, runner, ("SystemExit", "KeyboardInterrupt", "PanicError", "CancelledError"))
+            ends = await ends_of(
+                aclient, runner, ("SystemExit", "KeyboardInterrupt", "PanicError", "CancelledError")
+            )
             assert {end.state for end in ends.values()} == {RunState.FAILED}
 
 
-async def test_a_value_whose_packing_raises_fails_the_run_and_does_not_begin_again_for_ever(fine, aclient, working):
+async def test_a_value_whose_packing_raises_fails_the_run_and_does_not_begin_again_for_ever(
+    fine, aclient, working
+):
     calls: list[str] = []
 
     class Unpackable(dict):
@@ -308,14 +332,26 @@ async def test_a_value_whose_packing_raises_fails_the_run_and_does_not_begin_aga
     ("leaves", "retryable", "wait_s"),
     [
         ([TransientError("a"), PermanentError("b")], False, None),
-        ([TransientError("a", retry_after=3), TransientError("b", retry_after=7), ValueError()], True, 7.0),
-        ([ExceptionGroup("in", [PermanentError("deep")]), TransientError("a", retry_after=2)], False, 2.0),
+        (
+            [TransientError("a", retry_after=3), TransientError("b", retry_after=7), ValueError()],
+            True,
+            7.0,
+        ),
+        (
+            [ExceptionGroup("in", [PermanentError("deep")]), TransientError("a", retry_after=2)],
+            False,
+            2.0,
+        ),
         ([ValueError(), KeyError()], True, None),
     ],
 )
 def test_the_strictest_verdict_of_a_group_counts_and_its_longest_wait(leaves, retryable, wait_s):
     verdict = raised(ExceptionGroup("g", leaves), RetryPolicy())
-    assert (verdict.retryable, verdict.retry_after_s, verdict.error.type) == (retryable, wait_s, "ExceptionGroup")
+    assert (verdict.retryable, verdict.retry_after_s, verdict.error.type) == (
+        retryable,
+        wait_s,
+        "ExceptionGroup",
+    )
 
 
 def test_retry_on_and_give_up_on_look_into_groups():
@@ -331,14 +367,17 @@ def test_retry_on_and_give_up_on_look_into_groups():
 
 def test_the_message_of_a_group_names_its_leaves():
     group = ExceptionGroup(
-        "g", [ExceptionGroup("h", [PermanentError("no such card")]), *[ValueError(n) for n in range(9)]]
+        "g",
+        [ExceptionGroup("h", [PermanentError("no such card")]), *[ValueError(n) for n in range(9)]],
     )
     message = describe(group).message
     assert message.startswith("g: PermanentError: no such card; ValueError: 0; ")
     assert message.endswith("; and 5 more")
 
 
-async def test_a_permanent_error_in_a_task_group_of_a_step_is_not_tried_again(fine, aclient, working):
+async def test_a_permanent_error_in_a_task_group_of_a_step_is_not_tried_again(
+    fine, aclient, working
+):
     calls: list[int] = []
 
     async def fails():

@@ -1,4 +1,7 @@
-"""What a job, step or workflow returns, or is called with: nothing of it is lost to an annotation without a word."""
+"""
+What a job, step or workflow returns, or is called with: nothing of it is lost to an annotation
+without a word.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,13 @@ def app() -> Stepflow:
 
 @pytest.mark.parametrize("way", ["job", "step", "elsewhere"])
 @pytest.mark.parametrize(
-    ("function", "path"), [(narrow, ""), (narrow_list, "[1]"), (narrow_plain, "")], ids=["model", "list", "dataclass"]
+    ("function", "path"),
+    [(narrow, ""), (narrow_list, "[1]"), (narrow_plain, "")],
+    ids=["model", "list", "dataclass"],
 )
-async def test_what_the_return_annotation_would_drop_fails_where_it_is_packed(app, way, function, path):
+async def test_what_the_return_annotation_would_drop_fails_where_it_is_packed(
+    app, way, function, path
+):
     """[B15] Was: the caller saw the base class, the fields of the subclass were gone."""
     job = app.job(name="job")(function)
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import redis
 
-from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
+from stepflow import (
+    AsyncClient,
+    ChildFailed,
+    Context,
+    PermanentError,
+    RunFailed,
+    RunState,
+    Stepflow,
+)
 from stepflow.core.ids import child_run_id
 from tests.conftest import Working
 from tests.kits.dying import dying_at
@@ -42,7 +50,10 @@ def family(app: Stepflow) -> Stepflow:
 
     @app.workflow("parent")
     async def parent(ctx: Context, how: dict[str, Any]) -> Any:
-        begun = [await ctx.spawn("child", n, abandon=how.get("abandon", False)) for n in range(how.get("children", 1))]
+        begun = [
+            await ctx.spawn("child", n, abandon=how.get("abandon", False))
+            for n in range(how.get("children", 1))
+        ]
         await ctx.wait_for_signal(*how.get("after", ["go"])) if how.get("waits") else None
         if how.get("leaves"):
             return "left"
@@ -78,7 +89,9 @@ async def test_a_parent_and_its_children_need_no_more_than_one_slot_of_one_worke
     assert len(runs_of(real)) == 3
 
 
-@pytest.mark.parametrize("waits", [True, False], ids=["ended before it is asked", "asked before it ends"])
+@pytest.mark.parametrize(
+    "waits", [True, False], ids=["ended before it is asked", "asked before it ends"]
+)
 async def test_a_childs_result_comes_whether_it_ends_before_or_after_it_is_asked_for(
     family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis, *, waits: bool
 ) -> None:
@@ -118,7 +131,10 @@ async def test_a_child_that_failed_or_was_cancelled_raises_child_failed_with_its
 async def test_a_key_makes_a_child_known_wherever_it_stands(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F13] Children of one run with one key and place are one; those of another run, or generation, are others."""
+    """
+    [F13] Children of one run with one key and place are one; those of another run, or generation,
+    are others.
+    """
 
     @app.workflow("child")
     async def child(ctx: Context) -> str:
@@ -129,7 +145,10 @@ async def test_a_key_makes_a_child_known_wherever_it_stands(
         return await (await ctx.spawn("child", key="pub")).result()
 
     async with working(app):
-        first, second = await aclient.submit("parent", run_id="a"), await aclient.submit("parent", run_id="b")
+        first, second = (
+            await aclient.submit("parent", run_id="a"),
+            await aclient.submit("parent", run_id="b"),
+        )
         ids = [await first.result(10), await second.result(10)]
         again = await aclient.submit("parent", run_id="a", on_conflict="restart")
         ids.append(await again.result(10))
@@ -233,7 +252,9 @@ async def test_cancelling_a_parked_parent_stops_its_children_and_theirs_and_each
 async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_holds_nobody_meanwhile(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F14] `fail` waits for nobody; its children are stopped by the delivery that its end leaves."""
+    """
+    [F14] `fail` waits for nobody; its children are stopped by the delivery that its end leaves.
+    """
     let_go = asyncio.Event()
 
     async def slow(value: int) -> None:
@@ -292,7 +313,10 @@ async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
 async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_with_it(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
-    """[F14] An ended parent is told as well: what it would else wait for after its revival never comes again."""
+    """
+    [F14] An ended parent is told as well: what it would else wait for after its revival never comes
+    again.
+    """
     is_mended = False
 
     @app.workflow("child")
@@ -319,7 +343,9 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
             await run.result(10)
         (id_,) = runs_of(real)
         await aclient.wait(id_, 10)
-        assert 0 < real.ttl(f"stepflow:run:{run.id}:answers:0") <= real.ttl(f"stepflow:run:{run.id}")
+        assert (
+            0 < real.ttl(f"stepflow:run:{run.id}:answers:0") <= real.ttl(f"stepflow:run:{run.id}")
+        )
         is_mended = True
         await aclient.retry(run.id)
         assert await run.result(10) == "cancelled"
@@ -355,7 +381,9 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
     assert not runs_of(real)
 
 
-async def test_an_id_that_another_runner_has_is_no_child(app: Stepflow, aclient: AsyncClient, working: Working) -> None:
+async def test_an_id_that_another_runner_has_is_no_child(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
     """[F13]"""
 
     @app.workflow("parent")
@@ -371,7 +399,12 @@ async def test_an_id_that_another_runner_has_is_no_child(app: Stepflow, aclient:
 
 
 async def test_a_child_whose_input_cannot_be_read_is_paused_and_its_parent_hears_of_its_end_by_hand(
-    url: str, settings: Any, family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
+    url: str,
+    settings: Any,
+    family: Stepflow,
+    aclient: AsyncClient,
+    working: Working,
+    real: redis.Redis,
 ) -> None:
     """[F13]"""
     alone = Stepflow(url, settings=settings)
@@ -434,4 +467,9 @@ async def test_a_worker_lost_at_any_write_leaves_each_child_made_once_and_its_an
     assert sorted(set(begun)) == [1, 2]
     assert len(runs_of(real)) == 2
     journal = real.lrange(f"stepflow:run:{run.id}:journal", 0, -1)
-    assert sorted(entry.split(b"|")[0] for entry in journal) == [b"child", b"child", b"value", b"value"]
+    assert sorted(entry.split(b"|")[0] for entry in journal) == [
+        b"child",
+        b"child",
+        b"value",
+        b"value",
+    ]

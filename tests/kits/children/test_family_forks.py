@@ -56,7 +56,9 @@ async def test_a_fork_knows_what_the_children_of_its_origin_told_and_begins_none
             before = len(runs_of(real))
             fork = await aclient.fork(run.id, step)
             assert await fork.result(10) == [10, [10, 20], "done"]
-            assert len(runs_of(real)) == before + (0 if step == "last" else 2), "the map comes after that step"
+            assert len(runs_of(real)) == before + (0 if step == "last" else 2), (
+                "the map comes after that step"
+            )
             again = await aclient.fork(fork.id, "last")
             assert await again.result(10) == [10, [10, 20], "done"]
 

@@ -34,8 +34,12 @@ async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
         assert open_, "it waits for nothing that is open"
         stem = open_[0].rpartition("-")[0]
         runtime.end(open_[0], runtime.children[open_[0]].payload, number=1)
-        if stem and all(run_id in runtime.answered for run_id in runtime.children if run_id.startswith(stem)):
-            for number, run_id in enumerate(run_id for run_id in runtime.children if run_id.startswith(stem)):
+        if stem and all(
+            run_id in runtime.answered for run_id in runtime.children if run_id.startswith(stem)
+        ):
+            for number, run_id in enumerate(
+                run_id for run_id in runtime.children if run_id.startswith(stem)
+            ):
                 runtime.end(run_id, runtime.children[run_id].payload, number=number + 1)
             runtime.answered[stem] = b"5|0"
             runtime.inbox += 1
@@ -73,7 +77,9 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
         assert sorted(runtime.children) == sorted(names), dies_after
 
 
-async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> None:
+async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> (
+    None
+):
     """[F14] [F15] Children first, then what was done is undone."""
     done: list[str] = []
 
@@ -85,7 +91,9 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
         await (await ctx.spawn("c")).result()
 
     async def stopped(runtime: FamilyPort) -> Any:
-        """Activate a run that was asked to stop until it ends; while it is parked its child ends."""
+        """
+        Activate a run that was asked to stop until it ends; while it is parked its child ends.
+        """
         runtime.is_stopped = True
         for _ in range(20):
             outcome = await activate(runtime, workflow)
@@ -117,7 +125,9 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
         done.clear()
         assert await stopped(runtime) == CleanedUp(None, []), crash_after
         assert len(runtime.journal) == writes
-        assert done == (["undo 7"] if crash_after < writes else []), "what is durable is not done again"
+        assert done == (["undo 7"] if crash_after < writes else []), (
+            "what is durable is not done again"
+        )
 
 
 async def test_a_remembered_child_is_not_made_again() -> None:
@@ -159,7 +169,10 @@ async def test_a_map_costs_the_replay_two_wishes_and_the_journal_two_small_entri
 async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
     policy: Any, ends: dict[int, int], settled: bytes, gives: Any, stops: int
 ) -> None:
-    """[F13] Ends are index: number among its like, below zero for a failure, 0 for one after the map was settled."""
+    """
+    [F13] Ends are index: number among its like, below zero for a failure, 0 for one after the map
+    was settled.
+    """
     runtime, seen = FamilyPort(), []
 
     async def workflow(ctx: Context) -> Any:
@@ -168,14 +181,18 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
         except ChildFailed as error:
             found = error.error_message
         if isinstance(found, list):
-            found = [each.error_message if isinstance(each, ChildFailed) else each for each in found]
+            found = [
+                each.error_message if isinstance(each, ChildFailed) else each for each in found
+            ]
         seen.append(found)
         await ctx.wait_for_signal("more")
 
     assert isinstance(await activate(runtime, workflow), Park)
     ids = list(runtime.children)
     for index, number in ends.items():
-        runtime.end(ids[index], f"r{index}", number=abs(number), error=f"e{index}" if number < 0 else "")
+        runtime.end(
+            ids[index], f"r{index}", number=abs(number), error=f"e{index}" if number < 0 else ""
+        )
     runtime.answered[ids[0].rpartition("-")[0]] = settled
     assert isinstance(await activate(runtime, workflow), Park)
     assert seen == [gives]
@@ -195,7 +212,11 @@ async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused(
         return await ctx.map("c", [])
 
     assert await activate(FamilyPort(), nothing) == Succeed([])
-    for options, words in (({"limit": 0}, "limit 0"), ({"policy": 3}, "of the 2 must"), ({"policy": "most"}, "'most'")):
+    for options, words in (
+        ({"limit": 0}, "limit 0"),
+        ({"policy": 3}, "of the 2 must"),
+        ({"policy": "most"}, "'most'"),
+    ):
 
         async def wrong(ctx: Context, options: Any = options) -> Any:
             return await ctx.map("c", [1, 2], **options)
@@ -219,8 +240,13 @@ async def test_a_map_of_another_size_is_changed_code() -> None:
 
 
 @pytest.mark.parametrize("other", ["a signal", "a child"])
-async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_looked_for_again(other: str) -> None:
-    """[F9] [F10] Else the park would know of it by its count alone, and nothing would ever wake the run for it."""
+async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_looked_for_again(
+    other: str,
+) -> None:
+    """
+    [F9] [F10] Else the park would know of it by its count alone, and nothing would ever wake the
+    run for it.
+    """
 
     class Late(FamilyPort):
         def come(self) -> None:

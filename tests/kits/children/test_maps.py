@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import redis
 
-from stepflow import AsyncClient, ChildFailed, Context, PermanentError, RunFailed, RunState, Stepflow
+from stepflow import (
+    AsyncClient,
+    ChildFailed,
+    Context,
+    PermanentError,
+    RunFailed,
+    RunState,
+    Stepflow,
+)
 from stepflow.kits.flow.commands import map as maps
 from tests.conftest import Working
 from tests.kits.dying import dying_at
@@ -33,7 +41,9 @@ def mapping(app: Stepflow) -> Stepflow:
 
     @app.workflow("parent")
     async def parent(ctx: Context, how: dict[str, Any]) -> Any:
-        found = await ctx.map("child", how["items"], limit=how.get("limit"), policy=how.get("policy", "all"))
+        found = await ctx.map(
+            "child", how["items"], limit=how.get("limit"), policy=how.get("policy", "all")
+        )
         return [str(each) if isinstance(each, ChildFailed) else each for each in found]
 
     return app
@@ -97,7 +107,9 @@ async def test_a_settled_map_gives_what_became_of_each(
 ) -> None:
     """[F13]"""
     async with working(mapping):
-        run = await aclient.submit("parent", {"items": [-1, 2, -3, 4], "limit": 2, "policy": "settled"})
+        run = await aclient.submit(
+            "parent", {"items": [-1, 2, -3, 4], "limit": 2, "policy": "settled"}
+        )
         first, second, third, fourth = await run.result(10)
     assert (second, fourth) == (20, 40)
     assert "failed (PermanentError): no -1" in first
@@ -127,7 +139,9 @@ async def test_status_says_how_far_a_map_is(
         return await shown() == words
 
     async with working(mapping):
-        run = await aclient.submit("parent", {"items": [1, 1000, 2, 1000, 1000], "policy": "settled", "limit": 2})
+        run = await aclient.submit(
+            "parent", {"items": [1, 1000, 2, 1000, 1000], "policy": "settled", "limit": 2}
+        )
         await until(lambda: is_shown("map child of 5: 2 of 5 children"))
         last = next(child for child in runs_of(real) if child.endswith("-4"))
         status = await aclient.status(last)

@@ -46,7 +46,14 @@ class Trip:
         first = await ctx.step("a", self.act, "a")
         word = await ctx.wait_for_signal("word") if n else None
         second = await ctx.step("b", self.act, "b")
-        return [drawn, first, word, second, await ctx.step("c", self.act, "c", key="last"), ctx.headers.get("k")]
+        return [
+            drawn,
+            first,
+            word,
+            second,
+            await ctx.step("c", self.act, "c", key="last"),
+            ctx.headers.get("k"),
+        ]
 
 
 @pytest.fixture
@@ -64,7 +71,9 @@ async def test_a_finished_run_is_forked_by_name_place_or_key_and_stays_as_it_is(
 ) -> None:
     """[F5]"""
     async with working(app):
-        run = await aclient.submit("trip", 0, run_id="a1", headers={"k": "v"}, queue="default", timeout=60)
+        run = await aclient.submit(
+            "trip", 0, run_id="a1", headers={"k": "v"}, queue="default", timeout=60
+        )
         result = await run.result(10)
         before = {key: value for key, value in dump(real).items() if b"run:a1" in key}
         for at, again in (("a", "abc"), ("b", "bc"), ("c", "c"), ("2", "bc"), ("last", "c")):
@@ -133,11 +142,16 @@ async def is_paused(run: Any) -> bool:
 def remembering(client: Client, real: redis.Redis, *names: str) -> None:
     """Make run a1, which remembers steps of these names at places 0, 1, ..."""
     client.submit("trip", 0, run_id="a1")
-    real.rpush("stepflow:run:a1:journal", *(f"value|{place}|{name}|1.000000|\x01" for place, name in enumerate(names)))
+    real.rpush(
+        "stepflow:run:a1:journal",
+        *(f"value|{place}|{name}|1.000000|\x01" for place, name in enumerate(names)),
+    )
     real.hset("stepflow:run:a1", "journal", "1")
 
 
-def test_the_same_fork_again_is_the_same_run_and_another_is_refused(client: Client, real: redis.Redis) -> None:
+def test_the_same_fork_again_is_the_same_run_and_another_is_refused(
+    client: Client, real: redis.Redis
+) -> None:
     """[F5]"""
     remembering(client, real, "a", "b")
     assert client.fork("a1", "b", new_id="a2").created
@@ -145,7 +159,12 @@ def test_the_same_fork_again_is_the_same_run_and_another_is_refused(client: Clie
     assert not client.fork("a1", "b", new_id="a2").created
     assert not client.fork("a1", "1", new_id="a2").created
     client.submit("trip", 0, run_id="plain")
-    for at, taken, version in (("a", "a2", None), ("b", "a2", 2), ("b", "plain", None), ("b", "a1", None)):
+    for at, taken, version in (
+        ("a", "a2", None),
+        ("b", "a2", 2),
+        ("b", "plain", None),
+        ("b", "a1", None),
+    ):
         with pytest.raises(RunConflict, match="different origin"):
             client.fork("a1", at, new_id=taken, version=version)
     client.cancel("plain")
@@ -191,7 +210,10 @@ def go_on(plan: Any, answer: Any, link: SyncConnection) -> Any:
 def test_a_journal_that_changed_meanwhile_is_looked_at_again(
     client: Client, real: redis.Redis, link_to_real: SyncConnection
 ) -> None:
-    """`retry` may forget entries between the look at a journal and its copy: the script compares what follows."""
+    """
+    `retry` may forget entries between the look at a journal and its copy: the script compares what
+    follows.
+    """
     remembering(client, real, "a", "b", "c")
     plan = fork("a1", "c", client.env, new_id="a2")
     looks = link_to_real.calls(next(plan))  # type: ignore[arg-type]
@@ -233,7 +255,9 @@ async def test_many_forks_of_one_id_at_once_make_one_run(
         client.cancel(run_id)
 
 
-def test_what_a_forked_run_did_not_end_lives_on_without_a_time_to_live(client: Client, real: redis.Redis) -> None:
+def test_what_a_forked_run_did_not_end_lives_on_without_a_time_to_live(
+    client: Client, real: redis.Redis
+) -> None:
     """The journal of an ended run expires with it; the copy must not."""
     remembering(client, real, "a", "b")
     client.cancel("a1")

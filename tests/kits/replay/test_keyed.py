@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from stepflow import AsyncClient, Context, PermanentError, RetryPolicy, StepFailed, Stepflow, Succeed, TransientError
+from stepflow import (
+    AsyncClient,
+    Context,
+    PermanentError,
+    RetryPolicy,
+    StepFailed,
+    Stepflow,
+    Succeed,
+    TransientError,
+)
 from stepflow.core.outcomes import Park, Pause
 from stepflow.errors import ClaimLost
 from tests.conftest import Working
@@ -32,7 +41,9 @@ async def test_a_key_asked_for_by_two_branches_at_once_runs_once() -> None:
     world, runtime = World(), MemoryRuntime()
 
     async def workflow(ctx: Context) -> list[Any]:
-        values = await asyncio.gather(*(ctx.step("ask", world.act, f"n{n}", n, key="k") for n in range(3)))
+        values = await asyncio.gather(
+            *(ctx.step("ask", world.act, f"n{n}", n, key="k") for n in range(3))
+        )
         await ctx.sleep(60)
         return list(values)
 
@@ -63,7 +74,10 @@ async def test_a_key_whose_value_is_on_its_way_is_not_run_again_for_the_next_who
     held_back: list[asyncio.Future[int]] = []
 
     def slow(index: int, entry: bytes, rest: Any = None) -> asyncio.Future[int]:
-        """Answer the write of the step beside when that of the keyed one is under way, and the latter long after."""
+        """
+        Answer the write of the step beside when that of the keyed one is under way, and the latter
+        long after.
+        """
         if index > 1:
             return add_entry(index, entry, rest)
         reply: asyncio.Future[int] = loop.create_future()
@@ -147,7 +161,9 @@ async def test_a_forgetting_that_is_gone_from_the_code_is_changed_code() -> None
         await ctx.sleep(60)
 
     await activate(runtime, before)
-    assert await activate(runtime, after) == Pause("code changed: at place 0 remembered forget 'k', now sleep 'sleep'")
+    assert await activate(runtime, after) == Pause(
+        "code changed: at place 0 remembered forget 'k', now sleep 'sleep'"
+    )
 
 
 async def test_failures_of_a_key_are_counted_and_remembered_by_the_key() -> None:
@@ -166,7 +182,9 @@ async def test_failures_of_a_key_are_counted_and_remembered_by_the_key() -> None
         seen = []
         for function in (failing, broken):
             try:
-                await ctx.step("ask", function, key="k", retry=RetryPolicy(3, initial=100, jitter=False))
+                await ctx.step(
+                    "ask", function, key="k", retry=RetryPolicy(3, initial=100, jitter=False)
+                )
             except StepFailed as error:
                 seen.append(error.error_message)
             await ctx.sleep(60)
@@ -183,7 +201,10 @@ async def test_a_crash_at_every_write_of_keyed_steps_leads_to_the_same_end() -> 
         async def workflow(ctx: Context) -> list[Any]:
             values = list(
                 await asyncio.gather(
-                    *(ctx.step("ask", world.act, f"k{n % 2}", n % 2, key=f"k{n % 2}") for n in range(4))
+                    *(
+                        ctx.step("ask", world.act, f"k{n % 2}", n % 2, key=f"k{n % 2}")
+                        for n in range(4)
+                    )
                 )
             )
             ctx.forget("k0")

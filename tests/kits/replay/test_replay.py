@@ -1,4 +1,7 @@
-"""The replay: whatever was remembered is never done again, and the workflow takes the same turns each time."""
+"""
+The replay: whatever was remembered is never done again, and the workflow takes the same turns each
+time.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
 
 
 def rich(world: World) -> Any:
-    """A workflow with gather, tasks, a retried step, a sleep, a signal, a race and a caught failure."""
+    """
+    A workflow with gather, tasks, a retried step, a sleep, a signal, a race and a caught failure.
+    """
     tries = 0
 
     async def flaky() -> str:
@@ -43,7 +48,10 @@ def rich(world: World) -> Any:
         seen.append(await ctx.step("flaky", flaky))
         seen.append(await ctx.wait_for_signal("go", timeout=60))
         done, rest = await asyncio.wait(
-            [ctx.step("race-a", world.act, "race-a", "a"), ctx.step("race-b", world.act, "race-b", "b")],
+            [
+                ctx.step("race-a", world.act, "race-a", "a"),
+                ctx.step("race-b", world.act, "race-b", "b"),
+            ],
             return_when=asyncio.FIRST_COMPLETED,
         )
         seen += sorted(future.result() for future in done)
@@ -79,7 +87,9 @@ async def test_a_remembered_step_is_not_executed_again_null_results_included() -
     assert world.done == ["nothing"]
 
 
-async def test_a_crash_at_every_journal_write_leads_to_the_same_end_and_no_durable_step_runs_twice() -> None:
+async def test_a_crash_at_every_journal_write_leads_to_the_same_end_and_no_durable_step_runs_twice() -> (
+    None
+):
     """[F1] [F2] [F4] The harness crashes after every single write of a rich workflow."""
     world, runtime = World(), with_signal()
     expected = await to_the_end(runtime, rich(world))
@@ -91,7 +101,11 @@ async def test_a_crash_at_every_journal_write_leads_to_the_same_end_and_no_durab
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, rich(world))
         assert len(runtime.journal) == crash_after
-        durable = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
+        durable = [
+            entry.split(b"|", 3)[2].decode()
+            for entry in runtime.journal
+            if entry.startswith(b"value|")
+        ]
         before = [name for name in world.done if name in durable]
         runtime.crash_after = None
         outcome = await to_the_end(runtime, rich(world))
@@ -113,7 +127,9 @@ async def test_a_thousand_interleavings_of_branches_replay_equal() -> None:
                 await asyncio.sleep(0)
             return name
 
-        async def workflow(ctx: Context, traces: list[list[str]] = traces, jittery: Any = jittery) -> list[str]:
+        async def workflow(
+            ctx: Context, traces: list[list[str]] = traces, jittery: Any = jittery
+        ) -> list[str]:
             trace: list[str] = []
             traces.append(trace)
 
@@ -284,7 +300,9 @@ async def test_time_chance_and_uuids_are_the_same_on_replay() -> None:
     assert all(each == seen[0] for each in seen)
 
 
-async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transient_error_tries_it_again() -> None:
+async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transient_error_tries_it_again() -> (
+    None
+):
     """[F3]"""
 
     async def wrong(ctx: Context) -> None:

@@ -1,4 +1,6 @@
-"""Histories replayed against today's code: what fits, what does not, and that nothing is executed."""
+"""
+Histories replayed against today's code: what fits, what does not, and that nothing is executed.
+"""
 
 from __future__ import annotations
 
@@ -58,14 +60,22 @@ async def test_the_same_code_fits_at_every_stop_and_nothing_is_executed(historie
         both = await asyncio.gather(ctx.step("left", never, "l"), ctx.step("right", never, "r"))
         await ctx.sleep(timedelta(days=9))
         word = await ctx.wait_for_signal("word", timeout=timedelta(days=1))
-        return [first, *both, word, await ctx.step("last", never, "last"), await ctx.step("one-more", never)]
+        return [
+            first,
+            *both,
+            word,
+            await ctx.step("last", never, "last"),
+            await ctx.step("one-more", never),
+        ]
 
     for history in histories.values():
         assert await check(history, app_of(trip).registry) is None
         assert await check(history, app_of(same).registry) is None
 
 
-async def test_another_step_is_told_with_what_was_remembered_and_what_is_found(histories: Any) -> None:
+async def test_another_step_is_told_with_what_was_remembered_and_what_is_found(
+    histories: Any,
+) -> None:
     """[F5]"""
 
     async def other(ctx: Context, name: str) -> None:
@@ -74,7 +84,10 @@ async def test_another_step_is_told_with_what_was_remembered_and_what_is_found(h
 
     said = await check(histories["asleep"], app_of(other).registry)
     assert said is not None
-    assert said.splitlines()[0] == "code changed: at place 2 remembered value 'right', now step 'wrong'"
+    assert (
+        said.splitlines()[0]
+        == "code changed: at place 2 remembered value 'right', now step 'wrong'"
+    )
     assert said.splitlines()[-1].startswith(">    2  value   right")
 
 
@@ -156,7 +169,8 @@ async def test_the_harness_raises_the_difference(histories: Any) -> None:
 
     async with Harness(app_of(other)) as h:
         with pytest.raises(
-            ReplayMismatch, match=r"run 'a1' no longer fits today's code: .* 'first', now step 'second'"
+            ReplayMismatch,
+            match=r"run 'a1' no longer fits today's code: .* 'first', now step 'second'",
         ):
             await h.replay(histories["ended"])
 

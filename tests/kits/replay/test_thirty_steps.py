@@ -1,4 +1,7 @@
-"""One workflow of thirty steps with everything in it, its worker lost after each single write: the same end every time."""
+"""
+One workflow of thirty steps with everything in it, its worker lost after each single write: the
+same end every time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from tests.kits.replay.test_replay import World
 
 
 def everything(world: World, *, fails: bool) -> Any:
-    """Thirty steps: in turn, at once, in branches, retried, undone; a sleep, a signal, a child, a race."""
+    """
+    Thirty steps: in turn, at once, in branches, retried, undone; a sleep, a signal, a child, a
+    race.
+    """
     flakes: Counter[str] = Counter()
 
     async def flaky(name: str) -> str:
@@ -35,11 +41,18 @@ def everything(world: World, *, fails: bool) -> Any:
     async def workflow(ctx: Context) -> Any:
         seen: list[Any] = [await ctx.step(f"one-{n}", world.act, f"one-{n}", n) for n in range(4)]
         for n in range(4):
-            seen.append(await ctx.step(f"book-{n}", world.act, f"book-{n}", f"b{n}", compensate=undo))
-        seen += await asyncio.gather(*(ctx.step(f"wide-{n}", world.act, f"wide-{n}", n) for n in range(6)))
+            seen.append(
+                await ctx.step(f"book-{n}", world.act, f"book-{n}", f"b{n}", compensate=undo)
+            )
+        seen += await asyncio.gather(
+            *(ctx.step(f"wide-{n}", world.act, f"wide-{n}", n) for n in range(6))
+        )
 
         async def branch(k: int) -> list[Any]:
-            return [await ctx.step(f"branch-{k}-{n}", world.act, f"branch-{k}-{n}", k * n) for n in range(3)]
+            return [
+                await ctx.step(f"branch-{k}-{n}", world.act, f"branch-{k}-{n}", k * n)
+                for n in range(3)
+            ]
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(branch(k)) for k in range(3)]
@@ -70,7 +83,10 @@ def fresh_port() -> FamilyPort:
 
 
 async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
-    """Activate until the run ends, moving the clock over every wait; the child ends when it is waited for."""
+    """
+    Activate until the run ends, moving the clock over every wait; the child ends when it is waited
+    for.
+    """
     for _ in range(100):
         outcome = await activate(runtime, workflow, policy=RetryPolicy(5, initial=1.0))
         if isinstance(outcome, Yield):
@@ -88,7 +104,10 @@ async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
 
 @pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: bool) -> None:
-    """[F1] [F2] [F4] [F13] [F15] No step runs again once its value is durable; children and compensations are there once."""
+    """
+    [F1] [F2] [F4] [F13] [F15] No step runs again once its value is durable; children and
+    compensations are there once.
+    """
     world, runtime = World(), fresh_port()
     expected = await to_the_end(runtime, everything(world, fails=fails))
     steps = {name for name in world.done if not name.startswith("undo")}
@@ -106,14 +125,22 @@ async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: b
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, everything(world, fails=fails))
         assert len(runtime.journal) == crash_after
-        durable = {entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")}
+        durable = {
+            entry.split(b"|", 3)[2].decode()
+            for entry in runtime.journal
+            if entry.startswith(b"value|")
+        }
         before = len(world.done)
         runtime.crash_after = None
         outcome = await to_the_end(runtime, everything(world, fails=fails))
         again = [name for name in world.done[before:] if name in durable]
         assert again == [], crash_after
         assert list(runtime.children) == children, crash_after
-        values = [entry.split(b"|", 3)[2].decode() for entry in runtime.journal if entry.startswith(b"value|")]
+        values = [
+            entry.split(b"|", 3)[2].decode()
+            for entry in runtime.journal
+            if entry.startswith(b"value|")
+        ]
         assert [name for name in values if name.startswith("undo")] == (
             [f"undo book-{n}" for n in reversed(range(4))] if fails else []
         ), crash_after

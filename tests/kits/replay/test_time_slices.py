@@ -1,4 +1,6 @@
-"""A workflow that always has something to do: it makes room for others, and for its worker to leave."""
+"""
+A workflow that always has something to do: it makes room for others, and for its worker to leave.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def steps(app: Stepflow) -> Steps:
     @app.workflow("long")
     async def long(ctx: Context) -> str:
         for number in range(ENDLESS):
-            if await ctx.step("take", made.take, number) and await ctx.step("met", lambda: bool(met)):
+            if await ctx.step("take", made.take, number) and await ctx.step(
+                "met", lambda: bool(met)
+            ):
                 return "met"
         return "alone"
 
@@ -76,7 +80,11 @@ async def test_a_long_workflow_makes_room_for_who_waits(
 
 @pytest.mark.usefixtures("short_turns")
 async def test_a_long_workflow_keeps_its_worker_while_nobody_waits(
-    app: Stepflow, aclient: AsyncClient, working: Working, steps: Steps, monkeypatch: pytest.MonkeyPatch
+    app: Stepflow,
+    aclient: AsyncClient,
+    working: Working,
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
     is_over = TimeSlice.is_over

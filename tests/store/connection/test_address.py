@@ -70,15 +70,18 @@ def test_each_form_of_url_is_read(url):
     ],
 )
 def test_what_is_no_redis_url_is_refused_with_the_forms_that_are(url):
-    with pytest.raises(InvalidOption, match=r"is no Redis URL .*; write redis://\[user:password@\]host"):
+    with pytest.raises(
+        InvalidOption, match=r"is no Redis URL .*; write redis://\[user:password@\]host"
+    ):
         Address.parse(url)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://u:s3cret@h:x", "redis://:s3cret@h/x", "redis://u:s3c/s3cret@h", "redis://u:x@s3cret@h:y", "http://u:s3cret@h",
-        "redis:u:s3cret@h", "u:s3cret@h", "redis://h/x?password=s3cret", "redis://:s3cret\u2100@h", "redis://[s3cret@h",
+        "redis://u:s3cret@h:x", "redis://:s3cret@h/x", "redis://u:s3c/s3cret@h",
+        "redis://u:x@s3cret@h:y", "http://u:s3cret@h", "redis:u:s3cret@h", "u:s3cret@h",
+        "redis://h/x?password=s3cret", "redis://:s3cret\u2100@h", "redis://[s3cret@h",
     ],
 )  # fmt: skip
 def test_a_url_that_is_refused_does_not_show_its_password(url):
@@ -90,7 +93,8 @@ def test_a_url_that_is_refused_does_not_show_its_password(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://u:s3cret@h:7/2", "unix://:s3cret@/run/redis.sock", "rediss://h?password=s3cret"]
+    "url",
+    ["redis://u:s3cret@h:7/2", "unix://:s3cret@/run/redis.sock", "rediss://h?password=s3cret"],
 )
 def test_an_address_shows_where_it_points_and_not_how_to_log_in(url):
     """[C40]"""
@@ -140,9 +144,18 @@ def test_without_tls_there_is_no_context_and_with_it_names_are_checked_unless_to
         ("socket_timeout=5", "time limits are settings, STEPFLOW_REDIS_"),
         ("db=-1", "option 'db' is '-1', no number of a database"),
         ("db=1&db=2", "option 'db' is given twice"),
-        ("ssl_cert_reqs=maybe", "option 'ssl_cert_reqs' is 'maybe'; write none, optional, required"),
-        ("ssl_check_hostname=perhaps", "option 'ssl_check_hostname' is 'perhaps'; write true or false"),
-        ("ssl_ca_certs=/nowhere/ca.pem", "option 'ssl_ca_certs' is '/nowhere/ca.pem', and there is no such file"),
+        (
+            "ssl_cert_reqs=maybe",
+            "option 'ssl_cert_reqs' is 'maybe'; write none, optional, required",
+        ),
+        (
+            "ssl_check_hostname=perhaps",
+            "option 'ssl_check_hostname' is 'perhaps'; write true or false",
+        ),
+        (
+            "ssl_ca_certs=/nowhere/ca.pem",
+            "option 'ssl_ca_certs' is '/nowhere/ca.pem', and there is no such file",
+        ),
         ("ssl_ca_certs=", "option 'ssl_ca_certs' is empty"),
         ("ssl_keyfile=" + __file__, "'ssl_keyfile' needs 'ssl_certfile'"),
         ("ssl_certfile=" + __file__, "the files of its ssl_ options do not fit"),
@@ -164,7 +177,8 @@ def test_an_option_of_tls_without_tls_is_refused():
 
 
 @pytest.mark.parametrize(
-    "password", ["my s3cret", "it's s3cret", 's3c"ret x', "a@s3cret b", "s3cret%20/@ x", "1/s3cret y@z"]
+    "password",
+    ["my s3cret", "it's s3cret", 's3c"ret x', "a@s3cret b", "s3cret%20/@ x", "1/s3cret y@z"],
 )
 def test_a_password_with_any_character_is_taken_out_of_every_text(password):
     """[B22] Also out of one that quotes the URL although it is none."""
@@ -191,7 +205,10 @@ def test_a_password_in_the_query_is_taken_out_whole(option):
 
 def test_a_password_with_spaces_is_taken_out_of_a_text_nobody_has_read_before():
     """[B22]"""
-    assert redacted("no answer from redis://u:my unread word@h:1/2 now") == "no answer from redis://***@h:1/2 now"
+    assert (
+        redacted("no answer from redis://u:my unread word@h:1/2 now")
+        == "no answer from redis://***@h:1/2 now"
+    )
 
 
 def test_the_time_limits_of_the_settings_go_with_the_address():

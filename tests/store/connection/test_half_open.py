@@ -1,4 +1,7 @@
-"""[B21] Bytes vanish on the connections there are while new ones work: each kind of link goes on over a new one."""
+"""
+[B21] Bytes vanish on the connections there are while new ones work: each kind of link goes on over
+a new one.
+"""
 
 import asyncio
 import os
@@ -27,7 +30,9 @@ def url(real, server):
     return server
 
 
-pytestmark = pytest.mark.skipif(servers.KIND == "tls", reason="a proxy of its own stands before the server's socket")
+pytestmark = pytest.mark.skipif(
+    servers.KIND == "tls", reason="a proxy of its own stands before the server's socket"
+)
 
 PING = command("PING", "call", read=raw)
 ONCE = command("INCR", "once", read=raw, resend=False)
@@ -41,7 +46,10 @@ def echo(text):
 def proxy(url):
     """A proxy before the real server."""
     server = unquote(urlsplit(url).path)
-    with tempfile.TemporaryDirectory(prefix="sf") as folder, Proxy(server, Path(folder) / "p.sock") as proxy:
+    with (
+        tempfile.TemporaryDirectory(prefix="sf") as folder,
+        Proxy(server, Path(folder) / "p.sock") as proxy,
+    ):
         yield proxy
 
 
@@ -57,12 +65,16 @@ async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps)
     link.on_silent = lambda: told.append(True)
     await link.open()
     proxy.go_silent()
-    assert await asyncio.gather(*[link.call(echo(str(number))) for number in range(50)]) == [str(n) for n in range(50)]
+    assert await asyncio.gather(*[link.call(echo(str(number))) for number in range(50)]) == [
+        str(n) for n in range(50)
+    ]
     assert told == [True]
     await link.close()
 
 
-async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is_lost(proxy, quick_sweeps):
+async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is_lost(
+    proxy, quick_sweeps
+):
     """[B21]"""
     link = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
     await link.open()
@@ -79,7 +91,9 @@ def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy
     link = SyncConnection.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
     assert link.call(echo("a")) == "a"
     proxy.go_silent()
-    assert link.calls([echo(str(number)) for number in range(200)]) == [str(number) for number in range(200)]
+    assert link.calls([echo(str(number)) for number in range(200)]) == [
+        str(number) for number in range(200)
+    ]
     proxy.go_silent()
     with pytest.raises(ReplyLost):
         link.call(ONCE)
@@ -88,7 +102,9 @@ def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy
 
 
 def slow_for(seconds, connections):
-    """A server that answers nothing on any connection for so long, and then everything it was asked."""
+    """
+    A server that answers nothing on any connection for so long, and then everything it was asked.
+    """
     began = time.monotonic()
 
     def behave(number, command_):
@@ -101,7 +117,10 @@ def slow_for(seconds, connections):
 
 
 async def test_a_server_that_is_only_slow_is_waited_for(quick_sweeps):
-    """[B21] Negative control: nobody is silent here while another is not, and what may be sent once is."""
+    """
+    [B21] Negative control: nobody is silent here while another is not, and what may be sent once
+    is.
+    """
     seen = set()
     with Toy(slow_for(0.6, seen)) as toy:
         link = AsyncConnection(Address.parse(toy.url), patience_s=0.1)
@@ -121,7 +140,9 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
     """[B21] [B22] Was: 30 s, of a client that says 10."""
     with Toy(lambda number, got: b"" if number else greet(got) or b"") as toy:
         address = Address.parse(toy.url)
-        address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
+        address = Address(
+            address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s)
+        )
         link = AsyncConnection(address, retry_for_s=budget_s, patience_s=0.1)
         await link.open()
         before = time.monotonic()
@@ -130,7 +151,9 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
         await link.close()
     with Toy(lambda number, command_: b"") as toy:
         address = Address.parse(toy.url)
-        address = Address(address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s))
+        address = Address(
+            address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s)
+        )
         blocking = SyncConnection.to(address, patience_s=0.1)
         with pytest.raises(RedisUnreachable):
             await asyncio.to_thread(blocking.call, PING)

@@ -1,4 +1,7 @@
-"""The links: what is sent again and what is not, forgotten scripts, cut connections, refusals in words."""
+"""
+The links: what is sent again and what is not, forgotten scripts, cut connections, refusals in
+words.
+"""
 
 import asyncio
 import time
@@ -7,7 +10,13 @@ import pytest
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Run
-from stepflow.errors import InvalidOption, RedisRefused, RedisUnreachable, ReplyLost, UnreadableRecord
+from stepflow.errors import (
+    InvalidOption,
+    RedisRefused,
+    RedisUnreachable,
+    ReplyLost,
+    UnreadableRecord,
+)
 from stepflow.store.calls import Call, command, raw
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.connection.address import Address
@@ -156,7 +165,9 @@ async def test_a_server_that_is_still_loading_is_waited_for():
 
 def test_a_redis_that_is_not_there_is_unreachable_after_the_time_given():
     link = SyncConnection.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
-    with pytest.raises(RedisUnreachable, match=r"Redis at redis://127.0.0.1:1/0 does not answer") as caught:
+    with pytest.raises(
+        RedisUnreachable, match=r"Redis at redis://127.0.0.1:1/0 does not answer"
+    ) as caught:
         link.call(PING)
     assert "s3cret" not in str(caught.value)
     link.close()
@@ -197,7 +208,9 @@ async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
     await asyncio.sleep(0)
     sent[4].cancel()
     rest = [future for number, future in enumerate(sent) if number not in (3, 4)]
-    assert await asyncio.gather(*rest) == [str(number) for number in range(10) if number not in (3, 4)]
+    assert await asyncio.gather(*rest) == [
+        str(number) for number in range(10) if number not in (3, 4)
+    ]
 
 
 async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(alink):
@@ -216,8 +229,8 @@ async def test_the_async_link_loads_scripts_the_server_forgot(alink, keys, real)
     assert await alink.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
     real.script_flush()
     call = claim_steps(
-        keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9, live_workers=1, worker="w",
-        now=1.0, runners=["x"],
+        keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9,
+        live_workers=1, worker="w", now=1.0, runners=["x"],
     )  # fmt: skip
     assert len((await alink.call(call)).taken) == 2, (
         "a script that was not known was not carried out: it may be sent again"
@@ -236,7 +249,9 @@ async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(alink, r
         await until(lambda number=number: len(told) == number)
 
 
-async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_again_that_may_be(alink, real):
+async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_again_that_may_be(
+    alink, real
+):
     """[C13]"""
     blocked = alink.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
     behind = alink.send(echo("behind"))
@@ -248,12 +263,16 @@ async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_agai
 
 
 async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
-    """[C36] Was: two connections at once, and the replies of one given to the callers of the other."""
+    """
+    [C36] Was: two connections at once, and the replies of one given to the callers of the other.
+    """
 
     def behave(number, command_):
         if number < 4 and command_[0] == b"SCRIPT" and (number % 2 or len(toy.got) == 0):
             return None
-        return greet(command_) or (b"$%d\r\n%s\r\n" % (len(command_[1]), command_[1]) if command_[0] == b"ECHO" else OK)
+        return greet(command_) or (
+            b"$%d\r\n%s\r\n" % (len(command_[1]), command_[1]) if command_[0] == b"ECHO" else OK
+        )
 
     with Toy(behave) as toy:
         link = AsyncConnection(Address.parse(toy.url), retry_for_s=10.0)

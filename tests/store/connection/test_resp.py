@@ -32,8 +32,7 @@ def encode(reply):
 
 replies = st.recursive(
     st.none() | numbers | st.binary(max_size=40) | st.tuples(st.just("+"), lines) | st.just("null array"),
-    lambda inner: st.lists(inner, max_size=4),
-    max_leaves=12,
+    lambda inner: st.lists(inner, max_size=4), max_leaves=12,
 ) | st.tuples(st.just("-"), words)  # fmt: skip
 
 
@@ -66,7 +65,9 @@ def test_the_reader_in_python_equals_hiredis_on_any_split(sent, data):
 
 @given(
     st.lists(
-        st.binary(max_size=30) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.integers(),
+        st.binary(max_size=30)
+        | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+        | st.integers(),
         min_size=1,
         max_size=6,
     )

@@ -1,4 +1,7 @@
-"""TLS: both links prove to whom they speak, by the name that the URL has, also where it was looked up aside."""
+"""
+TLS: both links prove to whom they speak, by the name that the URL has, also where it was looked up
+aside.
+"""
 
 import asyncio
 import socket
@@ -16,7 +19,9 @@ from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.sync import SyncConnection, connect
 from tests import servers
 
-pytestmark = pytest.mark.skipif(servers.KIND == "tls", reason="a proxy of its own stands before the server's socket")
+pytestmark = pytest.mark.skipif(
+    servers.KIND == "tls", reason="a proxy of its own stands before the server's socket"
+)
 
 PING = command("PING", read=raw)
 
@@ -88,7 +93,9 @@ async def test_a_certificate_for_another_name_is_refused_unless_the_url_says_oth
     with pytest.raises(RedisUnreachable, match="certificate verify failed"):
         await asyncio.to_thread(blocking.call, PING)
     for option in ("ssl_check_hostname=no", "ssl_cert_reqs=none"):
-        link = AsyncConnection(Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}&{option}"))
+        link = AsyncConnection(
+            Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}&{option}")
+        )
         await link.open()
         assert await link.call(PING) == b"PONG"
         await link.close()

@@ -1,4 +1,7 @@
-"""[B20] A server that is not the one to write to is left: nothing was written, so what it refused is sent to the next."""
+"""
+[B20] A server that is not the one to write to is left: nothing was written, so what it refused is
+sent to the next.
+"""
 
 import asyncio
 import threading
@@ -130,7 +133,9 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
         link, blocking = AsyncConnection(Address.parse(url)), SyncConnection.to(Address.parse(url))
         await link.open()
         first = link.send(command("SET", "a", 1, "EX", 5, read=raw))
-        second = asyncio.ensure_future(asyncio.to_thread(blocking.call, command("SET", "b", 1, "EX", 5, read=raw)))
+        second = asyncio.ensure_future(
+            asyncio.to_thread(blocking.call, command("SET", "b", 1, "EX", 5, read=raw))
+        )
         await until(lambda: link._setback.is_recent(asyncio.get_running_loop().time()))
         assert not first.done()
     finally:
@@ -145,7 +150,10 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
     [
         (b"MOVED 3999 127.0.0.1:6381", "this is a Redis Cluster"),
         (b"CROSSSLOT Keys in request don't hash to the same slot", "this is a Redis Cluster"),
-        (b"ERR unknown command 'EVALSHA', with args beginning with: ", r"may be a Sentinel \(write redis\+sentinel://"),
+        (
+            b"ERR unknown command 'EVALSHA', with args beginning with: ",
+            r"may be a Sentinel \(write redis\+sentinel://",
+        ),
         (b"ERR DB index is out of range", "fewer databases"),
         (b"ERR SELECT is not allowed in cluster mode", "this is a Redis Cluster"),
     ],
@@ -164,7 +172,11 @@ async def test_what_is_no_single_redis_says_what_it_is(answer, words):
 
 
 @pytest.mark.parametrize(
-    "text", ["ERR max number of clients reached", "ERR max number of clients + cluster connections reached"]
+    "text",
+    [
+        "ERR max number of clients reached",
+        "ERR max number of clients + cluster connections reached",
+    ],
 )
 def test_a_server_with_too_many_clients_is_one_that_comes_back(text):
     """[B20]"""
@@ -204,7 +216,9 @@ async def test_a_resolver_that_hangs_holds_one_thread_and_nobody(monkeypatch):
         return []
 
     monkeypatch.setattr("stepflow.store.connection.dial.socket.getaddrinfo", hang)
-    blocking = SyncConnection.to(Address.parse("redis://somewhere.invalid"), retry_for_s=0.2, patience_s=0.1)
+    blocking = SyncConnection.to(
+        Address.parse("redis://somewhere.invalid"), retry_for_s=0.2, patience_s=0.1
+    )
     with pytest.raises(RedisUnreachable, match=r"the name somewhere.invalid is not resolved"):
         await asyncio.to_thread(blocking.call, ASK)
     with pytest.raises(RedisUnreachable):

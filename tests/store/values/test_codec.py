@@ -86,7 +86,9 @@ native = (
     | st.floats()
     | st.text()
     | st.binary()
-    | st.sampled_from([127, -1, 0x7F7F, "\x7f", b"\x7f", b"\xd4\x7ft", 2**64 - 1, 2**64, -(2**63), -(2**63) - 1])
+    | st.sampled_from(
+        [127, -1, 0x7F7F, "\x7f", b"\x7f", b"\xd4\x7ft", 2**64 - 1, 2**64, -(2**63), -(2**63) - 1]
+    )
 )
 rich = (
     st.datetimes(timezones=zones)
@@ -122,7 +124,8 @@ anything_hashable = st.recursive(
     max_leaves=5,
 )  # fmt: skip
 anything = st.recursive(
-    anything_hashable | st.sampled_from([1j, object, ..., range(3), memoryview(b"abc"), bytearray(b"\x7f")]),
+    anything_hashable
+    | st.sampled_from([1j, object, ..., range(3), memoryview(b"abc"), bytearray(b"\x7f")]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(anything_hashable, inner, max_size=3)
@@ -133,11 +136,15 @@ anything = st.recursive(
     ),
     max_leaves=12,
 )
-slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+slow = settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None
+)
 
 
 def fingerprint(value: Any) -> str:
-    """Stand for *value* by type and content, so that 1, 1.0 and True differ and NaN equals itself."""
+    """
+    Stand for *value* by type and content, so that 1, 1.0 and True differ and NaN equals itself.
+    """
     match value:
         case dict():
             parts = [f"{fingerprint(key)}: {fingerprint(item)}" for key, item in value.items()]
@@ -146,7 +153,10 @@ def fingerprint(value: Any) -> str:
         case set() | frozenset():
             parts = sorted(fingerprint(item) for item in value)
         case datetime() | time():
-            parts = [value.replace(fold=0).isoformat(), str(bool(value.fold and value.tzinfo is None))]
+            parts = [
+                value.replace(fold=0).isoformat(),
+                str(bool(value.fold and value.tzinfo is None)),
+            ]
         case _:
             parts = [repr(value)]
     return f"{type(value).__name__}({', '.join(parts)})"
@@ -228,11 +238,13 @@ def test_a_relative_of_a_known_type_comes_back_as_that_type(value, comes_back):
 
 def test_a_pydantic_model_comes_back_as_the_map_of_its_fields():
     at = datetime(2026, 11, 1, tzinfo=UTC)
-    order = Order(number=2**70, at=at, tags=frozenset("ab"), price=Decimal("1.10"), nested=Point(1, (2,)))
+    order = Order(
+        number=2**70, at=at, tags=frozenset("ab"), price=Decimal("1.10"), nested=Point(1, (2,))
+    )
     assert unpack(pack([order])) == [
         {
-            "number": 2**70, "at": at, "tags": frozenset("ab"), "price": Decimal("1.10"), "colour": "red",
-            "nested": {"x": 1, "y": (2,)},
+            "number": 2**70, "at": at, "tags": frozenset("ab"), "price": Decimal("1.10"),
+            "colour": "red", "nested": {"x": 1, "y": (2,)},
         }
     ]  # fmt: skip
 
@@ -265,7 +277,8 @@ def test_a_naive_datetime_keeps_its_fold():
 
 
 @pytest.mark.parametrize(
-    "value", [datetime.min, datetime.max, date.min, date.max, timedelta.min, timedelta.max, time.max]
+    "value",
+    [datetime.min, datetime.max, date.min, date.max, timedelta.min, timedelta.max, time.max],
 )
 def test_the_ends_of_time_come_back(value):
     assert unpack(pack(value)) == value
@@ -301,14 +314,20 @@ def test_a_key_or_member_that_comes_back_as_a_map_is_refused(value, path):
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("value", [{Colour.RED: 1, "red": 2}, {Colour.RED, "red"}, [{1: 2}, {(Colour.RED,), ("red",)}]])
+@pytest.mark.parametrize(
+    "value", [{Colour.RED: 1, "red": 2}, {Colour.RED, "red"}, [{1: 2}, {(Colour.RED,), ("red",)}]]
+)
 def test_two_keys_or_members_that_come_back_as_one_are_refused(value):
     with pytest.raises(UnsupportedValue, match="comes back as the same value"):
         pack(value)
 
 
-@pytest.mark.parametrize("data", [b"u", b"w2026", b"?", b"", b"tt", b"n1x", b"p" + b"\x7f" * 30, b"d\xff"])
-@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"a": [value, datetime(1, 1, 1)]}])
+@pytest.mark.parametrize(
+    "data", [b"u", b"w2026", b"?", b"", b"tt", b"n1x", b"p" + b"\x7f" * 30, b"d\xff"]
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda value: value, lambda value: {"a": [value, datetime(1, 1, 1)]}]
+)
 def test_an_extension_that_would_be_taken_for_one_of_ours_is_refused(data, wrap):
     with pytest.raises(UnsupportedValue, match="ExtType with code 127"):
         pack(wrap(msgpack.ExtType(127, data)))
@@ -349,7 +368,9 @@ def test_the_deepest_nesting_comes_back_and_one_more_is_refused():
     while value:
         [value], levels = value, levels + 1
     assert levels == MAX_DEPTH
-    with pytest.raises(UnsupportedValue, match=f"nested more than {MAX_DEPTH:,} levels deep") as caught:
+    with pytest.raises(
+        UnsupportedValue, match=f"nested more than {MAX_DEPTH:,} levels deep"
+    ) as caught:
         pack(nested(MAX_DEPTH + 1))
     assert caught.value.path == "payload"
 
@@ -408,7 +429,9 @@ def test_a_model_that_pydantic_cannot_dump_is_refused_with_the_reason():
     class Grouped(BaseModel):
         members: frozenset[Any]
 
-    with pytest.raises(UnsupportedValue, match="a Grouped that cannot be dumped cannot be stored") as caught:
+    with pytest.raises(
+        UnsupportedValue, match="a Grouped that cannot be dumped cannot be stored"
+    ) as caught:
         pack({"group": Grouped(members={Root()})})
     assert caught.value.path == "payload.group"
 
@@ -477,7 +500,9 @@ def test_an_error_in_user_code_is_not_hidden():
 def test_a_value_over_the_limit_is_refused_with_size_and_limit():
     data = pack({"text": "x" * 100})
     assert pack({"text": "x" * 100}, limit=len(data)) == data
-    with pytest.raises(PayloadTooLarge, match=r"result is 108 bytes packed, over the limit of 107") as caught:
+    with pytest.raises(
+        PayloadTooLarge, match=r"result is 108 bytes packed, over the limit of 107"
+    ) as caught:
         pack({"text": "x" * 100}, what="result", limit=len(data) - 1)
     assert (caught.value.size, caught.value.limit) == (108, 107)
 
@@ -533,10 +558,10 @@ def test_threads_packing_at_once_do_not_mix():
     "data",
     [
         b"", b"\xc1", b"\x91", b"\x93\x01\x02", b"\x01\x01", b"\xa1\xff", b"\xdd\xff\xff\xff\xff",
-        b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x81\x90\x01", b"\x81\x80\x01", b"\x91" * 5000,
-        b"\xd4\x7f?", b"\xc7\x05\x7fu1234", b"\xc7\x05\x7fn1x_2", b"\x92\xd4\x7fs\x90", b"\x93\xd4\x7fs\x01\x01",
-        b"\x81\x92\xd4\x7ft\x90\x01", b"\xd6\xff\x01", b"\xc7\x03\xff\x01\x02\x03",
-        "text", None, 3, memoryview(b"\x01\x01"),
+        b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x81\x90\x01", b"\x81\x80\x01",
+        b"\x91" * 5000, b"\xd4\x7f?", b"\xc7\x05\x7fu1234", b"\xc7\x05\x7fn1x_2",
+        b"\x92\xd4\x7fs\x90", b"\x93\xd4\x7fs\x01\x01", b"\x81\x92\xd4\x7ft\x90\x01",
+        b"\xd6\xff\x01", b"\xc7\x03\xff\x01\x02\x03", "text", None, 3, memoryview(b"\x01\x01"),
     ],
 )  # fmt: skip
 def test_garbage_raises_unreadable_value_with_a_sentence(data):
@@ -557,7 +582,9 @@ def test_the_wire_format_is_what_it_was():
         "92d47f6601": frozenset([1]),
         "c70a7f69010000000000000000": 2**64,
         "c70b7f64323032362d31312d3031": date(2026, 11, 1),
-        "c71a7f77323032362d31312d30315431323a30303a30302b30303a3030": datetime(2026, 11, 1, 12, tzinfo=UTC),
+        "c71a7f77323032362d31312d30315431323a30303a30302b30303a3030": datetime(
+            2026, 11, 1, 12, tzinfo=UTC
+        ),
         "c7147f57323032362d31312d30315431323a30303a3030": datetime(2026, 11, 1, 12, fold=1),
         "c7097f6331323a33303a3030": time(12, 30),
         "c7097f4331323a33303a3030": time(12, 30, fold=1),

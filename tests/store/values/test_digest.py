@@ -57,7 +57,11 @@ keys = st.recursive(
 )
 values = st.recursive(
     keys | st.dates() | st.datetimes() | st.decimals(allow_nan=False) | st.uuids(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4) | st.sets(keys, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(keys, inner, max_size=4)
+        | st.sets(keys, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -115,11 +119,12 @@ def test_what_comes_back_the_same_counts_as_the_same(value, equal):
 
 
 DIFFERENT = [
-    None, 0, 1, 1.0, True, False, "1", b"1", "", [], {}, (), set(), frozenset(), [1], (1,), {1}, frozenset([1]), [[1]],
-    {1: 2}, {1.0: 2}, {True: 2}, {"1": 2}, {b"1": 2}, {b"\x01": 2}, {b"\xa11": 2}, [1, 2], [2, 1], {"a": 1, "b": 2},
-    {"a": 2, "b": 1}, {"a": {"b": 1}}, [["a", 1]], {b"\x01"}, {"a": None}, 2**64, -(2**64), str(2**64), 0.0, -0.0,
-    Decimal(1), Decimal("1.0"), UUID(int=1), str(UUID(int=1)), date(2026, 1, 1), "2026-01-01",
-    datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC), time(1), timedelta(1), {(1, 2): 3}, {frozenset([1, 2]): 3},
+    None, 0, 1, 1.0, True, False, "1", b"1", "", [], {}, (), set(), frozenset(), [1], (1,), {1},
+    frozenset([1]), [[1]], {1: 2}, {1.0: 2}, {True: 2}, {"1": 2}, {b"1": 2}, {b"\x01": 2},
+    {b"\xa11": 2}, [1, 2], [2, 1], {"a": 1, "b": 2}, {"a": 2, "b": 1}, {"a": {"b": 1}}, [["a", 1]],
+    {b"\x01"}, {"a": None}, 2**64, -(2**64), str(2**64), 0.0, -0.0, Decimal(1), Decimal("1.0"),
+    UUID(int=1), str(UUID(int=1)), date(2026, 1, 1), "2026-01-01", datetime(2026, 1, 1),
+    datetime(2026, 1, 1, tzinfo=UTC), time(1), timedelta(1), {(1, 2): 3}, {frozenset([1, 2]): 3},
     msgpack.ExtType(5, b"t"),
 ]  # fmt: skip
 
@@ -139,7 +144,10 @@ def test_a_digest_has_16_bytes():
 
 
 def test_digests_are_what_they_were_whatever_process_and_hash_seed():
-    """Runs outlive deploys: another digest for the same input would turn a repeated submit into a conflict."""
+    """
+    Runs outlive deploys: another digest for the same input would turn a repeated submit into a
+    conflict.
+    """
     code = (
         "from stepflow.store.values.digest import digest; from decimal import Decimal;"
         "print(digest('etl',"

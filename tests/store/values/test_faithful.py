@@ -1,4 +1,7 @@
-"""Nothing of a model or dataclass is lost without a word: what its reader would drop is refused where it is packed."""
+"""
+Nothing of a model or dataclass is lost without a word: what its reader would drop is refused where
+it is packed.
+"""
 
 from __future__ import annotations
 
@@ -129,10 +132,14 @@ LOST = {
 
 @pytest.mark.parametrize("plain", [False, True], ids=["model", "dataclass"])
 @pytest.mark.parametrize("what", LOST)
-def test_a_subclass_with_more_fields_than_its_annotation_is_refused_with_path_class_and_fields(what, plain):
+def test_a_subclass_with_more_fields_than_its_annotation_is_refused_with_path_class_and_fields(
+    what, plain
+):
     """[B15]"""
     annotation, value, path = LOST[what]
-    with pytest.raises(UnsupportedValue, match=r"Sub, annotated as .*, which has no 'b': that would be lost") as caught:
+    with pytest.raises(
+        UnsupportedValue, match=r"Sub, annotated as .*, which has no 'b': that would be lost"
+    ) as caught:
         pack({"order": holding(annotation, value, plain=plain)})
     assert caught.value.path == "payload.order" + path
 
@@ -142,7 +149,9 @@ def test_the_arguments_of_a_generic_dataclass_count():
     with pytest.raises(UnsupportedValue, match="'b'") as caught:
         pack(holding(PlainBox[Base], PlainBox(Sub()), plain=True))
     assert caught.value.path == "payload.it.it"
-    assert unpack(pack(holding(PlainBox, PlainBox(Sub()), plain=True))) == {"it": {"it": {"a": 1, "b": 2}}}
+    assert unpack(pack(holding(PlainBox, PlainBox(Sub()), plain=True))) == {
+        "it": {"it": {"a": 1, "b": 2}}
+    }
 
 
 FINE = {
@@ -251,7 +260,9 @@ class Demanding(BaseModel):
 )
 def test_an_excluded_field_that_holds_something_is_refused_where_it_is_packed(value, path):
     """[B15] Was: it was dropped, and the run failed after its step had run."""
-    with pytest.raises(UnsupportedValue, match="it is excluded from what is written, and would be lost") as caught:
+    with pytest.raises(
+        UnsupportedValue, match="it is excluded from what is written, and would be lost"
+    ) as caught:
         pack(value)
     assert caught.value.path == "payload" + path
 
@@ -347,14 +358,30 @@ def test_extra_fields_are_kept_where_they_are_allowed():
             "it is a str, where `int` is annotated: it would come back as something else",
         ),
         (Base.model_construct(a=1j), ".a", "a complex cannot be stored"),
-        (holding(list[Base], [Base.model_construct(a="x")]), ".it", "it is a list, where `int` is annotated"),
-        (holding(Base, Base.model_construct(a="x")), ".it.a", "it is a str, where `int` is annotated"),
+        (
+            holding(list[Base], [Base.model_construct(a="x")]),
+            ".it",
+            "it is a list, where `int` is annotated",
+        ),
+        (
+            holding(Base, Base.model_construct(a="x")),
+            ".it.a",
+            "it is a str, where `int` is annotated",
+        ),
         (holding(Base, Other()), ".it", "it is a Other, "),
-        (holding(Plain, Other(), plain=True), ".it", "it is a Other, annotated as Plain, which has no 'z'"),
+        (
+            holding(Plain, Other(), plain=True),
+            ".it",
+            "it is a Other, annotated as Plain, which has no 'z'",
+        ),
         (holding(Base | Sub, Other()), ".it", "it is a Other, "),
         (holding(Base, {"a": 1}), ".it", "it is a dict, where `Base` is annotated"),
         (RootModel[int].model_construct("x"), "", "it is a str, where `int` is annotated"),
-        (holding(Base, Base.model_construct(a="x"), plain=True), ".it.a", "it is a str, where `int` is annotated"),
+        (
+            holding(Base, Base.model_construct(a="x"), plain=True),
+            ".it.a",
+            "it is a str, where `int` is annotated",
+        ),
     ],
 )
 def test_what_is_not_of_its_annotation_is_refused(value, path, problem):

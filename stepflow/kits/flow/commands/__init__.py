@@ -1,1 +1,5 @@
-"""What workflow code asks the runtime for: a command each, met with what the journal holds or carried out."""
+"""
+What workflow code asks the runtime for.
+
+A command each, met with what the journal holds or carried out.
+"""

@@ -22,9 +22,7 @@ SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
 
 SUCCEEDED = "succeeded"
 
-END_NOT_FORWARDED = (
-    "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
-)
+END_NOT_FORWARDED = "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
 
 
 def id_at(activation: Activation, place: str) -> str:
@@ -54,14 +52,16 @@ class AwaitEndCommand(Command):
     """
     What somebody's end brings; looked for whenever something has come into the run's inbox.
 
-    *wanted* names who. One that is not *ours* was begun by the run that this one was forked from, and tells that one alone:
-    either it had told before the fork, or it never does.
+    *wanted* names who. One that is not *ours* was begun by the run that this one was forked from,
+    and tells that one alone: either it had told before the fork, or it never does.
     """
 
     __slots__ = ("_is_dropped", "_is_ours", "_seen", "wanted")
     wakes_on_inbox = True
 
-    def __init__(self, place: str, name: str, future: asyncio.Future[Any], wanted: str, *, is_ours: bool) -> None:
+    def __init__(
+        self, place: str, name: str, future: asyncio.Future[Any], wanted: str, *, is_ours: bool
+    ) -> None:
         super().__init__(place, name, future)
         self.wanted = wanted
         self._is_ours = is_ours
@@ -75,7 +75,9 @@ class AwaitEndCommand(Command):
             self._seen = activation.inbox_version
             self.is_busy = True
             asked = activation.child_ends.read(self.wanted)
-            asked.add_done_callback(activation.wakeup.safely(lambda done: self._looked(activation, done.result())))
+            asked.add_done_callback(
+                activation.wakeup.safely(lambda done: self._looked(activation, done.result()))
+            )
 
     def abandon(self) -> None:
         self._is_dropped = True
@@ -88,7 +90,9 @@ class AwaitEndCommand(Command):
         if answer is not None:
             self.found(activation, answer)
         elif not self._is_ours:
-            activation.write(self, self.entry_kinds[0], b"failed|" + pack(["NotTold", END_NOT_FORWARDED]))
+            activation.write(
+                self, self.entry_kinds[0], b"failed|" + pack(["NotTold", END_NOT_FORWARDED])
+            )
 
     def found(self, activation: Activation, answer: bytes) -> None:
         """Remember the answer."""
@@ -105,7 +109,9 @@ class ChildCommand(AwaitEndCommand):
     def found(self, activation: Activation, answer: bytes) -> None:
         told = answer.split(b"|", 1)[-1]
         if not _is_told(told):
-            raise UnreadableRecord.of_run(activation.run.id, f"its child {self.wanted!r} told it {answer[:60]!r}")
+            raise UnreadableRecord.of_run(
+                activation.run.id, f"its child {self.wanted!r} told it {answer[:60]!r}"
+            )
         activation.write(self, EntryKind.CHILD, told)
 
     def value_in(self, entry: Entry) -> bytes | None:
@@ -121,7 +127,11 @@ class ChildCommand(AwaitEndCommand):
 
 
 class StopChildrenCommand(Command):
-    """That the children which end with the run have ended: they are asked to, and waited for, by nobody."""
+    """
+    That the children which end with the run have ended.
+
+    They are asked to, and waited for, by nobody.
+    """
 
     __slots__ = ("_seen", "_task", "_was_asked")
     what = "children"
@@ -140,7 +150,9 @@ class StopChildrenCommand(Command):
             self._seen = activation.inbox_version
             self.is_busy = True
             self._task = activation.outer.create_task(self._look(activation))
-            self._task.add_done_callback(activation.wakeup.safely(lambda done: self._looked(activation, done)))
+            self._task.add_done_callback(
+                activation.wakeup.safely(lambda done: self._looked(activation, done))
+            )
 
     async def _look(self, activation: Activation) -> int:
         if not self._was_asked:
@@ -175,7 +187,9 @@ class Child:
 
     def result(self) -> asyncio.Future[Any]:
         """
-        Wait until the child has ended, held by nobody, and give its result; however often it is asked, the same.
+        Wait until the child has ended, held by nobody, and give its result.
+
+        However often it is asked, the same.
 
         Raises ChildFailed when it failed or was cancelled.
         """
@@ -187,11 +201,19 @@ class Child:
 
     def end_at(self, place: str, name: str) -> ChildCommand:
         """Make the wish for its end at a place, called *name* there."""
-        return ChildCommand(place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours)
+        return ChildCommand(
+            place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours
+        )
 
 
-def spawn(activation: Activation, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:
-    """Begin the child of *spec*, whose id is set here, at *place*; gives the future of its handle."""
+def spawn(
+    activation: Activation, place: str, spec: RunSpec, *, abandon: bool
+) -> asyncio.Future[Child]:
+    """
+    Begin the child of *spec*, whose id is set here, at *place*.
+
+    Gives the future of its handle.
+    """
 
     async def begin() -> str:
         await activation.runtime.bear([spec], abandon=abandon)

@@ -1,4 +1,8 @@
-"""A wish: something a workflow asked for at a place and awaits. What kinds there are: `steps.py`, `waits.py`."""
+"""
+A wish: something a workflow asked for at a place and awaits.
+
+What kinds there are: `steps.py`, `waits.py`.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,21 @@ class Command:
     """
     What was asked for, and how far it is.
 
-    *place* is where in the workflow, *name* what it is called there; *future* belongs to the workflow's loop. *read*
-    turns a remembered value into the type that is wanted. *due_at* is unix seconds: when it is to be looked at again.
+    *place* is where in the workflow, *name* what it is called there; *future* belongs to the
+    workflow's loop. *read* turns a remembered value into the type that is wanted. *due_at* is unix
+    seconds: when it is to be looked at again.
     """
 
-    __slots__ = ("compensation", "due_at", "future", "is_busy", "is_writing", "name", "place", "read")
+    __slots__ = (
+        "compensation",
+        "due_at",
+        "future",
+        "is_busy",
+        "is_writing",
+        "name",
+        "place",
+        "read",
+    )
 
     #: what it is called in words
     what: ClassVar[str]
@@ -33,7 +47,11 @@ class Command:
     wakes_on_inbox: ClassVar[bool] = False
 
     def __init__(
-        self, place: str, name: str, future: asyncio.Future[Any], read: Callable[[Any], Any] | None = None
+        self,
+        place: str,
+        name: str,
+        future: asyncio.Future[Any],
+        read: Callable[[Any], Any] | None = None,
     ) -> None:
         self.place = place
         self.name = name
@@ -60,7 +78,9 @@ class Command:
         return True
 
     def value_in(self, entry: Entry) -> bytes | None:
-        """Give the value, packed, that an answer brings and that a compensation would be called with."""
+        """
+        Give the value, packed, that an answer brings and that a compensation would be called with.
+        """
         return entry.data if entry.kind is EntryKind.VALUE else None
 
     def answer(self, entry: Entry) -> None:
@@ -70,7 +90,9 @@ class Command:
 
     def answer_with(self, packed: bytes) -> None:
         """Answer with a packed value, as the type that is wanted."""
-        value = unpack(packed)  # what cannot be read at all is nothing the workflow could answer for
+        value = unpack(
+            packed
+        )  # what cannot be read at all is nothing the workflow could answer for
         try:
             value = value if self.read is None else self.read(value)
         except (StopIteration, GeneratorExit) as error:  # awaited, they would end who awaits

@@ -1,4 +1,8 @@
-"""What a workflow wants a signal or an answer to be: how it is read, and the JSON schema that its sender is held to."""
+"""
+What a workflow wants a signal or an answer to be.
+
+How it is read, and the JSON schema that its sender is held to.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,11 @@ class ExpectedType:
 
 
 class ExpectedAnswer(ExpectedType):
-    """What an answer has to be, by a JSON schema or a type that has one; None stands for anything. Raises InvalidOption."""
+    """
+    What an answer has to be, by a JSON schema or a type that has one; None stands for anything.
+
+    Raises InvalidOption.
+    """
 
     def __init__(self, kind: Any) -> None:
         super().__init__("ctx.ask", None if isinstance(kind, Mapping) else kind)
@@ -35,5 +43,7 @@ class ExpectedAnswer(ExpectedType):
         elif kind is None:
             self.schema = {}
         elif self.schema is None:
-            msg = f"ctx.ask for {kind!r}: this type has no JSON schema; pass one, or a type that has"
+            msg = (
+                f"ctx.ask for {kind!r}: this type has no JSON schema; pass one, or a type that has"
+            )
             raise InvalidOption(msg)

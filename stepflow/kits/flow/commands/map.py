@@ -1,4 +1,8 @@
-"""Maps: one child for each item, counted in Redis; the workflow is woken once, when the policy is met or can no longer be."""
+"""
+Maps: one child for each item, counted in Redis.
+
+The workflow is woken once, when the policy is met or can no longer be.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stepflow.core.family import ChildGroup, settled_maps
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.commands.child import SPAWN_RETRY, SUCCEEDED, AwaitEndCommand, failure_of, id_at
+from stepflow.kits.flow.commands.child import (
+    SPAWN_RETRY,
+    SUCCEEDED,
+    AwaitEndCommand,
+    failure_of,
+    id_at,
+)
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.replay.journal import SEPARATOR, Entry, EntryKind
 from stepflow.store.values.codec import unpack
@@ -29,7 +39,11 @@ Policy = Literal["all", "settled"] | int
 
 
 class Answer(NamedTuple):
-    """How one child ended: as the *number*-th of those that did so before the map was settled, 0 after that."""
+    """
+    How one child ended.
+
+    As the *number*-th of those that did so before the map was settled, 0 after that.
+    """
 
     number: int
     status: str
@@ -53,9 +67,18 @@ def group_of(stem: str, total: int, limit: int | None, policy: Policy) -> ChildG
 
 
 async def carry_map(
-    activation: Activation, place: str, spec: RunSpec, items: Sequence[Any], *, limit: int | None, policy: Policy
+    activation: Activation,
+    place: str,
+    spec: RunSpec,
+    items: Sequence[Any],
+    *,
+    limit: int | None,
+    policy: Policy,
 ) -> list[Any]:
-    """Begin one child like *spec* for each item, wait till the policy is settled, stop the rest, give the results."""
+    """
+    Begin one child like *spec* for each item, wait till the policy is settled, stop the rest, give
+    the results.
+    """
     total = len(items)
     if not total:
         return []
@@ -64,7 +87,10 @@ async def carry_map(
     async def begin() -> str:
         for start in range(0, total, BATCH):
             numbers = range(start, min(start + BATCH, total))
-            specs = [replace(spec, payload=items[number], run_id=group.child(number)) for number in numbers]
+            specs = [
+                replace(spec, payload=items[number], run_id=group.child(number))
+                for number in numbers
+            ]
             if not await activation.runtime.bear(specs, group=group):
                 break
         return group.stem
@@ -76,19 +102,29 @@ async def carry_map(
         return activation.loop.create_future()
 
     name = f"{spec.runner} of {total}"
-    stem = await activation.start(StepCommand(f"{place}.begin", f"map {name}", future(), begin, policy=SPAWN_RETRY))
+    stem = await activation.start(
+        StepCommand(f"{place}.begin", f"map {name}", future(), begin, policy=SPAWN_RETRY)
+    )
     is_ours, group = stem == group.stem, replace(group, stem=stem)
-    command = MapCommand(f"{place}.wait", name, future(), group, activation.recalled, is_ours=is_ours)
+    command = MapCommand(
+        f"{place}.wait", name, future(), group, activation.recalled, is_ours=is_ours
+    )
     ended, answers = await activation.start(command)
     if ended < total and is_ours:
         await activation.start(
-            StepCommand(f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=SPAWN_RETRY)
+            StepCommand(
+                f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=SPAWN_RETRY
+            )
         )
     return conclude(group, policy, answers)
 
 
 class MapCommand(AwaitEndCommand):
-    """The settling of a map. The journal remembers only that; the answers are read in pages, again on each replay."""
+    """
+    The settling of a map.
+
+    The journal remembers only that; the answers are read in pages, again on each replay.
+    """
 
     __slots__ = ("_group", "_loading", "_recalled")
     what = "map"
@@ -120,7 +156,11 @@ class MapCommand(AwaitEndCommand):
         group = self._group
         self._recalled[group.stem] = await load_pages(group, activation.runtime)
         if not self._is_dropped:
-            activation.write(self, EntryKind.MAP, SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)))
+            activation.write(
+                self,
+                EntryKind.MAP,
+                SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)),
+            )
 
     def abandon(self) -> None:
         super().abandon()
@@ -129,7 +169,9 @@ class MapCommand(AwaitEndCommand):
 
     def answer(self, entry: Entry) -> None:
         if entry.data.startswith(b"failed|"):
-            self.future.set_exception(failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1]))
+            self.future.set_exception(
+                failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1])
+            )
             return
         _, _, ok, bad = entry.data.split(SEPARATOR)
         answers = [_read(written) for written in self._recalled[self._group.stem]]
@@ -137,7 +179,11 @@ class MapCommand(AwaitEndCommand):
 
 
 async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:
-    """Read what the journal only points to: the answers of each map that it remembers as settled."""
+    """
+    Read what the journal only points to.
+
+    The answers of each map that it remembers as settled.
+    """
     return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
@@ -159,7 +205,9 @@ def _read(written: bytes | None) -> Answer | None:
 
 def conclude(group: ChildGroup, policy: Policy, answers: Sequence[Answer | None]) -> list[Any]:
     """
-    Give what `ctx.map` gives, of those ends that were counted before the map was settled: the same at any later time.
+    Give what `ctx.map` gives, of those ends that were counted before the map was settled.
+
+    The same at any later time.
 
     Raises ChildFailed of the child by whose end the policy could no longer be met.
     """
@@ -173,7 +221,11 @@ def conclude(group: ChildGroup, policy: Policy, answers: Sequence[Answer | None]
     if len(won) == group.need:
         return [value for _, value in won] if policy == "all" else won
     for index, answer in enumerate(answers):
-        if answer is not None and answer.status != SUCCEEDED and answer.number == group.most_bad + 1:
+        if (
+            answer is not None
+            and answer.status != SUCCEEDED
+            and answer.number == group.most_bad + 1
+        ):
             raise failure_of(group.child(index), answer.status, answer.packed)
     msg = f"map {group.stem} is settled, yet the end that settled it is not kept"
     raise AssertionError(msg)

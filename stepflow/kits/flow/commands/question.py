@@ -20,7 +20,11 @@ TIMED_OUT, WITHDRAWN = "timed out", "withdrawn"
 
 
 class QuestionCommand(Command):
-    """The answer to what is asked of people, or None when its time has passed: whichever comes first."""
+    """
+    The answer to what is asked of people, or None when its time has passed.
+
+    Whichever comes first.
+    """
 
     __slots__ = ("_activation", "_digest", "_prompt", "_schema", "_seen", "_wait_s")
     what = "ask"
@@ -62,7 +66,9 @@ class QuestionCommand(Command):
             if activation.take_from_inbox(
                 self,
                 EntryKind.ANSWER,
-                lambda at, head: activation.runtime.settle_question(at, head, self._digest, asked, lapsed),
+                lambda at, head: activation.runtime.settle_question(
+                    at, head, self._digest, asked, lapsed
+                ),
             ):
                 self._seen = activation.inbox_version
 
@@ -75,7 +81,9 @@ class QuestionCommand(Command):
     def abandon(self) -> None:
         if not self.is_wanted and self._activation.is_live:
             runtime = self._activation.runtime
-            runtime.close_question(self._digest, QuestionOutcome(WITHDRAWN, runtime.now())).add_done_callback(_heed_nothing)
+            runtime.close_question(
+                self._digest, QuestionOutcome(WITHDRAWN, runtime.now())
+            ).add_done_callback(_heed_nothing)
 
 
 def _heed_nothing(done: asyncio.Future[int]) -> None:

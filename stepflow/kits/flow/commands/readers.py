@@ -1,4 +1,6 @@
-"""What turns remembered values into the types a workflow asks for, made once for all its activations."""
+"""
+What turns remembered values into the types a workflow asks for, made once for all its activations.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from stepflow.engine.user_code.arguments import result_reader
 
 T = TypeVar("T")
 
-#: things made for types that are kept at most: a workflow that makes classes as it runs must not fill the worker
+#: things made for types that are kept at most: a workflow that makes classes as it runs must not
+#: fill the worker
 MOST = 1000
 
 
@@ -18,7 +21,8 @@ class Readers:
     """
     Readers by function and by type.
 
-    Keeps no function alive: one that is made anew in each activation, with all it holds, goes with that.
+    Keeps no function alive: one that is made anew in each activation, with all it holds, goes with
+    that.
     """
 
     def __init__(self) -> None:
@@ -27,7 +31,9 @@ class Readers:
 
     def of(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
         """Give the reader of what *function* returns, by its annotation."""
-        key = getattr(function, "__func__", function)  # a method is another object each time it is looked up
+        key = getattr(
+            function, "__func__", function
+        )  # a method is another object each time it is looked up
         try:
             reader = self._by_function.get(key)
             if reader is None:

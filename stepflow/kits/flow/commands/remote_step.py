@@ -25,10 +25,12 @@ def step_elsewhere(
     compensation: Compensation | None,
 ) -> asyncio.Future[Any]:
     """
-    Have the step at *place* done by the child of *spec*, whose id is set; gives the future of its value.
+    Have the step at *place* done by the child of *spec*, whose id is set.
 
-    Two entries: that it was begun, how it ended. Callbacks rather than a task join them: a keyed step must take no place
-    in its branch.
+    Gives the future of its value.
+
+    Two entries: that it was begun, how it ended. Callbacks rather than a task join them: a keyed
+    step must take no place in its branch.
     """
     loop = activation.loop
     answer: asyncio.Future[Any] = loop.create_future()

@@ -19,7 +19,11 @@ log = logging.getLogger("stepflow.flow")
 
 
 class SleepCommand(Command):
-    """The end of a sleep: its due time is remembered first, so a restart does not start the clock anew."""
+    """
+    The end of a sleep.
+
+    Its due time is remembered first, so a restart does not start the clock anew.
+    """
 
     __slots__ = ("_wait_s",)
     what = "sleep"
@@ -77,14 +81,18 @@ class SignalCommand(Command):
             activation.write(self, EntryKind.DUE, f"{self.due_at:.6f}".encode())
         elif self._seen != activation.inbox_version:
             if activation.take_from_inbox(
-                self, EntryKind.SIGNAL, lambda at, head: activation.runtime.take_signal(at, head, self.names)
+                self,
+                EntryKind.SIGNAL,
+                lambda at, head: activation.runtime.take_signal(at, head, self.names),
             ):
                 self._seen = activation.inbox_version
         elif self.due_at is not None and self.due_at <= now:
             activation.write(self, EntryKind.NONE)
 
     def is_answered_by(self, entry: Entry) -> bool:
-        return super().is_answered_by(entry) and (entry.kind is EntryKind.NONE or self._fits(entry.data))
+        return super().is_answered_by(entry) and (
+            entry.kind is EntryKind.NONE or self._fits(entry.data)
+        )
 
     def _fits(self, item: bytes) -> bool:
         """Read a signal that was taken; False sets it aside, on replay as it did live."""

@@ -1,4 +1,8 @@
-"""Steps: a function is called until it gives a value or its attempts are used up; either is remembered."""
+"""
+Steps: a function is called until it gives a value or its attempts are used up.
+
+Either is remembered.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,16 @@ log = logging.getLogger("stepflow.flow")
 class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
-    __slots__ = ("_args", "_failures", "_function", "_kwargs", "_policy", "_task", "_timeout_s", "is_dropped")
+    __slots__ = (
+        "_args",
+        "_failures",
+        "_function",
+        "_kwargs",
+        "_policy",
+        "_task",
+        "_timeout_s",
+        "is_dropped",
+    )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
 
@@ -51,7 +64,8 @@ class StepCommand(Command):
         self._timeout_s = timeout_s
         self._failures = 0
         self._task: asyncio.Task[Any] | None = None
-        #: nobody wants its value any more: what its function does from here on, cancelled or not, is of no account
+        #: nobody wants its value any more: what its function does from here on, cancelled or not,
+        #: is of no account
         self.is_dropped = False
 
     def is_answered_by(self, entry: Entry) -> bool:
@@ -94,7 +108,11 @@ class StepCommand(Command):
                 done.exception()
             activation.wakeup.wake()
             return
-        error = asyncio.CancelledError("the step cancelled itself") if done.cancelled() else done.exception()
+        error = (
+            asyncio.CancelledError("the step cancelled itself")
+            if done.cancelled()
+            else done.exception()
+        )
         if error is None:
             try:
                 what, value = f"the value of step {self.name!r}", done.result()
@@ -120,7 +138,7 @@ class StepCommand(Command):
         runtime = activation.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
         log.warning(
-            "run=%s step %r not done (%s); attempt %s of %s in %.3g s",
-            activation.run.id, self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
+            "run=%s step %r not done (%s); attempt %s of %s in %.3g s", activation.run.id,
+            self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
         )  # fmt: skip
         activation.write(self, EntryKind.TRY, f"{runtime.now() + wait_s:.6f}".encode())

@@ -1,4 +1,8 @@
-"""Variables: small durable values of a run, or shared by the runs of a session; every access is remembered."""
+"""
+Variables: small durable values of a run, or shared by the runs of a session.
+
+Every access is remembered.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,11 @@ Reader = Callable[[bytes], Any]
 
 
 class VariableCommand(Command):
-    """The answer to one access to a variable, given by the script that remembers it: an incr counts once."""
+    """
+    The answer to one access to a variable, given by the script that remembers it.
+
+    An incr counts once.
+    """
 
     __slots__ = ("_args", "_reader", "_session", "_variable", "_verb")
     what = "variable"
@@ -40,7 +48,11 @@ class VariableCommand(Command):
         args: Sequence[bytes],
         reader: Reader,
     ) -> None:
-        super().__init__(place, " ".join((verb, variable) if session is None else (verb, session, variable)), future)
+        super().__init__(
+            place,
+            " ".join((verb, variable) if session is None else (verb, session, variable)),
+            future,
+        )
         self._session = session
         self._verb = verb
         self._variable = variable
@@ -51,7 +63,9 @@ class VariableCommand(Command):
         del now
         given = (self._session, self._verb, self._variable, self._args)
         activation.write_computed(
-            self, EntryKind.VAR, lambda index, head: activation.runtime.touch_var(index, head, *given)
+            self,
+            EntryKind.VAR,
+            lambda index, head: activation.runtime.touch_var(index, head, *given),
         )
 
     def answer(self, entry: Entry) -> None:
@@ -65,7 +79,8 @@ class Variables:
     """
     Named values that outlive activations and restarts; None is the same as not being there.
 
-    Values come back plain, as `unpack` gives them. All methods are awaited; the place is taken when they are called.
+    Values come back plain, as `unpack` gives them. All methods are awaited; the place is taken when
+    they are called.
     """
 
     def __init__(self, activation: Activation, session: str | None = None) -> None:
@@ -74,14 +89,20 @@ class Variables:
 
     def get(self, name: str, default: Any = None) -> asyncio.Future[Any]:
         """Give the value, or *default* when there is none."""
-        return self._touch("get", name, (), lambda data: default if (value := read_var(data)) is None else value)
+        return self._touch(
+            "get", name, (), lambda data: default if (value := read_var(data)) is None else value
+        )
 
     def set(self, name: str, value: Any) -> asyncio.Future[None]:
         """Write the value; None removes it."""
         return self._touch("set", name, (self._packed(name, value),), lambda _: None)
 
     def incr(self, name: str, by: int = 1) -> asyncio.Future[int]:
-        """Add *by* to a whole number, counted from 0, and give the sum; raises NotAnInteger for anything else."""
+        """
+        Add *by* to a whole number, counted from 0, and give the sum.
+
+        Raises NotAnInteger for anything else.
+        """
         if isinstance(by, bool) or not isinstance(by, int) or not LEAST <= by <= MOST:
             msg = f"incr of variable {name!r} by {by!r}: that is no whole number of 64 bits"
             raise InvalidOption(msg)
@@ -99,11 +120,19 @@ class Variables:
     def _packed(self, name: str, value: Any) -> bytes:
         return write_var(value, what=f"variable {name!r}", limit=self._activation.runtime.limit)
 
-    def _touch(self, verb: str, name: str, args: Sequence[bytes], reader: Reader) -> asyncio.Future[Any]:
+    def _touch(
+        self, verb: str, name: str, args: Sequence[bytes], reader: Reader
+    ) -> asyncio.Future[Any]:
         loop = self._activation.loop
         place = loop.branch().next_place()
         command = VariableCommand(
-            place, loop.create_future(), self._session, verb, check_variable("variable", name), args, reader
+            place,
+            loop.create_future(),
+            self._session,
+            verb,
+            check_variable("variable", name),
+            args,
+            reader,
         )
         return self._activation.start(command)
 

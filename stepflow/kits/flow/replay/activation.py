@@ -1,10 +1,11 @@
 """
 One activation of a workflow, from the top to where it ends or waits.
 
-Remembered answers are handed to its function in the order in which they once came; where memory ends it goes on live.
+Remembered answers are handed to its function in the order in which they once came; where memory
+ends it goes on live.
 
-The same `_hand_over` serves both, so a replay takes the turns that the first run took: an answer is handed over only
-when none of the workflow's tasks is ready.
+The same `_hand_over` serves both, so a replay takes the turns that the first run took: an answer is
+handed over only when none of the workflow's tasks is ready.
 """
 
 from __future__ import annotations
@@ -62,7 +63,11 @@ class Activation:
         self._left = 0
         self.wakeup = Wakeup(self.run.id)
         self._writer = JournalWriter(
-            runtime, self.wakeup.safely(self._landed), self.wakeup.lose, self._heard, self.wakeup.fail
+            runtime,
+            self.wakeup.safely(self._landed),
+            self.wakeup.lose,
+            self._heard,
+            self.wakeup.fail,
         )
         self.child_ends = ChildEndReader(runtime, self.hear)
         #: answers of settled maps, by stem: the journal only points to them
@@ -73,10 +78,15 @@ class Activation:
         self.commands = PendingCommands(self._ending.compensations, self._dropped)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
-        """Run the workflow's function until it ends, waits, or is not the one that the journal remembers."""
+        """
+        Run the workflow's function until it ends, waits, or is not the one that the journal
+        remembers.
+        """
         try:
             return await self._carry(workflow)
-        except DataError as error:  # what the machinery reads; the workflow's own errors are in its task
+        except (
+            DataError
+        ) as error:  # what the machinery reads; the workflow's own errors are in its task
             return pause_for(error)
         finally:
             self._writer.close()
@@ -89,7 +99,10 @@ class Activation:
         self._writer.index = len(written)
         if entries and entries[0].kind is EntryKind.START:
             start = entries.pop(0)
-            self.restarts, self.loop.now = int(start.name) if start.name.isdecimal() else 0, start.at
+            self.restarts, self.loop.now = (
+                int(start.name) if start.name.isdecimal() else 0,
+                start.at,
+            )
         self._patches, self._left = Patches(entries), len(entries)
         self._time_slice.begin_replay()
         self.main = self.loop.create_task(workflow())
@@ -99,7 +112,9 @@ class Activation:
             try:
                 problem = self._hand_over(entry)
             except MISREAD as error:
-                raise misread(self.run.id, len(written) - 1 - self._left, entry.write(), error) from error
+                raise misread(
+                    self.run.id, len(written) - 1 - self._left, entry.write(), error
+                ) from error
             if problem is not None:
                 return self._ending.another_try() or Pause(f"code changed: {problem}")
         self.runtime.go_live(self._ending.so_far())
@@ -124,36 +139,56 @@ class Activation:
         return command.future
 
     def write(self, command: Command, kind: EntryKind, data: bytes = b"") -> None:
-        """Write an entry; its wish is busy until the reply, which hands it over. One that comes too late is dropped."""
+        """
+        Write an entry; its wish is busy until the reply, which hands it over.
+
+        One that comes too late is dropped.
+        """
         if self.loop.is_over or self.commands.at(command.place) is not command:
             self.wakeup.wake()
             return
         command.is_busy = command.is_writing = True
-        is_first_to_undo = kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
+        is_first_to_undo = (
+            kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
+        )
         entry = Entry(kind, command.place, command.name, self.runtime.now(), data)
         self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
 
-    def remember(self, kind: EntryKind, data: bytes = b"", cleanup: Cleanup | None = None, name: str = "") -> None:
+    def remember(
+        self, kind: EntryKind, data: bytes = b"", cleanup: Cleanup | None = None, name: str = ""
+    ) -> None:
         """Write an entry about the run itself rather than a wish."""
         self._writer.write(Entry(kind, str(kind), name, self.runtime.now(), data), cleanup)
 
     def write_computed(self, command: Command, kind: EntryKind, send: Send) -> None:
         """Write an entry whose data is what the server answers to *send*."""
         command.is_busy = command.is_writing = True
-        self._writer.write_computed(Entry(kind, command.place, command.name, self.runtime.now()), send)
+        self._writer.write_computed(
+            Entry(kind, command.place, command.name, self.runtime.now()), send
+        )
 
     def take_from_inbox(self, command: Command, kind: EntryKind, send: Send) -> bool:
-        """Have *send* look for what came in; taken, it is an entry like any other. False when it cannot look now."""
+        """
+        Have *send* look for what came in; taken, it is an entry like any other.
+
+        False when it cannot look now.
+        """
         if self._writer.is_taking:
             return False
         command.is_busy = True
         self._writer.take(
-            Entry(kind, command.place, command.name, self.runtime.now()), send, lambda: self._found_nothing(command)
+            Entry(kind, command.place, command.name, self.runtime.now()),
+            send,
+            lambda: self._found_nothing(command),
         )
         return True
 
     def hear(self, inbox: int) -> None:
-        """Take note of how much was ever put into the run's inbox; when that is new, all who listen look again."""
+        """
+        Take note of how much was ever put into the run's inbox.
+
+        When that is new, all who listen look again.
+        """
         self._writer.hear(inbox)
 
     def patched(self, name: str) -> bool:
@@ -213,11 +248,21 @@ class Activation:
                     return outcome
             if self._is_busy():
                 await self._wait()
-                if self.commands.has_fresh and not self._is_busy() and await self._time_slice.is_over():
+                if (
+                    self.commands.has_fresh
+                    and not self._is_busy()
+                    and await self._time_slice.is_over()
+                ):
                     return yield_slot(self.loop)
             elif self._is_waiting():
-                waits, due_at, knows_stop = self.commands.open(), self._due_at(), self._ending.knows_stop
-                return park(waits, self.loop, due_at=due_at, inbox=self._writer.inbox, knows_stop=knows_stop)
+                waits, due_at, knows_stop = (
+                    self.commands.open(),
+                    self._due_at(),
+                    self._ending.knows_stop,
+                )
+                return park(
+                    waits, self.loop, due_at=due_at, inbox=self._writer.inbox, knows_stop=knows_stop
+                )
 
     def _heard(self) -> None:
         """Note that something was put into the run's inbox while it runs."""
@@ -257,7 +302,11 @@ class Activation:
 
     def _due_at(self) -> float | None:
         """Say when something is due next."""
-        due = [command.due_at for command in self.commands.open() if command.due_at is not None and not command.is_busy]
+        due = [
+            command.due_at
+            for command in self.commands.open()
+            if command.due_at is not None and not command.is_busy
+        ]
         if self._ending.grace_until is not None:
             due.append(self._ending.grace_until)
         return min(due) if due else None
@@ -274,7 +323,9 @@ class Activation:
             command.is_busy = command.is_writing = False
         self._hand_over(entry)
         is_answered = (
-            command is not None and not command.wakes_on_inbox and self.commands.at(entry.place) is not command
+            command is not None
+            and not command.wakes_on_inbox
+            and self.commands.at(entry.place) is not command
         )
         if not (is_answered and self._goes_on()):
             self.wakeup.wake()
@@ -283,8 +334,9 @@ class Activation:
         """
         Begin at once with what was asked for just now; False when `_live` has to look.
 
-        A chain of steps goes on from callback to callback: waking `_live` for each would double what a step costs. What
-        waits is not looked at: of a thousand branches the end of one concerns that one.
+        A chain of steps goes on from callback to callback: waking `_live` for each would double
+        what a step costs. What waits is not looked at: of a thousand branches the end of one
+        concerns that one.
         """
         if (
             self.main.done()

@@ -1,4 +1,7 @@
-"""The lookout: asks Redis how children and maps ended, once for all who want to know in the same turn of the loop."""
+"""
+The lookout: asks Redis how children and maps ended, once for all who want to know in the same turn
+of the loop.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,11 @@ class ChildEndReader:
         self._looking: set[asyncio.Task[None]] = set()
 
     def read(self, name: str) -> asyncio.Future[bytes | None]:
-        """Ask for the answer of a child (by run id) or a map (by stem); None while there is none."""
+        """
+        Ask for the answer of a child (by run id) or a map (by stem).
+
+        None while there is none.
+        """
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._begin)

@@ -1,4 +1,6 @@
-"""Compensation: what completed steps did is undone, in reverse, when the run fails or is cancelled."""
+"""
+Compensation: what completed steps did is undone, in reverse, when the run fails or is cancelled.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Compensation:
-    """What undoes a step: *function* is called with the step's value, by *policy*; *timeout_s* is for one attempt."""
+    """
+    What undoes a step: *function* is called with the step's value, by *policy*.
+
+    *timeout_s* is for one attempt.
+    """
 
     function: Callable[[Any], Any]
     policy: RetryPolicy
@@ -42,7 +48,9 @@ class CompensationStack:
 
     async def undo(self, activation: Activation) -> list[ErrorInfo]:
         """
-        Undo all of it, the last first, each as a durable step of its own; gives the errors of those that failed.
+        Undo all of it, the last first, each as a durable step of its own.
+
+        Gives the errors of those that failed.
 
         Runs on the workflow's loop, as the function itself did, so a replay takes the same turns.
         """
@@ -53,8 +61,8 @@ class CompensationStack:
                 plain = unpack(value)
                 await activation.start(
                     StepCommand(
-                        f"undo.{number}", f"undo {name}", activation.loop.create_future(), compensation.function,
-                        (plain if read is None else read(plain),),
+                        f"undo.{number}", f"undo {name}", activation.loop.create_future(),
+                        compensation.function, (plain if read is None else read(plain),),
                         policy=compensation.policy, timeout_s=compensation.timeout_s,
                     )
                 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Lines: plain code of a workflow, each in a greenlet of its own, so that it can wait where a coroutine would await."""
+"""
+Lines: plain code of a workflow, each in a greenlet of its own, so that it can wait where a
+coroutine would await.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ T = TypeVar("T")
 
 
 class Fiber(greenlet):
-    """Plain code that runs until it waits for something; its task awaits that, and the code goes on with the answer."""
+    """
+    Plain code that runs until it waits for something.
+
+    Its task awaits that, and the code goes on with the answer.
+    """
 
     def __init__(self, code: Callable[[], Any], loop: WorkflowLoop) -> None:
         super().__init__(code)
@@ -29,7 +36,11 @@ class Fiber(greenlet):
 
 
 def current_fiber(loop: WorkflowLoop) -> Fiber:
-    """Give the line whose code is running; raises NotReplayable elsewhere, PutAside when the activation is over."""
+    """
+    Give the line whose code is running.
+
+    Raises NotReplayable elsewhere, PutAside when the activation is over.
+    """
     loop.branch()
     line = getcurrent()
     if not isinstance(line, Fiber) or line.loop is not loop:
@@ -41,7 +52,8 @@ async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
     """
     Run plain code in a line of its own, awaiting here what it waits for.
 
-    Closed, as workflow code is that is put aside, it ends the line: the code's `finally` blocks run.
+    Closed, as workflow code is that is put aside, it ends the line: the code's `finally` blocks
+    run.
     """
     line = Fiber(code, loop)
     given = line.switch()
@@ -60,7 +72,8 @@ async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
 
 async def run_all(codes: Sequence[Callable[[], T]], loop: WorkflowLoop) -> list[T]:
     """
-    Run plain codes side by side, each a branch of its own, and give what they return, in their order.
+    Run plain codes side by side, each a branch of its own, and give what they return, in their
+    order.
 
     When one raises, the others are cancelled, and once all have ended its error is raised.
     """

@@ -1,7 +1,8 @@
 """
 The journal: what a workflow's run remembers, entry by entry, in the order in which it came.
 
-An entry is `kind|place|name|unix time|data`: text up to the data, which is a packed value, a due time, or nothing.
+An entry is `kind|place|name|unix time|data`: text up to the data, which is a packed value, a due
+time, or nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from enum import StrEnum
 
 from stepflow.errors import StepflowError, UnreadableRecord
 
-#: what comes of an entry that is damaged, when it is read or handed over; the workflow's own errors do not come that way
+#: what comes of an entry that is damaged, when it is read or handed over; the workflow's own errors
+#: do not come that way
 MISREAD = (ValueError, TypeError, KeyError, IndexError, AttributeError, StepflowError)
 
 #: what stands between the parts of an entry; places and names hold none
@@ -35,7 +37,8 @@ class EntryKind(StrEnum):
     PATCH = "patch"  # the run takes the new way at this patch
     START = "start"  # the run was restarted, for the time that is its name
     STOP = "stop"  # here the run was asked to stop
-    UNDO = "undo"  # from here on only what was done is undone; with the error that ended the function, or nothing
+    # from here on only what was done is undone; with the error that ended the function, or nothing
+    UNDO = "undo"
     CHILD = "child"  # a child ended like this
     MAP = "map"  # a map was settled; how its children ended is kept beside the journal
 
@@ -70,7 +73,11 @@ class Entry:
 
 
 def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
-    """Read all entries; raises UnreadableRecord for one that is damaged, or that a later version wrote."""
+    """
+    Read all entries.
+
+    Raises UnreadableRecord for one that is damaged, or that a later version wrote.
+    """
     entries: list[Entry] = []
     try:
         for entry in written:
@@ -83,5 +90,6 @@ def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
 def misread(run_id: str, index: int, written: bytes, error: Exception) -> UnreadableRecord:
     """Say which entry of a run's journal cannot be read."""
     return UnreadableRecord.of_run(
-        run_id, f"entry {index} of its journal holds {written[:80]!r} ({type(error).__name__}: {error})"
+        run_id,
+        f"entry {index} of its journal holds {written[:80]!r} ({type(error).__name__}: {error})",
     )

@@ -1,4 +1,7 @@
-"""The scribe: writes journal entries, each at its index, and says when they are durable, in the order of the writes."""
+"""
+The scribe: writes journal entries, each at its index, and says when they are durable, in the order
+of the writes.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,17 @@ Send = Callable[[int, bytes], asyncio.Future[Any]]
 
 
 class _Letter:
-    """An entry on its way: how it is sent, given its index, and who heeds the answer once all up to it are durable."""
+    """
+    An entry on its way.
+
+    How it is sent, given its index, and who heeds the answer once all up to it are durable.
+    """
 
     __slots__ = ("answer", "heed", "index", "send")
 
-    def __init__(self, index: int, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]) -> None:
+    def __init__(
+        self, index: int, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]
+    ) -> None:
         self.index = index
         self.send = send
         self.heed = heed
@@ -36,14 +45,16 @@ class JournalWriter:
     """
     Keeps the journal's next index.
 
-    *landed* is called with each entry once it is durable, *refused* when the claim is another's now, *failed* with what
-    Redis refuses for good. A take may or may not use up an index, so what is to be written meanwhile waits for it, as it
-    does for the replay to end. *wakeup* is called when more was put into the inbox than was heard of: what came after
-    another had looked must be looked for again before the run may park.
+    *landed* is called with each entry once it is durable, *refused* when the claim is another's
+    now, *failed* with what Redis refuses for good. A take may or may not use up an index, so what
+    is to be written meanwhile waits for it, as it does for the replay to end. *wakeup* is called
+    when more was put into the inbox than was heard of: what came after another had looked must be
+    looked for again before the run may park.
 
-    While Redis refuses to write, entries are kept in their order: once all replies are in, the first is sent again every
-    second, and when it is taken, the rest. What was sent behind a refused one is answered as a write under a lost claim
-    is, so such an answer counts only where nothing before it is open.
+    While Redis refuses to write, entries are kept in their order: once all replies are in, the
+    first is sent again every second, and when it is taken, the rest. What was sent behind a refused
+    one is answered as a write under a lost claim is, so such an answer counts only where nothing
+    before it is open.
     """
 
     def __init__(
@@ -104,12 +115,18 @@ class JournalWriter:
             self._timer.cancel()
 
     def write(self, entry: Entry, cleanup: Cleanup | None = None) -> None:
-        """Write an entry at the next index, and what the run has left to do from then on, if that changes."""
+        """
+        Write an entry at the next index, and what the run has left to do from then on, if that
+        changes.
+        """
         if self._taking or self._is_replaying:
             self._held_back.append(lambda: self.write(entry, cleanup))
             return
         data = entry.write()
-        self._post(lambda index: self._runtime.add_entry(index, data, cleanup), lambda _: self._written(entry))
+        self._post(
+            lambda index: self._runtime.add_entry(index, data, cleanup),
+            lambda _: self._written(entry),
+        )
 
     def write_computed(self, entry: Entry, send: Send) -> None:
         """Write an entry at the next index whose data is what the server answers to *send*."""
@@ -117,22 +134,30 @@ class JournalWriter:
             self._held_back.append(lambda: self.write_computed(entry, send))
             return
         head = entry.head()
-        self._post(lambda index: send(index, head), lambda answer: self._written(entry.holding(answer[0])))
+        self._post(
+            lambda index: send(index, head), lambda answer: self._written(entry.holding(answer[0]))
+        )
 
     def take(self, entry: Entry, send: Send, nothing: Callable[[], None]) -> None:
         """
-        Have *send* take what there may be for *entry* and remember it, in one write; *nothing* is called for nothing.
+        Have *send* take what there may be for *entry* and remember it, in one write.
+
+        *nothing* is called for nothing.
 
         Its answer is [inbox, data], [inbox], or [] when refused.
         """
         self._taking = True
         head = entry.head()
         letter = _Letter(
-            self.index, lambda index: send(index, head), lambda answer: self._taken(entry, answer, nothing)
+            self.index,
+            lambda index: send(index, head),
+            lambda answer: self._taken(entry, answer, nothing),
         )
         self._hand_in(letter)
 
-    def _post(self, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]) -> None:
+    def _post(
+        self, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]
+    ) -> None:
         """Take the next index for an entry and send it."""
         probes.at("journal.ready")
         letter = _Letter(self.index, send, heed)
@@ -164,7 +189,11 @@ class JournalWriter:
             self._go_on()
 
     def _is_kept(self, letter: _Letter, problem: BaseException | None) -> bool:
-        """Say whether a letter that was not taken is to be sent again; else it ends the activation."""
+        """
+        Say whether a letter that was not taken is to be sent again.
+
+        Else it ends the activation.
+        """
         if isinstance(problem, RedisRefused):
             if problem.passes:
                 self._trouble, self._waits = problem, True
@@ -173,16 +202,26 @@ class JournalWriter:
             self._failed(problem)
             return False
         if problem is None and (self._trouble is not None or letter is not self._letters[0]):
-            self._waits = True  # it came before another that goes first: the gap refuses it, not the claim
+            self._waits = (
+                True  # it came before another that goes first: the gap refuses it, not the claim
+            )
             return True
         self._is_over = True
         self._refused()
         return False
 
     def _go_on(self) -> None:
-        """All replies are in: send again what was not taken, its first entry first and alone while Redis refuses."""
+        """
+        All replies are in.
+
+        Send again what was not taken, its first entry first and alone while Redis refuses.
+        """
         if self._trouble is not None:
-            say_refused(f"run={self._runtime.claimed.run.id} cannot write its journal", self._trouble, self._tries)
+            say_refused(
+                f"run={self._runtime.claimed.run.id} cannot write its journal",
+                self._trouble,
+                self._tries,
+            )
             self._tries += 1
             self._timer = asyncio.get_running_loop().call_later(insist.REFUSED_S, self._try_again)
             return

@@ -18,9 +18,12 @@ KEYED = "key:"
 
 class Keyed:
     """
-    What the journal holds of keyed steps, by place: handed over already, or kept until it is asked for.
+    What the journal holds of keyed steps, by place.
 
-    A key that is asked for again is answered from here at once, and a failed attempt counts whoever asked.
+    Handed over already, or kept until it is asked for.
+
+    A key that is asked for again is answered from here at once, and a failed attempt counts whoever
+    asked.
     """
 
     def __init__(self) -> None:
@@ -37,7 +40,11 @@ class Keyed:
             self._unasked.add(entry.place)
 
     def forget(self, key: str) -> None:
-        """Drop what is remembered under *key*; a step on another queue has a second entry, its end."""
+        """
+        Drop what is remembered under *key*.
+
+        A step on another queue has a second entry, its end.
+        """
         place = KEYED + key
         self._forgotten[place] += 1
         for each in (place, f"{place}.end"):
@@ -50,7 +57,11 @@ class Keyed:
         return f"{place}#{count}" if count else place
 
     def answer(self, command: Command, compensations: CompensationStack) -> bool:
-        """Give *command* what is remembered under its key, noted in *compensations* once; False when that is not the answer yet."""
+        """
+        Give *command* what is remembered under its key, noted in *compensations* once.
+
+        False when that is not the answer yet.
+        """
         for entry in self._entries.get(command.place, ()):
             if command.is_answered_by(entry):
                 if command.place in self._unasked:
@@ -62,7 +73,11 @@ class Keyed:
 
 
 class ForgetCommand(Command):
-    """The word that a key was forgotten: what the journal holds of it before this counts no more."""
+    """
+    The word that a key was forgotten.
+
+    What the journal holds of it before this counts no more.
+    """
 
     __slots__ = ()
     what = "forget"

@@ -1,4 +1,8 @@
-"""A loop of the workflow's own: it runs what is ready and nothing else, so a replay takes the same turns."""
+"""
+A loop of the workflow's own.
+
+It runs what is ready and nothing else, so a replay takes the same turns.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,19 @@ log = logging.getLogger("stepflow.flow")
 
 
 class Evicted(BaseException):
-    """Ends workflow code that is put aside: its run waits, and goes on from the top in another activation."""
+    """
+    Ends workflow code that is put aside.
+
+    Its run waits, and goes on from the top in another activation.
+    """
 
 
 class Branch:
-    """A line of control within a workflow: the places of its steps and of the branches it starts are counted here."""
+    """
+    A line of control within a workflow.
+
+    The places of its steps and of the branches it starts are counted here.
+    """
 
     __slots__ = ("_count", "path")
 
@@ -40,8 +52,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     """
     An event loop with a ready queue and no clock, sockets or threads.
 
-    Tasks are branches: each takes its place in the branch that created it, when it is created. Whatever asyncio asks of
-    a loop beyond that is refused with NotReplayable, and remembered in `misuse`.
+    Tasks are branches: each takes its place in the branch that created it, when it is created.
+    Whatever asyncio asks of a loop beyond that is refused with NotReplayable, and remembered in
+    `misuse`.
     """
 
     def __init__(self) -> None:
@@ -60,7 +73,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     # what a replay can repeat
 
     def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
@@ -70,7 +86,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(  # type: ignore[override]
-        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: contextvars.Context | None = None
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
         parent = self._branches.get(asyncio.current_task(self)) if self._branches else None  # type: ignore[arg-type]
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
@@ -106,7 +126,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     @property
     def is_closing(self) -> bool:
-        """Whether a generator that was left in the middle is not closed yet: the workflow has not ended before."""
+        """
+        Whether a generator that was left in the middle is not closed yet.
+
+        The workflow has not ended before.
+        """
         return bool(self._closing)
 
     def run_ready(self) -> None:
@@ -120,13 +144,18 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 if not handle.cancelled():
                     try:
                         handle._run()  # noqa: SLF001  how every loop runs a handle
-                    except (SystemExit, KeyboardInterrupt):  # its task holds it; here it would end the worker's loop
+                    except (
+                        SystemExit,
+                        KeyboardInterrupt,
+                    ):  # its task holds it; here it would end the worker's loop
                         continue
         finally:
             self._end(outer, hooks)
 
     def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
-        """Be the running loop of this thread, which async generators are left to that are not used up."""
+        """
+        Be the running loop of this thread, which async generators are left to that are not used up.
+        """
         before = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001  the pair for those who write loops
         asyncio._set_running_loop(self)  # noqa: SLF001
         sys.set_asyncgen_hooks(None, self._close)
@@ -137,7 +166,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(outer)  # noqa: SLF001
 
     def _close(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Close a generator that was left in the middle: its `finally` blocks may await, in a branch of their own."""
+        """
+        Close a generator that was left in the middle.
+
+        Its `finally` blocks may await, in a branch of their own.
+        """
         closing = generator.aclose()
         if self.is_over:
             with contextlib.suppress(BaseException):
@@ -153,7 +186,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """
         End what still waits: the run goes on in another activation, from the top.
 
-        Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with PutAside.
+        Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with
+        PutAside.
         """
         self.is_over = True
         self._ready.clear()
@@ -186,7 +220,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
-    words = {"call_later": "asyncio.sleep or asyncio.timeout", "call_at": "asyncio.sleep or asyncio.timeout"}
+    words = {
+        "call_later": "asyncio.sleep or asyncio.timeout",
+        "call_at": "asyncio.sleep or asyncio.timeout",
+    }
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
@@ -196,9 +233,11 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
 
 
 for _name in (
-    "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "getaddrinfo", "getnameinfo", "create_connection",
-    "create_server", "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "subprocess_exec",
-    "subprocess_shell", "connect_read_pipe", "connect_write_pipe", "add_reader", "add_writer", "sock_recv", "sock_sendall",
-    "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler", "run_until_complete", "run_forever",
+    "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "getaddrinfo",
+    "getnameinfo", "create_connection", "create_server", "create_unix_connection",
+    "create_unix_server", "create_datagram_endpoint", "subprocess_exec", "subprocess_shell",
+    "connect_read_pipe", "connect_write_pipe", "add_reader", "add_writer", "sock_recv",
+    "sock_sendall", "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler",
+    "run_until_complete", "run_forever",
 ):  # fmt: skip
     setattr(WorkflowLoop, _name, _refusing(_name))

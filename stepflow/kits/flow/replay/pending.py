@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 class PendingCommands:
-    """The wishes of one activation. *dropped* is called with each that the workflow no longer wants."""
+    """
+    The wishes of one activation.
 
-    def __init__(self, compensations: CompensationStack, dropped: Callable[[Command], None]) -> None:
+    *dropped* is called with each that the workflow no longer wants.
+    """
+
+    def __init__(
+        self, compensations: CompensationStack, dropped: Callable[[Command], None]
+    ) -> None:
         self._by_place: dict[str, Command] = {}
         self._fresh: list[Command] = []
         self._compensations = compensations
@@ -32,13 +38,20 @@ class PendingCommands:
             return
         self._by_place[command.place] = command
         self._fresh.append(command)
-        command.future.add_done_callback(lambda done: self._dropped(command) if done.cancelled() else None)
+        command.future.add_done_callback(
+            lambda done: self._dropped(command) if done.cancelled() else None
+        )
 
     def _finds(self, command: Command) -> bool:
-        """Answer a keyed wish by what is remembered, or have it ask again when the one open at its key is done."""
+        """
+        Answer a keyed wish by what is remembered, or have it ask again when the one open at its key
+        is done.
+        """
         first = self._by_place.get(command.place)
         if first is not None and first.is_wanted:
-            first.future.add_done_callback(lambda _: None if command.future.done() else self.add(command))
+            first.future.add_done_callback(
+                lambda _: None if command.future.done() else self.add(command)
+            )
             return True
         if first is not None:  # cancelled; its entry, on the way already, is for this one
             command.is_busy = command.is_writing = first.is_writing
@@ -50,9 +63,11 @@ class PendingCommands:
 
     def wanted_by(self, entry: Entry, *, has_ended: bool) -> tuple[Command | None, str]:
         """
-        Give the wish that a remembered fact belongs to, or say in words that there is another or none.
+        Give the wish that a remembered fact belongs to, or say in words that there is another or
+        none.
 
-        One of a keyed step that nobody asks for yet is kept until somebody does: no wish, and nothing to say.
+        One of a keyed step that nobody asks for yet is kept until somebody does: no wish, and
+        nothing to say.
         """
         command = self._by_place.get(entry.place)
         if entry.place.startswith(KEYED):

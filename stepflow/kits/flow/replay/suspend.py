@@ -1,4 +1,6 @@
-"""Parking: a workflow that only waits gives its worker back, and one whose turn is over makes room."""
+"""
+Parking: a workflow that only waits gives its worker back, and one whose turn is over makes room.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,18 @@ def yield_slot(loop: WorkflowLoop) -> Yield:
     return Yield(needs_cleanup=loop.called_ctx_while_evicted)
 
 
-def park(waits: Sequence[Command], loop: WorkflowLoop, *, due_at: float | None, inbox: int, knows_stop: bool) -> Park:
-    """Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of *waits* listens."""
+def park(
+    waits: Sequence[Command],
+    loop: WorkflowLoop,
+    *,
+    due_at: float | None,
+    inbox: int,
+    knows_stop: bool,
+) -> Park:
+    """
+    Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of
+    *waits* listens.
+    """
     loop.evict()
     listens = any(command.wakes_on_inbox for command in waits)
     expects: dict[str, list[dict[str, Any]]] = {}

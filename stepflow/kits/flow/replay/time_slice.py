@@ -8,15 +8,19 @@ from stepflow.worker.step_runtime import StepRuntime
 
 #: time slices of a runner's step that a turn lasts: to go on, a workflow has to be replayed
 SLICES = 10
-#: a turn lasts so many times as long as the replay before it took, for each run that shares the worker
+#: a turn lasts so many times as long as the replay before it took, for each run that shares the
+#: worker
 REPLAYS = 10
 
 
 class TimeSlice:
     """
-    Over once its time has passed and others wait; then the run goes to the end of its queue, between two steps.
+    Over once its time has passed and others wait.
 
-    So 100,000 steps in a row hold up nobody for longer, and replays take a tenth of the worker at most.
+    Then the run goes to the end of its queue, between two steps.
+
+    So 100,000 steps in a row hold up nobody for longer, and replays take a tenth of the worker at
+    most.
     """
 
     def __init__(self, runtime: StepRuntime) -> None:
@@ -32,7 +36,9 @@ class TimeSlice:
         """Note that the replay is over: from here on the workflow gets on."""
         now = self._loop.time()
         replay_s = now - self._began
-        self._until = now + max(SLICES * self._runtime.slice_s, REPLAYS * replay_s * self._runtime.runs_in_hand)
+        self._until = now + max(
+            SLICES * self._runtime.slice_s, REPLAYS * replay_s * self._runtime.runs_in_hand
+        )
 
     @property
     def is_up(self) -> bool:
@@ -41,7 +47,9 @@ class TimeSlice:
 
     async def is_over(self) -> bool:
         """
-        Whether its time has passed and others wait; when nobody does, it is looked at again a slice later.
+        Whether its time has passed and others wait.
+
+        When nobody does, it is looked at again a slice later.
 
         A run that was asked to stop stays: it has little left to do.
         """

@@ -38,7 +38,11 @@ class Wakeup:
         self._event.set()
 
     def safely(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Have what *callback* raises end the activation: asyncio would only log it, and nothing would ever go on."""
+        """
+        Have what *callback* raises end the activation.
+
+        Asyncio would only log it, and nothing would ever go on.
+        """
 
         def call(argument: Any) -> None:
             try:
@@ -52,7 +56,9 @@ class Wakeup:
         """Take note of what is there so far; raises what ends the activation."""
         self._event.clear()
         if self._is_lost:
-            raise ClaimLost(f"run {self._run_id!r} is held by another worker; its journal refused the write")
+            raise ClaimLost(
+                f"run {self._run_id!r} is held by another worker; its journal refused the write"
+            )
         if self._problem is not None:
             raise self._problem
 
