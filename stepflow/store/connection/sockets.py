@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar
 
 from stepflow.errors import StepflowError
@@ -132,9 +133,8 @@ class OneSocket:
         self._heard_at = time.monotonic()
         view = memoryview(data)
         while view:
-            view = view[
-                self._patiently(lambda rest=view: self._wire.send(rest), until, select.POLLOUT) :
-            ]  # type: ignore[misc]
+            sent = self._patiently(partial(self._wire.send, view), until, select.POLLOUT)
+            view = view[sent:]
 
     def read(self, until: float) -> Any:
         """Give the next reply, an error as a ReplyError."""
