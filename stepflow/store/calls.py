@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from stepflow.store.scripts import Script
+if TYPE_CHECKING:
+    from stepflow.store.scripts import Script
 
 T = TypeVar("T")
 
