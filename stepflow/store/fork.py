@@ -18,8 +18,8 @@ _ENDINGS = (b"stop", b"undo")
 _START = b"start|"
 
 #: what a script that makes a run is given of the source of a fork
-_SOURCE_KEYS = scripts.Group("lib/submit", "source_keys")
-_FORK = scripts.Group("lib/submit", "fork")
+_SOURCE_KEYS = scripts.Group("runs/submit_run", "source_keys")
+_FORK = scripts.Group("runs/submit_run", "fork")
 
 
 def before_its_end(journal: Sequence[bytes]) -> Sequence[bytes]:

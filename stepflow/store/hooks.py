@@ -69,7 +69,7 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
     Never raises: what cannot be read stands at its default, and `damage` says so.
     """
     fields = Fields(row)
-    text = fields.text
+    text, count, time = fields.text, fields.count, fields.time
     record = HookRecord(
         id=hook_id,
         run_id=text(b"run"),
@@ -77,14 +77,14 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
         state=text(b"state"),
         target=row.get(b"target", b""),
         body=row.get(b"body", b""),
-        rev=fields.count(b"rev"),
-        tries=fields.count(b"tries"),
+        rev=count(b"rev"),
+        tries=count(b"tries"),
         delivery=text(b"delivery"),
-        due_at=fields.time(b"due"),
+        due_at=time(b"due"),
         token=text(b"token"),
         held=text(b"claimed_id"),
         problem=text(b"problem"),
-        created_at=fields.time(b"created"),
+        created_at=time(b"created"),
     )
     for name in (b"rev", b"target"):
         if not row.get(name):
