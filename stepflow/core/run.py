@@ -1,6 +1,4 @@
-"""
-The run: its states, the row of truth as last seen, and what callers and hooks are shown of it.
-"""
+"""The run: its states, its row of truth as last seen, and what callers and hooks see of it."""
 
 from __future__ import annotations
 

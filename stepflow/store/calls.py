@@ -45,8 +45,9 @@ class Call(Generic[T]):
 
     def has_misfit(self, problem: str) -> bool:
         """
-        Whether *problem*, an error of Redis's, means that a key holds another type, and the call
-        knows what that gives.
+        Say whether the call knows what to give for *problem*, an error of Redis's.
+
+        It does when a key holds another type and there is a *misfit*.
         """
         return self.misfit is not None and "WRONGTYPE" in problem
 

@@ -24,8 +24,9 @@ def newest(
     index: str, *, before: float | None, count: int, offset: int = 0
 ) -> Call[list[tuple[str, float]]]:
     """
-    Read *count* (member, score) of an index, highest score first, from score *before* down
-    (inclusive).
+    Read *count* (member, score) of an index, highest score first.
+
+    It begins at score *before*, inclusive; None begins at the top.
     """
     top = "+inf" if before is None else f"{before:.6f}"
     return command(
@@ -169,8 +170,9 @@ def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
 
 def forget_rq_worker(name: str, row: dict[bytes, bytes]) -> list[Call[int]]:
     """
-    Take a worker that died out of RQ's sets, which would else keep its name until another worker
-    starts.
+    Take a worker that died out of RQ's sets.
+
+    They would else keep its name until another worker starts.
     """
     key, queues = (
         f"{RQ_WORKER}{name}",

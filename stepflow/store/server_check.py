@@ -60,7 +60,10 @@ def _obstacle(info: dict[str, str]) -> str | None:
     if info.get("loading", "0") != "0":
         return "it is still loading its data"
     if info.get("role", "master") != "master":
-        return "this is a replica, and writes go to the primary: correct the URL, unless it is about to become that"
+        return (
+            "this is a replica, and writes go to the primary: "
+            "correct the URL, unless it is about to become that"
+        )
     return None
 
 
@@ -73,11 +76,13 @@ def _warnings(info: dict[str, str]) -> list[str]:
         )
     elif policy != "noeviction":
         found.append(
-            f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; set it to noeviction"
+            f"maxmemory-policy is {policy}: should a memory limit be set, runs are thrown away; "
+            "set it to noeviction"
         )
     if info.get("aof_enabled", "1") == "0":
         found.append(
-            "the append-only file is off: a crash of Redis loses all since its last snapshot; set appendonly yes"
+            "the append-only file is off: a crash of Redis loses all since its last snapshot; "
+            "set appendonly yes"
         )
     return found
 
@@ -102,19 +107,22 @@ def check_format(keys: Keys) -> Plan[None]:
     if old or (held.isdigit() and 0 < int(held) < FORMAT):
         number = 1 if old else int(held)
         msg = (
-            f"an earlier stepflow has worked here: the name space {keys.namespace!r} is of data format {number}, this "
-            f"version reads {FORMAT}; let the earlier version finish its runs, then point this one to another Redis or name space"
+            f"an earlier stepflow has worked here: the name space {keys.namespace!r} is of data "
+            f"format {number}, this version reads {FORMAT}; let the earlier version finish its "
+            "runs, then point this one to another Redis or name space"
         )
         raise ServerUnfit(msg)
     if held.isdigit() and int(held) > FORMAT:
         msg = (
-            f"a later stepflow has worked here: {keys.format} says data format {int(held)}, this version reads {FORMAT}; "
-            "upgrade stepflow here, or point it to another Redis or name space"
+            f"a later stepflow has worked here: {keys.format} says data format {int(held)}, this "
+            f"version reads {FORMAT}; upgrade stepflow here, or point it to another Redis or name "
+            "space"
         )
         raise ServerUnfit(msg)
     msg = (
-        f"{keys.format} holds {held[:60]!r}, which is no number of a data format (this version writes {FORMAT}); "
-        "find out what else writes under this namespace, then correct or delete that key"
+        f"{keys.format} holds {held[:60]!r}, which is no number of a data format (this version "
+        f"writes {FORMAT}); find out what else writes under this namespace, then correct or delete "
+        "that key"
     )
     raise ServerUnfit(msg)
 
