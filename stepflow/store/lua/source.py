@@ -34,6 +34,7 @@ _CONTINUED = re.compile(r"\n[ \t]*--@ {3,}")
 #: before what a library defines at its top level, and the name of that
 _PARTS = re.compile(r"^(?=local )", re.MULTILINE)
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
+_KINDS = {"include", "insert", "names", "keys", "args", "constants", "unpack", "items"}
 _LINE = re.compile(r"^( *)--@ (\w+) (.+)$", re.MULTILINE)
 
 
@@ -72,6 +73,8 @@ def read_source(name: str) -> Source:
     path = files("stepflow.store.lua") / f"{name}.lua"
     text = _CONTINUED.sub(" ", path.read_text(encoding="utf-8"))
     lines = [(kind, words) for _, kind, words in _LINE.findall(text)]
+    if unknown := {kind for kind, _ in lines} - _KINDS:
+        raise ValueError(f"lua/{name}.lua has lines that nothing reads: {', '.join(unknown)}")
     keys, args = Names.read(_words(lines, "keys")), Names.read(_words(lines, "args"))
     for other in _words(lines, "names"):
         keys, args = read_source(other).keys + keys, read_source(other).args + args
