@@ -13,6 +13,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.family import ChildGroup
+from stepflow.core.journal import start_entry
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Park
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.registry import is_async
@@ -21,7 +22,6 @@ from stepflow.errors import ClaimLost
 from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
-from stepflow.store.journal import start_entry
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 from stepflow.worker.threads import Threads

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
+from stepflow.core.journal import Entry
 from stepflow.core.outcomes import Outcome, Pause, Raised
 from stepflow.core.runner import Step
 from stepflow.engine.history import Remembered, ended_well, read_history
 from stepflow.engine.registry import RegisteredRunner, Registry
 from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnknownRunner
-from stepflow.kits.flow.replay.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
 from stepflow.worker.claimed_run import ClaimedRun

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from stepflow.core.family import ChildGroup, settled_maps
+from stepflow.core.family import ChildGroup
+from stepflow.core.journal import (
+    SEPARATOR,
+    Entry,
+    EntryKind,
+    read_map_end,
+    settled_maps,
+    write_map_end,
+)
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.commands.child import (
     SPAWN_RETRY,
@@ -21,7 +29,6 @@ from stepflow.kits.flow.commands.child import (
     id_at,
 )
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.replay.journal import SEPARATOR, Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
@@ -156,11 +163,7 @@ class MapCommand(AwaitEndCommand):
         group = self._group
         self._recalled[group.stem] = await load_pages(group, activation.runtime)
         if not self._is_dropped:
-            activation.write(
-                self,
-                EntryKind.MAP,
-                SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)),
-            )
+            activation.write(self, EntryKind.MAP, write_map_end(group, answer))
 
     def abandon(self) -> None:
         super().abandon()
@@ -173,9 +176,9 @@ class MapCommand(AwaitEndCommand):
                 failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1])
             )
             return
-        _, _, ok, bad = entry.data.split(SEPARATOR)
+        ended = read_map_end(entry.data)
         answers = [_read(written) for written in self._recalled[self._group.stem]]
-        self.future.set_result((int(ok) + int(bad), answers))
+        self.future.set_result((ended, answers))
 
 
 async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.step_runtime import StepRuntime
 

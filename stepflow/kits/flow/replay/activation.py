@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.journal import MISREAD, Entry, EntryKind, misread, read_journal
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Pause
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
@@ -21,7 +22,6 @@ from stepflow.errors import DataError
 from stepflow.kits.flow.commands.map import recall
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.ending import Ending
-from stepflow.kits.flow.replay.journal import MISREAD, Entry, EntryKind, misread, read_journal
 from stepflow.kits.flow.replay.journal_writer import JournalWriter, Send
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.patches import Patches

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import (
     Cancel,
     CleanedUp,
@@ -27,7 +28,6 @@ from stepflow.errors import TransientError
 from stepflow.errors.base import shown
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.replay.compensations import CompensationStack
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.journal import Entry
 from stepflow.core.run import Cleanup
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
-from stepflow.kits.flow.replay.journal import Entry
 from stepflow.worker.step_runtime import StepRuntime
 
 #: sends an entry whose data the server makes, given its index and its head
