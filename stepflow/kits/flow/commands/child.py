@@ -216,7 +216,7 @@ def spawn(
     """
 
     async def begin() -> str:
-        await activation.runtime.bear([spec], abandon=abandon)
+        await activation.runtime.spawn_children([spec], abandon=abandon)
         return str(spec.run_id)
 
     command = StepCommand(

@@ -34,7 +34,7 @@ from stepflow.store.values.codec import unpack
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
     from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.worker.step_runtime import StepRuntime
+    from stepflow.kits.flow.runtime import FlowRuntime
 
 #: children made in one round trip
 BATCH = 200
@@ -98,12 +98,12 @@ async def carry_map(
                 replace(spec, payload=items[number], run_id=group.child(number))
                 for number in numbers
             ]
-            if not await activation.runtime.bear(specs, group=group):
+            if not await activation.runtime.spawn_children(specs, group=group):
                 break
         return group.stem
 
     async def stop_the_rest() -> None:
-        await activation.runtime.stop_brood(group)
+        await activation.runtime.stop_group(group)
 
     def future() -> asyncio.Future[Any]:
         return activation.loop.create_future()
@@ -181,7 +181,7 @@ class MapCommand(AwaitEndCommand):
         self.future.set_result((ended, answers))
 
 
-async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:
+async def recall(entries: Sequence[bytes], runtime: FlowRuntime) -> dict[str, list[bytes | None]]:
     """
     Read what the journal only points to.
 
@@ -190,12 +190,12 @@ async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, li
     return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
-async def load_pages(group: ChildGroup, runtime: StepRuntime) -> list[bytes | None]:
+async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | None]:
     """Read the answers of a map, a page at a time."""
     ids = group.children()
     found: list[bytes | None] = []
     for start in range(0, len(ids), PAGE):
-        found += (await runtime.answers(ids[start : start + PAGE]))[1]
+        found += (await runtime.load_ends(ids[start : start + PAGE]))[1]
     return found
 
 

@@ -92,7 +92,7 @@ class Ending:
         Where that stands in the journal, the function is told.
         """
         if (
-            self._activation.runtime.claimed.cancel.is_set
+            self._activation.runtime.cancel.is_set
             and not self._is_stopping
             and self._undoing is None
         ):
@@ -241,7 +241,7 @@ class Ending:
         """
         failures, policy = (
             self._activation.run.failures + 1,
-            self._activation.runtime.claimed.policy,
+            self._activation.runtime.policy,
         )
         if isinstance(end, Raised):
             return not end.retryable or failures >= policy.max_attempts
