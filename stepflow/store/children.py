@@ -52,7 +52,7 @@ def submit_child(
     made = submit_run(keys, child, request=request, data=data)
     place: tuple[Part, ...] = ("", "", "", "")
     if group is not None:
-        place = (group.stem, index, f"{group.need}|{group.most_bad}|{group.total}", group.limit)
+        place = (group.group_id, index, f"{group.need}|{group.max_failed}|{group.total}", group.limit)
     return Call(
         scripts.SUBMIT_CHILD,
         (*made.keys, keys.run(parent.id), *family_keys(keys, parent.id, parent.generation)),

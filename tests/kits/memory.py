@@ -208,7 +208,7 @@ class FamilyRuntime(MemoryRuntime):
         for spec in specs:
             if self.dies_after is not None and len(self.children) >= self.dies_after:
                 raise ClaimLost("gone")
-            if group is not None and group.stem in self.answered:
+            if group is not None and group.group_id in self.answered:
                 return False
             self.again += str(spec.run_id) in self.children
             self.children.setdefault(str(spec.run_id), spec)
