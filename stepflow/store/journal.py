@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
@@ -116,7 +117,7 @@ def send_signal(
             keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now),
+            signal_id, item, MAILBOX, run_member(run.id), format_time(now), rq_time(now),
             keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
             most_bytes, SENT, LONG,
         ),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
@@ -103,7 +104,7 @@ def answer_question(
             keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            digest, mark.write(), packed, run.id, f"run:{run.id}", format_time(now), rq_time(now),
+            digest, mark.write(), packed, run.id, run_member(run.id), format_time(now), rq_time(now),
             keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
         ),
         lambda reply: QuestionOutcome.read(reply) if reply else None,
