@@ -13,7 +13,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import member_of_rq_id, split_member
 from stepflow.core.outcomes import Pause, readable
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
@@ -78,7 +78,7 @@ async def put_away(member: str, env: Env) -> bool:
 
     Says whether it was.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     if kind == "hook":
         hook = await load_hook(env.keys, name)
         return bool(hook is not None and hook.damage and (await bury(hook, env)))
@@ -87,14 +87,8 @@ async def put_away(member: str, env: Env) -> bool:
 
 
 def member_of_delivery(rq_id: str, keys: Keys) -> str:
-    """Name the run or hook that an RQ id of ours is about, as the claims know it."""
-    ours = rq_id.removeprefix(keys.job_prefix)
-    delivery = Delivery.parse(ours)
-    if delivery is not None:
-        return f"run:{delivery.run_id}"
-    name = ours.removeprefix("hook-")
-    head, dash, tail = name.rpartition("-r")
-    return f"hook:{head if dash and tail.isdigit() else name}"
+    """Name the run or hook that an RQ id delivers, as the claims know it; "" if it is not ours."""
+    return member_of_rq_id(rq_id.removeprefix(keys.job_prefix))
 
 
 def report_strays(strays: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
+from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
@@ -218,7 +219,7 @@ async def _count_claims(env: Env) -> Counter[str]:
         tokens = await batch_of([claim_holder(env.keys, member) for member in members_])
         holders |= dict(zip(members_, tokens, strict=True))
         if not cursor:
-            return Counter(token.partition(".")[0] for token in holders.values() if token)
+            return Counter(worker_of(token) for token in holders.values() if token)
 
 
 def _moment(field: bytes | None) -> datetime | None:
@@ -245,15 +246,20 @@ def _step(name: bytes, record: bytes) -> StepInfo:
 
     Of one that cannot be read, what it holds stands in the place of its outcome.
     """
-    number, dot, _ = name.decode("utf-8", "backslashreplace").partition(".")
-    step = int(number) if number.isdecimal() else 0
+    step, is_closed = read_name(name)
     try:
-        head, attempt, started, ended = record.decode().split(" ")
-        token, outcome = head.rsplit(".", 1)
-        at = [as_datetime(float(moment)) for moment in (started, ended)]
-        return StepInfo(step, int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
+        read = StepRecord.read(record)
+        started_at, ended_at = as_datetime(read.started_at), as_datetime(read.ended_at)
     except ValueError:
-        return StepInfo(step, 0, f"unreadable: {record[:60]!r}", "", not dot, None, None)
+        unreadable = f"unreadable: {record[:60]!r}"
+        return StepInfo(
+            step, attempt=0, outcome=unreadable, worker="", is_closed=is_closed, started_at=None,
+            ended_at=None,
+        )  # fmt: skip
+    return StepInfo(
+        step, attempt=read.attempt, outcome=read.outcome, worker=read.worker, is_closed=is_closed,
+        started_at=started_at, ended_at=ended_at,
+    )  # fmt: skip
 
 
 async def find_runs(start: str, env: Env, *, limit: int = 6) -> list[str]:

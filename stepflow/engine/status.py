@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stepflow.core.ids import worker_of
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.children import progress
 from stepflow.engine.env import Env
@@ -82,7 +83,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         reason=reason,
         compensation_errors=kept.errors(b"undo_errors"),
         waits_for=_waits_for(run, held),
-        worker=run.token.split(".", 1)[0] or None,
+        worker=worker_of(run.token) or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
         started_at=as_datetime(run.started_at),

@@ -13,6 +13,7 @@ from stepflow.core.family import Parent
 from stepflow.core.ids import hook_member, run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store.calls import Part
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.hooks import HookJob
 from stepflow.store.keys import Keys
 
@@ -80,6 +81,6 @@ def family_update(
             *own_args, run_member(parent.run_id), parent.generation, queue, mine,
             "ok" if state is RunState.SUCCEEDED else "bad", outcome,
             "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING,
-            keys.tell_channel(""), f"{parent.run_id}|inbox||",
+            keys.tell_channel(""), ChannelMessage(parent.run_id).write(),
         ),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, rq_time
 
@@ -118,7 +119,7 @@ def send_signal(
         ),
         (
             signal_id, item, MAILBOX, run_member(run.id), format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
             most_bytes, SENT, LONG,
         ),
         lambda reply: str(reply.decode()),

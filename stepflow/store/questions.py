@@ -10,6 +10,7 @@ from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import LATEST_S, format_time, rq_time
 
@@ -105,7 +106,7 @@ def answer_question(
         ),
         (
             digest, mark.write(), packed, run.id, run_member(run.id), format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
         ),
         lambda reply: QuestionOutcome.read(reply) if reply else None,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from stepflow.core.ids import hook_member, run_member, worker_of
 from stepflow.core.run import Cleanup, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
 from stepflow.store.journal import start_entry
@@ -294,7 +295,7 @@ def mark_run(
         (keys.run(run.id), keys.deadlines),
         (
             run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker),
-            f"{run.id}|{write_stop(stop)}", len(fields), *fields,
+            ChannelMessage(run.id, stop).write(), len(fields), *fields,
         ),
         raw,
     )  # fmt: skip

@@ -6,8 +6,10 @@ import logging
 
 from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import hook_member, run_member, split_member, worker_of
 from stepflow.core.outcomes import HandBack, Lost, Outcome
 from stepflow.core.run import RunState
+from stepflow.core.step_record import StepRecord, attempt_name
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
@@ -39,7 +41,7 @@ async def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> bool
     *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need
     not have run out.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     lapsed = "" if dead_token else format_time(env.clock.now())
     if kind == "hook":
         return await _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token)
@@ -52,7 +54,7 @@ async def recover_lost_delivery(member: str, env: Env) -> bool:
 
     Counts as nothing.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     if kind == "hook":
         return await _requeue_hook(name, "", env, was_claimed=False)
     run = await load_run(env.keys, name)
@@ -79,7 +81,7 @@ async def hand_over_again(
     """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
     run = await load_run(env.keys, run_id)
     if run is None:
-        await forget_claim(env.keys, f"run:{run_id}")
+        await forget_claim(env.keys, run_member(run_id))
     elif run.damage:
         return await set_run_aside(run, env)
     # others may have come first: what is lost must be claimed still; what lost its knock must still
@@ -95,8 +97,8 @@ async def hand_over_again(
     move = decide(
         run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most
     )
-    record = (
-        f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
+    record = StepRecord(
+        run.token, "lost", attempt=run.failures + 1, started_at=run.updated_at, ended_at=now
     )
     fence = Fence("", env.request_id(), lapsed=lapsed)
     probes.at("recover.ready")
@@ -104,7 +106,11 @@ async def hand_over_again(
         answer = await finish_from_outside(run, move, fence, env)
     elif move.kind is TransitionKind.HAND_OVER:
         fence = Fence(
-            "", fence.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost"
+            "",
+            fence.name,
+            record.write() if run.token else "",
+            lapsed=lapsed,
+            record_name=attempt_name(run.step, run.token, lost=True),
         )
         answer = await hand_over(
             env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
@@ -155,7 +161,7 @@ async def claims_of(worker: str, env: Env) -> list[tuple[str, str]]:
             else []
         )
         mine = zip(members, tokens, strict=True)
-        found |= {member: token for member, token in mine if token.startswith(f"{worker}.")}
+        found |= {member: token for member, token in mine if worker_of(token) == worker}
         if not cursor:
             return list(found.items())
 
@@ -165,7 +171,7 @@ async def _requeue_hook(
 ) -> bool:
     hook = await load_hook(env.keys, hook_id)
     if hook is None:
-        await forget_claim(env.keys, f"hook:{hook_id}")
+        await forget_claim(env.keys, hook_member(hook_id))
     elif hook.damage:
         return await bury(hook, env)
     if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
