@@ -13,7 +13,7 @@ from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
 from stepflow.engine.user_code.lossless import hold_against
-from stepflow.errors.base import shown
+from stepflow.errors import shown
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
 

@@ -24,7 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from stepflow.errors.usage import InvalidOption
+from stepflow.errors import InvalidOption
 
 #: seconds: what a setting may be at most
 HOUR_S, DAY_S, CENTURY_S = 3600.0, 86_400.0, 36_525 * 86_400.0

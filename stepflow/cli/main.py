@@ -11,7 +11,7 @@ import click
 
 from stepflow.cli.context import common_options
 from stepflow.cli.errors import Exit, Problem, failing_in_words, without_secrets
-from stepflow.errors.base import shown
+from stepflow.errors import shown
 
 #: verb -> the module of this room that has it; in the order of `--help`
 VERBS = {

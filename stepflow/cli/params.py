@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from stepflow.errors.base import shown
-from stepflow.errors.usage import InvalidOption
+from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown
-from stepflow.times import FOREVER_S, seconds
+from stepflow.durations import FOREVER_S
+from stepflow.errors import InvalidOption, shown
+from stepflow.times import seconds
 
 #: seconds: the wait before the second recovery of a step whose workers keep dying, doubled each
 #: time

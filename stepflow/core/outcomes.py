@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds, unix_time
 
 #: characters of an error's message or of a reason that are kept

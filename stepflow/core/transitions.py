@@ -70,7 +70,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition, TransitionKind
-from stepflow.times import FOREVER_S
+from stepflow.durations import FOREVER_S
 
 
 def decide(
