@@ -24,9 +24,9 @@ _MOMENT = f"a moment is unix seconds or an aware datetime, to {_LATEST_DAY} at t
 
 def seconds(duration: object, what: str = "the duration") -> float:
     """
-    Turn a duration as users write it into seconds.
+    Turn a duration, seconds or a timedelta, into seconds.
 
-    Raises InvalidOption, naming *what*, for anything else.
+    Raises InvalidOption, which names *what*, for anything that is no duration up to FOREVER_S.
     """
     length = length_s(duration)
     if length is None:
@@ -37,9 +37,9 @@ def seconds(duration: object, what: str = "the duration") -> float:
 
 def unix_time(moment: object, what: str = "the moment") -> float:
     """
-    Turn a point in time as users write it into unix seconds.
+    Turn a moment, unix seconds or an aware datetime, into unix seconds.
 
-    Raises InvalidOption, also for a naive datetime.
+    Raises InvalidOption, which names *what*, for anything else, naive datetimes included.
     """
     at = _of_datetime(moment, what) if isinstance(moment, datetime) else number(moment)
     if at is not None and FIRST <= at <= LATEST:
@@ -61,7 +61,7 @@ def wait_asked(duration: object) -> float | None:
 
 def as_datetime(moment: float) -> datetime | None:
     """
-    Turn unix seconds into an aware UTC datetime, cut to what can be shown.
+    Turn unix seconds into an aware UTC datetime, cut to the years that datetime has.
 
     None for 0, which means never, and for nan.
     """
@@ -73,7 +73,7 @@ def as_datetime(moment: float) -> datetime | None:
 
 
 def in_words(moment: float) -> str:
-    """Write unix seconds as a date and a time of day; never raises."""
+    """Write unix seconds as a date and a time of day in UTC; never raises."""
     at = as_datetime(moment)
     return "an unknown time" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
