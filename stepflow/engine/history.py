@@ -15,8 +15,7 @@ from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
-from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
-from stepflow.errors.base import shown
+from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory, shown
 from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run

@@ -123,7 +123,7 @@ class Activation:
         self._writer.go_live()
         claimed = self.runtime.claimed
         claimed.on_inbox = self._heard
-        forget = claimed.cancel.tell(self.wakeup.wake)
+        forget = claimed.cancel.subscribe(self.wakeup.wake)
         try:
             return await self._live()
         finally:

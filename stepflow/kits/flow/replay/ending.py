@@ -23,8 +23,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Cleanup
 from stepflow.engine.user_code.calls import describe, raised
-from stepflow.errors import TransientError
-from stepflow.errors.base import shown
+from stepflow.errors import TransientError, shown
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.journal import Entry, EntryKind
