@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.journal import split, write_head
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
@@ -122,14 +123,8 @@ def ended_well(run: Run) -> bool:
 def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
-        kind, place, name, at, data = entry.split(b"|", 4)
-        parts = {
-            "kind": kind.decode(),
-            "place": place.decode(),
-            "name": name.decode(),
-            "at": float(at),
-            **_show(data),
-        }
+        kind, place, name, at, data = split(entry)
+        parts = {"kind": kind, "place": place, "name": name, "at": at, **_show(data)}
         if _read_entry(json.loads(json.dumps(parts))) == entry:
             return parts
     except (ValueError, RecursionError):
@@ -140,9 +135,8 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
 def _read_entry(parts: Mapping[str, Any]) -> bytes:
     if "entry" in parts:
         return base64.b64decode(parts["entry"])
-    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(
-        parts
-    )
+    head = write_head(parts["kind"], parts["place"], parts["name"], parts["at"])
+    return head + _read(parts)
 
 
 def _show(data: bytes) -> dict[str, Any]:

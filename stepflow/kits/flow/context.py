@@ -49,11 +49,10 @@ class Context:
         activation: Activation,
         *,
         headers: Mapping[str, str],
-        policy: RetryPolicy,
         readers: Readers,
     ) -> None:
         self._activation = activation
-        self._policy = policy
+        self._policy = activation.runtime.policy
         self._readers = readers
         self.run_id = activation.run.id
         self.headers = headers
