@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
@@ -18,15 +18,26 @@ from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
-    from stepflow.client import AsyncRunHandle, RunHandle
+    from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
+
+
+class Submitters(Protocol):
+    """The app, as its jobs see it."""
+
+    @property
+    def client(self) -> Client:
+        """A blocking client."""
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """A client of the running loop."""
 
 
 class Job:
     """A function that you can call here, or submit to run on a worker."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool
+        self, function: Callable[..., Any], name: str, app: Submitters, queue: str, *, dedup: bool
     ) -> None:
         self.function = function
         self.name = name
