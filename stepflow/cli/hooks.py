@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
 
 import click
 
 from stepflow.cli.context import Setup, common_options, pass_setup
-
-if TYPE_CHECKING:
-    from stepflow.store.hooks import HookRecord
 
 
 @click.group("hooks")
@@ -28,7 +24,7 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
     """List the dead deliveries, the last to die first, or those of one run."""
     with setup.client() as client:
         run_id = None if run is None else setup.run_id(client, run)
-        found = [describe(record) for record in client.hooks(run_id, limit=limit)]
+        found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
     if setup.json:
         setup.screen.data(found)
         return
@@ -39,27 +35,6 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
         rows,
         empty="no dead deliveries" if run is None else "no deliveries kept",
     )
-
-
-def describe(record: HookRecord) -> dict[str, Any]:
-    """Show a delivery: where it goes, never its secret or headers."""
-    from stepflow.hooks.target import shown
-    from stepflow.store.values.codec import unpack
-    from stepflow.times import as_datetime
-
-    kind, what = unpack(record.target)
-    due: datetime | None = as_datetime(record.due_at)
-    return {
-        "id": record.id,
-        "run_id": record.run_id,
-        "kind": kind,
-        "target": shown(what["url"]) if isinstance(what, dict) else what,
-        "state": record.state,
-        "tries": record.tries,
-        "due_at": due,
-        "problem": record.problem or None,
-        "created_at": as_datetime(record.created_at),
-    }
 
 
 @hooks_command.command("redeliver")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from stepflow import embedded
+from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
@@ -19,7 +20,6 @@ from stepflow.hooks.ssrf import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.calls import Plan
 from stepflow.store.connection.address import Address
-from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
@@ -131,9 +131,9 @@ class BaseClient:
         packed = await load_kv(self.env.keys, run_id, key)
         return None if packed is None else unpack(packed)
 
-    def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
-        return (
-            dead_hooks(self.env, limit=limit)
-            if run_id is None
-            else hooks_of_run(run_id, self.env, limit=limit)
-        )
+    async def _hooks(self, run_id: str | None, limit: int) -> list[HookInfo]:
+        if run_id is None:
+            records = await dead_hooks(self.env, limit=limit)
+        else:
+            records = await hooks_of_run(run_id, self.env, limit=limit)
+        return [hook_info_of(record) for record in records]

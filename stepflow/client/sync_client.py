@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.hook_info import HookInfo
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -26,7 +27,6 @@ from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
-from stepflow.store.hooks import HookRecord
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -149,17 +149,17 @@ class Client(BaseClient):
         spec = RunSpec(
             runner,
             payload,
-            run_id,
-            headers or {},
-            queue,
-            priority,
-            delay,
-            start_at,
-            timeout,
-            webhooks,
-            retry,
-            on_conflict,
-            version,
+            run_id=run_id,
+            headers=headers or {},
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            start_at=start_at,
+            timeout=timeout,
+            webhooks=webhooks,
+            retry=retry,
+            on_conflict=on_conflict,
+            version=version,
         )
         return RunHandle(self._do(self._submit(spec)), self)
 
@@ -309,7 +309,7 @@ class Client(BaseClient):
         """
         return self._do(history(run_id, self.env))
 
-    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
         """Give the deliveries of a run, or without one the dead deliveries, last first."""
         return self._do(self._hooks(run_id, limit))
 

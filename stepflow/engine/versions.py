@@ -9,7 +9,7 @@ from dataclasses import replace
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.store.versions import load_versions
+from stepflow.store.query import load_versions
 
 #: seconds after it was last said that a version no longer counts as held; workers say it once a
 #: second
