@@ -103,7 +103,7 @@ class AsyncClient(BaseClient):
             except RedisRefused as refusal:
                 lacking: list[str] = []
                 if refusal.is_about_rights:
-                    # where even this may not be asked the refusal itself says why
+                    # a user without the right to look gets the refusal as it is
                     with suppress(StepflowError):
                         lacking = await carry_out(link, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
@@ -226,7 +226,7 @@ class AsyncClient(BaseClient):
         return await self._do(signal(run_id, name, payload, dedup, self.env))
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
-        """See Client.asks."""
+        """See Client.questions."""
         return await self._do(questions(self.env, limit=limit))
 
     async def answer(self, token: str, value: Any) -> None:

@@ -84,8 +84,9 @@ class BaseClient:
 
     def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
         """
-        Give the error that names the rights which the user lacks, or *refusal* where none are known
-        to be missing.
+        Give the error that names the missing rights.
+
+        That is *refusal* itself where none are known to be missing.
         """
         if not lacking:
             return refusal
@@ -93,9 +94,9 @@ class BaseClient:
 
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
         """
-        Refuse webhooks that would never be called, where they are given.
+        Refuse webhooks that would never be called.
 
-        Names are looked up at each try.
+        Host names are looked up only when they are called.
         """
         for spec in specs:
             for webhook in spec.webhooks:
@@ -103,8 +104,9 @@ class BaseClient:
                 if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
                     _SAID_IN_CLEAR.set()
                     log.warning(
-                        "%s of %r stands in clear in Redis for as long as the run is kept; let the workers read it from "
-                        "their environment: Webhook(url, secret_env=..., headers_env=...). Said once",
+                        "%s of %r stands in clear in Redis for as long as the run is kept; let the "
+                        "workers read it from their environment: "
+                        "Webhook(url, secret_env=..., headers_env=...). Said once",
                         " and ".join(webhook.in_clear), webhook,
                     )  # fmt: skip
         return specs

@@ -117,7 +117,7 @@ class StepCommand(Command):
             try:
                 what, value = f"the value of step {self.name!r}", done.result()
                 if isinstance(self.read, ResultReader):
-                    self.read.claimed(value, what)
+                    self.read.check(value, what)
                 data = pack(value, what=what, limit=activation.runtime.limit)
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
