@@ -12,7 +12,7 @@ from stepflow.core.runner import Step
 from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
-from stepflow.engine.user_code.lossless import hold_against
+from stepflow.engine.user_code.lossless import check_lossless
 from stepflow.errors import shown
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
@@ -96,7 +96,7 @@ def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]]
                     "Succeed, Fail or Cancel"
                 )
                 return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
-        hold_against(wanted, value, "the result")
+        check_lossless(wanted, value, "the result")
         return Succeed(value)
 
     async def end_when_settled(value: Any) -> Outcome:
