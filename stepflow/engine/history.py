@@ -1,6 +1,4 @@
-"""
-history: a run as a document, its journal entry by entry, that says the same when it is read back.
-"""
+"""history: a run and its journal as a document, which reads back to the same bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +14,8 @@ from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
-from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
-from stepflow.errors.base import shown
-from stepflow.store.calls import Plan
+from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory, shown
+from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.values.codec import pack, unpack
@@ -29,11 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """
-    A history read back.
-
-    The run as it was begun, its input, and the journal as it stands in Redis.
-    """
+    """A history read back: the run as it began, its input, the journal as it is in Redis."""
 
     run: Run
     payload: Any
@@ -43,21 +36,21 @@ class Remembered:
     answers: Mapping[str, bytes]
 
 
-def history(run_id: str, env: Env) -> Plan[dict[str, Any]]:
+async def history(run_id: str, env: Env) -> dict[str, Any]:
     """
     Give a run and its journal as a document of JSON's own types; raises RunNotFound.
 
     Webhooks and their secrets stay out of it. `read_history` gives back every byte of the journal.
     """
-    run, data, journal = yield [
+    run, data, journal = await batch(
         load_run(env.keys, run_id),
         load_data(env.keys, run_id),
         load_journal(env.keys, run_id),
-    ]
+    )
     if run is None:
         raise RunNotFound(run_id)
     check_readable(run)
-    answers = yield from map_answers(run, journal, env)
+    answers = await map_answers(run, journal, env)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
         "generation": run.generation, "step": run.step, "queue": run.queue,

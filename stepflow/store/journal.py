@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, rq_time
 
@@ -89,8 +91,8 @@ def send_signal(
             keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            signal_id, item, MAILBOX, run_member(run.id), format_time(now), rq_time(now),
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
             most_bytes, SENT, LONG,
         ),
         lambda reply: str(reply.decode()),

@@ -31,6 +31,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
+from stepflow.core.step_record import StepRecord, attempt_name, closed_name
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
@@ -199,13 +200,16 @@ def _finish(
 def _proof(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Make the step record: how the step was closed, or what became of this attempt of it."""
     run = claimed.run
-    name = (
-        str(run.step)
-        if move.kind not in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
-        else f"{run.step}.{run.token}"
+    is_open = move.kind in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
+    name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
+    record = StepRecord(
+        run.token,
+        _word(outcome),
+        attempt=run.failures + 1,
+        started_at=claimed.started_at,
+        ended_at=now,
     )
-    record = f"{run.token}{_word(outcome)} {run.failures + 1} {claimed.started_at:.3f} {now:.3f}"
-    return Fence(run.token, name, record)
+    return Fence(run.token, name, record.write())
 
 
 def _word(outcome: Outcome) -> str:

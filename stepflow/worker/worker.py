@@ -14,12 +14,12 @@ from typing import Any
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.claims import QueueSource, source_of, sources_of
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.hooks import ANYONE
 from stepflow.store.maintenance import MaintenanceScan
-from stepflow.store.run_hash import read_stop
 from stepflow.store.server_check import check_format
 from stepflow.worker.adopt import adopt
 from stepflow.worker.announce import announce
@@ -337,16 +337,15 @@ class Worker:
 
 def hear(worker_state: WorkerState, message: str) -> None:
     """Take in what was said on the worker's channel: a stop, or news for a run that it holds."""
-    run_id, _, what = message.partition("|")
-    if what.startswith("inbox"):
-        worker_state.notify_inbox(run_id)
-        return
     try:
-        stop = read_stop(what.encode())
+        told = ChannelMessage.read(message)
     except ValueError:
         log.warning("a message on this worker's channel says nothing: %.100r", message)
+        return
+    if told.stop is None:
+        worker_state.notify_inbox(told.run_id)
     else:
-        worker_state.hear(run_id, stop)
+        worker_state.hear(told.run_id, told.stop)
 
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:

@@ -18,8 +18,7 @@ from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
-from stepflow.errors import InvalidOption, StepFailed
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, StepFailed, shown
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
 from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
 from stepflow.kits.flow.commands.forget import ForgetCommand

@@ -126,7 +126,7 @@ class StepCommand(Command):
     def _pack(self, value: Any, *, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
         if isinstance(self.read, ResultReader):
-            self.read.claimed(value, what)
+            self.read.check(value, what)
         return pack(value, what=what, limit=limit)
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:

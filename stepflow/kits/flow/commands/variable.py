@@ -12,8 +12,7 @@ from typing import Any
 
 from stepflow.core.ids import check_text
 from stepflow.core.journal import Entry, EntryKind
-from stepflow.errors import InvalidOption, NotAnInteger
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, NotAnInteger, shown
 from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.store.variables import LEAST, MOST, read_var, write_var

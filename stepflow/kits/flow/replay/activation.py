@@ -195,7 +195,7 @@ class Activation:
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
-        unsubscribe = self.runtime.cancel.tell(self._wakeup.wake)
+        unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
         try:
             while True:
                 self._wakeup.raise_if_over()

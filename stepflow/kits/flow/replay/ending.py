@@ -25,8 +25,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Run
 from stepflow.engine.user_code.calls import describe, raised
-from stepflow.errors import TransientError
-from stepflow.errors.base import shown
+from stepflow.errors import TransientError, shown
 from stepflow.store.values.codec import pack, unpack
 
 #: a workflow's own errors end its run, but for this one: that tries the activation again
