@@ -193,14 +193,17 @@ async def serve(
     async with Deliverer(app.settings.webhook) as deliverer:
         worker: Worker
 
-        def beat() -> None:
-            done = worker.worker_state.finished_steps if worker.worker_state is not None else 0
-            rq_side.beat(busy=worker.is_busy, done=done)
+        def heartbeat() -> None:
+            rq_side.write_heartbeat(busy=worker.is_busy, done=worker.finished_steps)
 
         worker = app.make_worker(
-            options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK)
+            options,
+            deliver=deliverer,
+            url=url,
+            heartbeat=heartbeat,
+            on_blocked=lambda: end_now(STUCK),
         )
-        departure.in_hand = lambda: ", ".join(worker.in_hand)
+        departure.in_progress = lambda: worker.runs_in_progress
         departure.on_loop(worker.leave)
         helpers = [
             asyncio.ensure_future(_watch(worker, departure)),
@@ -215,7 +218,7 @@ async def serve(
                 helper.cancel()
         # from here on nothing is held: should user code keep the process, it has left all the same
         departure.code = 0
-    if worker.stuck:
+    if worker.is_stuck:
         end_now(STUCK)
     return 0
 

@@ -29,7 +29,7 @@ _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
         "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify",
-        "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
+        "worker.parts", "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
         "kits.flow.context", "kits.flow.sync_context", "kits.flow.replay.activation",
         "kits.flow.replay.fiber", "kits.flow.replay.loop",
     )

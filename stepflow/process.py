@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -67,8 +67,8 @@ class Departure:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)  # noqa: FBT003
         self._handler = self._on_signal  # one object, to be known again
-        #: says what the worker still holds, for the last words
-        self.in_hand: Callable[[], str] = str
+        #: names the runs that the worker still has, for the last words
+        self.in_progress: Callable[[], Sequence[str]] = tuple
         #: what the process ends with should it have to be ended; set once the worker has given back
         #: all it held
         self.code = STUCK
@@ -172,7 +172,8 @@ class Departure:
         """Take note of a signal; called for each by the handler, the thread, or both."""
         if max(self._handled, self._seen) > 1:
             end_now(
-                128 + number, "second signal: leaving at once; what is in hand runs again elsewhere"
+                128 + number,
+                "second signal: leaving at once; what is in progress runs again elsewhere",
             )
         self.begin()
         if self._leave is not None:
@@ -188,9 +189,11 @@ class Departure:
         threads = [thread.name for thread in threading.enumerate() if not thread.daemon]
         frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  the one way to see it
         stack = "".join(traceback.format_stack(frame, STACK)) if frame is not None else ""
+        runs = ", ".join(f"run={run_id}" for run_id in self.in_progress())
         return (
             f"not gone {self._grace_s + MARGIN_S:g} s after it began to leave; ended. "
-            f"In hand: {self.in_hand() or 'nothing'}. Threads: {', '.join(threads)}. The main thread is at:\n{stack}"
+            f"In progress: {runs or 'nothing'}. Threads: {', '.join(threads)}. "
+            f"The main thread is at:\n{stack}"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from stepflow.errors import InvalidOption
 from stepflow.errors.base import shown
@@ -36,6 +36,9 @@ class Outcome:
 
     __slots__ = ()
 
+    #: what the step record calls it
+    word: ClassVar[str]
+
 
 @dataclass(frozen=True, slots=True)
 class Continue(Outcome):
@@ -45,6 +48,8 @@ class Continue(Outcome):
     *delay* (seconds or timedelta) or *at* (unix seconds or an aware datetime) says when; without
     either, now.
     """
+
+    word: ClassVar[str] = "continue"
 
     payload: Any = None
     delay: float | timedelta | None = None
@@ -67,12 +72,16 @@ class Continue(Outcome):
 class Succeed(Outcome):
     """The run is done, with this result."""
 
+    word: ClassVar[str] = "succeed"
+
     result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fail(Outcome):
     """The run has failed for this reason: a verdict, never retried."""
+
+    word: ClassVar[str] = "fail"
 
     reason: str = ""
 
@@ -83,6 +92,8 @@ class Fail(Outcome):
 @dataclass(frozen=True, slots=True)
 class Cancel(Outcome):
     """The run ends as cancelled for this reason: the runner's own decision."""
+
+    word: ClassVar[str] = "cancel"
 
     reason: str = ""
 
@@ -109,6 +120,8 @@ class Park(Outcome):
     waits for.
     """
 
+    word: ClassVar[str] = "park"
+
     due_at: float | None = None
     inbox: int | None = None
     waits_for: str = ""
@@ -128,6 +141,8 @@ class Yield(Outcome):
     Made by kits, not by runners.
     """
 
+    word: ClassVar[str] = "yield"
+
     #: whether it has something left to do should it be asked to stop meanwhile
     needs_cleanup: bool = False
 
@@ -135,6 +150,8 @@ class Yield(Outcome):
 @dataclass(frozen=True, slots=True)
 class Pause(Outcome):
     """The run stands until somebody resumes it, for this *reason*; made by kits, not by runners."""
+
+    word: ClassVar[str] = "pause"
 
     reason: str = ""
 
@@ -146,6 +163,8 @@ class ContinueAsNew(Outcome):
 
     Made by kits, not by runners.
     """
+
+    word: ClassVar[str] = "restart"
 
     payload: Any = None
     #: how often the run was restarted, this time included
@@ -161,6 +180,8 @@ class CleanedUp(Outcome):
     both are None. *errors* are the compensations that failed.
     """
 
+    word: ClassVar[str] = "last"
+
     error: ErrorInfo | None = None
     errors: Sequence[ErrorInfo] = ()
     #: the reason of its own Cancel
@@ -170,6 +191,8 @@ class CleanedUp(Outcome):
 @dataclass(frozen=True, slots=True)
 class Raised(Outcome):
     """The runner raised; made by the runtime, never by a runner."""
+
+    word: ClassVar[str] = "raised"
 
     error: ErrorInfo
     #: False ends the run at once (PermanentError, give_up_on, a payload that does not fit)
@@ -182,9 +205,13 @@ class Raised(Outcome):
 class Lost(Outcome):
     """The claim ran out with its worker; made by recovery."""
 
+    word: ClassVar[str] = "lost"
+
     why: str = "the worker that held this step is gone"
 
 
 @dataclass(frozen=True, slots=True)
 class HandBack(Outcome):
     """The worker leaves before the step was done; nothing counts against anyone."""
+
+    word: ClassVar[str] = "back"

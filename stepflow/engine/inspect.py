@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from stepflow.core.ids import Delivery
 from stepflow.core.run import ENDS
 from stepflow.engine.env import Env
+from stepflow.engine.versions import LIVE_S
 from stepflow.store.calls import Plan
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
@@ -33,8 +34,6 @@ from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip
 PAGE = 500
-#: seconds: a worker that was not heard of for so long is dead or stopped; it says so once a second
-SILENT_S = 5.0
 #: how RQ's entries of `rq:queues` begin
 _LIST = "rq:queue:"
 
@@ -177,7 +176,7 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
     if info.concurrency is None:
         return True
     started = 0.0 if info.started_at is None else info.started_at.timestamp()
-    return max(seen or 0.0, started) > now - SILENT_S
+    return max(seen or 0.0, started) > now - LIVE_S
 
 
 def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:

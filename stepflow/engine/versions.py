@@ -12,8 +12,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.store.calls import Plan
 from stepflow.store.versions import load_versions
 
-#: seconds after it was last said that a version no longer counts as held; workers say it once a
-#: second
+#: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
 LIVE_S = 5.0
 #: seconds that what workers said is not read again by the same client
 FRESH_S = 5.0
@@ -62,8 +61,8 @@ class Versions:
     none: then it is the newest that workers hold, asked for once in FRESH_S at most.
     """
 
-    def __init__(self) -> None:
-        self.registered: Callable[[str], int | None] = _nothing
+    def __init__(self, registered: Callable[[str], int | None] | None = None) -> None:
+        self.registered = registered or _nothing
         self._said: Said = ()
         self._read_at = -FRESH_S
 

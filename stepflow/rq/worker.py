@@ -21,7 +21,7 @@ from rq.worker_registration import clean_worker_registry, register
 #: seconds: RQ forgets a worker this long after its last sign of life, plus a minute of its own
 WORKER_TTL_S = 60
 #: seconds that a sign of life may take: the next one comes soon
-BEAT_LIMIT_S = 5.0
+HEARTBEAT_LIMIT_S = 5.0
 
 log = logging.getLogger("stepflow.worker")
 
@@ -75,12 +75,12 @@ class StepWorker(BaseWorker):
         return connection
 
     @cached_property
-    def beats(self) -> Any:
+    def heartbeats(self) -> Any:
         """A client for the signs of life, its connections and its time limit its own."""
         pool = self.connection.connection_pool
         kwargs = pool.connection_kwargs | {
-            "socket_timeout": BEAT_LIMIT_S,
-            "socket_connect_timeout": BEAT_LIMIT_S,
+            "socket_timeout": HEARTBEAT_LIMIT_S,
+            "socket_connect_timeout": HEARTBEAT_LIMIT_S,
         }
         return type(self.connection).from_pool(
             type(pool)(connection_class=pool.connection_class, **kwargs)
@@ -121,7 +121,7 @@ class StepWorker(BaseWorker):
     def _facts(self) -> dict[Any, Any]:
         return {name: str(value) for name, value in self.facts.items()}
 
-    def beat(self, *, busy: bool, done: int) -> None:
+    def write_heartbeat(self, *, busy: bool, done: int) -> None:
         """
         Write the signs of life that RQ's loop would.
 
@@ -134,7 +134,7 @@ class StepWorker(BaseWorker):
             "successful_job_count": done,
         }
         self._state = state
-        with self.beats.pipeline(transaction=False) as pipe:
+        with self.heartbeats.pipeline(transaction=False) as pipe:
             pipe.exists(self.key)
             pipe.hset(self.key, mapping=fields)
             pipe.expire(self.key, WORKER_TTL_S + 60)
@@ -143,7 +143,7 @@ class StepWorker(BaseWorker):
             not was_there
         ):  # the hash had expired, say while the process was stopped: this worker is born again
             log.info("worker %s had been forgotten by RQ; registered again", self.name)
-            with self.beats.pipeline(transaction=False) as pipe:
+            with self.heartbeats.pipeline(transaction=False) as pipe:
                 pipe.hset(self.key, mapping=self.serialize() | self._facts())
                 register(self, pipeline=pipe)
                 pipe.execute()

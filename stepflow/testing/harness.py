@@ -81,7 +81,7 @@ class Harness:
         self._asleep = 0
         self._lock = asyncio.Lock()
         self._env = Env(Keys(app.namespace), self.settings, self.clock)
-        self._hand: HarnessWorker | None = None
+        self._current_worker: HarnessWorker | None = None
         self._clients_before: tuple[Any, Any] = (None, {})
 
     async def __aenter__(self) -> Self:
@@ -212,7 +212,7 @@ class Harness:
 
     async def settle(self) -> None:
         """Let the runs go on until none can; every call of the harness and its client does so."""
-        if _inside.get() or self._hand is None:
+        if _inside.get() or self._current_worker is None:
             return
         async with self._lock:
             token = _inside.set(True)
@@ -227,8 +227,8 @@ class Harness:
         until = 0.0
         while quiet < _QUIET_TURNS:
             worker = self._worker
-            worker.hear()
-            if worker.line.is_cut:
+            worker.read_channel()
+            if worker.connection.is_cut:
                 await self._take_over(worker)
             if link.moves != moves:
                 await self._worker.work()
@@ -262,10 +262,10 @@ class Harness:
         """Have a worker begin."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
-        worker = self._hand = HarnessWorker(
+        worker = self._current_worker = HarnessWorker(
             self.server, self._env, registry, self._crashes, deliver
         )
-        plainly = worker.held.call
+        plainly = worker.state.call
 
         async def call(
             run_id: str,
@@ -280,12 +280,12 @@ class Harness:
             try:
                 mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
                 if mock is not None:
-                    return await call_user_code(mock.call, (args, kwargs), {}, worker.held.threads)
+                    return await call_user_code(mock.call, (args, kwargs), {}, worker.state.threads)
                 return await plainly(run_id, name, function, args, kwargs)
             finally:
                 del self._running[mark]
 
-        worker.held.call = call
+        worker.state.call = call
         await worker.begin()
 
     async def _take_over(self, gone: HarnessWorker) -> None:
@@ -296,8 +296,10 @@ class Harness:
 
     @property
     def _worker(self) -> HarnessWorker:
-        assert self._hand is not None, "use the harness as `async with Harness(app) as h:`"
-        return self._hand
+        assert self._current_worker is not None, (
+            "use the harness as `async with Harness(app) as h:`"
+        )
+        return self._current_worker
 
     async def _next_due(self) -> float | None:
         """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""

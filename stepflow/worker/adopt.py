@@ -32,12 +32,12 @@ async def _adopt_one(
 ) -> None:
     keys = worker_state.env.keys
     kind, _, name = member.partition(":")
-    if name in worker_state.runs or notifier.claimed_runs(name):
+    if name in worker_state.runs or notifier.has_claimed(name):
         return
     row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
     if (
         name in worker_state.runs
-        or notifier.claimed_runs(name)
+        or notifier.has_claimed(name)
         or row.get(b"token", b"") != token.encode()
     ):
         return

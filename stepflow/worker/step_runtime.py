@@ -169,8 +169,8 @@ class StepRuntime:
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
         """Make children of the run; see `engine.family.bear`."""
-        worker_state, versions = self._worker_state, Versions()
-        versions.registered = worker_state.registry.newest
+        worker_state = self._worker_state
+        versions = Versions(worker_state.registry.newest)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
         return await self._insist(
@@ -329,6 +329,8 @@ class StepRuntime:
                 f"run {claimed.run.id!r} step {self._number} is held by another worker; nothing to extend"
             )
         until = worker_state.loop.time() + seconds_
-        claimed.extended_until = max(claimed.extended_until, until)
-        if claimed.step_until:
-            claimed.step_until = max(claimed.step_until, until)
+        # a task that an earlier step left behind may extend: what counts is the present attempt
+        attempt = claimed.attempt
+        attempt.extended_until = max(attempt.extended_until, until)
+        if attempt.step_until:
+            attempt.step_until = max(attempt.step_until, until)
