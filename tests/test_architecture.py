@@ -18,7 +18,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["errors", "settings", "times"],
+    ["durations", "errors", "settings", "times"],
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
@@ -25,8 +25,7 @@ from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection
-from stepflow.store.connection.async_ import carry_out as carry_out_async
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import aside_async
 from stepflow.store.hooks import HookRecord
@@ -97,23 +96,25 @@ class AsyncClient(BaseClient):
         await self.close()
 
     async def _do(self, plan: Plan[T]) -> T:
+        with closing(plan):
+            link = await self._connected()
+            try:
+                return await carry_out(link, self._on_time(plan))
+            except RedisRefused as refusal:
+                lacking: list[str] = []
+                if refusal.is_about_rights:
+                    # where even this may not be asked the refusal itself says why
+                    with suppress(StepflowError):
+                        lacking = await carry_out(link, missing_rights(CLIENT, self.env.keys))
+                raise self._naming(lacking, refusal) from None
+
+    async def _connected(self) -> AsyncCaller:
         if self._link is None:
             address = await aside_async(self._address)
             if self._link is None:
                 self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
                 self._link, self._listener = self._own_link, Listener(address)
-        try:
-            return await carry_out_async(self._link, self._on_time(plan))
-        except RedisRefused as refusal:
-            lacking: list[str] = []
-            if refusal.is_about_rights:
-                with suppress(
-                    StepflowError
-                ):  # where even this may not be asked the refusal itself says why
-                    lacking = await carry_out_async(
-                        self._link, missing_rights(CLIENT, self.env.keys)
-                    )
-            raise self._naming(lacking, refusal) from None
+        return self._link
 
     async def close(self) -> None:
         """Drop the connections."""

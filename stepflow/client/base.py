@@ -109,26 +109,26 @@ class BaseClient:
                     )  # fmt: skip
         return specs
 
-    def _submit(self, spec: RunSpec) -> Plan[Submitted]:
-        [chosen] = yield from self.versions.choose(self._checked([spec]), self.env)
-        return (yield from submit(chosen, self.env))
+    async def _submit(self, spec: RunSpec) -> Submitted:
+        [chosen] = await self.versions.choose(self._checked([spec]), self.env)
+        return await submit(chosen, self.env)
 
-    def _submit_many(self, specs: list[RunSpec]) -> Plan[list[Submitted]]:
-        chosen = yield from self.versions.choose(self._checked(specs), self.env)
-        return (yield from submit_many(chosen, self.env))
+    async def _submit_many(self, specs: list[RunSpec]) -> list[Submitted]:
+        chosen = await self.versions.choose(self._checked(specs), self.env)
+        return await submit_many(chosen, self.env)
 
-    def _on_time(self, plan: Plan[T]) -> Plan[T]:
+    async def _on_time(self, plan: Plan[T]) -> T:
         """
         Carry out *plan* by the server's clock, not by this machine's.
 
         Due times and deadlines are reckoned with it.
         """
         if self.env.clock.is_stale:
-            self.env.clock.learn((yield server_time()))
-        return (yield from plan)
+            self.env.clock.learn(await server_time())
+        return await plan
 
-    def _kv(self, run_id: str, key: str) -> Plan[Any]:
-        packed = yield load_kv(self.env.keys, run_id, key)
+    async def _kv(self, run_id: str, key: str) -> Any:
+        packed = await load_kv(self.env.keys, run_id, key)
         return None if packed is None else unpack(packed)
 
     def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:

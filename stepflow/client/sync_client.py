@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
@@ -102,16 +102,17 @@ class Client(BaseClient):
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
-        try:
-            return carry_out(self.link, self._on_time(plan))
-        except RedisRefused as refusal:
-            lacking: list[str] = []
-            if refusal.is_about_rights:
-                with suppress(
-                    StepflowError
-                ):  # where even this may not be asked the refusal itself says why
-                    lacking = carry_out(self.link, missing_rights(CLIENT, self.env.keys))
-            raise self._naming(lacking, refusal) from None
+        with closing(plan):
+            link = self.link
+            try:
+                return carry_out(link, self._on_time(plan))
+            except RedisRefused as refusal:
+                lacking: list[str] = []
+                if refusal.is_about_rights:
+                    # where even this may not be asked the refusal itself says why
+                    with suppress(StepflowError):
+                        lacking = carry_out(link, missing_rights(CLIENT, self.env.keys))
+                raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
         """Give the connections back."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: how deep runs may be nested: the child of a run without a parent is at depth 1
 MAX_DEPTH = 8
-#: parts of the journal entry of a settled map: kind, place, name, time, stem, total, ok, bad
-_MAP_PARTS = 8
-#: a map of more children than this has digits was never begun
-_TOTAL_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +47,3 @@ class ChildGroup:
     def children(self) -> list[str]:
         """Give the run ids of all."""
         return [self.child(index) for index in range(self.total)]
-
-
-def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
-    """
-    Give the maps that a journal remembers as settled, by stem and total.
-
-    Their answers are kept beside it.
-    """
-    found = []
-    for entry in journal:
-        parts = entry.split(b"|", 7)
-        if parts[0] != b"map" or len(parts) < _MAP_PARTS or parts[4] == b"failed":
-            continue
-        stem, total = parts[4:6]
-        if (
-            stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS
-        ):  # whoever replays it says what is wrong
-            found.append(ChildGroup(stem.decode(), int(total), 0, 0, 0))
-    return found

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent, settled_maps
+from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent
+from stepflow.core.journal import settled_maps
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.env import Env
@@ -18,7 +19,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
-from stepflow.store.calls import Plan, together
+from stepflow.store.calls import batch_of, together
 from stepflow.store.children import (
     SpawnReply,
     forget_children,
@@ -39,7 +40,7 @@ log = logging.getLogger("stepflow.run")
 PAGE = 200
 
 
-def spawn_children(
+async def spawn_children(
     specs: Sequence[RunSpec],
     run: Run,
     token: str,
@@ -49,7 +50,7 @@ def spawn_children(
     versions: Versions,
     abandon: bool = False,
     group: ChildGroup | None = None,
-) -> Plan[bool]:
+) -> bool:
     """
     Make children of *run*, *depth* generations below the first, in one round trip.
 
@@ -59,7 +60,7 @@ def spawn_children(
     brings none. False when that brood is settled already. Raises ClaimLost, SpawnRefused for a run
     that was asked to stop or is too deep, RunConflict for an id that another runner has.
     """
-    specs = yield from versions.choose(specs, env)
+    specs = await versions.choose(specs, env)
     calls = []
     for spec in specs:
         if depth > MAX_DEPTH:
@@ -73,7 +74,7 @@ def spawn_children(
                 listed=not abandon, group=group, index=index or 0,
             )
         )  # fmt: skip
-    births = yield calls
+    births = await batch_of(calls)
     if not all(
         _check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)
     ):
@@ -102,7 +103,7 @@ def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool
     return True
 
 
-def stop_children(run_id: str, generation: int, env: Env) -> Plan[None]:
+async def stop_children(run_id: str, generation: int, env: Env) -> None:
     """
     Ask the children that end with a run to end; safe to repeat.
 
@@ -110,55 +111,55 @@ def stop_children(run_id: str, generation: int, env: Env) -> Plan[None]:
     """
     cursor = "0"
     while True:
-        cursor, ids = yield scan_children(env.keys, run_id, generation, cursor, PAGE)
+        cursor, ids = await scan_children(env.keys, run_id, generation, cursor, PAGE)
         if ids:
-            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ends", env)
+            await _stop(ids, run_id, generation, f"its parent {run_id!r} ends", env)
         if cursor == "0":
             return
 
 
-def stop_group(group: ChildGroup, run: Run, env: Env) -> Plan[None]:
+async def stop_group(group: ChildGroup, run: Run, env: Env) -> None:
     """Ask those children of a settled map to end that have not; safe to repeat."""
     ids = group.children()
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
-        answers = yield load_answers(env.keys, run, page)
+        answers = await load_answers(env.keys, run, page)
         left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
         if left:
-            yield from _stop(
+            await _stop(
                 left, run.id, run.generation, "the map it belongs to is settled without it", env
             )
 
 
-def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> Plan[None]:
-    runs = yield [load_run(env.keys, child) for child in ids]
+async def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> None:
+    runs = await batch_of([load_run(env.keys, child) for child in ids])
     gone = [child for child, run in zip(ids, runs, strict=True) if run is None]
     if gone:
-        yield forget_children(env.keys, run_id, generation, gone)
+        await forget_children(env.keys, run_id, generation, gone)
     stop = StopRequest(StopKind.CANCEL, reason, env.clock.now())
-    yield from together(
+    await together(
         [stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished]
     )
 
 
-def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
+async def tell_of_gone(run_id: str, child_id: str, env: Env) -> bool:
     """
     Tell run *run_id*, once, that a child on its list has failed, for its record is gone.
 
     Says whether it was told now.
     """
-    run = yield load_run(env.keys, run_id)
+    run = await load_run(env.keys, run_id)
     if run is None or run.damage or run.is_finished:
         return False
     stem, _, number = child_id.rpartition("-")
-    in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(env.keys, run))
+    in_map = number.isdecimal() and f"{stem}.goal".encode() in (await load_maps(env.keys, run))
     parent = Parent(
         run.id, run.generation, env.keys.queue_of(run), 1, int(number) if in_map else None
     )
     told = f"{RunState.FAILED}|".encode() + pack(["RecordGone", "its record is gone"])
     child = Run(child_id, UNKNOWN, run.queue, run.priority)
     update = family_update(env.keys, child, parent, RunState.FAILED, told)
-    done: bool = yield tell_gone(env.keys, child_id, update, now=env.clock.now())
+    done: bool = await tell_gone(env.keys, child_id, update, now=env.clock.now())
     if done:
         log.error(
             "run=%s is told that its child %s has failed: its record is gone", run_id, child_id
@@ -166,13 +167,13 @@ def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
     return done
 
 
-def progress(run: Run, env: Env) -> Plan[str]:
+async def progress(run: Run, env: Env) -> str:
     """
     Say how far the maps of *run* are that it waits for, such as "12 of 1000 children".
 
     Empty when there is none.
     """
-    rows = yield load_maps(env.keys, run)
+    rows = await load_maps(env.keys, run)
     shown = []
     for name, goal in rows.items():
         stem, _, what = name.partition(b".")
@@ -186,14 +187,14 @@ def _whole(held: bytes) -> int:
     return int(held) if held.isdigit() else 0
 
 
-def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> Plan[dict[str, bytes]]:
+async def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> dict[str, bytes]:
     """Give how the children of those maps ended that *journal* remembers as settled, by run id."""
     found: dict[str, bytes] = {}
     for group in settled_maps(journal):
         ids = group.children()
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
-            answers = yield load_answers(env.keys, run, page)
+            answers = await load_answers(env.keys, run, page)
             found |= {
                 child: answer
                 for child, answer in zip(page, answers, strict=True)

@@ -11,22 +11,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
+from stepflow.core.journal import before_end, find_step, place_of, step_names
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
-from stepflow.store.calls import Part, Plan
-from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
+from stepflow.store.calls import Part, batch
+from stepflow.store.fork import submit_fork
 from stepflow.store.journal import load_journal
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
 
 
-def fork(
+async def fork(
     run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None
-) -> Plan[Submitted]:
+) -> Submitted:
     """
     Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and
     leave that as it is.
@@ -44,29 +45,29 @@ def fork(
     )
     request = env.request_id()
     while True:
-        source, data, journal = yield [
+        source, data, whole = await batch(
             load_run(env.keys, run_id),
             load_data(env.keys, run_id),
             load_journal(env.keys, run_id),
-        ]
+        )
         if source is None:
             raise RunNotFound(run_id)
         check_readable(source)
-        journal = before_its_end(journal)
+        journal = before_end(whole)
         index = find_step(journal, at)
         if index is None:
             raise UnknownStep(run_id, at, step_names(journal))
         run = _forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
-        place = journal[index].split(b"|", 2)[1].decode()
+        place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
-        row = yield submit_fork(
+        row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)
         if row:
-            there = yield load_data(env.keys, new_id)
+            there = await load_data(env.keys, new_id)
             if there.get(b"forked") != mark:
                 raise RunConflict(new_id, "origin", row.get(b"state", b"there").decode())
             return Submitted(new_id, created=False)

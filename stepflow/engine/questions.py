@@ -12,7 +12,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import AnswerMisfit, QuestionClosed, QuestionNotFound, StepflowError
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch, batch_of
 from stepflow.store.questions import (
     QuestionOutcome,
     answer_question,
@@ -49,7 +49,7 @@ class Question:
     until: datetime | None
 
 
-def questions(env: Env, *, limit: int) -> Plan[list[Question]]:
+async def questions(env: Env, *, limit: int) -> list[Question]:
     """
     List what is asked and not answered yet, at most *limit*, the runs first that have asked for
     longest.
@@ -57,12 +57,14 @@ def questions(env: Env, *, limit: int) -> Plan[list[Question]]:
     found: list[Question] = []
     first = 0
     while len(found) < limit:
-        run_ids = yield asking(env.keys, first, PAGE)
+        run_ids = await asking(env.keys, first, PAGE)
         if not run_ids:
             break
         first += PAGE
         for run_id, asked in zip(
-            run_ids, (yield [load_questions(env.keys, run_id) for run_id in run_ids]), strict=True
+            run_ids,
+            (await batch_of([load_questions(env.keys, run_id) for run_id in run_ids])),
+            strict=True,
         ):
             mine = [
                 _read(run_id, digest.decode("utf-8", "replace"), packed)
@@ -85,7 +87,7 @@ def _read(run_id: str, digest: str, packed: bytes) -> Question:
         )
 
 
-def answer(token: str, value: Any, env: Env) -> Plan[None]:
+async def answer(token: str, value: Any, env: Env) -> None:
     """
     Answer what was asked under *token*, once.
 
@@ -96,11 +98,11 @@ def answer(token: str, value: Any, env: Env) -> Plan[None]:
         raise QuestionNotFound(token)
     run_id, _, digest = token.rpartition(".")
     packed = pack(value, what="the answer", limit=env.settings.limits.payload_bytes)
-    run, asked, mark = yield [
+    run, asked, mark = await batch(
         load_run(env.keys, run_id),
         load_question(env.keys, run_id, digest),
         load_mark(env.keys, run_id, digest),
-    ]
+    )
     if mark is not None:
         raise _settled(token, mark)
     if run is None or asked is None or run.is_finished:
@@ -111,7 +113,7 @@ def answer(token: str, value: Any, env: Env) -> Plan[None]:
         raise AnswerMisfit(token, problem)
     now = env.clock.now()
     mine = QuestionOutcome(ANSWERED, now, env.request_id())
-    mark = yield answer_question(env.keys, run, digest, packed, mark=mine, now=now)
+    mark = await answer_question(env.keys, run, digest, packed, mark=mine, now=now)
     if mark is None:
         raise QuestionNotFound(token)
     if mark.request != mine.request:

@@ -6,14 +6,15 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stepflow.core.ids import worker_of
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.children import progress
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown as in_short
-from stepflow.store.calls import Plan
+from stepflow.errors import shown as in_short
+from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.query import newest
 from stepflow.store.runs import load_data, load_run
 from stepflow.times import as_datetime, in_words, unix_time
@@ -36,20 +37,20 @@ class Page:
         return len(self.runs)
 
 
-def status(run_id: str, env: Env) -> Plan[RunStatus | None]:
+async def status(run_id: str, env: Env) -> RunStatus | None:
     """Read one run; None when none is kept."""
-    run, data = yield [load_run(env.keys, run_id), load_data(env.keys, run_id)]
+    run, data = await _load(run_id, env)
     if run is None:
         return None
-    shown = status_of(
-        run, data, (yield from live_versions(run.runner, env)) if run.unroutable_since else ()
-    )
-    far = (
-        (yield from progress(run, env))
-        if run.has_children and run.state is RunState.WAITING
-        else ""
-    )
+    known_to = await live_versions(run.runner, env) if run.unroutable_since else ()
+    shown = status_of(run, data, known_to)
+    waits_for_children = run.has_children and run.state is RunState.WAITING
+    far = await progress(run, env) if waits_for_children else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
+
+
+async def _load(run_id: str, env: Env) -> tuple[Run | None, dict[bytes, bytes]]:
+    return await batch(load_run(env.keys, run_id), load_data(env.keys, run_id))
 
 
 def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
@@ -82,7 +83,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         reason=reason,
         compensation_errors=kept.errors(b"undo_errors"),
         waits_for=_waits_for(run, held),
-        worker=run.token.split(".", 1)[0] or None,
+        worker=worker_of(run.token) or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
         started_at=as_datetime(run.started_at),
@@ -118,14 +119,14 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
     return f"a free worker on queue {run.queue!r}"
 
 
-def list_runs(
+async def list_runs(
     env: Env,
     *,
     state: str | None = None,
     runner: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
-) -> Plan[Page]:
+) -> Page:
     """
     List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
 
@@ -137,18 +138,16 @@ def list_runs(
     before, seen = _read_cursor(cursor)
     found: list[RunStatus] = []
     while len(found) < limit:
-        pages = yield [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
+        pages = await batch_of(
+            [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
+        )
         merged = list(heapq.merge(*pages, key=lambda item: -item[1]))
         # a run that ended between the reads of two indexes stands in both
         fresh = [item for item in dict.fromkeys(merged) if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
-        rows = yield [
-            call
-            for run_id, _ in fresh
-            for call in (load_run(env.keys, run_id), load_data(env.keys, run_id))
-        ]
-        for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
+        rows = await together([_load(run_id, env) for run_id, _ in fresh])
+        for (run_id, score), (run, data) in zip(fresh, rows, strict=True):
             seen = {*seen, run_id} if score == before else {run_id}
             before = score
             if run is None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.store.calls import Plan
 from stepflow.store.versions import load_versions
 
 #: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
@@ -36,9 +35,9 @@ def newest_held(runner: str, said: Said, now: float) -> int:
     return max(known)[1] if known else 1
 
 
-def live_versions(runner: str, env: Env) -> Plan[list[int]]:
+async def live_versions(runner: str, env: Env) -> list[int]:
     """Give the versions of workflow *runner* that live workers hold, the oldest first."""
-    said = yield load_versions(env.keys)
+    said = await load_versions(env.keys)
     since = env.clock.now() - LIVE_S
     return sorted(version for at, name, version in _read(said) if at > since and name == runner)
 
@@ -66,19 +65,19 @@ class Versions:
         self._said: Said = ()
         self._read_at = -FRESH_S
 
-    def choose(self, specs: Sequence[RunSpec], env: Env) -> Plan[list[RunSpec]]:
+    async def choose(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:
         """Give the specs, each with its version."""
         chosen = []
         for spec in specs:
-            chosen.append(replace(spec, version=(yield from self._version(spec, env))))  # noqa: PERF401  it yields
+            chosen.append(replace(spec, version=(await self._version(spec, env))))  # noqa: PERF401  it yields
         return chosen
 
-    def _version(self, spec: RunSpec, env: Env) -> Plan[int]:
+    async def _version(self, spec: RunSpec, env: Env) -> int:
         version = self.registered(spec.runner) if spec.version is None else spec.version
         if version is not None:
             return version
         if time.monotonic() - self._read_at >= FRESH_S:
-            self._said = yield load_versions(env.keys)
+            self._said = await load_versions(env.keys)
             self._read_at = time.monotonic()
         return newest_held(spec.runner, self._said, env.clock.now())
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepflow.core.family import Parent
+from stepflow.core.ids import hook_member, run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store.calls import Part
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.hooks import HookJob
 from stepflow.store.keys import Keys
 
@@ -63,7 +65,7 @@ def family_update(
             keys.hook(stops.id),
             keys.rq_job(stops.rq_id),
         )
-        own_args = (1, stops.rq_id, f"hook:{stops.id}", len(stops.fields), *stops.fields)
+        own_args = (1, stops.rq_id, hook_member(stops.id), len(stops.fields), *stops.fields)
     if parent is None:
         return FamilyUpdate(own_keys, own_args) if own_keys else NO_KIN
     queue, mine = parent.queue, keys.queue_of(run)
@@ -76,9 +78,9 @@ def family_update(
             keys.wake_of(run.queue),
         ),
         (
-            *own_args, f"run:{parent.run_id}", parent.generation, queue, mine,
+            *own_args, run_member(parent.run_id), parent.generation, queue, mine,
             "ok" if state is RunState.SUCCEEDED else "bad", outcome,
             "" if parent.index is None else run.id.rpartition("-")[0], RunState.PENDING,
-            keys.tell_channel(""), f"{parent.run_id}|inbox||",
+            keys.tell_channel(""), ChannelMessage(parent.run_id).write(),
         ),
     )  # fmt: skip

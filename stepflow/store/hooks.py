@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from stepflow.core.ids import hook_member, hook_rq_id
 from stepflow.core.run import Damage
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, raw
@@ -107,7 +108,7 @@ def rq_id_of(keys: Keys, hook_id: str, serial: int) -> str:
 
     *serial*, the record's rev, keeps them apart.
     """
-    return f"{keys.job_prefix}hook-{hook_id}" + (f"-r{serial}" if serial else "")
+    return keys.job_prefix + hook_rq_id(hook_id, serial)
 
 
 def load_hook(keys: Keys, hook_id: str) -> Call[HookRecord | None]:
@@ -136,7 +137,7 @@ def commit_hook(
             keys.dead_hooks, keys.due,
         ),
         (
-            hook.token, f"hook:{hook.id}", f"{hook.held}:{hook.token}",
+            hook.token, hook_member(hook.id), f"{hook.held}:{hook.token}",
             "" if ttl_s is None else max(1, int(ttl_s)), format_time(died_at), hook.id,
             format_time(due_at), len(fields), *fields,
         ),
@@ -166,7 +167,7 @@ def requeue_hook(
             keys.queued_at(queue), keys.wake(queue), keys.due, RQ_QUEUES,
         ),
         (
-            hook.rev, f"hook:{hook.id}", f"{hook.held}:{hook.token}", hook.id, rq_id,
+            hook.rev, hook_member(hook.id), f"{hook.held}:{hook.token}", hook.id, rq_id,
             format_time(now), rq_time(now), keys.namespace, queue, lapsed, len(fields), *fields,
         ),
         int,
@@ -204,7 +205,7 @@ def tell_untold(
     queue = keys.hook_queue
     args: list[Part] = [note, format_time(now), rq_time(now), keys.namespace, queue]
     for hook in hooks:
-        args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
+        args += (hook.rq_id, hook_member(hook.id), len(hook.fields), *hook.fields)
     return Call(
         scripts.TELL_UNTOLD,
         (

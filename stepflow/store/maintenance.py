@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stepflow.core.ids import hook_member, run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, nothing
@@ -12,7 +13,6 @@ from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import RQ_SUSPENDED, Keys
 from stepflow.store.run_hash import format_time, rq_time
-from stepflow.store.runs import member_of
 
 
 class MaintenanceScan(NamedTuple):
@@ -153,7 +153,7 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
             keys.rq_wip(queue), keys.rq_scheduled(queue),
         ),
         (
-            member_of(run.id), run.id, damage.field, damage.held,
+            run_member(run.id), run.id, damage.field, damage.held,
             f"{run.claimed_rq_id}:{run.token}", run.delivery, reason, len(fields), *fields,
         ),
         bool,
@@ -176,6 +176,6 @@ def bury_hook(
             keys.hook(hook.id), keys.claims, keys.due, keys.queued_at(queue), keys.dead_hooks,
             keys.rq_wip(queue), keys.rq_job(hook.held or hook.delivery),
         ),
-        (f"hook:{hook.id}", hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
+        (hook_member(hook.id), hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
         bool,
     )  # fmt: skip

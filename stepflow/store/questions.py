@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import LATEST_S, format_time, rq_time
 
@@ -103,8 +105,8 @@ def answer_question(
             keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
         ),
         (
-            digest, mark.write(), packed, run.id, f"run:{run.id}", format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
+            digest, mark.write(), packed, run.id, run_member(run.id), format_time(now), rq_time(now),
+            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
         ),
         lambda reply: QuestionOutcome.read(reply) if reply else None,
     )  # fmt: skip

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.ids import hook_member, run_member, worker_of
+from stepflow.core.journal import start_entry
 from stepflow.core.run import Cleanup, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
-from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 
@@ -75,11 +77,6 @@ def flow_keys(base: str) -> tuple[str, ...]:
     )
 
 
-def member_of(run_id: str) -> str:
-    """Name the run as claims and the due set hold it."""
-    return f"run:{run_id}"
-
-
 def submit_run(
     keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
 ) -> Call[dict[bytes, bytes] | None]:
@@ -105,7 +102,7 @@ def submit_run(
             keys.expiry, keys.runner_index((replaces or run).runner), *flow_keys(base),
         ),
         (
-            request, "" if replaces is None else replaces.rev, member_of(run.id), run.id,
+            request, "" if replaces is None else replaces.rev, run_member(run.id), run.id,
             format_time(run.created_at), due, run.delivery, queue, rq_time(run.created_at),
             keys.namespace, format_time(run.deadline_at), _brief(run.due_at, run.created_at), gone,
             len(fields), *fields, len(data), *data,
@@ -197,7 +194,7 @@ def hand_over(
             f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions,
         ),
         (
-            run.rev, fence.token, fence.name, fence.lapsed, member_of(run.id),
+            run.rev, fence.token, fence.name, fence.lapsed, run_member(run.id),
             f"{run.claimed_rq_id}:{run.token}", rq_id, format_time(due_at), format_time(now),
             rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now), 1 if drop_memo else 0,
             start_entry(restarts, now) if restarts else "", *effects.args(), len(fields), *fields,
@@ -241,7 +238,7 @@ def finish_run(
     hook_queue = keys.hook_queue
     hook_args: list[Part] = []
     for hook in hooks:
-        hook_args += (hook.rq_id, f"hook:{hook.id}", len(hook.fields), *hook.fields)
+        hook_args += (hook.rq_id, hook_member(hook.id), len(hook.fields), *hook.fields)
     ended = Run(run.id, run.runner, state=state)
     note_keys: tuple[str, ...] = () if untold is None else (keys.app_hooks, keys.untold(run.runner))
     note_args: tuple[Part, ...] = () if untold is None else (run.runner, untold, MOST_UNTOLD)
@@ -257,7 +254,7 @@ def finish_run(
             *update.keys, *note_keys,
         ),
         (
-            run.rev_held, fence.token, fence.name, fence.lapsed, member_of(run.id),
+            run.rev_held, fence.token, fence.name, fence.lapsed, run_member(run.id),
             f"{run.claimed_rq_id}:{run.token}", run.delivery, run.id,
             format_time(run.created_at or now), max(1, int(ttl_s)), format_time(now + ttl_s),
             expiry_member(ended), keys.done_channel(run.id), state, format_time(now), rq_time(now),
@@ -282,7 +279,7 @@ def mark_run(
 
     Answers as `keep_step`.
     """
-    worker = run.token.split(".", 1)[0]
+    worker = worker_of(run.token)
     fields: list[Part] = [
         "rev",
         run.rev + 1,
@@ -298,7 +295,7 @@ def mark_run(
         (keys.run(run.id), keys.deadlines),
         (
             run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker),
-            f"{run.id}|{write_stop(stop)}", len(fields), *fields,
+            ChannelMessage(run.id, stop).write(), len(fields), *fields,
         ),
         raw,
     )  # fmt: skip
@@ -347,7 +344,7 @@ def park_run(
             keys.rq_job(run.claimed_rq_id), keys.rq_wip(queue), keys.due, keys.wake_of(run.queue),
         ),
         (
-            run.rev, fence.token, fence.name, "" if inbox is None else inbox, member_of(run.id),
+            run.rev, fence.token, fence.name, "" if inbox is None else inbox, run_member(run.id),
             f"{run.claimed_rq_id}:{run.token}", format_time(due_at), expects, len(fields), *fields,
             *fence.record_fields(),
         ),
@@ -366,7 +363,7 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
         scripts.PAUSE_RUN,
         (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue)),
         (
-            run.rev, fence.token, fence.name, member_of(run.id), f"{run.claimed_rq_id}:{run.token}",
+            run.rev, fence.token, fence.name, run_member(run.id), f"{run.claimed_rq_id}:{run.token}",
             reason, len(fields), *fields, *fence.record_fields(),
         ),
         raw,
@@ -421,7 +418,7 @@ def retry_run(
             *family_keys(keys, run.id, run.generation),
         ),
         (
-            run.rev, request, run.id, member_of(run.id), format_time(run.created_at), rq_id,
+            run.rev, request, run.id, run_member(run.id), format_time(run.created_at), rq_id,
             format_time(now), rq_time(now), keys.namespace, queue, expiry_member(run), len(forget),
             *forget, len(fields), *fields,
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from stepflow.errors import ServerUnfit
-from stepflow.store.calls import Call, Plan, command, nothing
+from stepflow.store.calls import Call, batch, command, nothing
 from stepflow.store.keys import Keys
 
 #: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
@@ -30,14 +30,14 @@ def server_info() -> Call[dict[str, str]]:
     return command("INFO", read=_info)
 
 
-def check_server() -> Plan[tuple[list[str], str | None]]:
+async def check_server() -> tuple[list[str], str | None]:
     """
     Raise ServerUnfit for a server that cannot carry stepflow.
 
     Gives the warnings about one that can, as sentences, and what is to be waited for before it
     will, None for nothing.
     """
-    info = yield server_info()
+    info = await server_info()
     mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
     if mode == "sentinel":
         msg = (
@@ -87,16 +87,16 @@ def say_format(keys: Keys) -> Call[None]:
     return command("SET", keys.format, FORMAT, "NX", read=nothing)
 
 
-def check_format(keys: Keys) -> Plan[None]:
+async def check_format(keys: Keys) -> None:
     """
     Write the number of the data format where there is none.
 
     Raises ServerUnfit for one that this version does not read.
     """
     get = command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
-    old, held = yield [command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get]
+    old, held = await batch(command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get)
     if not old and not held:
-        _, held = yield [say_format(keys), get]
+        _, held = await batch(say_format(keys), get)
     if held == b"%d" % FORMAT and not old:
         return
     if old or (held.isdigit() and 0 < int(held) < FORMAT):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 
+from stepflow.core.ids import split_member
 from stepflow.engine.gate import member_of_delivery, one_by_one
 from stepflow.store.claims import ClaimedDelivery, load_record
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -31,7 +32,7 @@ async def _adopt_one(
     member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
 ) -> None:
     keys = worker_state.env.keys
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     if name in worker_state.runs or notifier.has_claimed(name):
         return
     row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])

@@ -11,7 +11,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Call, batch_of
 from stepflow.store.hooks import MOST_UNTOLD, load_untold, save_app_hooks, tell_untold
 from stepflow.store.server_check import say_format
 from stepflow.store.values.codec import pack
@@ -22,7 +22,7 @@ log = logging.getLogger("stepflow.hook")
 PAGE = 100
 
 
-def announce(registry: Registry, env: Env) -> Plan[None]:
+async def announce(registry: Registry, env: Env) -> None:
     """
     Write the data format, which hooks the app has, for those who end its runs from outside, and the
     deliveries of noted ends.
@@ -30,12 +30,12 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
     In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at
     once: each note is taken by one of them.
     """
-    yield say_format(env.keys)
+    await say_format(env.keys)
     names = registry.names
     if not names:
         return
     packed = pack(app_hooks(registry))
-    saved = yield save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
+    saved = await save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
     if saved is None:
         log.error(
             "the hooks of this app could not be announced: something else stands under %s; delete it",
@@ -43,7 +43,7 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
         )
         return
     for _ in range(MOST_UNTOLD // PAGE + 1):
-        noted = yield [load_untold(env.keys, name, PAGE) for name in names]
+        noted = await batch_of([load_untold(env.keys, name, PAGE) for name in names])
         calls = [
             _told(note, name, registry, env)
             for name, notes in zip(names, noted, strict=True)
@@ -51,7 +51,7 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
         ]
         if not calls:
             return
-        told = yield calls
+        told = await batch_of(calls)
         log.info(
             "%s runs had ended before a worker said which hooks their app has; they are told now",
             sum(told),

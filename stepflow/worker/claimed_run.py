@@ -150,26 +150,6 @@ class ClaimedRun:
         """The headers the run was submitted with."""
         return self.options.headers
 
-    # kits reach these two on the claimed run; their home is the watch
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the workflow only waits; see `InboxWatch`."""
-        return self.inbox_watch.is_waiting
-
-    @is_waiting.setter
-    def is_waiting(self, value: bool) -> None:
-        self.inbox_watch.is_waiting = value
-
-    @property
-    def on_inbox(self) -> Callable[[], None] | None:
-        """What is called when the inbox got something; see `InboxWatch`."""
-        return self.inbox_watch.on_inbox
-
-    @on_inbox.setter
-    def on_inbox(self, callback: Callable[[], None] | None) -> None:
-        self.inbox_watch.on_inbox = callback
-
     def begin_next_step(self, payload: Any) -> None:
         """Go on with the step after the one just committed, still under this claim."""
         run = self.run

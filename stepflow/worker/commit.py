@@ -26,6 +26,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
+from stepflow.core.step_record import StepRecord, attempt_name, closed_name
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
@@ -184,14 +185,16 @@ def _finish(
 def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Make the step record: how the step was closed, or what became of this attempt."""
     run = claimed.run
-    name = (
-        str(run.step)
-        if move.kind not in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
-        else f"{run.step}.{run.token}"
+    is_open = move.kind in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
+    name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
+    record = StepRecord(
+        run.token,
+        outcome.word,
+        attempt=run.failures + 1,
+        started_at=claimed.attempt.started_at,
+        ended_at=now,
     )
-    started_at = claimed.attempt.started_at
-    record = f"{run.token}{outcome.word} {run.failures + 1} {started_at:.3f} {now:.3f}"
-    return Fence(run.token, name, record)
+    return Fence(run.token, name, record.write())
 
 
 def _follows(move: Transition, outcome: Outcome) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import ParamSpec
 
 from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
@@ -24,6 +24,8 @@ from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
 from stepflow.store.versions import forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
+
+P = ParamSpec("P")
 
 log = logging.getLogger("stepflow.worker")
 
@@ -190,19 +192,20 @@ class Maintenance:
         for run_id in look.restored:
             log.warning("run=%s had been lost from an index that leads to it; put back", run_id)
         deadline = StopRequest(StopKind.DEADLINE, "deadline", look.now)
-        plans: list[tuple[str, Plan[bool]]] = [
-            (member, recover_lapsed(member, env)) for member in look.lapsed
-        ]
-        plans += [(run_id, stop_run(run_id, deadline, env)) for run_id in look.overdue]
-        plans += [(run_id, tell_of_gone(run_id, child, env)) for run_id, child in look.orphans]
-        await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
+        await asyncio.gather(
+            *(self._carry(one, recover_lapsed, one, env) for one in look.lapsed),
+            *(self._carry(run_id, stop_run, run_id, deadline, env) for run_id in look.overdue),
+            *(self._carry(one, tell_of_gone, one, child, env) for one, child in look.orphans),
+        )
         await self._heed_missing(look)
         return look
 
-    async def _carry(self, what: str, plan: Plan[Any]) -> None:
-        """Carry one plan out; what goes wrong with it concerns no other."""
+    async def _carry(
+        self, what: str, plan: Callable[P, Plan[bool]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Carry one plan out, made only now; what goes wrong with it concerns no other."""
         with one_by_one(what):
-            await carry_out(self._link, plan)
+            await carry_out(self._link, plan(*args, **kwargs))
 
     async def _sweep(self, look: MaintenanceScan) -> bool:
         """
@@ -227,7 +230,7 @@ class Maintenance:
         self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
         for member, since in self._suspects.items():
             if look.now - since >= self._env.settings.worker.redeliver_after_s:
-                await self._carry(member, recover_lost_delivery(member, self._env))
+                await self._carry(member, recover_lost_delivery, member, self._env)
 
     async def _waiting_lists(self, entries: Sequence[str]) -> list[QueueSource]:
         """Give the waiting lists this worker can serve; forgets those that are empty."""

@@ -132,12 +132,12 @@ class WorkerState:
     def put_away(self, run: Run) -> None:
         """Set a claimed run aside whose record cannot be read."""
         if run.damage:
-            self._begin_errand(f"run={run.id}", set_run_aside(run, self.env))
+            self._begin_errand(f"run={run.id}", lambda: set_run_aside(run, self.env))
 
-    def _begin_errand(self, what: str, plan: Plan[Any]) -> None:
+    def _begin_errand(self, what: str, plan: Callable[[], Plan[bool]]) -> None:
         async def carry() -> None:
             with one_by_one(what):
-                await carry_out(self.link, plan)
+                await carry_out(self.link, plan())
 
         task = self.loop.create_task(carry())
         self._errands.add(task)

@@ -13,9 +13,9 @@ from typing import Any
 
 from stepflow.engine.env import Env
 from stepflow.engine.registry import Registry
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import carry_out
-from stepflow.store.run_hash import read_stop
 from stepflow.store.server_check import check_format
 from stepflow.worker.connections import WorkerConnections
 from stepflow.worker.notify import Deliver, NextWait
@@ -203,17 +203,16 @@ class Worker:
 
 
 def handle_message(message: str, state: WorkerState) -> None:
-    """Take in what came over the worker's channel: a stop, or news in the inbox of a claimed run."""
-    run_id, _, what = message.partition("|")
-    if what.startswith("inbox"):
-        state.notify_inbox(run_id)
-        return
+    """Take in what came over the worker's channel: a stop, or news in a run's inbox."""
     try:
-        stop = read_stop(what.encode())
+        told = ChannelMessage.read(message)
     except ValueError:
         log.warning("a message on this worker's channel says nothing: %.100r", message)
+        return
+    if told.stop is None:
+        state.notify_inbox(told.run_id)
     else:
-        state.stop(run_id, stop)
+        state.stop(told.run_id, told.stop)
 
 
 def describe(options: WorkerOptions) -> Mapping[str, Any]:

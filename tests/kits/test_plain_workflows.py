@@ -21,7 +21,6 @@ from stepflow import (
     AsyncClient,
     Context,
     PermanentError,
-    RetryPolicy,
     RunState,
     StepFailed,
     Stepflow,
@@ -298,7 +297,7 @@ async def test_every_method_of_context_is_there_and_blocks() -> None:
 
     runtime = MemoryRuntime()
     activation = Activation(runtime)  # type: ignore[arg-type]
-    later = Later(activation, headers={"a": "b"}, policy=RetryPolicy(), readers=Readers())
+    later = Later(activation, headers={"a": "b"}, readers=Readers())
     outcome = await activation.carry(lambda: carry_plain(workflow, later, activation.loop))
     assert outcome == Succeed(["ended", "r", {"a": "b"}])
     for name in [name for name in vars(Context) if not name.startswith("_")]:

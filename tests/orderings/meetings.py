@@ -17,6 +17,7 @@ from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
+from stepflow.store.calls import Call, Plan
 from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
 from stepflow.worker.announce import announce
@@ -60,7 +61,7 @@ def commit(world: World, claimed: ClaimedRun, outcome: Outcome, **how: Any) -> A
     )
 
 
-def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
+def begun(world: World, plan: Plan[Any], calls: int) -> tuple[Plan[Any], list[Call[Any]]]:
     """Carry out the first calls of a plan; gives it and what it asks next."""
     asked = plan.send(None)
     for _ in range(calls):
@@ -204,9 +205,9 @@ def a_journal_entry_sent_twice(world: World, look: Look) -> None:
 def a_journal_that_lost_its_last_entry(world: World, look: Look) -> None:
     """A worker counts on from the entries it wrote, of which the server has lost one."""
     claimed = held(world)
-    writes, asked = begun(world, world.worker().journal(claimed, b"value|1|"), 1)
-    later = type(asked)(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
-    assert not world.carry_out(writes, asked=later)
+    writes, [asked] = begun(world, world.worker().journal(claimed, b"value|1|"), 1)
+    later = Call(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
+    assert not world.carry_out(writes, asked=[later])
     assert look().journal == []
 
 
@@ -452,18 +453,18 @@ def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
     world.clock.advance(LEASE_S)
     assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
     other = told(world, "w2")
-    assert not world.send(
-        commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now())
-    )
+    dies = commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now())
+    [is_written] = world.send([dies])
+    assert not is_written
     assert hook(world).token == other.token
 
 
 def a_delivery_of_a_hook_settled_twice(world: World, look: Look) -> None:
     ended(world)
     record = told(world, "w1")
-    assert world.send(
-        commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100), twice=True
-    )
+    settles = commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100)
+    [is_written] = world.send([settles], twice=True)
+    assert is_written
 
 
 def two_recoveries_of_a_hook(world: World, look: Look) -> None:

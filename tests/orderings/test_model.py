@@ -51,6 +51,7 @@ from stepflow.errors import (
     SignalRefused,
     StepflowError,
 )
+from stepflow.store.calls import batch_of
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack
 from tests.orderings.invariants import Seen, Watcher
@@ -154,19 +155,17 @@ class Orderings(RuleBasedStateMachine):
         self.agree(changes, was_killed=given is KILLED)
         return given
 
-    def _noted(self, plan):
-        answer = None
+    async def _noted(self, plan):
+        answers = None
         try:
             while True:
-                asked = plan.send(answer)
-                answer = yield asked
-                self.sent += [
-                    call
-                    for call in (asked if isinstance(asked, list) else [asked])
-                    if call.name in DECIDING
-                ]
+                calls = plan.send(answers)
+                answers = await batch_of(calls)
+                self.sent += [call for call in calls if call.name in DECIDING]
         except StopIteration as end:
             return end.value
+        finally:
+            plan.close()
 
     def agree(self, changes, *, was_killed=False):
         seen = self.watcher.look()
@@ -579,8 +578,8 @@ class Orderings(RuleBasedStateMachine):
         self.watcher.look_for_leaks()
 
 
-def created(plan):
-    return (yield from plan).created
+async def created(plan):
+    return (await plan).created
 
 
 def shown(seen: Seen):

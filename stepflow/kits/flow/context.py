@@ -17,8 +17,7 @@ from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
-from stepflow.errors import InvalidOption, StepFailed
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, StepFailed, shown
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
 from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
 from stepflow.kits.flow.commands.map import Policy, carry_map
@@ -50,11 +49,10 @@ class Context:
         activation: Activation,
         *,
         headers: Mapping[str, str],
-        policy: RetryPolicy,
         readers: Readers,
     ) -> None:
         self._activation = activation
-        self._policy = policy
+        self._policy = activation.runtime.policy
         self._readers = readers
         self.run_id = activation.run.id
         self.headers = headers

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, cast
 
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Call, Plan, ensure_calls
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
@@ -50,14 +50,24 @@ class SyncCaller(Protocol):
 
 
 def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
-    """Carry out a plan over a blocking link."""
-    answer: Any = None
+    """
+    Carry out a plan over a blocking connection.
+
+    An error of the connection is raised in the plan, where it awaits.
+    """
     try:
+        calls = ensure_calls(plan.send(None))
         while True:
-            step = plan.send(answer)
-            answer = link.calls(step) if isinstance(step, list) else link.call(step)
+            try:
+                answers = link.calls(calls)
+            except BaseException as error:  # noqa: BLE001  raised where the plan awaits
+                calls = ensure_calls(plan.throw(error))
+            else:
+                calls = ensure_calls(plan.send(answers))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
 
 
 class SyncConnection:

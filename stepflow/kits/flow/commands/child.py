@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import child_run_id
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def spawn(
     """
 
     async def begin() -> str:
-        await activation.runtime.bear([spec], abandon=abandon)
+        await activation.runtime.spawn_children([spec], abandon=abandon)
         return str(spec.run_id)
 
     command = StepCommand(

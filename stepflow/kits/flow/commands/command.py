@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.calls import EscapedError
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:

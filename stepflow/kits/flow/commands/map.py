@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from stepflow.core.family import ChildGroup, settled_maps
+from stepflow.core.family import ChildGroup
+from stepflow.core.journal import (
+    SEPARATOR,
+    Entry,
+    EntryKind,
+    read_map_end,
+    settled_maps,
+    write_map_end,
+)
 from stepflow.errors import InvalidOption
 from stepflow.kits.flow.commands.child import (
     SPAWN_RETRY,
@@ -21,13 +29,12 @@ from stepflow.kits.flow.commands.child import (
     id_at,
 )
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.replay.journal import SEPARATOR, Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.spec import RunSpec
     from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.worker.step_runtime import StepRuntime
+    from stepflow.kits.flow.runtime import FlowRuntime
 
 #: children made in one round trip
 BATCH = 200
@@ -91,12 +98,12 @@ async def carry_map(
                 replace(spec, payload=items[number], run_id=group.child(number))
                 for number in numbers
             ]
-            if not await activation.runtime.bear(specs, group=group):
+            if not await activation.runtime.spawn_children(specs, group=group):
                 break
         return group.stem
 
     async def stop_the_rest() -> None:
-        await activation.runtime.stop_brood(group)
+        await activation.runtime.stop_group(group)
 
     def future() -> asyncio.Future[Any]:
         return activation.loop.create_future()
@@ -156,11 +163,7 @@ class MapCommand(AwaitEndCommand):
         group = self._group
         self._recalled[group.stem] = await load_pages(group, activation.runtime)
         if not self._is_dropped:
-            activation.write(
-                self,
-                EntryKind.MAP,
-                SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)),
-            )
+            activation.write(self, EntryKind.MAP, write_map_end(group, answer))
 
     def abandon(self) -> None:
         super().abandon()
@@ -173,12 +176,12 @@ class MapCommand(AwaitEndCommand):
                 failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1])
             )
             return
-        _, _, ok, bad = entry.data.split(SEPARATOR)
+        ended = read_map_end(entry.data)
         answers = [_read(written) for written in self._recalled[self._group.stem]]
-        self.future.set_result((int(ok) + int(bad), answers))
+        self.future.set_result((ended, answers))
 
 
-async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:
+async def recall(entries: Sequence[bytes], runtime: FlowRuntime) -> dict[str, list[bytes | None]]:
     """
     Read what the journal only points to.
 
@@ -187,12 +190,12 @@ async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, li
     return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
-async def load_pages(group: ChildGroup, runtime: StepRuntime) -> list[bytes | None]:
+async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | None]:
     """Read the answers of a map, a page at a time."""
     ids = group.children()
     found: list[bytes | None] = []
     for start in range(0, len(ids), PAGE):
-        found += (await runtime.answers(ids[start : start + PAGE]))[1]
+        found += (await runtime.load_ends(ids[start : start + PAGE]))[1]
     return found
 
 

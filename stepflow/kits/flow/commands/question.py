@@ -6,9 +6,9 @@ import asyncio
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.expected import ExpectedType
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 

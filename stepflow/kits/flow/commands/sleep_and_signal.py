@@ -7,9 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.expected import ExpectedType
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:

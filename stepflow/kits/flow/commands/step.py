@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack, unpack
-from stepflow.worker.step_runtime import StepRuntime
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay.activation import Activation
@@ -96,7 +96,7 @@ class StepCommand(Command):
             return self._limited(activation.runtime)
         return activation.runtime.call(self.name, self._function, self._args, self._kwargs)
 
-    async def _limited(self, runtime: StepRuntime) -> Any:
+    async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):
             return await runtime.call(self.name, self._function, self._args, self._kwargs)
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.ids import check_text
-from stepflow.errors import InvalidOption, NotAnInteger
-from stepflow.errors.base import shown
+from stepflow.core.journal import Entry, EntryKind
+from stepflow.errors import InvalidOption, NotAnInteger, shown
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
 
 if TYPE_CHECKING:

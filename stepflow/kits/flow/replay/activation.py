@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.journal import MISREAD, Entry, EntryKind, misread, read_journal
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Pause
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
@@ -21,7 +22,6 @@ from stepflow.errors import DataError
 from stepflow.kits.flow.commands.map import recall
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.ending import Ending
-from stepflow.kits.flow.replay.journal import MISREAD, Entry, EntryKind, misread, read_journal
 from stepflow.kits.flow.replay.journal_writer import JournalWriter, Send
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.patches import Patches
@@ -29,7 +29,7 @@ from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, yield_slot
 from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.replay.wakeup import Wakeup
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.kits.flow.runtime import FlowRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -46,9 +46,9 @@ class Activation:
     *outer* is the worker's loop, where steps run; *loop* the workflow's own.
     """
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    def __init__(self, runtime: FlowRuntime) -> None:
         self.runtime = runtime
-        self.run = runtime.claimed.run
+        self.run = runtime.run
         self.loop = WorkflowLoop()  # type: ignore[abstract]  # only to the type checker: asyncio leaves what is not there to raise
         self.loop.now = self.run.began_at
         self.outer = asyncio.get_running_loop()
@@ -121,13 +121,12 @@ class Activation:
         self.is_live = True
         self._time_slice.begin()
         self._writer.go_live()
-        claimed = self.runtime.claimed
-        claimed.on_inbox = self._heard
-        forget = claimed.cancel.tell(self.wakeup.wake)
+        self.runtime.on_inbox = self._heard
+        forget = self.runtime.cancel.subscribe(self.wakeup.wake)
         try:
             return await self._live()
         finally:
-            claimed.on_inbox = None
+            self.runtime.on_inbox = None
             forget()
             self.commands.leave()
 
@@ -276,8 +275,7 @@ class Activation:
         """Wait for a try, a reply or news, but no longer than until something is due."""
         due_at = self._due_at()
         timeout_s = None if due_at is None else max(0.0, due_at - self.runtime.now())
-        claimed = self.runtime.claimed
-        claimed.is_waiting = True
+        self.runtime.is_waiting = True
         try:
             if timeout_s is None:
                 await self.wakeup.wait()
@@ -287,7 +285,7 @@ class Activation:
         except TimeoutError:
             return
         finally:
-            claimed.is_waiting = False
+            self.runtime.is_waiting = False
 
     def _advance(self) -> None:
         """Do for every open wish what can be done for it now."""
@@ -342,7 +340,7 @@ class Activation:
             self.main.done()
             or self.wakeup.is_over
             or self.loop.misuse is not None
-            or self.runtime.claimed.cancel.is_set
+            or self.runtime.cancel.is_set
         ):
             return False
         if self._time_slice.is_up and not self._is_busy():

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from stepflow.errors import StepflowError
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.kits.flow.runtime import FlowRuntime
 
 
 class ChildEndReader:
@@ -19,7 +19,7 @@ class ChildEndReader:
     So a park that compares the inbox cannot miss an answer that came after it was looked for.
     """
 
-    def __init__(self, runtime: StepRuntime, heard: Callable[[int], None]) -> None:
+    def __init__(self, runtime: FlowRuntime, heard: Callable[[int], None]) -> None:
         self._runtime = runtime
         self._heard = heard
         self._asked: list[tuple[str, asyncio.Future[bytes | None]]] = []
@@ -46,7 +46,7 @@ class ChildEndReader:
     async def _look(self) -> None:
         asked, self._asked = self._asked, []
         try:
-            inbox, answers = await self._runtime.answers([name for name, _ in asked])
+            inbox, answers = await self._runtime.load_ends([name for name, _ in asked])
         except StepflowError as error:
             for _, future in asked:
                 future.set_exception(error)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import (
     Cancel,
     CleanedUp,
@@ -23,11 +24,9 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Cleanup
 from stepflow.engine.user_code.calls import describe, raised
-from stepflow.errors import TransientError
-from stepflow.errors.base import shown
+from stepflow.errors import TransientError, shown
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.replay.compensations import CompensationStack
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Ending:
         Where that stands in the journal, the function is told.
         """
         if (
-            self._activation.runtime.claimed.cancel.is_set
+            self._activation.runtime.cancel.is_set
             and not self._is_stopping
             and self._undoing is None
         ):
@@ -241,7 +240,7 @@ class Ending:
         """
         failures, policy = (
             self._activation.run.failures + 1,
-            self._activation.runtime.claimed.policy,
+            self._activation.runtime.policy,
         )
         if isinstance(end, Raised):
             return not end.retryable or failures >= policy.max_attempts

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.journal import Entry
 from stepflow.core.run import Cleanup
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
-from stepflow.kits.flow.replay.journal import Entry
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.kits.flow.runtime import FlowRuntime
 
 #: sends an entry whose data the server makes, given its index and its head
 Send = Callable[[int, bytes], asyncio.Future[Any]]
@@ -59,7 +59,7 @@ class JournalWriter:
 
     def __init__(
         self,
-        runtime: StepRuntime,
+        runtime: FlowRuntime,
         landed: Callable[[Entry], None],
         refused: Callable[[], None],
         wakeup: Callable[[], None],
@@ -85,7 +85,7 @@ class JournalWriter:
         self._held_back: deque[Callable[[], None]] = deque()
         self.index = 0
         #: how much was ever put into the run's inbox, as last heard
-        self.inbox = runtime.claimed.run.inbox
+        self.inbox = runtime.run.inbox
 
     @property
     def is_taking(self) -> bool:
@@ -218,7 +218,7 @@ class JournalWriter:
         """
         if self._trouble is not None:
             say_refused(
-                f"run={self._runtime.claimed.run.id} cannot write its journal",
+                f"run={self._runtime.run.id} cannot write its journal",
                 self._trouble,
                 self._tries,
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 
 if TYPE_CHECKING:
     from stepflow.kits.flow.replay.activation import Activation

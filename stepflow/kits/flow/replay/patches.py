@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind
 
 
 class Patches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from stepflow.kits.flow.replay.journal import Entry
+from stepflow.core.journal import Entry
 from stepflow.kits.flow.replay.keyed import KEYED, Keyed
 
 if TYPE_CHECKING:

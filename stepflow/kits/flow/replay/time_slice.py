@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.kits.flow.runtime import FlowRuntime
 
 #: time slices of a runner's step that a turn lasts: to go on, a workflow has to be replayed
 SLICES = 10
@@ -23,7 +23,7 @@ class TimeSlice:
     most.
     """
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    def __init__(self, runtime: FlowRuntime) -> None:
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         self._began = self._until = self._loop.time()
@@ -53,7 +53,7 @@ class TimeSlice:
 
         A run that was asked to stop stays: it has little left to do.
         """
-        if not self.is_up or self._runtime.claimed.cancel.is_set:
+        if not self.is_up or self._runtime.cancel.is_set:
             return False
         if await self._runtime.is_slot_wanted():
             return True
