@@ -225,7 +225,7 @@ async def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
     While Redis refuses to write, for whatever reason, the step is kept and its commit tried again.
     """
     return await insist(
-        lambda: worker_state.link.send(call),
+        lambda: worker_state.connection.send(call),
         f"run={run.id} step={run.step} cannot be committed",
         whatever_refused=True,
     )
@@ -234,7 +234,7 @@ async def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
 async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:
     """Read a run that changed under this worker anew; False when the claim is another's."""
     run = claimed.run
-    now = await worker_state.link.call(load_run(worker_state.env.keys, run.id))
+    now = await worker_state.connection.call(load_run(worker_state.env.keys, run.id))
     if now is not None and now.token == run.token and now.step == run.step and now.rev > run.rev:
         now.crashes = run.crashes
         claimed.run = now

@@ -104,13 +104,13 @@ async def _claim(
 ) -> ClaimedDelivery | None:
     """Claim the delivery; None when its record does not wait for it. Raises UnknownRunner."""
     env, runners = state.env, state.registry.runners
-    row = await state.link.call(load_record(env.keys, member))
+    row = await state.connection.call(load_record(env.keys, member))
     runner, queue = (
         row.get(field, b"").decode("utf-8", "replace") for field in (b"runner", b"queue")
     )
     if row and is_step and runner not in runners:
         raise UnknownRunner(runner, list(runners))
-    taken = await state.link.call(
+    taken = await state.connection.call(
         claim_one(
             env.keys, member, rq_id, f"{state.name}.0.", queue, given=env.clock.given,
             lease_s=env.settings.worker.lease_s,

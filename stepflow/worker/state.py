@@ -39,7 +39,7 @@ class WorkerState:
         name: str,
         env: Env,
         registry: Registry,
-        link: AsyncCaller,
+        connection: AsyncCaller,
         *,
         concurrency: int,
         queues: Sequence[str] = (),
@@ -49,7 +49,7 @@ class WorkerState:
         self.name = name
         self.env = env
         self.registry = registry
-        self.link = link
+        self.connection = connection
         self.app_hooks = app_hooks
         self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
@@ -137,7 +137,7 @@ class WorkerState:
     def _begin_errand(self, what: str, plan: Callable[[], Plan[bool]]) -> None:
         async def carry() -> None:
             with one_by_one(what):
-                await carry_out(self.link, plan())
+                await carry_out(self.connection, plan())
 
         task = self.loop.create_task(carry())
         self._errands.add(task)
