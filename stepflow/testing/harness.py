@@ -1,6 +1,7 @@
 """
-The harness: one app, its worker and its server in the test's process, and the clock in the test's
-hand.
+The harness: one app with its worker and its server in the test's process.
+
+The test moves the clock.
 """
 
 from __future__ import annotations
@@ -180,8 +181,7 @@ class Harness:
 
     def mock(self, name: str, answer: Any = None) -> Mock:
         """
-        Have steps called *name* (`read-*` stands for many) give *answer* and not call their
-        function.
+        Have steps called *name* (`read-*` stands for many) give *answer* without calling anything.
 
         *answer* is a value, an exception (raised, so the step's retry policy applies), or a
         function that is called with the step's arguments, `async def` or plain. The mock made last
@@ -193,13 +193,12 @@ class Harness:
 
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
-        Have the worker die at the next step, signal or sleep called *name*, as if killed, and
-        another take over.
+        Have the worker die, as if killed, at the next step, signal or sleep called *name*.
 
-        It dies right after that was written into the journal; with *written* False after a step's
-        function returned and before that was written, so the function is called again. From the
-        second loss in a row on a run waits before it goes on: `advance`. A crash that never
-        happened fails the test at the end of the harness.
+        Another takes over. It dies right after that was written into the journal; with *written*
+        False after a step's function returned and before that was written, so the function is
+        called again. From the second loss in a row on a run waits before it goes on: `advance`. A
+        crash that never happened fails the test at the end of the harness.
         """
         self._crashes.append(Crash(name, written, times))
 
@@ -223,8 +222,8 @@ class Harness:
 
     async def _go_on(self) -> None:
         await self._worker.round()
-        link, quiet, busy, count, moves, news = self.server.link, 0, 0, -1, -1, (-1, -1)
-        until = 0.0
+        link, quiet, busy, count, moves = self.server.link, 0, 0, -1, -1
+        progress, until = (-1, -1), 0.0
         while quiet < _QUIET_TURNS:
             worker = self._worker
             worker.read_channel()
@@ -233,15 +232,10 @@ class Harness:
             if link.moves != moves:
                 await self._worker.work()
                 moves = link.moves
-            if (
-                moves,
-                len(self.called),
-            ) != news:  # what only looks, as a step that waits for another run does, is none
-                news, busy, until = (
-                    (moves, len(self.called)),
-                    0,
-                    time.monotonic() + self._patience_s,
-                )
+            # what only looks, as a step that waits for another run does, is no progress
+            if (moves, len(self.called)) != progress:
+                progress, busy = (moves, len(self.called)), 0
+                until = time.monotonic() + self._patience_s
             if link.count != count:
                 count, quiet = link.count, 0
             elif self._is_busy(worker):
@@ -289,7 +283,7 @@ class Harness:
         await worker.begin()
 
     async def _take_over(self, gone: HarnessWorker) -> None:
-        """Have another worker begin where one is gone, and take up what that one held."""
+        """Have another worker begin where one is gone, and hand over what that one had claimed."""
         await gone.end()
         await self._take_on()
         await self._worker.recover(gone.name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
+from stepflow.core.ids import run_member, split_member
 from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
 from stepflow.engine.gate import member_of_delivery
@@ -143,7 +144,7 @@ class ClaimedRun:
     @property
     def member(self) -> str:
         """The name that claims and the due set know the run by."""
-        return f"run:{self.run.id}"
+        return run_member(self.run.id)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -172,7 +173,8 @@ class ClaimedRun:
 
 def run_of(taken: ClaimedDelivery, keys: Keys) -> Run:
     """Read the run of a claimed delivery."""
-    return read_run(member_of_delivery(taken.rq_id, keys).removeprefix("run:"), taken.row, keys)
+    _, run_id = split_member(member_of_delivery(taken.rq_id, keys))
+    return read_run(run_id, taken.row, keys)
 
 
 def claimed_run_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) -> ClaimedRun:
@@ -194,4 +196,5 @@ def claimed_run_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) ->
 
 def hook_id_of(taken: ClaimedDelivery, keys: Keys) -> str:
     """Read the id of the hook that a claimed delivery is for."""
-    return member_of_delivery(taken.rq_id, keys).removeprefix("hook:")
+    _, hook_id = split_member(member_of_delivery(taken.rq_id, keys))
+    return hook_id

@@ -35,7 +35,7 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
 
 
 async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
-    """Carry a claimed run from its first step to the last one kept; another worker may repeat it."""
+    """Carry a claimed run from its first step to the last one it keeps."""
     try:
         keeps = True
         while keeps:

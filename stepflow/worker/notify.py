@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.ids import hook_member
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
@@ -72,9 +73,9 @@ class Notifier:
         self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
-        """Give (member, token) of every delivery in progress, for the renewing thread."""
+        """List (member, token) of every delivery in progress, for the renewing thread."""
         return [
-            (f"hook:{record.id}", record.token) for record, _ in list(self._in_progress.values())
+            (hook_member(record.id), record.token) for record, _ in list(self._in_progress.values())
         ]
 
     def start(self, taken: ClaimedDelivery) -> None:

@@ -144,7 +144,7 @@ class WorkerParts:
         self.maintenance.note_outage()
 
     def _apply_scan(self, scan: MaintenanceScan, waiting_lists: list[QueueSource]) -> None:
-        """Take from a look of maintenance what changes how this worker works."""
+        """Apply what maintenance found that changes how this worker works."""
         if scan.suspended != self.state.is_suspended:
             log.info(
                 "RQ is %s: %s",
@@ -174,7 +174,7 @@ class WorkerParts:
         await carry_out(self._main, announce(self._registry, self._env))
 
     async def adopt(self) -> None:
-        """Begin with claims that stand under this worker's name unknown to it: replies were lost."""
+        """Begin with what this worker has claimed without knowing: the reply was lost."""
         await adopt(self._name, self.state, self.notifier, self._main)
 
     async def end(self, tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import split_member
 from stepflow.engine.env import Env
+from stepflow.engine.gate import member_of_delivery
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import UnknownRunner
@@ -41,7 +42,8 @@ async def work_one(
     False when its record does not wait for it. Raises UnknownRunner when this app does not know the
     runner: the delivery is lost then, and recovery brings it back.
     """
-    member, is_step = _member_of(rq_id, env.keys)
+    member = member_of_delivery(rq_id, env.keys)
+    is_step = split_member(member)[0] == "run"
     async with _connected(name, address, env.keys) as connection:
         state = WorkerState(
             name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry)
@@ -59,7 +61,7 @@ async def work_one(
         renewing = renewing_connection(address, env.settings.worker.lease_s)
         renewer = Renewer(state, renewing, others=notifier.claims)
         try:
-            taken = await _claim(rq_id, member, state, is_step=is_step)
+            taken = await _claim(rq_id, member, state, is_step=is_step) if member else None
             if taken is None:
                 log.info("%s is not waited for any more; nothing to do", rq_id)
                 return False
@@ -87,16 +89,6 @@ async def _connected(name: str, address: Address, keys: Keys) -> AsyncIterator[A
         yield connection
     finally:
         await connection.close()
-
-
-def _member_of(rq_id: str, keys: Keys) -> tuple[str, bool]:
-    """Read whose delivery it is, as claims name it, and whether it is a step's."""
-    ours = rq_id.removeprefix(keys.job_prefix)
-    delivery = Delivery.parse(ours)
-    if delivery is not None:
-        return f"run:{delivery.run_id}", True
-    hook = ours.removeprefix("hook-")
-    return f"hook:{hook.rpartition('-r')[0] or hook}", False
 
 
 async def _claim(
