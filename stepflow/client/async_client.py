@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.hook_info import HookInfo
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -28,7 +29,6 @@ from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import aside_async
-from stepflow.store.hooks import HookRecord
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -103,7 +103,7 @@ class AsyncClient(BaseClient):
             except RedisRefused as refusal:
                 lacking: list[str] = []
                 if refusal.is_about_rights:
-                    # where even this may not be asked the refusal itself says why
+                    # a user without the right to look gets the refusal as it is
                     with suppress(StepflowError):
                         lacking = await carry_out(link, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
@@ -145,17 +145,17 @@ class AsyncClient(BaseClient):
         spec = RunSpec(
             runner,
             payload,
-            run_id,
-            headers or {},
-            queue,
-            priority,
-            delay,
-            start_at,
-            timeout,
-            webhooks,
-            retry,
-            on_conflict,
-            version,
+            run_id=run_id,
+            headers=headers or {},
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            start_at=start_at,
+            timeout=timeout,
+            webhooks=webhooks,
+            retry=retry,
+            on_conflict=on_conflict,
+            version=version,
         )
         return AsyncRunHandle(await self._do(self._submit(spec)), self)
 
@@ -226,7 +226,7 @@ class AsyncClient(BaseClient):
         return await self._do(signal(run_id, name, payload, dedup, self.env))
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
-        """See Client.asks."""
+        """See Client.questions."""
         return await self._do(questions(self.env, limit=limit))
 
     async def answer(self, token: str, value: Any) -> None:
@@ -266,7 +266,7 @@ class AsyncClient(BaseClient):
         """See Client.history."""
         return await self._do(history(run_id, self.env))
 
-    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
         """See Client.hooks."""
         return await self._do(self._hooks(run_id, limit))
 

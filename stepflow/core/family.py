@@ -47,3 +47,40 @@ class ChildGroup:
     def children(self) -> list[str]:
         """Give the run ids of all."""
         return [self.child(index) for index in range(self.total)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """
+    How a child ended, as its parent is told: `status|packed`.
+
+    *packed* is its result, or [type, message] of its error. *number* says as which of those of a
+    map that ended in the same way it counted before the map was settled; 0 after that, or outside
+    of a map.
+    """
+
+    status: str
+    packed: bytes
+    number: int = 0
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the child succeeded."""
+        return self.status == "succeeded"
+
+    def write(self) -> bytes:
+        """Write what the parent is told."""
+        return f"{self.status}|".encode() + self.packed
+
+    @classmethod
+    def read(cls, written: bytes) -> ChildEnd:
+        """Read what `write` wrote; raises ValueError for anything else."""
+        status, packed = written.split(b"|", 1)
+        return cls(status.decode(), packed)
+
+    @classmethod
+    def read_numbered(cls, written: bytes) -> ChildEnd:
+        """Read an end as the server keeps it, with its number before it."""
+        number, told = written.split(b"|", 1)
+        end = cls.read(told)
+        return cls(end.status, end.packed, int(number))

@@ -21,6 +21,8 @@ MISREAD = (ValueError, TypeError, KeyError, IndexError, AttributeError, Stepflow
 
 #: what stands between the parts of an entry; places and names hold none
 SEPARATOR = b"|"
+#: how the place of a keyed step begins
+KEYED = "key:"
 
 #: a map of more children than this has digits was never begun
 _TOTAL_DIGITS = 7
@@ -169,7 +171,7 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
     for index, _, name in heads:
         if name == wanted:
             return index
-    places = {wanted, b"key:" + wanted}
+    places = {wanted, (KEYED + step).encode()}
     return next((index for index, place, _ in heads if place in places), None)
 
 

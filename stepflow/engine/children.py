@@ -1,7 +1,7 @@
 """
-Runs begin runs.
+Runs that start runs.
 
-A child is made once under its parent's claim, and stopped when its parent ends first.
+A child is made once, under its parent's claim, and stopped when its parent ends first.
 """
 
 from __future__ import annotations
@@ -52,13 +52,12 @@ async def spawn_children(
     group: ChildGroup | None = None,
 ) -> bool:
     """
-    Make children of *run*, *depth* generations below the first, in one round trip.
+    Make children of *run* in one round trip; those that exist stay as they are.
 
-    Those that are there stay as they are.
-
-    Each spec brings its run id, for a *group* its place in it as well; *versions* chooses where it
-    brings none. False when that brood is settled already. Raises ClaimLost, SpawnRefused for a run
-    that was asked to stop or is too deep, RunConflict for an id that another runner has.
+    *depth* counts from the first run of the tree. Each spec has a run id, which ends in its index
+    for a child of *group*; *versions* chooses the version of those without one. False when the
+    group is settled already. Raises ClaimLost, SpawnRefused for a run that is being stopped or is
+    too deep, RunConflict for an id that another runner has.
     """
     specs = await versions.choose(specs, env)
     calls = []
@@ -74,9 +73,9 @@ async def spawn_children(
                 listed=not abandon, group=group, index=index or 0,
             )
         )  # fmt: skip
-    births = await batch_of(calls)
+    replies = await batch_of(calls)
     if not all(
-        _check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)
+        _check_spawned(reply, spec, run, env) for spec, reply in zip(specs, replies, strict=True)
     ):
         return False
     if not abandon:
@@ -84,20 +83,20 @@ async def spawn_children(
     return True
 
 
-def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
-    """Say whether the child is there now, and note what the script did to the record of *run*."""
-    match birth.refused:
+def _check_spawned(reply: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
+    """Say whether the child exists now, and note what the script did to the record of *run*."""
+    match reply.refused:
         case "lost":
             raise ClaimLost(
-                f"run {run.id!r} is held by another worker; child {spec.run_id!r} not made"
+                f"run {run.id!r} was claimed by another worker; child {spec.run_id!r} not made"
             )
         case "stopped":
             raise SpawnRefused(run.id)
         case "settled":
             return False
-    run.rev, run.has_children = max(run.rev, birth.rev), True
-    if birth.there is not None:
-        there = read_run(str(spec.run_id), birth.there, env.keys)
+    run.rev, run.has_children = max(run.rev, reply.rev), True
+    if reply.there is not None:
+        there = read_run(str(spec.run_id), reply.there, env.keys)
         if there.runner != spec.runner:
             raise RunConflict(there.id, "runner", there.state)
     return True
@@ -105,9 +104,9 @@ def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool
 
 async def stop_children(run_id: str, generation: int, env: Env) -> None:
     """
-    Ask the children that end with a run to end; safe to repeat.
+    Stop the children that end with a run; safe to repeat.
 
-    One whose record is gone counts as ended.
+    A child whose record is gone counts as ended.
     """
     cursor = "0"
     while True:
@@ -119,7 +118,7 @@ async def stop_children(run_id: str, generation: int, env: Env) -> None:
 
 
 async def stop_group(group: ChildGroup, run: Run, env: Env) -> None:
-    """Ask those children of a settled map to end that have not; safe to repeat."""
+    """Stop the children of a settled map that have not ended; safe to repeat."""
     ids = group.children()
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
@@ -144,9 +143,9 @@ async def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, e
 
 async def tell_of_gone(run_id: str, child_id: str, env: Env) -> bool:
     """
-    Tell run *run_id*, once, that a child on its list has failed, for its record is gone.
+    Tell run *run_id*, once, that a child on its list has failed because its record is gone.
 
-    Says whether it was told now.
+    True when this call told it.
     """
     run = await load_run(env.keys, run_id)
     if run is None or run.damage or run.is_finished:
@@ -169,9 +168,9 @@ async def tell_of_gone(run_id: str, child_id: str, env: Env) -> bool:
 
 async def progress(run: Run, env: Env) -> str:
     """
-    Say how far the maps of *run* are that it waits for, such as "12 of 1000 children".
+    Say how far the maps of *run* have come, such as "12 of 1000 children".
 
-    Empty when there is none.
+    Empty without maps.
     """
     rows = await load_maps(env.keys, run)
     shown = []
@@ -183,12 +182,12 @@ async def progress(run: Run, env: Env) -> str:
     return ", ".join(shown[:3])
 
 
-def _whole(held: bytes) -> int:
-    return int(held) if held.isdigit() else 0
+def _whole(written: bytes) -> int:
+    return int(written) if written.isdigit() else 0
 
 
 async def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> dict[str, bytes]:
-    """Give how the children of those maps ended that *journal* remembers as settled, by run id."""
+    """Give how the children of the settled maps in *journal* ended, by run id."""
     found: dict[str, bytes] = {}
     for group in settled_maps(journal):
         ids = group.children()

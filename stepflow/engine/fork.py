@@ -1,7 +1,7 @@
 """
-fork: a new run with another's runner, input and memory, up to a step.
+fork: a new run with another's runner, input and journal up to a step.
 
-That one and all after it run anew.
+That step and all after it run anew.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ async def fork(
     run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None
 ) -> Submitted:
     """
-    Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and
-    leave that as it is.
+    Make a new run out of run *run_id*, which may be in any state and stays as it is.
 
-    *at* is the name, place or key of a step; of several of that name, the first; not one that ran
-    in answer to a stop, or undid another. *version* is that of the workflow, as it was without one.
-    The same fork again is the same run. Raises RunNotFound, UnknownStep, and RunConflict for an id
-    that is taken by anything else.
+    *at* is the name, place or key of a step; of several with that name, the first. Steps that ran
+    because the run was stopped, and compensations, do not count. *version* replaces the workflow's
+    version. The same fork again finds the same run. Raises RunNotFound, UnknownStep, and
+    RunConflict when anything else has the id *new_id*.
     """
     check_text("the step to fork at", at, most=1000)
     new_id = (
@@ -74,7 +73,7 @@ async def fork(
 
 
 def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
-    """Make the new run's row: what *source* was submitted with, and where its memory comes from."""
+    """Make the new run's record: what *source* was submitted with, and where it comes from."""
     now = env.clock.now()
     return replace(
         source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0,
@@ -88,11 +87,7 @@ def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
 
 
 def _kept(data: Mapping[bytes, bytes], mark: bytes) -> list[Part]:
-    """
-    Give the data of the new run.
-
-    The input and the spec, packed as they are, and where it was forked.
-    """
+    """Give the data of the new run: input and options as they are, and where it was forked."""
     kept: list[Part] = ["forked", mark]
     if b"payload" in data:
         kept += ("payload", data[b"payload"])

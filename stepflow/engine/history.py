@@ -1,6 +1,4 @@
-"""
-history: a run as a document, its journal entry by entry, that says the same when it is read back.
-"""
+"""history: a run and its journal as a document, which reads back to the same bytes."""
 
 from __future__ import annotations
 
@@ -28,11 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """
-    A history read back.
-
-    The run as it was begun, its input, and the journal as it stands in Redis.
-    """
+    """A history read back: the run as it began, its input, the journal as it is in Redis."""
 
     run: Run
     payload: Any

@@ -1,8 +1,4 @@
-"""
-Who is out there.
-
-The queues and what waits in them, the workers and what they hold, runs by the start of their id.
-"""
+"""What operators look at: queues, workers, the steps of a run, runs by the start of their id."""
 
 from __future__ import annotations
 
@@ -44,10 +40,9 @@ class QueueInfo:
     """
     One queue at one priority.
 
-    *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
-
-    *is_foreign* marks a queue whose entries are not stepflow's, counted as RQ counts them;
-    *is_hooks* the one that carries hook deliveries.
+    *length* counts the runs that wait, *running* those that workers have claimed, *oldest_s* is the
+    longest wait in seconds. *is_foreign* marks a queue whose entries are not stepflow's, counted as
+    RQ counts them; *is_hooks* the one that carries hook deliveries.
     """
 
     queue: str
@@ -64,9 +59,8 @@ class WorkerInfo:
     """
     One worker process as RQ knows it.
 
-    *running* counts the claims under its name, -1 for a worker not ours.
-
-    *is_live* is False for one that died without a word: RQ forgets it a minute or two later.
+    *running* counts the claims under its name, -1 for a worker that is not stepflow's. *is_live* is
+    False for one that died without a word: RQ forgets it a minute or two later.
     """
 
     name: str
@@ -86,9 +80,9 @@ class WorkerInfo:
 @dataclass(frozen=True, slots=True)
 class StepInfo:
     """
-    How one delivery of a step ended.
+    How one attempt of a step ended.
 
-    *is_closed* when that closed the step, else it was tried again.
+    *is_closed* when it closed the step; otherwise the step was tried again.
     """
 
     number: int
@@ -101,10 +95,7 @@ class StepInfo:
 
 
 async def queues(env: Env) -> list[QueueInfo]:
-    """
-    Describe every queue of this name space, and foreign ones of the same Redis, by name and
-    priority.
-    """
+    """Describe every queue of this name space and RQ's others, by name and priority."""
     now = await server_time()
     entries = await members(RQ_QUEUES)
     names = [entry.removeprefix(_LIST) for entry in entries]
@@ -135,9 +126,9 @@ async def queues(env: Env) -> list[QueueInfo]:
 
 def _is_shown(name: str, env: Env) -> bool:
     """
-    Leave out the queues of other name spaces.
+    Whether a queue is not another name space's.
 
-    Theirs have a prefix and a dot, ours no dot but a priority's.
+    Theirs have a prefix and a dot, ours only the dot of a priority.
     """
     if name == env.keys.hook_queue:
         return True
@@ -146,7 +137,7 @@ def _is_shown(name: str, env: Env) -> bool:
 
 
 async def workers(env: Env) -> list[WorkerInfo]:
-    """Describe the workers that RQ knows, with what each of them holds."""
+    """Describe the workers that RQ knows, with the number of claims of each."""
     names = await rq_worker_names()
     if not names:
         return []
@@ -164,7 +155,7 @@ async def _with_liveness(info: WorkerInfo, env: Env) -> WorkerInfo:
 
 
 def _group(info: WorkerInfo, env: Env) -> str:
-    """Name the group of workers with the same queues, in which they say that they live."""
+    """Name the group of workers with the same queues, in which each reports that it lives."""
     return "+".join(
         sorted(
             {env.keys.split_queue(name)[0] for name in info.queues if name != env.keys.hook_queue}
@@ -173,7 +164,7 @@ def _group(info: WorkerInfo, env: Env) -> str:
 
 
 def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
-    """Whether a worker of ours was heard of within the last seconds, or is only just starting."""
+    """Whether a worker of ours reported within the last seconds, or is only just starting."""
     if info.concurrency is None:
         return True
     started = 0.0 if info.started_at is None else info.started_at.timestamp()
@@ -230,7 +221,7 @@ def _moment(field: bytes | None) -> datetime | None:
 
 
 async def steps(run_id: str, env: Env) -> list[StepInfo]:
-    """Give how each delivery of each step of a run ended, in the order it happened."""
+    """Give how each attempt of each step of a run ended, in the order it happened."""
     records = await load_steps(env.keys, run_id)
     found = [_step(name, record) for name, record in records.items()]
     return sorted(
@@ -240,11 +231,7 @@ async def steps(run_id: str, env: Env) -> list[StepInfo]:
 
 
 def _step(name: bytes, record: bytes) -> StepInfo:
-    """
-    Read a step record.
-
-    Of one that cannot be read, what it holds stands in the place of its outcome.
-    """
+    """Read a step record; the text of an unreadable one stands in the place of its outcome."""
     step, is_closed = read_name(name)
     try:
         read = StepRecord.read(record)
@@ -282,7 +269,7 @@ async def lasting_keys() -> list[str]:
     """
     Name every key of this Redis that has no time to live.
 
-    For tests and the demo: it walks all keys.
+    Walks all keys: for tests and the demo.
     """
     found: list[str] = []
     cursor = "0"

@@ -9,7 +9,7 @@ from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.query import newest
 from stepflow.store.runs import load_run
 
-#: ends of a revived run that are looked at, the last ones
+#: ends of a retried run whose deliveries are listed: the last ones
 _ENDS = 1000
 
 
@@ -43,8 +43,7 @@ async def hooks_of_run(run_id: str, env: Env, *, limit: int) -> list[HookRecord]
         return []
     found: list[HookRecord] = []
     for end in range(max(1, run.ends - _ENDS), run.ends + 1):
-        # all at once: those that were delivered expire long before those that died, so the numbers
-        # have gaps
+        # all numbers at once, for they have gaps: delivered ones expire long before dead ones
         records = await batch_of(
             [
                 load_hook(env.keys, f"{run.id}-{run.generation}-{end}-{number}")

@@ -1,8 +1,4 @@
-"""
-Signals: something said to a run from outside, kept in its mailbox until it asks.
-
-And the resuming of a paused run.
-"""
+"""Signals, which a run keeps in its mailbox until it takes them; and resuming a paused run."""
 
 from __future__ import annotations
 
@@ -89,7 +85,7 @@ async def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: E
 
 
 def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
-    """Read what signals of a name must look like; what cannot be read asks for nothing."""
+    """Read the schemas that signals of a name must fit; unreadable ones demand nothing."""
     try:
         schemas = unpack(expected).get(name, ())
     except (StepflowError, AttributeError):
@@ -103,9 +99,9 @@ def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
 
 def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
     """
-    Say in words which of *schemas* the payload does not fit.
+    Say in words how the payload does not fit the first of *schemas* that it misses.
 
-    None when it fits all: any of the waits may take it.
+    None when it fits all, for any of the waits may take it.
     """
     problems = (misfit(payload, schema) for schema in schemas)
     return next((problem for problem in problems if problem is not None), None)
@@ -113,7 +109,7 @@ def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
 
 async def resume(run_id: str, env: Env) -> None:
     """
-    Hand over a paused run again.
+    Let a paused run go on.
 
     Raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired.
     """

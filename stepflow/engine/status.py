@@ -42,8 +42,8 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
     run, data = await _load(run_id, env)
     if run is None:
         return None
-    known_to = await live_versions(run.runner, env) if run.unroutable_since else ()
-    shown = status_of(run, data, known_to)
+    live = await live_versions(run.runner, env) if run.unroutable_since else ()
+    shown = status_of(run, data, live)
     waits_for_children = run.has_children and run.state is RunState.WAITING
     far = await progress(run, env) if waits_for_children else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
@@ -53,11 +53,11 @@ async def _load(run_id: str, env: Env) -> tuple[Run | None, dict[bytes, bytes]]:
     return await batch(load_run(env.keys, run_id), load_data(env.keys, run_id))
 
 
-def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
+def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -> RunStatus:
     """
-    Turn a run's row and data into what callers see.
+    Turn a run's record and data into what callers see.
 
-    *held* are the versions of its runner that live workers hold.
+    *live* are the versions of its runner that live workers have.
     """
     state = run.state
     if run.stop is not None and not run.is_finished:
@@ -82,7 +82,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         error=kept.error(b"error"),
         reason=reason,
         compensation_errors=kept.errors(b"undo_errors"),
-        waits_for=_waits_for(run, held),
+        waits_for=_waits_for(run, live),
         worker=worker_of(run.token) or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
@@ -95,18 +95,19 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
     )
 
 
-def _waits_for(run: Run, held: Sequence[int]) -> str | None:
+def _waits_for(run: Run, live: Sequence[int]) -> str | None:
     """Say in words what a run that does not move waits for."""
     if run.is_finished or run.is_claimed:
         return None
     if run.unroutable_since:
-        which = f" in version {run.version}" if held or run.version > 1 else ""
+        which = f" in version {run.version}" if live or run.version > 1 else ""
         others = (
-            f"live workers hold version {' and '.join(map(str, held))}"
-            if held
+            f"live workers hold version {' and '.join(map(str, live))}"
+            if live
             else "none that came by did"
         )
-        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.unroutable_since)}"
+        since = in_words(run.unroutable_since)
+        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since}"
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:
@@ -130,8 +131,7 @@ async def list_runs(
     """
     List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
 
-    Walks one index (or merges the four that make up all runs) and filters by what the runs' rows
-    say.
+    Walks one index, or merges the four that make up all runs, and filters by the runs' records.
     """
     wanted = _read_state(state)
     indexes = _indexes(env, wanted, runner)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.ids import (
@@ -89,13 +88,16 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
-        msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
+        msg = (
+            f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; "
+            "raise STEPFLOW_LIMITS_WEBHOOKS"
+        )
         raise InvalidOption(msg)
     run_id = (
         new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     )
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
-    given = pack_options(spec, limits.payload_bytes)
+    options = pack_options(spec, limits.payload_bytes)
     run = Run(
         run_id,
         check_name("runner", spec.runner),
@@ -108,7 +110,7 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
     )
     _hand_over_first(run, spec, env)
     return _Prepared(
-        run, ["payload", payload, *(("spec", given) if given else ())], env.request_id()
+        run, ["payload", payload, *(("spec", options) if options else ())], env.request_id()
     )
 
 
@@ -125,7 +127,9 @@ def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
     run.delivery = env.keys.rq_id(Delivery(run.id, 0, run.generation))
 
 
-def _call(prepared: _Prepared, env: Env, replaces: Run | None = None) -> Call[Any]:
+def _call(
+    prepared: _Prepared, env: Env, replaces: Run | None = None
+) -> Call[dict[bytes, bytes] | None]:
     return submit_run(
         env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
     )

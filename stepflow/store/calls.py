@@ -68,7 +68,7 @@ class Call(Generic[T]):
         return self.script.name if self.script is not None else str(self.args[0])
 
     def command(self) -> tuple[Part, ...]:
-        """Give the command as it goes over the wire."""
+        """Give the command as it is sent."""
         if self.script is None:
             return tuple(self.args)
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
@@ -80,26 +80,26 @@ def command(
     resend: bool = True,
     misfit: Callable[[], T] | None = None,
 ) -> Call[T]:
-    """Make a call of a plain command that is safe to repeat, unless *resend* says otherwise."""
+    """Make the call of a plain command; *resend* as for `Call`."""
     return Call(None, (), args, read, resend=resend, misfit=misfit)
 
 
-#: the fields of a key that holds no hash: no reader finds one of its own in it
+#: stands for a key that is no hash: no reader finds a field of its own in it
 NO_HASH: dict[bytes, bytes] = {b"": b"no hash"}
 
 
 def load_hash(key: str) -> Call[dict[bytes, bytes]]:
-    """Read a hash: empty when it is not there, NO_HASH when the key holds something else."""
+    """Read a hash: empty when it does not exist, NO_HASH when the key is something else."""
     return command("HGETALL", key, read=flat_map, misfit=lambda: NO_HASH)
 
 
 def raw(reply: Any) -> Any:
-    """Give the reply as it came."""
+    """Return the reply as it is."""
     return reply
 
 
 def nothing(reply: Any) -> None:
-    """Drop the reply."""
+    """Ignore the reply."""
     del reply
 
 
@@ -107,7 +107,7 @@ def flat_map(reply: Any) -> dict[bytes, bytes]:
     """
     Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it.
 
-    Nil is a key that holds no hash.
+    Nil stands for a key that is no hash.
     """
     if reply is None:
         return NO_HASH

@@ -1,11 +1,20 @@
-"""Calls that read: listings by the indexes, a page at a time."""
+"""
+Calls that list: runs by the indexes a page at a time, queues, workers and their workflows.
+
+Those of workers also write, what they say of themselves and what RQ keeps of the dead.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.store.calls import Call, batch, command, load_hash
+from stepflow.store.calls import Call, Part, batch, command, load_hash
 from stepflow.store.keys import RQ_WORKER, RQ_WORKERS, Keys
+from stepflow.store.run_hash import format_time
+
+#: versions read at once: the most recently said ones of all workflows of a name space
+_VERSIONS_READ = 10_000
 
 
 def _pairs(reply: Any) -> list[tuple[str, float]]:
@@ -206,3 +215,23 @@ def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
         name,
         read=lambda reply: None if reply is None else float(reply),
     )
+
+
+def say_versions(keys: Keys, runner_keys: Sequence[str], at: float) -> Call[int]:
+    """
+    Say that a worker has these workflows at the time *at*, in unix seconds.
+
+    A runner key is a name with its version: `name`, `name@2`. Each worker says them once a second.
+    """
+    scored: list[Part] = [part for key in runner_keys for part in (format_time(at), key)]
+    return command("ZADD", keys.versions, *scored, read=int)
+
+
+def load_versions(keys: Keys) -> Call[list[tuple[str, float]]]:
+    """Read each runner key that workers have or had, and when one said so last."""
+    return newest(keys.versions, before=None, count=_VERSIONS_READ)
+
+
+def forget_versions(keys: Keys, before: float) -> Call[int]:
+    """Forget what no worker has said since *before*."""
+    return command("ZREMRANGEBYSCORE", keys.versions, "-inf", format_time(before), read=int)

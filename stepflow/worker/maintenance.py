@@ -22,7 +22,7 @@ from stepflow.store.calls import Plan
 from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_list, waiting_source
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
-from stepflow.store.versions import forget_versions, say_versions
+from stepflow.store.query import forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 
 P = ParamSpec("P")

@@ -18,9 +18,9 @@ from stepflow.core.run import Cleanup, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
+from stepflow.kits.flow.step_options import Readers
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 from stepflow.worker.threads import Threads

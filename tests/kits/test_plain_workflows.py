@@ -30,10 +30,10 @@ from stepflow import (
 )
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.replay.fiber import Fiber
 from stepflow.kits.flow.replay.loop import Evicted
+from stepflow.kits.flow.step_options import Readers
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
 from tests.kits.memory import MemoryRuntime, activate

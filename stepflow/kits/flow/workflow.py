@@ -9,10 +9,10 @@ from typing import Any
 from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.user_code.calls import is_async
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.runtime import FlowRuntime, runtime_of
+from stepflow.kits.flow.step_options import Readers
 from stepflow.kits.flow.sync_context import carry_plain
 
 WorkflowFunction = Callable[..., Any]

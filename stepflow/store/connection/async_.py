@@ -1,10 +1,9 @@
 """
-The async link: one connection.
+The async connection.
 
-An idle server is sent a call at once, a busy one what waits in a few writes per turn.
-
-A hundred concurrent steps cost a few round trips, not a hundred. How the connection is kept alive
-is kept.py's.
+An idle server is sent a call at once, a busy one what has collected, in a few writes per turn of
+the loop: a hundred concurrent steps cost a few round trips, not a hundred. `reconnecting.py` keeps
+the connection alive.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _EARLY = 16
 
 
 class AsyncCaller(Protocol):
-    """What carries out calls on the loop: the async link, or the fake server's stand-in."""
+    """What carries out calls on the loop: the async connection, or the fake server's stand-in."""
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
         """Put *call* into the next write; the future has its answer."""
