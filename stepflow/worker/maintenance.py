@@ -33,8 +33,6 @@ log = logging.getLogger("stepflow.worker")
 ROUND_S = 1.0
 #: seconds that a worker which leaves waits for its farewell to be heard
 FAREWELL_S = 1.0
-#: seconds after its last round that a worker no longer counts as live
-SILENT_S = 5.0
 #: due deliveries moved in one script
 MOVED = 100
 #: members of each kind that one look shows, and looks in one round at most
@@ -52,7 +50,8 @@ class Maintenance:
 
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it holds, which it says once a round. *announce* says again
-    what a worker says once at its start: called when Redis has forgotten this worker.
+    what a worker says once at its start: called when Redis has forgotten this worker. Without
+    *has_timer* only a round moves what is due.
 
     While Redis refuses or does not answer, nobody's claims are renewed. So after that the rounds
     leave claims that ran out to their holders for two thirds of a lease, in which each live one has
@@ -71,6 +70,7 @@ class Maintenance:
         versions: Sequence[str] = (),
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
+        has_timer: bool = True,
     ) -> None:
         self._env = env
         self._link = link
@@ -81,6 +81,7 @@ class Maintenance:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
+        self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker says once
         self._may_be_forgotten = False
         self._has_looked = False
@@ -150,7 +151,7 @@ class Maintenance:
             self._group,
             self._worker,
             given=env.clock.given,
-            silent_s=SILENT_S,
+            silent_s=LIVE_S,
             dead_s=env.settings.retention.hook_s,
             lease_s=env.settings.worker.lease_s,
         )
@@ -246,7 +247,9 @@ class Maintenance:
 
     def note_due(self, due_at: float | None) -> None:
         """Set the timer to the earliest due time heard of."""
-        if due_at is None or (self._timer is not None and self._timer_due <= due_at):
+        if not self._has_timer or due_at is None:
+            return
+        if self._timer is not None and self._timer_due <= due_at:
             return
         if self._timer is not None:
             self._timer.cancel()
