@@ -56,7 +56,8 @@ def main() -> None:
         return
     low, high = min(row["per_s_min"] for row in limits), max(row["per_s_max"] for row in limits)
     print(
-        f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} to {high:,.0f})\n"
+        f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} "
+        f"to {high:,.0f})\n"
     )
     print("\n".join(table.lines(rows)))
     if not args.no_peers:

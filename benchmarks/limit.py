@@ -13,8 +13,10 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import connect
 
 LUA = """
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000', 'worker', 'w1', 'res', ARGV[2])
-redis.call('HSET', KEYS[2], 'id', ARGV[1], 'status', 'done', 'n', '1', 'at', '1700000000', 'worker', 'w1', 'res', ARGV[2])
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000',
+  'worker', 'w1', 'res', ARGV[2])
+redis.call('HSET', KEYS[2], 'id', ARGV[1], 'status', 'done', 'n', '1', 'at', '1700000000',
+  'worker', 'w1', 'res', ARGV[2])
 redis.call('RPUSH', KEYS[3], ARGV[1])
 redis.call('LPOP', KEYS[3])
 redis.call('ZADD', KEYS[4], 1700000000, ARGV[1])

@@ -35,7 +35,10 @@ PACKAGES = {
     "taskiq": "taskiq taskiq-redis hiredis",
     "celery": "celery packaging gevent redis hiredis",
     "dbos": "dbos psycopg[binary]",
-    "langgraph": "langgraph langgraph-checkpoint-sqlite langgraph-checkpoint-postgres psycopg[binary,pool] aiosqlite",
+    "langgraph": (
+        "langgraph langgraph-checkpoint-sqlite langgraph-checkpoint-postgres "
+        "psycopg[binary,pool] aiosqlite"
+    ),
     "resonate": "resonate-sdk",
     "restate": "restate_sdk hypercorn",
 }

@@ -38,8 +38,16 @@ def drain(
     return {"seconds": marks.span + (args.workload == "W4"), "n": args.n, "rss_mb": peak}
 
 
-def jobs(args: Any, peer: str, enqueue: Callable[[], int], command: list[str], *, notes: str, versions: str,
-         env: dict[str, str] | None = None) -> None:  # fmt: skip
+def jobs(
+    args: Any,
+    peer: str,
+    enqueue: Callable[[], int],
+    command: list[str],
+    *,
+    notes: str,
+    versions: str,
+    env: dict[str, str] | None = None,
+) -> None:
     """Measure a peer that takes part in W3 and W4 only, and print its line."""
     marks = c.Marks(create=True)
     c.measure(

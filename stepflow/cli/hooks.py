@@ -6,31 +6,33 @@ from dataclasses import asdict
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 
 
 @click.group("hooks")
 @common_options
 def hooks_command() -> None:
-    """Deliveries of terminal hooks: list them, send one again."""
+    """List the deliveries of hooks, or send one again."""
 
 
 @hooks_command.command("list")
-@click.option("--run", metavar="RUN", help="All deliveries of this run instead of all dead ones.")
+@click.option(
+    "--run", metavar="RUN", help="List all deliveries of this run instead of all dead ones."
+)
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @common_options
-@pass_setup
-def list_command(setup: Setup, run: str | None, limit: int) -> None:
-    """List the dead deliveries, the last to die first, or those of one run."""
-    with setup.client() as client:
-        run_id = None if run is None else setup.run_id(client, run)
+@pass_context
+def list_command(context: CliContext, run: str | None, limit: int) -> None:
+    """List the dead deliveries, the latest first, or all deliveries of one run."""
+    with context.client() as client:
+        run_id = None if run is None else context.run_id(client, run)
         found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
-    if setup.json:
-        setup.screen.data(found)
+    if context.json:
+        context.output.data(found)
         return
     columns = ("id", "target", "state", "tries", "due_at", "problem")
     rows = [[row[name] for name in columns] for row in found]
-    setup.screen.table(
+    context.output.table(
         ["hook", *columns[1:]],
         rows,
         empty="no dead deliveries" if run is None else "no deliveries kept",
@@ -40,12 +42,12 @@ def list_command(setup: Setup, run: str | None, limit: int) -> None:
 @hooks_command.command("redeliver")
 @click.argument("hook")
 @common_options
-@pass_setup
-def redeliver_command(setup: Setup, hook: str) -> None:
-    """Send the delivery HOOK again, its tries anew."""
-    with setup.client() as client:
+@pass_context
+def redeliver_command(context: CliContext, hook: str) -> None:
+    """Send the delivery HOOK again, its tries counted from 1."""
+    with context.client() as client:
         client.redeliver(hook)
-    if setup.json:
-        setup.screen.data({"id": hook, "state": "pending"})
+    if context.json:
+        context.output.data({"id": hook, "state": "pending"})
     else:
-        setup.screen.line(f"hook {hook} is queued")
+        context.output.line(f"hook {hook} is queued")

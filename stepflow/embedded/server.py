@@ -82,7 +82,10 @@ def ensure(
                 _seats[folder] = _take_a_seat(folder)
             server = _join_or_start(folder, appendfsync)
         except OSError as error:
-            problem = f"the embedded server cannot use {folder} ({error.strerror or error}); set STEPFLOW_HOME"
+            problem = (
+                f"the embedded server cannot use {folder} ({error.strerror or error}); set "
+                "STEPFLOW_HOME"
+            )
             raise EmbeddedServerError(problem) from error
     if appendfsync == "always" and not server.started:
         _ask(folder, "CONFIG SET appendfsync always")

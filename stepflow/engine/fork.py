@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
+from stepflow.core.journal import before_end, find_step, place_of, step_names
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
@@ -18,7 +19,7 @@ from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, batch
-from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
+from stepflow.store.fork import submit_fork
 from stepflow.store.journal import load_journal
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
@@ -51,13 +52,13 @@ async def fork(
         if source is None:
             raise RunNotFound(run_id)
         check_readable(source)
-        journal = before_its_end(whole)
+        journal = before_end(whole)
         index = find_step(journal, at)
         if index is None:
             raise UnknownStep(run_id, at, step_names(journal))
         run = _forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
-        place = journal[index].split(b"|", 2)[1].decode()
+        place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
         row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.journal import split, write_head
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
-from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
-from stepflow.errors.base import shown
+from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory, shown
 from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
@@ -117,14 +117,8 @@ def ended_well(run: Run) -> bool:
 def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
-        kind, place, name, at, data = entry.split(b"|", 4)
-        parts = {
-            "kind": kind.decode(),
-            "place": place.decode(),
-            "name": name.decode(),
-            "at": float(at),
-            **_show(data),
-        }
+        kind, place, name, at, data = split(entry)
+        parts = {"kind": kind, "place": place, "name": name, "at": at, **_show(data)}
         if _read_entry(json.loads(json.dumps(parts))) == entry:
             return parts
     except (ValueError, RecursionError):
@@ -135,9 +129,8 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
 def _read_entry(parts: Mapping[str, Any]) -> bytes:
     if "entry" in parts:
         return base64.b64decode(parts["entry"])
-    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(
-        parts
-    )
+    head = write_head(parts["kind"], parts["place"], parts["name"], parts["at"])
+    return head + _read(parts)
 
 
 def _show(data: bytes) -> dict[str, Any]:

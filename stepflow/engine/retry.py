@@ -6,12 +6,13 @@ Its hooks fire again at its new end.
 
 from __future__ import annotations
 
+from stepflow.core.journal import last_failure
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide_retry
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.errors import NotRetryable, RunNotFound
-from stepflow.store.journal import last_failure, load_journal
+from stepflow.store.journal import load_journal
 from stepflow.store.runs import STALE, load_run, retry_run
 
 

@@ -10,8 +10,7 @@ from typing import Any, Literal
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.family import Parent
 from stepflow.core.run import Priority
-from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own

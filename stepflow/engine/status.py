@@ -13,7 +13,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown as in_short
+from stepflow.errors import shown as in_short
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.query import newest
 from stepflow.store.runs import load_data, load_run

@@ -111,7 +111,10 @@ def _host_problem(v6: str | None, name: str) -> str | None:
         elif _NUMBER.fullmatch(name.rpartition(".")[2]):
             IPv4Address(name)
     except AddressValueError:
-        return "its host is a number but not an address as it is usually written, like 192.0.2.1 or [2001:db8::1]"
+        return (
+            "its host is a number but not an address as it is usually written, like 192.0.2.1 or "
+            "[2001:db8::1]"
+        )
     return None
 
 

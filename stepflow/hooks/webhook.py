@@ -84,7 +84,10 @@ class Webhook:
         for name, variable in self.headers_env.items():
             _check_variable(f"headers_env of {name!r}", variable)
             if _SENT_IN_CLEAR not in variable:
-                msg = f"header {name!r} cannot come from variable {variable!r}: its name must have {_SENT_IN_CLEAR} in it"
+                msg = (
+                    f"header {name!r} cannot come from variable {variable!r}: its name must have "
+                    f"{_SENT_IN_CLEAR} in it"
+                )
                 raise InvalidOption(msg)
         if both := {name.lower() for name in self.headers} & {
             name.lower() for name in self.headers_env
@@ -184,14 +187,20 @@ class Webhook:
 
 def _check_variable(name: str, variable: object) -> None:
     if variable is not None and not (isinstance(variable, str) and _VARIABLE.fullmatch(variable)):
-        msg = f"{name} is not the name of an environment variable: letters, digits and '_', not starting with a digit"
+        msg = (
+            f"{name} is not the name of an environment variable: letters, digits and '_', not "
+            "starting with a digit"
+        )
         raise InvalidOption(msg)
 
 
 def _read_variable(variables: Mapping[str, str], variable: str, what: str) -> str:
     value = variables.get(variable)
     if not value:
-        msg = f"environment variable {variable}, which holds the webhook's {what}, is not set on this worker"
+        msg = (
+            f"environment variable {variable}, which holds the webhook's {what}, is not set on "
+            "this worker"
+        )
         raise InvalidOption(msg)
     return value
 
@@ -215,7 +224,10 @@ def _check_secret(name: str, secret: object) -> None:
 def _checked_events(events: Iterable[str]) -> tuple[str, ...]:
     chosen = () if isinstance(events, str) else tuple(str(event) for event in events)
     if not chosen or not set(chosen) <= set(_EVENTS):
-        msg = f"events {events!r} is not valid; give one or more of {', '.join(_EVENTS)}, as a tuple or list"
+        msg = (
+            f"events {events!r} is not valid; give one or more of {', '.join(_EVENTS)}, as a "
+            "tuple or list"
+        )
         raise InvalidOption(msg)
     return chosen
 
@@ -229,10 +241,16 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
             or not _HEADER_NAME.fullmatch(name)
             or _RESERVED.fullmatch(name)
         ):
-            msg = f"webhook header {name!r} cannot be set: it is not a header name, or belongs to the delivery"
+            msg = (
+                f"webhook header {name!r} cannot be set: it is not a header name, or belongs to "
+                "the delivery"
+            )
             raise InvalidOption(msg)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            msg = f"the value of webhook header {name!r} is not printable ASCII without space at its ends"
+            msg = (
+                f"the value of webhook header {name!r} is not printable ASCII without space at "
+                "its ends"
+            )
             raise InvalidOption(msg)
         checked[name] = value
     return checked

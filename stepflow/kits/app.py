@@ -50,7 +50,7 @@ class Stepflow(app.Stepflow):
             policy = retry or RetryPolicy()
             wanted = input_type(function) if takes_input else None
             self.registry.add(
-                name, Workflow(function, policy=policy, takes_input=takes_input), retry=policy,
+                name, Workflow(function, takes_input=takes_input), retry=policy,
                 read=None if wanted is None else reader_for(name, wanted), version=version,
             )  # fmt: skip
             return function

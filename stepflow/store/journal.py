@@ -48,11 +48,6 @@ def add_entry(
     )
 
 
-def start_entry(restarts: int, now: float) -> bytes:
-    """Write the entry that the journal of a run begins with that was restarted *restarts* times."""
-    return f"start|start|{restarts}|{now:.6f}|".encode()
-
-
 def load_expected(keys: Keys, run_id: str) -> Call[bytes | None]:
     """Read what the signals must look like that the run waited for when it parked last, packed."""
     return command("HGET", f"{keys.run(run_id)}:data", "expects", read=raw, misfit=lambda: None)
@@ -77,28 +72,6 @@ def take_signal(
         (token, index, head, *names),
         raw,
     )
-
-
-def last_failure(journal: Sequence[bytes]) -> list[bytes]:
-    """
-    Give the entries by which a journal remembers the failure that ended its run.
-
-    An error at its end, and its tries.
-
-    An error with values after it was caught by the workflow, which went on: that one stays. A stop
-    is forgotten with all that came after it.
-    """
-    for index, entry in enumerate(journal):
-        if entry.startswith(b"stop|"):
-            return list(journal[index:])
-    if not journal or not journal[-1].startswith(b"error|"):
-        return []
-    place = journal[-1].split(b"|", 2)[1]
-    return [
-        entry
-        for entry in journal
-        if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])
-    ]
 
 
 def send_signal(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepflow.core.ids import hook_member, run_member, worker_of
+from stepflow.core.journal import start_entry
 from stepflow.core.run import Cleanup, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob
-from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 

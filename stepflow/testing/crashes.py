@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.store.calls import Call
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller

@@ -12,7 +12,8 @@ class RunUnfinished(StepflowError):
 
     def __init__(self, run_id: str, waits_for: str) -> None:
         super().__init__(
-            f"run {run_id!r} has not ended, it waits for {waits_for}; send what it waits for, or advance the clock"
+            f"run {run_id!r} has not ended, it waits for {waits_for}; send what it waits for, or "
+            "advance the clock"
         )
 
 
@@ -21,7 +22,8 @@ class HarnessStuck(StepflowError):
 
     def __init__(self, patience_s: float, busy: Sequence[str]) -> None:
         super().__init__(
-            f"{', '.join(busy)}: still running after {patience_s:g} s of real time; mock it, or wait in it with "
+            f"{', '.join(busy)}: still running after {patience_s:g} s of real time; mock it, or "
+            "wait in it with "
             "`await harness.sleep(...)`, which the harness's clock ends"
         )
 
@@ -31,7 +33,8 @@ class NeverHappened(StepflowError):
 
     def __init__(self, names: Sequence[str], called: Sequence[str]) -> None:
         super().__init__(
-            f"crash_after({', '.join(map(repr, names))}) never happened; steps called: {', '.join(called) or 'none'}"
+            f"crash_after({', '.join(map(repr, names))}) never happened; steps called: "
+            f"{', '.join(called) or 'none'}"
         )
 
 

@@ -12,7 +12,8 @@ from stepflow.store.scripts import ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNA
 
 if find_spec("fakeredis") is None or find_spec("lupa") is None:
     raise ModuleNotFoundError(
-        "stepflow.testing needs fakeredis with Lua; install it with: pip install 'stepflow-rq[testing]'"
+        "stepflow.testing needs fakeredis with Lua; install it with: pip install "
+        "'stepflow-rq[testing]'"
     )
 
 import fakeredis

@@ -23,8 +23,7 @@ from stepflow.core.outcomes import (
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import describe, ends_task, raised, settled, stay
-from stepflow.errors import ClaimLost, UnreadableRecord
-from stepflow.errors.base import shown
+from stepflow.errors import ClaimLost, UnreadableRecord, shown
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
 from stepflow.worker.step_runtime import StepRuntime

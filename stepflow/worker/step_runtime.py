@@ -11,9 +11,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
 from stepflow.core.family import ChildGroup
 from stepflow.core.outcomes import Outcome
-from stepflow.core.run import Cleanup
+from stepflow.core.run import Cleanup, Run
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
@@ -42,7 +44,7 @@ class StepRuntime:
     A thread left behind writes nothing.
     """
 
-    __slots__ = ("_claimed", "_memo", "_number", "_worker_state", "_token", "blocking")
+    __slots__ = ("_claimed", "_memo", "_number", "_token", "_worker_state", "blocking")
 
     def __init__(self, claimed: ClaimedRun, worker_state: WorkerState, *, blocking: bool) -> None:
         self.blocking = blocking
@@ -64,12 +66,45 @@ class StepRuntime:
         """Keep the claim at least that long; None or an awaitable."""
         return self._either(self._extend(seconds_))
 
-    # for kits
+    # for kits: `kits.flow.runtime.FlowRuntime` says what each is
 
     @property
     def claimed(self) -> ClaimedRun:
-        """The hold this step runs in."""
+        """The claim this step runs under."""
         return self._claimed
+
+    @property
+    def run(self) -> Run:
+        """The claimed run."""
+        return self._claimed.run
+
+    @property
+    def cancel(self) -> CancelToken:
+        """Fires when the run was asked to stop, or its claim is lost."""
+        return self._claimed.cancel
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often the step is tried."""
+        return self._claimed.policy
+
+    @property
+    def on_inbox(self) -> Callable[[], None] | None:
+        """Called when something was put into the run's inbox."""
+        return self._claimed.on_inbox
+
+    @on_inbox.setter
+    def on_inbox(self, listener: Callable[[], None] | None) -> None:
+        self._claimed.on_inbox = listener
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the runner itself waits for a time or a wake-up."""
+        return self._claimed.is_waiting
+
+    @is_waiting.setter
+    def is_waiting(self, is_waiting: bool) -> None:
+        self._claimed.is_waiting = is_waiting
 
     @property
     def threads(self) -> Threads:
@@ -165,10 +200,10 @@ class StepRuntime:
         )
         return self._worker_state.link.send(call)
 
-    async def bear(
+    async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
-        """Make children of the run; see `engine.family.bear`."""
+        """Make children of the run; see `engine.children.spawn_children`."""
         worker_state, versions = self._worker_state, Versions()
         versions.registered = worker_state.registry.newest
         parent = self._claimed.options.parent
@@ -187,7 +222,7 @@ class StepRuntime:
             "make children",
         )
 
-    async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def load_ends(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """
         Read how much the run's inbox got, and how these children and maps ended.
 
@@ -215,7 +250,7 @@ class StepRuntime:
             link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run))
         )
 
-    async def stop_brood(self, group: ChildGroup) -> None:
+    async def stop_group(self, group: ChildGroup) -> None:
         """Ask those children of a settled map to end that have not."""
         await self._insist(
             lambda: stop_group(group, self._claimed.run, self._worker_state.env),

@@ -144,7 +144,7 @@ def test_a_bug_of_ours_is_one_sentence_with_a_hint_and_a_traceback_on_demand(mon
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("stepflow.cli.context.Setup.settings", broken)
+    monkeypatch.setattr("stepflow.cli.context.CliContext.settings", broken)
     result = CliRunner().invoke(cli, ["list"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (

@@ -131,9 +131,19 @@ def test_a_retry_after_that_makes_no_sense_is_refused_where_it_is_given(odd):
 
 @pytest.mark.parametrize(
     ("later", "wait_s"),
-    [(math.inf, None), (math.nan, None), (-1, None), ("5", None), (True, None), (object(), None), (None, None),
-     (30, 30.0), (timedelta(minutes=1), 60.0), (1e30, FOREVER_S)],
-)  # fmt: skip
+    [
+        (math.inf, None),
+        (math.nan, None),
+        (-1, None),
+        ("5", None),
+        (True, None),
+        (object(), None),
+        (None, None),
+        (30, 30.0),
+        (timedelta(minutes=1), 60.0),
+        (1e30, FOREVER_S),
+    ],
+)
 def test_one_that_is_set_later_is_ignored_or_bounded(later, wait_s):
     """[B14]"""
     error = TransientError("busy", retry_after=1)

@@ -194,7 +194,7 @@ async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_an
 @pytest.mark.parametrize(
     "value", [None, 5, {"done": True}, Succeed], ids=["None", "int", "dict", "class"]
 )
-async def test_what_is_not_an_outcome_fails_the_run_and_the_message_says_what_came_and_what_is_allowed(
+async def test_what_is_not_an_outcome_fails_the_run_in_words_that_say_what_is_allowed(
     app, aclient, working, value
 ):
     """[C24]"""
@@ -391,7 +391,7 @@ async def test_timeouts_use_up_the_attempts_and_the_error_says_so(app, aclient, 
     assert "longer than its timeout of 0.02 s" in status.error.message
 
 
-async def test_a_plain_function_past_its_timeout_keeps_its_slot_until_it_returns_and_its_result_is_ignored(
+async def test_a_plain_function_past_its_timeout_keeps_its_slot_and_its_result_is_ignored(
     app, aclient, working
 ):
     """[C23]"""

@@ -405,7 +405,7 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
 # ---- retry
 
 
-async def test_a_failed_run_is_revived_at_its_last_step_with_fresh_attempts_and_its_hooks_fire_again(
+async def test_a_failed_run_is_retried_with_fresh_attempts_and_its_hooks_fire_again(
     app, aclient, working
 ):
     """[C21] [C29] [C8]"""

@@ -313,9 +313,7 @@ async def test_the_count_of_a_queue_is_of_what_is_live(aclient, keys, real):
     )
 
 
-async def test_a_foreign_queue_is_counted_as_rq_counts_it_and_a_run_whose_entry_is_gone_is_still_counted(
-    aclient, keys, real
-):
+async def test_a_foreign_queue_and_a_run_whose_entry_is_gone_are_counted(aclient, keys, real):
     """[B29] What waits without an entry is handed over again, so it is live."""
     real.sadd("rq:queues", "rq:queue:theirs")
     real.rpush("rq:queue:theirs", "some-job", "another")

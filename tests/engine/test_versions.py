@@ -86,7 +86,10 @@ async def test_a_run_waits_for_a_worker_that_holds_its_version_and_status_says_w
     async with working(holding(2, 3)):
         await aclient.signal(run.id, "go", "signal")
         status = await until(lambda: blocked(run))
-        start = "a worker that knows runner 'w' in version 1; live workers hold version 2 and 3, since 20"
+        start = (
+            "a worker that knows runner 'w' in version 1; live workers hold version 2 and 3, "
+            "since 20"
+        )
         assert status.waits_for.startswith(start)
         assert (status.attempt, status.crashes, status.version) == (1, 0, 1)
     async with working(holding(1)):

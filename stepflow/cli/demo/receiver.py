@@ -1,4 +1,4 @@
-"""The demo's webhook receiver: what a web service of yours would do with a stepflow webhook."""
+"""The demo's webhook receiver: what your own web service would do with a stepflow webhook."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import standardwebhooks
 
 class Receiver:
     """
-    Listens, keeps what arrives with a good signature, refuses and counts the rest.
+    An HTTP server that keeps what arrives with a good signature, and refuses and counts the rest.
 
-    *tell* gets a line for each.
+    *tell* is called with a line for each.
     """
 
     def __init__(
@@ -45,14 +45,13 @@ class Receiver:
                 else:
                     told = json.loads(body)
                     receiver.arrived[told["data"]["run_id"]].append(self.headers["webhook-id"])
-                    tell(
-                        f"{told['type']} {told['data']['run_id']} (webhook-id {self.headers['webhook-id']})"
-                    )
+                    hook_id = self.headers["webhook-id"]
+                    tell(f"{told['type']} {told['data']['run_id']} (webhook-id {hook_id})")
                     self.send_response(204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing for each request."""
+                """Log no requests."""
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self._thread = threading.Thread(

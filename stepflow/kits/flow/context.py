@@ -12,26 +12,30 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name, check_text
+from stepflow.core.journal import KEYED
 from stepflow.core.outcomes import LONGEST_TEXT
 from stepflow.core.run import Priority
 from stepflow.engine.signal import check_signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
-from stepflow.errors import InvalidOption, StepFailed
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, StepFailed, shown
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
 from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
+from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.map import Policy, carry_map
 from stepflow.kits.flow.commands.question import QuestionCommand
-from stepflow.kits.flow.commands.readers import Readers
-from stepflow.kits.flow.commands.remote_step import step_elsewhere
+from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.sleep_and_signal import SignalCommand, SleepCommand
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
 from stepflow.kits.flow.replay.activation import Activation
-from stepflow.kits.flow.replay.compensations import Compensation
-from stepflow.kits.flow.replay.keyed import KEYED, ForgetCommand
-from stepflow.kits.flow.step_options import StepOptions, options_of, step_name
+from stepflow.kits.flow.step_options import (
+    Readers,
+    StepOptions,
+    compensation_of,
+    options_of,
+    step_name,
+)
 from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
@@ -50,11 +54,10 @@ class Context:
         activation: Activation,
         *,
         headers: Mapping[str, str],
-        policy: RetryPolicy,
         readers: Readers,
     ) -> None:
         self._activation = activation
-        self._policy = policy
+        self._policy = activation.runtime.policy
         self._readers = readers
         self.run_id = activation.run.id
         self.headers = headers
@@ -83,45 +86,35 @@ class Context:
         made by a worker that serves that queue: its function must be declared. What is not given
         here is taken from `@app.step` above the function.
         """
-        if callable(name):
-            function, name = name, step_name(name)
-        elif args and callable(args[0]):
-            function, args = args[0], args[1:]
-        else:
-            msg = f"ctx.step({name!r}) was given no function; write ctx.step({name!r}, function, arguments ...)"
-            raise InvalidOption(msg)
-        _check_name(name)
+        name, function, args = _named(name, args)
         own = options_of(function)
         place = self._place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
-        undo = compensate or own.compensate
-        compensation = undo and Compensation(
-            undo, options_of(undo).retry or policy, options_of(undo).timeout_s or timeout_s
-        )
-        elsewhere = queue or own.queue
-        if elsewhere is not None:
-            _check_elsewhere(name, own, timeout)
+        compensation = compensation_of(compensate or own.compensate, policy, timeout_s)
+        read = self._readers.of(function)
+        queue = queue or own.queue
+        if queue is not None:
+            _check_remote(name, own, timeout)
+            occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
-                own.runner, bind(function, args, kwargs),
-                id_at(self._activation, self._activation.commands.keyed.occurrence(place)),
-                queue=elsewhere, retry=policy, priority=self._activation.run.priority, version=1,
+                own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
+                queue=queue, retry=policy, priority=self._activation.run.priority, version=1,
             )  # fmt: skip
-            read = self._readers.of(function)
-            return step_elsewhere(
+            return step_remotely(
                 self._activation, place, name, spec, read=read, compensation=compensation
             )
         command = StepCommand(
-            place, name, self._future(), function, args, kwargs, policy=policy, timeout_s=timeout_s,
-            read=self._readers.of(function),
+            place, name, self._activation.create_future(), function, args, kwargs,
+            policy=policy, timeout_s=timeout_s, read=read,
         )  # fmt: skip
         command.compensation = compensation
         return self._activation.start(command)
 
     def _keyed_place(self, key: str) -> str:
-        self._activation.loop.branch()
+        self._activation.check_caller()
         return KEYED + _check_name(key)
 
     def forget(self, key: str) -> asyncio.Future[None]:
@@ -142,7 +135,7 @@ class Context:
         True for a run that gets here for the first time, and from then on; False for one that had
         gone past before.
         """
-        self._activation.loop.branch()
+        self._activation.check_caller()
         return self._activation.patched(_check_name(name))
 
     def continue_as_new(self, new_input: Any = None) -> asyncio.Future[Any]:
@@ -154,9 +147,9 @@ class Context:
         The journal begins anew, so a loop stays small; the mailbox, the variables and the children
         stay. Nothing that was done is undone, as at the end of a run that succeeds.
         """
-        self._activation.loop.branch()
+        self._activation.check_caller()
         future = self._future()
-        future.set_result(self._activation.begin_anew(new_input))
+        future.set_result(self._activation.continue_as_new(new_input))
         return future
 
     async def poll(
@@ -356,18 +349,41 @@ class Context:
         )
 
     def _place(self) -> str:
-        return self._activation.loop.branch().next_place()
+        return self._activation.next_place()
 
     def _future(self) -> asyncio.Future[Any]:
-        return self._activation.loop.create_future()
+        return self._activation.create_future()
 
 
-def _check_elsewhere(name: str, own: StepOptions, timeout: float | timedelta | None) -> None:
+def _named(
+    name: str | Callable[..., Any], args: tuple[Any, ...]
+) -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
+    """Return the name of a step, its function and the arguments of that."""
+    if callable(name):
+        function, name = name, step_name(name)
+    elif args and callable(args[0]):
+        function, args = args[0], args[1:]
+    else:
+        msg = (
+            f"ctx.step({name!r}) was given no function; "
+            f"write ctx.step({name!r}, function, arguments ...)"
+        )
+        raise InvalidOption(msg)
+    return _check_name(name), function, args
+
+
+def _check_remote(name: str, own: StepOptions, timeout: float | timedelta | None) -> None:
     if not own.runner:
-        msg = f"step {name!r} is to run on another queue, whose workers find it by the app: put @app.step above its function"
+        msg = (
+            f"step {name!r} is to run on another queue, whose workers find it by the app: "
+            "put @app.step above its function"
+        )
         raise InvalidOption(msg)
     if timeout is not None:
-        msg = f"step {name!r} runs on another queue, as its own run: give its timeout to @app.step, not to ctx.step"
+        msg = (
+            f"step {name!r} runs on another queue, as its own run: "
+            "give its timeout to @app.step, not to ctx.step"
+        )
         raise InvalidOption(msg)
 
 

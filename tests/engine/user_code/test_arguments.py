@@ -312,7 +312,10 @@ def test_defaults_are_left_to_the_worker():
         (
             (),
             {},
-            r"resize\(path: 'str', px: 'int' = 80, .*\) cannot be called with these arguments: missing a required",
+            (
+                r"resize\(path: 'str', px: 'int' = 80, .*\) cannot be called with these arguments: "
+                r"missing a required"
+            ),
         ),
         (("a", 1, 2), {}, "too many positional"),
         (("a",), {"size": 1}, "unexpected keyword argument 'size'"),
