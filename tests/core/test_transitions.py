@@ -127,9 +127,6 @@ def test_decide_is_pure():
     assert before == run()
 
 
-# ---- what each carries
-
-
 def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
     """[C12]"""
     move = decide(run(failures=2, crashes=3), 4, Continue({"n": 1}), POLICY, NOW)
@@ -250,9 +247,6 @@ def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had
     assert move.cleanup is max(had, Cleanup.NEEDED)
 
 
-# ---- the deadline
-
-
 @pytest.mark.parametrize("outcome", [Continue(), Raised(BOOM), Lost()], ids=repr)
 @pytest.mark.parametrize(
     ("deadline_at", "is_over"), [(NOW - 1, True), (NOW, True), (NOW + 1, False), (0.0, False)]
@@ -273,9 +267,6 @@ def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_pass
         TransitionKind.FINISH,
         decide(run(), 4, outcome, POLICY, NOW).state,
     )
-
-
-# ---- stops
 
 
 @pytest.mark.parametrize("kind", StopKind)

@@ -402,9 +402,6 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
         assert "tok-123" not in shown
 
 
-# ---- retry
-
-
 async def test_a_failed_run_is_retried_with_fresh_attempts_and_its_hooks_fire_again(
     app, aclient, working
 ):
