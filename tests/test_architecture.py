@@ -1,6 +1,4 @@
-"""
-The floors of the house: who may import whom, where each library lives, and how long a file may get.
-"""
+"""The floors: who may import whom, where each library lives, and how long a file may get."""
 
 import ast
 import sys

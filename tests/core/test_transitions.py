@@ -51,7 +51,7 @@ UNMARKED = {
     ContinueAsNew("p"): (TransitionKind.ADVANCE, "pending"),
     CleanedUp(BOOM): (TransitionKind.FINISH, "failed"),
 }
-#: the same of a run that was asked to stop and has a last word, which these outcomes are not
+#: the same of a run that was asked to stop and needs a cleanup, which these outcomes are not
 UNSAID = {
     Continue("p"): (TransitionKind.ADVANCE, "pending"),
     Succeed("r"): (TransitionKind.HAND_OVER, "pending"),
@@ -368,7 +368,7 @@ def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks
     mark, state
 ):
     """
-    [F16] The record does not know yet that the run has a last word; the park that was refused does.
+    [F16] The record does not know yet that the run needs a cleanup; the park that was refused does.
     """
     park = Park(needs_cleanup=True)
     move = decide(run(stop=MARKS[mark]), 4, park, POLICY, NOW)

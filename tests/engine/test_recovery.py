@@ -229,7 +229,7 @@ async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidi
 async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(
     app, aclient, working, real, fine
 ):
-    """[C13] Negative control: what is queued later than the queue's head has its knock."""
+    """[C13] Negative control: what is queued later than the queue's head has its entry."""
     async with working(app, queues=["default"], concurrency=1) as worker:
         runs = await aclient.submit_many([("fine", number) for number in range(50)])
         await asyncio.gather(*[run.wait(10) for run in runs])
