@@ -1,1 +1,1 @@
-"""Benchmarks: one file a workload, which prints one JSON line; compare ratios within one run only."""
+"""Benchmarks: one file a workload, which prints a JSON line; compare ratios within one run only."""

@@ -1,4 +1,4 @@
-"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: measure stepflow and its peers."""
+"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow and its peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ceiling: a script of ten commands, pipelined by 50 from Python, as fast as the server goes."""
+"""The ceiling: a script of ten commands, pipelined by 50 from Python, at the server's own speed."""
 
 from __future__ import annotations
 

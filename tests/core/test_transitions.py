@@ -402,7 +402,7 @@ def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word
     assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled")
 
 
-def test_a_run_whose_compensations_have_begun_is_not_revived():
+def test_a_run_whose_compensations_have_begun_is_not_retried():
     """[F3] [F15]"""
     move = decide_retry(run(state=RunState.FAILED, cleanup=Cleanup.STARTED))
     assert move.kind is TransitionKind.DROP
@@ -419,7 +419,7 @@ def test_a_finished_run_is_not_stopped(state):
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_only_a_failed_run_is_revived(state):
+def test_only_a_failed_run_can_be_retried(state):
     """[C21]"""
     move = decide_retry(run(state=state, failures=3))
     assert (move.kind is TransitionKind.RETRY) is (state == "failed")
