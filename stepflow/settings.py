@@ -77,7 +77,7 @@ class WorkerSettings(_Group):
     processes: int = Field(default=1, ge=1)
     """Worker processes under one supervisor."""
     lease_s: float = Field(default=15.0, gt=0, le=DAY_S)
-    """Seconds a claim lasts unless it is renewed; workers renew it three times as often."""
+    """Seconds a claim lasts without renewal; workers renew it three times in a lease."""
     grace_s: float = Field(default=30.0, ge=0, le=DAY_S)
     """Seconds that running steps have to finish after SIGTERM."""
     stop_grace_s: float = Field(default=5.0, ge=0, le=DAY_S)

@@ -11,6 +11,7 @@ from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
 from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
+from stepflow.engine.versions import LIVE_S
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
@@ -30,8 +31,6 @@ from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip
 PAGE = 500
-#: seconds: a worker that has not reported for so long, once a second, is dead or stopped
-SILENT_S = 5.0
 #: how RQ's entries of `rq:queues` begin
 _LIST = "rq:queue:"
 
@@ -169,7 +168,7 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
     if info.concurrency is None:
         return True
     started = 0.0 if info.started_at is None else info.started_at.timestamp()
-    return max(seen or 0.0, started) > now - SILENT_S
+    return max(seen or 0.0, started) > now - LIVE_S
 
 
 def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) -> WorkerInfo:

@@ -11,7 +11,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
 from stepflow.store.query import load_versions
 
-#: seconds after which a version no longer counts as live; workers report theirs once a second
+#: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
 LIVE_S = 5.0
 #: seconds that one client goes by what it last read of the workers' versions
 FRESH_S = 5.0
@@ -60,8 +60,8 @@ class Versions:
     newest that workers have is taken, which is read once in FRESH_S at most.
     """
 
-    def __init__(self) -> None:
-        self.registered: Callable[[str], int | None] = _nothing
+    def __init__(self, registered: Callable[[str], int | None] | None = None) -> None:
+        self.registered = registered or _nothing
         self._said: Said = ()
         self._read_at = -FRESH_S
 

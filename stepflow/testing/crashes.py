@@ -43,7 +43,7 @@ class Crash:
 
 class CrashingConnection(FakeConnection):
     """
-    The harness's worker's line to the server.
+    The connection of the harness's worker to the server.
 
     Once cut, what was sent is not answered and nothing more arrives.
     """

@@ -52,9 +52,7 @@ class Recorder:
 
 
 def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
-    """
-    Give a registry like *registry* whose terminal hooks are written down when they are called.
-    """
+    """Return a registry like *registry* whose terminal hooks are noted when they are called."""
     return replace(
         registry, hooks={name: _recorded(name, hook, seen) for name, hook in registry.hooks.items()}
     )

@@ -21,25 +21,27 @@ log = logging.getLogger("stepflow.worker")
 
 
 async def adopt(
-    worker: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+    worker: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
     """Take up the unknown claims of *worker*; a failure with one stops no other."""
-    for member, token in await carry_out(link, claims_of(worker, worker_state.env)):
+    for member, token in await carry_out(connection, claims_of(worker, worker_state.env)):
         with one_by_one(f"claim of {member}"):
-            await _adopt_one(member, token, worker_state, notifier, link)
+            await _adopt_one(member, token, worker_state, notifier, connection)
 
 
 async def _adopt_one(
-    member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+    member: str, token: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
     keys = worker_state.env.keys
     kind, name = split_member(member)
-    if name in worker_state.runs or notifier.claimed_runs(name):
+    if name in worker_state.runs or notifier.has_claimed(name):
         return
-    row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
+    row, data = await connection.calls(
+        [load_record(keys, member), load_record(keys, f"{member}:data")]
+    )
     if (
         name in worker_state.runs
-        or notifier.claimed_runs(name)
+        or notifier.has_claimed(name)
         or row.get(b"token", b"") != token.encode()
     ):
         return

@@ -34,8 +34,6 @@ log = logging.getLogger("stepflow.worker")
 ROUND_S = 1.0
 #: seconds that a worker which leaves waits for its farewell to be written
 FAREWELL_S = 1.0
-#: seconds after its last scan that a worker no longer counts as live
-SILENT_S = 5.0
 #: due deliveries moved in one script
 MOVED = 100
 #: members of each kind that one scan shows, and scans in a row at most
@@ -52,6 +50,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
+    Without *has_timer* only a round moves what is due.
 
     While Redis refuses or does not answer, no worker can renew its claims. After that, claims that
     ran out are left alone for two thirds of a lease, in which each live worker has renewed its own.
@@ -69,6 +68,7 @@ class Maintenance:
         versions: Sequence[str] = (),
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
+        has_timer: bool = True,
     ) -> None:
         self._env = env
         self._link = link
@@ -79,6 +79,7 @@ class Maintenance:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
+        self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
         self._may_be_forgotten = False
         self._has_scanned = False
@@ -139,7 +140,7 @@ class Maintenance:
             self._group,
             self._worker,
             given=env.clock.given,
-            silent_s=SILENT_S,
+            silent_s=LIVE_S,
             dead_s=env.settings.retention.hook_s,
             lease_s=lease_s,
         )
@@ -232,7 +233,9 @@ class Maintenance:
 
     def note_due(self, due_at: float | None) -> None:
         """Set the timer to *due_at* if that is earlier than what it is set to."""
-        if due_at is None or (self._timer is not None and self._timer_due <= due_at):
+        if not self._has_timer or due_at is None:
+            return
+        if self._timer is not None and self._timer_due <= due_at:
             return
         if self._timer is not None:
             self._timer.cancel()

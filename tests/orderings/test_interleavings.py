@@ -223,7 +223,7 @@ def test_a_renewal_and_a_recovery_at_once(explore):
             renewed_at = clock.now()
             kept = await me.renew(claimed)
             await me.commit(claimed, Succeed())
-            return kept and renewed_at >= claimed.started_at + LEASE_S
+            return kept and renewed_at >= claimed.attempt.started_at + LEASE_S
         return False
 
     ends = explore(

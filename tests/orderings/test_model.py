@@ -320,7 +320,7 @@ class Orderings(RuleBasedStateMachine):
         fate=FATES,
     )
     def go_on(self, number, due_in, lets_go, fate):
-        goes = lets_go or bool(self.some_claim(number)[1].extended_until)
+        goes = lets_go or bool(self.some_claim(number)[1].attempt.extended_until)
         self.settle(
             number,
             lambda worker, claimed: worker.commit(
@@ -376,7 +376,7 @@ class Orderings(RuleBasedStateMachine):
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), rest=st.booleans(), fate=FATES)
     def wait_for_signal(self, number, due_in, rest, fate):
         due_at = None if due_in is None else self.now + due_in
-        goes = bool(self.some_claim(number)[1].extended_until)
+        goes = bool(self.some_claim(number)[1].attempt.extended_until)
 
         had_mail = bool(self.models[self.some_claim(number)[1].run.id].mail)
         if had_mail:

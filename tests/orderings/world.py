@@ -172,14 +172,14 @@ class Worker:
 
     def _claimed(self, taken: Any) -> ClaimedRun:
         claimed = claimed_run_of(run_of(taken, self.env.keys), taken.data, self.registry)
-        claimed.started_at = self.clock.now()
+        claimed.attempt.started_at = self.clock.now()
         claimed.slice_until = float("inf")
         self.runs[claimed.run.token] = claimed
         return claimed
 
     async def commit(self, claimed: ClaimedRun, outcome: Outcome, *, lets_go: bool = False) -> bool:
         """Settle the step it has claimed; True when it goes on with the next one."""
-        self.worker_state.must_let_go = lets_go
+        self.worker_state.is_leaving = lets_go
         keeps = await commit(claimed, outcome, self.worker_state)
         if not keeps:
             self.forget(claimed)

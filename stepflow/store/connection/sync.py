@@ -19,14 +19,21 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.redis_py import RedisPyPool, connect, in_our_words
+from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
 from stepflow.store.connection.resp import ReplyError, pack
 from stepflow.store.connection.retry_waits import growing
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
 from stepflow.store.scripts import all_scripts
 
-__all__ = ["SyncCaller", "SyncConnection", "carry_out", "connect", "in_our_words", "refusal_of"]
+__all__ = [
+    "SyncCaller",
+    "SyncConnection",
+    "carry_out",
+    "connect",
+    "redis_errors_as_ours",
+    "refusal_of",
+]
 
 T = TypeVar("T")
 
