@@ -50,7 +50,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
-    Without *has_timer* only a round moves what is due.
+    Without *has_timer* only a scan moves what is due.
 
     While Redis refuses or does not answer, no worker can renew its claims. After that, claims that
     ran out are left alone for two thirds of a lease, in which each live worker has renewed its own.
