@@ -207,7 +207,7 @@ class Stepflow:
         *,
         deliver: Any,
         url: str | None = None,
-        beat: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
     ) -> Worker:
         """
@@ -218,7 +218,7 @@ class Stepflow:
         env = Env(Keys(self.namespace), self.settings)
         return Worker(
             Address.parse(url or self.url, self.settings.redis), env, self.registry, options,
-            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat,
+            deliver=self.delivering(deliver), next_wait=next_wait_s, heartbeat=heartbeat,
             on_blocked=on_blocked,
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── CancelRequested       this run was asked to stop: leave the step
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     └── StepError             raised by your runners, read by the runtime
@@ -428,6 +429,10 @@ class ServerUnfit(StepflowError):
 
 class EmbeddedServerError(StepflowError):
     """The embedded server could not be started, joined or stopped."""
+
+
+class CancelRequested(StepflowError):
+    """Your run was asked to stop, for the reason given; `step.cancel.raise_if_set` raises it."""
 
 
 class StepFailed(StepflowError):

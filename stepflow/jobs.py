@@ -5,28 +5,39 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
 from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
-from stepflow.engine.user_code.lossless import hold_against
+from stepflow.engine.user_code.lossless import check_lossless
 from stepflow.errors import shown
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
-    from stepflow.client import AsyncRunHandle, RunHandle
+    from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
+
+
+class Submitters(Protocol):
+    """The app, as its jobs see it."""
+
+    @property
+    def client(self) -> Client:
+        """A blocking client."""
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """A client of the running loop."""
 
 
 class Job:
     """A function that you can call here, or submit to run on a worker."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool
+        self, function: Callable[..., Any], name: str, app: Submitters, queue: str, *, dedup: bool
     ) -> None:
         self.function = function
         self.name = name
@@ -85,7 +96,7 @@ def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]]
                     "Succeed, Fail or Cancel"
                 )
                 return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
-        hold_against(wanted, value, "the result")
+        check_lossless(wanted, value, "the result")
         return Succeed(value)
 
     async def end_when_settled(value: Any) -> Outcome:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-
-if TYPE_CHECKING:
-    from stepflow.store.hooks import HookRecord
 
 
 @click.group("hooks")
@@ -32,7 +28,7 @@ def list_command(context: CliContext, run: str | None, limit: int) -> None:
     """List the dead deliveries, the latest first, or all deliveries of one run."""
     with context.client() as client:
         run_id = None if run is None else context.run_id(client, run)
-        found = [describe(record) for record in client.hooks(run_id, limit=limit)]
+        found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
     if context.json:
         context.output.data(found)
         return
@@ -43,27 +39,6 @@ def list_command(context: CliContext, run: str | None, limit: int) -> None:
         rows,
         empty="no dead deliveries" if run is None else "no deliveries kept",
     )
-
-
-def describe(record: HookRecord) -> dict[str, Any]:
-    """Describe a delivery, without secrets and headers."""
-    from stepflow.hooks.target import shown
-    from stepflow.store.values.codec import unpack
-    from stepflow.times import as_datetime
-
-    kind, what = unpack(record.target)
-    due: datetime | None = as_datetime(record.due_at)
-    return {
-        "id": record.id,
-        "run_id": record.run_id,
-        "kind": kind,
-        "target": shown(what["url"]) if isinstance(what, dict) else what,
-        "state": record.state,
-        "tries": record.tries,
-        "due_at": due,
-        "problem": record.problem or None,
-        "created_at": as_datetime(record.created_at),
-    }
 
 
 @hooks_command.command("redeliver")

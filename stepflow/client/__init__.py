@@ -9,6 +9,7 @@ and no worker code.
 
 from stepflow.client.async_client import AsyncClient, AsyncRunHandle
 from stepflow.client.base import resolve
+from stepflow.client.hook_info import HookInfo
 from stepflow.client.sync_client import Client, RunHandle
 
-__all__ = ["AsyncClient", "AsyncRunHandle", "Client", "RunHandle", "resolve"]
+__all__ = ["AsyncClient", "AsyncRunHandle", "Client", "HookInfo", "RunHandle", "resolve"]

@@ -6,12 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from stepflow.errors import StepflowError
+from stepflow.errors import CancelRequested
 from stepflow.times import seconds
-
-
-class StopRequested(StepflowError):
-    """The run was asked to stop; raised by `CancelToken.raise_if_set`."""
 
 
 class CancelToken:
@@ -37,9 +33,9 @@ class CancelToken:
         return self.reason is not None
 
     def raise_if_set(self) -> None:
-        """Raise StopRequested when the run was asked to stop."""
+        """Raise CancelRequested when the run was asked to stop."""
         if self.reason is not None:
-            raise StopRequested(self.reason or "the run was asked to stop")
+            raise CancelRequested(self.reason or "the run was asked to stop")
 
     async def wait(self) -> str:
         """Wait until the run is asked to stop, and return the reason."""

@@ -15,14 +15,14 @@ _RQ_ID = re.compile(
     r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?"
 )
 
+_HOOK_RQ_ID = re.compile(r"hook-(?P<hook>.+?)(?:-r\d+)?")
+
 #: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def _base32(value: int, length: int) -> str:
-    return "".join(
-        _BASE32[(value >> worker_state) & 31] for worker_state in range(5 * (length - 1), -1, -5)
-    )
+    return "".join(_BASE32[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
 
 
 def new_run_id(now: float, chance: int) -> str:
@@ -54,8 +54,9 @@ def check_text(
     what: str, text: object, *, most: int = 200, least: int = 1, without: str = ""
 ) -> str:
     """
-    Give *text* back if it is valid Unicode of *least* to *most* characters without *without*, else
-    raise InvalidOption.
+    Give *text* back if it can be what it is meant for, else raise InvalidOption.
+
+    It is valid Unicode of *least* to *most* characters, none of them in *without*.
     """
     if (
         isinstance(text, str)
@@ -165,6 +166,53 @@ class Delivery:
             int(match["generation"] or 0),
             int(match["handoff"] or 0),
         )
+
+
+#: what a record's member name begins with, by the kind of record
+_RUN, _HOOK = "run:", "hook:"
+
+
+def run_member(run_id: str) -> str:
+    """Name a run as the claims, the due set and the queue marks hold it: `run:<id>`."""
+    return _RUN + run_id
+
+
+def hook_member(hook_id: str) -> str:
+    """Name a hook delivery as the claims, the due set and the queue marks hold it."""
+    return _HOOK + hook_id
+
+
+def split_member(member: str) -> tuple[str, str]:
+    """Read kind (`run` or `hook`) and id back from a member name; ("", "") for any other text."""
+    kind, colon, name = member.partition(":")
+    return (kind, name) if colon and name and kind in {"run", "hook"} else ("", "")
+
+
+def worker_of(token: str) -> str:
+    """Name the worker that holds the claim of *token*; empty without a claim."""
+    return token.split(".", 1)[0]
+
+
+def hook_rq_id(hook_id: str, serial: int) -> str:
+    """
+    Make the RQ id of one delivery of a hook: `hook-<id>[-r<serial>]`.
+
+    *serial*, the record's rev, tells the deliveries of one hook apart.
+    """
+    return f"hook-{hook_id}-r{serial}" if serial else f"hook-{hook_id}"
+
+
+def member_of_rq_id(rq_id: str) -> str:
+    """
+    Name the record that an RQ id (without the name space's prefix) delivers.
+
+    Empty when the id is not one of ours. `store/lua/lib/ids.lua` reads the same grammar.
+    """
+    delivery = Delivery.parse(rq_id)
+    if delivery is not None:
+        return _RUN + delivery.run_id
+    match = _HOOK_RQ_ID.fullmatch(rq_id)
+    return _HOOK + match["hook"] if match else ""
 
 
 def step_key(run_id: str, generation: int, number: int) -> str:

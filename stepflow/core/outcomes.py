@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds, unix_time
@@ -35,6 +35,9 @@ class Outcome:
 
     __slots__ = ()
 
+    #: what the step record calls it
+    word: ClassVar[str]
+
 
 @dataclass(frozen=True, slots=True)
 class Continue(Outcome):
@@ -44,6 +47,8 @@ class Continue(Outcome):
     It starts after *delay* (seconds or a timedelta) or at *at* (unix seconds or an aware datetime),
     without either at once. Raises InvalidOption for both, or for what is no time.
     """
+
+    word: ClassVar[str] = "continue"
 
     payload: Any = None
     delay: float | timedelta | None = None
@@ -66,12 +71,16 @@ class Continue(Outcome):
 class Succeed(Outcome):
     """The run has succeeded, with this result."""
 
+    word: ClassVar[str] = "succeed"
+
     result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fail(Outcome):
     """The run has failed for this reason: your verdict, which is never retried."""
+
+    word: ClassVar[str] = "fail"
 
     reason: str = ""
 
@@ -82,6 +91,8 @@ class Fail(Outcome):
 @dataclass(frozen=True, slots=True)
 class Cancel(Outcome):
     """The run ends as cancelled for this reason: its own decision."""
+
+    word: ClassVar[str] = "cancel"
 
     reason: str = ""
 
@@ -108,6 +119,8 @@ class Park(Outcome):
     it waits for.
     """
 
+    word: ClassVar[str] = "park"
+
     due_at: float | None = None
     inbox: int | None = None
     waits_for: str = ""
@@ -127,6 +140,8 @@ class Yield(Outcome):
     Made by kits, not by runners.
     """
 
+    word: ClassVar[str] = "yield"
+
     #: whether it needs a cleanup, should it be asked to stop meanwhile
     needs_cleanup: bool = False
 
@@ -134,6 +149,8 @@ class Yield(Outcome):
 @dataclass(frozen=True, slots=True)
 class Pause(Outcome):
     """The run stops until somebody resumes it; made by kits, not by runners."""
+
+    word: ClassVar[str] = "pause"
 
     reason: str = ""
 
@@ -145,6 +162,8 @@ class ContinueAsNew(Outcome):
 
     Made by kits, not by runners.
     """
+
+    word: ClassVar[str] = "restart"
 
     payload: Any = None
     #: how often the run was restarted, this time included
@@ -160,6 +179,8 @@ class CleanedUp(Outcome):
     for. *errors* are the compensations that failed.
     """
 
+    word: ClassVar[str] = "last"
+
     error: ErrorInfo | None = None
     errors: Sequence[ErrorInfo] = ()
     #: the reason of its own Cancel
@@ -169,6 +190,8 @@ class CleanedUp(Outcome):
 @dataclass(frozen=True, slots=True)
 class Raised(Outcome):
     """The runner raised an error; made by the runtime, never by a runner."""
+
+    word: ClassVar[str] = "raised"
 
     error: ErrorInfo
     #: False ends the run at once (PermanentError, give_up_on, a payload that does not fit)
@@ -181,9 +204,13 @@ class Raised(Outcome):
 class Lost(Outcome):
     """The claim ran out because its worker is gone; made by recovery."""
 
+    word: ClassVar[str] = "lost"
+
     why: str = "the worker that held this step is gone"
 
 
 @dataclass(frozen=True, slots=True)
 class HandBack(Outcome):
     """The worker leaves before the step is done; it counts as no attempt and no crash."""
+
+    word: ClassVar[str] = "back"

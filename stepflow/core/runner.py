@@ -224,6 +224,16 @@ class Step(Generic[P]):
             self._effects = Effects(is_over=self._is_over)
         return self._effects
 
+    @property
+    def pending_effects(self) -> Mapping[str, Any]:
+        """What the commit of this step writes, DELETED for a deletion: for the runtime."""
+        return {} if self._effects is None else self._effects.writes
+
+    @property
+    def used_memo(self) -> bool:
+        """Whether the runner asked for its memo, which may hold something now: for the runtime."""
+        return self._memo is not None
+
     def end(self) -> None:
         """Mark the step as over; the runtime calls it, runners do not."""
         self._is_over = True

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, rq_time
 
@@ -38,17 +40,16 @@ def add_entry(
     changes nothing there.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.ADD_ENTRY,
-        (base, base + ":journal"),
-        (token, index, entry, "" if cleanup is None else int(cleanup)),
+    return scripts.ADD_ENTRY.call(
         raw,
+        keys={"run": base, "journal": base + ":journal"},
+        args={
+            "token": token,
+            "index": index,
+            "entry": entry,
+            "cleanup": "" if cleanup is None else int(cleanup),
+        },
     )
-
-
-def start_entry(restarts: int, now: float) -> bytes:
-    """Write the entry that the journal of a run begins with that was restarted *restarts* times."""
-    return f"start|start|{restarts}|{now:.6f}|".encode()
 
 
 def load_expected(keys: Keys, run_id: str) -> Call[bytes | None]:
@@ -65,38 +66,22 @@ def take_signal(
     keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]
 ) -> Call[Any]:
     """
-    Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or []
-    when refused.
+    Take the first signal of *names* and remember it as entry *index*.
+
+    Gives [inbox, item], [inbox] when there is none, or [] when refused.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.TAKE_SIGNAL,
-        (base, f"{base}:journal", f"{base}:mail", f"{base}:sent"),
-        (token, index, head, *names),
+    return scripts.TAKE_SIGNAL.call(
         raw,
+        keys={
+            "run": base,
+            "journal": f"{base}:journal",
+            "mail": f"{base}:mail",
+            "sent": f"{base}:sent",
+        },
+        args={"token": token, "index": index, "head": head},
+        lists={"names": names},
     )
-
-
-def last_failure(journal: Sequence[bytes]) -> list[bytes]:
-    """
-    Give the entries by which a journal remembers the failure that ended its run.
-
-    An error at its end, and its tries.
-
-    An error with values after it was caught by the workflow, which went on: that one stays. A stop
-    is forgotten with all that came after it.
-    """
-    for index, entry in enumerate(journal):
-        if entry.startswith(b"stop|"):
-            return list(journal[index:])
-    if not journal or not journal[-1].startswith(b"error|"):
-        return []
-    place = journal[-1].split(b"|", 2)[1]
-    return [
-        entry
-        for entry in journal
-        if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])
-    ]
 
 
 def send_signal(
@@ -109,16 +94,32 @@ def send_signal(
     again.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
-    return Call(
-        scripts.SEND_SIGNAL,
-        (
-            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
-        ),
-        (
-            signal_id, item, MAILBOX, f"run:{run.id}", format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), f"{run.id}|inbox||",
-            most_bytes, SENT, LONG,
-        ),
+    return scripts.SEND_SIGNAL.call(
         lambda reply: str(reply.decode()),
-    )  # fmt: skip
+        keys={
+            "run": base,
+            "mail": f"{base}:mail",
+            "sent": f"{base}:sent",
+            "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue),
+            "wake": keys.wake_of(run.queue),
+            "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue),
+        },
+        args={
+            "signal_id": signal_id,
+            "item": item,
+            "most_items": MAILBOX,
+            "member": run_member(run.id),
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+            "queue": queue,
+            "pending": RunState.PENDING,
+            "channels": keys.tell_channel(""),
+            "message": ChannelMessage(run.id).write(),
+            "most_bytes": most_bytes,
+            "most_ids": SENT,
+            "long_bytes": LONG,
+        },
+    )

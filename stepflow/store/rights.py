@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, Plan
+from stepflow.store.calls import Call, Part
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 
@@ -69,9 +69,8 @@ VIEWER = Role("viewer", (), _LOOKING)
 CLIENT = Role(
     "client",
     (
-        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.FINISH_UNTOLD, scripts.HAND_OVER,
-        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
-        scripts.REQUEUE_HOOK,
+        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.MARK_RUN,
+        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
     ),
     (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
     ("{ns}:",),
@@ -87,7 +86,7 @@ WORKER = Role(
 )  # fmt: skip
 
 
-def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
+async def missing_rights(role: Role, keys: Keys) -> list[str]:
     """
     Give the ACL rules that the connected user lacks to be *role*.
 
@@ -99,7 +98,7 @@ def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
         (role.channel_rules(keys), [command for command in role.commands if _talks(command)]),
     ):
         asked = [(command, rule) for command in commands for rule in rules]
-        allowed = yield ask_rights([_written(command, f"{rule[1:-1]}@") for command, rule in asked])
+        allowed = await ask_rights([_written(command, f"{rule[1:-1]}@") for command, rule in asked])
         if not allowed:
             continue
         granted = [pair for pair, is_allowed in zip(asked, allowed, strict=True) if is_allowed]
@@ -116,10 +115,12 @@ def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
 
 def ask_rights(commands: Sequence[Sequence[str]]) -> Call[list[bool]]:
     """Ask which of these commands the connected user may give; none of them is carried out."""
-    args: list[Part] = []
+    counted: list[Part] = []
     for command in commands:
-        args += (len(command), *command)
-    return Call(scripts.CHECK_RIGHTS, (), args, lambda reply: [bool(item) for item in reply])
+        counted += (len(command), *command)
+    return scripts.CHECK_RIGHTS.call(
+        lambda reply: [bool(item) for item in reply], keys={}, lists={"commands": counted}
+    )
 
 
 def _talks(command: str) -> bool:
@@ -127,9 +128,7 @@ def _talks(command: str) -> bool:
 
 
 def _names(command: str) -> bool:
-    """
-    Whether a command names a key or a channel, so that being allowed it says something about that.
-    """
+    """Say whether a command names a key or a channel, so that its right says which."""
     return "|" not in command and command not in _NAMELESS
 
 

@@ -8,22 +8,39 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from stepflow.client import AsyncClient
 from stepflow.core.run import RunStatus
+from stepflow.kits.app import Stepflow
+from stepflow.settings import Settings
 from stepflow.store.calls import Plan
+from stepflow.store.clock import ManualClock
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.testing.errors import RunUnfinished
+from stepflow.testing.server import FakeServer
 from stepflow.times import seconds
-
-if TYPE_CHECKING:
-    from stepflow.testing.harness import Harness
 
 T = TypeVar("T")
 
 #: seconds between two looks of a step that waits for another run
 _LOOK_S = 0.001
+
+
+class Settling(Protocol):
+    """The harness, as its client sees it."""
+
+    app: Stepflow
+    settings: Settings
+    clock: ManualClock
+    server: FakeServer
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether runs are going on right now."""
+
+    async def settle(self) -> None:
+        """Let the runs go on until none can."""
 
 
 class InProcessClient(AsyncClient):
@@ -33,7 +50,7 @@ class InProcessClient(AsyncClient):
     `wait` and `result` never wait: a run that has not ended by now cannot end by itself.
     """
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Settling) -> None:
         app = harness.app
         link = FakeConnection(harness.server.link)
         super().__init__(namespace=app.namespace, settings=harness.settings, link=link)

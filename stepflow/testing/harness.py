@@ -1,6 +1,7 @@
 """
-The harness: one app, its worker and its server in the test's process, and the clock in the test's
-hand.
+The harness: one app with its worker and its server in the test's process.
+
+The test moves the clock.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Harness:
         self._asleep = 0
         self._lock = asyncio.Lock()
         self._env = Env(Keys(app.namespace), self.settings, self.clock)
-        self._hand: HarnessWorker | None = None
+        self._current_worker: HarnessWorker | None = None
         self._clients_before: tuple[Any, Any] = (None, {})
 
     async def __aenter__(self) -> Self:
@@ -178,8 +179,7 @@ class Harness:
 
     def mock(self, name: str, answer: Any = None) -> Mock:
         """
-        Have steps called *name* (`read-*` stands for many) give *answer* and not call their
-        function.
+        Have steps called *name* (`read-*` stands for many) give *answer* without calling anything.
 
         *answer* is a value, an exception (raised, so the step's retry policy applies), or a
         function that is called with the step's arguments, `async def` or plain. The mock made last
@@ -191,13 +191,12 @@ class Harness:
 
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
-        Have the worker die at the next step, signal or sleep called *name*, as if killed, and
-        another take over.
+        Have the worker die, as if killed, at the next step, signal or sleep called *name*.
 
-        It dies right after that was written into the journal; with *written* False after a step's
-        function returned and before that was written, so the function is called again. From the
-        second loss in a row on a run waits before it goes on: `advance`. A crash that never
-        happened fails the test at the end of the harness.
+        Another takes over. It dies right after that was written into the journal; with *written*
+        False after a step's function returned and before that was written, so the function is
+        called again. From the second loss in a row on a run waits before it goes on: `advance`. A
+        crash that never happened fails the test at the end of the harness.
         """
         self._crashes.append(Crash(name, written, times))
 
@@ -210,7 +209,7 @@ class Harness:
 
     async def settle(self) -> None:
         """Let the runs go on until none can, as every call of the harness and its client does."""
-        if _inside.get() or self._hand is None:
+        if _inside.get() or self._current_worker is None:
             return
         async with self._lock:
             token = _inside.set(True)
@@ -221,25 +220,20 @@ class Harness:
 
     async def _go_on(self) -> None:
         await self._worker.round()
-        link, quiet, busy, count, moves, news = self.server.link, 0, 0, -1, -1, (-1, -1)
-        until = 0.0
+        link, quiet, busy, count, moves = self.server.link, 0, 0, -1, -1
+        progress, until = (-1, -1), 0.0
         while quiet < _QUIET_TURNS:
             worker = self._worker
-            worker.hear()
-            if worker.line.is_cut:
+            worker.read_channel()
+            if worker.connection.is_cut:
                 await self._take_over(worker)
             if link.moves != moves:
                 await self._worker.work()
                 moves = link.moves
-            if (
-                moves,
-                len(self.called),
-            ) != news:  # what only looks, as a step that waits for another run does, is none
-                news, busy, until = (
-                    (moves, len(self.called)),
-                    0,
-                    time.monotonic() + self._patience_s,
-                )
+            # what only looks, as a step that waits for another run does, is no progress
+            if (moves, len(self.called)) != progress:
+                progress, busy = (moves, len(self.called)), 0
+                until = time.monotonic() + self._patience_s
             if link.count != count:
                 count, quiet = link.count, 0
             elif self._is_busy(worker):
@@ -260,10 +254,10 @@ class Harness:
         """Have a worker begin."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
-        worker = self._hand = HarnessWorker(
+        worker = self._current_worker = HarnessWorker(
             self.server, self._env, registry, self._crashes, deliver
         )
-        plainly = worker.held.call
+        plainly = worker.state.call
 
         async def call(
             run_id: str,
@@ -278,24 +272,26 @@ class Harness:
             try:
                 mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
                 if mock is not None:
-                    return await call_user_code(mock.call, (args, kwargs), {}, worker.held.threads)
+                    return await call_user_code(mock.call, (args, kwargs), {}, worker.state.threads)
                 return await plainly(run_id, name, function, args, kwargs)
             finally:
                 del self._running[mark]
 
-        worker.held.call = call
+        worker.state.call = call
         await worker.begin()
 
     async def _take_over(self, gone: HarnessWorker) -> None:
-        """Have another worker begin where one is gone, and take up what that one held."""
+        """Have another worker begin where one is gone, and hand over what that one had claimed."""
         await gone.end()
         await self._take_on()
         await self._worker.recover(gone.name)
 
     @property
     def _worker(self) -> HarnessWorker:
-        assert self._hand is not None, "use the harness as `async with Harness(app) as h:`"
-        return self._hand
+        assert self._current_worker is not None, (
+            "use the harness as `async with Harness(app) as h:`"
+        )
+        return self._current_worker
 
     async def _next_due(self) -> float | None:
         """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""

@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.core.ids import Delivery, check_name, check_queue, check_run_id, new_run_id, step_key
+from stepflow.core.ids import (
+    Delivery,
+    check_name,
+    check_queue,
+    check_run_id,
+    hook_member,
+    hook_rq_id,
+    member_of_rq_id,
+    new_run_id,
+    run_member,
+    split_member,
+    step_key,
+    worker_of,
+)
 from stepflow.errors import InvalidName, InvalidRunId
 
 run_ids = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True) | st.sampled_from(
@@ -118,3 +131,30 @@ def test_the_key_of_a_step_is_no_other_steps():
         for number in (0, 1, 11)
     }
     assert len(keys) == 27
+
+
+@pytest.mark.parametrize(
+    ("rq_id", "member"),
+    [
+        ("run-a-b-3", "run:a-b"),
+        ("run-a-3-g1-r2", "run:a"),
+        ("hook-h1", "hook:h1"),
+        ("hook-h-1-r12", "hook:h-1"),
+        ("run-a", ""),
+        ("somebody-elses", ""),
+    ],
+)
+def test_an_rq_id_names_its_record(rq_id, member):
+    assert member_of_rq_id(rq_id) == member
+
+
+def test_a_member_name_is_read_back():
+    assert split_member(run_member("a-1")) == ("run", "a-1")
+    assert split_member(hook_member("h")) == ("hook", "h")
+    assert split_member("run:") == split_member("else:a") == split_member("a") == ("", "")
+    assert member_of_rq_id(hook_rq_id("h", 3)) == hook_member("h")
+
+
+def test_a_token_names_its_worker():
+    assert worker_of("w1.7.") == "w1"
+    assert worker_of("") == ""

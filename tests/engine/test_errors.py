@@ -442,7 +442,7 @@ async def test_a_worker_whose_slots_are_all_stuck_stops_claiming_and_leaves(app,
 
     async with working(app, concurrency=1) as worker:
         run = await aclient.submit("stuck")
-        await until(lambda: worker.stuck)
+        await until(lambda: worker.is_stuck)
     release.set()
     assert (await run.status()).state in ("scheduled", "pending")
 

@@ -136,7 +136,7 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
         return Succeed()
 
     async with working(app) as one, working(app) as two:
-        await until(lambda: one._live_workers == two._live_workers == 2)
+        await until(lambda: one.parts.live_workers == two.parts.live_workers == 2)
         handles = await aclient.submit_many([("slow", number) for number in range(20)])
         await until(lambda: len(one.worker_state.runs) + len(two.worker_state.runs) == 20)
         held += [len(one.worker_state.runs), len(two.worker_state.runs)]
@@ -151,9 +151,9 @@ async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(
     """[C38]"""
     async with working(app) as worker:
         suspend(real)
-        await until(lambda: worker._suspended)
+        await until(lambda: worker.worker_state.is_suspended)
         run = await aclient.submit("note")
-        batch = await worker._fetchers[0].claim()
+        batch = await worker.parts.fetchers[0].claim()
         assert (batch.waiting, batch.taken) == (-1, [])
         assert await in_state(run, "pending")
         resume(real)

@@ -49,7 +49,7 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
     run = await aclient.submit("fine")
     ghost.claim("fine")
     async with working(app) as worker:
-        ticks = [await worker.worker_state.link.call(_look(worker)) for _ in range(3)]
+        ticks = [await worker.worker_state.connection.call(_look(worker)) for _ in range(3)]
         assert all(look.lapsed == [] for look in ticks)
         assert await in_state(run, "running")
 

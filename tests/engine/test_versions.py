@@ -9,7 +9,7 @@ import pytest
 
 from stepflow import Client, Context, PermanentError, RetryPolicy, RunFailed, RunSpec, Stepflow
 from stepflow.core.ids import runner_key, split_runner
-from stepflow.engine.versions import newest_held
+from stepflow.engine.versions import newest_version
 from stepflow.errors import InvalidName, InvalidOption
 from tests.support import until
 
@@ -264,4 +264,4 @@ def test_what_is_not_a_workflows_key_is_left_as_it_is():
     ],
 )
 def test_the_newest_version_is_one_that_lives_or_the_last_that_did(said, newest):
-    assert newest_held("w", said, 101.0) == newest
+    assert newest_version("w", said, 101.0) == newest

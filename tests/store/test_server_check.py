@@ -18,9 +18,9 @@ GOOD = {
 def check(**changes):
     """Hand the plan what INFO would say."""
     plan = check_server()
-    next(plan)
+    plan.send(None)
     try:
-        plan.send({**GOOD, **changes})
+        plan.send([{**GOOD, **changes}])
     except StopIteration as end:
         return end.value
     raise AssertionError("one look is enough")
