@@ -25,20 +25,20 @@ _QUIET = frozenset((ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL))
 
 
 class FakeServer:
-    """One fake server, and the link that everybody in this process uses."""
+    """One fake server, and the connection that everything in this process uses."""
 
     def __init__(self) -> None:
         self.client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.link = CountingLink(self.client, "the harness's fake server")
+        self.connection = CountingConnection(self.client, "the harness's fake server")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection to it."""
         self.client.close()
 
 
-class CountingLink(SyncConnection):
+class CountingConnection(SyncConnection):
     """
-    A link that counts, for the harness.
+    A connection that counts, for the harness.
 
     *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed
     a run over: when it has grown, there may be something to claim.
