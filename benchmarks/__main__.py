@@ -1,7 +1,4 @@
-"""
-`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow, its peers and the
-server, in one run.
-"""
+"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow and its peers."""
 
 from __future__ import annotations
 

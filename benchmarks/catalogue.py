@@ -1,6 +1,4 @@
-"""
-Which workloads there are, what their own figure is, and in which variants stepflow takes part.
-"""
+"""The workloads, the figure that each reports, and the variants of stepflow that take part."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What the server itself can do for a durable step: a script of ten commands, pipelined by 50 from
-Python.
-"""
+"""The ceiling: a script of ten commands, pipelined by 50 from Python, at the server's own speed."""
 
 from __future__ import annotations
 

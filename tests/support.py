@@ -184,7 +184,7 @@ class Leaks:
 
     @cached_property
     def _deliveries(self) -> tuple[set[bytes], set[bytes]]:
-        """The RQ ids that records wait for, and those they are held by."""
+        """The RQ ids that records wait for, and those of their claims."""
         records = [
             key
             for room in ("run", "hook")

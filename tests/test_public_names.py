@@ -32,13 +32,17 @@ def test_type_checkers_are_told_the_same_names():
         assert getattr(stepflow, name) is getattr(import_module(module), name)
 
 
+def is_error(value):
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_the_errors_that_a_client_promises_are_public(client):
     promised = {
         word.strip(".,:;")
         for method in vars(client).values()
         for word in (method.__doc__ or "").split()
-        if isinstance(getattr(errors, word.strip(".,:;"), None), type)
+        if is_error(getattr(errors, word.strip(".,:;"), None))
     }
     assert {"MailboxFull", "QuestionClosed", "UnknownStep"} <= promised or client is AsyncClient
     assert promised <= set(stepflow.__all__)

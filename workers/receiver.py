@@ -1,6 +1,5 @@
 """
-A webhook receiver for trying things out: prints what arrives signed with WEBHOOK_SECRET, refuses
-the rest.
+A webhook receiver for trying things out: prints what arrives signed, refuses the rest.
 
     WEBHOOK_SECRET=whsec_... python -m workers.receiver
 """

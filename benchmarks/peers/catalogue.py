@@ -1,7 +1,4 @@
-"""
-Which peers there are, what they need, and which of them takes part where, how and with how many
-runs.
-"""
+"""The peers, what they need, and where, how and with how many runs each takes part."""
 
 from __future__ import annotations
 

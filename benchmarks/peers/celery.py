@@ -1,7 +1,4 @@
-"""
-Celery on Redis: canvas chains (W1, W2), plain tasks (W3), sleeping ones (W4). Variants: pool and
-its size.
-"""
+"""Celery on Redis: chains (W1, W2), plain tasks (W3), sleeping ones (W4), by pool and its size."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-DBOS Transact on SQLite or PostgreSQL (W1, W2, W4). Variants: database, and whether it runs here or
-in a worker.
-"""
+"""DBOS Transact on SQLite or PostgreSQL (W1, W2, W4), in this process or in a worker."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What the scripts of all task queues on Redis do alike: jobs enqueued first, then one worker until
-they are done.
-"""
+"""What the scripts of all task queues on Redis share: enqueue jobs first, then drain the queue."""
 
 from __future__ import annotations
 

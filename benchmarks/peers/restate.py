@@ -1,6 +1,7 @@
 """
-Restate: its server and a service under hypercorn, default settings, fresh for each repetition (W1,
-W2, W4).
+Restate: its server, and a service under hypercorn, with default settings (W1, W2, W4).
+
+Both start afresh for each repetition.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """
-RQ: a chain of jobs, each of which enqueues the next under a fixed id (W1, W2), and plain jobs (W3).
-Variants: workers.
+RQ: a chain of jobs, each of which enqueues the next (W1, W2), and plain jobs (W3).
+
+Variants: the kinds of workers.
 """
 
 from __future__ import annotations

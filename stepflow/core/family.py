@@ -1,4 +1,4 @@
-"""A run's family: whose child it is, and how many children make up a map."""
+"""A run's family: whose child it is, how its children end, how many of them make up a map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_DEPTH = 8
 @dataclass(frozen=True, slots=True)
 class Parent:
     """
-    What a child keeps of its parent, so that whoever ends the child can tell it.
+    What a child keeps of its parent, so that whoever ends the child can notify it.
 
     *queue* is the RQ queue that carries the parent; *index* is the child's number in a map, None
     outside of one.
@@ -29,30 +29,30 @@ class ChildGroup:
     """
     The children of one map.
 
-    Their ids are *stem*, a dash and a number below *total*, at most *limit* of them at work.
-
-    It is settled once *need* have succeeded, more than *most_bad* have not, or all have ended.
+    Their run ids are *group_id*, a dash and a number below *total*; at most *limit* are at work.
+    The map is settled once *need* have succeeded, more than *max_failed* have not, or all have
+    ended.
     """
 
-    stem: str
+    group_id: str
     total: int
     need: int
-    most_bad: int
+    max_failed: int
     limit: int
 
     def child(self, index: int) -> str:
-        """Give the run id of a child."""
-        return f"{self.stem}-{index}"
+        """Return the run id of a child."""
+        return f"{self.group_id}-{index}"
 
     def children(self) -> list[str]:
-        """Give the run ids of all."""
+        """Return the run ids of all."""
         return [self.child(index) for index in range(self.total)]
 
 
 @dataclass(frozen=True, slots=True)
 class ChildEnd:
     """
-    How a child ended, as its parent is told: `status|packed`.
+    How a child ended, as its parent learns of it: `status|packed`.
 
     *packed* is its result, or [type, message] of its error. *number* says as which of those of a
     map that ended in the same way it counted before the map was settled; 0 after that, or outside
@@ -69,7 +69,7 @@ class ChildEnd:
         return self.status == "succeeded"
 
     def write(self) -> bytes:
-        """Write what the parent is told."""
+        """Write what the parent is sent."""
         return f"{self.status}|".encode() + self.packed
 
     @classmethod
@@ -81,6 +81,6 @@ class ChildEnd:
     @classmethod
     def read_numbered(cls, written: bytes) -> ChildEnd:
         """Read an end as the server keeps it, with its number before it."""
-        number, told = written.split(b"|", 1)
-        end = cls.read(told)
+        number, rest = written.split(b"|", 1)
+        end = cls.read(rest)
         return cls(end.status, end.packed, int(number))

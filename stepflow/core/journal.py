@@ -202,7 +202,7 @@ def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
 
 def write_map_end(group: ChildGroup, counts: bytes) -> bytes:
     """Write the data of a settled map, whose *counts* came from the server."""
-    return SEPARATOR.join((group.stem.encode(), b"%d" % group.total, counts))
+    return SEPARATOR.join((group.group_id.encode(), b"%d" % group.total, counts))
 
 
 def read_map_end(data: bytes) -> int:

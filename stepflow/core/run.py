@@ -59,6 +59,17 @@ class Cleanup(IntEnum):
     STARTED = 2
 
 
+class Parked(StrEnum):
+    """What wakes a run that stands without a claim and without a place in a queue."""
+
+    #: whatever comes into its inbox, or its due time
+    INBOX = "inbox"
+    #: its due time alone
+    DUE = "due"
+    #: the end of another child of its map, of which too many are at work
+    LIMIT = "limit"
+
+
 @dataclass(frozen=True, slots=True)
 class StopRequest:
     """

@@ -19,12 +19,12 @@ class TransitionKind(StrEnum):
     """What the store has to do for a transition."""
 
     ADVANCE = "advance"
-    HAND_OVER = "retry"
+    HAND_OVER = "hand_over"
     PARK = "park"
     PAUSE = "pause"
     FINISH = "finish"
     MARK = "mark"
-    RETRY = "revive"
+    RETRY = "retry"
     DROP = "drop"
 
 

@@ -12,7 +12,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
-from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_update
+from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, family_update
 from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
 from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime
@@ -153,7 +153,7 @@ def plan_family_update(
     *data* are the data fields that the end writes.
     """
     if options.parent is None and not run.has_children:
-        return NO_KIN
+        return NO_UPDATE
     answer: Part
     if end.state is RunState.SUCCEEDED:
         answer = data[1] if data else pack(None)

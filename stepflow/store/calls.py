@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from itertools import islice
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from stepflow.store.scripts import Script
+if TYPE_CHECKING:
+    from stepflow.store.scripts import Script
 
 T = TypeVar("T")
 A = TypeVar("A")

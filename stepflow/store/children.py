@@ -13,10 +13,10 @@ from stepflow.core.family import ChildGroup
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, raw
-from stepflow.store.family_update import FamilyUpdate, family_keys
+from stepflow.store.family_update import FamilyUpdate, children_keys
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, rq_time
-from stepflow.store.runs import submit_run
+from stepflow.store.runs import submission
 
 
 class SpawnReply(NamedTuple):
@@ -49,19 +49,34 @@ def submit_child(
 
     One that is not *listed* lives on when its parent ends.
     """
-    made = submit_run(keys, child, request=request, data=data)
-    place: tuple[Part, ...] = ("", "", "", "")
+    made = submission(keys, child, request=request, data=data)
+    children, answers, maps = children_keys(keys, parent.id, parent.generation)
+    place: dict[str, Part] = {"group": "", "index": "", "goal": "", "at_once": ""}
     if group is not None:
-        place = (group.stem, index, f"{group.need}|{group.most_bad}|{group.total}", group.limit)
-    return Call(
-        scripts.SUBMIT_CHILD,
-        (*made.keys, keys.run(parent.id), *family_keys(keys, parent.id, parent.generation)),
-        (*made.args, token, child.id if listed else "", RunState.WAITING, *place),
-        _read_birth,
+        goal = f"{group.need}|{group.max_failed}|{group.total}"
+        place = {"group": group.group_id, "index": index, "goal": goal, "at_once": group.limit}
+    return scripts.SUBMIT_CHILD.call(
+        _read_spawned,
+        keys={
+            **made.keys,
+            "parent": keys.run(parent.id),
+            "children": children,
+            "answers": answers,
+            "maps": maps,
+        },
+        args={
+            **made.args,
+            "token": token,
+            "listed": child.id if listed else "",
+            "waiting": RunState.WAITING,
+            **place,
+        },
+        lists=made.lists,
+        key_lists={"source": ()},
     )
 
 
-def _read_birth(reply: Any) -> SpawnReply:
+def _read_spawned(reply: Any) -> SpawnReply:
     if isinstance(reply[0], bytes):
         return SpawnReply(reply[0].decode())
     return SpawnReply("", reply[0], None if reply[1] else flat_map(reply[2]))
@@ -71,7 +86,7 @@ def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes 
     """Read how children (by run id) and maps (by stem) ended; None for each that has not."""
     return command(
         "HMGET",
-        family_keys(keys, run.id, run.generation)[1],
+        children_keys(keys, run.id, run.generation)[1],
         *names,
         read=raw,
         misfit=lambda: [None] * len(names),
@@ -91,7 +106,7 @@ def load_inbox(keys: Keys, run_id: str) -> Call[int]:
 
 def load_maps(keys: Keys, run: Run) -> Call[dict[bytes, bytes]]:
     """Read the counters of the run's maps that are not settled."""
-    return load_hash(family_keys(keys, run.id, run.generation)[2])
+    return load_hash(children_keys(keys, run.id, run.generation)[2])
 
 
 def scan_children(
@@ -103,7 +118,7 @@ def scan_children(
     Gives the next cursor, "0" at the end.
     """
     return command(
-        "SSCAN", family_keys(keys, run_id, generation)[0], cursor, "COUNT", count,
+        "SSCAN", children_keys(keys, run_id, generation)[0], cursor, "COUNT", count,
         read=lambda reply: (
             reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0]),
             [item.decode("utf-8", "backslashreplace") for item in reply[1]],
@@ -114,7 +129,7 @@ def scan_children(
 
 def count_children(keys: Keys, run: Run) -> Call[int]:
     """Count the live children that end with their parent."""
-    return command("SCARD", family_keys(keys, run.id, run.generation)[0], read=int, misfit=int)
+    return command("SCARD", children_keys(keys, run.id, run.generation)[0], read=int, misfit=int)
 
 
 def tell_gone(keys: Keys, child_id: str, update: FamilyUpdate, *, now: float) -> Call[bool]:
@@ -123,14 +138,20 @@ def tell_gone(keys: Keys, child_id: str, update: FamilyUpdate, *, now: float) ->
 
     False when the child is there, or was told of before.
     """
-    return Call(
-        scripts.TELL_GONE,
-        (keys.run(child_id), *update.keys),
-        (child_id, format_time(now), rq_time(now), keys.namespace, *update.args),
+    return scripts.TELL_GONE.call(
         bool,
+        keys={"child": keys.run(child_id), "children": update.parent_children},
+        args={
+            "run_id": child_id,
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+        },
+        lists={"parent": update.parent},
+        key_lists={"parent": update.parent_keys},
     )
 
 
 def forget_children(keys: Keys, run_id: str, generation: int, gone: Sequence[str]) -> Call[int]:
     """Take children whose records are gone off the list."""
-    return command("SREM", family_keys(keys, run_id, generation)[0], *gone, read=int)
+    return command("SREM", children_keys(keys, run_id, generation)[0], *gone, read=int)

@@ -1,7 +1,4 @@
-"""
-Calls that take, keep and give up the exclusive right to settle a delivery, and those that look
-after all of them.
-"""
+"""Calls that take, keep and give up claims: the exclusive right to settle a delivery."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any, NamedTuple
 
 from stepflow.core.run import RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, flat_map, load_hash, nothing
+from stepflow.store.calls import Call, command, flat_map, load_hash, nothing
 from stepflow.store.keys import RQ_SUSPENDED, Keys
 from stepflow.store.run_hash import rq_time
 
@@ -33,8 +30,7 @@ class QueueSource(NamedTuple):
 
 class ClaimedDelivery(NamedTuple):
     """
-    One claimed delivery: RQ id, claim token, and the hashes of its record and data as the claim
-    left them.
+    One claimed delivery, with the hashes of its record and data as the claim left them.
 
     Without a token nothing was claimed: its record cannot be read.
     """
@@ -100,20 +96,38 @@ def claim_steps(
 
     Tokens are *stem* and a number, counted on.
     """
-    return Call(
-        scripts.CLAIM_STEPS,
-        (
-            keys.claims, RQ_SUSPENDED, keys.waiting_lists, keys.due,
-            *(key for source in sources for key in (source.list, source.pending, source.wip, source.wake)),
-        ),
-        (
-            given, keys.namespace, keys.job_prefix, stem, number, lease_s, limit, live_workers,
-            worker, rq_time(now), RunState.RUNNING, FOREIGN_JOB, len(runners), *runners,
-            *(source.rq_queue for source in sources),
-        ),
+    return scripts.CLAIM_STEPS.call(
         _read_batch,
+        keys={
+            "claims": keys.claims,
+            "suspended": RQ_SUSPENDED,
+            "waiting_lists": keys.waiting_lists,
+            "due": keys.due,
+        },
+        args={
+            "given": given,
+            "ns": keys.namespace,
+            "prefix": keys.job_prefix,
+            "stem": stem,
+            "first_number": number,
+            "lease_s": lease_s,
+            "limit": limit,
+            "live_workers": live_workers,
+            "worker": worker,
+            "rq_time": rq_time(now),
+            "running": RunState.RUNNING,
+            "refusal_text": FOREIGN_JOB,
+        },
+        lists={"runners": runners, "queues": [source.rq_queue for source in sources]},
+        key_lists={
+            "source": [
+                key
+                for source in sources
+                for key in (source.list, source.pending, source.wip, source.wake)
+            ]
+        },
         resend=False,
-    )  # fmt: skip
+    )
 
 
 def _read_batch(reply: Any) -> Batch:
@@ -132,7 +146,7 @@ def claim_one(
 
     None when its record does not wait for it.
     """
-    record = f"{keys.namespace}:{member}"
+    record = keys.record(member)
 
     def read(reply: Any) -> ClaimedDelivery | None:
         if len(reply) == 1:
@@ -141,11 +155,22 @@ def claim_one(
             return ClaimedDelivery(rq_id, "", flat_map(reply[1]), {})
         return ClaimedDelivery(rq_id, token, flat_map(reply[1]), flat_map(reply[2]))
 
-    return Call(
-        scripts.CLAIM_ONE,
-        (keys.claims, record, f"{record}:data", keys.queued_at(rq_queue)),
-        (given, rq_id, token, lease_s, RunState.RUNNING, member),
+    return scripts.CLAIM_ONE.call(
         read,
+        keys={
+            "claims": keys.claims,
+            "record": record,
+            "data": f"{record}:data",
+            "queued_at": keys.queued_at(rq_queue),
+        },
+        args={
+            "given": given,
+            "rq_id": rq_id,
+            "token": token,
+            "lease_s": lease_s,
+            "running": RunState.RUNNING,
+            "member": member,
+        },
     )
 
 
@@ -158,24 +183,25 @@ def renew_claims(
     Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how
     much its inbox ever held.
     """
-    args: list[Part] = [given]
-    for claim in claims:
-        args += claim
-    return Call(
-        scripts.RENEW_CLAIMS,
-        (keys.claims, *(f"{keys.namespace}:{member}" for member, _, _ in claims)),
-        args,
+    return scripts.RENEW_CLAIMS.call(
         lambda reply: (float(reply[0]), reply[1:]),
+        keys={"claims": keys.claims},
+        args={"given": given},
+        lists={
+            "members": [member for member, _, _ in claims],
+            "tokens": [token for _, token, _ in claims],
+            "seconds": [seconds for _, _, seconds in claims],
+        },
+        key_lists={"record": [keys.record(member) for member, _, _ in claims]},
     )
 
 
 def extend_claim(keys: Keys, member: str, token: str, seconds: float, *, given: str) -> Call[bool]:
     """Keep one claim at least *seconds* from now; False when it is not the caller's any more."""
-    return Call(
-        scripts.EXTEND_CLAIM,
-        (keys.claims, f"{keys.namespace}:{member}"),
-        (given, token, member, seconds),
+    return scripts.EXTEND_CLAIM.call(
         bool,
+        keys={"claims": keys.claims, "record": keys.record(member)},
+        args={"given": given, "token": token, "member": member, "seconds": seconds},
     )
 
 
@@ -184,7 +210,11 @@ def put_memo(
 ) -> Call[bool]:
     """Write a memo value under the claim; False when the step is not the caller's any more."""
     base = keys.run(run_id)
-    return Call(scripts.PUT_MEMO, (base, f"{base}:memo"), (token, step, field, value), bool)
+    return scripts.PUT_MEMO.call(
+        bool,
+        keys={"run": base, "memo": f"{base}:memo"},
+        args={"token": token, "step": step, "field": field, "value": value},
+    )
 
 
 def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
@@ -194,7 +224,11 @@ def load_memo(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
 
 def prune_waiting_list(keys: Keys, waiting: QueueSource, entry: str) -> Call[bool]:
     """Say whether a waiting list holds anything; one that does not is forgotten."""
-    return Call(scripts.PRUNE_WAITING_LIST, (keys.waiting_lists, waiting.list), (entry,), bool)
+    return scripts.PRUNE_WAITING_LIST.call(
+        bool,
+        keys={"waiting_lists": keys.waiting_lists, "list": waiting.list},
+        args={"entry": entry},
+    )
 
 
 def standing_claims(keys: Keys, cursor: int, count: int) -> Call[tuple[int, list[str]]]:
@@ -228,14 +262,14 @@ def as_text(members: Sequence[bytes]) -> list[str]:
 def claim_holder(keys: Keys, member: str) -> Call[str]:
     """Read the token that a record is claimed by, empty without one."""
     return command(
-        "HGET", f"{keys.namespace}:{member}", "token",
+        "HGET", keys.record(member), "token",
         read=lambda reply: (reply or b"").decode("utf-8", "replace"), misfit=str,
     )  # fmt: skip
 
 
 def load_record(keys: Keys, member: str) -> Call[dict[bytes, bytes]]:
     """Read the hash of a run or hook by its member name."""
-    return load_hash(f"{keys.namespace}:{member}")
+    return load_hash(keys.record(member))
 
 
 def wait_for_work(keys_: Sequence[str], timeout_s: float) -> Call[str]:

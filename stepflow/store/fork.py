@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepflow.core.run import Run
+from stepflow.store import scripts
 from stepflow.store.calls import Call, Part
-from stepflow.store.family_update import family_keys
+from stepflow.store.family_update import children_keys
 from stepflow.store.keys import Keys
-from stepflow.store.runs import submit_run
+from stepflow.store.runs import read_submit, submission
+
+#: what a script that makes a run is given of the source of a fork
+_SOURCE_KEYS = scripts.Group("lib/submit", "source_keys")
+_FORK = scripts.Group("lib/submit", "fork")
 
 
 def submit_fork(
@@ -22,15 +27,27 @@ def submit_fork(
     data: Sequence[Part],
 ) -> Call[dict[bytes, bytes] | None]:
     """
-    Make *run* with the first *entries* of the journal of *source*, of which *following* is the
-    next.
+    Make *run* with the first *entries* of the journal of *source*.
 
-    It is told all that the children of *source* have told that. Answers as `submit_run`, or with no
-    fields at all when that journal is not so any more.
+    *following* is the entry after them there. The fork knows how all children of *source* ended
+    that have. Answers as `submit_run`, or with no fields at all when that journal is not so any
+    more.
     """
-    call = submit_run(keys, run, request=request, data=data)
-    _, told, _ = family_keys(keys, source.id, source.generation)
-    _, own, _ = family_keys(keys, run.id, run.generation)
+    made = submission(keys, run, request=request, data=data)
     base = keys.run(source.id)
-    origin = (f"{base}:journal", told, own, f"{base}:vars")
-    return Call(call.script, (*call.keys, *origin), (*call.args, entries, following), call.read)
+    _, source_answers, _ = children_keys(keys, source.id, source.generation)
+    _, answers, _ = children_keys(keys, run.id, run.generation)
+    origin = {
+        "source_journal": f"{base}:journal",
+        "source_answers": source_answers,
+        "answers": answers,
+        "source_variables": f"{base}:vars",
+    }
+    fork: dict[str, Part] = {"entries": entries, "following": following}
+    return scripts.SUBMIT_RUN.call(
+        read_submit,
+        keys=made.keys,
+        args=made.args,
+        lists={**made.lists, "fork": _FORK.order(fork)},
+        key_lists={"source": _SOURCE_KEYS.order(origin)},
+    )

@@ -71,20 +71,20 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
     fields = Fields(row)
     text = fields.text
     record = HookRecord(
-        hook_id,
-        text(b"run"),
-        text(b"runner"),
-        text(b"state"),
-        row.get(b"target", b""),
-        row.get(b"body", b""),
-        fields.count(b"rev"),
-        fields.count(b"tries"),
-        text(b"delivery"),
-        fields.time(b"due"),
-        text(b"token"),
-        text(b"claimed_id"),
-        text(b"problem"),
-        fields.time(b"created"),
+        id=hook_id,
+        run_id=text(b"run"),
+        runner=text(b"runner"),
+        state=text(b"state"),
+        target=row.get(b"target", b""),
+        body=row.get(b"body", b""),
+        rev=fields.count(b"rev"),
+        tries=fields.count(b"tries"),
+        delivery=text(b"delivery"),
+        due_at=fields.time(b"due"),
+        token=text(b"token"),
+        held=text(b"claimed_id"),
+        problem=text(b"problem"),
+        created_at=fields.time(b"created"),
     )
     for name in (b"rev", b"target"):
         if not row.get(name):
@@ -100,6 +100,19 @@ def write_new_hook(hook: HookRecord, keys: Keys) -> list[Part]:
         "body", hook.body, "rev", hook.rev, "delivery", hook.delivery, "queue", keys.hook_queue,
         "created", format_time(hook.created_at),
     ]  # fmt: skip
+
+
+def write_hook_jobs(hooks: Sequence[HookJob]) -> Sequence[Part]:
+    """Write deliveries as `lib/hook.lua` reads them."""
+    args: list[Part] = []
+    for hook in hooks:
+        args += (hook.rq_id, hook_member(hook.id), len(hook.fields), *hook.fields)
+    return args
+
+
+def hook_job_keys(keys: Keys, hooks: Sequence[HookJob]) -> Sequence[str]:
+    """Give the keys of deliveries as `lib/hook.lua` takes them: of each its record and its job."""
+    return [key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))]
 
 
 def rq_id_of(keys: Keys, hook_id: str, serial: int) -> str:
@@ -130,19 +143,27 @@ def commit_hook(
     due_at: float | None = None,
 ) -> Call[int]:
     """Settle one try under its claim: 1 written, 2 a second arrival, 0 the claim is gone."""
-    return Call(
-        scripts.COMMIT_HOOK,
-        (
-            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held), keys.rq_wip(keys.hook_queue),
-            keys.dead_hooks, keys.due,
-        ),
-        (
-            hook.token, hook_member(hook.id), f"{hook.held}:{hook.token}",
-            "" if ttl_s is None else max(1, int(ttl_s)), format_time(died_at), hook.id,
-            format_time(due_at), len(fields), *fields,
-        ),
+    return scripts.COMMIT_HOOK.call(
         int,
-    )  # fmt: skip
+        keys={
+            "hook": keys.hook(hook.id),
+            "claims": keys.claims,
+            "claimed_job": keys.rq_job(hook.held),
+            "wip": keys.rq_wip(keys.hook_queue),
+            "dead_hooks": keys.dead_hooks,
+            "due": keys.due,
+        },
+        args={
+            "token": hook.token,
+            "member": hook_member(hook.id),
+            "wip_member": f"{hook.held}:{hook.token}",
+            "ttl_s": "" if ttl_s is None else max(1, int(ttl_s)),
+            "died_at": format_time(died_at),
+            "hook_id": hook.id,
+            "due": format_time(due_at),
+        },
+        lists={"fields": fields},
+    )
 
 
 def requeue_hook(
@@ -159,19 +180,35 @@ def requeue_hook(
         "rev", hook.rev + 1, "state", PENDING, "delivery", rq_id, "due", "", "token", "",
         "claimed_id", "", "tries", 0 if fresh else hook.tries,
     ]  # fmt: skip
-    return Call(
-        scripts.REQUEUE_HOOK,
-        (
-            keys.hook(hook.id), keys.claims, keys.rq_job(hook.held or hook.delivery),
-            keys.rq_wip(queue), keys.dead_hooks, keys.rq_job(rq_id), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake(queue), keys.due, RQ_QUEUES,
-        ),
-        (
-            hook.rev, hook_member(hook.id), f"{hook.held}:{hook.token}", hook.id, rq_id,
-            format_time(now), rq_time(now), keys.namespace, queue, lapsed, len(fields), *fields,
-        ),
+    return scripts.REQUEUE_HOOK.call(
         int,
-    )  # fmt: skip
+        keys={
+            "hook": keys.hook(hook.id),
+            "claims": keys.claims,
+            "claimed_job": keys.rq_job(hook.held or hook.delivery),
+            "wip": keys.rq_wip(queue),
+            "dead_hooks": keys.dead_hooks,
+            "job": keys.rq_job(rq_id),
+            "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue),
+            "wake": keys.wake(queue),
+            "due": keys.due,
+            "rq_queues": RQ_QUEUES,
+        },
+        args={
+            "rev": hook.rev,
+            "member": hook_member(hook.id),
+            "wip_member": f"{hook.held}:{hook.token}",
+            "hook_id": hook.id,
+            "rq_id": rq_id,
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+            "queue": queue,
+            "lapsed": lapsed,
+        },
+        lists={"fields": fields},
+    )
 
 
 def load_app_hooks(keys: Keys, runner: str) -> Call[bytes | None]:
@@ -199,20 +236,27 @@ def tell_untold(
     keys: Keys, runner: str, note: bytes, hooks: Sequence[HookJob], *, now: float
 ) -> Call[int]:
     """
-    Write the deliveries that a noted end calls for, and take the note away: 1 written, 0 somebody
-    has done it.
+    Write the deliveries that a noted end calls for, and take the note away.
+
+    Gives 1 written, 0 somebody has done it.
     """
     queue = keys.hook_queue
-    args: list[Part] = [note, format_time(now), rq_time(now), keys.namespace, queue]
-    for hook in hooks:
-        args += (hook.rq_id, hook_member(hook.id), len(hook.fields), *hook.fields)
-    return Call(
-        scripts.TELL_UNTOLD,
-        (
-            keys.untold(runner), keys.rq_list(queue), keys.queued_at(queue), keys.wake(queue),
-            RQ_QUEUES,
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
-        ),
-        args,
+    return scripts.TELL_UNTOLD.call(
         int,
-    )  # fmt: skip
+        keys={
+            "notes": keys.untold(runner),
+            "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue),
+            "wake": keys.wake(queue),
+            "rq_queues": RQ_QUEUES,
+        },
+        args={
+            "note": note,
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+            "queue": queue,
+        },
+        lists={"hooks": write_hook_jobs(hooks)},
+        key_lists={"hook": hook_job_keys(keys, hooks)},
+    )

@@ -40,11 +40,15 @@ def add_entry(
     changes nothing there.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.ADD_ENTRY,
-        (base, base + ":journal"),
-        (token, index, entry, "" if cleanup is None else int(cleanup)),
+    return scripts.ADD_ENTRY.call(
         raw,
+        keys={"run": base, "journal": base + ":journal"},
+        args={
+            "token": token,
+            "index": index,
+            "entry": entry,
+            "cleanup": "" if cleanup is None else int(cleanup),
+        },
     )
 
 
@@ -62,15 +66,21 @@ def take_signal(
     keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]
 ) -> Call[Any]:
     """
-    Take the first signal of *names* and remember it as entry *index*: [inbox, item], [inbox], or []
-    when refused.
+    Take the first signal of *names* and remember it as entry *index*.
+
+    Gives [inbox, item], [inbox] when there is none, or [] when refused.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.TAKE_SIGNAL,
-        (base, f"{base}:journal", f"{base}:mail", f"{base}:sent"),
-        (token, index, head, *names),
+    return scripts.TAKE_SIGNAL.call(
         raw,
+        keys={
+            "run": base,
+            "journal": f"{base}:journal",
+            "mail": f"{base}:mail",
+            "sent": f"{base}:sent",
+        },
+        args={"token": token, "index": index, "head": head},
+        lists={"names": names},
     )
 
 
@@ -84,16 +94,32 @@ def send_signal(
     again.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
-    return Call(
-        scripts.SEND_SIGNAL,
-        (
-            base, f"{base}:mail", f"{base}:sent", keys.rq_job(run.delivery), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
-        ),
-        (
-            signal_id, item, MAILBOX, run_member(run.id), format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
-            most_bytes, SENT, LONG,
-        ),
+    return scripts.SEND_SIGNAL.call(
         lambda reply: str(reply.decode()),
-    )  # fmt: skip
+        keys={
+            "run": base,
+            "mail": f"{base}:mail",
+            "sent": f"{base}:sent",
+            "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue),
+            "wake": keys.wake_of(run.queue),
+            "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue),
+        },
+        args={
+            "signal_id": signal_id,
+            "item": item,
+            "most_items": MAILBOX,
+            "member": run_member(run.id),
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+            "queue": queue,
+            "pending": RunState.PENDING,
+            "channels": keys.tell_channel(""),
+            "message": ChannelMessage(run.id).write(),
+            "most_bytes": most_bytes,
+            "most_ids": SENT,
+            "long_bytes": LONG,
+        },
+    )

@@ -102,6 +102,10 @@ class Keys:
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
 
+    def record(self, member: str) -> str:
+        """Name the record of a run or hook, given its member name."""
+        return f"{self.namespace}:{member}"
+
     def untold(self, runner: str) -> str:
         return f"{self.namespace}:untold:{runner}"
 

@@ -58,10 +58,7 @@ class Moved(NamedTuple):
 
 def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Moved]:
     """Move what has come due into its queue."""
-    return Call(
-        scripts.MOVE_DUE,
-        (keys.due,),
-        (given, keys.namespace, limit, rq_time(now), RunState.PENDING),
+    return scripts.MOVE_DUE.call(
         lambda reply: Moved(
             float(reply[0]),
             reply[1],
@@ -69,6 +66,14 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             as_text(reply[3]),
             as_text(reply[4]),
         ),
+        keys={"due": keys.due},
+        args={
+            "given": given,
+            "ns": keys.namespace,
+            "limit": limit,
+            "rq_time": rq_time(now),
+            "pending": RunState.PENDING,
+        },
     )
 
 
@@ -88,44 +93,62 @@ def scan_maintenance(
 
     A worker silent for *silent_s* no longer counts as live.
     """
-    return Call(
-        scripts.SCAN_MAINTENANCE,
-        (
-            keys.claims, keys.due, keys.deadlines, RQ_SUSPENDED, keys.waiting_lists,
-            keys.workers(queue), keys.expiry, keys.dead_hooks, keys.live,
-            *(key for source in sources for key in (source.list, source.pending, source.wake)),
-        ),
-        (given, worker, silent_s, keys.job_prefix, dead_s, keys.namespace, lease_s),
-        _read_look,
-    )  # fmt: skip
-
-
-def _read_look(reply: Any) -> MaintenanceScan:
-    lapsed, overdue, awaited, missing, strays, restored = (
-        as_text(reply[place]) for place in (4, 5, 6, 8, 9, 10)
+    return scripts.SCAN_MAINTENANCE.call(
+        _read_scan,
+        keys={
+            "claims": keys.claims,
+            "due": keys.due,
+            "deadlines": keys.deadlines,
+            "suspended": RQ_SUSPENDED,
+            "waiting_lists": keys.waiting_lists,
+            "workers": keys.workers(queue),
+            "expiry": keys.expiry,
+            "dead_hooks": keys.dead_hooks,
+            "live": keys.live,
+        },
+        args={
+            "given": given,
+            "worker": worker,
+            "silent_s": silent_s,
+            "prefix": keys.job_prefix,
+            "dead_s": dead_s,
+            "ns": keys.namespace,
+            "lease_s": lease_s,
+        },
+        key_lists={
+            "source": [
+                key for source in sources for key in (source.list, source.pending, source.wake)
+            ]
+        },
     )
+
+
+def _read_scan(reply: Any) -> MaintenanceScan:
     gone = as_text(reply[11])
-    next_due = float(reply[3]) if reply[3] else None
     return MaintenanceScan(
-        float(reply[0]),
-        bool(reply[1]),
-        reply[2],
-        next_due,
-        lapsed,
-        overdue,
-        awaited,
-        bool(reply[7]),
-        missing,
-        strays,
-        restored,
-        list(zip(gone[::2], gone[1::2], strict=True)),
-        bool(reply[12]),
+        now=float(reply[0]),
+        suspended=bool(reply[1]),
+        live_workers=reply[2],
+        next_due=float(reply[3]) if reply[3] else None,
+        lapsed=as_text(reply[4]),
+        overdue=as_text(reply[5]),
+        waiting_lists=as_text(reply[6]),
+        expired=bool(reply[7]),
+        missing=as_text(reply[8]),
+        strays=as_text(reply[9]),
+        restored=as_text(reply[10]),
+        orphans=list(zip(gone[::2], gone[1::2], strict=True)),
+        is_new=bool(reply[12]),
     )
 
 
 def sweep_expired(keys: Keys, *, given: str, limit: int) -> Call[int]:
     """Take up to *limit* expired runs out of the indexes; gives how many it looked at."""
-    return Call(scripts.SWEEP_EXPIRED, (keys.expiry,), (given, keys.namespace, limit), int)
+    return scripts.SWEEP_EXPIRED.call(
+        int,
+        keys={"expiry": keys.expiry},
+        args={"given": given, "ns": keys.namespace, "limit": limit},
+    )
 
 
 def put_deadline(keys: Keys, run_id: str, deadline_at: float) -> Call[None]:
@@ -145,19 +168,30 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
         "state", RunState.PAUSED, "delivery", "", "due", "", "token", "", "claimed_id", "",
         "updated", format_time(now), "parked", "", "waits_for", "resume",
     ]  # fmt: skip
-    return Call(
-        scripts.SET_ASIDE,
-        (
-            base, f"{base}:data", keys.claims, keys.due, keys.deadlines,
-            keys.rq_job(run.claimed_rq_id or run.delivery), keys.queued_at(queue),
-            keys.rq_wip(queue), keys.rq_scheduled(queue),
-        ),
-        (
-            run_member(run.id), run.id, damage.field, damage.held,
-            f"{run.claimed_rq_id}:{run.token}", run.delivery, reason, len(fields), *fields,
-        ),
+    return scripts.SET_ASIDE.call(
         bool,
-    )  # fmt: skip
+        keys={
+            "run": base,
+            "data": f"{base}:data",
+            "claims": keys.claims,
+            "due": keys.due,
+            "deadlines": keys.deadlines,
+            "job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            "queued_at": keys.queued_at(queue),
+            "wip": keys.rq_wip(queue),
+            "scheduled": keys.rq_scheduled(queue),
+        },
+        args={
+            "member": run_member(run.id),
+            "run_id": run.id,
+            "damaged": damage.field,
+            "found": damage.held,
+            "wip_member": f"{run.claimed_rq_id}:{run.token}",
+            "rq_id": run.delivery,
+            "reason": reason,
+        },
+        lists={"fields": fields},
+    )
 
 
 def bury_hook(
@@ -170,12 +204,23 @@ def bury_hook(
         "delivery", "", "due", "", "tries", hook.tries, "created", format_time(hook.created_at),
         "run", hook.run_id, "runner", hook.runner,
     ]  # fmt: skip
-    return Call(
-        scripts.BURY_HOOK,
-        (
-            keys.hook(hook.id), keys.claims, keys.due, keys.queued_at(queue), keys.dead_hooks,
-            keys.rq_wip(queue), keys.rq_job(hook.held or hook.delivery),
-        ),
-        (hook_member(hook.id), hook.id, format_time(now), max(1, int(ttl_s)), f"{hook.held}:{hook.token}", len(fields), *fields),
+    return scripts.BURY_HOOK.call(
         bool,
-    )  # fmt: skip
+        keys={
+            "hook": keys.hook(hook.id),
+            "claims": keys.claims,
+            "due": keys.due,
+            "queued_at": keys.queued_at(queue),
+            "dead_hooks": keys.dead_hooks,
+            "wip": keys.rq_wip(queue),
+            "job": keys.rq_job(hook.held or hook.delivery),
+        },
+        args={
+            "member": hook_member(hook.id),
+            "hook_id": hook.id,
+            "died_at": format_time(now),
+            "ttl_s": max(1, int(ttl_s)),
+            "wip_member": f"{hook.held}:{hook.token}",
+        },
+        lists={"fields": fields},
+    )

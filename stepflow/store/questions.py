@@ -17,19 +17,19 @@ from stepflow.store.run_hash import LATEST_S, format_time, rq_time
 
 @dataclass(frozen=True, slots=True)
 class QuestionOutcome:
-    """What became of an ask: a *word*, when (unix seconds), and by which request."""
+    """What became of a question: a *word*, when (unix seconds), and by which request."""
 
     word: str
     at: float
     request: str = ""
 
     def write(self) -> str:
-        """Write the mark."""
+        """Write it as Redis keeps it."""
         return f"{self.word}|{self.at:.6f}|{self.request}"
 
     @classmethod
     def read(cls, written: bytes) -> QuestionOutcome:
-        """Read a mark; of one that cannot be read is known that the ask is settled."""
+        """Read one back; all that is known of one that cannot be read is that it is settled."""
         try:
             word, at, request = written.decode().split("|", 2)
             return cls(word, float(at) if 0 <= float(at) <= LATEST_S else 0.0, request)
@@ -50,27 +50,31 @@ def settle_question(
     lapsed: QuestionOutcome | None = None,
 ) -> Call[Any]:
     """
-    Look for the answer to an ask and remember it as entry *index*: [inbox, data], [inbox] while it
-    is open, [] refused.
+    Look for the answer to a question and remember it as entry *index*.
 
-    *lapsed* is the mark of one whose time is up: it is remembered as that, unless it was answered
-    before.
+    Gives [inbox, data], [inbox] while it is open, [] refused. *lapsed* is the outcome of one whose
+    time is up: that is remembered, unless it was answered before.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.SETTLE_QUESTION,
-        (base, f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions),
-        (
-            token,
-            index,
-            head,
-            digest,
-            asked,
-            run_id,
-            format_time(now),
-            "" if lapsed is None else lapsed.write(),
-        ),
+    return scripts.SETTLE_QUESTION.call(
         raw,
+        keys={
+            "run": base,
+            "journal": f"{base}:journal",
+            "questions": f"{base}:questions",
+            "replies": f"{base}:replies",
+            "questions_index": keys.questions,
+        },
+        args={
+            "token": token,
+            "index": index,
+            "head": head,
+            "digest": digest,
+            "question": asked,
+            "run_id": run_id,
+            "now": format_time(now),
+            "lapsed": "" if lapsed is None else lapsed.write(),
+        },
     )
 
 
@@ -78,14 +82,20 @@ def close_question(
     keys: Keys, run_id: str, token: str, *, digest: str, mark: QuestionOutcome
 ) -> Call[int]:
     """
-    Take an ask off the list: 1, or 0 when it stood there no more or the claim is not the caller's.
+    Take a question off the list.
+
+    Gives 1, or 0 when it stood there no more or the claim is not the caller's.
     """
     base = keys.run(run_id)
-    return Call(
-        scripts.CLOSE_QUESTION,
-        (base, f"{base}:questions", f"{base}:replies", keys.questions),
-        (token, digest, mark.write(), run_id),
+    return scripts.CLOSE_QUESTION.call(
         raw,
+        keys={
+            "run": base,
+            "questions": f"{base}:questions",
+            "replies": f"{base}:replies",
+            "questions_index": keys.questions,
+        },
+        args={"token": token, "digest": digest, "outcome": mark.write(), "run_id": run_id},
     )
 
 
@@ -93,23 +103,40 @@ def answer_question(
     keys: Keys, run: Run, digest: str, packed: bytes, *, mark: QuestionOutcome, now: float
 ) -> Call[QuestionOutcome | None]:
     """
-    Answer an ask of *run*.
+    Answer a question of *run*.
 
-    Gives the mark of what became of it, *mark* itself when this did it, None for no such ask.
+    Gives what became of it, *mark* itself when this call did it, None when there is no such
+    question.
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
-    return Call(
-        scripts.ANSWER_QUESTION,
-        (
-            base, f"{base}:questions", f"{base}:replies", keys.questions, keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
-        ),
-        (
-            digest, mark.write(), packed, run.id, run_member(run.id), format_time(now), rq_time(now),
-            keys.namespace, queue, RunState.PENDING, keys.tell_channel(""), ChannelMessage(run.id).write(),
-        ),
+    return scripts.ANSWER_QUESTION.call(
         lambda reply: QuestionOutcome.read(reply) if reply else None,
-    )  # fmt: skip
+        keys={
+            "run": base,
+            "questions": f"{base}:questions",
+            "replies": f"{base}:replies",
+            "questions_index": keys.questions,
+            "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue),
+            "wake": keys.wake_of(run.queue),
+            "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue),
+        },
+        args={
+            "digest": digest,
+            "outcome": mark.write(),
+            "answer": packed,
+            "run_id": run.id,
+            "member": run_member(run.id),
+            "now": format_time(now),
+            "rq_time": rq_time(now),
+            "ns": keys.namespace,
+            "queue": queue,
+            "pending": RunState.PENDING,
+            "channels": keys.tell_channel(""),
+            "message": ChannelMessage(run.id).write(),
+        },
+    )
 
 
 def load_question(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
@@ -118,7 +145,7 @@ def load_question(keys: Keys, run_id: str, digest: str) -> Call[bytes | None]:
 
 
 def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | None]:
-    """Read what became of an ask; None while it is open, or when there is none."""
+    """Read what became of a question; None while it is open, or when there is none."""
     return command(
         "HGET", f"{keys.run(run_id)}:replies", digest,
         read=lambda reply: QuestionOutcome.read(reply) if reply else None, misfit=lambda: None,

@@ -69,9 +69,8 @@ VIEWER = Role("viewer", (), _LOOKING)
 CLIENT = Role(
     "client",
     (
-        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.FINISH_UNTOLD, scripts.HAND_OVER,
-        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
-        scripts.REQUEUE_HOOK,
+        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.MARK_RUN,
+        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
     ),
     (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
     ("{ns}:",),
@@ -116,10 +115,12 @@ async def missing_rights(role: Role, keys: Keys) -> list[str]:
 
 def ask_rights(commands: Sequence[Sequence[str]]) -> Call[list[bool]]:
     """Ask which of these commands the connected user may give; none of them is carried out."""
-    args: list[Part] = []
+    counted: list[Part] = []
     for command in commands:
-        args += (len(command), *command)
-    return Call(scripts.CHECK_RIGHTS, (), args, lambda reply: [bool(item) for item in reply])
+        counted += (len(command), *command)
+    return scripts.CHECK_RIGHTS.call(
+        lambda reply: [bool(item) for item in reply], keys={}, lists={"commands": counted}
+    )
 
 
 def _talks(command: str) -> bool:
@@ -127,9 +128,7 @@ def _talks(command: str) -> bool:
 
 
 def _names(command: str) -> bool:
-    """
-    Whether a command names a key or a channel, so that being allowed it says something about that.
-    """
+    """Say whether a command names a key or a channel, so that its right says which."""
     return "|" not in command and command not in _NAMELESS
 
 

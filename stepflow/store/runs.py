@@ -1,23 +1,23 @@
 """
 Calls that move a run: one for each kind of transition.
 
-What a transition means is decided elsewhere.
+`core/transitions.py` decides which; these write it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from stepflow.core.ids import hook_member, run_member, worker_of
+from stepflow.core.ids import run_member, worker_of
 from stepflow.core.journal import start_entry
-from stepflow.core.run import Cleanup, Run, RunState, StopRequest
+from stepflow.core.run import Cleanup, Parked, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.channel import ChannelMessage
-from stepflow.store.family_update import NO_KIN, FamilyUpdate, family_keys
-from stepflow.store.hooks import MOST_UNTOLD, HookJob
+from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
+from stepflow.store.hooks import MOST_UNTOLD, HookJob, hook_job_keys, write_hook_jobs
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 
@@ -41,10 +41,6 @@ class Writes:
     deleted: Sequence[str] = ()
     written: Sequence[Part] = ()
 
-    def args(self) -> tuple[Part, ...]:
-        """Give the arguments a script takes them by."""
-        return (len(self.deleted), *self.deleted, len(self.written), *self.written)
-
 
 NO_WRITES = Writes()
 
@@ -65,16 +61,66 @@ class Fence:
     #: where an outsider writes the record; a worker's own is *name*
     record_name: str = ""
 
-    def record_fields(self) -> tuple[Part, ...]:
-        """Give the step records to write, counted."""
-        return (2, self.record_name or self.name, self.record) if self.record else (0,)
+    def records(self) -> Sequence[Part]:
+        """Give the step record to write, by name; none where there is none."""
+        return (self.record_name or self.name, self.record) if self.record else ()
 
 
-def flow_keys(base: str) -> tuple[str, ...]:
-    """Name what a workflow keeps beside the record of its run."""
-    return tuple(
-        f"{base}:{name}" for name in ("journal", "mail", "sent", "vars", "questions", "replies")
-    )
+def _flow_keys(base: str) -> dict[str, str]:
+    """Give the keys of what a workflow keeps beside the record of its run."""
+    return {
+        "journal": f"{base}:journal",
+        "mail": f"{base}:mail",
+        "sent": f"{base}:sent",
+        "variables": f"{base}:vars",
+        "questions": f"{base}:questions",
+        "replies": f"{base}:replies",
+    }
+
+
+def _wip_member(run: Run) -> str:
+    """Name the claim of *run* as RQ's registry of started jobs holds it."""
+    return f"{run.claimed_rq_id}:{run.token}"
+
+
+class Submission(NamedTuple):
+    """What `lib/submit.lua` is given to make a run, by name."""
+
+    keys: dict[str, str]
+    args: dict[str, Part]
+    lists: dict[str, Sequence[Part]]
+
+
+def submission(
+    keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
+) -> Submission:
+    """Give what makes *run*, for the scripts that do; `submit_run` says what it is."""
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    created = format_time(run.created_at)
+    old_rev: Part = ""
+    old_state, expired = "", ""
+    if replaces is not None:
+        old_rev, old_state, expired = replaces.rev, replaces.state, expiry_member(replaces)
+    return Submission(
+        {
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "memo": f"{base}:memo",
+            "kv": f"{base}:kv", **_flow_keys(base), "job": keys.rq_job(run.delivery),
+            "list": keys.rq_list(queue), "queued_at": keys.queued_at(queue),
+            "wake": keys.wake_of(run.queue), "rq_queues": RQ_QUEUES, "live": keys.live,
+            "runner_index": keys.runner_index(run.runner), "deadlines": keys.deadlines,
+            "due": keys.due, "scheduled": keys.rq_scheduled(queue),
+            "done_index": keys.done_index(old_state), "expiry": keys.expiry,
+            "old_runner_index": keys.runner_index((replaces or run).runner),
+        },
+        {
+            "request": request, "replaces": old_rev, "member": run_member(run.id), "run_id": run.id,
+            "created": created, "due": format_time(run.due_at), "rq_id": run.delivery,
+            "queue": queue, "rq_time": rq_time(run.created_at), "ns": keys.namespace,
+            "deadline": format_time(run.deadline_at),
+            "is_brief": _brief(run.due_at, run.created_at), "expired": expired,
+        },
+        {"fields": (*write_new(run, keys), "submit_id", request), "data": data, "fork": ()},
+    )  # fmt: skip
 
 
 def submit_run(
@@ -83,32 +129,22 @@ def submit_run(
     """
     Make the run with its first delivery.
 
-    Gives None when it was made, else the hash of the run that is there.
-
-    *run* holds the delivery and due time; *replaces* is the ended run of the generation before,
-    which must be unchanged.
+    Gives None when it was made, else the hash of the run that is there. *run* has the delivery and
+    due time; *replaces* is the ended run of the generation before, which must be unchanged.
     """
-    base, queue = keys.run(run.id), keys.queue_of(run)
-    due = format_time(run.due_at)
-    fields = (*write_new(run, keys), "submit_id", request)
-    old_state, gone = ("", "") if replaces is None else (replaces.state, expiry_member(replaces))
-    return Call(
-        scripts.SUBMIT_RUN,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", f"{base}:kv",
-            keys.rq_job(run.delivery), keys.rq_list(queue), keys.queued_at(queue),
-            keys.wake_of(run.queue), RQ_QUEUES, keys.live, keys.runner_index(run.runner),
-            keys.deadlines, keys.due, keys.rq_scheduled(queue), keys.done_index(old_state),
-            keys.expiry, keys.runner_index((replaces or run).runner), *flow_keys(base),
-        ),
-        (
-            request, "" if replaces is None else replaces.rev, run_member(run.id), run.id,
-            format_time(run.created_at), due, run.delivery, queue, rq_time(run.created_at),
-            keys.namespace, format_time(run.deadline_at), _brief(run.due_at, run.created_at), gone,
-            len(fields), *fields, len(data), *data,
-        ),
-        lambda reply: None if reply[0] == DONE else flat_map(reply[1]),
-    )  # fmt: skip
+    made = submission(keys, run, request=request, data=data, replaces=replaces)
+    return scripts.SUBMIT_RUN.call(
+        read_submit,
+        keys=made.keys,
+        args=made.args,
+        lists=made.lists,
+        key_lists={"source": ()},
+    )
+
+
+def read_submit(reply: Any) -> dict[bytes, bytes] | None:
+    """Read the answer of `submit_run`."""
+    return None if reply[0] == DONE else flat_map(reply[1])
 
 
 def keep_step(
@@ -131,14 +167,18 @@ def keep_step(
     fields: list[Part] = ["rev", run.rev + 1, "step", run.step + 1, "updated", format_time(now)]
     if run.failures or run.crashes or run.handoff:
         fields += ("failures", 0, "crashes", 0, "handoff", 0)
-    return Call(
-        scripts.KEEP_STEP,
-        (base, base + ":data", base + ":steps", base + ":kv", base + ":memo", *look_at),
-        (
-            run.rev, fence.token, fence.name, fence.record, payload, 1 if drop_memo else 0,
-            *(effects.args() if effects is not NO_WRITES else (0, 0)), len(fields), *fields,
-        ),
+    return scripts.KEEP_STEP.call(
         raw,
+        keys={
+            "run": base, "data": base + ":data", "steps": base + ":steps", "kv": base + ":kv",
+            "memo": base + ":memo",
+        },
+        args={
+            "rev": run.rev, "token": fence.token, "step": fence.name, "record": fence.record,
+            "payload": payload, "drop_memo": 1 if drop_memo else 0,
+        },
+        lists={"deleted": effects.deleted, "written": effects.written, "fields": fields},
+        key_lists={"look_at": look_at},
     )  # fmt: skip
 
 
@@ -163,17 +203,17 @@ def hand_over(
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
-    Answers as `keep_step`.
-
-    With *restarts* above 0 it begins a new history: its journal and step records go.
+    With *restarts* above 0 it begins a new history: its journal and step records go. Answers as
+    `keep_step`.
     """
-    base, queue = keys.run(run.id), keys.queue_of(run)
+    base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
-    rq_id = keys.rq_id(delivery)
+    rq_id, due = keys.rq_id(delivery), format_time(due_at)
+    old_rq_id = run.claimed_rq_id or run.delivery
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
-        "handoff", delivery.handoff, "delivery", rq_id, "due", format_time(due_at), "token", "",
-        "claimed_id", "", "updated", format_time(now),
+        "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
+        "updated", time,
     ]  # fmt: skip
     if not fence.token:
         fields += ("request", fence.name, "parked", "")
@@ -183,24 +223,29 @@ def hand_over(
         fields += ("cleanup", int(cleanup))
     if restarts:
         fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
-    data: tuple[Part, ...] = () if payload is None else ("payload", payload)
-    old = run.claimed_rq_id or run.delivery
-    return Call(
-        scripts.HAND_OVER,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
-            keys.rq_job(old), keys.rq_wip(queue), keys.rq_job(rq_id), keys.rq_list(queue),
-            keys.queued_at(queue), keys.wake_of(run.queue), keys.due, keys.rq_scheduled(queue),
-            f"{base}:journal", f"{base}:questions", f"{base}:replies", keys.questions,
-        ),
-        (
-            run.rev, fence.token, fence.name, fence.lapsed, run_member(run.id),
-            f"{run.claimed_rq_id}:{run.token}", rq_id, format_time(due_at), format_time(now),
-            rq_time(now), keys.namespace, queue, _brief(due_at or 0.0, now), 1 if drop_memo else 0,
-            start_entry(restarts, now) if restarts else "", *effects.args(), len(fields), *fields,
-            len(data), *data, *fence.record_fields(),
-        ),
+    return scripts.HAND_OVER.call(
         raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
+            "memo": f"{base}:memo", "claims": keys.claims, "claimed_job": keys.rq_job(old_rq_id),
+            "wip": keys.rq_wip(queue), "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue), "journal": f"{base}:journal",
+            "questions": f"{base}:questions", "replies": f"{base}:replies",
+            "questions_index": keys.questions,
+        },
+        args={
+            "rev": run.rev, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
+            "member": run_member(run.id), "wip_member": _wip_member(run), "rq_id": rq_id,
+            "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
+            "is_brief": _brief(due_at or 0.0, now), "drop_memo": 1 if drop_memo else 0,
+            "start": start_entry(restarts, now) if restarts else "", "old_rq_id": old_rq_id,
+            "run_id": run.id,
+        },
+        lists={
+            "deleted": effects.deleted, "written": effects.written, "fields": fields,
+            "data": () if payload is None else ("payload", payload), "records": fence.records(),
+        },
     )  # fmt: skip
 
 
@@ -216,7 +261,7 @@ def finish_run(
     data: Sequence[Part] = (),
     effects: Writes = NO_WRITES,
     hooks: Sequence[HookJob] = (),
-    update: FamilyUpdate = NO_KIN,
+    update: FamilyUpdate = NO_UPDATE,
     untold: bytes | None = None,
 ) -> Call[Any]:
     """
@@ -225,43 +270,49 @@ def finish_run(
     A record that could not be read can be from then on. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
     """
-    base, queue = keys.run(run.id), keys.queue_of(run)
+    base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
-        "delivery", "", "due", "", "ended", format_time(now), "updated", format_time(now), "ends",
-        run.ends + 1,
+        "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
     if not fence.token:
         fields += ("request", fence.name)
     hook_queue = keys.hook_queue
-    hook_args: list[Part] = []
-    for hook in hooks:
-        hook_args += (hook.rq_id, hook_member(hook.id), len(hook.fields), *hook.fields)
-    ended = Run(run.id, run.runner, state=state)
-    note_keys: tuple[str, ...] = () if untold is None else (keys.app_hooks, keys.untold(run.runner))
-    note_args: tuple[Part, ...] = () if untold is None else (run.runner, untold, MOST_UNTOLD)
-    return Call(
-        scripts.FINISH_RUN if untold is None else scripts.FINISH_UNTOLD,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", f"{base}:memo", keys.claims,
-            keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue), keys.live,
-            keys.done_index(state), keys.expiry, keys.deadlines, keys.due, keys.rq_scheduled(queue),
-            keys.queued_at(queue), keys.rq_list(hook_queue), keys.queued_at(hook_queue),
-            keys.wake(hook_queue), RQ_QUEUES, *flow_keys(base), keys.questions,
-            *(key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))),
-            *update.keys, *note_keys,
-        ),
-        (
-            run.rev_held, fence.token, fence.name, fence.lapsed, run_member(run.id),
-            f"{run.claimed_rq_id}:{run.token}", run.delivery, run.id,
-            format_time(run.created_at or now), max(1, int(ttl_s)), format_time(now + ttl_s),
-            expiry_member(ended), keys.done_channel(run.id), state, format_time(now), rq_time(now),
-            keys.namespace, hook_queue, len(hooks), *effects.args(), len(fields), *fields,
-            len(data), *data, *fence.record_fields(), *hook_args, *update.args, *note_args,
-        ),
+    return scripts.FINISH_RUN.call(
         raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
+            "memo": f"{base}:memo", "claims": keys.claims,
+            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            "wip": keys.rq_wip(queue), "live": keys.live, "done_index": keys.done_index(state),
+            "expiry": keys.expiry, "deadlines": keys.deadlines, "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
+            "hook_list": keys.rq_list(hook_queue), "hook_queued_at": keys.queued_at(hook_queue),
+            "hook_wake": keys.wake(hook_queue), "rq_queues": RQ_QUEUES, **_flow_keys(base),
+            "questions_index": keys.questions,
+        },
+        args={
+            "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
+            "member": run_member(run.id), "wip_member": _wip_member(run), "delivery": run.delivery,
+            "run_id": run.id, "created": format_time(run.created_at or now),
+            "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
+            "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
+            "message": state, "now": time, "rq_time": rq_time(now), "ns": keys.namespace,
+            "hook_queue": hook_queue,
+        },
+        lists={
+            "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
+            "records": fence.records(), "hooks": write_hook_jobs(hooks),
+            "stop_hook": update.stop_hook, "parent": update.parent,
+            "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+        },
+        key_lists={
+            "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
+            "parent": update.parent_keys,
+            "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+        },
     )  # fmt: skip
 
 
@@ -275,29 +326,24 @@ def mark_run(
     now: float,
 ) -> Call[Any]:
     """
-    Write *stop* into the record of a run that a worker holds, and tell that worker.
+    Write *stop* into the record of a run that a worker has claimed, and notify that worker.
 
     Answers as `keep_step`.
     """
-    worker = worker_of(run.token)
     fields: list[Part] = [
-        "rev",
-        run.rev + 1,
-        "stop",
-        write_stop(stop),
-        "updated",
-        format_time(now),
-        "request",
+        "rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "request",
         request,
-    ]
-    return Call(
-        scripts.MARK_RUN,
-        (keys.run(run.id), keys.deadlines),
-        (
-            run.rev, request, run.id, format_time(look_again_at), keys.tell_channel(worker),
-            ChannelMessage(run.id, stop).write(), len(fields), *fields,
-        ),
+    ]  # fmt: skip
+    return scripts.MARK_RUN.call(
         raw,
+        keys={"run": keys.run(run.id), "deadlines": keys.deadlines},
+        args={
+            "rev": run.rev, "request": request, "run_id": run.id,
+            "look_again_at": format_time(look_again_at),
+            "channel": keys.tell_channel(worker_of(run.token)),
+            "message": ChannelMessage(run.id, stop).write(),
+        },
+        lists={"fields": fields},
     )  # fmt: skip
 
 
@@ -323,32 +369,33 @@ def park_run(
     expects: bytes = b"",
 ) -> Call[Any]:
     """
-    Close the present step and let the run stand until *due_at*, or until its inbox holds more than
-    the *inbox* seen.
+    Close the present step and let the run stand until its due time or its inbox wakes it.
 
-    Answers as `keep_step`, or [NOT_YET]. *inbox* None waits for the due time alone.
+    The inbox does once it holds more than the *inbox* that the step has seen; None waits for
+    *due_at* alone. Answers as `keep_step`, or [NOT_YET].
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.WAITING, "step", run.step + 1, "failures", 0,
         "crashes", 0, "handoff", 0, "delivery", keys.rq_id(run.next_delivery(run.step + 1)), "due",
         format_time(due_at), "token", "", "claimed_id", "", "updated", format_time(now), "parked",
-        "due" if inbox is None else "inbox", "waits_for", waits_for[:60],
+        Parked.DUE if inbox is None else Parked.INBOX, "waits_for", waits_for[:60],
     ]  # fmt: skip
     if cleanup is not run.cleanup:
         fields += ("cleanup", int(cleanup))
-    return Call(
-        scripts.PARK_RUN,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:memo", keys.claims,
-            keys.rq_job(run.claimed_rq_id), keys.rq_wip(queue), keys.due, keys.wake_of(run.queue),
-        ),
-        (
-            run.rev, fence.token, fence.name, "" if inbox is None else inbox, run_member(run.id),
-            f"{run.claimed_rq_id}:{run.token}", format_time(due_at), expects, len(fields), *fields,
-            *fence.record_fields(),
-        ),
+    return scripts.PARK_RUN.call(
         raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "memo": f"{base}:memo",
+            "claims": keys.claims, "claimed_job": keys.rq_job(run.claimed_rq_id),
+            "wip": keys.rq_wip(queue), "due": keys.due, "wake": keys.wake_of(run.queue),
+        },
+        args={
+            "rev": run.rev, "token": fence.token, "fence": fence.name,
+            "inbox": "" if inbox is None else inbox, "member": run_member(run.id),
+            "wip_member": _wip_member(run), "due": format_time(due_at), "expects": expects,
+        },
+        lists={"fields": fields, "records": fence.records()},
     )  # fmt: skip
 
 
@@ -359,14 +406,18 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
         "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "",
         "claimed_id", "", "updated", format_time(now), "parked", "", "waits_for", "resume",
     ]  # fmt: skip
-    return Call(
-        scripts.PAUSE_RUN,
-        (base, f"{base}:data", f"{base}:steps", keys.claims, keys.rq_job(run.claimed_rq_id or run.delivery), keys.rq_wip(queue)),
-        (
-            run.rev, fence.token, fence.name, run_member(run.id), f"{run.claimed_rq_id}:{run.token}",
-            reason, len(fields), *fields, *fence.record_fields(),
-        ),
+    return scripts.PAUSE_RUN.call(
         raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "claims": keys.claims,
+            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            "wip": keys.rq_wip(queue),
+        },
+        args={
+            "rev": run.rev, "token": fence.token, "fence": fence.name, "member": run_member(run.id),
+            "wip_member": _wip_member(run), "reason": reason,
+        },
+        lists={"fields": fields, "records": fence.records()},
     )  # fmt: skip
 
 
@@ -409,18 +460,30 @@ def retry_run(
         run.handoff + 1, "due", "", "delivery", rq_id, "parked", "", "stop", "", "ended", "",
         "deadline", "", "updated", format_time(now), "request", request,
     ]  # fmt: skip
-    return Call(
-        scripts.RETRY_RUN,
-        (
-            base, f"{base}:data", f"{base}:steps", f"{base}:kv", keys.rq_job(rq_id),
-            keys.rq_list(queue), keys.queued_at(queue), keys.wake_of(run.queue), keys.live,
-            keys.done_index(run.state), keys.expiry, *flow_keys(base), f"{base}:memo",
-            *family_keys(keys, run.id, run.generation),
-        ),
-        (
-            run.rev, request, run.id, run_member(run.id), format_time(run.created_at), rq_id,
-            format_time(now), rq_time(now), keys.namespace, queue, expiry_member(run), len(forget),
-            *forget, len(fields), *fields,
-        ),
+    kept = _flow_keys(base)
+    journal = kept.pop("journal")
+    return scripts.RETRY_RUN.call(
         raw,
+        keys={
+            "run": base, "data": f"{base}:data", "journal": journal, "job": keys.rq_job(rq_id),
+            "list": keys.rq_list(queue), "queued_at": keys.queued_at(queue),
+            "wake": keys.wake_of(run.queue), "live": keys.live,
+            "done_index": keys.done_index(run.state), "expiry": keys.expiry,
+        },
+        args={
+            "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
+            "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
+            "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
+            "expiry_member": expiry_member(run),
+        },
+        lists={"forget": forget, "fields": fields},
+        key_lists={
+            "rest": (
+                f"{base}:steps",
+                f"{base}:kv",
+                f"{base}:memo",
+                *kept.values(),
+                *children_keys(keys, run.id, run.generation),
+            )
+        },
     )  # fmt: skip

@@ -60,21 +60,25 @@ def touch_var(
     ttl_s: float,
 ) -> Call[list[bytes]]:
     """
-    Do *verb* (get, set, incr, swap) to a variable of the run or of *session* and remember it as
-    entry *index*.
+    Do *verb* (get, set, incr, swap) to a variable and remember the answer as entry *index*.
 
-    Gives [answer], or [] when the claim is not the caller's any more. *ttl_s* is for those of a
-    session.
+    The variable is the run's, or one of *session*, which then lives *ttl_s*. Gives [answer], or []
+    when the claim is not the caller's any more.
     """
     base = keys.run(run_id)
-    variables, ttl = (
-        (f"{base}:vars", "")
-        if session is None
-        else (keys.session(session), str(max(1, int(ttl_s))))
-    )
-    return Call(
-        scripts.TOUCH_VAR,
-        (base, f"{base}:journal", variables),
-        (token, index, head, verb, name, ttl, *args),
+    variables, ttl = f"{base}:vars", ""
+    if session is not None:
+        variables, ttl = keys.session(session), str(max(1, int(ttl_s)))
+    return scripts.TOUCH_VAR.call(
         raw,
+        keys={"run": base, "journal": f"{base}:journal", "variables": variables},
+        args={
+            "token": token,
+            "index": index,
+            "head": head,
+            "verb": verb,
+            "name": name,
+            "ttl_s": ttl,
+        },
+        lists={"operands": args},
     )

@@ -1,7 +1,7 @@
 """
-The client of a harness.
+The client of a harness: after each call the runs go on until none can.
 
-After each call the runs go on until none can, so that a test never waits for them.
+So a test never waits for them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stepflow.times import seconds
 
 T = TypeVar("T")
 
-#: seconds between looks of a step that waits for another run, while the harness carries that out
+#: seconds between two looks of a step that waits for another run
 _LOOK_S = 0.001
 
 
@@ -47,7 +47,7 @@ class InProcessClient(AsyncClient):
     """
     An AsyncClient of the harness's fake server.
 
-    `wait` and `result` never wait: what has not ended cannot.
+    `wait` and `result` never wait: a run that has not ended by now cannot end by itself.
     """
 
     def __init__(self, harness: Settling) -> None:
@@ -64,9 +64,9 @@ class InProcessClient(AsyncClient):
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """
-        Give the ended run's status.
+        Return the status of a run that has ended.
 
-        Raises RunUnfinished for one that waits for something, RunNotFound.
+        Raises RunUnfinished for one that waits for something, RunNotFound for an unknown one.
         """
         if timeout is not None:
             seconds(timeout, "timeout of wait")

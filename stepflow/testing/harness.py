@@ -51,19 +51,17 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 class Harness:
     """
-    Runs everything of *app* in this process.
+    Runs all of *app* in this process: workflows, runners, jobs and hooks.
 
-    Workflows, runners, jobs and hooks, on a fake server with a manual clock.
-
-    Each call first does what it says, then lets the runs go on until none can: they have ended, or
-    wait for a time, a signal or a person. `advance` moves the clock. Functions of steps are really
-    called, unless there is a mock for them; the app's own clients reach the fake server meanwhile.
-    Webhooks are not sent: `hooks` lists them. Terminal hooks of the app are called, and listed
-    there too.
+    Use it as `async with Harness(app) as h:`. It has a fake server and a clock that stands still
+    until you `advance` it. Each call first does its own work, then lets the runs go on until none
+    can: they have ended, or wait for a time, a signal or a person. Functions of steps are really
+    called, unless you `mock` them; the app's own clients reach the fake server meanwhile. Webhooks
+    are not sent but listed in `hooks`. Terminal hooks of the app are called, and listed there, too.
 
     What has ended is kept until the harness ends, whatever the app's settings say and however far
-    the clock is moved. *patience_s* is how long a step may run, in real seconds. Use it as `async
-    with Harness(app) as h:`.
+    you move the clock. *now* is where the clock starts; *patience_s* is how long a step may run, in
+    real seconds.
     """
 
     def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
@@ -123,40 +121,40 @@ class Harness:
         return await self.client.cancel(_id(run), reason)
 
     async def status(self, run: str | AsyncRunHandle) -> RunStatus:
-        """Give a run's status; raises RunNotFound."""
+        """Return a run's status; raises RunNotFound."""
         return await self.client._found(_id(run))  # noqa: SLF001  one house
 
     async def result(self, run: str | AsyncRunHandle) -> Any:
         """
-        Give an ended run's result.
+        Return the result of a run that has succeeded.
 
-        Raises RunFailed, RunCancelled, RunUnfinished for one that waits, RunNotFound.
+        Raises RunFailed, RunCancelled, RunUnfinished for a run that waits, RunNotFound.
         """
         return await (self.client.result(run) if isinstance(run, str) else run.result())
 
     async def history(self, run: str | AsyncRunHandle) -> dict[str, Any]:
-        """Give a run and what it remembers; see Client.history."""
+        """Return a run and what it remembers; see Client.history."""
         return await self.client.history(_id(run))
 
     async def replay(self, history: Mapping[str, Any]) -> None:
         """
-        Replay a history against the app's code, executing nothing.
+        Replay a history against the app's code, without executing a step.
 
-        Raises ReplayMismatch when it does not fit.
+        Raises ReplayMismatch when they do not fit.
         """
         difference = await check(history, self.app.registry)
         if difference is not None:
             raise ReplayMismatch(history["run"]["id"], difference)
 
     def now(self) -> datetime:
-        """Give the time by the harness's clock."""
+        """Return the time by the harness's clock, in UTC."""
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
     async def advance(self, duration: float | timedelta) -> None:
         """
-        Move the clock by *duration* (seconds or timedelta).
+        Move the clock by *duration* (seconds or a timedelta).
 
-        What comes due on the way is carried out then, in order.
+        Whatever comes due on the way happens at its time, in order.
         """
         end = unix_time(
             self.clock.now() + seconds(duration, "the time to advance by"), "the end of the advance"
@@ -170,9 +168,9 @@ class Harness:
 
     async def sleep(self, duration: float | timedelta) -> None:
         """
-        Wait by the harness's clock: for functions and mocks of steps that take their time.
+        Wait by the harness's clock, in functions and mocks of steps that take their time.
 
-        Only `advance` ends it.
+        Only `advance` ends the wait.
         """
         self._asleep += 1
         try:
@@ -213,7 +211,7 @@ class Harness:
         return self._lock.locked()
 
     async def settle(self) -> None:
-        """Let the runs go on until none can; every call of the harness and its client does so."""
+        """Let the runs go on until none can, as every call of the harness and its client does."""
         if _inside.get() or self._current_worker is None:
             return
         async with self._lock:
@@ -260,7 +258,12 @@ class Harness:
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
         worker = self._current_worker = HarnessWorker(
-            self.server, self._env, registry, self._crashes, deliver, self._call_step
+            self.server,
+            self._env,
+            registry,
+            crashes=self._crashes,
+            deliver=deliver,
+            call_function=self._call_step,
         )
         await worker.begin()
 

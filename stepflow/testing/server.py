@@ -1,4 +1,4 @@
-"""The fake server: Redis and its Lua in this process, gone with the harness."""
+"""The fake server: a Redis with Lua in this process, which ends with the harness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import fakeredis
 
 T = TypeVar("T")
 
-#: scripts after which nothing new can be claimed: those that write under a claim
+#: scripts that write under a claim: after them there is nothing new to claim
 _QUIET = frozenset((ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL))
 
 
@@ -40,8 +40,8 @@ class CountingConnection(SyncConnection):
     """
     A connection that counts, for the harness.
 
-    *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed
-    a run over: when it has grown, there may be something to claim.
+    *count* counts all that was sent: while it grows, something goes on. *moves* counts what may
+    have handed a run over: when it has grown, there may be something to claim.
     """
 
     count = moves = 0

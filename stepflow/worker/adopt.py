@@ -1,6 +1,7 @@
 """
-Adoption: a worker takes up the claims that stand under its name and that it does not know, for
-their reply was lost.
+Adoption: a worker takes up claims of its own that it does not know of.
+
+The reply that would have told it was lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ log = logging.getLogger("stepflow.worker")
 async def adopt(
     worker: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
-    """Take up what stands under the name of *worker*, each by itself."""
+    """Take up the unknown claims of *worker*; a failure with one stops no other."""
     for member, token in await carry_out(connection, claims_of(worker, worker_state.env)):
         with one_by_one(f"claim of {member}"):
             await _adopt_one(member, token, worker_state, notifier, connection)

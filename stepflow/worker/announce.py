@@ -1,6 +1,7 @@
 """
-announce: a worker says which terminal hooks its app has, and has those told that ended when nobody
-knew.
+announce: a worker writes which terminal hooks its app has.
+
+Runs that ended before any worker had written that are told to the hooks now.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from stepflow.store.values.codec import pack
 
 log = logging.getLogger("stepflow.hook")
 
-#: ends told in one round trip
+#: noted ends handled in one round trip
 PAGE = 100
 
 
 async def announce(registry: Registry, env: Env) -> None:
     """
-    Write the data format, which hooks the app has, for those who end its runs from outside, and the
-    deliveries of noted ends.
+    Write the data format, the hooks of the app, and the deliveries of noted ends, in this order.
 
-    In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at
-    once: each note is taken by one of them.
+    Whoever ends a run without its worker reads the hooks, or notes the end while there are none: no
+    end is noted after they are written. Safe to repeat, also by many workers at once, of which one
+    takes each note.
     """
     await say_format(env.keys)
     names = registry.names
@@ -38,7 +39,7 @@ async def announce(registry: Registry, env: Env) -> None:
     saved = await save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
     if saved is None:
         log.error(
-            "the hooks of this app could not be announced: something else stands under %s; delete it",
+            "the hooks of this app could not be announced: the key %s is something else; delete it",
             env.keys.app_hooks,
         )
         return
@@ -51,10 +52,10 @@ async def announce(registry: Registry, env: Env) -> None:
         ]
         if not calls:
             return
-        told = await batch_of(calls)
+        counts = await batch_of(calls)
         log.info(
             "%s runs had ended before a worker said which hooks their app has; they are told now",
-            sum(told),
+            sum(counts),
         )
 
 

@@ -1,4 +1,4 @@
-"""recover: a step whose claim ran out, or whose knock was lost, is handed over again."""
+"""recover: hand a step over again whose claim ran out, or whose queue entry was lost."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ PAGE = 500
 
 async def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> bool:
     """
-    Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
+    Hand over the run or hook of a claim that ran out; True when anything was done.
 
-    *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need
-    not have run out.
+    *dead_token* is a claim whose worker is dead for sure, as its supervisor knows: then the lease
+    need not have run out.
     """
     kind, name = split_member(member)
     lapsed = "" if dead_token else format_time(env.clock.now())
@@ -52,7 +52,7 @@ async def recover_lost_delivery(member: str, env: Env) -> bool:
     """
     Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker).
 
-    Counts as nothing.
+    It counts neither as an attempt nor as a crash.
     """
     kind, name = split_member(member)
     if kind == "hook":
@@ -78,14 +78,14 @@ async def recover_lost_delivery(member: str, env: Env) -> bool:
 async def hand_over_again(
     run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dead_token: str = ""
 ) -> bool:
-    """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
+    """Settle the present step of a run without its claim; True when the run was moved."""
     run = await load_run(env.keys, run_id)
     if run is None:
         await forget_claim(env.keys, run_member(run_id))
     elif run.damage:
         return await set_run_aside(run, env)
-    # others may have come first: what is lost must be claimed still; what lost its knock must still
-    # wait for one, and not have been claimed and put to sleep since somebody looked
+    # others may have come first: a lost step must still be claimed; one that lost its delivery must
+    # still wait for it, and not have been claimed and put to sleep since the scan
     if run is None or run.state is not (
         RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING
     ):
@@ -133,11 +133,7 @@ async def hand_over_again(
 
 
 async def recover_worker(worker: str, env: Env) -> int:
-    """
-    Take up everything that stands under the name of a worker that is dead for sure.
-
-    Gives how much that was.
-    """
+    """Recover every claim of a worker that is dead for sure; gives their number."""
     mine = await claims_of(worker, env)
     count = 0
     for member, token in mine:
@@ -148,9 +144,7 @@ async def recover_worker(worker: str, env: Env) -> int:
 
 
 async def claims_of(worker: str, env: Env) -> list[tuple[str, str]]:
-    """
-    Find the claims (member, token) that stand under a worker's name, whatever it knows of them.
-    """
+    """Find the claims of a worker, as (member, token), also those it does not know of."""
     found: dict[str, str] = {}
     cursor = 0
     while True:

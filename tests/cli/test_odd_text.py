@@ -164,9 +164,6 @@ def test_a_setting_that_is_no_time_is_named_by_its_variable(program):
         assert program("worker", "capp:app", "--lease", lease).returncode == 2
 
 
-# ---- the same, called
-
-
 ODD_CALLS = {
     "status": lambda client: client.status(BYTES),
     "wait": lambda client: client.wait(BYTES, 1),

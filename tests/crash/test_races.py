@@ -80,7 +80,7 @@ def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
     assert bench.run.token == "alive.0."
 
 
-def test_a_claim_that_comes_while_a_lost_knock_is_looked_into_stands(bench):
+def test_a_claim_that_comes_while_a_lost_delivery_is_looked_into_stands(bench):
     plan = recover_lost_delivery("run:r", bench.env)
     tidying = plan.send(bench.link.calls(plan.send(None)))
     bench.claim("quick", lease_s=100)

@@ -188,9 +188,6 @@ async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_an
     assert seen == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-# ---- what must not come back
-
-
 @pytest.mark.parametrize(
     "value", [None, 5, {"done": True}, Succeed], ids=["None", "int", "dict", "class"]
 )
@@ -355,9 +352,6 @@ async def test_a_delay_that_is_none_fails_the_run_instead_of_losing_it(app, acli
     async with working(app):
         status = await (await aclient.submit("odd")).wait(10)
     assert (status.state, status.crashes) == ("failed", 0)
-
-
-# ---- time limits
 
 
 async def test_an_async_step_past_its_timeout_is_cancelled_and_retried(app, aclient, working):

@@ -402,9 +402,6 @@ async def test_secrets_are_in_no_log_line_and_no_repr(app, aclient, working, end
         assert "tok-123" not in shown
 
 
-# ---- retry
-
-
 async def test_a_failed_run_is_retried_with_fresh_attempts_and_its_hooks_fire_again(
     app, aclient, working
 ):
@@ -438,7 +435,7 @@ async def test_a_failed_run_is_retried_with_fresh_attempts_and_its_hooks_fire_ag
 
 
 @pytest.mark.parametrize("how", ["succeed", "cancel"])
-async def test_only_a_failed_run_is_revived(app, aclient, working, ends, how):
+async def test_only_a_failed_run_can_be_retried(app, aclient, working, ends, how):
     """[C21]"""
     from stepflow.errors import NotRetryable, RunNotFound
 
@@ -451,7 +448,7 @@ async def test_only_a_failed_run_is_revived(app, aclient, working, ends, how):
         await aclient.retry("nobody")
 
 
-async def test_a_run_past_its_deadline_is_revived_without_it(app, aclient, working):
+async def test_a_run_past_its_deadline_is_retried_without_it(app, aclient, working):
     """[C21]"""
 
     @app.runner("x")
@@ -467,7 +464,7 @@ async def test_a_run_past_its_deadline_is_revived_without_it(app, aclient, worki
     assert (await run.status()).deadline_at is None
 
 
-async def test_a_revived_run_keeps_no_time_to_live(app, aclient, working, ends, real, keys):
+async def test_a_retried_run_keeps_no_time_to_live(app, aclient, working, ends, real, keys):
     """[C37]"""
     async with working(app):
         run = await aclient.submit("ends", "raise")

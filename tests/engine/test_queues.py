@@ -73,9 +73,6 @@ async def test_a_worker_takes_only_from_its_queues_and_those_in_their_order(
     assert ran == ["a", "b"]
 
 
-# ---- fairness
-
-
 async def test_a_long_chain_lets_a_short_run_through(app, aclient, working, ran):
     """[C12] One slot; the chain ends only after the short run has."""
 
@@ -148,9 +145,6 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
     assert min(held) > 0
 
 
-# ---- suspended
-
-
 async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(
     app, aclient, working, ran, real
 ):
@@ -184,9 +178,6 @@ async def test_a_kept_chain_is_let_go_when_rq_is_suspended(app, aclient, working
         done.append(True)
         resume(real)
         await run.wait(10)
-
-
-# ---- runners nobody here knows
 
 
 @pytest.fixture

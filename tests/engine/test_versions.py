@@ -178,9 +178,7 @@ async def test_the_same_submit_after_a_deploy_finds_the_run_of_the_version_befor
     new.client.cancel("a")
 
 
-async def test_retries_revival_and_hooks_work_for_a_later_version(
-    url, settings, aclient, working, holding
-):
+async def test_retries_and_hooks_work_for_a_later_version(url, settings, aclient, working, holding):
     """[F6] [C21] [C29] Hooks see the bare name, and a worker with another version delivers them."""
     app, seen, is_mended = Stepflow(url, settings=settings), [], False
 

@@ -21,7 +21,7 @@ async def dying_at(
     number: int, runner: str, worker: Worker, real: redis.Redis
 ) -> AsyncIterator[list[str]]:
     """
-    Lose the claim of runs of *runner* at write *number*: carried out, its reply heard by nobody,
+    Lose the claim of runs of *runner* at write *number*: carried out, its reply lost,
     the lease run out at once.
 
     Gives the list of what was lost, which a test looks at to know that it was.

@@ -35,7 +35,7 @@ class MemoryRuntime:
 
     limit = 1_000_000
     stop_grace_s = 5.0
-    #: with 0 seconds and 0 runs a workflow's turn is over after each step
+    #: with 0 seconds and 0 runs a workflow's time slice is over after each step
     slice_s = 1000.0
     runs_in_hand = 1
 
@@ -52,7 +52,7 @@ class MemoryRuntime:
         self.vars: dict[tuple[str | None, str], bytes] = {}
         self.clock = 1_800_000_000.0
         self.threads = Threads()
-        #: the number of writes after which the worker is gone, its reply not heard
+        #: the number of writes after which the worker is gone before the reply arrives
         self.crash_after: int | None = None
         #: whether the run was asked to stop
         self.is_stopped = False
@@ -208,7 +208,7 @@ class FamilyRuntime(MemoryRuntime):
         for spec in specs:
             if self.dies_after is not None and len(self.children) >= self.dies_after:
                 raise ClaimLost("gone")
-            if group is not None and group.stem in self.answered:
+            if group is not None and group.group_id in self.answered:
                 return False
             self.again += str(spec.run_id) in self.children
             self.children.setdefault(str(spec.run_id), spec)

@@ -1,5 +1,5 @@
 """
-Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and put aside as
+Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and evicted as
 coroutines are.
 """
 

@@ -6,7 +6,7 @@ A guard is a piece of a script's text, which must be there exactly once: who cha
 hears of it here.
 """
 
-import hashlib
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +14,6 @@ import pytest
 from stepflow.core.outcomes import Continue, Park, Pause, Succeed
 from stepflow.store import scripts
 from stepflow.store.calls import Call
-from stepflow.store.scripts import Script
 from tests.orderings import meetings as meet
 from tests.orderings.invariants import Watcher
 from tests.orderings.world import World
@@ -40,7 +39,7 @@ RECORD = (
     "if written and string.sub(written, 1, #token) == token then return {2} end",
     "",
 )
-ASK = ("request id", "soft('HGET', run, 'request') == proof", "false")
+ASK = ("request id", "soft('HGET', run, 'request') == fence", "false")
 LAPSED = ("lapsed lease", "same = not lease or tonumber(lease) <= tonumber(lapsed)", "same = true")
 
 #: how a worker settles its step by each script
@@ -67,60 +66,62 @@ GUARDS = [
         for script, (said, how) in SETTLING.items()
     ),
     Guard("hand_over", *REV, meet.two_resumes_and_a_claim),
-    Guard("finish_untold", *REV, meet.a_cancel_and_a_claim),
+    Guard("finish_run", *REV, meet.a_cancel_and_a_claim),
     Guard("mark_run", *REV, meet.two_stops),
     Guard("retry_run", *REV, meet.two_retries_and_a_claim),
     Guard("hand_over", *ASK, meet.a_resume_sent_twice),
-    Guard("finish_untold", *ASK, meet.a_cancel_of_a_pending_run_sent_twice),
+    Guard("finish_run", *ASK, meet.a_cancel_of_a_pending_run_sent_twice),
     Guard("mark_run", *ASK, meet.a_cancel_of_a_running_run_sent_twice),
     Guard("retry_run", *ASK, meet.a_retry_sent_twice),
     Guard("hand_over", *LAPSED, meet.a_renewal_before_the_recovery_writes),
-    Guard("finish_untold", *LAPSED, meet.a_renewal_before_the_poison_step_ends),
+    Guard("finish_run", *LAPSED, meet.a_renewal_before_the_poison_step_ends),
     Guard(
-        "finish_untold",
+        "finish_run",
         "announced",
         "== 1 then return {0, '', ''} end",
         "== 2 then return nil end",
         meet.an_end_and_an_announcement,
     ),
-    Guard(
-        "park_run", "inbox", "if ARGV[4] ~= '' and", "if false and", meet.a_signal_before_the_park
-    ),
+    Guard("park_run", "inbox", "if inbox ~= '' and", "if false and", meet.a_signal_before_the_park),
     Guard(
         "submit_run",
         "request id",
-        "if row[2] == ARGV[1] then return {1} end",
+        "if row[2] == request then return {1} end",
         "",
         meet.a_submit_sent_twice,
     ),
     Guard(
-        "submit_run", "rev", "if row[1] ~= ARGV[2] then", "if ARGV[2] == '' then", meet.two_restarts
+        "submit_run",
+        "rev",
+        "if row[1] ~= replaces then",
+        "if replaces == '' then",
+        meet.two_restarts,
     ),
     Guard(
         "add_entry",
         "token",
-        "if row[1] ~= ARGV[1] then return 0 end",
+        "if row[1] ~= token then return 0 end",
         "",
         meet.a_late_journal_entry,
     ),
     Guard(
         "add_entry",
         "index",
-        "if length > index then",
+        "if length > at then",
         "if false then",
         meet.a_journal_entry_sent_twice,
     ),
     Guard(
         "add_entry",
         "no gap",
-        "if length < index then return 0 end",
+        "if length < at then return 0 end",
         "",
         meet.a_journal_that_lost_its_last_entry,
     ),
     Guard(
         "take_signal",
         "token",
-        "if row[1] ~= ARGV[1] then return {} end",
+        "if row[1] ~= token then return {} end",
         "",
         meet.a_late_look_into_the_mailbox,
     ),
@@ -155,7 +156,7 @@ GUARDS = [
     Guard(
         "send_signal",
         "queue",
-        "if row[6] ~= ARGV[8] then return 'moved' end",
+        "if row[6] ~= queue then return 'moved' end",
         "",
         meet.a_slow_signal_and_a_restart,
     ),
@@ -175,23 +176,21 @@ GUARDS = [
         "if false then",
         meet.a_runner_that_is_not_known,
     ),
-    Guard(
-        "claim_one", "delivery", "row[1] ~= ARGV[2] or ", "", meet.an_old_knock_for_a_stock_worker
-    ),
+    Guard("claim_one", "delivery", "row[1] ~= rq_id or ", "", meet.an_old_knock_for_a_stock_worker),
     Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_knock_for_a_stock_worker),
     Guard(
         "claim_one",
         "token",
-        "if row[5] ~= ARGV[3] then",
+        "if row[5] ~= token then",
         "if true then",
         meet.a_stock_workers_claim_sent_twice,
     ),
-    Guard("put_memo", "token", "row[1] ~= ARGV[1] or ", "", meet.a_late_memo),
-    Guard("put_memo", "step", " or (row[2] or '0') ~= ARGV[2]", "", meet.a_memo_of_the_step_before),
+    Guard("put_memo", "token", "row[1] ~= token or ", "", meet.a_late_memo),
+    Guard("put_memo", "step", " or (row[2] or '0') ~= step", "", meet.a_memo_of_the_step_before),
     Guard(
         "extend_claim",
         "token",
-        "redis.call('HGET', KEYS[2], 'token') ~= ARGV[2]",
+        "redis.call('HGET', record_key, 'token') ~= token",
         "false",
         meet.a_late_extension,
     ),
@@ -202,7 +201,7 @@ GUARDS = [
         "'XX'",
         meet.an_extension_by_less_than_the_lease,
     ),
-    Guard("renew_claims", "token", "row[1] == token", "true", meet.a_late_renewal),
+    Guard("renew_claims", "token", "row[1] == tokens[i]", "true", meet.a_late_renewal),
     Guard("renew_claims", "never shorter", "'XX', 'GT'", "'XX'", meet.a_renewal_after_an_extension),
     Guard(
         "renew_claims",
@@ -214,28 +213,28 @@ GUARDS = [
     Guard(
         "commit_hook",
         "token",
-        "if row[1] ~= ARGV[1] then",
+        "if row[1] ~= token then",
         "if false then",
         meet.a_late_delivery_of_a_hook,
     ),
     Guard(
         "commit_hook",
         "last_token",
-        "row[2] == ARGV[1] and 2 or 0",
+        "row[2] == token and 2 or 0",
         "0",
         meet.a_delivery_of_a_hook_settled_twice,
     ),
     Guard(
         "requeue_hook",
         "rev",
-        "redis.call('HGET', KEYS[1], 'rev') ~= ARGV[1]",
+        "redis.call('HGET', hook_key, 'rev') ~= rev",
         "false",
         meet.two_recoveries_of_a_hook,
     ),
     Guard(
         "requeue_hook",
         "lapsed lease",
-        "if lease and tonumber(lease) > tonumber(ARGV[10]) then return 0 end",
+        "if lease and tonumber(lease) > tonumber(lapsed) then return 0 end",
         "",
         meet.a_renewal_before_a_hook_is_recovered,
     ),
@@ -283,8 +282,7 @@ def without(guard):
     """The script of a guard with that taken away."""
     script = getattr(scripts, guard.script.upper())
     assert script.text.count(guard.text) == 1, f"{guard.script} has not {guard.text!r} once"
-    text = script.text.replace(guard.text, guard.instead)
-    return Script(script.name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return replace(script, text=script.text.replace(guard.text, guard.instead))
 
 
 each_guard = pytest.mark.parametrize(

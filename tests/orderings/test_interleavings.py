@@ -390,7 +390,7 @@ def test_two_restarts_at_once(explore):
         assert each.seen["a"].run.generation == 1
 
 
-# the last word
+# cleanup
 
 
 @pytest.mark.parametrize(
@@ -424,13 +424,13 @@ def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
         assert word_of(seen) == "last"
 
 
-# knocks
+# deliveries that are lost
 
 
 @pytest.mark.parametrize(
     "outcome", [Continue(1, delay=100.0), Park(SOON, 0, "time or signal"), Pause("why"), Succeed()]
 )
-def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outcome):
+def test_a_delivery_that_seems_lost_and_the_stock_worker_that_has_it(explore, outcome):
     """[C10] [C13] [F9] What went to sleep meanwhile is not woken."""
 
     async def stock(clock):
@@ -442,7 +442,7 @@ def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outco
 
     async def looks(clock):
         await Passes(2.0)
-        await Worker("w9", clock).heed_missing()
+        await Worker("w9", clock).redeliver_missing()
 
     ends = explore(begun=["stock"], at_least=20, stock=stock, looks=looks)
     for each in ends:

@@ -1,6 +1,7 @@
 """
-The engine's own plans, one call at a time: what clients, workers and rounds do, in any order a test
-wants.
+The engine's own plans, one call at a time, in any order a test wants.
+
+They are what clients, workers and maintenance do.
 
 Everything here is the real thing. A verb that is a plan is carried out call by call; a coroutine
 over an async connection (commit, the writes of a kit) becomes one over `HandingLink`. Time stands
@@ -43,7 +44,7 @@ from stepflow.worker.step_runtime import StepRuntime
 T = TypeVar("T")
 
 #: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a
-#: knock counts as lost
+#: delivery counts as lost
 LEASE_S, GRACE_S, BACKOFF_S, REDELIVER_AFTER_S = 10.0, 4.0, 8.0, 3.0
 #: tries of a step; losses with its workers that a step survives
 ATTEMPTS, CRASHES = 2, 2
@@ -107,7 +108,7 @@ def spec(run_id: str = "a", payload: Any = 0, **options: Any) -> RunSpec:
 
 @cache
 def _worker_state(name: str) -> WorkerState:
-    """Make a shift, which wants to be made on a loop; nothing here runs on one."""
+    """Make the state of a worker, on a loop, as it must be; nothing here runs on one."""
 
     async def begin() -> WorkerState:
         env = NumberedEnv(name, ManualClock())
@@ -130,7 +131,7 @@ class Worker:
             self.registry.add(runner, _never_called)
         self.worker_state = _worker_state(name)
         self.worker_state.env, self.worker_state.registry = self.env, self.registry
-        #: by the token of the claim: it may hold a run again and not know yet that it lost it
+        #: by the token of the claim: it may claim a run again before it knows that it lost it
         self.runs: dict[str, ClaimedRun] = {}
 
     async def claim(self, *, limit: int = 1, queue: str = "default") -> list[ClaimedRun]:
@@ -161,7 +162,8 @@ class Worker:
         self.number += 1
         member = f"run:{rq_id.split('-')[1]}"
         taken = await claim_one(
-            self.env.keys, member, rq_id, f"{self.name}.s{self.number}.", "default", given=self.clock.given, lease_s=LEASE_S
+            self.env.keys, member, rq_id, f"{self.name}.s{self.number}.", "default",
+            given=self.clock.given, lease_s=LEASE_S,
         )  # fmt: skip
         if taken is None:
             return None
@@ -176,7 +178,7 @@ class Worker:
         return claimed
 
     async def commit(self, claimed: ClaimedRun, outcome: Outcome, *, lets_go: bool = False) -> bool:
-        """Settle the step it holds; True when it goes on with the next one."""
+        """Settle the step it has claimed; True when it goes on with the next one."""
         self.worker_state.is_leaving = lets_go
         keeps = await commit(claimed, outcome, self.worker_state)
         if not keeps:
@@ -184,7 +186,7 @@ class Worker:
         return bool(keeps)
 
     def forget(self, claimed: ClaimedRun) -> None:
-        """Put down what it held."""
+        """Drop what it had claimed."""
         self.runs.pop(claimed.run.token, None)
 
     async def work(self, outcome: Outcome) -> bool | None:
@@ -245,7 +247,8 @@ class Worker:
         """Look at everything once and do what is needed: what each worker does once a second."""
         keys, env = self.env.keys, self.env
         look = await scan_maintenance(
-            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given,
+            silent_s=5.0, dead_s=86400.0,
         )  # fmt: skip
         for member in look.lapsed:
             await recover_lapsed(member, env)
@@ -254,14 +257,15 @@ class Worker:
         if look.expired:
             await sweep_expired(keys, given=self.clock.given, limit=100)
 
-    async def heed_missing(self) -> None:
+    async def redeliver_missing(self) -> None:
         """
         Hand over again what has no entry in its queue; what the round does after some seconds of
         it.
         """
         keys = self.env.keys
         look = await scan_maintenance(
-            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given,
+            silent_s=5.0, dead_s=86400.0,
         )  # fmt: skip
         for member in look.missing:
             await recover_lost_delivery(member, self.env)
@@ -326,7 +330,7 @@ class World:
                 ):
                     self.carry_out(fail(run.id, "over", self.env()))
             self.clock.advance(700.0)
-            for plan in (last.round, last.heed_missing, last.move_due):
+            for plan in (last.round, last.redeliver_missing, last.move_due):
                 self.carry_out(plan())
                 look()
             for claimed in self.carry_out(last.claim(limit=10)):

@@ -1,4 +1,4 @@
-"""What a workflow is given: `ctx`, its only way to the world."""
+"""`ctx`, which every workflow is called with: its only way to the world."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Context:
     The workflow's side of its run.
 
     Everything here is remembered: on replay it answers at once, with what it answered first.
-    Outside of `ctx` a workflow may compute, branch and `gather` as it likes, but not wait, draw
-    lots or ask the time.
+    Outside of `ctx` your workflow may compute, branch and `gather` as it likes, but not wait, draw
+    random numbers or read the clock.
     """
 
     def __init__(
@@ -77,14 +77,15 @@ class Context:
         """
         Run a function once and remember its value: `await ctx.step("search", search_web, topic)`.
 
-        The function may be `async def` or plain (then it runs in a thread). *retry* (the workflow's
-        by default) and *timeout* (seconds or timedelta, of one attempt) are the step's own; *key*
-        makes it known by that key wherever it stands: asked for again it is the value remembered.
-        Raises StepFailed in the workflow when its attempts are used up. The place is taken when
-        this is called. Should the run fail or be cancelled, *compensate* is called with the step's
-        value, tried as the step itself is. On another *queue* the step is a child run of one step,
-        made by a worker that serves that queue: its function must be declared. What is not given
-        here is taken from `@app.step` above the function.
+        The function may be `async def`, or plain: then it runs in a thread. What you do not pass
+        here comes from `@app.step` above the function. *retry* is the workflow's by default,
+        *timeout* (seconds or timedelta) is of one attempt. With a *key* the step is known by that
+        key wherever it stands, and a second call returns the remembered value. Should the run fail
+        or be cancelled, *compensate* is called with the step's value, and tried as the step itself
+        is. On another *queue* the step is a child run of one step, done by a worker of that queue:
+        its function must be declared. The place is taken when you call this.
+
+        Raises StepFailed in the workflow when the attempts are used up.
         """
         name, function, args = _named(name, args)
         own = options_of(function)
@@ -119,21 +120,19 @@ class Context:
 
     def forget(self, key: str) -> asyncio.Future[None]:
         """
-        Forget what steps with this *key* gave, from this call on.
+        Forget the values of steps with this *key*: the next one runs its function again.
 
-        The next one runs its function again. Is remembered.
+        That is remembered, and holds from this call on.
         """
         self._activation.commands.keyed.forget(_check_name(key))
         return self._activation.start(ForgetCommand(self._place(), key, self._future()))
 
     def patched(self, name: str) -> bool:
         """
-        Choose the way at a change of the code: `if ctx.patched("v2"): new else: old`.
-
-        Takes no place.
+        Choose the way at a change of your code: `if ctx.patched("v2"): new else: old`.
 
         True for a run that gets here for the first time, and from then on; False for one that had
-        gone past before.
+        gone past before the change. Takes no place.
         """
         self._activation.check_caller()
         return self._activation.patched(_check_name(name))
@@ -142,10 +141,9 @@ class Context:
         """
         End this history and go on under the same run id with *new_input*.
 
-        `return await ctx.continue_as_new(new_input)`.
-
-        The journal begins anew, so a loop stays small; the mailbox, the variables and the children
-        stay. Nothing that was done is undone, as at the end of a run that succeeds.
+        Write `return await ctx.continue_as_new(new_input)`. The journal begins anew, so that a loop
+        stays small; the mailbox, the variables and the children stay. Nothing that was done is
+        undone, as at the end of a run that succeeds.
         """
         self._activation.check_caller()
         future = self._future()
@@ -163,13 +161,11 @@ class Context:
         **kwargs: Any,
     ) -> Any:
         """
-        Try a function as `step` would until it gives something other than None, and give that.
+        Call a function as `step` would until it returns something other than None; return that.
 
-        None after *timeout*.
-
-        Between tries nobody holds the run for *every* (seconds or timedelta). The *max_errors*-th
-        failure in a row is raised as StepFailed. *timeout* (seconds or timedelta) holds whatever
-        *every* is; a try that is under way then is given up.
+        Returns None after *timeout*, which ends a try that is under way as well. Between tries the
+        run waits for *every*, without a worker. Both are seconds or a timedelta. Raises StepFailed
+        for the *max_errors*-th failure in a row.
         """
         every_s = seconds(every, "every of ctx.poll")
         ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
@@ -186,9 +182,9 @@ class Context:
 
     def session(self, session_id: str) -> Session:
         """
-        Give what the runs of a session share, kept for days after its last use.
+        Return what the runs of a session share: `ctx.session(user).vars`.
 
-        `ctx.session(user).vars`.
+        It is kept for days after its last use (`settings.retention.session_s`).
         """
         return Session(self._activation, session_id)
 
@@ -206,13 +202,12 @@ class Context:
         abandon: bool = False,
     ) -> asyncio.Future[Child]:
         """
-        Begin a run of its own, once whatever is replayed.
+        Begin a child run, once whatever is replayed: `child = await ctx.spawn("publish", {...})`.
 
-        `child = await ctx.spawn("publish", {...})`.
-
-        *queue* and *priority* are this run's own by default, *version* is the newest one known
-        here; *key* makes the child known by that key wherever it stands. A child that still runs
-        when this run ends is cancelled, unless *abandon* leaves it to itself.
+        *queue* and *priority* are this run's own by default, *version* is the newest one known to
+        this worker; *timeout* (seconds or timedelta) is of the whole child. With a *key* the child
+        is known by that key wherever it stands. A child that still runs when this run ends is
+        cancelled, unless you *abandon* it. `await child.result()` waits for its end.
         """
         place = self._place() if key is None else f"key:spawn:{_check_name(key)}"
         spec = self._child(workflow, queue, priority, headers, timeout, version)
@@ -233,14 +228,15 @@ class Context:
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
-        Begin a child for each item, at most *limit* of them at work at once, and wait until
-        *policy* is met.
+        Begin a child run for each item, at most *limit* at once, and wait until *policy* is met.
 
-        "all" gives the results in the order of the items; "settled" a result or a ChildFailed for
-        each; a number n gives (index, result) of the first n that succeeded. Raises ChildFailed, of
-        the child by whose end the policy could no longer be met; the rest is cancelled then, as it
-        is once n have succeeded. *timeout* counts from the beginning of the map, also for a child
-        that waits for its turn.
+        "all" returns the results in the order of the items; "settled" a result or a ChildFailed for
+        each; a number n returns (index, result) of the first n that succeeded. Once n have
+        succeeded, the rest is cancelled. *timeout* (seconds or timedelta) counts from the beginning
+        of the map, also for a child that has not begun.
+
+        Raises ChildFailed of the child by whose end the policy can no longer be met; the rest is
+        cancelled then too.
         """
         spec = self._child(workflow, queue, priority, headers, timeout, version)
         return carry_map(
@@ -248,21 +244,21 @@ class Context:
         )
 
     def now(self) -> datetime:
-        """Give the time of the last thing remembered: the same on replay, and free."""
+        """Return the time of the last thing remembered: the same on replay, and free."""
         return datetime.fromtimestamp(self._activation.loop.now, UTC)
 
     def random(self) -> random.Random:
         """
-        Give a source of random numbers that follows from the run and this place.
+        Return a source of random numbers that follows from the run and this place.
 
-        The same on replay, and free.
+        It is the same on replay, and free.
         """
         run, restarts = self._activation.run, self._activation.restarts
         history = f"{run.seed}.{restarts}" if restarts else run.seed
         return random.Random(f"{history}.{self._place()}")
 
     def uuid(self) -> uuid.UUID:
-        """Give a UUID that follows from the run and this place: the same on replay, and free."""
+        """Return a UUID that follows from the run and this place: the same on replay, and free."""
         return uuid.UUID(int=self.random().getrandbits(128), version=4)
 
     def _child(
@@ -283,9 +279,9 @@ class Context:
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """
-        Wait that long, held by nobody.
+        Wait that long (seconds or timedelta), without keeping a worker.
 
-        The end is fixed once, a restart does not start it anew.
+        The end is fixed once: a crash does not start the wait anew.
         """
         wait_s = seconds(duration, "the time of ctx.sleep")
         return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
@@ -304,43 +300,37 @@ class Context:
         type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
         """
-        Wait for the first signal of these names and give its payload, as *type*.
+        Wait for the first signal of these names; returns its payload, as *type*.
 
-        None after *timeout*.
-
-        A sender is refused what is not of that type while the run waits; one that came before is
-        set aside.
+        Returns None after *timeout* (seconds or timedelta). While the run waits, a sender cannot
+        send what is not of that type; a signal that came before and does not fit is set aside.
         """
         if not names:
             msg = "ctx.wait_for_signal needs a name to wait for"
             raise InvalidOption(msg)
-        shown = ",".join(check_signal(name) for name in names)
+        what = f"signal {','.join(check_signal(name) for name in names)}"
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.wait_for_signal")
-        what = f"signal {shown}"
-        wanted = (
-            None
-            if type is None
-            else self._readers.known((what, type), lambda: ExpectedType(what, type))
-        )
+        expected = None
+        if type is not None:
+            expected = self._readers.known((what, type), lambda: ExpectedType(what, type))
         return self._activation.start(
-            SignalCommand(self._place(), self._future(), names, wait_s, wanted)
+            SignalCommand(self._place(), self._future(), names, wait_s, expected)
         )
 
     def ask(
         self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
     ) -> asyncio.Future[Any]:
         """
-        Ask people and wait for their decision.
+        Ask people a question and wait for the answer; returns None after *timeout*.
 
-        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`.
-
-        *wanted* is a type, as which the answer comes, or a JSON schema. It is listed by
-        `client.asks` and answered once, by `client.answer`; None after *timeout*.
+        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`. *wanted* is a type, as
+        which the answer comes, or a JSON schema. `client.questions` lists the question, and
+        `client.answer` answers it, once.
         """
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
-        known_by = repr(wanted) if isinstance(wanted, Mapping) else wanted
-        answer = self._readers.known(("ask", known_by), lambda: ExpectedAnswer(wanted))
+        key = repr(wanted) if isinstance(wanted, Mapping) else wanted
+        answer = self._readers.known(("ask", key), lambda: ExpectedAnswer(wanted))
         pack(
             [prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit
         )
@@ -408,7 +398,7 @@ async def carry_poll(
     timeout_s: float | None,
     max_errors: int,
 ) -> Any:
-    """Try until *attempt* gives something other than None, and give that; see `Context.poll`."""
+    """Try until *attempt* returns something other than None; see `Context.poll`."""
     over = None if timeout_s is None else asyncio.ensure_future(ctx.sleep(timeout_s))
     try:
         return await _poll(ctx, attempt, every_s, over, max_errors)
@@ -444,7 +434,7 @@ async def _poll(
 
 
 async def _before(over: asyncio.Future[None] | None, waited: asyncio.Future[Any]) -> bool:
-    """Wait for *waited*; False when the time was *over* before, and *waited* is wanted no more."""
+    """Wait for *waited*, and cancel it should the time be *over* before; False for that."""
     try:
         await asyncio.wait(
             {waited} if over is None else {waited, over}, return_when=asyncio.FIRST_COMPLETED

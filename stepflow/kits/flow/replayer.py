@@ -26,11 +26,11 @@ async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
     """
     Replay an exported history against the workflows of *registry*.
 
-    None when it fits, else what differs, in lines.
+    Returns None when it fits, else what differs, in lines. The workflow's version is the one that
+    made the history. No step is executed: where the journal is used up the replay stops. A runner
+    that is no workflow remembers nothing, so it fits.
 
-    It is held against the version that it was made by. No step is executed: where the journal is
-    used up the replay stops. A runner that is no workflow remembers nothing, so it fits. Raises
-    UnreadableHistory for what is none, UnknownRunner.
+    Raises UnreadableHistory for what is no history, and UnknownRunner.
     """
     remembered = read_history(document)
     key = remembered.run.runner_key
@@ -68,7 +68,10 @@ def _difference(remembered: Remembered, outcome: Outcome | None) -> str | None:
         case Pause(reason):
             return "\n".join([reason, *_around(remembered.journal, reason)])
         case Raised(error) if ended_well(remembered.run):
-            return f"it is {remembered.run.state}, and would fail now with {error.type}: {error.message}"
+            return (
+                f"it is {remembered.run.state}, "
+                f"and would fail now with {error.type}: {error.message}"
+            )
     return None
 
 

@@ -159,6 +159,6 @@ def runtime_of(step: Step[Any]) -> FlowRuntime:
     Return the runtime behind *step*.
 
     `core.runner` declares the three members that every runner may use. A worker hands each step a
-    runtime with all of the above, which `tests/kits/test_runtime.py` holds it to.
+    runtime with all of the above, which `tests/kits/test_runtime.py` checks.
     """
     return cast("FlowRuntime", step.runtime)

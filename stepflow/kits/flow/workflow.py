@@ -53,7 +53,7 @@ def _wrapped(function: WorkflowFunction) -> WorkflowFunction:
     """
     Return the function that decorators have wrapped.
 
-    Whether that one is async decides which `ctx` it is given.
+    Whether that one is async decides which `ctx` it is called with.
     """
     try:
         inside: WorkflowFunction = inspect.unwrap(function)

@@ -49,10 +49,10 @@ async def to_the_end(runtime: FamilyRuntime, workflow: Any) -> Any:
 EXPECTED = Succeed([2, 1, [0, 1, 2, 3, 4], 1])
 
 
-async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_leads_to_the_same_end(
+async def test_a_crash_at_every_write_makes_each_child_once_and_leads_to_the_same_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """[F13] Journal writes and births alike; a map is made in batches of two here."""
+    """[F13] Journal writes and spawns alike; a map is made in batches of two here."""
     monkeypatch.setattr(maps, "BATCH", 2)
     runtime = FamilyRuntime()
     assert await to_the_end(runtime, family) == EXPECTED
@@ -77,9 +77,7 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
         assert sorted(runtime.children) == sorted(names), dies_after
 
 
-async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> (
-    None
-):
+async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_after_its_children() -> None:
     """[F14] [F15] Children first, then what was done is undone."""
     done: list[str] = []
 
@@ -137,7 +135,7 @@ async def test_a_remembered_child_is_not_made_again() -> None:
     assert runtime.again == 0
 
 
-async def test_a_map_costs_the_replay_two_wishes_and_the_journal_two_small_entries() -> None:
+async def test_a_map_costs_the_replay_two_commands_and_the_journal_two_small_entries() -> None:
     """[F13] However many children and however large their answers."""
     runtime = FamilyRuntime()
 
@@ -240,7 +238,7 @@ async def test_a_map_of_another_size_is_changed_code() -> None:
 
 
 @pytest.mark.parametrize("other", ["a signal", "a child"])
-async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_looked_for_again(
+async def test_what_comes_in_between_the_looks_of_two_commands_is_looked_for_again(
     other: str,
 ) -> None:
     """
@@ -294,7 +292,7 @@ async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() ->
     assert await activate(runtime, workflow) == Succeed("result")
 
 
-async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
+async def test_a_spawn_that_fails_for_good_is_a_step_that_failed() -> None:
     """[F13]"""
 
     class Barren(FamilyRuntime):

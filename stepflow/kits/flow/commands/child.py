@@ -20,17 +20,12 @@ from stepflow.store.values.codec import pack, unpack
 #: how often the making of children is tried while Redis refuses
 SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
 
-#: the end of a child whose end is forwarded to another run
-END_NOT_FORWARDED = ChildEnd(
-    "failed",
-    pack(
-        [
-            "NotTold",
-            "it belongs to the run that this one was forked from, and had not ended then; "
-            "fork before it was begun",
-        ]
-    ),
+_NOT_FORWARDED = (
+    "it belongs to the run that this one was forked from, and had not ended then; "
+    "fork before it was begun"
 )
+#: stands for the end of a child that tells another run of it
+END_NOT_FORWARDED = ChildEnd("failed", pack(["NotTold", _NOT_FORWARDED]))
 
 
 def id_at(host: CommandHost, place: str) -> str:
@@ -59,7 +54,7 @@ class AwaitEndCommand(Command):
     What the end of a child or a map brings; looked for whenever something came into the inbox.
 
     *awaited* names which. One that is not *ours* was begun by the run that this one was forked
-    from, and tells that one alone: either it had told before the fork, or it never does.
+    from, and tells that one alone: either it had ended before the fork, or this never learns.
     """
 
     __slots__ = ("_is_abandoned", "_is_ours", "_seen", "awaited")

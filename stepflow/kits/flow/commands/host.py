@@ -47,7 +47,7 @@ class CommandHost(Protocol):
     def spawn(
         self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
     ) -> asyncio.Task[T]:
-        """Do *work* on the worker's loop, then call *then*; what that raises ends the activation."""
+        """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
 
     def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
         """
@@ -74,7 +74,7 @@ class CommandHost(Protocol):
         """
 
     def note_inbox(self, inbox: int) -> None:
-        """Learn how much was ever put into the run's inbox; when that is new, all look again."""
+        """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
 
     def wake(self) -> None:
         """Have every open command advanced once more."""

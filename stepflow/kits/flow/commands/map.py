@@ -79,7 +79,7 @@ async def carry_map(
             ]
             if not await host.runtime.spawn_children(specs, group=group):
                 break
-        return group.stem
+        return group.group_id
 
     async def stop_the_rest() -> None:
         await host.runtime.stop_group(group)
@@ -92,7 +92,7 @@ async def carry_map(
 
     name = f"{spec.runner} of {total}"
     group_id = await step("begin", f"map {name}", begin)
-    is_ours, group = group_id == group.stem, replace(group, stem=group_id)
+    is_ours, group = group_id == group.group_id, replace(group, group_id=group_id)
     command = MapCommand(
         f"{place}.wait", name, host.create_future(), group, host.recalled, is_ours=is_ours
     )
@@ -123,7 +123,7 @@ class MapCommand(AwaitEndCommand):
         *,
         is_ours: bool,
     ) -> None:
-        super().__init__(place, name, future, group.stem, is_ours=is_ours)
+        super().__init__(place, name, future, group.group_id, is_ours=is_ours)
         self._group = group
         self._recalled = recalled
         self._loading: asyncio.Task[list[bytes | None]] | None = None
@@ -139,7 +139,7 @@ class MapCommand(AwaitEndCommand):
     ) -> None:
         if done.cancelled():
             return
-        self._recalled[self._group.stem] = done.result()
+        self._recalled[self._group.group_id] = done.result()
         if not self._is_abandoned:
             host.write(self, EntryKind.MAP, write_map_end(self._group, end))
 
@@ -155,14 +155,14 @@ class MapCommand(AwaitEndCommand):
         ended = read_map_end(entry.data)
         ends = [
             None if end is None else ChildEnd.read_numbered(end)
-            for end in self._recalled[self._group.stem]
+            for end in self._recalled[self._group.group_id]
         ]
         self.future.set_result((ended, ends))
 
 
 async def recall(entries: Sequence[bytes], runtime: FlowRuntime) -> dict[str, list[bytes | None]]:
     """Read what the journal only points to: how the children of each settled map ended."""
-    return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
+    return {group.group_id: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
 async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | None]:
@@ -191,9 +191,9 @@ def conclude(group: ChildGroup, policy: Policy, ends: Sequence[ChildEnd | None])
     if len(won) == group.need:
         return [value for _, value in won] if policy == "all" else won
     for index, end in enumerate(ends):
-        if end is not None and not end.is_success and end.number == group.most_bad + 1:
+        if end is not None and not end.is_success and end.number == group.max_failed + 1:
             raise failure_of(group.child(index), end)
-    msg = f"map {group.stem} is settled, yet the end that settled it is not kept"
+    msg = f"map {group.group_id} is settled, yet the end that settled it is not kept"
     raise AssertionError(msg)
 
 

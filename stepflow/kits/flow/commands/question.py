@@ -21,7 +21,7 @@ class QuestionCommand(Command):
     """The answer to a question, or None when its time has passed: whichever comes first."""
 
     __slots__ = ("_digest", "_host", "_prompt", "_schema", "_seen", "_wait_s")
-    what = "ask"
+    what = "question"
     entry_kinds = (EntryKind.DUE, EntryKind.ANSWER)
     wakes_on_inbox = True
 
@@ -55,7 +55,7 @@ class QuestionCommand(Command):
             return
         is_due = self.due_at is not None and self.due_at <= now
         if is_due or self._seen != host.inbox_version:
-            asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="ask")
+            asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="question")
             lapsed = QuestionOutcome(TIMED_OUT, now) if is_due else None
             if host.take_from_inbox(
                 self,

@@ -107,9 +107,10 @@ class Variables:
 
     def compare_and_set(self, name: str, expected: Any, value: Any) -> asyncio.Future[bool]:
         """
-        Write *value* if the variable holds *expected*, None meaning nothing; returns whether it did.
+        Write *value* if the variable holds *expected*; returns whether it did.
 
-        Compared is what is stored: 1 is not 1.0, and a dict has an order.
+        None means that there is no value. What is stored is compared: 1 is not 1.0, and a dict has
+        an order.
         """
         args = (self._packed(name, expected), self._packed(name, value))
         return self._touch("swap", name, args, lambda data: data == b"1")

@@ -399,7 +399,7 @@ class Activation:
     def spawn(
         self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
     ) -> asyncio.Task[T]:
-        """Do *work* on the worker's loop, then call *then*; what that raises ends the activation."""
+        """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
         task = self._outer.create_task(work)
         task.add_done_callback(self._guarded(then))
         return task
@@ -440,7 +440,7 @@ class Activation:
         found.add_done_callback(self._guarded(lambda done: then(done.result())))
 
     def note_inbox(self, inbox: int) -> None:
-        """Learn how much was ever put into the run's inbox; when that is new, all look again."""
+        """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
         self._writer.note_inbox(inbox)
 
     def wake(self) -> None:

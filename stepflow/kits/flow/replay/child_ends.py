@@ -1,4 +1,4 @@
-"""Reads how children and maps ended: once for all who want to know in one turn of the loop."""
+"""Reads how children and maps ended: at once for all that wait for one."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class CompensationStack:
         return len(self._done)
 
     def push(self, command: Command, value: bytes | None) -> None:
-        """Note that *command* has its packed *value*; None, or nothing to undo it by, is skipped."""
+        """Note that *command* has its packed *value*, unless nothing undoes it."""
         if command.compensation is not None and value is not None:
             self._done.append((command.name, command.compensation, value, command.read))
 

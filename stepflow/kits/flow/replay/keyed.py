@@ -13,8 +13,8 @@ class Keyed:
     """
     What the journal holds of keyed steps, by place: handed over, or kept until it is asked for.
 
-    A key that is asked for again is answered from here at once, and a failed attempt counts whoever
-    asked.
+    A second step with the same key is answered from here at once, and a failed attempt counts for
+    all steps of its key.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from stepflow.errors import ClaimLost
 
 
 class Wakeup:
-    """Tells the activation of *run_id* that something has happened which it has to look at."""
+    """Wakes the activation of *run_id* when something has happened that it has to look at."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id

@@ -1,9 +1,10 @@
 -- Keep a claim at least so long; never shortens it.
 -- Caller: store/claims.py extend_claim.
--- KEYS  1 claims  2 run
--- ARGV  1 now or ''  2 token  3 member  4 seconds from now
+-- Names: given: now, or ''; seconds: from now.
 -- Gives 1 kept, 0 refused: the claim is not the caller's any more.
 --@ include clock
-if redis.call('HGET', KEYS[2], 'token') ~= ARGV[2] then return 0 end
-redis.call('ZADD', KEYS[1], 'XX', 'GT', stamp_of(clock(ARGV[1]) + tonumber(ARGV[4])), ARGV[3])
+--@ keys claims record
+--@ args given token member seconds
+if redis.call('HGET', record_key, 'token') ~= token then return 0 end
+redis.call('ZADD', claims_key, 'XX', 'GT', stamp_of(clock(given) + tonumber(seconds)), member)
 return 1

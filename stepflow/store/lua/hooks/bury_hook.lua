@@ -1,21 +1,20 @@
--- End a hook delivery whose record cannot be read as dead, and take it out of everything that would lead somebody to it.
--- Caller: store/damage.py bury_hook, for engine/gate.py. Safe to repeat.
--- KEYS  1 hook  2 claims  3 due  4 queued_at  5 dead hooks  6 wip  7 job
--- ARGV  1 member  2 hook id  3 died at  4 ttl s  5 wip member  6 hook fields ...
+-- End a hook delivery whose record cannot be read as dead, and take it out of everything that would
+-- lead somebody to it.
+-- Caller: store/maintenance.py bury_hook, for engine/gate.py. Safe to repeat.
 -- Gives 1 buried, 0 when the delivery has ended or is not kept.
---@ include total
---@ include fields
-local state = soft('HGET', KEYS[1], 'state')
-if state == 'dead' or state == 'delivered' or redis.call('EXISTS', KEYS[1]) == 0 then state = nil
-else
-  set_fields(KEYS[1], 6)
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-  redis.call('ZADD', KEYS[5], ARGV[3], ARGV[2])
-  redis.call('DEL', KEYS[7])
-  state = true
+--@ include lists
+--@ keys hook claims due queued_at dead_hooks wip job
+--@ args member hook_id died_at ttl_s wip_member fields*
+local state = soft('HGET', hook_key, 'state')
+local is_open = state ~= 'dead' and state ~= 'delivered' and redis.call('EXISTS', hook_key) == 1
+if is_open then
+  set_fields(hook_key, fields)
+  redis.call('EXPIRE', hook_key, ttl_s)
+  redis.call('ZADD', dead_hooks_key, died_at, hook_id)
+  redis.call('DEL', job_key)
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-soft('ZREM', KEYS[4], ARGV[1])
-soft('ZREM', KEYS[6], ARGV[5])
-return state and 1 or 0
+redis.call('ZREM', claims_key, member)
+redis.call('ZREM', due_key, member)
+soft('ZREM', queued_at_key, member)
+soft('ZREM', wip_key, wip_member)
+return is_open and 1 or 0

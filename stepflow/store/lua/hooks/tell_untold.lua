@@ -1,15 +1,15 @@
 -- Write the hook deliveries of an end that was noted when nobody knew the hooks of its app, once.
--- Caller: store/hooks.py tell_untold, for worker/announce.py. Of many who announce one writes; a second arrival finds no note.
--- KEYS  1 notes of the runner  2 hook list  3 hook queued_at  4 hook wake  5 rq:queues  then for each hook: hook, job
--- ARGV  1 note  2 now  3 rq time  4 namespace  5 hook queue  then for each hook: rq id, member, fields ...
+-- Caller: store/hooks.py tell_untold, for worker/announce.py. Of many who announce one writes; a
+-- second arrival finds no note.
+-- Names: notes: of the runner; hook, hooks: as lib/hook has them; list, queued_at, wake, queue: the
+-- hook queue.
 -- Gives 1 written, 0 it had been.
---@ include total
---@ include fields
---@ include job
---@ include enqueue
 --@ include hook
-if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
-local at, to = 6, {list = KEYS[2], queued_at = KEYS[3], wake = KEYS[4], queues = KEYS[5], now = ARGV[2], rq_time = ARGV[3],
-  ns = ARGV[4], queue = ARGV[5]}
-for i = 6, #KEYS, 2 do at = leave_hook(to, KEYS[i], KEYS[i + 1], at) end
+--@ keys notes list queued_at wake rq_queues hook*
+--@ args note now rq_time ns queue hooks*
+if redis.call('ZREM', notes_key, note) == 0 then return 0 end
+leave_hooks({
+  list = list_key, queued_at = queued_at_key, wake = wake_key, queue = queue,
+  rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+}, hook_keys, hooks)
 return 1

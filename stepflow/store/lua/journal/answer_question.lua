@@ -1,24 +1,24 @@
--- Answer an ask, once, and wake the run if it is parked on that; a running one is told.
+-- Answer a question, once, and wake the run if it is parked on that; a running one is notified.
 -- Caller: store/questions.py answer_question, for engine/questions.py.
--- KEYS  1 run  2 asks  3 replies  4 index of asks  5 list  6 queued_at  7 wake  8 due  9 scheduled
--- ARGV  1 digest  2 mark  3 packed answer  4 run id  5 member  6 now  7 rq time  8 namespace  9 rq queue
---       10 pending state  11 start of the channels' names  12 message
--- Gives the mark of what became of the ask: the caller's own when it is answered by this call, also sent twice; '' when
--- there is no such ask.
+-- Names: digest: of the question; outcome: what becomes of it by this call; answer: packed.
+-- Gives what became of the question: the caller's own outcome when it is answered by this call, also
+-- sent twice; '' when there is no such question.
 --@ include total
 --@ include question
---@ include job
---@ include enqueue
---@ include publish
 --@ include wake
-local before = soft('HGET', KEYS[3], ARGV[1])
+--@ keys run questions replies questions_index list queued_at wake due scheduled
+--@ args digest outcome answer run_id member now rq_time ns queue pending channels message
+local before = soft('HGET', replies_key, digest)
 if before then return before end
-local row = redis.call('HMGET', KEYS[1], 'rev', 'parked', 'token', 'delivery', 'ended')
+local row = redis.call('HMGET', run_key, 'rev', 'parked', 'token', 'delivery', 'ended')
 if not row[1] or (row[5] and row[5] ~= '') then return '' end
-if not shut_question(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[4]) then return '' end
-redis.call('HSET', KEYS[3], ARGV[1] .. '=', ARGV[3])
-wake(KEYS[1], row, ARGV[5], {
-  list = KEYS[5], queued_at = KEYS[6], wake = KEYS[7], due = KEYS[8], scheduled = KEYS[9], now = ARGV[6], rq_time = ARGV[7],
-  ns = ARGV[8], queue = ARGV[9], state = ARGV[10], channels = ARGV[11], message = ARGV[12],
+if not shut_question(questions_key, replies_key, questions_index_key, digest, outcome, run_id) then
+  return ''
+end
+redis.call('HSET', replies_key, digest .. '=', answer)
+wake(run_key, row, member, {
+  list = list_key, queued_at = queued_at_key, wake = wake_key, due = due_key,
+  scheduled = scheduled_key, now = now, rq_time = rq_time, ns = ns, queue = queue,
+  state = pending, channels = channels, message = message,
 })
-return ARGV[2]
+return outcome

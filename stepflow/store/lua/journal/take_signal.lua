@@ -1,24 +1,27 @@
--- Take the first signal of some names out of the run's mailbox and remember it in the journal, in one write.
+-- Take the first signal of some names out of the run's mailbox and remember it in the journal, in
+-- one write.
 -- Caller: store/journal.py take_signal, for the flow kit.
--- KEYS  1 run  2 journal  3 mailbox  4 sent ids
--- ARGV  1 token  2 index of the entry  3 head of the entry  4 ... names
+-- Names: index, head: of the entry; names: of the signals that are wanted.
 -- The entry written is the head, the name, '|' and the packed payload.
--- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not the caller's any more.
+-- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not the
+-- caller's any more.
 --@ include total
 --@ include entry
 --@ include mailbox
-local row = redis.call('HMGET', KEYS[1], 'token', 'inbox')
-if row[1] ~= ARGV[1] then return {} end
-local inbox, index = tonumber(row[2] or 0), tonumber(ARGV[2])
-local before = remembered(KEYS[2], index, ARGV[3])
+--@ keys run journal mail sent
+--@ args token index head names*
+local row = redis.call('HMGET', run_key, 'token', 'inbox')
+if row[1] ~= token then return {} end
+local inbox, at = tonumber(row[2] or 0), tonumber(index)
+local before = remembered(journal_key, at, head)
 if before == false then return {} end
 if before then return {inbox, before} end
-for _, item in ipairs(soft('LRANGE', KEYS[3], 0, -1) or {}) do
-  for i = 4, #ARGV do
-    local name = ARGV[i] .. '|'
-    if string.sub(item, 1, #name) == name then
-      item = take_mail(KEYS[1], KEYS[3], KEYS[4], item, name)
-      remember(KEYS[1], KEYS[2], index, ARGV[3] .. item)
+for _, item in ipairs(soft('LRANGE', mail_key, 0, -1) or {}) do
+  for _, name in ipairs(names) do
+    local start = name .. '|'
+    if string.sub(item, 1, #start) == start then
+      item = take_mail(run_key, mail_key, sent_key, item, start)
+      remember(run_key, journal_key, at, head .. item)
       return {inbox, item}
     end
   end

@@ -1,14 +1,17 @@
--- Included, after lib/total. Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle worker.
+-- Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle
+-- worker.
+--@ include total
 local function enqueue(list, queued_at, wake, id, member, now)
   soft('RPUSH', list, id)
   soft('ZADD', queued_at, now, member)
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 
--- Put a delivery into the due set; an idle worker is told when it is the first one due.
-local function delay(due_set, scheduled, wake, id, member, due, brief)
+-- Put a delivery into the due set; an idle worker is told when it is the first one due. A brief
+-- delay shows in RQ's registry of scheduled jobs as well.
+local function delay(due_set, scheduled, wake, id, member, due, is_brief)
   redis.call('ZADD', due_set, due, member)
-  if brief then soft('ZADD', scheduled, due, id) end
+  if is_brief then soft('ZADD', scheduled, due, id) end
   if redis.call('ZRANK', due_set, member) == 0 and redis.call('EXISTS', wake) == 0 then
     redis.call('RPUSH', wake, '1')
   end

@@ -1,5 +1,7 @@
--- Included. Entries of the journal whose data the script makes: known again by their index and head.
--- Gives what entry *index* holds after *head*, nil when it is the next to be written, false when another stands there.
+-- Journal entries whose data the script makes: they are recognised by their index and their head.
+
+-- Give what entry *index* holds after *head*: nil when it is the next to be written, false when
+-- another entry stands there.
 local function remembered(journal, index, head)
   local length = redis.call('LLEN', journal)
   if length == index then return nil end
@@ -8,7 +10,7 @@ local function remembered(journal, index, head)
   return string.sub(kept, #head + 1)
 end
 
--- Write the next entry; progress, so the count of crashes starts again.
+-- Write the next entry. That is progress, so the count of crashes starts again.
 local function remember(run, journal, index, entry)
   redis.call('RPUSH', journal, entry)
   if index == 0 then redis.call('HSET', run, 'journal', '1') end

@@ -1,8 +1,11 @@
--- Included, after lib/total. The guard of a deciding script: nil when the run is as the caller saw it, else the answer to give.
--- A worker brings its token, an outsider '' and a request id. A second arrival of the same command, sent again because
--- its reply was lost, knows itself: a worker's by its token in the step record *proof*, an outsider's by its request id.
--- lapsed is a time by which the run's lease must have run out, or ''.
-local function refusal(run, steps, claims, rev, token, proof, lapsed, member)
+-- The guard of a deciding script: nil when the run is as the caller saw it, else the answer to give.
+--
+-- A worker brings its claim token, an outsider '' and a request id. A second arrival of the same
+-- command, sent again because its reply was lost, recognises itself: a worker's by its token in the
+-- step record *fence*, an outsider's by its request id *fence*. *lapsed* is a time by which the run's
+-- lease must have run out, or ''.
+--@ include total
+local function refusal(run, steps, claims, rev, token, fence, lapsed, member)
   local row = soft('HMGET', run, 'rev', 'token') or {}
   row[1] = row[1] or ''
   local same = row[1] == rev and (token == '' or row[2] == token)
@@ -12,9 +15,9 @@ local function refusal(run, steps, claims, rev, token, proof, lapsed, member)
   end
   if same then return nil end
   if token ~= '' then
-    local written = soft('HGET', steps, proof)
+    local written = soft('HGET', steps, fence)
     if written and string.sub(written, 1, #token) == token then return {2} end
-  elseif soft('HGET', run, 'request') == proof then
+  elseif soft('HGET', run, 'request') == fence then
     return {2}
   end
   return {0, row[1], row[2] or ''}

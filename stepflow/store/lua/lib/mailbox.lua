@@ -1,5 +1,7 @@
--- Included, after lib/total. The mailbox: items "<name>|<packed payload>", or "<name>|", a byte that no packed value begins with, and the id of a
--- signal whose payload is kept in the hash of sent ids, under '=' and that id. The run's record counts the bytes of all.
+-- The mailbox: items "<name>|<packed payload>", or "<name>|", a byte that no packed value begins
+-- with, and the id of a signal whose payload is kept in the hash of sent ids, under '=' and that id.
+-- The run's record counts the bytes of all.
+--@ include total
 local POINTS = '\193'
 
 -- Count so many bytes more; a count that cannot be read begins anew.
@@ -18,7 +20,7 @@ local function put_mail(run, mail, sent, id, item, longest)
   redis.call('RPUSH', mail, item)
 end
 
--- Take *item*, which begins with *head*, out of the mailbox; gives it with its payload.
+-- Take *item*, which begins with *head*, out of the mailbox; give it with its payload.
 local function take_mail(run, mail, sent, item, head)
   redis.call('LREM', mail, 1, item)
   if string.sub(item, #head + 1, #head + 1) == POINTS then
@@ -30,8 +32,8 @@ local function take_mail(run, mail, sent, item, head)
   return item
 end
 
--- Note how a signal was answered, and forget the oldest where more than so many are noted: field '#' counts them, the fields
--- '#0', '#1' ... go round and say whose turn it is to be forgotten.
+-- Note how a signal was answered, and forget the oldest where more than *most* are noted. Field '#'
+-- counts them; the fields '#0', '#1' ... form a ring and say which is forgotten next.
 local function note_sent(sent, id, answer, most)
   local count = count_up(sent, '#')
   if not count then -- no list of ours

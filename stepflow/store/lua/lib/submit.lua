@@ -1,45 +1,75 @@
--- Included, after lib/total, lib/fields, lib/job and lib/enqueue. What `submit_run` says, whose KEYS and ARGV it reads; the child of a map that
--- is made waiting stands in the state it is given, until another's end hands it over (_family). A fork names its
--- origin's journal and variables, what that was told by its children, and where it keeps the same.
-local function submit(stands, origin)
-  local run, member, created, due, id, queue = KEYS[1], ARGV[3], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-  local row = redis.call('HMGET', run, 'rev', 'submit_id')
-  if row[1] then
-    if row[2] == ARGV[1] then return {1} end
-    if row[1] ~= ARGV[2] then return {0, redis.call('HGETALL', run)} end
-    redis.call('DEL', run, KEYS[2], KEYS[3], KEYS[4], KEYS[5], unpack(KEYS, 19, 24))
-    redis.call('ZREM', KEYS[16], ARGV[4])
-    redis.call('ZREM', KEYS[18], ARGV[4])
-    if ARGV[13] ~= '' then redis.call('ZREM', KEYS[17], ARGV[13]) end
-  end
-  if origin then
-    local n = tonumber(ARGV[#ARGV - 1])
-    if redis.call('LINDEX', origin.journal, n) ~= ARGV[#ARGV] then return {0, {}} end
-    redis.call('DEL', KEYS[19])
-    if n > 0 then
-      redis.call('COPY', origin.journal, KEYS[19])
-      redis.call('LTRIM', KEYS[19], 0, n - 1)
-      redis.call('PERSIST', KEYS[19])
-      if redis.call('COPY', origin.told, origin.own) == 1 then
-        redis.call('PERSIST', origin.own)
-        redis.call('HSET', run, 'children', '1')
-      end
+-- Make a run, for each of the scripts that do.
+--@ include total
+--@ include lists
+--@ include job
+--@ include enqueue
+--@ constants PARKED_LIMIT
+--@ keys run data steps memo kv journal mail sent variables questions replies
+--@      job list queued_at wake rq_queues live runner_index deadlines due scheduled
+--@      done_index expiry old_runner_index source*
+--@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
+--@      fields* data* fork*
+-- replaces: rev of an ended run of that id that may be replaced, or ''; expired: its member in the
+-- expiry index, done_index and old_runner_index: where it stands. deadline, due: or ''.
+-- source and fork: of a fork, the keys that lib/submit unpacks, and how many entries it begins with
+-- and the entry that follows them there; else none.
+
+-- Begin with what the source of a fork remembers. Gives false when it is not as the caller saw it.
+local function copy_source()
+  --@ unpack source_keys: source_journal source_answers answers source_variables
+  --@ unpack fork: entries following
+  local count = tonumber(entries)
+  if redis.call('LINDEX', source_journal, count) ~= following then return false end
+  redis.call('DEL', journal_key)
+  if count > 0 then
+    redis.call('COPY', source_journal, journal_key)
+    redis.call('LTRIM', journal_key, 0, count - 1)
+    redis.call('PERSIST', journal_key)
+    if redis.call('COPY', source_answers, answers) == 1 then
+      redis.call('PERSIST', answers)
+      redis.call('HSET', run_key, 'children', '1')
     end
-    if redis.call('COPY', origin.variables, KEYS[22], 'REPLACE') == 1 then redis.call('PERSIST', KEYS[22]) end
   end
-  set_fields(KEYS[2], set_fields(run, 14))
-  redis.call('ZADD', KEYS[11], created, ARGV[4])
-  soft('ZADD', KEYS[12], created, ARGV[4])
-  redis.call('SADD', KEYS[10], KEYS[7])
-  if ARGV[11] ~= '' then redis.call('ZADD', KEYS[13], ARGV[11], ARGV[4]) end
-  if stands then
-    redis.call('HSET', run, 'state', stands, 'parked', 'limit')
-  elseif due == '' then
-    write_job(KEYS[6], id, ARGV[10], 'run_step', queue, 'queued', ARGV[9])
-    enqueue(KEYS[7], KEYS[8], KEYS[9], id, member, created)
+  if redis.call('COPY', source_variables, variables_key, 'REPLACE') == 1 then
+    redis.call('PERSIST', variables_key)
+  end
+  return true
+end
+
+-- Queue the first delivery, or put it into the due set.
+local function deliver()
+  if due == '' then
+    write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
+    enqueue(list_key, queued_at_key, wake_key, rq_id, member, created)
   else
-    if ARGV[12] == '1' then write_job(KEYS[6], id, ARGV[10], 'run_step', queue, 'scheduled', ARGV[9]) end
-    delay(KEYS[14], KEYS[15], KEYS[9], id, member, due, ARGV[12] == '1')
+    local brief = is_brief == '1'
+    if brief then write_job(job_key, rq_id, ns, 'run_step', queue, 'scheduled', rq_time) end
+    delay(due_key, scheduled_key, wake_key, rq_id, member, due, brief)
   end
+end
+
+-- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run that
+-- is there}; these are none when the source is not as the caller saw it. With *waiting*, a state,
+-- the run stands in it until the end of another child of its map hands it over (lib/map).
+local function submit(waiting)
+  local row = redis.call('HMGET', run_key, 'rev', 'submit_id')
+  if row[1] then
+    if row[2] == request then return {1} end
+    if row[1] ~= replaces then return {0, redis.call('HGETALL', run_key)} end
+    redis.call('DEL', run_key, data_key, steps_key, memo_key, kv_key, journal_key, mail_key,
+      sent_key, variables_key, questions_key, replies_key)
+    redis.call('ZREM', done_index_key, run_id)
+    redis.call('ZREM', old_runner_index_key, run_id)
+    if expired ~= '' then redis.call('ZREM', expiry_key, expired) end
+  end
+  if source_keys[1] and not copy_source() then return {0, {}} end
+  set_fields(run_key, fields)
+  set_fields(data_key, data)
+  redis.call('ZADD', live_key, created, run_id)
+  soft('ZADD', runner_index_key, created, run_id)
+  redis.call('SADD', rq_queues_key, list_key)
+  if deadline ~= '' then redis.call('ZADD', deadlines_key, deadline, run_id) end
+  if waiting then redis.call('HSET', run_key, 'state', waiting, 'parked', PARKED_LIMIT)
+  else deliver() end
   return {1}
 end

@@ -1,4 +1,5 @@
--- Included. Keys and fields that anybody may have written over: what cannot be read stops no script.
+-- Keys and fields that anybody may have written over: what cannot be read stops no script.
+
 -- A command on such a key: nil where the key is of another type.
 local function soft(...)
   local reply = redis.pcall(...)
@@ -8,7 +9,7 @@ local function soft(...)
   error(problem, 0)
 end
 
--- HSET; what is no hash holds nothing of ours and is replaced.
+-- HSET; a key that is no hash holds nothing of ours and is replaced.
 local function put(key, ...)
   if soft('HSET', key, ...) == nil then
     redis.call('DEL', key)

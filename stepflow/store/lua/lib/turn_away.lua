@@ -1,20 +1,24 @@
--- Included by `claim_steps`, after lib/total. What is popped and not taken: a job that is not ours goes to RQ's failed registry.
-local function refuse_foreign(id, s, now, rq_time, text)
-  if soft('HEXISTS', 'rq:job:' .. id, 'data') ~= 1 then return end
-  redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'ended_at', rq_time, 'exc_info', text)
-  soft('ZADD', 'rq:failed:' .. s.queue, now + 31536000, id)
+-- What a claim pops and does not take.
+--@ include total
+--@ include clock
+--@ include keys
+
+-- A job that is not ours goes to RQ's failed registry, for a year.
+local function refuse_foreign(id, queue, now, rq_time, text)
+  if soft('HEXISTS', job_of(id), 'data') ~= 1 then return end
+  redis.call('HSET', job_of(id), 'status', 'failed', 'ended_at', rq_time, 'exc_info', text)
+  soft('ZADD', failed_of(queue), now + 31536000, id)
 end
 
--- One whose runner this worker does not know goes to the waiting list of that runner, whose workers are told.
-local function set_aside(id, s, member, run, runner, waiting_lists, ns, now)
-  soft('RPUSH', ns .. ':waiting:' .. s.queue .. ':' .. runner, id)
-  soft('SADD', waiting_lists, s.queue .. '|' .. runner)
-  soft('ZREM', s.queued_at, member)
-  redis.call('HSET', run, 'unroutable', stamp_of(now))
-  soft('RPUSH', ns .. ':wake:@' .. runner, '1')
-  soft('LTRIM', ns .. ':wake:@' .. runner, 0, 0)
-  redis.call('EXPIRE', ns .. ':wake:@' .. runner, 60)
+-- One whose runner this worker does not know goes to the waiting list of that runner, whose workers
+-- are woken. to: queue, queued_at, waiting_lists, ns, now.
+local function set_aside(id, member, run, runner, to)
+  soft('RPUSH', waiting_list_of(to.ns, to.queue, runner), id)
+  soft('SADD', to.waiting_lists, to.queue .. '|' .. runner)
+  soft('ZREM', to.queued_at, member)
+  redis.call('HSET', run, 'unroutable', stamp_of(to.now))
+  local wake = runner_wake_of(to.ns, runner)
+  soft('RPUSH', wake, '1')
+  soft('LTRIM', wake, 0, 0)
+  redis.call('EXPIRE', wake, 60)
 end
-
--- What can be the key of a runner, as the record names it.
-local function is_runner(key) return string.find(key, '^[%w_.:-]+$') or string.find(key, '^[%w_.:-]+@%d+$') end

@@ -1,25 +1,66 @@
--- End the run: its record gets its last fields and its time to live, whatever stood for it is taken away, its hooks are
--- written, waiters are told. One write, so a crash loses neither the end nor a hook.
--- Caller: store/runs.py finish_run, for worker/commit.py, cancel.py and recover.py.
--- KEYS  1 run  2 data  3 steps  4 kv  5 memo  6 claims  7 held job  8 wip  9 live  10 done index  11 expiry
---       12 deadlines  13 due  14 scheduled  15 queued_at  16 hook list  17 hook queued_at  18 hook wake  19 rq:queues
---       20 journal  21 mailbox  22 sent ids  23 variables  24 asks  25 replies  26 index of asks  then for each hook: hook,
---       job; then what lib/family tells
--- ARGV  1 rev  2 token or ''  3 step record that proves a second arrival, or request id  4 lapsed or ''  5 member
---       6 wip member  7 awaited rq id or ''  8 run id  9 created  10 ttl s  11 expires at  12 expiry member  13 channel
---       14 message  15 now  16 rq time  17 namespace  18 hook queue  19 hooks  20 effects deleted ...  then effects
---       written ...  run fields ...  data fields ...  step records ...  for each hook: rq id, member, fields ...
---       then what lib/family tells, where the run has a parent or children
--- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
---@ include total
---@ include fields
+-- End the run: its record gets its last fields and its time to live, whatever stood for it is taken
+-- away, its hooks are written, waiters are notified. One write, so a crash loses neither the end nor
+-- a hook. An end whose app no worker has ever announced the terminal hooks of is noted in the same
+-- write for the worker that announces them (`tell_untold`).
+-- Caller: store/runs.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
+-- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq id
+-- that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
+-- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are announced
+-- and ends are noted, then runner, text of the note, most notes; none to note nothing.
+-- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
+-- or when the hooks of a noted end were announced since the caller looked.
+--@ include lists
 --@ include guard
---@ include job
---@ include enqueue
---@ include hook
 --@ include publish
---@ include wake
---@ include map
---@ include family
---@ include finish
-return finish()
+--@ include hook
+--@ include family_update
+--@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due scheduled
+--@      queued_at hook_list hook_queued_at hook_wake rq_queues journal mail sent variables questions
+--@      replies questions_index hook* own* parent* note*
+--@ args rev token fence lapsed member wip_member delivery run_id created ttl_s expires_at
+--@      expiry_member channel message now rq_time ns hook_queue
+--@      deleted* written* fields* data* records* hooks* stop_hook* parent* note*
+local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
+if refused then return refused end
+--@ unpack note_keys: app_hooks notes
+--@ unpack note: runner text most
+if notes and redis.call('HEXISTS', app_hooks, runner) == 1 then return {0, '', ''} end
+if deleted[1] then soft('HDEL', kv_key, unpack(deleted)) end
+set_fields(kv_key, written)
+set_fields(run_key, fields)
+set_fields(data_key, data)
+set_fields(steps_key, records)
+redis.call('DEL', claimed_job_key)
+redis.call('ZREM', claims_key, member)
+soft('ZREM', wip_key, wip_member)
+if delivery ~= '' then
+  redis.call('ZREM', due_key, member)
+  soft('ZREM', scheduled_key, delivery)
+  soft('ZREM', queued_at_key, member)
+end
+redis.call('ZREM', deadlines_key, run_id)
+soft('ZREM', live_key, run_id)
+soft('ZADD', done_index_key, created, run_id)
+soft('ZADD', expiry_key, expires_at, expiry_member)
+for _, key in ipairs({run_key, data_key, steps_key}) do redis.call('EXPIRE', key, ttl_s) end
+local rare = {kv_key, memo_key, journal_key, mail_key, sent_key, variables_key, questions_key,
+  replies_key}
+if redis.call('EXISTS', unpack(rare)) > 0 then -- most runs have none of these
+  for _, key in ipairs(rare) do redis.call('EXPIRE', key, ttl_s) end
+  redis.call('ZREM', questions_index_key, run_id)
+end
+local to = {
+  list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
+  rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+}
+leave_hooks(to, hook_keys, hooks)
+if own_keys[1] then leave_children(own_keys, stop_hook, ttl_s, to) end
+if parent_keys[1] then tell_parent(parent_keys, parent, run_key, run_id, to) end
+if notes then
+  redis.call('ZADD', notes, now, text)
+  redis.call('ZREMRANGEBYSCORE', notes, '-inf', now - ttl_s)
+  redis.call('ZREMRANGEBYRANK', notes, 0, -1 - most)
+  redis.call('EXPIRE', notes, ttl_s)
+end
+publish(channel, message)
+return {1}

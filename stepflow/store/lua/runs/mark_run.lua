@@ -1,15 +1,17 @@
--- Leave a run where it is and write a wish into its record: its worker is told, its token fires.
+-- Leave a run where it is and write a stop request into its record: its worker is notified, its
+-- cancel token fires.
 -- Caller: store/runs.py mark_run, for engine/cancel.py.
--- KEYS  1 run  2 deadlines
--- ARGV  1 rev  2 request id  3 run id  4 when to look again, or ''  5 channel of the worker  6 message  7 run fields ...
+-- Names: look_again_at: when the deadline scan comes by again, or ''; channel: of the worker.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
---@ include total
---@ include fields
+--@ include lists
 --@ include guard
 --@ include publish
-local refused = refusal(KEYS[1], '', '', ARGV[1], '', ARGV[2], '', '')
+--@ keys run deadlines
+--@ args rev request run_id look_again_at channel message fields*
+local refused = refusal(run_key, '', '', rev, '', request, '', '')
 if refused then return refused end
-set_fields(KEYS[1], 7)
-if ARGV[4] ~= '' then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) else redis.call('ZREM', KEYS[2], ARGV[3]) end
-publish(ARGV[5], ARGV[6])
+set_fields(run_key, fields)
+if look_again_at ~= '' then redis.call('ZADD', deadlines_key, look_again_at, run_id)
+else redis.call('ZREM', deadlines_key, run_id) end
+publish(channel, message)
 return {1}

@@ -1,26 +1,25 @@
--- Pause a run whose record cannot be read, and take it out of everything that would lead somebody to it again.
--- Where its key holds no hash there is nothing to write to: then it is only taken out.
--- Caller: store/damage.py set_aside, for engine/gate.py. Safe to repeat.
--- KEYS  1 run  2 data  3 claims  4 due  5 deadlines  6 job  7 queued_at  8 wip  9 scheduled
--- ARGV  1 member  2 run id  3 field that cannot be read, '' for the whole key  4 what it held  5 wip member  6 rq id
---       7 reason  8 run fields ...
+-- Pause a run whose record cannot be read, and take it out of everything that would lead somebody to
+-- it again. Where its key holds no hash there is nothing to write to: then it is only taken out.
+-- Caller: store/maintenance.py set_aside, for engine/gate.py. Safe to repeat.
+-- Names: damaged: the field that cannot be read, '' for the whole key; found: what it held.
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.
---@ include total
---@ include fields
-local row = soft('HMGET', KEYS[1], ARGV[3], 'rev')
-local is_there = redis.call('EXISTS', KEYS[1]) == 1
-if row and is_there and (ARGV[3] == '' or (row[1] or '') ~= ARGV[4]) then return 0 end
+--@ include lists
+--@ keys run data claims due deadlines job queued_at wip scheduled
+--@ args member run_id damaged found wip_member rq_id reason fields*
+local row = soft('HMGET', run_key, damaged, 'rev')
+local is_there = redis.call('EXISTS', run_key) == 1
+if row and is_there and (damaged == '' or (row[1] or '') ~= found) then return 0 end
 if row and is_there then
-  set_fields(KEYS[1], 8)
+  set_fields(run_key, fields)
   local rev = whole(row[2])
-  if rev then redis.call('HSET', KEYS[1], 'rev', rev + 1) end
-  put(KEYS[2], 'reason', ARGV[7])
+  if rev then redis.call('HSET', run_key, 'rev', rev + 1) end
+  put(data_key, 'reason', reason)
 end
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[2])
-redis.call('DEL', KEYS[6])
-soft('ZREM', KEYS[7], ARGV[1])
-soft('ZREM', KEYS[8], ARGV[5])
-soft('ZREM', KEYS[9], ARGV[6])
+redis.call('ZREM', claims_key, member)
+redis.call('ZREM', due_key, member)
+redis.call('ZREM', deadlines_key, run_id)
+redis.call('DEL', job_key)
+soft('ZREM', queued_at_key, member)
+soft('ZREM', wip_key, wip_member)
+soft('ZREM', scheduled_key, rq_id)
 return 1

@@ -1,37 +1,36 @@
--- Make a child, or find it made, under the claim of its parent. In one write with the list of the children that end with
--- their parent: a worker that lost the claim leaves no child that nobody knows of. The parent has something left to do from
--- then on when it is stopped. One that was asked to stop makes no child.
+-- Make a child, or find it made, under the claim of its parent. In one write with the list of the
+-- children that end with their parent: a worker that lost the claim leaves no child that nobody
+-- knows of. The parent has something left to do from then on when it is stopped. One that was asked
+-- to stop makes no child.
 -- Caller: store/children.py submit_child, for engine/children.py.
--- KEYS  1 to 24 as submit_run, then  25 parent  26 its children  27 its answers  28 its maps
--- ARGV  as submit_run, then  1 token  2 run id to list, or '' for a child left to itself  3 waiting state
---       4 stem of the map or ''  5 number in it  6 what settles it  7 how many begin at once
--- Gives {rev of the parent, 1} made, {rev, 0, the fields of the run that is there}, or {'lost'}, {'stopped'}, {'settled'}.
---@ include total
---@ include fields
---@ include job
---@ include enqueue
+-- Names: after those of lib/submit. listed: its run id, or '' for a child left to itself; waiting:
+-- the state of a child that waits for its turn in a map; group: the map, or ''; index: the child's
+-- number in it; goal: what settles it; at_once: how many of it begin at once.
+-- Gives {rev of the parent, 1} made, {rev, 0, the fields of the run that is there}, or {'lost'},
+-- {'stopped'}, {'settled'}.
 --@ include submit
-local tail = #ARGV - 7
-local parent, children, answers, maps = KEYS[25], KEYS[26], KEYS[27], KEYS[28]
-local listed, stem, held = ARGV[tail + 2], ARGV[tail + 4], nil
-local row = redis.call('HMGET', parent, 'token', 'rev', 'stop', 'children', 'cleanup')
-if row[1] ~= ARGV[tail + 1] then return {'lost'} end
+--@ constants CLEANUP_NONE CLEANUP_NEEDED
+--@ keys parent children answers maps
+--@ args token listed waiting group index goal at_once
+local turn = nil
+local row = redis.call('HMGET', parent_key, 'token', 'rev', 'stop', 'children', 'cleanup')
+if row[1] ~= token then return {'lost'} end
 if (row[3] or '') ~= '' then return {'stopped'} end
-local is_new = redis.call('EXISTS', KEYS[1]) == 0
-if stem ~= '' then
-  if redis.call('HEXISTS', answers, stem) == 1 then return {'settled'} end
-  if redis.call('HSETNX', maps, stem .. '.goal', ARGV[tail + 6]) == 1 then
-    redis.call('HSET', maps, stem .. '.next', ARGV[tail + 7])
+local is_new = redis.call('EXISTS', run_key) == 0
+if group ~= '' then
+  if redis.call('HEXISTS', answers_key, group) == 1 then return {'settled'} end
+  if redis.call('HSETNX', maps_key, group .. '.goal', goal) == 1 then
+    redis.call('HSET', maps_key, group .. '.next', at_once)
   end
-  local next_one = whole(redis.call('HGET', maps, stem .. '.next')) or 0
-  if tonumber(ARGV[tail + 5]) >= next_one then held = ARGV[tail + 3] end
+  local next_one = whole(redis.call('HGET', maps_key, group .. '.next')) or 0
+  if tonumber(index) >= next_one then turn = waiting end
 end
-local rev, has_rest = whole(row[2]) or 0, listed == '' or (row[5] or '0') ~= '0'
-if not row[4] or not has_rest then
+local rev = whole(row[2]) or 0
+local has_cleanup = listed == '' or (row[5] or CLEANUP_NONE) ~= CLEANUP_NONE
+if not row[4] or not has_cleanup then
   rev = rev + 1
-  redis.call('HSET', parent, 'children', '1', 'rev', rev)
-  if not has_rest then redis.call('HSET', parent, 'cleanup', '1') end
+  redis.call('HSET', parent_key, 'children', '1', 'rev', rev)
+  if not has_cleanup then redis.call('HSET', parent_key, 'cleanup', CLEANUP_NEEDED) end
 end
-if is_new and listed ~= '' then redis.call('SADD', children, listed) end
-local made = submit(held)
-return {rev, unpack(made)}
+if is_new and listed ~= '' then redis.call('SADD', children_key, listed) end
+return {rev, unpack(submit(turn))}

@@ -1,18 +1,7 @@
--- Make a run, its step 0 and the RQ job that knocks for it: all, or nothing where the run id is taken.
--- Caller: store/runs.py submit_run.
--- KEYS  1 run  2 data  3 steps  4 memo  5 kv  6 job  7 list  8 queued_at  9 wake  10 rq:queues  11 live  12 runner index
---       13 deadlines  14 due  15 scheduled  16 done index (of the generation before)  17 expiry
---       18 runner index of the generation before  19 journal  20 mailbox  21 sent ids  22 variables  23 asks  24 replies
---       of a fork: 25 journal of the run it is forked from  26 what that one's children told it  27 the same of this one
---       28 variables of the run it is forked from
--- ARGV  1 request id  2 rev of an ended run to replace, or ''  3 member  4 run id  5 created  6 due or ''  7 rq id
---       8 rq queue  9 rq time  10 namespace  11 deadline or ''  12 brief delay 1/0  13 expiry member to remove or ''
---       14 run fields ...  then data fields ...  of a fork: n entries to begin with, the entry that follows them there
--- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run that is there}; these
--- are none when the other journal is not as the fork's caller saw it.
---@ include total
---@ include fields
---@ include job
---@ include enqueue
+-- Make a run, its step 0 and the RQ job that delivers it: all, or nothing where the run id is taken.
+-- Caller: store/runs.py submit_run, and store/fork.py submit_fork.
+-- Names: in lib/submit.
+-- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run that
+-- is there}; these are none when the source of a fork is not as the fork's caller saw it.
 --@ include submit
-return submit(nil, KEYS[25] and {journal = KEYS[25], told = KEYS[26], own = KEYS[27], variables = KEYS[28]})
+return submit()

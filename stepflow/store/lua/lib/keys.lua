@@ -1,0 +1,24 @@
+-- Names of keys that only a record or an index tells of. store/keys.py has the table of all keys, and
+-- tests/store/test_scripts.py holds both together.
+local function record_of(ns, member) return ns .. ':' .. member end
+local function run_of(ns, run_id) return ns .. ':run:' .. run_id end
+local function data_of(run) return run .. ':data' end
+local function children_of(run, generation) return run .. ':children:' .. generation end
+local function queued_at_of(ns, queue) return ns .. ':queued_at:' .. queue end
+local function state_index_of(ns, state) return ns .. ':idx:' .. state end
+local function runner_index_of(ns, runner) return ns .. ':idx:runner:' .. runner end
+
+-- The three RQ queues behind a queue share one wake list.
+local function wake_of(ns, queue)
+  return ns .. ':wake:' .. string.gsub(string.gsub(queue, '%.high$', ''), '%.low$', '')
+end
+
+local function runner_wake_of(ns, runner) return ns .. ':wake:@' .. runner end
+local function waiting_list_of(ns, queue, runner)
+  return ns .. ':waiting:' .. queue .. ':' .. runner
+end
+
+local function list_of(queue) return 'rq:queue:' .. queue end
+local function job_of(id) return 'rq:job:' .. id end
+local function scheduled_of(queue) return 'rq:scheduled:' .. queue end
+local function failed_of(queue) return 'rq:failed:' .. queue end
