@@ -28,7 +28,16 @@ from stepflow.errors import StepflowError
 from stepflow.store.calls import batch
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.runs import STALE, Fence, finish_run, hand_over, load_data, load_run, mark_run
+from stepflow.store.runs import (
+    STALE,
+    Answer,
+    Fence,
+    finish_run,
+    hand_over,
+    load_data,
+    load_run,
+    mark_run,
+)
 
 log = logging.getLogger("stepflow.run")
 
@@ -125,14 +134,14 @@ async def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> 
     return True
 
 
-async def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> list[int]:
+async def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> Answer:
     """End *run* without its claim; gives the script's answer."""
     data, packed = await batch(load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner))
     now = env.clock.now()
     options, fields = _options(run, data), end_fields(move, env.settings.limits.payload_bytes)
     known = _app_hooks(run, packed) if packed else env.hooks_of(run.runner)
     hooks = plan_hooks(run, move, options, known or (), env, now)
-    answer: list[int] = await finish_run(
+    answer = await finish_run(
         env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None,

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
-
-if TYPE_CHECKING:
-    from stepflow.store.scripts import Script
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -23,6 +20,18 @@ E = TypeVar("E")
 
 #: what a part of a command may be
 Part = str | bytes | int | float
+
+
+class CalledScript(Protocol):
+    """What a call knows of its script; see `scripts.Script`."""
+
+    @property
+    def name(self) -> str:
+        """The name that errors and logs use."""
+
+    @property
+    def sha(self) -> str:
+        """The digest by which the server knows the script."""
 
 
 class Call(Generic[T]):
@@ -40,7 +49,7 @@ class Call(Generic[T]):
 
     def __init__(
         self,
-        script: Script | None,
+        script: CalledScript | None,
         keys: Sequence[str],
         args: Sequence[Part],
         read: Callable[[Any], T],

@@ -7,7 +7,6 @@ Its journal and its mailbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
@@ -64,7 +63,7 @@ def load_sent(keys: Keys, run_id: str, signal_id: str) -> Call[bytes | None]:
 
 def take_signal(
     keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]
-) -> Call[Any]:
+) -> Call[list[int | bytes]]:
     """
     Take the first signal of *names* and remember it as entry *index*.
 

@@ -36,7 +36,7 @@ Every key stepflow uses, in one table.
     <ns>:untold:<runner>             zset    note of an end that hooks are not known of -> when  result TTL
     <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
     <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
-    <ns>:format                      string  number of the data format (store/server_check.py)        for good
+    <ns>:format                      string  number of the data format (store/connection/server_check.py)        for good
     <ns>:tell:<worker>               channel run ids whose token fires
     <ns>:done:<id>                   channel the run has ended
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
@@ -48,7 +47,7 @@ def settle_question(
     asked: bytes,
     now: float,
     lapsed: QuestionOutcome | None = None,
-) -> Call[Any]:
+) -> Call[list[int | bytes]]:
     """
     Look for the answer to a question and remember it as entry *index*.
 

@@ -13,8 +13,8 @@ from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
 from stepflow.store.calls import Call, batch_of
+from stepflow.store.connection.server_check import say_format
 from stepflow.store.hooks import MOST_UNTOLD, load_untold, save_app_hooks, tell_untold
-from stepflow.store.server_check import say_format
 from stepflow.store.values.codec import pack
 
 log = logging.getLogger("stepflow.hook")

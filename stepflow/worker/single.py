@@ -15,8 +15,8 @@ from stepflow.errors import UnknownRunner
 from stepflow.store.claims import ClaimedDelivery, claim_one, load_record
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
+from stepflow.store.connection.server_check import check_format
 from stepflow.store.keys import Keys
-from stepflow.store.server_check import check_format
 from stepflow.worker.connections import renewing_connection
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Deliver, NextWait, Notifier

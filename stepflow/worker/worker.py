@@ -16,7 +16,7 @@ from stepflow.engine.registry import Registry
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import carry_out
-from stepflow.store.server_check import check_format
+from stepflow.store.connection.server_check import check_format
 from stepflow.worker.connections import WorkerConnections
 from stepflow.worker.notify import Deliver, NextWait
 from stepflow.worker.parts import WorkerParts

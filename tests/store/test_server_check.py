@@ -3,8 +3,8 @@
 import pytest
 
 from stepflow.errors import ServerUnfit
+from stepflow.store.connection.server_check import check_server
 from stepflow.store.connection.sync import carry_out
-from stepflow.store.server_check import check_server
 
 GOOD = {
     "redis_version": "7.2.0",
