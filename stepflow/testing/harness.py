@@ -258,7 +258,12 @@ class Harness:
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
         worker = self._current_worker = HarnessWorker(
-            self.server, self._env, registry, self._crashes, deliver, self._call_step
+            self.server,
+            self._env,
+            registry,
+            crashes=self._crashes,
+            deliver=deliver,
+            call_function=self._call_step,
         )
         await worker.begin()
 

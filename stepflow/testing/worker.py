@@ -38,6 +38,7 @@ class HarnessWorker:
         server: FakeServer,
         env: Env,
         registry: Registry,
+        *,
         crashes: Sequence[Crash],
         deliver: Deliver,
         call_function: CallFunction,
