@@ -45,19 +45,21 @@ soft('ZADD', expiry_key, expires_at, expiry_member)
 redis.call('EXPIRE', run_key, ttl_s)
 redis.call('EXPIRE', data_key, ttl_s)
 redis.call('EXPIRE', steps_key, ttl_s)
-local rare = {kv_key, memo_key, journal_key, mail_key, sent_key, variables_key, questions_key,
-  replies_key}
-if redis.call('EXISTS', unpack(rare)) > 0 then -- most runs have none of these
-  for _, key in ipairs(rare) do redis.call('EXPIRE', key, ttl_s) end
+if redis.call('EXISTS', kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
+  questions_key, replies_key) > 0 then -- most runs have none of these
+  for _, key in ipairs({kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
+    questions_key, replies_key}) do redis.call('EXPIRE', key, ttl_s) end
   redis.call('ZREM', questions_index_key, run_id)
 end
-local to = {
-  list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
-  rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
-}
-if hook_keys[1] then leave_hooks(to, hook_keys, table_of(hooks)) end
-if own_keys[1] then leave_children(own_keys, table_of(stop_hook), ttl_s, to) end
-if parent_keys[1] then tell_parent(parent_keys, {items(parent)}, run_key, run_id, to) end
+if hook_keys[1] or own_keys[1] or parent_keys[1] then
+  local to = {
+    list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
+    rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+  }
+  if hook_keys[1] then leave_hooks(to, hook_keys, table_of(hooks)) end
+  if own_keys[1] then leave_children(own_keys, table_of(stop_hook), ttl_s, to) end
+  if parent_keys[1] then tell_parent(parent_keys, {items(parent)}, run_key, run_id, to) end
+end
 if notes then
   redis.call('ZADD', notes, now, text)
   redis.call('ZREMRANGEBYSCORE', notes, '-inf', now - ttl_s)
