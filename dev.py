@@ -117,7 +117,8 @@ def borrow_pip() -> None:
         return
     if not os.environ.get("PIP_INDEX_URL"):
         sys.exit(
-            "this Python has neither ensurepip nor pip; install python3-venv (Debian), python3-pip or uv, "
+            "this Python has neither ensurepip nor pip; install python3-venv (Debian), "
+            "python3-pip or uv, "
             "or set PIP_INDEX_URL to your package index, and run this again"
         )
     index = os.environ["PIP_INDEX_URL"].rstrip("/") + "/pip/"

@@ -1,4 +1,1 @@
-"""
-How fast: one file a workload, one JSON line each; ratios within one run on one machine, never timed
-tests.
-"""
+"""Benchmarks: one file a workload, which prints a JSON line; compare ratios within one run only."""

@@ -1,7 +1,4 @@
-"""
-`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow, its peers and the
-server, in one run.
-"""
+"""`python3 dev.py bench [W1 ...] [--json] [--reps N] [--no-peers]`: stepflow and its peers."""
 
 from __future__ import annotations
 
@@ -56,7 +53,8 @@ def main() -> None:
         return
     low, high = min(row["per_s_min"] for row in limits), max(row["per_s_max"] for row in limits)
     print(
-        f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} to {high:,.0f})\n"
+        f"ceiling: {ceiling:,.0f} scripts of ten commands a second, pipelined by 50 ({low:,.0f} "
+        f"to {high:,.0f})\n"
     )
     print("\n".join(table.lines(rows)))
     if not args.no_peers:

@@ -1,6 +1,4 @@
-"""
-The runners and workflows that the workloads submit; a step does nothing but leave its time stamp.
-"""
+"""The runners and workflows that the workloads submit; a step only leaves its time stamp."""
 
 from __future__ import annotations
 

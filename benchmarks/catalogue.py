@@ -1,6 +1,4 @@
-"""
-Which workloads there are, what their own figure is, and in which variants stepflow takes part.
-"""
+"""The workloads, the figure that each reports, and the variants of stepflow that take part."""
 
 from __future__ import annotations
 
@@ -28,34 +26,76 @@ class Workload:
 
 WORKLOADS = {
     "W1": Workload(
-        "w1_chain", "200 runs of 10 trivial steps, submitted first, one worker process",
-        "steps_per_s", "steps/s", _BOTH, bounded=True,
+        "w1_chain",
+        "200 runs of 10 trivial steps, submitted first, one worker process",
+        "steps_per_s",
+        "steps/s",
+        _BOTH,
+        bounded=True,
     ),
-    "W2": Workload("w2_latency", "one such run at a time, submit to result", "p50_ms", "ms p50", _BOTH, rises=False),
-    "W3": Workload("w3_queue", "5,000 one-step no-op runs, one worker process", "per_s", "runs/s", bounded=True),
-    "W4": Workload("w4_in_flight", "2,000 runs, one step awaiting asyncio.sleep(1)", "seconds", "s", rises=False),
+    "W2": Workload(
+        "w2_latency",
+        "one such run at a time, submit to result",
+        "p50_ms",
+        "ms p50",
+        _BOTH,
+        rises=False,
+    ),
+    "W3": Workload(
+        "w3_queue", "5,000 one-step no-op runs, one worker process", "per_s", "runs/s", bounded=True
+    ),
+    "W4": Workload(
+        "w4_in_flight",
+        "2,000 runs, one step awaiting asyncio.sleep(1)",
+        "seconds",
+        "s",
+        rises=False,
+    ),
     "W5": Workload("w5_submit", "submit_many of 20,000", "per_s", "runs/s", bounded=True),
     "W6": Workload(
-        "w6_memory", "100,000 runs asleep; lateness of 1,000 more that wake", "bytes_per_run",
-        "bytes each", ("--variant delayed", "--variant parked", "--variant flow"), rises=False,
+        "w6_memory",
+        "100,000 runs asleep; lateness of 1,000 more that wake",
+        "bytes_per_run",
+        "bytes each",
+        ("--variant delayed", "--variant parked", "--variant flow"),
+        rises=False,
     ),
     "W7": Workload(
-        "w7_growth", "20,000 steps where there is more of something, relative to the small case",
-        "steps_per_s", "steps/s",
+        "w7_growth",
+        "20,000 steps where there is more of something, relative to the small case",
+        "steps_per_s",
+        "steps/s",
         tuple(
             f"--runner {runner} --variant {what}"
             for runner in ("chain", "flow")
             for what in (
-                "finished-1000", "finished-10000", "finished-100000", "steps-100", "steps-1000", "processes-2", "processes-4"
+                "finished-1000",
+                "finished-10000",
+                "finished-100000",
+                "steps-100",
+                "steps-1000",
+                "processes-2",
+                "processes-4",
             )
-        ), bounded=True,
+        ),
+        bounded=True,
     ),
     "W8": Workload(
-        "w8_wake_up", "how late a step begins: timer due, signal sent, run submitted", "p50_ms",
-        "ms p50", ("--variant timer", "--variant signal", "--variant submit"), rises=False,
+        "w8_wake_up",
+        "how late a step begins: timer due, signal sent, run submitted",
+        "p50_ms",
+        "ms p50",
+        ("--variant timer", "--variant signal", "--variant submit"),
+        rises=False,
     ),
-    "map": Workload("map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False),
+    "map": Workload(
+        "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
+    ),
     "replay": Workload(
-        "replay", "signal to next step, 5,000 remembered steps replayed each time", "p50_ms", "ms p50", rises=False
+        "replay",
+        "signal to next step, 5,000 remembered steps replayed each time",
+        "p50_ms",
+        "ms p50",
+        rises=False,
     ),
-}  # fmt: skip
+}

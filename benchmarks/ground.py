@@ -1,7 +1,4 @@
-"""
-What the workloads stand on: a Redis, a client, time stamps, workers that come and go, and what a
-step cost there.
-"""
+"""What every workload needs: a Redis, a client, time stamps, workers, and the cost of a step."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-What the server itself can do for a durable step: a script of ten commands, pipelined by 50 from
-Python.
-"""
+"""The ceiling: a script of ten commands, pipelined by 50 from Python, at the server's own speed."""
 
 from __future__ import annotations
 
@@ -13,8 +10,10 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import connect
 
 LUA = """
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000', 'worker', 'w1', 'res', ARGV[2])
-redis.call('HSET', KEYS[2], 'id', ARGV[1], 'status', 'done', 'n', '1', 'at', '1700000000', 'worker', 'w1', 'res', ARGV[2])
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000',
+  'worker', 'w1', 'res', ARGV[2])
+redis.call('HSET', KEYS[2], 'id', ARGV[1], 'status', 'done', 'n', '1', 'at', '1700000000',
+  'worker', 'w1', 'res', ARGV[2])
 redis.call('RPUSH', KEYS[3], ARGV[1])
 redis.call('LPOP', KEYS[3])
 redis.call('ZADD', KEYS[4], 1700000000, ARGV[1])

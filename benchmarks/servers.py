@@ -1,7 +1,4 @@
-"""
-Servers for one measurement each: fresh, of our own, gone afterwards; their processes count as part
-of what is measured.
-"""
+"""Servers for one measurement each; their processes count as part of what is measured."""
 
 from __future__ import annotations
 

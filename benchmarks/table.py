@@ -1,7 +1,4 @@
-"""
-Rows out of the workloads' JSON lines: what each is in relation to the ceiling and to the peers, and
-one table of all.
-"""
+"""Tables made of the workloads' JSON lines, with the ratio to the ceiling and to the peers."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@ Hello: a runner, a worker, a result.
 
     python examples/01_hello.py
 
-With no REDIS_URL set this starts a server of its own in ./.stepflow. The worker is a process of its
-own, started here as `stepflow worker examples.01_hello:app`; a module whose name begins with a
-digit cannot be imported by a statement, but `stepflow worker` loads it by name.
+With no REDIS_URL set, stepflow starts a server of its own in ./.stepflow. The worker is another
+process: `stepflow worker examples.01_hello:app` starts the same one from your shell.
 """
 
 import subprocess
@@ -25,17 +24,16 @@ async def countdown(step: Step):
 
 
 def main() -> None:
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.01_hello:app"])
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.01_hello:app"]
+    worker = subprocess.Popen(command)
     try:
         run = app.client.submit("countdown", {"left": 3}, run_id="apollo-11")
-        print(
-            "created:", run.created
-        )  # False when you start this a second time: the run is kept for a week
+        # False when you start this a second time: Redis keeps the run for a week
+        print("created:", run.created)
         print("result: ", run.result(timeout=30))
 
-        again = app.client.submit(
-            "countdown", {"left": 3}, run_id="apollo-11"
-        )  # the same run: nothing happens twice
+        # the same id and input is the same run: nothing happens twice
+        again = app.client.submit("countdown", {"left": 3}, run_id="apollo-11")
         print("created:", again.created)
         print("state:  ", again.status().state)
     finally:

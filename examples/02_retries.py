@@ -1,12 +1,11 @@
 """
-Retries: a step that fails is tried again, and what it did before it failed is not done twice.
+Retries: a step that fails is tried again, and does not repeat what it did before it failed.
 
     python examples/02_retries.py
 
 A step may run more than once: after an error, or because its worker died. Three things help.
 `TransientError` asks for another try. `step.memo` keeps what an attempt has learned. `step.key` is
-the same for every attempt of a step and no other: give it to whoever is called as the idempotency
-key.
+the same for every attempt of a step, and for no other step: pass it on as the idempotency key.
 """
 
 import subprocess
@@ -15,9 +14,8 @@ import sys
 from stepflow import PermanentError, RetryPolicy, Step, Stepflow, Succeed, TransientError
 
 app = Stepflow()
-charges: dict[
-    str, int
-] = {}  # stands for a payment provider, which charges once for each idempotency key
+# stands for a payment provider, which charges once for each idempotency key
+charges: dict[str, int] = {}
 quotes: list[int] = []  # stands for a slow and costly question
 
 
@@ -39,9 +37,8 @@ async def order(step: Step):
 
 
 def main() -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "stepflow", "worker", "examples.02_retries:app"]
-    )
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.02_retries:app"]
+    worker = subprocess.Popen(command)
     try:
         print(app.client.submit("order", {"cents": 1000}).result(timeout=30))
 

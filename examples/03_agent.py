@@ -3,8 +3,8 @@ An agent: plan, search, read, write, each a step of its own.
 
     python examples/03_agent.py
 
-The model is a script, so no key and no network is needed; a real one goes where `think` is. The
-payload carries the state from step to step. `step.effects` writes to the run's own space: such a
+The model is a script that needs no key and no network; put a real one where `think` is. The payload
+carries the state from step to step. `step.effects` writes to the run's own key-value space: such a
 write becomes visible together with the step's outcome, or not at all.
 """
 
@@ -26,15 +26,9 @@ def think(question: str) -> list[str]:
 async def agent(step: Step):
     match step.payload:
         case {"do": "plan", "question": str(question)}:
-            topics = think(question)
-            return (
-                Continue({"do": "read", "todo": topics, "notes": []})
-                if topics
-                else Fail("nothing to look up")
-            )
+            return Continue({"do": "read", "todo": think(question), "notes": []})
         case {"do": "read", "todo": [topic, *rest], "notes": notes}:
-            # a run that was cancelled stops here instead of paying for another call
-            step.cancel.raise_if_set()
+            step.cancel.raise_if_set()  # a cancelled run pays for no further call
             step.effects.put(f"note:{topic}", LIBRARY[topic])
             return Continue({"do": "read", "todo": rest, "notes": [*notes, LIBRARY[topic]]})
         case {"do": "read", "notes": notes}:
@@ -45,7 +39,8 @@ async def agent(step: Step):
 
 
 def main() -> None:
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.03_agent:app"])
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.03_agent:app"]
+    worker = subprocess.Popen(command)
     try:
         run = app.client.submit(
             "agent", {"do": "plan", "question": "why does the moon make tides?"}, timeout=60

@@ -1,5 +1,5 @@
 """
-FastAPI: submit, look, cancel. The web process only talks to Redis; the steps run in a worker.
+FastAPI: submit, look, cancel. The web process talks to Redis only; the steps run in a worker.
 
     stepflow worker examples.04_fastapi:app & uvicorn examples.04_fastapi:api
 """
@@ -13,10 +13,7 @@ from pydantic import BaseModel
 
 from stepflow import AsyncClient, Step, Stepflow, StepflowError, Succeed
 
-app, client = (
-    Stepflow(),
-    AsyncClient(),
-)  # in your own code base, two modules: the web process needs the client only
+app, client = Stepflow(), AsyncClient()  # in your own code two modules: the web needs a client only
 
 
 class Report(BaseModel):
@@ -38,13 +35,11 @@ async def lifespan(api: FastAPI):
         yield
 
 
-async def in_words(
-    request: Request, error: StepflowError
-):  # Redis is away: 503; the id belongs to another order: 409
+async def away_or_conflict(request: Request, error: StepflowError):
     return JSONResponse({"detail": str(error)}, 503 if error.retryable else 409)
 
 
-api = FastAPI(lifespan=lifespan, exception_handlers={StepflowError: in_words})
+api = FastAPI(lifespan=lifespan, exception_handlers={StepflowError: away_or_conflict})
 
 
 @api.post("/runs", status_code=202)
@@ -55,12 +50,9 @@ async def submit(body: Report, request: Request):  # the same key again finds th
 
 @api.get("/runs/{run_id}")
 async def status(run_id: str):
-    run = await client.status(run_id)
-    return (
-        {"state": run.state, "result": run.result}
-        if run
-        else JSONResponse({"detail": "no such run"}, 404)
-    )
+    if (run := await client.status(run_id)) is None:
+        return JSONResponse({"detail": "no such run"}, 404)
+    return {"state": run.state, "result": run.result}
 
 
 @api.post("/runs/{run_id}/cancel")

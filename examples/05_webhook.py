@@ -1,10 +1,9 @@
 """
-A webhook: a receiver that verifies its signature, and a run whose end it is told of.
+A webhook: a run that calls it at its end, and a receiver that verifies its signature.
 
     STEPFLOW_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8 python examples/05_webhook.py
 
-Webhooks go to the public internet only; the setting opens other networks. The worker inherits it
-and the secret.
+Webhooks go to the public internet only, unless this setting of the worker opens other networks.
 """
 
 import os
@@ -30,32 +29,27 @@ async def greet(step: Step):
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        status = 204  # any 2xx means: do not send it again
         try:
             event = Verifier(SECRET).verify(body, dict(self.headers.items()))
         except WebhookVerificationError:
-            return self.answer(400)  # not from us, altered, or old: never act on it
-        if self.headers["webhook-id"] not in seen:  # it may arrive twice, then its id is the same
-            seen.add(self.headers["webhook-id"])
-            print(event["type"], event["data"]["run_id"], event["data"]["result"])
-        return self.answer(204)  # any 2xx says: do not send it again
-
-    def answer(self, status):
+            status = 400  # not from us, altered, or old: never act on it
+        else:
+            if self.headers["webhook-id"] not in seen:  # it may arrive twice, under the same id
+                seen.add(self.headers["webhook-id"])
+                print(event["type"], event["data"]["run_id"], event["data"]["result"])
         self.send_response(status)
         self.end_headers()
 
 
 def main() -> None:
     receiver = HTTPServer(("127.0.0.1", 0), Receiver)
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "stepflow", "worker", "examples.05_webhook:app"]
-    )
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.05_webhook:app"]
+    worker = subprocess.Popen(command)
+    url = f"http://127.0.0.1:{receiver.server_port}/stepflow"
+    hook = Webhook(url, secret_env="GREETINGS_SECRET")
     try:
-        hook = Webhook(
-            f"http://127.0.0.1:{receiver.server_port}/stepflow", secret_env="GREETINGS_SECRET"
-        )
-        app.client.submit(
-            "greet", "world", run_id="greet-1", webhooks=[hook], on_conflict="restart"
-        )
+        app.client.submit("greet", "world", run_id="greet-1", webhooks=[hook])
         receiver.handle_request()  # one delivery
     finally:
         worker.terminate()

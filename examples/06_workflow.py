@@ -3,9 +3,9 @@ A workflow: plain sequential code that survives crashes, waits for a person, and
 
     python examples/06_workflow.py
 
-Each `ctx.step` is remembered. After a crash, or when the answer comes days later, the function runs
-again from the top: remembered steps answer at once, and it goes on where it stopped. While it waits
-no worker holds it.
+Stepflow remembers each `ctx.step`. After a crash, or when the answer comes days later, the function
+runs again from the top: remembered steps answer at once, and it goes on where it stopped. A run
+that waits occupies no worker.
 """
 
 import asyncio
@@ -33,23 +33,18 @@ async def read(topic: str) -> str:
 async def research(ctx: Context, question: str) -> str:
     topics = await ctx.step("plan", plan, question)
     notes = await asyncio.gather(*(ctx.step(f"read {topic}", read, topic) for topic in topics))
-    answer = await ctx.wait_for_signal(
-        "review", timeout=3 * 86400
-    )  # three days, held by nobody; None after that
+    answer = await ctx.wait_for_signal("review", timeout=3 * 86400)  # None after three days
     if not answer or not answer["approved"]:
         return "withdrawn"
     return " ".join(notes)
 
 
 def main() -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "stepflow", "worker", "examples.06_workflow:app"]
-    )
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.06_workflow:app"]
+    worker = subprocess.Popen(command)
     try:
         run = app.client.submit("research", "why does the moon make tides?")
-        app.client.signal(
-            run.id, "review", {"approved": True}
-        )  # a web app would send this when somebody clicks
+        app.client.signal(run.id, "review", {"approved": True})  # your web app would send this
         print("answer:", run.result(timeout=30))
     finally:
         worker.terminate()

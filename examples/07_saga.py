@@ -1,10 +1,10 @@
 """
-A saga: what completed steps did is undone, in reverse, when the run fails or is cancelled.
+A saga: when the run fails or is cancelled, it undoes its completed steps, the last one first.
 
     python examples/07_saga.py
 
-Each compensation is a durable step of its own, called with its step's value. It runs once across
-crashes and is tried again like any step; one that fails for good is recorded with the run, and the
+Each compensation is a durable step of its own, called with its step's value. It is retried like any
+step and completes once, whatever crashes. One that fails for good is recorded with the run, and the
 others still run.
 """
 
@@ -17,17 +17,17 @@ app = Stepflow()
 
 
 def book_flight(to: str) -> str:
-    say(f"booked flight F-{len(to) - 3}")
-    return f"F-{len(to) - 3}"
+    print("booked flight F-1")
+    return "F-1"
 
 
 def book_hotel(to: str) -> str:
-    say("booked hotel H-2")
+    print("booked hotel H-2")
     return "H-2"
 
 
 def cancel_booking(number: str) -> None:
-    say(f"cancelled {number}")
+    print(f"cancelled {number}")
 
 
 def charge(card: str) -> None:
@@ -36,23 +36,19 @@ def charge(card: str) -> None:
 
 @app.workflow("trip")
 async def trip(ctx: Context, to: str) -> str:
-    bookings = [
-        await ctx.step(book, to, compensate=cancel_booking) for book in (book_flight, book_hotel)
-    ]
+    flight = await ctx.step(book_flight, to, compensate=cancel_booking)
+    hotel = await ctx.step(book_hotel, to, compensate=cancel_booking)
     await ctx.step(charge, "4000-0000")
-    return " ".join(bookings)
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
+    return f"{flight} {hotel}"
 
 
 def main() -> None:
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.07_saga:app"])
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.07_saga:app"]
+    worker = subprocess.Popen(command)
     try:
         app.client.submit("trip", "Rome").result(timeout=30)
     except RunFailed as error:
-        say(f"failed: {error.error_message}")
+        print(f"failed: {error.error_message}")
     finally:
         worker.terminate()
         worker.wait()

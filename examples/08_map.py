@@ -1,11 +1,11 @@
 """
-A map: one child run for each of a thousand items, a few at work at once, and the results in order.
+A map: a child run for each of a thousand items, a few at work at once, and results in order.
 
     python examples/08_map.py
 
-The parent waits for its children held by nobody, so one worker does for all of them. Each child is
-a run of its own: it could wait, be retried or be looked at with `stepflow show`. The parent is
-woken once, when all have ended.
+A parent that waits for its children occupies no worker, so one worker is enough for all of them.
+Each child is a run of its own: it can wait, be retried, and be looked at with `stepflow show`. The
+parent wakes up once, when all have ended.
 """
 
 import subprocess
@@ -38,7 +38,8 @@ async def census(ctx: Context, houses: int) -> dict[str, int]:
 
 
 def main() -> None:
-    worker = subprocess.Popen([sys.executable, "-m", "stepflow", "worker", "examples.08_map:app"])
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.08_map:app"]
+    worker = subprocess.Popen(command)
     try:
         print("census:", app.client.submit("census", 1000).result(timeout=50))
     finally:

@@ -3,8 +3,8 @@ A workflow without async: a plain `def` whose `ctx` calls block.
 
     python examples/10_plain_def.py
 
-It survives crashes, waits and is cancelled as an `async def` workflow is; while it waits it holds
-no thread and no worker. Steps declared with `@app.step` bring their own policy along.
+It survives crashes, waits and is cancelled like an `async def` workflow; while it waits it occupies
+no thread and no worker. Steps declared with `@app.step` bring their own retry policy.
 """
 
 import subprocess
@@ -29,14 +29,10 @@ def price_of(item: str) -> int:
 
 @app.workflow("order")
 def order(ctx: SyncContext, items: list[str]) -> str:
-    prices = ctx.parallel(
-        *(partial(ctx.step, f"price of {item}", price_of, item) for item in items)
-    )
-    total = sum(prices)
+    calls = (partial(ctx.step, f"price of {item}", price_of, item) for item in items)
+    total = sum(ctx.parallel(*calls))
     if total > 15:
-        answer = ctx.wait_for_signal(
-            "approval", timeout=86400
-        )  # a day, held by nobody; None after that
+        answer = ctx.wait_for_signal("approval", timeout=86400)  # None after a day
         if answer != "yes":
             return "withdrawn"
     ctx.sleep(0.2)
@@ -44,15 +40,12 @@ def order(ctx: SyncContext, items: list[str]) -> str:
 
 
 def main() -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "stepflow", "worker", "examples.10_plain_def:app"]
-    )
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.10_plain_def:app"]
+    worker = subprocess.Popen(command)
     try:
         small = app.client.submit("order", ["tea"])
         large = app.client.submit("order", ["tea", "honey", "cup"])
-        app.client.signal(
-            large.id, "approval", "yes"
-        )  # a web app would send this when somebody clicks
+        app.client.signal(large.id, "approval", "yes")  # your web app would send this
         print(small.result(timeout=30))
         print(large.result(timeout=30))
     finally:

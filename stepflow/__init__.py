@@ -9,112 +9,86 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from stepflow.client import AsyncClient, Client
-    from stepflow.core.backoff import RetryPolicy
-    from stepflow.core.outcomes import Cancel, Continue, Fail, Outcome, Succeed
-    from stepflow.core.run import RunOutcome, RunState, RunStatus
-    from stepflow.core.runner import Step, StepRunner
-    from stepflow.engine.spec import RunSpec
-    from stepflow.errors import (
-        ChildFailed,
-        InvalidRunId,
-        NotRetryable,
-        PayloadTooLarge,
-        PermanentError,
-        RedisUnreachable,
-        ReservedHeader,
-        RunCancelled,
-        RunConflict,
-        RunFailed,
-        RunNotFound,
-        SignalRefused,
-        StepFailed,
-        StepflowError,
-        TransientError,
-        UnsupportedValue,
-        UsageError,
-    )
-    from stepflow.hooks.webhook import Webhook
-    from stepflow.kits.app import Stepflow
-    from stepflow.kits.flow.context import Context
-    from stepflow.kits.flow.sync_context import SyncContext
+if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
+    from stepflow.client import AsyncClient as AsyncClient
+    from stepflow.client import AsyncRunHandle as AsyncRunHandle
+    from stepflow.client import Client as Client
+    from stepflow.client import HookInfo as HookInfo
+    from stepflow.client import RunHandle as RunHandle
+    from stepflow.core.backoff import RetryPolicy as RetryPolicy
+    from stepflow.core.outcomes import Cancel as Cancel
+    from stepflow.core.outcomes import Continue as Continue
+    from stepflow.core.outcomes import Fail as Fail
+    from stepflow.core.outcomes import Outcome as Outcome
+    from stepflow.core.outcomes import Succeed as Succeed
+    from stepflow.core.run import RunOutcome as RunOutcome
+    from stepflow.core.run import RunState as RunState
+    from stepflow.core.run import RunStatus as RunStatus
+    from stepflow.core.runner import Step as Step
+    from stepflow.core.runner import StepRunner as StepRunner
+    from stepflow.engine.inspect import QueueInfo as QueueInfo
+    from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.questions import Question as Question
+    from stepflow.engine.spec import RunSpec as RunSpec
+    from stepflow.engine.status import Page as Page
+    from stepflow.errors import AnswerMisfit as AnswerMisfit
+    from stepflow.errors import ChildFailed as ChildFailed
+    from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidRunId as InvalidRunId
+    from stepflow.errors import MailboxFull as MailboxFull
+    from stepflow.errors import NotResumable as NotResumable
+    from stepflow.errors import NotRetryable as NotRetryable
+    from stepflow.errors import PayloadTooLarge as PayloadTooLarge
+    from stepflow.errors import PermanentError as PermanentError
+    from stepflow.errors import QuestionClosed as QuestionClosed
+    from stepflow.errors import QuestionNotFound as QuestionNotFound
+    from stepflow.errors import RedisRefused as RedisRefused
+    from stepflow.errors import RedisUnreachable as RedisUnreachable
+    from stepflow.errors import ReservedHeader as ReservedHeader
+    from stepflow.errors import RunCancelled as RunCancelled
+    from stepflow.errors import RunConflict as RunConflict
+    from stepflow.errors import RunFailed as RunFailed
+    from stepflow.errors import RunNotFound as RunNotFound
+    from stepflow.errors import SignalMisfit as SignalMisfit
+    from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import StepFailed as StepFailed
+    from stepflow.errors import StepflowError as StepflowError
+    from stepflow.errors import TransientError as TransientError
+    from stepflow.errors import UnknownStep as UnknownStep
+    from stepflow.errors import UnreadableRecord as UnreadableRecord
+    from stepflow.errors import UnsupportedValue as UnsupportedValue
+    from stepflow.errors import UsageError as UsageError
+    from stepflow.hooks.webhook import Webhook as Webhook
+    from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.context import Context as Context
+    from stepflow.kits.flow.sync_context import SyncContext as SyncContext
 
-__all__ = [
-    "AsyncClient",
-    "Cancel",
-    "ChildFailed",
-    "Client",
-    "Context",
-    "Continue",
-    "Fail",
-    "InvalidRunId",
-    "NotRetryable",
-    "Outcome",
-    "PayloadTooLarge",
-    "PermanentError",
-    "RedisUnreachable",
-    "ReservedHeader",
-    "RetryPolicy",
-    "RunCancelled",
-    "RunConflict",
-    "RunFailed",
-    "RunNotFound",
-    "RunOutcome",
-    "RunSpec",
-    "RunState",
-    "RunStatus",
-    "SignalRefused",
-    "Step",
-    "StepFailed",
-    "StepRunner",
-    "Stepflow",
-    "StepflowError",
-    "Succeed",
-    "SyncContext",
-    "TransientError",
-    "UnsupportedValue",
-    "UsageError",
-    "Webhook",
-]
-
-_HOMES = {
-    "AsyncClient": "client",
-    "Cancel": "core.outcomes",
-    "ChildFailed": "errors",
-    "Client": "client",
-    "Context": "kits.flow.context",
-    "Continue": "core.outcomes",
-    "Fail": "core.outcomes",
-    "InvalidRunId": "errors",
-    "NotRetryable": "errors",
-    "Outcome": "core.outcomes",
-    "PayloadTooLarge": "errors",
-    "PermanentError": "errors",
-    "RedisUnreachable": "errors",
-    "ReservedHeader": "errors",
-    "RetryPolicy": "core.backoff",
-    "RunCancelled": "errors",
-    "RunConflict": "errors",
-    "RunFailed": "errors",
-    "RunNotFound": "errors",
-    "RunOutcome": "core.run",
-    "RunSpec": "engine.spec",
-    "RunState": "core.run",
-    "RunStatus": "core.run",
-    "SignalRefused": "errors",
-    "Step": "core.runner",
-    "StepFailed": "errors",
-    "StepRunner": "core.runner",
-    "Stepflow": "kits.app",
-    "StepflowError": "errors",
-    "Succeed": "core.outcomes",
-    "SyncContext": "kits.flow.sync_context",
-    "TransientError": "errors",
-    "UnsupportedValue": "errors",
-    "UsageError": "errors",
-    "Webhook": "hooks.webhook",
+#: the public names of each module
+_EXPORTS = {
+    "client": "AsyncClient AsyncRunHandle Client HookInfo RunHandle",
+    "core.backoff": "RetryPolicy",
+    "core.outcomes": "Cancel Continue Fail Outcome Succeed",
+    "core.run": "RunOutcome RunState RunStatus",
+    "core.runner": "Step StepRunner",
+    "engine.inspect": "QueueInfo WorkerInfo",
+    "engine.questions": "Question",
+    "engine.spec": "RunSpec",
+    "engine.status": "Page",
+    "errors": """
+        AnswerMisfit ChildFailed HookNotFound InvalidRunId MailboxFull NotResumable NotRetryable
+        PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused
+        RedisUnreachable ReservedHeader RunCancelled RunConflict RunFailed RunNotFound
+        SignalMisfit SignalRefused StepFailed StepflowError TransientError UnknownStep
+        UnreadableRecord UnsupportedValue UsageError
+    """,
+    "hooks.webhook": "Webhook",
+    "kits.app": "Stepflow",
+    "kits.flow.context": "Context",
+    "kits.flow.sync_context": "SyncContext",
 }
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names.split()}
+
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

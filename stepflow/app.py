@@ -1,8 +1,4 @@
-"""
-Stepflow: the app object.
-
-It knows the runners and hooks of a code base and puts a worker together.
-"""
+"""The app object: it knows the runners and hooks of your code and builds its workers."""
 
 from __future__ import annotations
 
@@ -38,12 +34,12 @@ H = TypeVar("H", bound=HookFunction)
 
 class Stepflow:
     """
-    An app: register runners with `@app.runner`, hooks with `@app.on_terminal`, functions with
-    `@app.job`.
+    An app: it registers your runners, jobs and hooks.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used.
-    Nothing is connected before it is needed. *webhooks* are called at the end of every run of this
-    app.
+    Use `@app.runner`, `@app.job` and `@app.on_terminal`. *url* beats STEPFLOW_REDIS_URL, that beats
+    REDIS_URL; with none of them the app uses the embedded server. It connects when it first has
+    to. Every run of this app calls *webhooks*, by name, when it ends. *namespace* is the prefix of
+    all keys in Redis.
     """
 
     def __init__(
@@ -65,16 +61,16 @@ class Stepflow:
     @property
     def url(self) -> str:
         """
-        The URL this app connects to.
+        The URL that this app connects to.
 
-        Asking for it starts or joins the embedded server when no URL is set.
+        With no URL set, reading it starts or joins the embedded server.
         """
         self._url = resolve(self._url, self.settings)
         return self._url
 
     @property
     def client(self) -> Client:
-        """A blocking client of this app's Redis, made once."""
+        """The blocking client of this app's Redis, made on first use."""
         if self._client is None:
             self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
             self._introduce(self._client)
@@ -82,7 +78,7 @@ class Stepflow:
 
     @property
     def async_client(self) -> AsyncClient:
-        """An async client of this app's Redis, one for each running loop."""
+        """The async client of this app's Redis, one for each running loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
             self._async_clients = {
@@ -96,23 +92,18 @@ class Stepflow:
         return self._async_clients[loop]
 
     def _introduce(self, client: Client | AsyncClient) -> None:
-        """
-        Let a client of this app know what the app does.
-
-        The versions of its workflows, and its hooks.
-        """
+        """Tell a client of this app which workflow versions and hooks the app has."""
         client.versions.registered = self.registry.newest
         client.env.hooks_of = self._hooks_of
 
     def _hooks_of(self, runner: str) -> list[list[str]] | None:
         """
-        Name the hooks of this app for its own runners.
+        Name the hooks that a run of *runner* has.
 
-        None are taken for not registered in this process.
+        None when this app does not know the runner, or has no hooks: what workers have announced
+        decides then.
         """
         return (app_hooks(self.registry) if runner in self.registry.names else []) or None
-
-    # registering
 
     def runner(
         self,
@@ -124,8 +115,8 @@ class Stepflow:
         """
         Register the function below as runner *name*: it gets a Step and returns an Outcome.
 
-        *retry* holds where a submit gives no policy of its own; *step_timeout* (seconds or
-        timedelta) is for one attempt.
+        *retry* applies where a submit brings no policy of its own; *step_timeout* (seconds or a
+        timedelta) limits one attempt. Raises InvalidName or InvalidOption for what cannot be.
         """
 
         def register(function: F) -> F:
@@ -144,16 +135,20 @@ class Stepflow:
     ) -> None:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
         kind = payload_type(runner.run_step if isinstance(runner, StepRunner) else runner)
+        what = f"step_timeout of runner {name!r}"
         self.registry.add(
-            name, runner, retry=retry,
-            step_timeout_s=None if step_timeout is None else seconds(step_timeout, f"step_timeout of runner {name!r}"),
+            name,
+            runner,
+            retry=retry,
+            step_timeout_s=None if step_timeout is None else seconds(step_timeout, what),
             read=None if kind is None else reader_for(name, kind),
-        )  # fmt: skip
+        )
 
     def on_terminal(self, hook: H) -> H:
         """
-        Call the function below with the RunOutcome of every run of this app, at least once, retried
-        when it raises.
+        Call the function below with the RunOutcome of every run of this app when it ends.
+
+        At least once for each end; when it raises, it is called again, for some 28 hours in all.
         """
         self.registry.add_hook(hook)
         return hook
@@ -185,10 +180,9 @@ class Stepflow:
         """
         Make a typed function a run of one step.
 
-        `await resize.submit("a.png", 80)` gives a handle with `result()`.
-
-        With *dedup* the run id follows from the arguments, so the same call is the same run.
-        *timeout* is for one attempt.
+        `await resize.submit("a.png", 80)` returns a handle with `result()`. With *dedup* the run id
+        follows from the arguments, so the same call is the same run. *timeout* (seconds or a
+        timedelta) limits one attempt.
         """
 
         def make(function: Callable[..., Any]) -> Job:
@@ -207,32 +201,30 @@ class Stepflow:
 
         return make if function is None else make(function)
 
-    # working
-
     def make_worker(
         self,
         options: WorkerOptions,
         *,
         deliver: Any,
         url: str | None = None,
-        beat: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
     ) -> Worker:
         """
-        Put a worker together, to be run on the running loop.
+        Build a worker for the running loop.
 
-        *deliver* is an entered Deliverer of the hooks room.
+        *deliver* is an entered Deliverer of hooks/.
         """
         env = Env(Keys(self.namespace), self.settings)
         return Worker(
             Address.parse(url or self.url, self.settings.redis), env, self.registry, options,
-            deliver=self.delivering(deliver), next_wait=next_wait_s, beat=beat,
+            deliver=self.delivering(deliver), next_wait=next_wait_s, heartbeat=heartbeat,
             on_blocked=on_blocked,
         )  # fmt: skip
 
     @staticmethod
     def delivering(deliverer: Any) -> Deliver:
-        """Introduce the hooks room to the engine: how it has a webhook delivered."""
+        """Wrap a Deliverer of hooks/ in the function by which a worker delivers a webhook."""
         return _introduce(deliverer)
 
 

@@ -36,10 +36,10 @@ from stepflow.rq.worker import StepWorker, rq_worker
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import may_pass
 from stepflow.store.connection.retry_waits import growing, say
-from stepflow.store.connection.sync import SyncConnection, carry_out, connect, in_our_words
+from stepflow.store.connection.server_check import check_server
+from stepflow.store.connection.sync import SyncConnection, carry_out, connect, redis_errors_as_ours
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
-from stepflow.store.server_check import check_server
 from stepflow.worker.single import work_one
 from stepflow.worker.worker import Worker, WorkerOptions, describe, new_worker_name
 
@@ -49,10 +49,9 @@ log = logging.getLogger("stepflow.worker")
 APP_VARIABLE = "STEPFLOW_APP"
 #: the variable in which a supervisor leaves its pid: a worker whose supervisor is gone leaves too
 SUPERVISOR_VARIABLE = "STEPFLOW_SUPERVISOR"
-#: the variable in which it leaves the number of a file: a worker that takes claims closes it with a
-#: word
+#: the variable with the number of a file that a worker writes to and closes once it takes claims
 READY_VARIABLE = "STEPFLOW_READY_FD"
-#: seconds between looks whether the signals are ours still and the supervisor is there
+#: seconds between checks that the signals are still ours and the supervisor is there
 WATCH_S = 0.1
 #: new objects between two looks of the garbage collector: a hundred steps in progress have that
 #: many, few of them garbage
@@ -88,14 +87,14 @@ def load_app(target: str) -> Stepflow:
 
 def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> int:
     """
-    Be one worker process until told to leave; gives the exit code, not 0 if nobody told it.
+    Be one worker process until told to leave, and return the exit code: not 0 if nobody told it.
 
     Refuses a Redis that cannot carry stepflow (ServerUnfit) and logs what may lose data. SIGTERM or
     SIGINT begins a graceful end, a second one ends at once. The process is gone ten seconds after
     the grace, whatever user code does.
     """
     departure = Departure(app.settings.worker.grace_s)
-    departure.heed_signals()
+    departure.take_signals()
     address = Address.parse(url or app.url, app.settings.redis)
     keys = Keys(app.namespace)
     names = [name for queue in options.queues for name in keys.rq_queues(queue)]
@@ -121,14 +120,14 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
     """
     Register with RQ and work.
 
-    A server that is demoted just then is waited for like one that was so before; a connection that
-    is cut just then is made anew, as long as the server answers `check`.
+    Waits for a server that becomes a replica just then, and connects anew where a connection is cut
+    just then, as long as the server passes `check`.
     """
     for wait_s in growing():
         check(address, keys)
         worker = None
         try:
-            with in_our_words(address):
+            with redis_errors_as_ours(address):
                 worker = make()
                 worker.work()
             return
@@ -142,18 +141,16 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
 
 def check(address: Address, keys: Keys) -> None:
     """
-    Refuse a Redis that cannot carry stepflow, or whose user lacks rights.
+    Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data.
 
-    Log what may lose data on one that can.
-
-    One that loads its data, or is a replica now, is waited for as long as it takes; the log says
-    so.
+    Waits for one that loads its data, or is a replica now, as long as it takes, and logs that.
+    Raises ServerUnfit or RightsMissing.
     """
-    link = SyncConnection.to(address)
+    connection = SyncConnection.to(address)
     try:
         for wait_s in growing():
             try:
-                warnings, waits_for = carry_out(link, check_server())
+                warnings, waits_for = carry_out(connection, check_server())
             except RedisRefused as error:
                 if not may_pass(error):
                     raise
@@ -161,26 +158,27 @@ def check(address: Address, keys: Keys) -> None:
             if waits_for is None:
                 break
             say(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
-            link.close()  # the name, or the sentinels, are asked anew
+            connection.close()  # the name, or the sentinels, are asked anew
             time.sleep(wait_s)
         for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
-        lacking = carry_out(link, missing_rights(WORKER, keys))
+        lacking = carry_out(connection, missing_rights(WORKER, keys))
         if lacking:
             raise RightsMissing(address.username or "default", WORKER.name, lacking)
     finally:
-        link.close()
+        connection.close()
 
 
 def live(
     app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
 ) -> int:
-    """Run the worker on a loop that user code cannot end; gives the exit code."""
+    """Run the worker on a loop that user code cannot end; return the exit code."""
     try:
         departure.code = run_on_loop(lambda: serve(app, options, url, rq_side, departure))
     except asyncio.CancelledError:
         log.critical(
-            "user code cancelled the worker's own tasks; this worker ends, what it held runs again elsewhere"
+            "user code cancelled the worker's own tasks; this worker ends, "
+            "what it had claimed runs again elsewhere"
         )
         departure.code = ASTRAY
     return departure.code
@@ -189,19 +187,21 @@ def live(
 async def serve(
     app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
 ) -> int:
-    """Run the worker on this loop with its signals; gives the exit code."""
+    """Run the worker on this loop with its signals; return the exit code."""
     async with Deliverer(app.settings.webhook) as deliverer:
         worker: Worker
 
-        def beat() -> None:
-            done = worker.worker_state.finished_steps if worker.worker_state is not None else 0
-            rq_side.beat(busy=worker.is_busy, done=done)
+        def heartbeat() -> None:
+            rq_side.write_heartbeat(busy=worker.is_busy, done=worker.finished_steps)
 
         worker = app.make_worker(
-            options, deliver=deliverer, url=url, beat=beat, on_blocked=lambda: end_now(STUCK)
+            options,
+            deliver=deliverer,
+            url=url,
+            heartbeat=heartbeat,
+            on_blocked=lambda: end_now(STUCK),
         )
-        departure.in_hand = lambda: ", ".join(worker.in_hand)
-        departure.on_loop(worker.leave)
+        departure.on_loop(worker.leave, in_progress=lambda: worker.runs_in_progress)
         helpers = [
             asyncio.ensure_future(_watch(worker, departure)),
             asyncio.ensure_future(_say_ready(worker)),
@@ -213,18 +213,18 @@ async def serve(
             departure.begin()
             for helper in helpers:
                 helper.cancel()
-        # from here on nothing is held: should user code keep the process, it has left all the same
+        # nothing is claimed any more: should user code keep the process, it has left all the same
         departure.code = 0
-    if worker.stuck:
+    if worker.is_stuck:
         end_now(STUCK)
     return 0
 
 
 def _collect_less() -> None:
     """
-    Have the garbage collector pass over what is there already and look less often.
+    Have the garbage collector skip what is there already, and run less often.
 
-    A sixth of a `ctx.step` was its.
+    It took a sixth of the time of a `ctx.step`.
     """
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
@@ -234,7 +234,7 @@ async def _watch(worker: Worker, departure: Departure) -> None:
     """
     Keep the signals ours, and leave when the supervisor that started this process is gone.
 
-    Another one starts workers.
+    Whoever starts a new supervisor gets new workers.
     """
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     while True:
@@ -251,7 +251,7 @@ async def _say_ready(worker: Worker) -> None:
     """
     Tell the supervisor that this worker takes claims.
 
-    Should it die now, it is not one that cannot start.
+    Should it die from now on, it does not count as one that cannot start.
     """
     descriptor = os.environ.pop(READY_VARIABLE, None)
     if descriptor is None:
@@ -276,14 +276,15 @@ class RQWorker(StepWorker):
         )
         options = WorkerOptions(queues, app.settings.worker.concurrency, burst, rq_side.name)
         departure = Departure(app.settings.worker.grace_s)
-        departure.heed_signals()
+        departure.take_signals()
         self._left_with = live(app, options, app.url, rq_side, departure)
         return True
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """
-        Work as any worker does, and end the process: RQ's command line would wait for threads of
-        user code.
+        Work as any worker does, and end the process.
+
+        RQ's command line would wait for threads of user code.
         """
         worked = super().work(*args, **kwargs)
         end_worker(self._left_with)
@@ -317,6 +318,9 @@ def _run_one(namespace: str, rq_id: str) -> None:
 def _app_of_environment() -> Stepflow:
     target = os.environ.get(APP_VARIABLE)
     if not target:
-        msg = f"set {APP_VARIABLE}=package.module:app, so that a stock RQ worker knows which app's steps to run"
+        msg = (
+            f"set {APP_VARIABLE}=package.module:app, "
+            "so that a stock RQ worker knows which app's steps to run"
+        )
         raise StepflowError(msg)
     return load_app(target)

@@ -1,7 +1,5 @@
 """
-Processes that user code forks off a worker.
-
-Their signals are their own, and none ever does the worker's work.
+Processes that user code forks off a worker: their signals are their own, and none does its work.
 
 A forked child has all its parent had: the handlers of its signals, the descriptor that a signal is
 written to, the loop and its connections. What the child is told must not reach the worker, and what
@@ -29,7 +27,7 @@ _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
         "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify",
-        "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
+        "worker.parts", "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
         "kits.flow.context", "kits.flow.sync_context", "kits.flow.replay.activation",
         "kits.flow.replay.fiber", "kits.flow.replay.loop",
     )
@@ -75,9 +73,8 @@ def _in_child() -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if (
-            signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
-        ):  # as Python knows; libuv has one that writes to its pipe
+        # as Python knows; libuv has a handler that writes to its pipe
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         asyncio._set_running_loop(None)  # noqa: SLF001  as asyncio itself does from 3.12 on
         _end_where_user_code_ends(sys._getframe().f_back)  # noqa: SLF001
@@ -120,7 +117,7 @@ class _Watch:
         self._raised: tuple[Any, ...] | None = None
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> _Watch:
-        """Hear what happens in the frame; an exception may be caught there yet."""
+        """Note what happens in the frame; it may still catch an exception."""
         if event == "exception":
             self._raised = argument
         if event == "return":
@@ -129,28 +126,22 @@ class _Watch:
 
 
 def _called(frame: FrameType, event: str, argument: Any) -> None:
-    """Hear of a call in the child: one of the worker's own functions ends it."""
+    """Trace a call in the child: one of the worker's own functions ends it."""
     del event, argument
     if frame.f_globals.get("__name__") in _WORKERS_OWN:
-        _end(
-            1,
-            f"a process forked off a worker may not call {frame.f_code.co_qualname} of its worker; it ends",
-        )
+        name = frame.f_code.co_qualname
+        _end(1, f"a process forked off a worker may not call {name} of its worker; it ends")
 
 
 def _came_back(frame: FrameType, event: str, argument: Any) -> NoReturn:
-    """Hear that the child has left user code."""
+    """End the child: it has left user code."""
     if event == "exception":
         _end(*_after_error(*argument))
     _end_as(frame, None)
 
 
 def _end_as(frame: FrameType, raised: tuple[Any, ...] | None) -> NoReturn:
-    """
-    End as *frame* does.
-
-    By a return, by waiting, or by the last exception that was raised in it.
-    """
+    """End as *frame* does: by a return, by waiting, or by the last exception raised in it."""
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
     if instruction == "YIELD_VALUE":
         _end(1, "a process forked off a worker may not wait on the loop of its worker; it ends")

@@ -5,28 +5,39 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
 from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
-from stepflow.engine.user_code.lossless import hold_against
-from stepflow.errors.base import shown
+from stepflow.engine.user_code.lossless import check_lossless
+from stepflow.errors import shown
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
-    from stepflow.client import AsyncRunHandle, RunHandle
+    from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
+
+
+class Submitters(Protocol):
+    """The app, as its jobs see it."""
+
+    @property
+    def client(self) -> Client:
+        """A blocking client."""
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """A client of the running loop."""
 
 
 class Job:
-    """A function that can be called here, or submitted to run on a worker."""
+    """A function that you can call here, or submit to run on a worker."""
 
     def __init__(
-        self, function: Callable[..., Any], name: str, app: Stepflow, queue: str, *, dedup: bool
+        self, function: Callable[..., Any], name: str, app: Submitters, queue: str, *, dedup: bool
     ) -> None:
         self.function = function
         self.name = name
@@ -42,7 +53,7 @@ class Job:
 
     async def submit(self, *args: Any, **kwargs: Any) -> AsyncRunHandle:
         """
-        Submit the call as a run.
+        Submit the call as a run; the handle's `result()` gives the function's value.
 
         Raises InvalidOption when the arguments do not fit the function.
         """
@@ -54,7 +65,7 @@ class Job:
         return handle.read_by(self._read)
 
     def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
-        """Submit the call as a run, from code without a loop."""
+        """Submit the call as a run, like `submit`, from code without a loop."""
         payload = bind(self.function, args, kwargs)
         client = self._app.client
         handle = client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
@@ -68,12 +79,10 @@ class Job:
 
 def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:
     """
-    Give the runner that calls *function* with a step's payload, as `bind` made it.
+    Make the runner that calls *function* with a step's payload, as `bind` packed it.
 
-    *name* is used in errors.
-
-    Succeed, Fail and Cancel mean what they mean in a runner; there is no next step for Continue to
-    go on with.
+    *name* is for errors. Succeed, Fail and Cancel mean what they mean in a runner; Continue is
+    refused, for a job has no next step.
     """
     arguments, wanted = call_reader(function, name), kind_of(returned_hint(function) or Any)
 
@@ -82,9 +91,12 @@ def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]]
             case Succeed() | Fail() | Cancel():
                 return value
             case Outcome():
-                text = f"job {name!r} returned {shown(value)}; it has no next step: return a value, Succeed, Fail or Cancel"
+                text = (
+                    f"job {name!r} returned {shown(value)}; it has no next step: return a value, "
+                    "Succeed, Fail or Cancel"
+                )
                 return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
-        hold_against(wanted, value, "the result")
+        check_lossless(wanted, value, "the result")
         return Succeed(value)
 
     async def end_when_settled(value: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""The process a worker lives in: its signals, and its end, which no user code can put off."""
+"""A worker's process: its signals, and its end, which no user code can put off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -23,11 +23,9 @@ log = logging.getLogger("stepflow.worker")
 
 #: what tells a worker to leave
 LEAVING = (signal.SIGTERM, signal.SIGINT)
-#: exit code of a worker that ended although nobody told it to: user code took its tasks or its loop
-#: away
+#: exit code of a worker that ended untold: user code cancelled its tasks or broke its loop
 ASTRAY = 70
-#: exit code of a worker that left because functions that do not return took all its slots, or its
-#: loop
+#: exit code of a worker that left because functions that do not return took its slots or its loop
 STUCK = 75
 #: seconds after the grace at which a process that has not left by itself is ended; ten are promised
 MARGIN_S = 8.0
@@ -47,13 +45,11 @@ _ending = threading.Lock()
 
 class Departure:
     """
-    How this process comes to its end.
+    How this process ends: when a signal says so, and at the latest a moment after the grace.
 
-    When it is told to by a signal, and at the latest a moment after the grace.
-
-    A signal is heard even while user code blocks the loop: by Python's handler, which runs between
-    two bytecodes of the main thread, and by a thread that reads what Python writes for each signal,
-    which needs the main thread not at all.
+    A signal is noticed even while user code blocks the loop: by Python's handler, which runs
+    between two bytecodes of the main thread, and by a thread that reads what Python writes for each
+    signal and does not need the main thread at all.
     """
 
     def __init__(self, grace_s: float) -> None:
@@ -62,18 +58,16 @@ class Departure:
         self._seen = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leave: Callable[[], None] | None = None
+        self._in_progress: Callable[[], Sequence[str]] = tuple
         #: monotonic time at which the process ends, once it has begun to leave
         self._until: float | None = None
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)  # noqa: FBT003
         self._handler = self._on_signal  # one object, to be known again
-        #: says what the worker still holds, for the last words
-        self.in_hand: Callable[[], str] = str
-        #: what the process ends with should it have to be ended; set once the worker has given back
-        #: all it held
+        #: the exit code should the process have to be ended; 0 once the worker has nothing claimed
         self.code = STUCK
 
-    def heed_signals(self) -> None:
+    def take_signals(self) -> None:
         """
         Take SIGTERM and SIGINT, in the main thread.
 
@@ -87,13 +81,17 @@ class Departure:
         # from the start: when it is needed, user code may have used up all the threads there are
         threading.Thread(target=self._watch, name="stepflow-signals", daemon=True).start()
 
-    def on_loop(self, leave: Callable[[], None]) -> None:
+    def on_loop(
+        self, leave: Callable[[], None], *, in_progress: Callable[[], Sequence[str]]
+    ) -> None:
         """
         Have *leave* called on the running loop when a signal says so.
 
-        Nobody else on it is given the worker's signals.
+        Nothing else on it gets the worker's signals. *in_progress* lists the ids of the runs that
+        are still claimed, for the last words.
         """
         self._loop, self._leave = asyncio.get_running_loop(), leave
+        self._in_progress = in_progress
         add = self._loop.add_signal_handler
 
         def add_another(number: int, callback: Callable[..., Any], *args: Any) -> None:
@@ -121,10 +119,8 @@ class Departure:
                 signal.signal(number, self._handler)
         with suppress(OSError, ValueError):  # user code closed it: Python's handler remains
             theirs = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-            if theirs not in (
-                -1,
-                self._writer.fileno(),
-            ):  # user code has handlers of its own on the loop, which need it
+            # user code has handlers of its own on the loop, which need it
+            if theirs not in (-1, self._writer.fileno()):
                 signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
 
     def begin(self) -> None:
@@ -137,20 +133,18 @@ class Departure:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._handled += 1
-        self._heard(number)
-        if (
-            self._leave is None
-        ):  # nothing is claimed yet; what RQ was told is taken back on the way out
+        self._notice(number)
+        if self._leave is None:  # nothing is claimed yet; the way out unregisters from RQ
             raise SystemExit(0)
 
     def _watch(self) -> None:
-        """Hear signals, and end the process when its time is over. In a thread of its own."""
+        """Notice signals, and end the process when its time is over. In a thread of its own."""
         while self._until is None or time.monotonic() < self._until:
             for number in self._numbers():
                 if number in LEAVING:
                     self._seen += 1
-                    self._heard(number)
-            self._on_the_loop(_run_handlers)
+                    self._notice(number)
+            self._call_on_loop(_run_handlers)
         words = ""
         with suppress(Exception):  # whatever user code has done to what it looks at
             words = self._what_keeps()
@@ -168,17 +162,18 @@ class Departure:
             threading.Event().wait(CLOSED_S)
             return b""
 
-    def _heard(self, number: int) -> None:
+    def _notice(self, number: int) -> None:
         """Take note of a signal; called for each by the handler, the thread, or both."""
         if max(self._handled, self._seen) > 1:
             end_now(
-                128 + number, "second signal: leaving at once; what is in hand runs again elsewhere"
+                128 + number,
+                "second signal: leaving at once; what is in progress runs again elsewhere",
             )
         self.begin()
         if self._leave is not None:
-            self._on_the_loop(self._leave)
+            self._call_on_loop(self._leave)
 
-    def _on_the_loop(self, function: Callable[[], object]) -> None:
+    def _call_on_loop(self, function: Callable[[], object]) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # it is closed: the worker has left
                 self._loop.call_soon_threadsafe(function)
@@ -186,18 +181,22 @@ class Departure:
     def _what_keeps(self) -> str:
         """Say what keeps this process from leaving by itself."""
         threads = [thread.name for thread in threading.enumerate() if not thread.daemon]
-        frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001  the one way to see it
+        # the one way to see another thread's stack
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
         stack = "".join(traceback.format_stack(frame, STACK)) if frame is not None else ""
+        runs = ", ".join(f"run={run_id}" for run_id in self._in_progress())
         return (
             f"not gone {self._grace_s + MARGIN_S:g} s after it began to leave; ended. "
-            f"In hand: {self.in_hand() or 'nothing'}. Threads: {', '.join(threads)}. The main thread is at:\n{stack}"
+            f"In progress: {runs or 'nothing'}. Threads: {', '.join(threads)}. "
+            f"The main thread is at:\n{stack}"
         )
 
 
 def _run_handlers() -> None:
     """
-    Do nothing, on the loop: Python calls the handlers of signals where its code runs, and one that
-    raises does so here.
+    Do nothing, on the loop.
+
+    Python calls the handlers of signals where its code runs: one that raises then does so here.
     """
 
 
@@ -235,11 +234,9 @@ def end_hard() -> None:
 
 def end_worker(code: int) -> None:
     """
-    End this process if it was a worker: hooks of `atexit` are called, but have seconds.
+    End this process if it was a worker; does nothing in any other process.
 
-    Threads of user code have none.
-
-    Does nothing in any other process.
+    Hooks of `atexit` are called and have seconds; threads of user code are not waited for.
     """
     if not _is_ours:
         return

@@ -1,10 +1,9 @@
 """
-What an operator may set.
+Settings: what you may set by environment, `stepflow.toml` or `[tool.stepflow]`.
 
-By environment (`STEPFLOW_<GROUP>_<FIELD>`), by `stepflow.toml` or `[tool.stepflow]`.
-
-A flag or argument beats the environment, the environment beats the files, the files beat the
-defaults written here.
+The variables are `STEPFLOW_<GROUP>_<FIELD>`. A flag or argument beats the environment, the
+environment beats the files, the files beat the defaults written here. The docstring of each field
+is its row in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from stepflow.errors.usage import InvalidOption
+from stepflow.errors import InvalidOption
 
-#: seconds: what a setting may be at most
+#: seconds: upper bounds of settings
 HOUR_S, DAY_S, CENTURY_S = 3600.0, 86_400.0, 36_525 * 86_400.0
 #: bytes: what one value in Redis may be at most
 MOST_BYTES = 512 * 1_048_576
@@ -48,26 +47,26 @@ class RedisSettings(_Group):
     """Where Redis is and how to talk to it."""
 
     url: str | None = Field(default=None, repr=False)
-    """`redis:// rediss:// unix:// valkey:// valkeys:// redis+sentinel://`; else REDIS_URL, else the embedded server."""
+    """Where Redis is, as a URL; else REDIS_URL, else the embedded server."""
     namespace: str = Field(default="stepflow", pattern=r"^[A-Za-z0-9_-]{1,32}$")
-    """The prefix of every key of ours; another one is another stepflow on the same Redis."""
+    """The prefix of all keys; two name spaces are two stepflows on one Redis."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=HOUR_S)
-    """Seconds for one try to connect, looking up the name or the primary included."""
+    """Seconds for one try to connect, with looking up the name or the primary."""
     reply_timeout_s: float = Field(default=30.0, gt=0, le=HOUR_S)
-    """Seconds without a reply after which a connection counts as broken, although no new one works either."""
+    """Seconds to wait for a reply when no new connection gets one either."""
     retry_for_s: float = Field(default=10.0, ge=0, le=DAY_S)
-    """Seconds a client call takes in all, whatever fails on the way; workers try for ever."""
+    """Seconds that a client's call may take in all; workers try for ever."""
 
 
 class LimitSettings(_Group):
-    """What a single call may be."""
+    """How large a call, a mailbox or a list of webhooks may be."""
 
     payload_bytes: int = Field(default=1_048_576, gt=0, le=MOST_BYTES)
-    """Packed size of a payload, a result or a header set."""
+    """Packed size of a payload, a result or a set of headers."""
     mailbox_bytes: int = Field(default=16 * 1_048_576, gt=0, le=MOST_BYTES)
-    """Packed size of all the signals that one run holds and has not asked for."""
+    """Packed size of all the signals that wait in the mailbox of one run."""
     webhooks: int = Field(default=10, ge=0)
-    """Webhooks of one run."""
+    """Webhooks that one run may have."""
 
 
 class WorkerSettings(_Group):
@@ -78,49 +77,49 @@ class WorkerSettings(_Group):
     processes: int = Field(default=1, ge=1)
     """Worker processes under one supervisor."""
     lease_s: float = Field(default=15.0, gt=0, le=DAY_S)
-    """Seconds a claim lives without renewal; it is renewed three times in that time."""
+    """Seconds a claim lasts without renewal; workers renew it three times in a lease."""
     grace_s: float = Field(default=30.0, ge=0, le=DAY_S)
-    """Seconds running steps are given to finish after SIGTERM."""
+    """Seconds that running steps have to finish after SIGTERM."""
     stop_grace_s: float = Field(default=5.0, ge=0, le=DAY_S)
-    """Seconds a step is given past its timeout, its run's deadline or a cancel before it is left behind."""
+    """Seconds that a step has to end after its timeout, its run's deadline or a cancel."""
     slice_s: float = Field(default=0.1, ge=0, le=HOUR_S)
-    """Seconds one worker may keep going with one run while others wait; ten times that for a workflow, which is replayed."""
+    """Seconds a worker may stay with one run while others wait; ten times that for workflows."""
     batch: int = Field(default=64, ge=1, le=1000)
-    """Claims taken in one script at most; no more than 1,000."""
+    """Claims that a worker takes at once; at most 1,000."""
     hook_slots: int = Field(default=256, ge=1)
-    """Hook deliveries in progress at once, apart from the slots for steps."""
+    """Hook deliveries in progress at once in one process, beside its steps."""
     max_crashes: int = Field(default=10, ge=0)
-    """Deliveries of one step that may be lost with their worker before the run fails."""
+    """Times in a row that a step may be lost with its worker before its run fails."""
     redeliver_after_s: float = Field(default=5.0, gt=0, le=DAY_S)
-    """Seconds after which a pending run whose queue entry is missing is handed over again."""
+    """Seconds that a queue entry must be missing before its run is queued again."""
 
 
 class RetentionSettings(_Group):
-    """How long what has ended is kept."""
+    """How long Redis keeps what has ended."""
 
     result_s: float = Field(default=7 * 86400.0, gt=0, le=CENTURY_S)
-    """Seconds a finished run's record is kept."""
+    """Seconds to keep the record of a finished run."""
     hook_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
-    """Seconds a dead hook delivery is kept."""
+    """Seconds to keep a hook delivery that was given up."""
     session_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
-    """Seconds the variables of a session are kept after their last use."""
+    """Seconds to keep the variables of a session after their last use."""
     delivered_s: float = Field(default=86400.0, gt=0, le=CENTURY_S)
-    """Seconds a delivered hook's record is kept."""
+    """Seconds to keep the record of a delivered hook."""
 
 
 class WebhookSettings(_Group):
     """How webhooks are delivered, and where they may go."""
 
     allow_cidrs: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Networks, comma-separated, opened to webhooks although they are private, loopback or reserved."""
+    """Private, loopback or reserved networks that webhooks may reach, comma-separated."""
     timeout_s: float = Field(default=15.0, gt=0, le=HOUR_S)
-    """Seconds for one try."""
+    """Seconds for one try to deliver a webhook."""
     per_host: int = Field(default=4, ge=1)
-    """Deliveries in progress at once to one host, per worker process."""
+    """Deliveries in progress at once to one host, in one process."""
 
 
 class Settings(BaseSettings):
-    """All of it, by group. Built once per app or client; never read again while running."""
+    """All settings, by group; an app or client reads them once, when it is made."""
 
     model_config = SettingsConfigDict(
         env_prefix="STEPFLOW_",
@@ -150,11 +149,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """
-        Put the sources in their order.
-
-        Arguments, environment, `stepflow.toml`, `pyproject.toml`.
-        """
+        """Order the sources: arguments, environment, `stepflow.toml`, `pyproject.toml`."""
         del dotenv_settings, file_secret_settings
         return (
             init_settings,
@@ -167,9 +162,9 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """
-    Read the settings of this process once.
+    Read the settings of this process, once.
 
-    Raises InvalidOption, naming the variable, for a value that does not fit.
+    Raises InvalidOption, which names the variable, for a value that does not fit.
     """
     try:
         return Settings()
@@ -178,10 +173,11 @@ def load_settings() -> Settings:
 
 
 def wrong_setting(error: ValueError) -> str:
-    """Say which setting is wrong; the value, which may be a secret, stays out of it."""
+    """Write which setting is wrong; its value, which may be a secret, stays out of it."""
     problems: list[Any] = error.errors() if isinstance(error, ValidationError) else []
     if not problems:
-        return f"the settings cannot be read: {str(error).splitlines()[0]}; correct stepflow.toml or pyproject.toml"
+        problem = str(error).splitlines()[0]
+        return f"the settings cannot be read: {problem}; correct stepflow.toml or pyproject.toml"
     names = ["_".join(str(part) for part in problem["loc"]) for problem in problems]
     said = "; ".join(
         f"{name.replace('_', '.', 1)}: {problem['msg']}"
@@ -192,7 +188,7 @@ def wrong_setting(error: ValueError) -> str:
 
 def redis_url(explicit: str | None, settings: Settings) -> str | None:
     """
-    Choose the Redis URL: argument, STEPFLOW_REDIS_URL, REDIS_URL.
+    Choose the Redis URL: the argument, STEPFLOW_REDIS_URL or REDIS_URL, in this order.
 
     None means the embedded server.
     """

@@ -1,8 +1,4 @@
-"""
-The supervisor: so many worker processes, kept alive.
-
-A dead one's claims are handed over at once.
-"""
+"""The supervisor: it keeps so many worker processes alive, and hands over dead ones' claims."""
 
 from __future__ import annotations
 
@@ -42,7 +38,7 @@ Recover = Callable[[str], object]
 
 
 class ReadyPipe:
-    """What a worker process tells who started it: that it takes claims."""
+    """How a worker process tells the one that started it that it takes claims."""
 
     def __init__(self) -> None:
         self._reader, self.writer = os.pipe()
@@ -84,17 +80,14 @@ class Child:
         finally:
             self._ready.is_passed()
 
-    def tell(self, number: int) -> None:
-        """Pass a signal on."""
+    def send_signal(self, number: int) -> None:
+        """Send the process a signal, unless it has ended."""
         self.told_at = self.told_at or time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(number)
 
     def could_start(self) -> bool:
-        """
-        Say of a child that has ended whether it had come to take claims, or had at least lived for
-        a while.
-        """
+        """Say of a child that has ended whether it took claims, or at least lived for a while."""
         return self._ready.close() or time.monotonic() - self.started_at > SETTLED_S
 
 
@@ -107,9 +100,7 @@ def supervise(
     grace_s: float | None = None,
 ) -> int:
     """
-    Keep *processes* of *command* running until SIGTERM or SIGINT, which is passed on.
-
-    A second one is passed on too.
+    Keep *processes* of *command* running until SIGTERM or SIGINT; each signal is passed on.
 
     *recover* is called with the worker name of each child that ended, at once, in a thread of its
     own; it says how much stood under that name. A successor starts then, whatever the exit code, or
@@ -118,22 +109,22 @@ def supervise(
     (the setting, if not given) is killed. Gives the exit code: 0 unless a child failed at the end.
     """
     grace_s = load_settings().worker.grace_s if grace_s is None else grace_s
-    crew = _ProcessPool(command, recover, burst=burst, grace_s=grace_s)
+    pool = _ProcessPool(command, recover, burst=burst, grace_s=grace_s)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
-        crew.pass_on(number)
+        pool.pass_on(number)
 
     end_hard()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)
     for _ in range(processes):
-        crew.start()
-    while crew.is_busy:
-        crew.look()
+        pool.start()
+    while pool.is_busy:
+        pool.look()
         time.sleep(LOOK_S)
-    crew.settle()
-    return 1 if any(crew.codes) else 0
+    pool.settle()
+    return 1 if any(pool.codes) else 0
 
 
 class _ProcessPool:
@@ -163,7 +154,7 @@ class _ProcessPool:
         return bool(self._children or self.due or self._done)
 
     def start(self) -> None:
-        """Start a child; one that starts while the signal to leave arrives is told, too."""
+        """Start a child; one that starts while the signal to leave arrives gets it, too."""
         try:
             child = Child(self._command)
         except OSError as error:  # no memory, no more processes
@@ -172,15 +163,15 @@ class _ProcessPool:
             return
         self._children.append(child)
         if self._signal is not None:
-            child.tell(self._signal)
+            child.send_signal(self._signal)
 
     def look(self) -> None:
-        """Look once who has ended, who must, and who is to be started."""
+        """Look once which children have ended, must be killed, or are to be started."""
         for child in list(self._children):
             code = child.process.poll()
             if code is not None:
                 self._children.remove(child)
-                self._bury(child, code)
+                self._reap(child, code)
             elif child.told_at is not None and time.monotonic() > child.told_at + self._patience_s:
                 log.error(
                     "worker %s (pid %s) does not leave; killed", child.name, child.process.pid
@@ -202,11 +193,11 @@ class _ProcessPool:
             self.start()
 
     def pass_on(self, number: int) -> None:
-        """Pass a signal on; nobody is started any more."""
+        """Pass a signal on to every child; none is started any more."""
         self._signal = number
         self.due.clear()
         for child in self._children:
-            child.tell(number)
+            child.send_signal(number)
 
     def settle(self) -> None:
         """Wait a moment until what the last children left behind is handed over."""
@@ -214,12 +205,8 @@ class _ProcessPool:
         while not all(found.done() for found in self._recovering) and time.monotonic() < until:
             time.sleep(LOOK_S)
 
-    def _bury(self, child: Child, code: int) -> None:
-        """
-        Take leave of a child that ended.
-
-        Its claims are handed over, and it is replaced unless it was to end.
-        """
+    def _reap(self, child: Child, code: int) -> None:
+        """Hand over the claims of a child that ended, and replace it unless it was to end."""
         if self._signal is not None:
             # one that was told before it could listen dies of the signal, and that is leaving, too
             self.codes.append(0 if code == -self._signal else code)
@@ -239,11 +226,7 @@ class _ProcessPool:
         self._replace(child)
 
     def _replace(self, child: Child) -> None:
-        """
-        Start a successor: at once, or after a wait when none can start.
-
-        Nobody waits for what was killed at work.
-        """
+        """Start a successor: at once, or after a wait when children cannot start."""
         if self._signal is not None:
             return
         self._false_starts = 0 if child.could_start() else self._false_starts + 1
@@ -251,11 +234,7 @@ class _ProcessPool:
         self.due.append(time.monotonic() + wait_s)
 
     def _hand_over(self, child: Child) -> Future[object]:
-        """
-        Begin to hand over a child's claims, in a thread.
-
-        Neither another child's nor a start must hold that up.
-        """
+        """Begin to hand over a child's claims, in a thread: nothing else may hold that up."""
         found: Future[object] = Future()
         self._recovering = [other for other in self._recovering if not other.done()]
         self._recovering.append(found)

@@ -165,7 +165,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stepflow.worker.maintenance.ROUND_S", 0.05)
     monkeypatch.setattr("stepflow.worker.fetcher.SUSPENDED_S", 0.05)
     monkeypatch.setattr("stepflow.worker.worker.SWEEP_S", 0.02)
-    monkeypatch.setattr("stepflow.worker.commit._REFUSED_S", 0.05)
     monkeypatch.setattr("stepflow.engine.insist.REFUSED_S", 0.05)
 
 

@@ -83,14 +83,40 @@ def _tls(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     binary = os.environ.get("STEPFLOW_REDIS_SERVER") or shutil.which("redis-server")
     assert binary, (
-        "a server that takes TLS is needed: install Debian's redis-server, or set STEPFLOW_REDIS_SERVER"
+        "a server that takes TLS is needed: install Debian's redis-server, or set "
+        "STEPFLOW_REDIS_SERVER"
     )
     process = subprocess.Popen(
-        [binary, "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--tls-auth-clients", "yes",
-         "--tls-ca-cert-file", "ca.pem", "--tls-cert-file", "server.pem", "--tls-key-file", "server.key",
-         "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", "server.log"],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            binary,
+            "--port",
+            "0",
+            "--tls-port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--tls-auth-clients",
+            "yes",
+            "--tls-ca-cert-file",
+            "ca.pem",
+            "--tls-cert-file",
+            "server.pem",
+            "--tls-key-file",
+            "server.key",
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+            "--maxmemory-policy",
+            "noeviction",
+            "--logfile",
+            "server.log",
+        ],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     files = {"ssl_ca_certs": "ca.pem", "ssl_certfile": "client.pem", "ssl_keyfile": "client.key"}
     options = "&".join(
         f"{name}={quote(str(folder / file), safe='/')}" for name, file in files.items()

@@ -126,8 +126,15 @@ class Leaks:
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]
                 self._unless(all(self._waits(rq_id) for rq_id in waiting), key)
             case "wake":
-                self._unless(self.client.exists(keys.rq_list(name), keys.rq_list(name + ".high"), keys.rq_list(name + ".low"))
-                             or self.client.sismember("rq:queues", keys.rq_list(name)), key)  # fmt: skip
+                self._unless(
+                    self.client.exists(
+                        keys.rq_list(name),
+                        keys.rq_list(name + ".high"),
+                        keys.rq_list(name + ".low"),
+                    )
+                    or self.client.sismember("rq:queues", keys.rq_list(name)),
+                    key,
+                )
             case _:
                 self.found.append(key)
 
@@ -177,7 +184,7 @@ class Leaks:
 
     @cached_property
     def _deliveries(self) -> tuple[set[bytes], set[bytes]]:
-        """The RQ ids that records wait for, and those they are held by."""
+        """The RQ ids that records wait for, and those of their claims."""
         records = [
             key
             for room in ("run", "hook")

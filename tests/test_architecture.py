@@ -1,5 +1,7 @@
 """
-The floors of the house: who may import whom, where each library lives, and how long a file may get.
+The floors of the house: who may import whom, where each library lives, how long a file may get.
+
+Imports for types only count as any other.
 """
 
 import ast
@@ -18,7 +20,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["errors", "settings", "times"],
+    ["durations", "errors", "settings", "times"],
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],
@@ -40,6 +42,13 @@ ROOMMATES = {
     "__init__": "stepflow",
     "__main__": "cli",
 }
+
+#: rooms that do not know another, wherever that stands
+APART = [
+    ("stepflow.kits", "stepflow.worker"),
+    ("stepflow.kits.flow.commands", "stepflow.kits.flow.replay"),
+    ("stepflow.kits.flow.runtime", "stepflow.kits.flow.commands"),
+]
 
 #: where a library may be imported: a room, or one module of it
 HOMES = {
@@ -76,6 +85,8 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+#: the same by the names that an import has for them
+NAMES = {f"stepflow.{name}".removesuffix(".__init__"): path for name, path in MODULES.items()}
 SCRIPTS = sorted(PACKAGE.rglob("*.lua"))
 
 
@@ -98,6 +109,33 @@ def imports_of(source: str) -> Iterator[str]:
             )
         elif isinstance(node, ast.ImportFrom):
             yield str(node.module)
+
+
+def modules_of(source: str) -> Iterator[str]:
+    """Name every module of ours that a source imports, whole or a name out of it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in NAMES else node.module for name in names)
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that import each other, by whatever way round."""
+    reached: dict[str, set[str]] = {}
+    for module in imports:
+        found, left = set(), [module]
+        while left:
+            new = imports.get(left.pop(), set()) - found
+            found |= new
+            left += new
+        reached[module] = found
+    groups = {
+        tuple(sorted(other for other in reached[module] if module in reached.get(other, set())))
+        for module in imports
+    }
+    return sorted(list(group) for group in groups if group)
 
 
 def breaches(module: str, source: str) -> Iterator[str]:
@@ -172,6 +210,30 @@ def test_an_import_goes_down_or_stays_in_its_room(module):
 )
 def test_each_way_of_breaking_the_rule_is_seen(module, source, breach):
     assert list(breaches(module, source)) == [breach]
+
+
+def test_no_modules_import_each_other():
+    imports = {
+        name: {found for found in modules_of(path.read_text()) if found in NAMES} - {name}
+        for name, path in NAMES.items()
+    }
+    assert circles(imports) == []
+
+
+def test_a_circle_is_seen_whatever_its_length():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(("room", "other"), APART)
+def test_rooms_that_are_apart_do_not_know_each_other(room, other):
+    seen = {
+        (name, found)
+        for name, path in NAMES.items()
+        if f"{name}.".startswith(f"{room}.")
+        for found in modules_of(path.read_text())
+        if f"{found}.".startswith(f"{other}.")
+    }
+    assert seen == set()
 
 
 @pytest.mark.parametrize(

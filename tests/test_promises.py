@@ -1,7 +1,4 @@
-"""
-The list of promises in docs/guarantees.md names tests that are there and say which promise they are
-about.
-"""
+"""docs/guarantees.md names a test for each promise, and the test names the promise."""
 
 from __future__ import annotations
 

@@ -18,30 +18,30 @@ READY = "echo ready > /dev/fd/$STEPFLOW_READY_FD"
 
 
 @pytest.fixture
-def make_crew():
-    """Make a crew of one whose worker is a shell script; what it recovers is noted."""
+def make_pool():
+    """Make a pool of one whose worker is a shell script; what it recovers is noted."""
     made = []
 
     def make(script, *, found=(), burst=False, grace_s=30.0):
         answers = list(found)
 
         def recover(name):
-            crew.recovered.append(name)
+            pool.recovered.append(name)
             return answers.pop(0) if answers else 0
 
-        crew = _ProcessPool(["sh", "-c", script, "worker"], recover, burst=burst, grace_s=grace_s)
-        crew.recovered, crew.due = [], Starts()
-        crew.start()
-        made.append(crew)
-        return crew
+        pool = _ProcessPool(["sh", "-c", script, "worker"], recover, burst=burst, grace_s=grace_s)
+        pool.recovered, pool.due = [], Starts()
+        pool.start()
+        made.append(pool)
+        return pool
 
     yield make
-    for crew in made:
-        for child in crew._children:
+    for pool in made:
+        for child in pool._children:
             child.process.kill()
             child.process.wait()
             child._ready.close()
-        crew.settle()
+        pool.settle()
 
 
 class Starts(list):
@@ -55,67 +55,67 @@ class Starts(list):
         super().append(0.0)
 
 
-def deaths(crew, count):
+def deaths(pool, count):
     """Look until so many have died; give how long each successor was to wait."""
-    until(lambda: crew.look() or len(crew.due.waits) >= count, what="deaths", look_s=0.001)
-    return crew.due.waits[:count]
+    until(lambda: pool.look() or len(pool.due.waits) >= count, what="deaths", look_s=0.001)
+    return pool.due.waits[:count]
 
 
 @pytest.mark.parametrize("code", [0, 1, 70, 75, 143])
-def test_a_child_that_was_not_told_to_leave_is_replaced_whatever_its_code(make_crew, code):
+def test_a_child_that_was_not_told_to_leave_is_replaced_whatever_its_code(make_pool, code):
     """[B2]"""
-    crew = make_crew(f"exit {code}")
-    assert deaths(crew, 1)[0] <= 0
-    until(lambda: crew.recovered, what="its claims")
+    pool = make_pool(f"exit {code}")
+    assert deaths(pool, 1)[0] <= 0
+    until(lambda: pool.recovered, what="its claims")
 
 
-def test_those_that_had_come_to_work_are_replaced_at_once_however_many_die(make_crew):
+def test_those_that_had_come_to_work_are_replaced_at_once_however_many_die(make_pool):
     """[B35]"""
-    crew = make_crew(f"{READY}; kill -9 $$")
-    assert max(deaths(crew, 8)) <= 0
-    until(lambda: len(crew.recovered) >= 8, what="the claims of all")
+    pool = make_pool(f"{READY}; kill -9 $$")
+    assert max(deaths(pool, 8)) <= 0
+    until(lambda: len(pool.recovered) >= 8, what="the claims of all")
 
 
-def test_only_the_start_of_those_that_cannot_start_waits(make_crew):
+def test_only_the_start_of_those_that_cannot_start_waits(make_pool):
     """[B35]"""
-    crew = make_crew("exit 1")
-    waits = deaths(crew, 4)
+    pool = make_pool("exit 1")
+    waits = deaths(pool, 4)
     assert waits == sorted(waits)
     assert waits[0] <= 0 < waits[-1]
-    until(lambda: len(crew.recovered) >= 4, what="the claims of all")
+    until(lambda: len(pool.recovered) >= 4, what="the claims of all")
 
 
-def test_a_recovery_that_takes_long_holds_up_neither_another_nor_a_start(make_crew):
+def test_a_recovery_that_takes_long_holds_up_neither_another_nor_a_start(make_pool):
     """[B35]"""
-    crew = make_crew("exit 1")
+    pool = make_pool("exit 1")
     waiting = []
 
     def never(name):
         waiting.append(name)
         until(lambda: len(waiting) > 1, what="the recovery of another")
 
-    crew._recover = never
-    deaths(crew, 2)
+    pool._recover = never
+    deaths(pool, 2)
     until(lambda: len(waiting) > 1, what="two recoveries at once")
 
 
-def test_a_burst_ends_by_exit_0_but_not_while_claims_stand_under_the_childs_name(make_crew):
+def test_a_burst_ends_by_exit_0_but_not_while_claims_stand_under_the_childs_name(make_pool):
     """[B2]"""
-    crew = make_crew("exit 0", burst=True, found=[3, 0])
-    until(lambda: crew.look() or not crew.is_busy, what="the end")
-    assert len(crew.recovered) == 2
-    assert crew.codes == [], "an end without a fault"
+    pool = make_pool("exit 0", burst=True, found=[3, 0])
+    until(lambda: pool.look() or not pool.is_busy, what="the end")
+    assert len(pool.recovered) == 2
+    assert pool.codes == [], "an end without a fault"
 
 
-def test_a_child_that_does_not_leave_is_killed_and_what_it_held_handed_over(make_crew):
+def test_a_child_that_does_not_leave_is_killed_and_what_it_held_handed_over(make_pool):
     """[B6]"""
-    crew = make_crew(f"trap '' TERM; {READY}; while :; do sleep 0.01; done", grace_s=-PATIENCE_S)
-    child = crew._children[0]
-    until(lambda: crew.look() or _is_ready(child), what="its trap")
-    crew.pass_on(15)
-    until(lambda: crew.look() or not crew.is_busy, what="its end")
-    assert crew.codes == [-9]
-    until(lambda: crew.recovered == [child.name], what="its claims")
+    pool = make_pool(f"trap '' TERM; {READY}; while :; do sleep 0.01; done", grace_s=-PATIENCE_S)
+    child = pool._children[0]
+    until(lambda: pool.look() or _is_ready(child), what="its trap")
+    pool.pass_on(15)
+    until(lambda: pool.look() or not pool.is_busy, what="its end")
+    assert pool.codes == [-9]
+    until(lambda: pool.recovered == [child.name], what="its claims")
 
 
 def _is_ready(child):

@@ -1,4 +1,1 @@
-"""
-Composition roots: what Procfile and docker-compose.yml start. Copy one, and put your own runners
-into it.
-"""
+"""Composition roots for Procfile and docker-compose.yml: copy one, and add your own runners."""

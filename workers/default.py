@@ -1,7 +1,7 @@
 """
 The worker for everything: `stepflow worker workers.default:app`.
 
-Replace the example runner by imports of your own modules; Redis comes from STEPFLOW_REDIS_URL.
+Replace the example runner with imports of your own modules. STEPFLOW_REDIS_URL names the Redis.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """
-The worker of the demo's pipeline, on a queue of its own: `stepflow worker workers.research:app
---queue research`.
+The worker of the demo's pipeline, on a queue of its own.
+
+    stepflow worker workers.research:app --queue research
 """
 
 from __future__ import annotations

@@ -1,4 +1,1 @@
-"""
-The peers: a script each, carried out by an environment that has the peer and not stepflow; standard
-library besides.
-"""
+"""The peers: a script each, run in an environment that has the peer but not stepflow."""

@@ -1,7 +1,4 @@
-"""
-Which peers there are, what they need, and which of them takes part where, how and with how many
-runs.
-"""
+"""The peers, what they need, and where, how and with how many runs each takes part."""
 
 from __future__ import annotations
 
@@ -35,7 +32,10 @@ PACKAGES = {
     "taskiq": "taskiq taskiq-redis hiredis",
     "celery": "celery packaging gevent redis hiredis",
     "dbos": "dbos psycopg[binary]",
-    "langgraph": "langgraph langgraph-checkpoint-sqlite langgraph-checkpoint-postgres psycopg[binary,pool] aiosqlite",
+    "langgraph": (
+        "langgraph langgraph-checkpoint-sqlite langgraph-checkpoint-postgres "
+        "psycopg[binary,pool] aiosqlite"
+    ),
     "resonate": "resonate-sdk",
     "restate": "restate_sdk hypercorn",
 }

@@ -1,7 +1,4 @@
-"""
-Celery on Redis: canvas chains (W1, W2), plain tasks (W3), sleeping ones (W4). Variants: pool and
-its size.
-"""
+"""Celery on Redis: chains (W1, W2), plain tasks (W3), sleeping ones (W4), by pool and its size."""
 
 from __future__ import annotations
 
@@ -78,13 +75,15 @@ def main() -> None:
 
     alone = args.workload == "W2"
     c.measure(
-        args, "celery",
+        args,
+        "celery",
         lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
         unit="jobs" if args.workload == "W3" else "runs",
         versions=c.version("celery", "kombu", "redis", "hiredis", "gevent"),
         steps_per_run=args.steps if args.workload in ("W1", "W2") else None,
-        notes=f"-P {pool} -c {size}, ack-early; " + ("apply_async to get()" if alone else "first to last execution"),
-    )  # fmt: skip
+        notes=f"-P {pool} -c {size}, ack-early; "
+        + ("apply_async to get()" if alone else "first to last execution"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""
-DBOS Transact on SQLite or PostgreSQL (W1, W2, W4). Variants: database, and whether it runs here or
-in a worker.
-"""
+"""DBOS Transact on SQLite or PostgreSQL (W1, W2, W4), in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -129,11 +126,16 @@ def main() -> None:
         return {"seconds": sum(lat) / 1e3, "n": args.n, "lat_ms": lat}
 
     c.measure(
-        args, "dbos", latency if args.workload == "W2" else queued if where == "queue" else here,
-        unit="runs", versions=c.version("dbos", "sqlalchemy", "psycopg"),
+        args,
+        "dbos",
+        latency if args.workload == "W2" else queued if where == "queue" else here,
+        unit="runs",
+        versions=c.version("dbos", "sqlalchemy", "psycopg"),
         steps_per_run=None if args.workload == "W4" else args.steps,
-        notes="enqueued first; first to last step" if where == "queue" else "in process; starting the runs included",
-    )  # fmt: skip
+        notes="enqueued first; first to last step"
+        if where == "queue"
+        else "in process; starting the runs included",
+    )
 
 
 if __name__ == "__main__":

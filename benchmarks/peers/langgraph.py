@@ -1,9 +1,8 @@
 """
-LangGraph: a line of nodes with a checkpointer, in process; nobody resumes a run by itself (W1, W2,
-W4).
+LangGraph: a line of nodes with a checkpointer, in process (W1, W2, W4).
 
-Variants: where checkpoints go, and when: `sync` before the next node starts, `async` is LangGraph's
-default.
+Nobody resumes a run by itself. Variants: where checkpoints go, and when: `sync` before the next
+node starts, `async` is LangGraph's default.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""
-What the scripts of all task queues on Redis do alike: jobs enqueued first, then one worker until
-they are done.
-"""
+"""What the scripts of all task queues on Redis share: enqueue jobs first, then drain the queue."""
 
 from __future__ import annotations
 
@@ -38,8 +35,16 @@ def drain(
     return {"seconds": marks.span + (args.workload == "W4"), "n": args.n, "rss_mb": peak}
 
 
-def jobs(args: Any, peer: str, enqueue: Callable[[], int], command: list[str], *, notes: str, versions: str,
-         env: dict[str, str] | None = None) -> None:  # fmt: skip
+def jobs(
+    args: Any,
+    peer: str,
+    enqueue: Callable[[], int],
+    command: list[str],
+    *,
+    notes: str,
+    versions: str,
+    env: dict[str, str] | None = None,
+) -> None:
     """Measure a peer that takes part in W3 and W4 only, and print its line."""
     marks = c.Marks(create=True)
     c.measure(

@@ -1,6 +1,7 @@
 """
-Resonate's SDK in local mode (W1, W2, W4): promises in memory, so a floor for the SDK's overhead, no
-durable peer.
+Resonate's SDK in local mode (W1, W2, W4).
+
+Its promises are in memory: a floor for the overhead of the SDK, no durable peer.
 """
 
 from __future__ import annotations

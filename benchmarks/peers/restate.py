@@ -1,6 +1,7 @@
 """
-Restate: its server and a service under hypercorn, default settings, fresh for each repetition (W1,
-W2, W4).
+Restate: its server, and a service under hypercorn, with default settings (W1, W2, W4).
+
+Both start afresh for each repetition.
 """
 
 from __future__ import annotations
@@ -165,11 +166,16 @@ def main() -> None:
         [program(), "--version"], capture_output=True, text=True, check=True
     ).stdout.split()[1]
     c.measure(
-        args, "restate", latency if alone else batch, unit="runs",
+        args,
+        "restate",
+        latency if alone else batch,
+        unit="runs",
         steps_per_run=None if args.workload == "W4" else args.steps,
         versions=c.version("restate_sdk", "hypercorn") + f", restate-server {server}",
-        notes="call to answer" if alone else "sent first; first to last step; RSS of the service's process only",
-    )  # fmt: skip
+        notes="call to answer"
+        if alone
+        else "sent first; first to last step; RSS of the service's process only",
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """
-RQ: a chain of jobs, each of which enqueues the next under a fixed id (W1, W2), and plain jobs (W3).
-Variants: workers.
+RQ: a chain of jobs, each of which enqueues the next (W1, W2), and plain jobs (W3).
+
+Variants: the kinds of workers.
 """
 
 from __future__ import annotations
@@ -59,12 +60,15 @@ def main() -> None:
 
     alone = args.workload == "W2"
     c.measure(
-        args, "rq", lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
+        args,
+        "rq",
+        lambda _: latency() if alone else queues.drain(args, marks, enqueue, command),
         unit="jobs" if args.workload == "W3" else "runs",
         versions=c.version("rq", "redis", "hiredis"),
         steps_per_run=None if args.workload == "W3" else args.steps,
-        notes="one job at a time; " + ("to finished, seen by 1 ms polling" if alone else "first to last execution"),
-    )  # fmt: skip
+        notes="one job at a time; "
+        + ("to finished, seen by 1 ms polling" if alone else "first to last execution"),
+    )
 
 
 if __name__ == "__main__":

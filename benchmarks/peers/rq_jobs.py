@@ -1,6 +1,7 @@
 """
-The jobs of rq.py, light on imports: the stock RQ worker imports their module anew in every forked
-child.
+The jobs of rq.py, light on imports.
+
+The stock RQ worker imports their module again in every forked child.
 """
 
 from benchmarks.marks import hit

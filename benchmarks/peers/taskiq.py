@@ -1,6 +1,4 @@
-"""
-taskiq on Redis (W3, W4), one worker process, no result backend. Variants: list or stream broker.
-"""
+"""taskiq on Redis (W3, W4), one worker process, no result backend, by list or stream broker."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-map: a workflow that maps over ten thousand children, on two worker processes, and whether a child
-costs more then.
-"""
+"""map: a workflow over ten thousand children on two worker processes, against a smaller one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""
-replay: how long a workflow with a long journal takes from a signal to its next step, its past
-replayed each time.
-"""
+"""replay: from a signal to the next step of a workflow with a long journal."""
 
 from __future__ import annotations
 

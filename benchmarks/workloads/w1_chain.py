@@ -1,7 +1,4 @@
-"""
-W1: runs of ten trivial steps, all submitted first, one worker process; `--variant flow` takes them
-by ctx.step.
-"""
+"""W1: runs of ten trivial steps, submitted first, one worker; `--variant flow` uses ctx.step."""
 
 from __future__ import annotations
 

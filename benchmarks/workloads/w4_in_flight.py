@@ -1,6 +1,4 @@
-"""
-W4: runs of one step that awaits `asyncio.sleep(1)`, all in flight at once in one worker process.
-"""
+"""W4: runs of one step that awaits `asyncio.sleep(1)`, all at once in one worker process."""
 
 from __future__ import annotations
 
@@ -11,8 +9,9 @@ from benchmarks.ground import Ground
 
 def main() -> None:
     """
-    Measure and print one line; the clock is the peers': last wake-up minus first wake-up, plus the
-    second slept.
+    Measure and print one line.
+
+    Timed like the peers: the last wake-up minus the first, plus the second slept.
     """
     ground = Ground.of("W4")
 

@@ -1,6 +1,4 @@
-"""
-W6: runs asleep: the Redis memory of each, and how late a thousand more are that wake among them.
-"""
+"""W6: the Redis memory of each sleeping run, and how late others wake up among them."""
 
 from __future__ import annotations
 

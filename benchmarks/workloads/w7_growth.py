@@ -2,8 +2,8 @@
 W7: whether a step costs the same when there is more of everything.
 
 Each repetition measures the small case and the grown one back to back, in two databases of one
-server, so that the ratio does not hang on the machine's mood: the small case is 2,000 runs of 10
-steps, one process, nothing else in Redis.
+server, so that the ratio does not depend on the machine's load. The small case is 2,000 runs of 10
+steps on one process, with nothing else in Redis.
 """
 
 from __future__ import annotations

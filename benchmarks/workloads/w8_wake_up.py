@@ -1,7 +1,4 @@
-"""
-W8: how late an idle worker begins a step: its timer was due, its signal was sent, its run was
-submitted.
-"""
+"""W8: how late an idle worker begins a step: a timer, a signal, a submit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stepflow config show`: the settings as they hold here."""
+"""`stepflow config show`: the settings that apply here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 
 
 @click.group("config")
@@ -17,21 +17,21 @@ def config_command() -> None:
 
 @config_command.command("show")
 @common_options
-@pass_setup
-def show_command(setup: Setup) -> None:
-    """Show every setting, its value here and the variable that sets it; passwords are left out."""
+@pass_context
+def show_command(context: CliContext) -> None:
+    """Show every setting, its value here and the variable that sets it, without passwords."""
     from stepflow.settings import redis_url
     from stepflow.store.connection.address import redacted_url
 
-    settings = setup.settings()
-    app = setup.load_app()
+    settings = context.settings()
+    app = context.load_app()
     values: dict[str, Any] = (settings if app is None else app.settings).model_dump(mode="json")
-    url = redis_url(setup.redis_url, settings)
+    url = redis_url(context.redis_url, settings)
     values["redis"]["url"] = None if url is None else redacted_url(url)
-    if setup.namespace is not None:
-        values["redis"]["namespace"] = setup.namespace
-    if setup.json:
-        setup.screen.data(values)
+    if context.namespace is not None:
+        values["redis"]["namespace"] = context.namespace
+    if context.json:
+        context.output.data(values)
         return
     rows = []
     for group, fields in values.items():
@@ -39,4 +39,4 @@ def show_command(setup: Setup) -> None:
             path = group if name is None else f"{group}.{name}"
             shown = ", ".join(value) if isinstance(value, list) else value
             rows.append((path, shown, f"STEPFLOW_{path.replace('.', '_').upper()}"))
-    setup.screen.table(("setting", "value", "variable"), rows, empty="")
+    context.output.table(("setting", "value", "variable"), rows, empty="")

@@ -1,7 +1,7 @@
 """
-What every verb is given.
+What every verb is given: the common options, and what follows from them.
 
-The common options, and through them settings, app, client and ways to print.
+That is the settings, the app, the client and the output.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from stepflow.cli.errors import Exit, Problem, is_debugging
-from stepflow.cli.output import Screen
+from stepflow.cli.output import Output
 from stepflow.errors import AppNotFound, StepflowError
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: runs that the sentence about an ambiguous id names
+_NAMED = 5
+
 
 @dataclass
-class Setup:
-    """The common options as they came, before or after the verb."""
+class CliContext:
+    """The common options, wherever they stood, and what a verb makes of them."""
 
     json: bool = False
     redis_url: str | None = None
@@ -37,25 +40,24 @@ class Setup:
     namespace: str | None = None
 
     @property
-    def screen(self) -> Screen:
-        """The way to print."""
-        return Screen(json=self.json)
+    def output(self) -> Output:
+        """The output to print with."""
+        return Output(json=self.json)
 
     def settings(self) -> Settings:
-        """Read environment and files; a value that does not fit ends the command in words."""
+        """Read environment and files; a value that does not fit raises InvalidOption."""
         from stepflow.settings import load_settings
 
         return load_settings()
 
     def load_app(self, target: str | None = None) -> Stepflow | None:
-        """Give the app of *target*, of --app or of STEPFLOW_APP; None when nothing names one."""
+        """Import the app of *target*, --app or STEPFLOW_APP; None when nothing names one."""
         target = target or self.app or os.environ.get("STEPFLOW_APP")
         if target is None:
             return None
         from stepflow.entry import load_app
 
-        settings = self.settings()
-        del settings
+        self.settings()  # a mistake in them is found before the app runs into it
         try:
             app = load_app(target)
         except (StepflowError, KeyboardInterrupt):
@@ -70,8 +72,9 @@ class Setup:
 
     def url(self, app: Stepflow | None = None) -> str:
         """
-        Give the URL to connect to, starting the embedded server when there is none, and saying so
-        once.
+        Return the URL to connect to.
+
+        With none set it starts the embedded server, and prints that to stderr.
         """
         from stepflow import embedded
         from stepflow.client import resolve
@@ -84,11 +87,7 @@ class Setup:
         return url
 
     def client(self) -> Client:
-        """
-        Give a client of the Redis and name space at hand.
-
-        Those of the app, when one is named.
-        """
+        """Make a client of the Redis and name space of the options, or else of the app."""
         from stepflow.client import Client
 
         app = self.load_app()
@@ -99,7 +98,7 @@ class Setup:
         return Client(self.url(app), namespace=namespace, settings=settings)
 
     def run_id(self, client: Client, given: str) -> str:
-        """Give the one run whose id is *given* or begins with it."""
+        """Return the id of the one run that *given* is, or is the beginning of."""
         from stepflow.core.ids import check_run_id
         from stepflow.engine.inspect import find_runs
         from stepflow.errors import RunNotFound
@@ -109,17 +108,16 @@ class Setup:
         if not found:
             raise RunNotFound(given)
         if len(found) > 1:
-            raise Problem(
-                f"run {given!r} is ambiguous: {', '.join(found[:5])}{' ...' if len(found) > 5 else ''}"
-            )  # noqa: PLR2004
+            more = " ..." if len(found) > _NAMED else ""
+            raise Problem(f"run {given!r} is ambiguous: {', '.join(found[:_NAMED])}{more}")
         return found[0]
 
 
-pass_setup = click.make_pass_decorator(Setup, ensure=True)
+pass_context = click.make_pass_decorator(CliContext, ensure=True)
 
 
 def common_options(command: F) -> F:
-    """Add the options that every verb takes; those after the verb beat those before it."""
+    """Add the options that every verb takes; an option after the verb beats one before it."""
     options = (
         click.option("--json", is_flag=True, default=None, help="Print JSON.", **_kept("json")),
         click.option(
@@ -142,20 +140,20 @@ def common_options(command: F) -> F:
 
 
 def _kept(field: str) -> dict[str, Any]:
-    """Have an option's value kept in the Setup rather than handed to the verb."""
+    """Keep an option's value in the CliContext instead of passing it to the verb."""
 
     def keep(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         del param
-        setup = ctx.ensure_object(Setup)
+        context = ctx.ensure_object(CliContext)
         if value is not None:
-            setattr(setup, field, value)
+            setattr(context, field, value)
         return value
 
     return {"callback": keep, "expose_value": False, "is_eager": True}
 
 
 def _where(error: BaseException) -> str:
-    """Say what went wrong in the user's module, and where."""
+    """Describe what went wrong in the app's module, and where."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

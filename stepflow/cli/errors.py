@@ -1,4 +1,4 @@
-"""What ends a command early, as one sentence and an exit code."""
+"""Whatever ends a command early becomes one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-#: the first row that fits says the exit code
+#: the first row that fits gives the exit code
 _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.RunConflict, Exit.ERROR),
     (errors.UsageError, Exit.USAGE),
@@ -68,12 +68,10 @@ class Problem(click.ClickException):
 @contextmanager
 def failing_in_words() -> Iterator[None]:
     """
-    Turn what is raised into a Problem.
+    Turn every error that the block raises into a Problem, even a bug of ours.
 
-    What stepflow raises on purpose, and as the last net a bug of ours as well.
-
-    The traceback of a bug is shown with STEPFLOW_DEBUG=1, and logged where there is a log, as in a
-    worker.
+    STEPFLOW_DEBUG=1 shows the traceback of a bug; where there is a log, as in a worker, it is
+    logged.
     """
     try:
         yield
@@ -85,7 +83,7 @@ def failing_in_words() -> Iterator[None]:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         raise Problem(str(error) or type(error).__name__, code) from None
     except OSError as error:
-        if error.errno == errno.EPIPE:  # click's own: whoever read along has gone
+        if error.errno == errno.EPIPE:  # click handles it: the reader of the pipe has gone
             raise
         raise _unexpected(error) from error
     except Exception as error:
@@ -93,7 +91,7 @@ def failing_in_words() -> Iterator[None]:
 
 
 def _unexpected(error: Exception) -> Problem:
-    """Say in one sentence that this is a bug; raises it as it is where tracebacks are wanted."""
+    """Make the sentence about a bug of ours; with STEPFLOW_DEBUG=1 raise the bug itself."""
     if is_debugging():
         raise error
     if logging.getLogger().handlers:
@@ -111,11 +109,7 @@ def is_debugging() -> bool:
 
 @contextmanager
 def without_secrets() -> Iterator[None]:
-    """
-    Take the login of a URL out of what click says of a command line that it cannot read.
-
-    It quotes what it was given.
-    """
+    """Take the login of a URL out of click's sentence about a wrong command line."""
     try:
         yield
     except click.UsageError as error:

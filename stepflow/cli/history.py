@@ -1,8 +1,4 @@
-"""
-`stepflow export`, `check` and `fork`.
-
-What a run remembers, taken out, held against today's code, and begun with.
-"""
+"""`stepflow export`, `check` and `fork`: export a run's history, replay it, or branch off it."""
 
 from __future__ import annotations
 
@@ -13,45 +9,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
     from stepflow.app import Stepflow
 
 
-@click.command("export")
+@click.command("export", short_help="Print RUN and all that it remembers as JSON.")
 @click.argument("run")
 @common_options
-@pass_setup
-def export_command(setup: Setup, run: str) -> None:
+@pass_context
+def export_command(context: CliContext, run: str) -> None:
     """
     Print RUN and all that it remembers as JSON, for `stepflow check`.
 
     Webhooks and their secrets are left out.
     """
-    with setup.client() as client:
-        history = client.history(setup.run_id(client, run))
-    setup.screen.document(history, indent=None if setup.json else 2)
+    with context.client() as client:
+        history = client.history(context.run_id(client, run))
+    context.output.document(history, indent=None if context.json else 2)
 
 
-@click.command("check")
+@click.command("check", short_help="Replay exported histories against the workflows of APP.")
 @click.argument("app_path", metavar="APP")
 @click.argument(
     "paths", metavar="FILES", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
 @common_options
-@pass_setup
-def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
+@pass_context
+def check_command(context: CliContext, app_path: str, paths: tuple[Path, ...]) -> int:
     """
-    Replay exported histories, files or folders of *.json, against the workflows of APP; 1 when one
-    no longer fits.
+    Replay exported histories, files or folders of *.json, against the workflows of APP.
 
-    Nothing is executed and no Redis is asked: where a history ends its replay stops.
+    Exits with 1 when one no longer fits. It executes no step and needs no Redis: a replay stops
+    where its history ends.
     """
     import asyncio
 
-    app = setup.load_app(app_path)
+    app = context.load_app(app_path)
     assert app is not None
     files = [
         file
@@ -64,11 +60,11 @@ def check_command(setup: Setup, app_path: str, paths: tuple[Path, ...]) -> int:
             Exit.USAGE,
         )
     found = asyncio.run(_check_all(app, files))
-    if setup.json:
-        setup.screen.data(found)
+    if context.json:
+        context.output.data(found)
     else:
         for item in found:
-            setup.screen.line(_line(item))
+            context.output.line(_line(item))
     return Exit.OK if all(item["fits"] for item in found) else Exit.ERROR
 
 
@@ -99,10 +95,13 @@ def _line(item: dict[str, Any]) -> str:
     return "\n".join([f"CHANGED  {item['file']}{run}", *(f"           {line}" for line in lines)])
 
 
-@click.command("fork")
+@click.command("fork", short_help="Start a new run that remembers what RUN did before STEP.")
 @click.argument("run")
 @click.option(
-    "--at", required=True, metavar="STEP", help="The step to run anew, by name, place or key."
+    "--at",
+    required=True,
+    metavar="STEP",
+    help="The first step to run again, by name, place or key.",
 )
 @click.option(
     "--id", "new_id", metavar="ID", help="Id of the new run; the same fork again is the same run."
@@ -114,18 +113,20 @@ def _line(item: dict[str, Any]) -> str:
     help="Version of the workflow; that of RUN by default.",
 )
 @common_options
-@pass_setup
-def fork_command(setup: Setup, run: str, at: str, new_id: str | None, version: int | None) -> None:
+@pass_context
+def fork_command(
+    context: CliContext, run: str, at: str, new_id: str | None, version: int | None
+) -> None:
     """
-    Make a new run out of RUN that remembers what it did before STEP, and print its id.
+    Start a new run that remembers what RUN did before STEP, and print its id.
 
     RUN stays as it is.
     """
-    with setup.client() as client:
-        fork = client.fork(setup.run_id(client, run), at, new_id=new_id, version=version)
+    with context.client() as client:
+        fork = client.fork(context.run_id(client, run), at, new_id=new_id, version=version)
     if not fork.created:
-        setup.screen.note(f"run {fork.id} was there already")
-    if setup.json:
-        setup.screen.data({"id": fork.id, "created": fork.created})
+        context.output.note(f"run {fork.id} was there already")
+    if context.json:
+        context.output.data({"id": fork.id, "created": fork.created})
     else:
-        setup.screen.line(fork.id)
+        context.output.line(fork.id)

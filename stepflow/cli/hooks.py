@@ -2,75 +2,54 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
-
-if TYPE_CHECKING:
-    from stepflow.store.hooks import HookRecord
+from stepflow.cli.context import CliContext, common_options, pass_context
 
 
 @click.group("hooks")
 @common_options
 def hooks_command() -> None:
-    """Deliveries of terminal hooks: list them, send one again."""
+    """List the deliveries of hooks, or send one again."""
 
 
 @hooks_command.command("list")
-@click.option("--run", metavar="RUN", help="All deliveries of this run instead of all dead ones.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option(
+    "--run", metavar="RUN", help="List all deliveries of this run instead of all dead ones."
+)
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+)
 @common_options
-@pass_setup
-def list_command(setup: Setup, run: str | None, limit: int) -> None:
-    """List the dead deliveries, the last to die first, or those of one run."""
-    with setup.client() as client:
-        run_id = None if run is None else setup.run_id(client, run)
-        found = [describe(record) for record in client.hooks(run_id, limit=limit)]
-    if setup.json:
-        setup.screen.data(found)
+@pass_context
+def list_command(context: CliContext, run: str | None, limit: int) -> None:
+    """List the dead deliveries, the latest first, or all deliveries of one run."""
+    with context.client() as client:
+        run_id = None if run is None else context.run_id(client, run)
+        found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
+    if context.json:
+        context.output.data(found)
         return
     columns = ("id", "target", "state", "tries", "due_at", "problem")
     rows = [[row[name] for name in columns] for row in found]
-    setup.screen.table(
+    context.output.table(
         ["hook", *columns[1:]],
         rows,
         empty="no dead deliveries" if run is None else "no deliveries kept",
     )
 
 
-def describe(record: HookRecord) -> dict[str, Any]:
-    """Show a delivery: where it goes, never its secret or headers."""
-    from stepflow.hooks.target import shown
-    from stepflow.store.values.codec import unpack
-    from stepflow.times import as_datetime
-
-    kind, what = unpack(record.target)
-    due: datetime | None = as_datetime(record.due_at)
-    return {
-        "id": record.id,
-        "run_id": record.run_id,
-        "kind": kind,
-        "target": shown(what["url"]) if isinstance(what, dict) else what,
-        "state": record.state,
-        "tries": record.tries,
-        "due_at": due,
-        "problem": record.problem or None,
-        "created_at": as_datetime(record.created_at),
-    }
-
-
 @hooks_command.command("redeliver")
 @click.argument("hook")
 @common_options
-@pass_setup
-def redeliver_command(setup: Setup, hook: str) -> None:
-    """Send the delivery HOOK again, its tries anew."""
-    with setup.client() as client:
+@pass_context
+def redeliver_command(context: CliContext, hook: str) -> None:
+    """Send the delivery HOOK again, its tries counted from 1."""
+    with context.client() as client:
         client.redeliver(hook)
-    if setup.json:
-        setup.screen.data({"id": hook, "state": "pending"})
+    if context.json:
+        context.output.data({"id": hook, "state": "pending"})
     else:
-        setup.screen.line(f"hook {hook} is queued")
+        context.output.line(f"hook {hook} is queued")

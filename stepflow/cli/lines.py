@@ -1,8 +1,4 @@
-"""
-The worker's own lines on stderr.
-
-No logging configuration of the app, at its import or later, takes them away.
-"""
+"""The worker's own log lines on stderr, which no logging configuration of the app takes away."""
 
 from __future__ import annotations
 
@@ -13,19 +9,19 @@ from contextlib import suppress
 from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
-#: where our loggers' names begin
+#: how the names of our loggers begin
 OURS = "stepflow"
-#: what follows in the names of our loggers
+#: how the names of our loggers go on
 ROOMS = ("flow", "hook", "link", "run", "supervisor", "worker")
 
 
 def log_to_stderr(level: str) -> None:
     """
-    Have what stepflow logs come out on stderr from *level* on; once the app is imported.
+    Send what stepflow logs from *level* on to stderr; call it once the app is imported.
 
-    An app that sets the level of a `stepflow` logger is obeyed. What it does to all loggers is not
-    meant for ours: `dictConfig` with `disable_existing_loggers`, other handlers of the root,
-    `logging.disable`. Its own handlers get our lines as ever.
+    An app may set the level of a `stepflow` logger. What it does to all loggers is not meant for
+    ours and changes nothing: `dictConfig` with `disable_existing_loggers`, other handlers of the
+    root, `logging.disable`. Its own handlers get our lines as usual.
     """
     stream = _copy_of_stderr()
     logging.basicConfig(level=level.upper(), format=FORMAT, stream=stream)
@@ -45,9 +41,9 @@ def log_to_stderr(level: str) -> None:
 
 def _copy_of_stderr() -> Any:
     """
-    Give a stream to stderr as it is now.
+    Open a stream of its own to stderr as it is now.
 
-    Closed, descriptor 2 soon is a connection, which must be sent no lines.
+    When an app closes stderr, descriptor 2 soon belongs to a connection, which must get no lines.
     """
     with suppress(OSError, ValueError, AttributeError):  # stderr is none of the system's, or closed
         return os.fdopen(
@@ -62,27 +58,28 @@ def _copy_of_stderr() -> Any:
 
 class _OwnLogger(logging.Logger):
     """
-    A logger that cannot be silenced by accident, and whose caller no handler or filter of the app
-    can harm.
+    A logger that nobody silences by accident.
+
+    No handler or filter of the app can raise into its caller.
     """
 
     last_way: logging.StreamHandler[Any]
 
     @property
     def disabled(self) -> bool:
-        """Never."""
+        """False, always."""
         return False
 
     @disabled.setter
-    def disabled(self, wish: bool) -> None:
-        """Leave it as it is: it is said to all that are there, by `dictConfig`."""
+    def disabled(self, value: bool) -> None:
+        """Ignore it: `dictConfig` sets it for all loggers that exist."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802
-        """Go by our own level, not by `logging.disable`."""
+        """Whether our own level lets *level* pass, whatever `logging.disable` says."""
         return level >= self.getEffectiveLevel()
 
     def getEffectiveLevel(self) -> int:  # noqa: N802
-        """Give the level of the nearest of ours that has one."""
+        """Return the level of the nearest stepflow logger that has one."""
         logger: logging.Logger | None = self
         while logger is not None and logger is not self.root:
             if logger.level:
@@ -91,17 +88,14 @@ class _OwnLogger(logging.Logger):
         return logging.INFO
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """
-        Give a record to the app's handlers, and to stderr unless one of them has put it there.
-        """
+        """Pass a record to the app's handlers, and to stderr unless one of them writes there."""
         shown = False
         logger: logging.Logger | None = self
         while logger is not None:
             for handler in list(logger.handlers):
                 if record.levelno >= handler.level:
-                    with suppress(
-                        Exception
-                    ):  # of the app's handler: the runtime must go on, and be heard
+                    # a handler of the app may raise: the runtime and its lines must go on
+                    with suppress(Exception):
                         handler.handle(record)
                         shown = shown or self._writes_to_stderr(handler)
             logger = logger.parent if logger.propagate else None

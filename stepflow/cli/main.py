@@ -1,4 +1,4 @@
-"""The door: the verbs, each loaded when it is asked for, and the options that all of them take."""
+"""The `stepflow` program: the verbs, each loaded when you call it, and their common options."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import click
 
 from stepflow.cli.context import common_options
 from stepflow.cli.errors import Exit, Problem, failing_in_words, without_secrets
-from stepflow.errors.base import shown
+from stepflow.errors import shown
 
-#: verb -> the module of this room that has it; in the order of `--help`
+#: verb -> the module of stepflow.cli that has it, in the order of `--help`
 VERBS = {
     "dev": "dev.command",
     "demo": "demo.command",
@@ -45,21 +45,22 @@ _EPILOG = """\b
 Exit codes: 0 ok, 1 error, 2 usage, 3 run failed, 4 run cancelled, 5 not found,
 6 timed out waiting, 7 Redis unreachable, 130 interrupted (the run goes on).
 
-Options may stand before or after the verb. A flag beats the environment (STEPFLOW_...), the environment beats
-stepflow.toml and [tool.stepflow]. RUN is a run id or the beginning of one.
+Options may stand before or after the verb. A flag beats the environment
+(STEPFLOW_...), the environment beats stepflow.toml and [tool.stepflow]. RUN is a
+run id or the beginning of one.
 """
 
 
 class Verbs(click.Group):
-    """A group whose commands are imported when they are called; errors leave it as sentences."""
+    """A group that imports a command when you call it, and turns errors into sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the verbs."""
+        """Return the names of the verbs, without importing them."""
         del ctx
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a verb."""
+        """Import the module of a verb and return its command."""
         del ctx
         if cmd_name not in VERBS:
             return None
@@ -68,7 +69,7 @@ class Verbs(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse an argument that is no text: bytes that the shell handed on as they are."""
+        """Refuse an argument that is no text: the shell passes on whatever bytes it is given."""
         for argument in args:
             try:
                 argument.encode()
@@ -99,7 +100,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Be the `stepflow` program; what the terminal's encoding lacks is written by escapes."""
+    """Run the `stepflow` program; it escapes what the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -16,7 +16,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: how a state is coloured
+#: the colour of each state
 STATE_STYLES = {
     "succeeded": "green", "failed": "bold red", "cancelled": "yellow", "running": "bold cyan",
     "cancelling": "magenta", "scheduled": "dim", "pending": "blue",
@@ -24,14 +24,14 @@ STATE_STYLES = {
 
 
 @dataclass(frozen=True)
-class Screen:
-    """Where a verb prints its answer."""
+class Output:
+    """Prints what a verb answers: as JSON, as a table or as text."""
 
     json: bool = False
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person reads along."""
+        """Whether stdout is a terminal, so that a person reads it."""
         return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
     def data(self, value: Any) -> None:
@@ -39,11 +39,7 @@ class Screen:
         self.document(plain(value), indent=2 if self.is_terminal and not self.json else None)
 
     def document(self, value: Any, *, indent: int | None) -> None:
-        """
-        Print what JSON carries, by escapes where stdout cannot write it.
-
-        It is JSON in any encoding.
-        """
+        """Print a JSON document; it escapes what the encoding of stdout lacks."""
         written = json.dumps(value, ensure_ascii=False, indent=indent)
         try:
             written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
@@ -56,11 +52,11 @@ class Screen:
         click.echo(text)
 
     def note(self, text: str) -> None:
-        """Print what a person should know beside the answer."""
+        """Print to stderr what a person should know beside the answer."""
         click.echo(text, err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
-        """Print rows under their columns; *empty* is said to people when there are none."""
+        """Print rows under their columns; without rows, print *empty* to stderr."""
         if not rows:
             self.note(empty)
         elif self.is_terminal:
@@ -79,7 +75,7 @@ class Screen:
 
     @contextmanager
     def waiting(self, text_: str) -> Iterator[None]:
-        """Show that something is being waited for, to a person at stderr."""
+        """Show a person at stderr, for the block, what the command waits for."""
         if not sys.stderr.isatty() or self.json:
             yield
             return
@@ -92,7 +88,7 @@ class Screen:
 def rich_table(
     columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None
 ) -> Table:
-    """Make a table for a terminal, states coloured."""
+    """Make a table for a terminal, with coloured states."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -104,7 +100,7 @@ def rich_table(
 
 
 def text(cell: Any) -> str:
-    """Write a value into a cell."""
+    """Turn a value into the text of a cell; datetimes become local time."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):
@@ -113,14 +109,14 @@ def text(cell: Any) -> str:
 
 
 def ago(moment: datetime | None) -> str:
-    """Say how long ago *moment* was, in words of one unit."""
+    """Write how long ago *moment* was, in one unit."""
     if moment is None:
         return ""
     return span((datetime.now(UTC) - moment).total_seconds())
 
 
 def span(seconds: float) -> str:
-    """Write a time span in one unit."""
+    """Write a number of seconds in one unit: s, min, h or d."""
     for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
         if abs(seconds) >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -128,7 +124,7 @@ def span(seconds: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON carries; times become ISO 8601."""
+    """Turn a value into what JSON can carry; times become ISO 8601."""
     from stepflow.hooks.body import plain as jsonable
 
     return jsonable(value)

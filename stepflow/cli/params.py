@@ -1,4 +1,4 @@
-"""Kinds of arguments: JSON, durations, key=value."""
+"""Types of arguments: JSON, durations, key=value."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Any
 
 import click
 
-from stepflow.errors.base import shown
-from stepflow.errors.usage import InvalidOption
+from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.3
-    """JSON on the command line, or "-" for JSON on stdin."""
+    """JSON on the command line, or "-" to read it from stdin."""
 
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it."""
+        """Parse the JSON."""
         if not isinstance(value, str):
             return value
         try:
@@ -41,7 +40,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Give seconds."""
+        """Return seconds."""
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
@@ -63,7 +62,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """Split it."""
+        """Split at the first `=`."""
         if isinstance(value, tuple):
             return value
         key, sign, content = str(value).partition("=")

@@ -1,4 +1,4 @@
-"""`stepflow questions` and `answer`: what runs ask people, and what people say."""
+"""`stepflow questions` and `answer`: what runs ask people, and what people answer."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from typing import Any
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import JSON
 
 
-@click.command("questions")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.command("questions", short_help="List what runs ask people.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+)
 @common_options
-@pass_setup
-def questions_command(setup: Setup, limit: int) -> None:
-    """List what runs ask people and nobody has answered yet."""
-    with setup.client() as client:
+@pass_context
+def questions_command(context: CliContext, limit: int) -> None:
+    """List the open questions: what runs ask people and nobody has answered yet."""
+    with context.client() as client:
         found = client.questions(limit=limit)
-    if setup.json:
-        setup.screen.data(list(found))
+    if context.json:
+        context.output.data(list(found))
         return
-    rows = [(ask.token, ask.prompt, ask.asked_at, ask.until) for ask in found]
-    setup.screen.table(
-        ("token", "question", "since", "until"), rows, empty="nobody is asked anything"
-    )
+    rows = [(each.token, each.prompt, each.asked_at, each.until) for each in found]
+    context.output.table(("token", "question", "since", "until"), rows, empty="no open questions")
 
 
-@click.command("answer")
+@click.command("answer", short_help="Answer a question.")
 @click.argument("token")
 @click.argument("value", type=JSON, metavar="JSON")
 @common_options
-@pass_setup
-def answer_command(setup: Setup, token: str, value: Any) -> None:
-    """Answer what is asked under TOKEN (see `questions`), once."""
-    with setup.client() as client:
+@pass_context
+def answer_command(context: CliContext, token: str, value: Any) -> None:
+    """Answer the question TOKEN (see `questions`); it takes one answer."""
+    with context.client() as client:
         client.answer(token, value)
-    if setup.json:
-        setup.screen.data({"token": token, "answered": True})
+    if context.json:
+        context.output.data({"token": token, "answered": True})
     else:
-        setup.screen.line(f"answered {token}")
+        context.output.line(f"answered {token}")

@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.output import Screen, ago, plain, span, text
+from stepflow.cli.output import Output, ago, plain, span, text
 from stepflow.core.run import RunState, RunStatus
 
-#: columns of a listing of runs; `row_of` fills them
+#: the columns of a list of runs; `row_of` fills them
 COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 
 
-@click.command("list")
+@click.command("list", short_help="List runs, newest first.")
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in RunState]),
     help="Only runs in this state.",
 )
 @click.option("--runner", metavar="NAME", help="Only runs of this runner.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@click.option("--cursor", metavar="TEXT", help="Go on where the page before ended.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows at most."
+)
+@click.option("--cursor", metavar="TEXT", help="Continue where the previous page ended.")
 @common_options
-@pass_setup
+@pass_context
 def list_command(
-    setup: Setup, state: str | None, runner: str | None, limit: int, cursor: str | None
+    context: CliContext, state: str | None, runner: str | None, limit: int, cursor: str | None
 ) -> None:
     """List runs, newest first."""
-    with setup.client() as client:
+    with context.client() as client:
         page = client.list(state=state, runner=runner, limit=limit, cursor=cursor)
-    if setup.json:
-        setup.screen.data({"runs": list(page.runs), "cursor": page.cursor})
+    if context.json:
+        context.output.data({"runs": list(page.runs), "cursor": page.cursor})
         return
-    setup.screen.table(COLUMNS, [row_of(run) for run in page.runs], empty="no such runs")
+    context.output.table(COLUMNS, [row_of(run) for run in page.runs], empty="no such runs")
     if page.cursor is not None:
-        setup.screen.note(f"there may be more: --cursor '{page.cursor}'")
+        context.output.note(f"there may be more: --cursor '{page.cursor}'")
 
 
 def row_of(run: RunStatus) -> tuple[object, ...]:
-    """Give a run's row of a listing."""
+    """Return a run's row in a list of runs."""
     where = (run.unreadable and f"unreadable: {run.unreadable}") or (
         "" if run.is_finished else run.worker or run.waits_for
     )
@@ -55,27 +57,27 @@ def row_of(run: RunStatus) -> tuple[object, ...]:
     )
 
 
-@click.command("show")
+@click.command("show", short_help="Show all about RUN.")
 @click.argument("run")
 @common_options
-@pass_setup
-def show_command(setup: Setup, run: str) -> None:
-    """Show all that is known of RUN: where it stands, what it was given, how its steps went."""
+@pass_context
+def show_command(context: CliContext, run: str) -> None:
+    """Show all about RUN: its state, its input, what it waits for, how its steps ended."""
     from stepflow.engine.inspect import steps
     from stepflow.store.connection.sync import carry_out
 
-    with setup.client() as client:
-        run_id = setup.run_id(client, run)
+    with context.client() as client:
+        run_id = context.run_id(client, run)
         status = client.status(run_id)
         if status is None:
             raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
         done = carry_out(client.link, steps(run_id, client.env))
-    if setup.json:
-        setup.screen.data({**plain(status), "steps": done})
+    if context.json:
+        context.output.data({**plain(status), "steps": done})
         return
-    _print_facts(status, setup.screen)
+    _print_facts(status, context.output)
     if done:
-        setup.screen.line("")
+        context.output.line("")
         rows = [
             (
                 step.number,
@@ -87,11 +89,11 @@ def show_command(setup: Setup, run: str) -> None:
             )
             for step in done
         ]
-        setup.screen.table(
+        context.output.table(
             ("step", "attempt", "outcome", "worker", "ended", "took"), rows, empty=""
         )
     if status.error is not None and status.error.traceback:
-        setup.screen.line(f"\n{status.error.traceback.rstrip()}")
+        context.output.line(f"\n{status.error.traceback.rstrip()}")
 
 
 def _took(start: object, end: object) -> str:
@@ -104,7 +106,7 @@ def _took(start: object, end: object) -> str:
     )
 
 
-def _print_facts(run: RunStatus, screen: Screen) -> None:
+def _print_facts(run: RunStatus, output: Output) -> None:
     import json
 
     def data(value: object) -> str:
@@ -123,4 +125,4 @@ def _print_facts(run: RunStatus, screen: Screen) -> None:
     }  # fmt: skip
     for name, value in facts.items():
         if shown := text(value):
-            screen.line(f"{name:<11}{shown}")
+            output.line(f"{name:<11}{shown}")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.output import Screen
+from stepflow.cli.output import Output
 from stepflow.cli.params import DURATION
 from stepflow.core.run import RunState, RunStatus
 
@@ -20,33 +20,33 @@ _EXIT_OF = {
     RunState.FAILED: Exit.RUN_FAILED,
     RunState.CANCELLED: Exit.RUN_CANCELLED,
 }
-#: seconds between looks at a run that is watched; its end is heard of at once
+#: seconds between two looks at a run that is watched; its end is published at once
 _LOOK_S = 1.0
 
 
-@click.command("result")
+@click.command("result", short_help="Wait for RUN's end and print its result.")
 @click.argument("run")
 @click.option(
-    "--timeout", type=DURATION, metavar="S", help="Give up waiting after so long (exit 6)."
+    "--timeout", type=DURATION, metavar="S", help="Stop waiting after this time (exit 6)."
 )
 @common_options
-@pass_setup
-def result_command(setup: Setup, run: str, timeout: float | None) -> int:
-    """Wait for RUN's end and print its result as JSON; exits as the run did."""
-    with setup.client() as client:
-        run_id = setup.run_id(client, run)
-        return report_end(wait_for_end(client, run_id, timeout, setup.screen), setup.screen)
+@pass_context
+def result_command(context: CliContext, run: str, timeout: float | None) -> int:
+    """Wait for RUN's end, print its result as JSON, and exit as the run did."""
+    with context.client() as client:
+        run_id = context.run_id(client, run)
+        return report_end(wait_for_end(client, run_id, timeout, context.output), context.output)
 
 
-@click.command("watch")
+@click.command("watch", short_help="Print what happens to RUN until it ends.")
 @click.argument("run")
 @common_options
-@pass_setup
-def watch_command(setup: Setup, run: str) -> int:
-    """Print what happens to RUN until its end; exits as the run did."""
-    screen = setup.screen
-    with setup.client() as client:
-        run_id = setup.run_id(client, run)
+@pass_context
+def watch_command(context: CliContext, run: str) -> int:
+    """Print what happens to RUN until it ends, and exit as the run did."""
+    output = context.output
+    with context.client() as client:
+        run_id = context.run_id(client, run)
         shown: object = None
         try:
             while True:
@@ -55,7 +55,7 @@ def watch_command(setup: Setup, run: str) -> int:
                     raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
                 if (now := (status.state, status.step, status.attempt, status.worker)) != shown:
                     shown = now
-                    _tell(status, screen)
+                    _tell(status, output)
                 if status.is_finished:
                     return end_code(status)
                 _until_end(client, run_id, _LOOK_S)
@@ -63,40 +63,40 @@ def watch_command(setup: Setup, run: str) -> int:
             raise goes_on(run_id) from None
 
 
-def wait_for_end(client: Client, run_id: str, timeout: float | None, screen: Screen) -> RunStatus:
-    """Wait for a run's end; TimeoutError, and on Ctrl-C the word that the run goes on."""
+def wait_for_end(client: Client, run_id: str, timeout: float | None, output: Output) -> RunStatus:
+    """Wait for a run's end; raises TimeoutError, and on Ctrl-C says that the run goes on."""
     try:
-        with screen.waiting(f"waiting for run {run_id}"):
+        with output.waiting(f"waiting for run {run_id}"):
             return client.wait(run_id, timeout)
     except KeyboardInterrupt:
         raise goes_on(run_id) from None
 
 
 def goes_on(run_id: str) -> Problem:
-    """Say that only the waiting was interrupted."""
+    """Make the sentence that only the waiting was interrupted."""
     return Problem(
         f"interrupted; run {run_id} goes on: see it with stepflow watch {run_id}", Exit.INTERRUPTED
     )
 
 
-def report_end(run: RunStatus, screen: Screen) -> int:
-    """Print the result, or why there is none, and give the exit code that mirrors the run."""
-    if screen.json:
-        screen.data(run)
+def report_end(run: RunStatus, output: Output) -> int:
+    """Print the result, or why there is none; returns the exit code of the run's end."""
+    if output.json:
+        output.data(run)
     elif run.state is RunState.SUCCEEDED:
-        screen.data(run.result)
+        output.data(run.result)
     if run.state is not RunState.SUCCEEDED:
-        screen.note(end_sentence(run))
+        output.note(end_sentence(run))
     return end_code(run)
 
 
 def end_code(run: RunStatus) -> int:
-    """Give the exit code that mirrors a run's end."""
+    """Return the exit code of a run's end."""
     return _EXIT_OF[run.state]
 
 
 def end_sentence(run: RunStatus) -> str:
-    """Say how a run ended, and why."""
+    """Write how a run ended, and why."""
     why = f"{run.error.type}: {run.error.message}" if run.error is not None else run.reason
     return f"run {run.id} {run.state}" + (f": {why}" if why else "")
 
@@ -108,9 +108,9 @@ def _until_end(client: Client, run_id: str, timeout_s: float) -> None:
         return
 
 
-def _tell(run: RunStatus, screen: Screen) -> None:
-    if screen.json:
-        screen.data(run)
+def _tell(run: RunStatus, output: Output) -> None:
+    if output.json:
+        output.data(run)
         return
     from stepflow.cli.output import text
 
@@ -121,4 +121,4 @@ def _tell(run: RunStatus, screen: Screen) -> None:
         if run.is_finished
         else f"run {run.id} {run.state}, step {run.step}, attempt {run.attempt}"
     )
-    screen.line(f"{text(run.updated_at or run.created_at)}  {line}{where}{waits}")
+    output.line(f"{text(run.updated_at or run.created_at)}  {line}{where}{waits}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.params import DURATION
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stepflow.app import Stepflow
 
 
-@click.command("worker")
+@click.command("worker", short_help="Work the runs of APP (package.module:app).")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "-c",
     type=click.IntRange(1),
     metavar="N",
-    help="Steps in progress at once, a process.",
+    help="Steps in progress at once in each process.",
 )
 @click.option(
     "--processes",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     metavar="P",
     help="Worker processes under a supervisor.",
 )
-@click.option("--burst", is_flag=True, help="Leave when the queues are empty.")
+@click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option(
     "--lease",
     type=DURATION,
@@ -51,12 +51,13 @@ if TYPE_CHECKING:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    help="Log lines from this level on.",
 )
 @click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
 @common_options
-@pass_setup
+@pass_context
 def worker_command(
-    setup: Setup,
+    context: CliContext,
     app_path: str | None,
     queues: tuple[str, ...],
     concurrency: int | None,
@@ -70,12 +71,12 @@ def worker_command(
     Work the runs of APP (package.module:app).
 
     SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one
-    ends at once; nothing is lost either way.
+    ends the worker at once. Nothing is lost either way.
     """
     from stepflow.cli.lines import log_to_stderr
     from stepflow.core.ids import check_queue
 
-    app = setup.load_app(app_path)
+    app = context.load_app(app_path)
     if app is None:
         raise Problem(
             "no app to work for; name one: stepflow worker package.module:app", Exit.USAGE
@@ -94,28 +95,28 @@ def worker_command(
     count = processes or app.settings.worker.processes
     slots = concurrency or app.settings.worker.concurrency
     if name is None and count > 1:
-        return _supervise(setup, app, count, burst=burst)
+        return _supervise(context, app, count, burst=burst)
     from stepflow.entry import work
     from stepflow.worker.worker import WorkerOptions, new_worker_name
 
     return work(
-        app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=setup.url(app)
+        app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=context.url(app)
     )
 
 
-def _supervise(setup: Setup, app: Stepflow, count: int, *, burst: bool) -> int:
+def _supervise(context: CliContext, app: Stepflow, count: int, *, burst: bool) -> int:
     """
-    Run this very command line in so many children.
+    Run this same command line in *count* child processes.
 
-    Each is given a name, which makes it a single worker.
+    Each gets a name, which makes it a single worker.
     """
     from stepflow.client import Client
     from stepflow.store.connection.sync import carry_out
     from stepflow.supervisor import supervise
     from stepflow.worker.recover import recover_worker
 
-    # The server is up, and the app's Redis known, before the children ask for either.
-    client = Client(setup.url(app), namespace=app.namespace, settings=app.settings)
+    # starts the embedded server before the children, which would race for it
+    client = Client(context.url(app), namespace=app.namespace, settings=app.settings)
     return supervise(
         [sys.executable, "-m", "stepflow", *sys.argv[1:]],
         processes=count,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago, span
 
 
-@click.command("workers")
+@click.command("workers", short_help="List the workers and what they run.")
 @common_options
-@pass_setup
-def workers_command(setup: Setup) -> None:
-    """List the live workers and how much each of them holds."""
-    with setup.client() as client:
+@pass_context
+def workers_command(context: CliContext) -> None:
+    """List the workers and how many steps each of them is running."""
+    with context.client() as client:
         found = client.workers()
-    if setup.json:
-        setup.screen.data(found)
+    if context.json:
+        context.output.data(found)
         return
     rows = [
         (
@@ -29,20 +29,20 @@ def workers_command(setup: Setup) -> None:
         for worker in found
     ]  # fmt: skip
     columns = ("worker", "state", "running", "done", "runners", "host", "pid", "age", "seen")
-    setup.screen.table(
+    context.output.table(
         columns, rows, empty="no workers; start one with stepflow worker package.module:app"
     )
 
 
-@click.command("queues")
+@click.command("queues", short_help="List the queues and what waits in them.")
 @common_options
-@pass_setup
-def queues_command(setup: Setup) -> None:
-    """List the queues: what waits in each, how long, and what workers hold."""
-    with setup.client() as client:
+@pass_context
+def queues_command(context: CliContext) -> None:
+    """List the queues: what waits in each, for how long, and what is running."""
+    with context.client() as client:
         found = client.queues()
-    if setup.json:
-        setup.screen.data(found)
+    if context.json:
+        context.output.data(found)
         return
     rows = [
         (
@@ -53,4 +53,4 @@ def queues_command(setup: Setup) -> None:
         for queue in found
     ]  # fmt: skip
     columns = ("queue", "priority", "waiting", "running", "oldest", "note")
-    setup.screen.table(columns, rows, empty="no queues; nothing was submitted here yet")
+    context.output.table(columns, rows, empty="no queues; nothing was submitted here yet")

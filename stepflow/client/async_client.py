@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.hook_info import HookInfo
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -25,11 +26,9 @@ from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection
-from stepflow.store.connection.async_ import carry_out as carry_out_async
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import aside_async
-from stepflow.store.hooks import HookRecord
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -97,23 +96,25 @@ class AsyncClient(BaseClient):
         await self.close()
 
     async def _do(self, plan: Plan[T]) -> T:
+        with closing(plan):
+            link = await self._connected()
+            try:
+                return await carry_out(link, self._on_time(plan))
+            except RedisRefused as refusal:
+                lacking: list[str] = []
+                if refusal.is_about_rights:
+                    # a user without the right to look gets the refusal as it is
+                    with suppress(StepflowError):
+                        lacking = await carry_out(link, missing_rights(CLIENT, self.env.keys))
+                raise self._naming(lacking, refusal) from None
+
+    async def _connected(self) -> AsyncCaller:
         if self._link is None:
             address = await aside_async(self._address)
             if self._link is None:
                 self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
                 self._link, self._listener = self._own_link, Listener(address)
-        try:
-            return await carry_out_async(self._link, self._on_time(plan))
-        except RedisRefused as refusal:
-            lacking: list[str] = []
-            if refusal.is_about_rights:
-                with suppress(
-                    StepflowError
-                ):  # where even this may not be asked the refusal itself says why
-                    lacking = await carry_out_async(
-                        self._link, missing_rights(CLIENT, self.env.keys)
-                    )
-            raise self._naming(lacking, refusal) from None
+        return self._link
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -144,17 +145,17 @@ class AsyncClient(BaseClient):
         spec = RunSpec(
             runner,
             payload,
-            run_id,
-            headers or {},
-            queue,
-            priority,
-            delay,
-            start_at,
-            timeout,
-            webhooks,
-            retry,
-            on_conflict,
-            version,
+            run_id=run_id,
+            headers=headers or {},
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            start_at=start_at,
+            timeout=timeout,
+            webhooks=webhooks,
+            retry=retry,
+            on_conflict=on_conflict,
+            version=version,
         )
         return AsyncRunHandle(await self._do(self._submit(spec)), self)
 
@@ -225,7 +226,7 @@ class AsyncClient(BaseClient):
         return await self._do(signal(run_id, name, payload, dedup, self.env))
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
-        """See Client.asks."""
+        """See Client.questions."""
         return await self._do(questions(self.env, limit=limit))
 
     async def answer(self, token: str, value: Any) -> None:
@@ -265,7 +266,7 @@ class AsyncClient(BaseClient):
         """See Client.history."""
         return await self._do(history(run_id, self.env))
 
-    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
+    async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
         """See Client.hooks."""
         return await self._do(self._hooks(run_id, limit))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from stepflow import embedded
+from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
@@ -19,7 +20,6 @@ from stepflow.hooks.ssrf import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.calls import Plan
 from stepflow.store.connection.address import Address
-from stepflow.store.hooks import HookRecord
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
@@ -84,8 +84,9 @@ class BaseClient:
 
     def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
         """
-        Give the error that names the rights which the user lacks, or *refusal* where none are known
-        to be missing.
+        Give the error that names the missing rights.
+
+        That is *refusal* itself where none are known to be missing.
         """
         if not lacking:
             return refusal
@@ -93,9 +94,9 @@ class BaseClient:
 
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
         """
-        Refuse webhooks that would never be called, where they are given.
+        Refuse webhooks that would never be called.
 
-        Names are looked up at each try.
+        Host names are looked up only when they are called.
         """
         for spec in specs:
             for webhook in spec.webhooks:
@@ -103,37 +104,38 @@ class BaseClient:
                 if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
                     _SAID_IN_CLEAR.set()
                     log.warning(
-                        "%s of %r stands in clear in Redis for as long as the run is kept; let the workers read it from "
-                        "their environment: Webhook(url, secret_env=..., headers_env=...). Said once",
+                        "%s of %r stands in clear in Redis for as long as the run is kept; let the "
+                        "workers read it from their environment: "
+                        "Webhook(url, secret_env=..., headers_env=...). Said once",
                         " and ".join(webhook.in_clear), webhook,
                     )  # fmt: skip
         return specs
 
-    def _submit(self, spec: RunSpec) -> Plan[Submitted]:
-        [chosen] = yield from self.versions.choose(self._checked([spec]), self.env)
-        return (yield from submit(chosen, self.env))
+    async def _submit(self, spec: RunSpec) -> Submitted:
+        [chosen] = await self.versions.choose(self._checked([spec]), self.env)
+        return await submit(chosen, self.env)
 
-    def _submit_many(self, specs: list[RunSpec]) -> Plan[list[Submitted]]:
-        chosen = yield from self.versions.choose(self._checked(specs), self.env)
-        return (yield from submit_many(chosen, self.env))
+    async def _submit_many(self, specs: list[RunSpec]) -> list[Submitted]:
+        chosen = await self.versions.choose(self._checked(specs), self.env)
+        return await submit_many(chosen, self.env)
 
-    def _on_time(self, plan: Plan[T]) -> Plan[T]:
+    async def _on_time(self, plan: Plan[T]) -> T:
         """
         Carry out *plan* by the server's clock, not by this machine's.
 
         Due times and deadlines are reckoned with it.
         """
         if self.env.clock.is_stale:
-            self.env.clock.learn((yield server_time()))
-        return (yield from plan)
+            self.env.clock.learn(await server_time())
+        return await plan
 
-    def _kv(self, run_id: str, key: str) -> Plan[Any]:
-        packed = yield load_kv(self.env.keys, run_id, key)
+    async def _kv(self, run_id: str, key: str) -> Any:
+        packed = await load_kv(self.env.keys, run_id, key)
         return None if packed is None else unpack(packed)
 
-    def _hooks(self, run_id: str | None, limit: int) -> Plan[list[HookRecord]]:
-        return (
-            dead_hooks(self.env, limit=limit)
-            if run_id is None
-            else hooks_of_run(run_id, self.env, limit=limit)
-        )
+    async def _hooks(self, run_id: str | None, limit: int) -> list[HookInfo]:
+        if run_id is None:
+            records = await dead_hooks(self.env, limit=limit)
+        else:
+            records = await hooks_of_run(run_id, self.env, limit=limit)
+        return [hook_info_of(record) for record in records]

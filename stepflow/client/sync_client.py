@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.hook_info import HookInfo
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -26,7 +27,6 @@ from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
-from stepflow.store.hooks import HookRecord
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -102,16 +102,17 @@ class Client(BaseClient):
         return self._link
 
     def _do(self, plan: Plan[T]) -> T:
-        try:
-            return carry_out(self.link, self._on_time(plan))
-        except RedisRefused as refusal:
-            lacking: list[str] = []
-            if refusal.is_about_rights:
-                with suppress(
-                    StepflowError
-                ):  # where even this may not be asked the refusal itself says why
-                    lacking = carry_out(self.link, missing_rights(CLIENT, self.env.keys))
-            raise self._naming(lacking, refusal) from None
+        with closing(plan):
+            link = self.link
+            try:
+                return carry_out(link, self._on_time(plan))
+            except RedisRefused as refusal:
+                lacking: list[str] = []
+                if refusal.is_about_rights:
+                    # a user without the right to look gets the refusal as it is
+                    with suppress(StepflowError):
+                        lacking = carry_out(link, missing_rights(CLIENT, self.env.keys))
+                raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -141,24 +142,24 @@ class Client(BaseClient):
         The same (run id, runner, input) again finds the run that is there, `created` False.
 
         *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a
-        workflow is by default the newest that the app at hand registers, or that workers hold.
+        workflow is by default the newest that the app at hand registers, or that live workers have.
         Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing
         is written then.
         """
         spec = RunSpec(
             runner,
             payload,
-            run_id,
-            headers or {},
-            queue,
-            priority,
-            delay,
-            start_at,
-            timeout,
-            webhooks,
-            retry,
-            on_conflict,
-            version,
+            run_id=run_id,
+            headers=headers or {},
+            queue=queue,
+            priority=priority,
+            delay=delay,
+            start_at=start_at,
+            timeout=timeout,
+            webhooks=webhooks,
+            retry=retry,
+            on_conflict=on_conflict,
+            version=version,
         )
         return RunHandle(self._do(self._submit(spec)), self)
 
@@ -174,7 +175,8 @@ class Client(BaseClient):
         """
         Wait for the run's end and give its status.
 
-        TimeoutError after *timeout*, RunNotFound for an unknown run.
+        *timeout* is in seconds or a timedelta. Raises TimeoutError after it, RunNotFound for an
+        unknown run.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         until = None if limit_s is None else time.monotonic() + limit_s
@@ -208,28 +210,26 @@ class Client(BaseClient):
 
     def cancel(self, run_id: str, reason: str = "") -> bool:
         """
-        Cancel the run: True when its end is sure, also where a call before this one set it in
-        motion.
+        Cancel the run.
 
-        False when it is unknown or has ended; `status` tells which. The reason of the first call
-        stays.
+        True when it will end, by this call or by an earlier one, whose reason stays. False when it
+        is unknown or has ended; `status` tells which.
         """
         return self._do(cancel(run_id, reason, self.env))
 
     def fail(self, run_id: str, reason: str = "") -> bool:
         """
-        End the run as failed, for good where it waits or is paused: no compensation runs then.
+        End the run as failed.
 
-        A running one is told.
-
-        True when its end is sure, False when it is unknown or has ended. A second call ends a run
-        that was asked to stop and does not.
+        One that waits or is paused ends at once, without compensation; a running one is told to
+        stop, and a second call ends it if it does not. True when it will end, False when it is
+        unknown or has ended.
         """
         return self._do(fail(run_id, reason, self.env))
 
     def retry(self, run_id: str) -> None:
         """
-        Take a failed run up again at its last step, attempts fresh.
+        Run the last step of a failed run again, its attempts counted anew.
 
         Raises RunNotFound, NotRetryable.
         """
@@ -239,29 +239,29 @@ class Client(BaseClient):
         self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None
     ) -> str:
         """
-        Send a signal to the run: "delivered" when it was waiting or running, else "buffered" in its
-        mailbox.
+        Send a signal to the run.
 
-        The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an ended run,
-        SignalMisfit when the run waits for this signal with a type that the payload does not fit,
-        MailboxFull.
+        Gives "delivered" when the run was waiting or running, else "buffered": it is in the run's
+        mailbox. The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an
+        ended run, SignalMisfit when the run waits for this signal with a type that the payload does
+        not fit, MailboxFull.
         """
         return self._do(signal(run_id, name, payload, dedup, self.env))
 
     def questions(self, *, limit: int = 50) -> Sequence[Question]:
-        """Give what runs ask people and nobody has answered yet."""
+        """Give the questions that runs ask people and that are still open, at most *limit*."""
         return self._do(questions(self.env, limit=limit))
 
     def answer(self, token: str, value: Any) -> None:
         """
-        Answer what is asked under *token*, once.
+        Answer the question of *token*, once.
 
         Raises QuestionNotFound, QuestionClosed, AnswerMisfit.
         """
         self._do(answer(token, value, self.env))
 
     def resume(self, run_id: str) -> None:
-        """Take a paused run up again; raises RunNotFound, NotResumable."""
+        """Let a paused run go on; raises RunNotFound, NotResumable."""
         self._do(resume(run_id, self.env))
 
     def list(
@@ -287,29 +287,26 @@ class Client(BaseClient):
         self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
     ) -> RunHandle:
         """
-        Make a new run with the runner, input and headers of the run, that remembers what it did
-        before step *at*.
+        Make a new run from the run's input, headers and journal, up to step *at*.
 
         *at* is a step's name (the first of that name), place or key; that step and all after it run
-        anew. The run may be in any state and stays as it is; signals it has not taken stay with it.
-        *version* is that of the workflow, as it was without one. The same fork again is the same
-        run. Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
+        anew. The old run may be in any state and stays as it is, with the signals it has not taken.
+        *version* replaces the workflow's version. The same fork again finds the same run.
+        Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
         return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
 
     def history(self, run_id: str) -> dict[str, Any]:
         """
-        Give the run and all that it remembers as a document of JSON's own types.
-
-        Raises RunNotFound.
+        Give the run and its journal as a document of JSON's own types; raises RunNotFound.
 
         `stepflow check` and the testing kit replay it against later code. Webhooks and their
         secrets are left out.
         """
         return self._do(history(run_id, self.env))
 
-    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookRecord]:
-        """Give the deliveries of a run, or without one the dead deliveries, last first."""
+    def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
+        """Give the hook deliveries of a run, or without one all dead deliveries, last first."""
         return self._do(self._hooks(run_id, limit))
 
     def redeliver(self, hook_id: str) -> None:
@@ -317,9 +314,9 @@ class Client(BaseClient):
         self._do(redeliver(hook_id, self.env))
 
     def queues(self) -> Sequence[QueueInfo]:
-        """Describe the queues: what waits in each, how long, what is held."""
+        """Describe the queues: what waits in each, how long, and how much workers have claimed."""
         return self._do(queues(self.env))
 
     def workers(self) -> Sequence[WorkerInfo]:
-        """Describe the live workers, and how much each of them holds."""
+        """Describe the workers, and how many claims each of them has."""
         return self._do(workers(self.env))

@@ -6,33 +6,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown
-from stepflow.times import FOREVER_S, seconds
+from stepflow.durations import FOREVER_S
+from stepflow.errors import InvalidOption, shown
+from stepflow.times import seconds
 
-#: seconds: the wait before the second recovery of a step whose workers keep dying, doubled each
-#: time
+#: seconds: the wait before the second recovery of a step whose workers keep dying; it doubles
 CRASH_INITIAL_S = 1.0
 #: seconds: no wait between recoveries is longer
 CRASH_MAX_S = 300.0
 
 
-#: attempts and factor beyond which a policy means something else
+#: beyond these a policy cannot be meant as it is written
 MOST_ATTEMPTS, MOST_FACTOR = 1_000_000_000, 1_000_000_000
 
-#: errors by class or name
+#: errors, by class or by dotted name
 Kinds = Iterable[type[BaseException] | str] | type[BaseException] | str
 
 
 def _kinds(name: str, given: object) -> tuple[type[BaseException] | str, ...]:
-    """Give errors as they are chosen by, in a tuple; one alone may come without."""
+    """Return exception classes and names as a tuple; one alone may come without a list."""
     kinds = (given,) if isinstance(given, str | type) else given
     found = tuple(kinds) if isinstance(kinds, Iterable) else (kinds,)
     for kind in found:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)) and not (
             isinstance(kind, str) and kind
         ):
-            msg = f"{name} of RetryPolicy holds {shown(kind)}; it takes exception classes or their dotted names"
+            msg = (
+                f"{name} of RetryPolicy holds {shown(kind)}; it takes exception classes or their "
+                "dotted names"
+            )
             raise InvalidOption(msg)
     return found
 
@@ -49,20 +51,22 @@ def _at_least_one(factor: object) -> float:
 
 def _no_policy(name: str, value: object) -> InvalidOption:
     return InvalidOption(
-        f"{name} of RetryPolicy is {shown(value)}; max_attempts and factor are at least 1, initial and max_delay at least 0 "
-        f"seconds; max_attempts is a whole number, at most {MOST_ATTEMPTS:,} as factor is, no wait is over {FOREVER_S:,.0f} s"
+        f"{name} of RetryPolicy is {shown(value)}; max_attempts and factor are at least 1, initial "
+        f"and max_delay at least 0 seconds; max_attempts is a whole number, at most "
+        f"{MOST_ATTEMPTS:,} as factor is, no wait is over {FOREVER_S:,.0f} s"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    When a step that raised is tried again.
+    When a step that raised is tried again, and how long to wait before.
 
     *max_attempts* counts the first try. The wait before attempt k+1 is `initial * factor**(k-1)`
-    seconds, at most *max_delay*, with *jitter* spread over the upper half of it. *retry_on*
-    (exception classes or their dotted names, one or several) limits what is retried, *give_up_on*
-    excludes some; PermanentError is never retried, TransientError always.
+    seconds, at most *max_delay*; *jitter* spreads it over its upper half. *retry_on* (exception
+    classes or their dotted names, one or several) limits what is retried, *give_up_on* excludes
+    some. PermanentError is never retried, TransientError always. Raises InvalidOption for a policy
+    that cannot be followed.
     """
 
     max_attempts: int = 3
@@ -78,9 +82,8 @@ class RetryPolicy:
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_ATTEMPTS:
             raise _no_policy("max_attempts", most)
         factor = _at_least_one(self.factor)
-        set_field(
-            self, "factor", factor
-        )  # the form that is kept and reckoned with, whichever was given
+        # numbers are stored and calculated with in one form, whichever you give
+        set_field(self, "factor", factor)
         for name in ("initial", "max_delay"):
             try:
                 set_field(self, name, seconds(getattr(self, name)))
@@ -91,10 +94,10 @@ class RetryPolicy:
 
     def wait_s(self, failures: int, spread: float) -> float:
         """
-        Give the seconds to wait after so many failed attempts (from 1).
+        Return the seconds to wait after *failures* failed attempts (from 1).
 
-        *spread* in [0, 1) is the caller's random number. Exponential backoff with "equal jitter":
-        half fixed, half random.
+        Exponential backoff with "equal jitter": half fixed, half random. *spread* in [0, 1) is the
+        caller's random number.
         """
         try:
             full = min(self.max_delay, self.initial * self.factor ** (failures - 1))
@@ -103,13 +106,13 @@ class RetryPolicy:
         return full * (0.5 + 0.5 * spread) if self.jitter else full
 
     def retries(self, error: BaseException) -> bool:
-        """Say whether *error* is one this policy tries again."""
+        """Whether this policy tries again after *error*."""
         if is_one_of(error, self.give_up_on):
             return False
         return not self.retry_on or is_one_of(error, self.retry_on)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what differs from the defaults, classes as dotted names: the form a run keeps."""
+        """Return what differs from the defaults, classes as dotted names, as it is stored."""
         fields = {
             name: getattr(self, name)
             for name in self.__slots__
@@ -128,12 +131,10 @@ _DEFAULT = RetryPolicy()
 
 def crash_wait_s(crashes: int, spread: float) -> float:
     """
-    Give the seconds to wait before recovery number *crashes* (from 1).
+    Return the seconds to wait before recovery number *crashes* (from 1): 0, then doubling.
 
-    None at first, then doubling.
-
-    *spread* in [0, 1) is the caller's random number: from half the wait to half as much again.
-    Those that were lost with one worker must come back apart, for one of them may have killed it
+    *spread* in [0, 1) is the caller's random number and makes it half to one and a half of that.
+    Steps that were lost with one worker must come back one by one: one of them may have killed it,
     and would take the others along each time.
     """
     if crashes <= 1:
@@ -147,9 +148,9 @@ def _dotted(kind: type) -> str:
 
 def is_one_of(error: BaseException, kinds: Kinds) -> bool:
     """
-    Say whether *error* is of one of *kinds*.
+    Whether *error* is of one of *kinds*: classes, or names of its class or of a base class.
 
-    Classes, or names, dotted or not, of its class or of one above that.
+    A name may be dotted or bare.
     """
     for kind in cast("tuple[type[BaseException] | str, ...]", kinds):
         if isinstance(kind, str):

@@ -1,4 +1,4 @@
-"""The token a running step watches: fired once, seen from the loop and from threads alike."""
+"""The cancel token of a running step: fires once, and works on the loop and in threads."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from stepflow.errors import StepflowError
+from stepflow.errors import CancelRequested
 from stepflow.times import seconds
-
-
-class StopRequested(StepflowError):
-    """Raised by `CancelToken.raise_if_set`: the run was asked to stop."""
 
 
 class CancelToken:
     """
-    Says whether the run was asked to stop, and lets a step wait for that.
+    Tells a step whether its run was asked to stop, and lets it wait for that.
 
-    Fired from any thread. The runtime ends a cancelled run whatever the step returns, so a step may
-    simply leave.
+    Use it from any thread. The runtime ends a cancelled run whatever the step returns, so a step
+    may simply return.
     """
 
-    __slots__ = ("_event", "_told", "reason")
+    __slots__ = ("_event", "_subscribers", "reason")
 
     def __init__(self) -> None:
         self._event: threading.Event | None = None
-        #: called once when it is set
-        self._told: list[Callable[[], object]] = []
-        #: why, once it is set
+        #: called once when the token fires
+        self._subscribers: list[Callable[[], object]] = []
+        #: why, once it has fired
         self.reason: str | None = None
 
     @property
@@ -37,38 +33,38 @@ class CancelToken:
         return self.reason is not None
 
     def raise_if_set(self) -> None:
-        """Raise StopRequested when the run was asked to stop."""
+        """Raise CancelRequested when the run was asked to stop."""
         if self.reason is not None:
-            raise StopRequested(self.reason or "the run was asked to stop")
+            raise CancelRequested(self.reason or "the run was asked to stop")
 
     async def wait(self) -> str:
-        """Wait until the run is asked to stop and give the reason."""
+        """Wait until the run is asked to stop, and return the reason."""
         is_set = asyncio.Event()
-        forget = self.tell(is_set.set)
+        unsubscribe = self.subscribe(is_set.set)
         try:
             while self.reason is None:
                 await is_set.wait()
         finally:
-            forget()
+            unsubscribe()
         return self.reason
 
-    def tell(self, when_set: Callable[[], object]) -> Callable[[], None]:
+    def subscribe(self, when_set: Callable[[], object]) -> Callable[[], None]:
         """
-        Have *when_set* called once the token is fired, at once when it was.
+        Call *when_set* once when the token fires, at once if it has fired.
 
-        Gives what takes that back.
+        Returns a function that unsubscribes it.
         """
         if self.reason is not None:
             when_set()
             return lambda: None
-        self._told.append(when_set)
-        return lambda: self._told.remove(when_set) if when_set in self._told else None
+        self._subscribers.append(when_set)
+        return lambda: self._subscribers.remove(when_set) if when_set in self._subscribers else None
 
     def wait_blocking(self, timeout_s: float | None = None) -> bool:
         """
-        Block a thread until the run is asked to stop, at most *timeout_s* seconds.
+        Block a thread until the run is asked to stop; return whether it was.
 
-        Says whether it was.
+        Waits at most *timeout_s* seconds, for ever with None.
         """
         if timeout_s is not None:
             timeout_s = seconds(timeout_s, "timeout_s of wait_blocking")
@@ -80,15 +76,15 @@ class CancelToken:
 
     def fire(self, reason: str) -> None:
         """
-        Set the token; the first reason stays.
+        Fire the token; the first reason stays.
 
-        Called on the loop's thread, or by whoever owns the token.
+        Call it on the loop's thread, or as the owner of the token.
         """
         if self.reason is not None:
             return
         self.reason = reason
         if self._event is not None:
             self._event.set()
-        told, self._told = self._told, []
-        for when_set in told:
+        subscribers, self._subscribers = self._subscribers, []
+        for when_set in subscribers:
             when_set()

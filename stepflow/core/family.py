@@ -1,22 +1,17 @@
-"""A run's family: whose child it is, and how many children make up a map."""
+"""A run's family: whose child it is, how its children end, how many of them make up a map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: how deep runs may be nested: the child of a run without a parent is at depth 1
 MAX_DEPTH = 8
-#: parts of the journal entry of a settled map: kind, place, name, time, stem, total, ok, bad
-_MAP_PARTS = 8
-#: a map of more children than this has digits was never begun
-_TOTAL_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
     """
-    What a child keeps of its parent, so that whoever ends the child can tell it.
+    What a child keeps of its parent, so that whoever ends the child can notify it.
 
     *queue* is the RQ queue that carries the parent; *index* is the child's number in a map, None
     outside of one.
@@ -34,40 +29,58 @@ class ChildGroup:
     """
     The children of one map.
 
-    Their ids are *stem*, a dash and a number below *total*, at most *limit* of them at work.
-
-    It is settled once *need* have succeeded, more than *most_bad* have not, or all have ended.
+    Their run ids are *group_id*, a dash and a number below *total*; at most *limit* are at work.
+    The map is settled once *need* have succeeded, more than *max_failed* have not, or all have
+    ended.
     """
 
-    stem: str
+    group_id: str
     total: int
     need: int
-    most_bad: int
+    max_failed: int
     limit: int
 
     def child(self, index: int) -> str:
-        """Give the run id of a child."""
-        return f"{self.stem}-{index}"
+        """Return the run id of a child."""
+        return f"{self.group_id}-{index}"
 
     def children(self) -> list[str]:
-        """Give the run ids of all."""
+        """Return the run ids of all."""
         return [self.child(index) for index in range(self.total)]
 
 
-def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
     """
-    Give the maps that a journal remembers as settled, by stem and total.
+    How a child ended, as its parent learns of it: `status|packed`.
 
-    Their answers are kept beside it.
+    *packed* is its result, or [type, message] of its error. *number* says as which of those of a
+    map that ended in the same way it counted before the map was settled; 0 after that, or outside
+    of a map.
     """
-    found = []
-    for entry in journal:
-        parts = entry.split(b"|", 7)
-        if parts[0] != b"map" or len(parts) < _MAP_PARTS or parts[4] == b"failed":
-            continue
-        stem, total = parts[4:6]
-        if (
-            stem.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS
-        ):  # whoever replays it says what is wrong
-            found.append(ChildGroup(stem.decode(), int(total), 0, 0, 0))
-    return found
+
+    status: str
+    packed: bytes
+    number: int = 0
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the child succeeded."""
+        return self.status == "succeeded"
+
+    def write(self) -> bytes:
+        """Write what the parent is sent."""
+        return f"{self.status}|".encode() + self.packed
+
+    @classmethod
+    def read(cls, written: bytes) -> ChildEnd:
+        """Read what `write` wrote; raises ValueError for anything else."""
+        status, packed = written.split(b"|", 1)
+        return cls(status.decode(), packed)
+
+    @classmethod
+    def read_numbered(cls, written: bytes) -> ChildEnd:
+        """Read an end as the server keeps it, with its number before it."""
+        number, rest = written.split(b"|", 1)
+        end = cls.read(rest)
+        return cls(end.status, end.packed, int(number))

@@ -1,14 +1,13 @@
-"""What a runner says about its step: go on, done, failed, cancelled."""
+"""Outcomes: what a runner returns about its step, and what the runtime notes in its place."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds, unix_time
 
 #: characters of an error's message or of a reason that are kept
@@ -18,9 +17,9 @@ _CUT = " … (cut)"
 
 def readable(text: object) -> str:
     """
-    Give text that can be stored and shown, whatever user code called its message.
+    Turn what user code gave as a message into text that can be stored and shown.
 
-    Too much is cut visibly.
+    Longer text than LONGEST_TEXT characters is cut visibly.
     """
     try:
         words = str(text)
@@ -32,19 +31,24 @@ def readable(text: object) -> str:
 
 
 class Outcome:
-    """What a runner may return: Continue, Succeed, Fail or Cancel."""
+    """The base of what a runner may return: Continue, Succeed, Fail or Cancel."""
 
     __slots__ = ()
+
+    #: what the step record calls it
+    word: ClassVar[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Continue(Outcome):
     """
-    The step is done; the run goes on with the next one, given *payload*.
+    The step is done; the next step of the run gets *payload*.
 
-    *delay* (seconds or timedelta) or *at* (unix seconds or an aware datetime) says when; without
-    either, now.
+    It starts after *delay* (seconds or a timedelta) or at *at* (unix seconds or an aware datetime),
+    without either at once. Raises InvalidOption for both, or for what is no time.
     """
+
+    word: ClassVar[str] = "continue"
 
     payload: Any = None
     delay: float | timedelta | None = None
@@ -57,7 +61,7 @@ class Continue(Outcome):
         self.due_at(0.0)  # refused here, in the runner's own traceback, not in the commit
 
     def due_at(self, now: float) -> float | None:
-        """Say when the next step is due in unix seconds; None means now."""
+        """Return when the next step is due in unix seconds; None means now."""
         if self.delay is not None:
             return now + seconds(self.delay, "delay of Continue")
         return None if self.at is None else unix_time(self.at, "at of Continue")
@@ -65,14 +69,18 @@ class Continue(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Succeed(Outcome):
-    """The run is done, with this result."""
+    """The run has succeeded, with this result."""
+
+    word: ClassVar[str] = "succeed"
 
     result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Fail(Outcome):
-    """The run has failed for this reason: a verdict, never retried."""
+    """The run has failed for this reason: your verdict, which is never retried."""
+
+    word: ClassVar[str] = "fail"
 
     reason: str = ""
 
@@ -82,7 +90,9 @@ class Fail(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Outcome):
-    """The run ends as cancelled for this reason: the runner's own decision."""
+    """The run ends as cancelled for this reason: its own decision."""
+
+    word: ClassVar[str] = "cancel"
 
     reason: str = ""
 
@@ -92,7 +102,7 @@ class Cancel(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An error as it is kept: its type's name, its message, the tail of its traceback."""
+    """An error as it is stored: the name of its type, its message, the tail of its traceback."""
 
     type: str
     message: str
@@ -104,37 +114,43 @@ class Park(Outcome):
     """
     The run waits and needs no worker meanwhile; made by kits, not by runners.
 
-    It goes on at *due_at* (unix seconds), or when its inbox holds more than the *inbox* entries
-    this step has seen; None means not for that reason. *waits_for* says in a few words what it
-    waits for.
+    It goes on at *due_at* (unix seconds), or when its inbox has had more arrivals than the *inbox*
+    that this step has seen; None means not for that reason. *waits_for* says in a few words what
+    it waits for.
     """
+
+    word: ClassVar[str] = "park"
 
     due_at: float | None = None
     inbox: int | None = None
     waits_for: str = ""
-    #: whether the run wants to be heard once more before an outside stop ends it
+    #: whether the run needs a cleanup before a stop from outside ends it
     needs_cleanup: bool = False
-    #: what the signals it waits for must look like, packed: name -> JSON schemas
+    #: the JSON schemas of the signals it waits for, by name, packed
     expects: bytes = b""
-    #: whether it knows that it was asked to stop: it waits in the course of its last word
+    #: whether it knows that it was asked to stop: it waits in the course of its cleanup
     knows_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Yield(Outcome):
     """
-    The run makes room for others and goes on when its turn comes again.
+    The run gives its slot to others and goes to the end of its queue.
 
     Made by kits, not by runners.
     """
 
-    #: whether it has something left to do should it be asked to stop meanwhile
+    word: ClassVar[str] = "yield"
+
+    #: whether it needs a cleanup, should it be asked to stop meanwhile
     needs_cleanup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pause(Outcome):
-    """The run stands until somebody resumes it, for this *reason*; made by kits, not by runners."""
+    """The run stops until somebody resumes it; made by kits, not by runners."""
+
+    word: ClassVar[str] = "pause"
 
     reason: str = ""
 
@@ -147,6 +163,8 @@ class ContinueAsNew(Outcome):
     Made by kits, not by runners.
     """
 
+    word: ClassVar[str] = "restart"
+
     payload: Any = None
     #: how often the run was restarted, this time included
     count: int = 1
@@ -155,11 +173,13 @@ class ContinueAsNew(Outcome):
 @dataclass(frozen=True, slots=True)
 class CleanedUp(Outcome):
     """
-    The run has had its last word; made by kits, not by runners.
+    The run has done its cleanup and may end; made by kits, not by runners.
 
-    It failed with *error*, or was cancelled by itself, or ends as it was asked to from outside when
-    both are None. *errors* are the compensations that failed.
+    It ends with *error*, or by its own Cancel, or, when both are None, by the stop it was asked
+    for. *errors* are the compensations that failed.
     """
+
+    word: ClassVar[str] = "last"
 
     error: ErrorInfo | None = None
     errors: Sequence[ErrorInfo] = ()
@@ -169,22 +189,28 @@ class CleanedUp(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Raised(Outcome):
-    """The runner raised; made by the runtime, never by a runner."""
+    """The runner raised an error; made by the runtime, never by a runner."""
+
+    word: ClassVar[str] = "raised"
 
     error: ErrorInfo
     #: False ends the run at once (PermanentError, give_up_on, a payload that does not fit)
     retryable: bool = True
-    #: seconds the error itself asks to wait
+    #: seconds that the error itself asks to wait
     retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lost(Outcome):
-    """The claim ran out with its worker; made by recovery."""
+    """The claim ran out because its worker is gone; made by recovery."""
 
-    why: str = "the worker that held this step is gone"
+    word: ClassVar[str] = "lost"
+
+    why: str = "the worker that had claimed this step is gone"
 
 
 @dataclass(frozen=True, slots=True)
 class HandBack(Outcome):
-    """The worker leaves before the step was done; nothing counts against anyone."""
+    """The worker leaves before the step is done; it counts as no attempt and no crash."""
+
+    word: ClassVar[str] = "back"

@@ -1,5 +1,5 @@
 """
-Probes: the named points at which a crash is worth a test. Nobody listens outside of tests.
+Probes: the named points at which a crash is worth a test; only tests listen.
 
 Each stands where a process may die between two writes, or between a write and its answer.
 `tests/crash/test_crash_points.py` kills a process at each of them.
@@ -12,8 +12,8 @@ from collections.abc import Callable
 #: every point there is, and what has just happened there
 POINTS = {
     "submit.ready": "a submit is about to be sent",
-    "submit.done": "a submit was answered, its caller has not heard yet",
-    "claim.taken": "a worker was handed a step it has not begun",
+    "submit.done": "Redis has answered a submit, its caller does not know yet",
+    "claim.taken": "a worker has claimed a step and not begun it",
     "execute.done": "a runner has returned, nothing is written",
     "commit.ready": "the transition is decided, about to be sent",
     "commit.done": "the transition is written, the worker has not gone on",
@@ -24,19 +24,19 @@ POINTS = {
     "cancel.ready": "a stop is decided, about to be sent",
     "recover.ready": "a recovery is decided, about to be sent",
     "recover.done": "a recovery is written",
-    "supervise.dead": "a supervisor has found a dead worker, whose runs it has not yet taken up",
+    "supervise.dead": "a supervisor has found a dead worker and not yet handed over its runs",
 }
 
 
-def _nobody(point: str) -> None:
+def _ignore(point: str) -> None:
     del point
 
 
 #: called with the name of each point that is passed
-at: Callable[[str], None] = _nobody
+at: Callable[[str], None] = _ignore
 
 
 def listen(listener: Callable[[str], None]) -> None:
-    """Have *listener* called at every point this process passes, from whatever thread passes it."""
+    """Call *listener* at every point this process passes, on the thread that passes it."""
     global at  # noqa: PLW0603  one process, one listener
     at = listener

@@ -1,4 +1,4 @@
-"""The run: its states, its row of truth as last seen, and what callers and hooks see of it."""
+"""A run: its states, its record as last read, and what callers and hooks see of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stepflow.core.outcomes import ErrorInfo
 
 
 class RunState(StrEnum):
-    """Where a run stands; the table of ways between them is in `core/transitions.py`."""
+    """The states of a run; the table of ways between them is in `core/transitions.py`."""
 
     SCHEDULED = "scheduled"
     PENDING = "pending"
@@ -26,12 +26,12 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: the three ends; nothing leads out of them but a revival or a restart
+#: the three ends; only a retry or a new submit leads out of them
 ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """Which of what is due on one queue goes first."""
+    """The order of runs that are due on one queue: smaller goes first."""
 
     HIGH = 0
     NORMAL = 1
@@ -39,18 +39,18 @@ class Priority(IntEnum):
 
 
 class StopKind(StrEnum):
-    """Who wants a running run to end."""
+    """Who asks a run to end."""
 
     CANCEL = "cancel"
     DEADLINE = "deadline"
     FAIL = "fail"
-    #: nobody: it failed where its own code could not clean up, and is handed over once more for
-    #: that
+    #: nobody: it failed where its own code could not clean up, and is handed over once more to do
+    #: so
     ERROR = "error"
 
 
 class Cleanup(IntEnum):
-    """Whether a run has something left to do before an outside stop ends it."""
+    """Whether a run has something left to do before a stop from outside ends it."""
 
     NONE = 0
     #: compensations, `finally` blocks with steps, or children: a stop hands it over once more
@@ -73,9 +73,9 @@ class Parked(StrEnum):
 @dataclass(frozen=True, slots=True)
 class StopRequest:
     """
-    A wish, written into the run's record, that the run end.
+    A request, written into the run's record, that the run end.
 
-    Its token fires, no further attempt starts.
+    The cancel token of a running step fires, and no further attempt starts.
     """
 
     kind: StopKind
@@ -87,9 +87,9 @@ class StopRequest:
 @dataclass(frozen=True, slots=True)
 class Damage:
     """
-    What of a record cannot be read: a *field* and the bytes it *held*.
+    One thing in a record that cannot be read: a *field*, and the bytes it *held*.
 
-    Without a field, its key holds no hash at all.
+    With an empty *field*, the record's key holds no hash at all.
     """
 
     field: str = ""
@@ -106,7 +106,7 @@ class Damage:
 
 
 class UnreadableText(str):
-    """What stands, in words, in the place of a value that cannot be read."""
+    """Words that are shown in place of a value that cannot be read."""
 
     __slots__ = ()
 
@@ -114,9 +114,9 @@ class UnreadableText(str):
 @dataclass(slots=True)
 class Run:
     """
-    The run's row of truth as last read. Times are unix seconds by the Redis server's clock.
+    A run's record as last read. Times are unix seconds by the Redis server's clock.
 
-    *rev* grows with every deciding write; *token* is the live claim's, empty without one;
+    *rev* grows with every deciding write; *token* is that of the live claim, empty without one;
     *delivery* is the RQ id of the one delivery that a claim would accept, empty without one;
     *failures* and *crashes* count for the present step.
     """
@@ -144,19 +144,19 @@ class Run:
     updated_at: float = 0.0
     ended_at: float = 0.0
     deadline_at: float = 0.0
-    #: unix seconds since when no worker that came by knew the runner; 0 when that is not so
+    #: unix seconds since when no worker that came by knows the runner; 0 when one does
     unroutable_since: float = 0.0
-    #: how much was ever put into the run's inbox
+    #: how many arrivals the run's inbox has had in all
     inbox: int = 0
     #: whether the run has a journal
     has_journal: bool = False
     #: what a parked run waits for, in a few words
     waits_for: str = ""
-    #: what a stop has to leave time for
+    #: whether the run needs a cleanup before a stop ends it
     cleanup: Cleanup = Cleanup.NONE
-    #: of its workflow; 1 for a runner without versions
+    #: the version of its workflow; 1 for a runner without versions
     version: int = 1
-    #: of a fork: "<id>.<generation>|<created at>" of the run whose journal it began with
+    #: for a fork: "<id>.<generation>|<created at>" of the run whose journal it began with
     origin: str = ""
     #: whether the run has begun children
     has_children: bool = False
@@ -165,19 +165,19 @@ class Run:
 
     @property
     def unreadable(self) -> str | None:
-        """What of the record could not be read, in words; None when all of it was."""
+        """What in the record could not be read, in words; None when all of it could."""
         return "; ".join(map(str, self.damage)) or None
 
     @property
     def rev_held(self) -> int | bytes:
-        """The rev as the record holds it, readable or not: what a guard compares."""
+        """The rev as the record has it, readable or not: guards compare it."""
         return next(
             (damage.held for damage in self.damage if damage.field in {"", "rev"}), self.rev
         )
 
     @property
     def runner_key(self) -> str:
-        """What a worker must hold to claim the run: its runner in this version."""
+        """The key of the runner, in the run's version, that a worker must have to claim the run."""
         return runner_key(self.runner, self.version)
 
     @property
@@ -187,15 +187,15 @@ class Run:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether a worker holds the present step."""
+        """Whether a worker has claimed the present step."""
         return bool(self.token)
 
     @property
     def seed(self) -> str:
         """
-        What a workflow's chance follows from.
+        The seed of a workflow's random numbers.
 
-        A fork draws what its origin drew, for it remembers what came of that.
+        A fork has the seed of its origin, for it remembers what the origin drew.
         """
         return (
             self.origin.partition("|")[0]
@@ -206,7 +206,7 @@ class Run:
     @property
     def began_at(self) -> float:
         """
-        When what the run remembers began, in unix seconds.
+        When the history that the run remembers began, in unix seconds.
 
         For a fork, when its origin was created.
         """
@@ -217,11 +217,7 @@ class Run:
         )
 
     def next_delivery(self, step: int) -> Delivery:
-        """
-        Name the delivery that hands over *step* next.
-
-        The first of a new step, or one more of the present one.
-        """
+        """Name the delivery that will hand over *step*: the first of a new one, or one more."""
         return Delivery(
             self.id, step, self.generation, self.handoff + 1 if step == self.step else 0
         )
@@ -236,9 +232,9 @@ class RunStatus:
     """
     A run as callers see it.
 
-    *state* is one of RunState; *attempt* counts from 1 within the present step; *deadline_at* and
-    the other times are aware datetimes or None. *waits_for* says in words what a run that does not
-    move is waiting for. *version* is the one of its workflow that it was submitted for.
+    *step* counts from 0, *attempt* from 1 within the step. Times are aware datetimes, or None.
+    *waits_for* says in words what a run that does not move is waiting for. *version* is the
+    version of its workflow that the run was submitted for.
     """
 
     id: str
@@ -266,8 +262,8 @@ class RunStatus:
     ended_at: datetime | None = None
     deadline_at: datetime | None = None
     version: int = 1
-    #: what of the run's record cannot be read, None for a sound one; what could not be read is
-    #: shown in words, or as nothing
+    #: what in the run's record cannot be read, None for a sound one; the fields concerned hold
+    #: words that say so, or nothing
     unreadable: str | None = None
 
     @property
@@ -282,7 +278,7 @@ class RunOutcome:
     The end of a run as hooks see it.
 
     *status* is `succeeded`, `failed` or `cancelled`; *end* counts the ends of this generation from
-    1, for a revived run can end again. Times are aware datetimes.
+    1, for a run that is retried ends again. Times are aware datetimes.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""What user code implements and is given: StepRunner and Step."""
+"""What your code implements, StepRunner, and what it is given, Step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ P = TypeVar("P")
 
 
 class StepRunner(ABC):
-    """The class form of a runner: one object a worker, called for every step of its runs."""
+    """A runner as a class: each worker calls one object for every step of its runs."""
 
     @abstractmethod
     async def run_step(self, step: Step[Any]) -> Outcome:
         """
-        Do one step and say what becomes of the run.
+        Do one step and return what becomes of the run: Continue, Succeed, Fail or Cancel.
 
         A plain `def` works too: it runs in a thread.
         """
@@ -33,13 +33,14 @@ class StepRuntime(Protocol):
     """
     The runtime's side of a Step: what it can do for the step while it runs.
 
-    `blocking` says a thread is asking.
+    `blocking` is True when the step runs in a thread: then calls block instead of giving
+    awaitables.
     """
 
     blocking: bool
 
     def memo_get(self, key: str, default: Any) -> Any:
-        """Give the memo value, or an awaitable of it."""
+        """Read the memo: the value, or an awaitable of it."""
 
     def memo_put(self, key: str, value: Any) -> Any:
         """Write the memo value under the claim; None or an awaitable."""
@@ -50,10 +51,11 @@ class StepRuntime(Protocol):
 
 class Memo:
     """
-    A small durable map of this run and step that survives attempts; written under the claim.
+    A small durable map of this run and step that later attempts see.
 
     In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises
-    ClaimLost when this worker no longer holds the step.
+    ClaimLost when this worker has lost its claim on the step, InvalidOption for a key that is not
+    1 to 200 characters.
     """
 
     __slots__ = ("_runtime",)
@@ -62,11 +64,11 @@ class Memo:
         self._runtime = runtime
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Give what an earlier attempt, or this one, put under *key*, else *default*."""
+        """Return what this attempt or an earlier one put under *key*, else *default*."""
         return self._runtime.memo_get(check_text("the key of a memo", key), default)
 
     def put(self, key: str, value: Any) -> Any:
-        """Store *value* under *key* before this returns (or is awaited)."""
+        """Store *value* under *key*; it is durable when this returns, or has been awaited."""
         return self._runtime.memo_put(check_text("the key of a memo", key), value)
 
 
@@ -76,12 +78,10 @@ DELETED = object()
 
 class Effects:
     """
-    Key-value writes of the run's own space, applied by the commit of this step, all or nothing.
+    Writes to the run's own key-value space, which the commit of this step applies, all or none.
 
-    See `client.kv`.
-
-    Raises StepOver once the step has returned, raised or was given up: its commit would not apply
-    them.
+    Read them with `client.kv`. Raises StepOver once the step has returned, raised or been
+    abandoned: no commit would apply them any more.
     """
 
     __slots__ = ("is_over", "writes")
@@ -109,11 +109,11 @@ class Effects:
             raise InvalidOption(msg)
 
 
-class _NoPort:
+class _LocalRuntime:
     """
-    Stands in when a Step is built by hand, as in a unit test of a runner.
+    The runtime of a Step that you build by hand, as in a unit test of a runner.
 
-    Awaitable on a loop, plain without one.
+    Its answers are awaitable on a running loop, plain without one.
     """
 
     blocking = True
@@ -146,9 +146,9 @@ class Step(Generic[P]):
     """
     One step of one run, as its runner sees it.
 
-    *number* counts from 0 through the run, *attempt* from 1 within the step; *payload* is what was
-    submitted or what the step before handed on. Annotate the parameter `Step[Model]` and the
-    payload comes as that type, validated.
+    *number* counts from 0 through the run, *attempt* from 1 within the step. *payload* is what was
+    submitted, or what the step before passed to Continue. Annotate the parameter `Step[Model]` to
+    get the payload as that type, validated.
     """
 
     __slots__ = (
@@ -186,9 +186,9 @@ class Step(Generic[P]):
         self.payload = payload
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.attempt = attempt
-        #: how often this step was lost with its worker since it last got anywhere
+        #: how often this step was lost with its worker since it last wrote a memo
         self.crashes = crashes
-        #: fires when the run was asked to stop
+        #: fires when the run is asked to stop
         self.cancel = CancelToken() if cancel is None else cancel
         self._generation = generation
         self._deadline_at = deadline_at
@@ -202,19 +202,19 @@ class Step(Generic[P]):
 
     @property
     def key(self) -> str:
-        """The idempotency key of this step: the same for all its attempts, no other step's."""
+        """The idempotency key of this step: the same for all its attempts, unique among steps."""
         return step_key(self.run_id, self._generation, self.number)
 
     @property
     def deadline(self) -> datetime | None:
-        """When the run's timeout passes, if it has one."""
+        """When the run's timeout passes, in UTC; None without a timeout."""
         return as_datetime(self._deadline_at)
 
     @property
     def memo(self) -> Memo:
-        """The durable map of this run and step."""
+        """The durable map of this run and step that later attempts see."""
         if self._memo is None:
-            self._memo = Memo(self._ask())
+            self._memo = Memo(self._runtime_side())
         return self._memo
 
     @property
@@ -224,8 +224,18 @@ class Step(Generic[P]):
             self._effects = Effects(is_over=self._is_over)
         return self._effects
 
+    @property
+    def pending_effects(self) -> Mapping[str, Any]:
+        """What the commit of this step writes, DELETED for a deletion: for the runtime."""
+        return {} if self._effects is None else self._effects.writes
+
+    @property
+    def used_memo(self) -> bool:
+        """Whether the runner asked for its memo, which may hold something now: for the runtime."""
+        return self._memo is not None
+
     def end(self) -> None:
-        """Note that the runner has returned: for the runtime, not for runners."""
+        """Mark the step as over; the runtime calls it, runners do not."""
         self._is_over = True
         if self._effects is not None:
             self._effects.is_over = True
@@ -233,20 +243,18 @@ class Step(Generic[P]):
     @property
     def runtime(self) -> StepRuntime:
         """The runtime's side of this step: for kits, not for runners."""
-        return self._ask()
+        return self._runtime_side()
 
     def extend(self, duration: float | timedelta) -> Awaitable[None]:
         """
-        Keep the claim, and move the step's timeout, at least *duration* from now.
+        Keep the claim, and put off the step's timeout, for at least *duration* from now.
 
-        Never shortens either.
-
-        Await it in an async runner; in a plain function it blocks. Raises ClaimLost when the claim
-        is gone.
+        Seconds or a timedelta; it never shortens either. Await it in an async runner; in a plain
+        function it blocks. Raises ClaimLost when the claim is gone.
         """
-        return self._ask().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
+        return self._runtime_side().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 
-    def _ask(self) -> StepRuntime:
+    def _runtime_side(self) -> StepRuntime:
         if self._runtime is None:
-            self._runtime = _NoPort()
+            self._runtime = _LocalRuntime()
         return self._runtime

@@ -1,7 +1,7 @@
 """
 A transition: what becomes of a run, as a value.
 
-When which one is made stands in `core/transitions.py`.
+`core/transitions.py` decides which one to make.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ class TransitionKind(StrEnum):
     """What the store has to do for a transition."""
 
     ADVANCE = "advance"
-    HAND_OVER = "retry"
+    HAND_OVER = "hand_over"
     PARK = "park"
     PAUSE = "pause"
     FINISH = "finish"
     MARK = "mark"
-    RETRY = "revive"
+    RETRY = "retry"
     DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What becomes of a run. Made by the named constructors only; *why* is for the log."""
+    """
+    What becomes of a run; *why* is for the log.
+
+    Make one with the named constructors only: they keep out combinations that make no sense.
+    """
 
     kind: TransitionKind
     state: RunState
@@ -45,20 +49,20 @@ class Transition:
     reason: str | None = None
     stop: StopRequest | None = None
     why: str = ""
-    #: how much of the inbox the step has seen, for a park that anything new ends
+    #: how many arrivals in its inbox the step has seen: a park ends when there are more
     inbox: int | None = None
-    #: what the signals that a parked run waits for must look like, packed
+    #: the JSON schemas of the signals that a parked run waits for, packed
     expects: bytes = b""
-    #: how often the run was restarted, when this does so: its history is replaced
+    #: for a restart: how often the run has been restarted, this time included
     restarts: int = 0
-    #: what the run has left to do, when that becomes known
+    #: whether the run needs a cleanup before a stop may end it
     cleanup: Cleanup = Cleanup.NONE
     #: the compensations that failed
     errors: Sequence[ErrorInfo] = ()
 
     @classmethod
     def advance(cls, step: int, payload: Any, *, due_at: float | None) -> Transition:
-        """Close the present step and go on with *step*."""
+        """Close the present step and go on with *step*, at *due_at* or now."""
         return cls(TransitionKind.ADVANCE, _waiting(due_at), step, due_at=due_at, payload=payload)
 
     @classmethod
@@ -83,7 +87,7 @@ class Transition:
 
     @classmethod
     def yield_slot(cls, run: Run, *, needs_cleanup: bool) -> Transition:
-        """Put the run at the end of its queue, where it stands."""
+        """Put the run at the end of its queue, in the middle of its present step."""
         cleanup = max(run.cleanup, Cleanup(needs_cleanup))
         return cls(
             TransitionKind.HAND_OVER,
@@ -91,13 +95,13 @@ class Transition:
             run.step,
             run.failures,
             run.crashes,
-            why="made room",
+            why="yielded its slot",
             cleanup=cleanup,
         )
 
     @classmethod
     def park(cls, run: Run, park: Park) -> Transition:
-        """Close the present step and let the run stand until its time, or its inbox, wakes it."""
+        """Close the present step; the run waits until a time, or an arrival in its inbox."""
         cleanup = max(run.cleanup, Cleanup(park.needs_cleanup))
         return cls(
             TransitionKind.PARK,
@@ -112,7 +116,7 @@ class Transition:
 
     @classmethod
     def pause(cls, run: Run, why: str) -> Transition:
-        """Let the run stand until somebody resumes it."""
+        """Stop working on the run until somebody resumes it."""
         return cls(
             TransitionKind.PAUSE,
             RunState.PAUSED,
@@ -125,18 +129,18 @@ class Transition:
 
     @classmethod
     def resume(cls, run: Run) -> Transition:
-        """Hand over a paused run's step again, attempts fresh."""
+        """Hand a paused run's step over again and count its attempts from 1."""
         return cls(TransitionKind.HAND_OVER, RunState.PENDING, run.step, why="resumed")
 
     @classmethod
     def clean_up(cls, run: Run, stop: StopRequest | None, why: str) -> Transition:
         """
-        Hand the run over once more, to say its last word.
+        Hand the run over once more, so that it can clean up before it ends.
 
-        *stop* is written unless it is already.
+        *stop* is the request to write into the record, None when it holds one already.
         """
-        # a park may be the first to know of a last word: the record must, too, or the next lost
-        # worker ends the run
+        # a Park may be the first to report that a cleanup is needed; the record must say so, too,
+        # or the next lost worker ends the run without it
         cleanup = max(run.cleanup, Cleanup.NEEDED)
         return cls(
             TransitionKind.HAND_OVER,
@@ -169,17 +173,17 @@ class Transition:
 
     @classmethod
     def mark(cls, run: Run, stop: StopRequest) -> Transition:
-        """Leave the run with its worker, which is told to stop."""
+        """Leave the run with its worker, and tell the worker to stop it."""
         return cls(TransitionKind.MARK, run.state, run.step, run.failures, run.crashes, stop=stop)
 
     @classmethod
     def retry(cls, run: Run) -> Transition:
-        """Take a failed run up again at its last step, attempts fresh."""
+        """Hand a failed run's last step over again and count its attempts from 1."""
         return cls(TransitionKind.RETRY, RunState.PENDING, run.step)
 
     @classmethod
     def drop(cls, run: Run, why: str) -> Transition:
-        """Change nothing."""
+        """Change nothing: somebody else has settled the matter."""
         return cls(TransitionKind.DROP, run.state, run.step, run.failures, run.crashes, why=why)
 
 

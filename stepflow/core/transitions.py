@@ -1,49 +1,56 @@
 """
 The run's state machine: one table, and the one function that knows what an outcome means.
 
-A live run stands in exactly one of these, and each says where its next move comes from:
+A live run is in exactly one of these states, and each says where its next move comes from:
 
-    state       the record holds                         moved by
-    ---------   --------------------------------------   ------------------------------------------
-    scheduled   a delivery, due later                    the due mover, when its time has come
-    pending     a delivery, in its queue                 a claim
-    waiting     a delivery, in no queue                  its due time, or something put into its inbox
-    paused      a delivery, in no queue                  somebody who resumes it
-    running     a claim token, its lease in the claims   the worker that holds it; recovery after its lease
+    state       the record holds                    moved by
+    ---------   ---------------------------------   ------------------------------------------
+    scheduled   a delivery, due later               the due mover, when its time has come
+    pending     a delivery, in its queue            a claim
+    waiting     a delivery, in no queue             its due time, or an arrival in its inbox
+    paused      a delivery, in no queue             somebody who resumes it
+    running     a claim token with a lease          the worker that claimed it; recovery after that
 
-    from                    what happens                               transition        to
-    ---------------------   ----------------------------------------   ---------------   ------------------
-    running                 Continue, due now or later                 advance           running/pending, scheduled
-    running                 Restart                                    restart           pending, its history new
-    running                 Park                                       park              waiting
-    running                 Pause                                      pause             paused
-    running                 Succeed, Fail, Cancel                      finish            succeeded, failed, cancelled
-    running                 raised, attempts left                      retry             scheduled
-    running                 raised for good, or attempts used up       finish            failed
-    running                 lost with its worker                       retry             pending, scheduled
-    running                 lost too often                             finish            failed
-    running                 handed back by a leaving worker            hand_back         pending
-    running                 asked to stop (cancel, deadline)           mark              running (shown: cancelling)
-    running, marked         anything but the runner's own Cancel       finish            cancelled, failed
-    running, marked         the same, with a last word unsaid          as if not marked
-    running, marked         Succeed, Restart, Park that knew not       last_word         pending
-    running                 its last word                              finish            cancelled, failed
-    scheduled ... paused    asked to stop                              finish            cancelled, failed
-    scheduled ... paused    asked to stop, with a last word unsaid     mark, last_word   pending (shown: cancelling)
-    waiting                 due, or its inbox was added to             (a script)        pending
-    paused                  resumed                                    resume            pending
-    pending                 its knock was lost                         retry             pending
-    failed                  retry asked for                            revive            pending
-    any                     the claim is another's, the step settled   drop              unchanged
+    from                    what happens                          transition       to
+    ---------------------   -----------------------------------   --------------   -----------------
+    running                 Continue, due now or later            advance          running, pending,
+                                                                                   scheduled
+    running                 ContinueAsNew                         restart          pending
+    running                 Park                                  park             waiting
+    running                 Yield                                 yield_slot       pending
+    running                 Pause                                 pause            paused
+    running                 Succeed, Fail, Cancel                 finish           an end
+    running                 raised, attempts left                 hand_over        scheduled
+    running                 raised for good, attempts used up     finish           failed
+    running                 lost with its worker                  hand_over        pending,
+                                                                                   scheduled
+    running                 lost too often                        finish           failed
+    running                 handed back by a leaving worker       hand_over        pending
+    running                 asked to stop (cancel, deadline)      mark             running, shown
+                                                                                   as cancelling
+    running, marked         anything but the runner's own Cancel  finish           an end
+    running, marked         the same, cleanup needed              as if not marked
+    running, marked         Succeed, ContinueAsNew, or a Park     clean_up         pending
+                            that did not know of the stop
+    running                 CleanedUp                             finish           cancelled, failed
+    scheduled ... paused    asked to stop                         finish           cancelled, failed
+    scheduled ... paused    asked to stop, cleanup needed         clean_up         pending, shown
+                                                                                   as cancelling
+    waiting                 due, or an arrival in its inbox       (a script)       pending
+    paused                  resumed                               resume           pending
+    pending                 its queue entry was lost              hand_over        pending
+    failed                  somebody asks to retry it             retry            pending
+    any                     the claim is another's, or the step   drop             unchanged
+                            is settled
 
-Order of precedence within `decide`: a settled step, the last word, the runner's own Cancel, an
-outside stop, then the outcome. Every transition but drop and mark ends the present claim; the
-engine may keep an `advance` that is due now.
+Order of precedence within `decide`: a settled step, CleanedUp, the runner's own Cancel, a stop from
+outside, then the outcome. Every transition but drop and mark ends the present claim; the engine may
+keep the claim for an `advance` that is due now.
 
-A run with compensations or children has a last word (`Run.cleanup`): a stop wakes it, marked, and
-it ends when it has said it. So does every end but success that its own code did not see coming: a
-result that cannot be stored, a worker lost too often. The one exception is `fail` by hand, the way
-out for a run whose code is gone.
+A run with compensations or children needs a cleanup (`Run.cleanup`): a stop marks it and hands it
+over once more, and it ends when the cleanup is done. The same holds for every end but success that
+its own code did not see coming: a result that cannot be stored, a worker lost too often. The one
+exception is `fail` by hand, the way out for a run whose code is gone.
 """
 
 from __future__ import annotations
@@ -70,7 +77,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition, TransitionKind
-from stepflow.times import FOREVER_S
+from stepflow.durations import FOREVER_S
 
 
 def decide(
@@ -84,7 +91,7 @@ def decide(
     max_crashes: int = 10,
 ) -> Transition:
     """
-    Say what becomes of *run* after its *step* reported *outcome*.
+    Decide what becomes of *run* after its *step* reported *outcome*.
 
     Pure: the same arguments always give the same transition. *now* is unix seconds by the server's
     clock, *spread* the caller's random number in [0, 1) for the wait before a retry.
@@ -103,15 +110,13 @@ def decide(
         and run.stop is None
         and not isinstance(outcome, CleanedUp)
     ):
-        word = Transition.clean_up(
-            run, _stop_of(move, now), f"{move.why or move.state}; it has a last word"
-        )
-        return replace(word, failures=0, crashes=0)
+        why = f"{move.why or move.state}; it cleans up first"
+        return replace(Transition.clean_up(run, _stop_of(move, now), why), failures=0, crashes=0)
     return move
 
 
 def _stop_of(end: Transition, now: float) -> StopRequest:
-    """Make the stop by which a run ends as *end* says, once it has had its last word."""
+    """Make the stop request that leads to the same end as *end*, after the cleanup."""
     if end.error is None:
         return StopRequest(StopKind.CANCEL, end.reason or "", now)
     return StopRequest(StopKind.ERROR, f"{end.error.type}|{end.error.message}", now)
@@ -120,11 +125,11 @@ def _stop_of(end: Transition, now: float) -> StopRequest:
 def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
     run: Run, outcome: Outcome, policy: RetryPolicy, now: float, spread: float, max_crashes: int
 ) -> Transition:
-    """Say what *outcome* means for a run that nothing outside of it ends."""
+    """Decide what *outcome* means for a run that nothing outside of it ends."""
     step = run.step
     match outcome:
         case CleanedUp():
-            return _after_last_word(run, outcome)
+            return _after_cleanup(run, outcome)
         case Cancel(reason=reason):
             return Transition.finish(run, RunState.CANCELLED, reason=reason)
         case Continue(payload=payload):
@@ -167,10 +172,9 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
 
 def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transition:
     """
-    Say what becomes of *run* when somebody outside asks it to stop.
+    Decide what becomes of *run* when somebody outside asks it to stop.
 
-    *overdue* says that a marked run was given its grace and did not end: then it ends without its
-    worker.
+    *overdue* means that a marked run did not end within its grace: then it ends without its worker.
     """
     if run.is_finished:
         return Transition.drop(run, f"the run is already {run.state}")
@@ -181,7 +185,7 @@ def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transi
         and run.stop is None
         and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED)
     ):
-        return Transition.clean_up(run, stop, f"asked to stop ({stop.kind}); it has a last word")
+        return Transition.clean_up(run, stop, f"asked to stop ({stop.kind}); it cleans up first")
     if not run.cleanup and (not run.is_claimed or (overdue and run.stop is not None)):
         return end_of_stop(run, run.stop or stop)
     if run.stop is not None:
@@ -190,7 +194,7 @@ def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transi
 
 
 def decide_retry(run: Run) -> Transition:
-    """Say what becomes of *run* when somebody asks to retry it: only a failed run is revived."""
+    """Decide what becomes of *run* when somebody asks to retry it: only a failed run can be."""
     if run.state is not RunState.FAILED:
         return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
     if run.cleanup is Cleanup.STARTED:
@@ -202,9 +206,9 @@ def decide_retry(run: Run) -> Transition:
 
 def end_of_stop(run: Run, stop: StopRequest, errors: Sequence[ErrorInfo] = ()) -> Transition:
     """
-    Give the end that a stop leads to.
+    Return the end that a stop leads to.
 
-    Cancelled for a cancel, failed for a deadline and for a failing by hand.
+    `cancelled` after a cancel, `failed` after a deadline, an error or a `fail` by hand.
     """
     if stop.kind is StopKind.DEADLINE:
         error = ErrorInfo("DeadlineExceeded", "deadline: the run's timeout passed before it ended")
@@ -231,7 +235,7 @@ def _after_stop(
     run: Run, outcome: Outcome, stop: StopRequest, policy: RetryPolicy
 ) -> Transition | None:
     """
-    Say what a stop makes of *outcome*.
+    Decide what a stop makes of *outcome*.
 
     None where the run goes on as if it had not been asked to stop.
     """
@@ -240,42 +244,40 @@ def _after_stop(
     needs_cleanup = run.cleanup or (isinstance(outcome, Park | Yield) and outcome.needs_cleanup)
     if not needs_cleanup or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
-    if isinstance(
-        outcome, Raised
-    ):  # on the way to its last word: that is tried again like anything else
+    if isinstance(outcome, Raised):  # an attempt at the cleanup is retried like any other
         is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
         return end_of_stop(run, stop, (outcome.error,)) if is_final else None
     if isinstance(outcome, Succeed | ContinueAsNew) or (
         isinstance(outcome, Park) and not outcome.knows_stop
     ):
-        return Transition.clean_up(run, None, "asked to stop before it knew; it has a last word")
+        return Transition.clean_up(run, None, "asked to stop before it knew; it cleans up first")
     return None
 
 
-def _after_last_word(run: Run, word: CleanedUp) -> Transition:
-    if word.cancelled is not None:
-        return Transition.finish(run, RunState.CANCELLED, reason=word.cancelled, errors=word.errors)
-    if word.error is not None:
+def _after_cleanup(run: Run, done: CleanedUp) -> Transition:
+    if done.cancelled is not None:
+        return Transition.finish(run, RunState.CANCELLED, reason=done.cancelled, errors=done.errors)
+    if done.error is not None:
         why = (
             "failed, cleaned up"
-            if not word.errors
-            else f"failed; {len(word.errors)} compensations failed, too"
+            if not done.errors
+            else f"failed; {len(done.errors)} compensations failed, too"
         )
         return Transition.finish(
             run,
             RunState.FAILED,
-            error=word.error,
-            reason=word.error.message,
+            error=done.error,
+            reason=done.error.message,
             why=why,
-            errors=word.errors,
+            errors=done.errors,
         )
-    # a worker that was told of a stop its copy of the record does not hold yet: this is refused,
-    # and it looks again
-    return end_of_stop(run, run.stop or StopRequest(StopKind.CANCEL), word.errors)
+    # a worker may learn of a stop before its copy of the record has it: the script refuses this
+    # end, and the worker reads the record again
+    return end_of_stop(run, run.stop or StopRequest(StopKind.CANCEL), done.errors)
 
 
 def _is_late(run: Run, now: float) -> bool:
-    """Say whether the run's time is up, and nothing is left for it to do but to end."""
+    """Whether the run's time is up and it needs no cleanup before it ends."""
     return bool(run.deadline_at) and now >= run.deadline_at and not run.cleanup
 
 
@@ -307,7 +309,10 @@ def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: in
     if crashes > max_crashes and run.stop is not None:
         return end_of_stop(run, run.stop)
     if crashes > max_crashes:
-        text = f"step {run.step} was lost with its worker {crashes} times, max_crashes is {max_crashes}; it may kill them"
+        text = (
+            f"step {run.step} was lost with its worker {crashes} times, max_crashes is "
+            f"{max_crashes}; it may kill them"
+        )
         return Transition.finish(
             run,
             RunState.FAILED,
@@ -323,5 +328,5 @@ def _after_loss(run: Run, lost: Lost, now: float, spread: float, max_crashes: in
 
 
 def _later(due_at: float | None, now: float) -> float | None:
-    """Give None for what is due already: only a future time needs the due set."""
+    """Return None for what is due already: only a future time needs the due set."""
     return due_at if due_at is not None and due_at > now else None

@@ -1,4 +1,4 @@
-"""What became of one try to deliver a hook: the hook room says it, the engine acts on it."""
+"""The verdict on one try to deliver a hook: hooks/ reaches it, the worker acts on it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import StrEnum
 
 class VerdictKind(StrEnum):
     """
-    What the engine is to do.
+    What to do next: finish, try again by the schedule, give up, or ask again later.
 
-    Finish, try again by the schedule, give up, ask again without counting a try.
+    BUSY counts as no try.
     """
 
     DELIVERED = "delivered"
@@ -22,10 +22,11 @@ class VerdictKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    The end of one try; made by its named constructors.
+    The end of one try; make one with the named constructors.
 
-    *why* is for people and holds no secret. *status* is the receiver's answer, None without one.
-    *after_s*: for a retry what the receiver asked for, if it did; for busy when to ask again.
+    *why* is for people and holds no secret. *status* is the receiver's HTTP status, None without
+    an answer. *after_s* is, for a retry, the wait that the receiver asked for, if it did; for busy,
+    when to ask again.
     """
 
     kind: VerdictKind
@@ -35,23 +36,23 @@ class Verdict:
 
     @classmethod
     def delivered(cls, status: int | None = None) -> Verdict:
-        """Say that the receiver took it."""
+        """Make the verdict that the receiver has accepted the hook."""
         return cls(VerdictKind.DELIVERED, "" if status is None else f"answered {status}", status)
 
     @classmethod
     def retry(cls, why: str, after_s: float | None = None, *, status: int | None = None) -> Verdict:
-        """Say not now: try again by the schedule, *after_s* at the earliest."""
+        """Try again by the schedule, in *after_s* seconds at the earliest."""
         return cls(VerdictKind.RETRY, why, status, after_s)
 
     @classmethod
     def dead(cls, why: str, *, status: int | None = None) -> Verdict:
-        """Say never: no further try helps."""
+        """Give up: no further try can help."""
         return cls(VerdictKind.DEAD, why, status)
 
     @classmethod
     def busy(cls, after_s: float) -> Verdict:
         """
-        Say that nothing was sent and no try counts.
+        Ask again in *after_s* seconds; nothing was sent, so no try counts.
 
         The receiver has its share of deliveries in progress already.
         """

@@ -1,10 +1,9 @@
 """
 A real Redis server for people who have none.
 
-Started on demand, shared by folder, gone with its last user.
-
-Its law: one server to a folder, and only the locks of the kernel say whether it lives. Standard
-library only.
+It starts on demand, is shared by the processes of one folder, and ends with the last of them. The
+law of this package: one server to a folder, and only file locks tell whether it is alive. It uses
+nothing but the standard library.
 """
 
 from stepflow.embedded.server import Server, ensure, release, status, stop

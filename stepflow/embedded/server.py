@@ -1,12 +1,12 @@
 """
-The life of the embedded server, seen by the processes that use it.
+The life of the embedded server, as seen by the processes that use it.
 
-Two locked files in its folder say who is there. `lock` is held by the server process from its birth
-to its death, for it inherits the descriptor: whoever can take it knows that no server lives and may
-start one, so neither a lost socket nor a frozen server ever leads to a second server on the same
-data. `users` is held, shared, by every process that joined: one that ends and can take it alone was
-the last and shuts the server down. Killed processes lose both without doing anything; a server that
-lost all its users that way stays up, and the next one joins it.
+Two locked files in its folder tell who is there. The server process has `lock` from its start to
+its death, for it inherits the descriptor. Whoever can take that lock knows that no server is alive
+and may start one, so neither a lost socket nor a frozen server ever leads to a second server on the
+same data. Every process that joined has a shared lock on `users`. A process that ends and can lock
+`users` alone was the last one, and shuts the server down. A killed process loses both locks without
+doing anything. A server that lost all its users that way stays up, and the next process joins it.
 """
 
 from __future__ import annotations
@@ -27,20 +27,19 @@ from urllib.parse import quote
 from stepflow.embedded.launch import launch, log_tail, read_stamp
 from stepflow.errors import EmbeddedServerError
 
-#: seconds a server that lives may leave us without an answer; one that says it is loading is waited
-#: for
+#: seconds that a live server may take to answer; while it says that it is loading, we wait longer
 PATIENCE_S = 10.0
 #: seconds between two looks at a server that comes or goes
 LOOK_S = 0.01
 
-#: the descriptor of `users` for every folder this process has joined
-_seats: dict[Path, int] = {}
-#: the same for the child of a fork that is under way
+#: the descriptor of `users` for every folder that this process has joined
+_memberships: dict[Path, int] = {}
+#: the same for the child of a fork in progress
 _spares: dict[Path, int] = {}
-#: the servers that are children of this process, to be reaped
+#: the servers that are child processes of this one, to be reaped
 _children: dict[Path, int] = {}
-#: held over every change of those above, and by a fork: a child must not inherit `lock` half way
-#: through a start
+#: guards the three above, and is taken around a fork: a child must not inherit `lock` in the middle
+#: of a start
 _guard = threading.RLock()
 
 
@@ -49,7 +48,8 @@ class Server:
     """
     A server that answered.
 
-    *url* is for redis-py, *name* like "Valkey 9.1.2", *started* says whether we did it.
+    *url* is a Redis URL, *name* is like "Valkey 9.1.2", *started* is True when this call started
+    it.
     """
 
     url: str
@@ -58,7 +58,7 @@ class Server:
     started: bool
 
     def describe(self) -> str:
-        """Say in one line what serves and where the data is."""
+        """Write in one line which server it is and where its data is."""
         how = "started" if self.started else "already running"
         return f"embedded {self.name} ({how}), data in {self.home}"
 
@@ -69,20 +69,23 @@ def ensure(
     """
     Join the server of *home* (STEPFLOW_HOME, else `./.stepflow`), or start it.
 
-    Costs one PING when it runs, some 50 ms when it does not; may be called as often as you like,
-    also to bring back a server that was killed. The server stays up until the last process that
-    called this has ended. *appendfsync* "always" also makes a running server stricter; nothing
-    makes it laxer. Raises EmbeddedServerError.
+    Costs one PING when it runs, some 50 ms when it does not. Call it as often as you like, also to
+    bring back a server that was killed. The server stays up until the last process that called this
+    has ended. *appendfsync* "always" also makes a running server stricter; nothing makes it laxer.
+    Raises EmbeddedServerError.
     """
     folder = _locate(home)
     with _guard:
         try:
             _prepare(folder)
-            if folder not in _seats:
-                _seats[folder] = _take_a_seat(folder)
+            if folder not in _memberships:
+                _memberships[folder] = _join_users(folder)
             server = _join_or_start(folder, appendfsync)
         except OSError as error:
-            problem = f"the embedded server cannot use {folder} ({error.strerror or error}); set STEPFLOW_HOME"
+            problem = (
+                f"the embedded server cannot use {folder} ({error.strerror or error}); set "
+                "STEPFLOW_HOME"
+            )
             raise EmbeddedServerError(problem) from error
     if appendfsync == "always" and not server.started:
         _ask(folder, "CONFIG SET appendfsync always")
@@ -90,10 +93,10 @@ def ensure(
 
 
 def status(home: Path | None = None) -> Server | None:
-    """Return the server of *home* when it answers, without joining it."""
+    """Return the server of *home* if it answers, without joining it; else None."""
     folder = _locate(home)
     stamp = read_stamp(folder)
-    # BUSY is a server that is held up by a long script.
+    # a server answers BUSY while it runs a long script
     if stamp is None or not _ask(folder, "PING").startswith((b"+PONG", b"-BUSY")):
         return None
     return Server(
@@ -106,7 +109,7 @@ def status(home: Path | None = None) -> Server | None:
 
 def stop(home: Path | None = None) -> bool:
     """
-    Shut the server of *home* down, whoever uses it, and wait for its end.
+    Shut the server of *home* down, even if others use it, and wait for its end.
 
     False when none was running.
     """
@@ -117,24 +120,22 @@ def stop(home: Path | None = None) -> bool:
 
 def release(home: Path | None = None) -> bool:
     """
-    Take back what `ensure` did.
+    Leave the server that `ensure` joined; a process that ends normally does so by itself.
 
     True when this process was the last user and has shut the server down.
-
-    Happens by itself when the process ends normally.
     """
     folder = _locate(home)
     with _guard:
-        seat = _seats.pop(folder, None)
-        if seat is None:
+        membership = _memberships.pop(folder, None)
+        if membership is None:
             return False
         try:
-            fcntl.flock(seat, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(membership, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return _shut_down(folder)
         except BlockingIOError:
             return False
         finally:
-            os.close(seat)
+            os.close(membership)
 
 
 def _locate(home: Path | None) -> Path:
@@ -148,19 +149,19 @@ def _prepare(folder: Path) -> None:
         ignore.write_text("*\n")
 
 
-def _take_a_seat(folder: Path) -> int:
+def _join_users(folder: Path) -> int:
     """
-    Count this process among the users.
+    Lock `users`, shared, so that this process counts among the users; return the descriptor.
 
-    Waits while the last of them is shutting the server down.
+    Waits while the last user is shutting the server down.
     """
-    seat = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
+    membership = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(seat, fcntl.LOCK_SH)
+        fcntl.flock(membership, fcntl.LOCK_SH)
     except OSError:
-        os.close(seat)
+        os.close(membership)
         raise
-    return seat
+    return membership
 
 
 def _join_or_start(folder: Path, appendfsync: str) -> Server:
@@ -205,9 +206,9 @@ def _wait_a_little(folder: Path, patience: float) -> None:
 @contextmanager
 def _lock(folder: Path) -> Iterator[int | None]:
     """
-    Hold the lock of the server's life for the block.
+    Take the server's `lock` for the block and yield its descriptor.
 
-    None when a server has it, or a process that starts one.
+    Yields None when a server has the lock, or a process that starts one.
     """
     with (folder / "lock").open("ab") as file:
         try:
@@ -224,7 +225,7 @@ def _is_free(folder: Path) -> bool:
 
 
 def _ask(folder: Path, command: str, timeout_s: float = 1.0) -> bytes:
-    """Return the server's answer to one command; empty when there is none, for whatever reason."""
+    """Return the server's answer to one command, b"" when there is none."""
     stamp = read_stamp(folder)
     if stamp is None:
         return b""
@@ -237,29 +238,28 @@ def _ask(folder: Path, command: str, timeout_s: float = 1.0) -> bytes:
 
 
 def _reap(folder: Path) -> None:
-    """Clear the process table of a server that has ended and was a child of ours."""
+    """Reap the process of a server that has ended and was a child of ours."""
     with suppress(KeyError, ChildProcessError):
         os.waitpid(_children.pop(folder), os.WNOHANG)
 
 
 def _release_all() -> None:
-    for folder in list(_seats):
+    for folder in list(_memberships):
         with suppress(OSError, EmbeddedServerError):
             release(folder)
 
 
 def _before_fork() -> None:
     """
-    Take a second seat, for the child.
+    Lock `users` once more, for the child.
 
-    With its parent's it would count for nothing, or end the server under it.
-
-    Taken before the fork, for the parent may end before the child gets to run.
+    With its parent's descriptor the child would not count as a user of its own. The lock is taken
+    before the fork, because the parent may end before the child gets to run.
     """
     _guard.acquire()
-    for folder in _seats:
+    for folder in _memberships:
         with suppress(OSError):
-            _spares[folder] = _take_a_seat(folder)
+            _spares[folder] = _join_users(folder)
 
 
 def _after_fork_in_parent() -> None:
@@ -268,16 +268,16 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _close_all(_seats)
-    _seats.update(_spares)
+    _close_all(_memberships)
+    _memberships.update(_spares)
     _spares.clear()
     _children.clear()
     _guard.release()
 
 
-def _close_all(seats: dict[Path, int]) -> None:
-    while seats:
-        os.close(seats.popitem()[1])
+def _close_all(memberships: dict[Path, int]) -> None:
+    while memberships:
+        os.close(memberships.popitem()[1])
 
 
 atexit.register(_release_all)

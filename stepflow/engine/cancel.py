@@ -25,61 +25,64 @@ from stepflow.engine.outbox import (
 )
 from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.hooks import load_app_hooks
-from stepflow.store.runs import STALE, Fence, finish_run, hand_over, load_data, load_run, mark_run
+from stepflow.store.runs import (
+    STALE,
+    Answer,
+    Fence,
+    finish_run,
+    hand_over,
+    load_data,
+    load_run,
+    mark_run,
+)
 
 log = logging.getLogger("stepflow.run")
 
 
-def cancel(run_id: str, reason: str, env: Env) -> Plan[bool]:
+async def cancel(run_id: str, reason: str, env: Env) -> bool:
     """
-    Ask the run to end.
+    Stop the run: it ends as cancelled.
 
-    True when it ends by this call or was asked to before, False when it is unknown or ended.
+    True when this call ends it, now or soon, or an earlier stop does; False when it is unknown or
+    has ended.
     """
-    return (
-        yield from stop_run(
-            run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env
-        )
+    return await stop_run(
+        run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env
     )
 
 
-def fail(run_id: str, reason: str, env: Env) -> Plan[bool]:
+async def fail(run_id: str, reason: str, env: Env) -> bool:
     """
     End the run as failed by hand.
 
-    True when it ends by this call or was asked to before, False when it is unknown or ended.
-
-    Final for a run that waits or is paused, and for one that was asked to stop already: nothing is
-    compensated then.
+    True when this call ends it, now or soon, or an earlier stop does; False when it is unknown or
+    has ended. A run that waits, is paused or was stopped before ends at once, and compensates
+    nothing.
     """
-    return (
-        yield from stop_run(
-            run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env
-        )
+    return await stop_run(
+        run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env
     )
 
 
-def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
+async def stop_run(run_id: str, stop: StopRequest, env: Env) -> bool:
     """
     End the run, or mark it so that its worker ends it.
 
-    Says whether it will end, by this stop or by one before it.
-
-    A run that was marked and let its grace pass is ended without its worker, whose late commit is
-    then refused.
+    True when it will end, by this stop or by one before it. A run that was marked and let its grace
+    pass is ended without its worker, whose late commit is then refused.
     """
     request = env.request_id()
     grace_s = env.settings.worker.stop_grace_s
     while True:
-        run = yield load_run(env.keys, run_id)
+        run = await load_run(env.keys, run_id)
         if run is None:
-            yield forget_deadline(env.keys, run_id)
+            await forget_deadline(env.keys, run_id)
             return False
         if run.damage and not run.is_finished:
-            if (yield from _stop_damaged(run, stop, request, env)):
+            if await _stop_damaged(run, stop, request, env):
                 return True
             continue
         now = env.clock.now()
@@ -90,23 +93,21 @@ def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
         probes.at("cancel.ready")
         match move.kind:
             case TransitionKind.FINISH:
-                answer = yield from finish_from_outside(run, move, Fence("", request), env)
+                answer = await finish_from_outside(run, move, Fence("", request), env)
             case TransitionKind.HAND_OVER:
-                answer = yield hand_over(
+                answer = await hand_over(
                     env.keys, run, Fence("", request), state=move.state, step=move.step,
                     failures=move.failures, crashes=move.crashes, due_at=None, now=now,
                     stop=move.stop,
                 )  # fmt: skip
             case TransitionKind.MARK:
                 again = None if run.cleanup else now + grace_s
-                answer = yield mark_run(
+                answer = await mark_run(
                     env.keys, run, stop, request=request, look_again_at=again, now=now
                 )
             case _:
-                if (
-                    stop.kind is StopKind.DEADLINE
-                ):  # nothing is left to look after: the run ends by the stop it has
-                    yield forget_deadline(env.keys, run_id)
+                if stop.kind is StopKind.DEADLINE:  # no longer needed: an earlier stop ends the run
+                    await forget_deadline(env.keys, run_id)
                 return not run.is_finished
         if answer[0] != STALE:
             log.info(
@@ -118,47 +119,45 @@ def stop_run(run_id: str, stop: StopRequest, env: Env) -> Plan[bool]:
             return True
 
 
-def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> Plan[bool]:
+async def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> bool:
     """
-    End a run whose record cannot be read, at once: what its last word is nobody can tell.
+    End a run whose record cannot be read, at once and without its cleanup.
 
-    Its deadline only sets it aside.
-
-    False when the record has changed meanwhile.
+    Its deadline only sets it aside. False when the record has changed meanwhile.
     """
     if stop.kind is StopKind.DEADLINE:
-        return (yield from set_run_aside(run, env))
-    answer = yield from finish_from_outside(run, end_of_stop(run, stop), Fence("", request), env)
+        return await set_run_aside(run, env)
+    answer = await finish_from_outside(run, end_of_stop(run, stop), Fence("", request), env)
     if answer[0] == STALE:
         return False
     log.warning("run=%s ended by hand, though unreadable: %s", run.id, run.unreadable)
     return True
 
 
-def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> Plan[list[int]]:
-    """End *run* for somebody who does not hold it; gives the script's answer."""
-    data, packed = yield [load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner)]
+async def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> Answer:
+    """End *run* without its claim; gives the script's answer."""
+    data, packed = await batch(load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner))
     now = env.clock.now()
-    given, fields = _given(run, data), end_fields(move, env.settings.limits.payload_bytes)
+    options, fields = _options(run, data), end_fields(move, env.settings.limits.payload_bytes)
     known = _app_hooks(run, packed) if packed else env.hooks_of(run.runner)
-    hooks = plan_hooks(run, move, given, known or (), env, now)
-    answer: list[int] = yield finish_run(
+    hooks = plan_hooks(run, move, options, known or (), env, now)
+    answer = await finish_run(
         env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
-        data=fields, hooks=hooks, update=plan_family_update(run, move, given, fields, env, now),
-        untold=note_untold(run, move, given, now) if known is None else None,
+        data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
+        untold=note_untold(run, move, options, now) if known is None else None,
     )  # fmt: skip
     if run.unroutable_since and answer[0] != STALE:
-        # its delivery stands in a waiting list that no worker of now reads; before the end it is
-        # all that the run has
-        yield forget_waiting(env.keys, env.keys.queue_of(run), run.runner_key, run.delivery)
+        # its delivery stands in a waiting list that no live worker reads; it must stay there until
+        # the end is written, for nothing else leads to the run
+        await forget_waiting(env.keys, env.keys.queue_of(run), run.runner_key, run.delivery)
     return answer
 
 
-def _given(run: Run, data: Mapping[bytes, bytes]) -> StoredOptions:
+def _options(run: Run, data: Mapping[bytes, bytes]) -> StoredOptions:
     """
-    Read what the run was given.
+    Read the options that the run keeps.
 
-    One that cannot be read ends all the same, and tells none of those it names.
+    A run whose options cannot be read ends all the same, and calls none of the hooks they name.
     """
     try:
         return read_options(data.get(b"spec"))

@@ -1,7 +1,7 @@
 """
-Runs begin runs.
+Runs that start runs.
 
-A child is made once under its parent's claim, and stopped when its parent ends first.
+A child is made once, under its parent's claim, and stopped when its parent ends first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent, settled_maps
+from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent
+from stepflow.core.journal import settled_maps
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.env import Env
@@ -18,7 +19,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost, RunConflict, SpawnRefused
-from stepflow.store.calls import Plan, together
+from stepflow.store.calls import batch_of, together
 from stepflow.store.children import (
     SpawnReply,
     forget_children,
@@ -39,7 +40,7 @@ log = logging.getLogger("stepflow.run")
 PAGE = 200
 
 
-def spawn_children(
+async def spawn_children(
     specs: Sequence[RunSpec],
     run: Run,
     token: str,
@@ -49,17 +50,16 @@ def spawn_children(
     versions: Versions,
     abandon: bool = False,
     group: ChildGroup | None = None,
-) -> Plan[bool]:
+) -> bool:
     """
-    Make children of *run*, *depth* generations below the first, in one round trip.
+    Make children of *run* in one round trip; those that exist stay as they are.
 
-    Those that are there stay as they are.
-
-    Each spec brings its run id, for a *group* its place in it as well; *versions* chooses where it
-    brings none. False when that brood is settled already. Raises ClaimLost, SpawnRefused for a run
-    that was asked to stop or is too deep, RunConflict for an id that another runner has.
+    *depth* counts from the first run of the tree. Each spec has a run id, which ends in its index
+    for a child of *group*; *versions* chooses the version of those without one. False when the
+    group is settled already. Raises ClaimLost, SpawnRefused for a run that is being stopped or is
+    too deep, RunConflict for an id that another runner has.
     """
-    specs = yield from versions.choose(specs, env)
+    specs = await versions.choose(specs, env)
     calls = []
     for spec in specs:
         if depth > MAX_DEPTH:
@@ -73,9 +73,9 @@ def spawn_children(
                 listed=not abandon, group=group, index=index or 0,
             )
         )  # fmt: skip
-    births = yield calls
+    replies = await batch_of(calls)
     if not all(
-        _check_spawned(birth, spec, run, env) for spec, birth in zip(specs, births, strict=True)
+        _check_spawned(reply, spec, run, env) for spec, reply in zip(specs, replies, strict=True)
     ):
         return False
     if not abandon:
@@ -83,82 +83,82 @@ def spawn_children(
     return True
 
 
-def _check_spawned(birth: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
-    """Say whether the child is there now, and note what the script did to the record of *run*."""
-    match birth.refused:
+def _check_spawned(reply: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
+    """Say whether the child exists now, and note what the script did to the record of *run*."""
+    match reply.refused:
         case "lost":
             raise ClaimLost(
-                f"run {run.id!r} is held by another worker; child {spec.run_id!r} not made"
+                f"run {run.id!r} was claimed by another worker; child {spec.run_id!r} not made"
             )
         case "stopped":
             raise SpawnRefused(run.id)
         case "settled":
             return False
-    run.rev, run.has_children = max(run.rev, birth.rev), True
-    if birth.there is not None:
-        there = read_run(str(spec.run_id), birth.there, env.keys)
+    run.rev, run.has_children = max(run.rev, reply.rev), True
+    if reply.there is not None:
+        there = read_run(str(spec.run_id), reply.there, env.keys)
         if there.runner != spec.runner:
             raise RunConflict(there.id, "runner", there.state)
     return True
 
 
-def stop_children(run_id: str, generation: int, env: Env) -> Plan[None]:
+async def stop_children(run_id: str, generation: int, env: Env) -> None:
     """
-    Ask the children that end with a run to end; safe to repeat.
+    Stop the children that end with a run; safe to repeat.
 
-    One whose record is gone counts as ended.
+    A child whose record is gone counts as ended.
     """
     cursor = "0"
     while True:
-        cursor, ids = yield scan_children(env.keys, run_id, generation, cursor, PAGE)
+        cursor, ids = await scan_children(env.keys, run_id, generation, cursor, PAGE)
         if ids:
-            yield from _stop(ids, run_id, generation, f"its parent {run_id!r} ends", env)
+            await _stop(ids, run_id, generation, f"its parent {run_id!r} ends", env)
         if cursor == "0":
             return
 
 
-def stop_group(group: ChildGroup, run: Run, env: Env) -> Plan[None]:
-    """Ask those children of a settled map to end that have not; safe to repeat."""
+async def stop_group(group: ChildGroup, run: Run, env: Env) -> None:
+    """Stop the children of a settled map that have not ended; safe to repeat."""
     ids = group.children()
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
-        answers = yield load_answers(env.keys, run, page)
+        answers = await load_answers(env.keys, run, page)
         left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
         if left:
-            yield from _stop(
+            await _stop(
                 left, run.id, run.generation, "the map it belongs to is settled without it", env
             )
 
 
-def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> Plan[None]:
-    runs = yield [load_run(env.keys, child) for child in ids]
+async def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> None:
+    runs = await batch_of([load_run(env.keys, child) for child in ids])
     gone = [child for child, run in zip(ids, runs, strict=True) if run is None]
     if gone:
-        yield forget_children(env.keys, run_id, generation, gone)
+        await forget_children(env.keys, run_id, generation, gone)
     stop = StopRequest(StopKind.CANCEL, reason, env.clock.now())
-    yield from together(
+    await together(
         [stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished]
     )
 
 
-def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
+async def tell_of_gone(run_id: str, child_id: str, env: Env) -> bool:
     """
-    Tell run *run_id*, once, that a child on its list has failed, for its record is gone.
+    Tell run *run_id*, once, that a child on its list has failed because its record is gone.
 
-    Says whether it was told now.
+    True when this call told it.
     """
-    run = yield load_run(env.keys, run_id)
+    run = await load_run(env.keys, run_id)
     if run is None or run.damage or run.is_finished:
         return False
     stem, _, number = child_id.rpartition("-")
-    in_map = number.isdecimal() and f"{stem}.goal".encode() in (yield load_maps(env.keys, run))
+    in_map = number.isdecimal() and f"{stem}.goal".encode() in (await load_maps(env.keys, run))
     parent = Parent(
         run.id, run.generation, env.keys.queue_of(run), 1, int(number) if in_map else None
     )
     told = f"{RunState.FAILED}|".encode() + pack(["RecordGone", "its record is gone"])
     child = Run(child_id, UNKNOWN, run.queue, run.priority)
     update = family_update(env.keys, child, parent, RunState.FAILED, told)
-    done: bool = yield tell_gone(env.keys, child_id, update, now=env.clock.now())
+    done: bool = await tell_gone(env.keys, child_id, update, now=env.clock.now())
     if done:
         log.error(
             "run=%s is told that its child %s has failed: its record is gone", run_id, child_id
@@ -166,13 +166,13 @@ def tell_of_gone(run_id: str, child_id: str, env: Env) -> Plan[bool]:
     return done
 
 
-def progress(run: Run, env: Env) -> Plan[str]:
+async def progress(run: Run, env: Env) -> str:
     """
-    Say how far the maps of *run* are that it waits for, such as "12 of 1000 children".
+    Say how far the maps of *run* have come, such as "12 of 1000 children".
 
-    Empty when there is none.
+    Empty without maps.
     """
-    rows = yield load_maps(env.keys, run)
+    rows = await load_maps(env.keys, run)
     shown = []
     for name, goal in rows.items():
         stem, _, what = name.partition(b".")
@@ -182,18 +182,18 @@ def progress(run: Run, env: Env) -> Plan[str]:
     return ", ".join(shown[:3])
 
 
-def _whole(held: bytes) -> int:
-    return int(held) if held.isdigit() else 0
+def _whole(written: bytes) -> int:
+    return int(written) if written.isdigit() else 0
 
 
-def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> Plan[dict[str, bytes]]:
-    """Give how the children of those maps ended that *journal* remembers as settled, by run id."""
+async def map_answers(run: Run, journal: Sequence[bytes], env: Env) -> dict[str, bytes]:
+    """Give how the children of the settled maps in *journal* ended, by run id."""
     found: dict[str, bytes] = {}
     for group in settled_maps(journal):
         ids = group.children()
         for start in range(0, len(ids), PAGE):
             page = ids[start : start + PAGE]
-            answers = yield load_answers(env.keys, run, page)
+            answers = await load_answers(env.keys, run, page)
             found |= {
                 child: answer
                 for child, answer in zip(page, answers, strict=True)

@@ -1,4 +1,4 @@
-"""What every verb needs at hand: key names, the clock, settings, a die."""
+"""What every verb works with: key names, settings, the clock, a source of chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepflow.store.keys import Keys
 HooksOf = Callable[[str], "Sequence[Sequence[str]] | None"]
 
 
-def _nobody_knows(runner: str) -> None:
+def _unknown(runner: str) -> None:
     del runner
 
 
@@ -26,10 +26,9 @@ class Env:
     settings: Settings
     clock: ServerClock = field(default_factory=ServerClock)
     rng: random.Random = field(default_factory=random.Random)
-    #: names the terminal hooks of a runner's app, as (kind, name), where there is an app at hand
-    #: that has some
-    hooks_of: HooksOf = _nobody_knows
+    #: gives the terminal hooks of the app at hand, as (kind, name); None without an app
+    hooks_of: HooksOf = _unknown
 
     def request_id(self) -> str:
-        """Make the id by which a script knows its own second arrival."""
+        """Make the id by which a script recognizes its own second arrival."""
         return secrets.token_hex(8)

@@ -1,7 +1,7 @@
 """
-fork: a new run with another's runner, input and memory, up to a step.
+fork: a new run with another's runner, input and journal up to a step.
 
-That one and all after it run anew.
+That step and all after it run anew.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
+from stepflow.core.journal import before_end, find_step, place_of, step_names
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
-from stepflow.store.calls import Part, Plan
-from stepflow.store.fork import before_its_end, find_step, step_names, submit_fork
+from stepflow.store.calls import Part, batch
+from stepflow.store.fork import submit_fork
 from stepflow.store.journal import load_journal
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
 
 
-def fork(
+async def fork(
     run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None
-) -> Plan[Submitted]:
+) -> Submitted:
     """
-    Make run *new_id* (one of its own without) out of run *run_id*, whatever state that is in, and
-    leave that as it is.
+    Make a new run out of run *run_id*, which may be in any state and stays as it is.
 
-    *at* is the name, place or key of a step; of several of that name, the first; not one that ran
-    in answer to a stop, or undid another. *version* is that of the workflow, as it was without one.
-    The same fork again is the same run. Raises RunNotFound, UnknownStep, and RunConflict for an id
-    that is taken by anything else.
+    *at* is the name, place or key of a step; of several with that name, the first. Steps that ran
+    because the run was stopped, and compensations, do not count. *version* replaces the workflow's
+    version. The same fork again finds the same run. Raises RunNotFound, UnknownStep, and
+    RunConflict when anything else has the id *new_id*.
     """
     check_text("the step to fork at", at, most=1000)
     new_id = (
@@ -44,36 +44,36 @@ def fork(
     )
     request = env.request_id()
     while True:
-        source, data, journal = yield [
+        source, data, whole = await batch(
             load_run(env.keys, run_id),
             load_data(env.keys, run_id),
             load_journal(env.keys, run_id),
-        ]
+        )
         if source is None:
             raise RunNotFound(run_id)
         check_readable(source)
-        journal = before_its_end(journal)
+        journal = before_end(whole)
         index = find_step(journal, at)
         if index is None:
             raise UnknownStep(run_id, at, step_names(journal))
         run = _forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
-        place = journal[index].split(b"|", 2)[1].decode()
+        place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
-        row = yield submit_fork(
+        row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)
         if row:
-            there = yield load_data(env.keys, new_id)
+            there = await load_data(env.keys, new_id)
             if there.get(b"forked") != mark:
                 raise RunConflict(new_id, "origin", row.get(b"state", b"there").decode())
             return Submitted(new_id, created=False)
 
 
 def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
-    """Make the new run's row: what *source* was submitted with, and where its memory comes from."""
+    """Make the new run's record: what *source* was submitted with, and where it comes from."""
     now = env.clock.now()
     return replace(
         source, id=new_id, state=RunState.PENDING, rev=1, generation=0, step=0, failures=0,
@@ -87,11 +87,7 @@ def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
 
 
 def _kept(data: Mapping[bytes, bytes], mark: bytes) -> list[Part]:
-    """
-    Give the data of the new run.
-
-    The input and the spec, packed as they are, and where it was forked.
-    """
+    """Give the data of the new run: input and options as they are, and where it was forked."""
     kept: list[Part] = ["forked", mark]
     if b"payload" in data:
         kept += ("payload", data[b"payload"])

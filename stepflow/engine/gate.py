@@ -13,12 +13,11 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import member_of_rq_id, split_member
 from stepflow.core.outcomes import Pause, readable
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
 from stepflow.errors import StepflowError, UnreadableRecord
-from stepflow.store.calls import Plan
 from stepflow.store.hooks import HookRecord, load_hook
 from stepflow.store.keys import Keys
 from stepflow.store.maintenance import bury_hook, set_aside
@@ -53,9 +52,9 @@ def check_readable(run: Run) -> Run:
     return run
 
 
-def set_run_aside(run: Run, env: Env) -> Plan[bool]:
+async def set_run_aside(run: Run, env: Env) -> bool:
     """Set a run aside whose record is damaged; False when it was repaired meanwhile."""
-    done: bool = yield set_aside(
+    done: bool = await set_aside(
         env.keys, run, reason=reason_of(run.unreadable), now=env.clock.now()
     )
     if done:
@@ -63,39 +62,33 @@ def set_run_aside(run: Run, env: Env) -> Plan[bool]:
     return done
 
 
-def bury(hook: HookRecord, env: Env) -> Plan[bool]:
+async def bury(hook: HookRecord, env: Env) -> bool:
     """End a hook delivery whose record is damaged as dead."""
     problem = f"its record cannot be read: {hook.unreadable}"
     ttl_s = env.settings.retention.hook_s
-    done: bool = yield bury_hook(env.keys, hook, problem=problem, now=env.clock.now(), ttl_s=ttl_s)
+    done: bool = await bury_hook(env.keys, hook, problem=problem, now=env.clock.now(), ttl_s=ttl_s)
     if done:
         log.error("hook=%s is dead: %s", hook.id, problem)
     return done
 
 
-def put_away(member: str, env: Env) -> Plan[bool]:
+async def put_away(member: str, env: Env) -> bool:
     """
     Look at a run or hook that somebody could not read, and put it away if it is damaged.
 
     Says whether it was.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     if kind == "hook":
-        hook = yield load_hook(env.keys, name)
-        return bool(hook is not None and hook.damage and (yield from bury(hook, env)))
-    run = yield load_run(env.keys, name)
-    return bool(run is not None and run.damage and (yield from set_run_aside(run, env)))
+        hook = await load_hook(env.keys, name)
+        return bool(hook is not None and hook.damage and (await bury(hook, env)))
+    run = await load_run(env.keys, name)
+    return bool(run is not None and run.damage and (await set_run_aside(run, env)))
 
 
 def member_of_delivery(rq_id: str, keys: Keys) -> str:
-    """Name the run or hook that an RQ id of ours is about, as the claims know it."""
-    ours = rq_id.removeprefix(keys.job_prefix)
-    delivery = Delivery.parse(ours)
-    if delivery is not None:
-        return f"run:{delivery.run_id}"
-    name = ours.removeprefix("hook-")
-    head, dash, tail = name.rpartition("-r")
-    return f"hook:{head if dash and tail.isdigit() else name}"
+    """Name the run or hook that an RQ id delivers, as the claims know it; "" if it is not ours."""
+    return member_of_rq_id(rq_id.removeprefix(keys.job_prefix))
 
 
 def report_strays(strays: Sequence[str]) -> None:

@@ -1,6 +1,4 @@
-"""
-history: a run as a document, its journal entry by entry, that says the same when it is read back.
-"""
+"""history: a run and its journal as a document, which reads back to the same bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.journal import split, write_head
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
-from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory
-from stepflow.errors.base import shown
-from stepflow.store.calls import Plan
+from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory, shown
+from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.values.codec import pack, unpack
@@ -28,11 +26,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """
-    A history read back.
-
-    The run as it was begun, its input, and the journal as it stands in Redis.
-    """
+    """A history read back: the run as it began, its input, the journal as it is in Redis."""
 
     run: Run
     payload: Any
@@ -42,21 +36,21 @@ class Remembered:
     answers: Mapping[str, bytes]
 
 
-def history(run_id: str, env: Env) -> Plan[dict[str, Any]]:
+async def history(run_id: str, env: Env) -> dict[str, Any]:
     """
     Give a run and its journal as a document of JSON's own types; raises RunNotFound.
 
     Webhooks and their secrets stay out of it. `read_history` gives back every byte of the journal.
     """
-    run, data, journal = yield [
+    run, data, journal = await batch(
         load_run(env.keys, run_id),
         load_data(env.keys, run_id),
         load_journal(env.keys, run_id),
-    ]
+    )
     if run is None:
         raise RunNotFound(run_id)
     check_readable(run)
-    answers = yield from map_answers(run, journal, env)
+    answers = await map_answers(run, journal, env)
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
         "generation": run.generation, "step": run.step, "queue": run.queue,
@@ -123,14 +117,8 @@ def ended_well(run: Run) -> bool:
 def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
-        kind, place, name, at, data = entry.split(b"|", 4)
-        parts = {
-            "kind": kind.decode(),
-            "place": place.decode(),
-            "name": name.decode(),
-            "at": float(at),
-            **_show(data),
-        }
+        kind, place, name, at, data = split(entry)
+        parts = {"kind": kind, "place": place, "name": name, "at": at, **_show(data)}
         if _read_entry(json.loads(json.dumps(parts))) == entry:
             return parts
     except (ValueError, RecursionError):
@@ -141,9 +129,8 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
 def _read_entry(parts: Mapping[str, Any]) -> bytes:
     if "entry" in parts:
         return base64.b64decode(parts["entry"])
-    return f"{parts['kind']}|{parts['place']}|{parts['name']}|{parts['at']:.6f}|".encode() + _read(
-        parts
-    )
+    head = write_head(parts["kind"], parts["place"], parts["name"], parts["at"])
+    return head + _read(parts)
 
 
 def _show(data: bytes) -> dict[str, Any]:

@@ -26,20 +26,23 @@ REFUSED_S = 1.0
 _SAID_EVERY = 30
 
 
-async def insist(write: Callable[[], Awaitable[T]], what: str) -> T:
+async def insist(
+    write: Callable[[], Awaitable[T]], what: str, *, whatever_refused: bool = False
+) -> T:
     """
     Have *write* carried out, which must be safe to repeat.
 
-    While Redis refuses, it is called again and again.
+    While Redis refuses, it is called again and again. *what* says in a log line what waits.
 
-    *what* says in a log line what waits. Raises RedisRefused for a refusal that does not pass.
+    Raises RedisRefused for a refusal that does not pass, unless *whatever_refused*: then somebody
+    has to repair what the write is refused for.
     """
     tries = 0
     while True:
         try:
             return await write()
         except RedisRefused as refusal:
-            if not refusal.passes:
+            if not (refusal.passes or whatever_refused):
                 raise
             say_refused(what, refusal, tries)
         tries += 1

@@ -1,8 +1,4 @@
-"""
-Who is out there.
-
-The queues and what waits in them, the workers and what they hold, runs by the start of their id.
-"""
+"""What operators look at: queues, workers, the steps of a run, runs by the start of their id."""
 
 from __future__ import annotations
 
@@ -11,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
+from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
-from stepflow.store.calls import Plan
+from stepflow.engine.versions import LIVE_S
+from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
 from stepflow.store.query import (
+    load_queue_facts,
     members,
-    queue_facts,
     rq_worker_names,
     rq_worker_row,
     scan_keys,
@@ -33,8 +31,6 @@ from stepflow.times import as_datetime
 
 #: claims or keys looked at in one round trip
 PAGE = 500
-#: seconds: a worker that was not heard of for so long is dead or stopped; it says so once a second
-SILENT_S = 5.0
 #: how RQ's entries of `rq:queues` begin
 _LIST = "rq:queue:"
 
@@ -44,10 +40,9 @@ class QueueInfo:
     """
     One queue at one priority.
 
-    *length* counts what waits, *running* what workers hold, *oldest_s* is the longest wait.
-
-    *is_foreign* marks a queue whose entries are not stepflow's, counted as RQ counts them;
-    *is_hooks* the one that carries hook deliveries.
+    *length* counts the runs that wait, *running* those that workers have claimed, *oldest_s* is the
+    longest wait in seconds. *is_foreign* marks a queue whose entries are not stepflow's, counted as
+    RQ counts them; *is_hooks* the one that carries hook deliveries.
     """
 
     queue: str
@@ -64,9 +59,8 @@ class WorkerInfo:
     """
     One worker process as RQ knows it.
 
-    *running* counts the claims under its name, -1 for a worker not ours.
-
-    *is_live* is False for one that died without a word: RQ forgets it a minute or two later.
+    *running* counts the claims under its name, -1 for a worker that is not stepflow's. *is_live* is
+    False for one that died without a word: RQ forgets it a minute or two later.
     """
 
     name: str
@@ -86,9 +80,9 @@ class WorkerInfo:
 @dataclass(frozen=True, slots=True)
 class StepInfo:
     """
-    How one delivery of a step ended.
+    How one attempt of a step ended.
 
-    *is_closed* when that closed the step, else it was tried again.
+    *is_closed* when it closed the step; otherwise the step was tried again.
     """
 
     number: int
@@ -100,42 +94,41 @@ class StepInfo:
     ended_at: datetime | None
 
 
-def queues(env: Env) -> Plan[list[QueueInfo]]:
-    """
-    Describe every queue of this name space, and foreign ones of the same Redis, by name and
-    priority.
-    """
-    now = yield server_time()
-    entries = yield members(RQ_QUEUES)
+async def queues(env: Env) -> list[QueueInfo]:
+    """Describe every queue of this name space and RQ's others, by name and priority."""
+    now = await server_time()
+    entries = await members(RQ_QUEUES)
     names = [entry.removeprefix(_LIST) for entry in entries]
     names = [name for name in names if _is_shown(name, env)]
+    facts = await together([load_queue_facts(env.keys, name) for name in names])
     found = []
-    facts = (
-        (yield [call for name in names for call in queue_facts(env.keys, name)]) if names else []
-    )
-    for index, name in enumerate(names):
-        entries_there, head, waiting, since, running = facts[5 * index : 5 * index + 5]
+    for name, (entries_there, head, pending, since, claimed) in zip(names, facts, strict=True):
         is_hooks = name == env.keys.hook_queue
         queue, priority = (name, None) if is_hooks else env.keys.split_queue(name)
-        foreign = (
+        is_foreign = (
             entries_there > 0
-            and not waiting
+            and not pending
             and not is_hooks
             and Delivery.parse(head.removeprefix(env.keys.job_prefix)) is None
         )
-        length = entries_there if foreign else waiting
-        oldest = None if since is None else max(0.0, now - since)
-        word = "normal" if priority is None else priority.name.lower()
-        info = QueueInfo(queue, word, length, running, oldest, foreign, is_hooks)
+        info = QueueInfo(
+            queue,
+            priority="normal" if priority is None else priority.name.lower(),
+            length=entries_there if is_foreign else pending,
+            running=claimed,
+            oldest_s=None if since is None else max(0.0, now - since),
+            is_foreign=is_foreign,
+            is_hooks=is_hooks,
+        )
         found.append((is_hooks, queue, priority or 0, info))
     return [info for *_, info in sorted(found, key=lambda row: row[:3])]
 
 
 def _is_shown(name: str, env: Env) -> bool:
     """
-    Leave out the queues of other name spaces.
+    Whether a queue is not another name space's.
 
-    Theirs have a prefix and a dot, ours no dot but a priority's.
+    Theirs have a prefix and a dot, ours only the dot of a priority.
     """
     if name == env.keys.hook_queue:
         return True
@@ -143,28 +136,26 @@ def _is_shown(name: str, env: Env) -> bool:
     return "." not in queue and env.keys.rq_queue(queue, priority) == name
 
 
-def workers(env: Env) -> Plan[list[WorkerInfo]]:
-    """Describe the workers that RQ knows, with what each of them holds."""
-    names = yield rq_worker_names()
+async def workers(env: Env) -> list[WorkerInfo]:
+    """Describe the workers that RQ knows, with the number of claims of each."""
+    names = await rq_worker_names()
     if not names:
         return []
-    rows = yield [rq_worker_row(name) for name in names]
-    held = yield from _held(env)
-    found = [_worker(name, row, held) for name, row in zip(names, rows, strict=True) if row]
-    if not found:
-        return []
-    now, *seen = yield [
-        server_time(),
-        *(worker_seen(env.keys, _group(info, env), info.name) for info in found),
-    ]
-    found = [
-        replace(info, is_live=_is_live(info, at, now)) for info, at in zip(found, seen, strict=True)
-    ]
+    rows = await batch_of([rq_worker_row(name) for name in names])
+    claims = await _count_claims(env)
+    infos = [_worker(name, row, claims) for name, row in zip(names, rows, strict=True) if row]
+    found = await together([_with_liveness(info, env) for info in infos])
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
 
 
+async def _with_liveness(info: WorkerInfo, env: Env) -> WorkerInfo:
+    seen = worker_seen(env.keys, _group(info, env), info.name)
+    now, seen_at = await batch(server_time(), seen)
+    return replace(info, is_live=_is_live(info, seen_at, now))
+
+
 def _group(info: WorkerInfo, env: Env) -> str:
-    """Name the group of workers with the same queues, in which they say that they live."""
+    """Name the group of workers with the same queues, in which each reports that it lives."""
     return "+".join(
         sorted(
             {env.keys.split_queue(name)[0] for name in info.queues if name != env.keys.hook_queue}
@@ -173,14 +164,14 @@ def _group(info: WorkerInfo, env: Env) -> str:
 
 
 def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
-    """Whether a worker of ours was heard of within the last seconds, or is only just starting."""
+    """Whether a worker of ours reported within the last seconds, or is only just starting."""
     if info.concurrency is None:
         return True
     started = 0.0 if info.started_at is None else info.started_at.timestamp()
-    return max(seen or 0.0, started) > now - SILENT_S
+    return max(seen or 0.0, started) > now - LIVE_S
 
 
-def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> WorkerInfo:
+def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) -> WorkerInfo:
     def words(field: bytes) -> list[str]:
         # RQ writes names with commas; a worker of ours that wrote a Python list over them is
         # understood as well
@@ -190,36 +181,35 @@ def _worker(name: str, row: Mapping[bytes, bytes], held: Mapping[str, int]) -> W
         return row.get(field, b"").decode("utf-8", "backslashreplace")
 
     def number(field: bytes) -> int:
-        held_ = row.get(field, b"")
-        return int(held_) if held_.isdigit() else 0
+        written = row.get(field, b"")
+        return int(written) if written.isdigit() else 0
 
     ours = b"concurrency" in row
     return WorkerInfo(
         name,
-        text(b"state") or "?",
-        number(b"pid"),
-        text(b"hostname"),
-        words(b"queues"),
-        words(b"runners"),
-        number(b"concurrency") if ours else None,
-        held.get(name, 0) if ours else -1,
-        number(b"successful_job_count"),
-        _moment(row.get(b"birth")),
-        _moment(row.get(b"last_heartbeat")),
+        state=text(b"state") or "?",
+        pid=number(b"pid"),
+        host=text(b"hostname"),
+        queues=words(b"queues"),
+        runners=words(b"runners"),
+        concurrency=number(b"concurrency") if ours else None,
+        running=claims.get(name, 0) if ours else -1,
+        done=number(b"successful_job_count"),
+        started_at=_moment(row.get(b"birth")),
+        seen_at=_moment(row.get(b"last_heartbeat")),
     )
 
 
-def _held(env: Env) -> Plan[Counter[str]]:
+async def _count_claims(env: Env) -> Counter[str]:
     """Count the claims under each worker's name."""
     holders: dict[str, str] = {}
     cursor = 0
     while True:
-        cursor, members_ = yield standing_claims(env.keys, cursor, PAGE)
-        if members_:
-            tokens = yield [claim_holder(env.keys, member) for member in members_]
-            holders |= dict(zip(members_, tokens, strict=True))
+        cursor, members_ = await standing_claims(env.keys, cursor, PAGE)
+        tokens = await batch_of([claim_holder(env.keys, member) for member in members_])
+        holders |= dict(zip(members_, tokens, strict=True))
         if not cursor:
-            return Counter(token.partition(".")[0] for token in holders.values() if token)
+            return Counter(worker_of(token) for token in holders.values() if token)
 
 
 def _moment(field: bytes | None) -> datetime | None:
@@ -230,9 +220,9 @@ def _moment(field: bytes | None) -> datetime | None:
         return None
 
 
-def steps(run_id: str, env: Env) -> Plan[list[StepInfo]]:
-    """Give how each delivery of each step of a run ended, in the order it happened."""
-    records = yield load_steps(env.keys, run_id)
+async def steps(run_id: str, env: Env) -> list[StepInfo]:
+    """Give how each attempt of each step of a run ended, in the order it happened."""
+    records = await load_steps(env.keys, run_id)
     found = [_step(name, record) for name, record in records.items()]
     return sorted(
         found,
@@ -241,50 +231,51 @@ def steps(run_id: str, env: Env) -> Plan[list[StepInfo]]:
 
 
 def _step(name: bytes, record: bytes) -> StepInfo:
-    """
-    Read a step record.
-
-    Of one that cannot be read, what it holds stands in the place of its outcome.
-    """
-    number, dot, _ = name.decode("utf-8", "backslashreplace").partition(".")
-    step = int(number) if number.isdecimal() else 0
+    """Read a step record; the text of an unreadable one stands in the place of its outcome."""
+    step, is_closed = read_name(name)
     try:
-        head, attempt, started, ended = record.decode().split(" ")
-        token, outcome = head.rsplit(".", 1)
-        at = [as_datetime(float(moment)) for moment in (started, ended)]
-        return StepInfo(step, int(attempt), outcome, token.split(".", 1)[0], not dot, *at)
+        read = StepRecord.read(record)
+        started_at, ended_at = as_datetime(read.started_at), as_datetime(read.ended_at)
     except ValueError:
-        return StepInfo(step, 0, f"unreadable: {record[:60]!r}", "", not dot, None, None)
+        unreadable = f"unreadable: {record[:60]!r}"
+        return StepInfo(
+            step, attempt=0, outcome=unreadable, worker="", is_closed=is_closed, started_at=None,
+            ended_at=None,
+        )  # fmt: skip
+    return StepInfo(
+        step, attempt=read.attempt, outcome=read.outcome, worker=read.worker, is_closed=is_closed,
+        started_at=started_at, ended_at=ended_at,
+    )  # fmt: skip
 
 
-def find_runs(start: str, env: Env, *, limit: int = 6) -> Plan[list[str]]:
+async def find_runs(start: str, env: Env, *, limit: int = 6) -> list[str]:
     """Give the run called *start*, else the runs whose ids begin with it, at most *limit*."""
-    if (yield load_run(env.keys, start)) is not None:
+    if (await load_run(env.keys, start)) is not None:
         return [start]
     found: set[str] = set()
     for index in (env.keys.live, *(env.keys.done_index(end) for end in ENDS)):
         cursor = "0"
         while len(found) < limit:
-            cursor, page = yield scan_members(index, cursor, start)
+            cursor, page = await scan_members(index, cursor, start)
             found.update(page)
             if cursor == "0":
                 break
     kept = sorted(found)
-    rows = (yield [load_run(env.keys, run_id) for run_id in kept]) if kept else []
+    rows = await batch_of([load_run(env.keys, run_id) for run_id in kept])
     return [run_id for run_id, run in zip(kept, rows, strict=True) if run is not None][:limit]
 
 
-def lasting_keys() -> Plan[list[str]]:
+async def lasting_keys() -> list[str]:
     """
     Name every key of this Redis that has no time to live.
 
-    For tests and the demo: it walks all keys.
+    Walks all keys: for tests and the demo.
     """
     found: list[str] = []
     cursor = "0"
     while True:
-        cursor, page = yield scan_keys(cursor, PAGE)
-        ttls = (yield [time_to_live(key) for key in page]) if page else []
+        cursor, page = await scan_keys(cursor, PAGE)
+        ttls = await batch_of([time_to_live(key) for key in page])
         found += [key for key, ttl in zip(page, ttls, strict=True) if ttl == -1]
         if cursor == "0":
             return sorted(set(found))

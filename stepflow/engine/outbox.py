@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: kinds of targets: a function of the app, a webhook of the app, a webhook of the run
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
-#: and one of our own: the children that end with the run, of this generation
+#: and one of our own: the children that end with the run
 CHILDREN = "children"
 
 
@@ -33,25 +33,25 @@ def app_hooks(registry: Registry) -> list[list[str]]:
     ]
 
 
-def outcome_of(run: Run, end: Transition, given: StoredOptions, now: float) -> RunOutcome:
+def outcome_of(run: Run, end: Transition, options: StoredOptions, now: float) -> RunOutcome:
     """Put together what hooks are told of the end of *run*."""
+    failures = max(run.failures, end.failures) if end.error is not None else run.failures
     return RunOutcome(
         run.id,
         run.runner,
-        end.state.value,
-        end.result,
-        end.error,
-        end.reason,
-        given.headers,
-        run.step,
-        (end.failures if end.error is not None and end.failures > run.failures else run.failures)
-        + 1,
-        run.generation,
-        run.ends + 1,
-        as_datetime(run.created_at),
-        as_datetime(run.started_at),
-        as_datetime(now),
-        end.errors,
+        status=end.state.value,
+        result=end.result,
+        error=end.error,
+        reason=end.reason,
+        headers=options.headers,
+        final_step=run.step,
+        attempts=failures + 1,
+        generation=run.generation,
+        end=run.ends + 1,
+        created_at=as_datetime(run.created_at),
+        started_at=as_datetime(run.started_at),
+        ended_at=as_datetime(now),
+        compensation_errors=end.errors,
     )
 
 
@@ -72,7 +72,7 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
 def plan_hooks(
     run: Run,
     end: Transition,
-    given: StoredOptions,
+    options: StoredOptions,
     app_hooks: Sequence[Sequence[str]],
     env: Env,
     now: float,
@@ -80,23 +80,23 @@ def plan_hooks(
     """
     Give the deliveries to write with the end of *run*.
 
-    *app_hooks* are (kind, name) of the app's own.
+    *app_hooks* are the app's own hooks, as (kind, name).
     """
     targets: list[tuple[str, list[Any]]] = [
-        (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, given)
+        (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, options)
     ]
     targets += [(run.runner, list(hook)) for hook in app_hooks]
     if not targets:
         return []
     return _deliveries(
-        run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, given, now)), env, now
+        run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, options, now)), env, now
     )
 
 
-def _wanting(end: Transition, given: StoredOptions) -> list[Any]:
-    """Give the run's own webhooks that want to hear of this end."""
+def _wanting(end: Transition, options: StoredOptions) -> list[Any]:
+    """Give the run's own webhooks that subscribe to this end."""
     status = end.state.value
-    return [web for web in given.webhooks if status in web.get("events", (status,))]
+    return [web for web in options.webhooks if status in web.get("events", (status,))]
 
 
 def _stem(run: Run) -> str:
@@ -124,23 +124,20 @@ def _deliveries(
     return jobs
 
 
-def note_untold(run: Run, end: Transition, given: StoredOptions, now: float) -> bytes:
+def note_untold(run: Run, end: Transition, options: StoredOptions, now: float) -> bytes:
     """
-    Note an end for hooks that nobody has announced.
+    Note an end for hooks that no worker has announced yet.
 
-    All that their deliveries need, whatever becomes of the run.
+    The note has all that their deliveries need, whatever becomes of the run.
     """
-    body = pack_outcome(outcome_of(run, end, given, now))
-    return pack([run.id, _stem(run), len(_wanting(end, given)), body])
+    body = pack_outcome(outcome_of(run, end, options, now))
+    return pack([run.id, _stem(run), len(_wanting(end, options)), body])
 
 
 def untold_hooks(
     note: bytes, runner: str, app_hooks: Sequence[Sequence[str]], env: Env, now: float
 ) -> list[HookJob]:
-    """
-    Give the deliveries that a noted end calls for, under the ids that the end itself would have
-    given them.
-    """
+    """Give the deliveries that a noted end calls for, under the ids that the end would use."""
     run_id, stem, first, body = unpack(note)
     return _deliveries(
         run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now
@@ -148,31 +145,34 @@ def untold_hooks(
 
 
 def plan_family_update(
-    run: Run, end: Transition, given: StoredOptions, data: Sequence[Part], env: Env, now: float
+    run: Run, end: Transition, options: StoredOptions, data: Sequence[Part], env: Env, now: float
 ) -> FamilyUpdate:
-    """Give what the end of *run* means to its family; *data* are the data fields that it writes."""
-    if given.parent is None and not run.has_children:
+    """
+    Plan what the end of *run* writes for its parent and its children.
+
+    *data* are the data fields that the end writes.
+    """
+    if options.parent is None and not run.has_children:
         return NO_UPDATE
-    told: Part
+    answer: Part
     if end.state is RunState.SUCCEEDED:
-        told = data[1] if data else pack(None)
+        answer = data[1] if data else pack(None)
     else:
         error = end.error or ErrorInfo("Cancelled", end.reason or "")
-        told = pack([error.type, error.message])
-    assert isinstance(told, bytes)
-    told = f"{end.state}|".encode() + told
+        answer = pack([error.type, error.message])
+    assert isinstance(answer, bytes)
     return family_update(
         env.keys,
         run,
-        given.parent,
+        options.parent,
         end.state,
-        told,
+        f"{end.state}|".encode() + answer,
         _stops(run, env, now) if run.has_children else None,
     )
 
 
 def _stops(run: Run, env: Env, now: float) -> HookJob:
-    """Make the delivery that asks the children of *run* to end."""
+    """Make the delivery that stops the children of *run*."""
     hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
     rq_id = rq_id_of(env.keys, hook_id, 0)
     target = pack([CHILDREN, run.generation])
@@ -196,9 +196,9 @@ def _listed(error: ErrorInfo) -> list[str]:
 
 def read_outcome(body: bytes) -> RunOutcome:
     """
-    Read an outcome back; raises UnreadableValue for what is none.
+    Read an outcome back; raises UnreadableValue for anything else.
 
-    What a later version says besides is passed over.
+    Fields that a later version added are ignored.
     """
     kept: Mapping[str, Any] = unpack(body)
     try:
@@ -220,7 +220,7 @@ def read_target(target: bytes) -> tuple[str, Any]:
     """
     Read where a hook delivery goes: a kind and what it needs.
 
-    Raises UnreadableValue for what is none.
+    Raises UnreadableValue for anything else.
     """
     kept = unpack(target)
     if isinstance(kept, list | tuple) and len(kept) == 2 and isinstance(kept[0], str):  # noqa: PLR2004
@@ -232,7 +232,7 @@ def read_app_hooks(packed: bytes | None) -> list[list[str]]:
     """
     Read the terminal hooks of an app as `app_hooks` gave them.
 
-    Raises UnreadableValue for what is none.
+    Raises UnreadableValue for anything else.
     """
     kept = unpack(packed) if packed else []
     if isinstance(kept, list) and all(isinstance(hook, list) and len(hook) == 2 for hook in kept):  # noqa: PLR2004

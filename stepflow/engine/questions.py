@@ -1,4 +1,4 @@
-"""Asks: what runs ask people, each with a token by which it is answered, once."""
+"""Questions that runs ask people, each with a token by which it is answered, once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import AnswerMisfit, QuestionClosed, QuestionNotFound, StepflowError
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch, batch_of
 from stepflow.store.questions import (
     QuestionOutcome,
     answer_question,
@@ -36,9 +36,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}\.[0-9a-f]{20}")
 @dataclass(frozen=True, slots=True)
 class Question:
     """
-    What a run asks: *token* answers it, *schema* (JSON) says what an answer is.
+    A question that a run asks people.
 
-    *until* is None without a timeout.
+    *token* answers it, *schema* is the JSON schema of an answer, *until* is None without a timeout.
     """
 
     token: str
@@ -49,74 +49,80 @@ class Question:
     until: datetime | None
 
 
-def questions(env: Env, *, limit: int) -> Plan[list[Question]]:
+async def questions(env: Env, *, limit: int) -> list[Question]:
     """
-    List what is asked and not answered yet, at most *limit*, the runs first that have asked for
-    longest.
+    List the open questions, at most *limit*.
+
+    Those of the runs that have waited longest come first.
     """
     found: list[Question] = []
     first = 0
     while len(found) < limit:
-        run_ids = yield asking(env.keys, first, PAGE)
+        run_ids = await asking(env.keys, first, PAGE)
         if not run_ids:
             break
         first += PAGE
-        for run_id, asked in zip(
-            run_ids, (yield [load_questions(env.keys, run_id) for run_id in run_ids]), strict=True
-        ):
-            mine = [
+        rows = await batch_of([load_questions(env.keys, run_id) for run_id in run_ids])
+        for run_id, row in zip(run_ids, rows, strict=True):
+            of_run = [
                 _read(run_id, digest.decode("utf-8", "replace"), packed)
-                for digest, packed in asked.items()
+                for digest, packed in row.items()
                 if digest
             ]
-            found += sorted(mine, key=lambda ask: (ask.asked_at is not None, ask.asked_at))
+            found += sorted(of_run, key=lambda each: (each.asked_at is not None, each.asked_at))
     return found[:limit]
 
 
 def _read(run_id: str, digest: str, packed: bytes) -> Question:
-    """Read an ask; one that cannot be read is listed, in words, and takes any answer."""
+    """Read a question; one that cannot be read says so as its prompt, and takes any answer."""
+    token = f"{run_id}.{digest}"
     try:
         prompt, schema, asked_at, until = unpack(packed)
-        times = as_datetime(float(asked_at)), as_datetime(float(until))
-        return Question(f"{run_id}.{digest}", run_id, str(prompt), dict(schema), *times)
-    except (StepflowError, ValueError, TypeError, OverflowError, OSError) as error:
         return Question(
-            f"{run_id}.{digest}", run_id, f"<what it asks cannot be read: {error}>", {}, None, None
+            token,
+            run_id,
+            prompt=str(prompt),
+            schema=dict(schema),
+            asked_at=as_datetime(float(asked_at)),
+            until=as_datetime(float(until)),
         )
+    except (StepflowError, ValueError, TypeError, OverflowError, OSError) as error:
+        prompt = f"<what it asks cannot be read: {error}>"
+        return Question(token, run_id, prompt=prompt, schema={}, asked_at=None, until=None)
 
 
-def answer(token: str, value: Any, env: Env) -> Plan[None]:
+async def answer(token: str, value: Any, env: Env) -> None:
     """
-    Answer what was asked under *token*, once.
+    Answer the question of *token*, once.
 
-    Raises QuestionNotFound, QuestionClosed when it was answered before or is wanted no more,
-    AnswerMisfit, nothing written then.
+    Raises QuestionNotFound, QuestionClosed when it was answered before or its run waits for the
+    answer no more, AnswerMisfit when the answer does not fit its schema; nothing is written then.
     """
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise QuestionNotFound(token)
     run_id, _, digest = token.rpartition(".")
     packed = pack(value, what="the answer", limit=env.settings.limits.payload_bytes)
-    run, asked, mark = yield [
+    run, question, mark = await batch(
         load_run(env.keys, run_id),
         load_question(env.keys, run_id, digest),
         load_mark(env.keys, run_id, digest),
-    ]
+    )
     if mark is not None:
-        raise _settled(token, mark)
-    if run is None or asked is None or run.is_finished:
+        raise _closed(token, mark)
+    if run is None or question is None or run.is_finished:
         raise QuestionNotFound(token)
     check_readable(run)
-    problem = misfit(unpack(packed), _read(run_id, digest, asked).schema)
+    problem = misfit(unpack(packed), _read(run_id, digest, question).schema)
     if problem is not None:
         raise AnswerMisfit(token, problem)
     now = env.clock.now()
     mine = QuestionOutcome(ANSWERED, now, env.request_id())
-    mark = yield answer_question(env.keys, run, digest, packed, mark=mine, now=now)
+    mark = await answer_question(env.keys, run, digest, packed, mark=mine, now=now)
     if mark is None:
         raise QuestionNotFound(token)
     if mark.request != mine.request:
-        raise _settled(token, mark)
+        raise _closed(token, mark)
 
 
-def _settled(token: str, mark: QuestionOutcome) -> QuestionClosed:
+def _closed(token: str, mark: QuestionOutcome) -> QuestionClosed:
     return QuestionClosed(token, mark.word, in_words(mark.at))

@@ -4,50 +4,51 @@ from __future__ import annotations
 
 from stepflow.engine.env import Env
 from stepflow.errors import HookNotFound
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch_of
 from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.query import newest
 from stepflow.store.runs import load_run
 
-#: ends of a revived run that are looked at, the last ones
+#: ends of a retried run whose deliveries are listed: the last ones
 _ENDS = 1000
 
 
-def redeliver(hook_id: str, env: Env) -> Plan[None]:
+async def redeliver(hook_id: str, env: Env) -> None:
     """
     Queue a delivery once more, its tries anew; nothing to do for one in progress.
 
     Raises HookNotFound.
     """
     while True:
-        record = yield load_hook(env.keys, hook_id)
+        record = await load_hook(env.keys, hook_id)
         if record is None:
             raise HookNotFound(hook_id)
-        if record.token or (yield requeue_hook(env.keys, record, now=env.clock.now(), fresh=True)):
+        if record.token or (await requeue_hook(env.keys, record, now=env.clock.now(), fresh=True)):
             return
 
 
-def dead_hooks(env: Env, *, limit: int) -> Plan[list[HookRecord]]:
+async def dead_hooks(env: Env, *, limit: int) -> list[HookRecord]:
     """Give the dead deliveries that are kept, the last to die first."""
-    found = yield newest(env.keys.dead_hooks, before=None, count=limit)
+    found = await newest(env.keys.dead_hooks, before=None, count=limit)
     if not found:
         return []
-    records = yield [load_hook(env.keys, hook_id) for hook_id, _ in found]
+    records = await batch_of([load_hook(env.keys, hook_id) for hook_id, _ in found])
     return [record for record in records if record is not None]
 
 
-def hooks_of_run(run_id: str, env: Env, *, limit: int) -> Plan[list[HookRecord]]:
+async def hooks_of_run(run_id: str, env: Env, *, limit: int) -> list[HookRecord]:
     """Give the deliveries of one run's present generation that are kept, end by end."""
-    run = yield load_run(env.keys, run_id)
+    run = await load_run(env.keys, run_id)
     if run is None:
         return []
     found: list[HookRecord] = []
     for end in range(max(1, run.ends - _ENDS), run.ends + 1):
-        # all at once: those that were delivered expire long before those that died, so the numbers
-        # have gaps
-        records = yield [
-            load_hook(env.keys, f"{run.id}-{run.generation}-{end}-{number}")
-            for number in range(limit)
-        ]
+        # all numbers at once, for they have gaps: delivered ones expire long before dead ones
+        records = await batch_of(
+            [
+                load_hook(env.keys, f"{run.id}-{run.generation}-{end}-{number}")
+                for number in range(limit)
+            ]
+        )
         found += [record for record in records if record is not None]
     return found

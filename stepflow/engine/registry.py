@@ -54,7 +54,7 @@ class Registry:
         read: Callable[[Any], Any] | None = None,
         version: int | None = None,
     ) -> RegisteredRunner:
-        """Register *runner* under *name*; a name can be given once, and once for each version."""
+        """Register *runner* under *name*, which may be taken once, or once for each version."""
         key = runner_key(
             check_name("runner", name), 1 if version is None else check_version(version)
         )
@@ -63,11 +63,20 @@ class Registry:
                 "runner", name, "it is registered already, and a name means one runner"
             )
         if step_timeout_s is not None and step_timeout_s <= 0:
-            msg = f"step_timeout of runner {name!r} is {step_timeout_s}; it must be above 0 seconds, or None"
+            msg = (
+                f"step_timeout of runner {name!r} is {step_timeout_s}; "
+                "it must be above 0 seconds, or None"
+            )
             raise InvalidOption(msg)
         run = runner.run_step if isinstance(runner, StepRunner) else runner
         entry = RegisteredRunner(
-            name, run, is_async(run), retry or RetryPolicy(), step_timeout_s, read, version
+            name,
+            run,
+            is_async=is_async(run),
+            policy=retry or RetryPolicy(),
+            step_timeout_s=step_timeout_s,
+            read=read,
+            version=version,
         )
         self.runners[key] = entry
         return entry

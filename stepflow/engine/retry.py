@@ -6,27 +6,27 @@ Its hooks fire again at its new end.
 
 from __future__ import annotations
 
+from stepflow.core.journal import last_failure
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide_retry
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.errors import NotRetryable, RunNotFound
-from stepflow.store.calls import Plan
-from stepflow.store.journal import last_failure, load_journal
+from stepflow.store.journal import load_journal
 from stepflow.store.runs import STALE, load_run, retry_run
 
 
-def retry(run_id: str, env: Env) -> Plan[None]:
+async def retry(run_id: str, env: Env) -> None:
     """Take a failed run up again; raises RunNotFound or NotRetryable."""
     request = env.request_id()
     while True:
-        run = yield load_run(env.keys, run_id)
+        run = await load_run(env.keys, run_id)
         if run is None:
             raise RunNotFound(run_id)
         move = decide_retry(check_readable(run))
         if move.kind is TransitionKind.DROP:
             raise NotRetryable(run_id, move.why)
-        forget = last_failure((yield load_journal(env.keys, run_id))) if run.has_journal else []
-        answer = yield retry_run(env.keys, run, request=request, now=env.clock.now(), forget=forget)
+        forget = last_failure(await load_journal(env.keys, run_id)) if run.has_journal else []
+        answer = await retry_run(env.keys, run, request=request, now=env.clock.now(), forget=forget)
         if answer[0] != STALE:
             return

@@ -1,8 +1,4 @@
-"""
-Signals: something said to a run from outside, kept in its mailbox until it asks.
-
-And the resuming of a paused run.
-"""
+"""Signals, which a run keeps in its mailbox until it takes them; and resuming a paused run."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ from stepflow.errors import (
     SignalRefused,
     StepflowError,
 )
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
 from stepflow.store.maintenance import put_deadline
 from stepflow.store.runs import STALE, Fence, hand_over, load_run
@@ -41,7 +37,7 @@ def check_signal(name: object) -> str:
     raise InvalidName("signal", name, "use 1 to 100 letters, digits, '_', '.', ':' or '-'")
 
 
-def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) -> Plan[str]:
+async def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) -> str:
     """
     Put a signal into the run's mailbox.
 
@@ -57,18 +53,18 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) ->
     signal_id = f"r:{env.request_id()}" if dedup is None else f"d:{check_text('dedup', dedup)}"
     answer = "moved"
     while answer == "moved":
-        run, expected = yield [load_run(env.keys, run_id), load_expected(env.keys, run_id)]
+        run, expected = await batch(load_run(env.keys, run_id), load_expected(env.keys, run_id))
         if run is None:
             raise RunNotFound(run_id)
         check_readable(run)
         if run.state is RunState.WAITING and expected:
             problem = _misfit(unpack(packed), _schemas(expected, name))
             if problem is not None:
-                before = yield load_sent(env.keys, run_id, signal_id)
+                before = await load_sent(env.keys, run_id, signal_id)
                 if before is None:
                     raise SignalMisfit(run_id, name, problem)
                 return str(before.decode())
-        answer = yield send_signal(
+        answer = await send_signal(
             env.keys,
             run,
             signal_id,
@@ -89,7 +85,7 @@ def signal(run_id: str, name: str, payload: Any, dedup: str | None, env: Env) ->
 
 
 def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
-    """Read what signals of a name must look like; what cannot be read asks for nothing."""
+    """Read the schemas that signals of a name must fit; unreadable ones demand nothing."""
     try:
         schemas = unpack(expected).get(name, ())
     except (StepflowError, AttributeError):
@@ -103,34 +99,34 @@ def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
 
 def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
     """
-    Say in words which of *schemas* the payload does not fit.
+    Say in words how the payload does not fit the first of *schemas* that it misses.
 
-    None when it fits all: any of the waits may take it.
+    None when it fits all, for any of the waits may take it.
     """
     problems = (misfit(payload, schema) for schema in schemas)
     return next((problem for problem in problems if problem is not None), None)
 
 
-def resume(run_id: str, env: Env) -> Plan[None]:
+async def resume(run_id: str, env: Env) -> None:
     """
-    Hand over a paused run again.
+    Let a paused run go on.
 
     Raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired.
     """
     request = env.request_id()
     while True:
-        run = yield load_run(env.keys, run_id)
+        run = await load_run(env.keys, run_id)
         if run is None:
             raise RunNotFound(run_id)
         if run.state is not RunState.PAUSED:
             raise NotResumable(run_id, run.state)
         check_readable(run)
         move = Transition.resume(run)
-        answer = yield hand_over(
+        answer = await hand_over(
             env.keys, run, Fence("", request), state=move.state, step=move.step, failures=0,
             crashes=0, due_at=None, now=env.clock.now(),
         )  # fmt: skip
         if answer[0] != STALE:
             if run.deadline_at:  # one that had been set aside has none in the index
-                yield put_deadline(env.keys, run_id, run.deadline_at)
+                await put_deadline(env.keys, run_id, run.deadline_at)
             return

@@ -1,4 +1,4 @@
-"""What a run is given at submit and keeps: headers, webhooks, retry policy."""
+"""What a submit says of a run, and the options of it that are kept: headers, webhooks, policy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, Literal
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.family import Parent
 from stepflow.core.run import Priority
-from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
@@ -26,7 +25,7 @@ class RunSpec:
     *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or
     aware datetime) keeps the first step back. *webhooks* are Webhook objects. *on_conflict*
     "restart" starts an ended run of that id anew. *version* is the workflow's, by default the
-    newest that the app at hand registers, or that workers hold.
+    newest that the app at hand registers, or that live workers have.
     """
 
     runner: str
@@ -48,7 +47,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class StoredOptions:
-    """The part of a spec that is kept with the run, read back."""
+    """The options of a run that are kept with it, read back."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     webhooks: Sequence[dict[str, Any]] = ()
@@ -56,7 +55,7 @@ class StoredOptions:
     parent: Parent | None = None
 
 
-#: what a run without headers, webhooks or policy of its own was given
+#: those of a run without headers, webhooks or a policy of its own
 NO_OPTIONS = StoredOptions()
 
 
@@ -111,22 +110,22 @@ def read_options(data: bytes | None) -> StoredOptions:
     try:
         policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
         parent = Parent(*kept["parent"]) if "parent" in kept else None
-        given = StoredOptions(
+        options = StoredOptions(
             dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent
         )
     except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
         raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
-    if _is_sound(given):
-        return given
+    if _is_sound(options):
+        return options
     raise UnreadableValue("its spec is not as this version writes it")
 
 
-def _is_sound(given: StoredOptions) -> bool:
-    """Whether the parts are what they should be: they were packed by us, or by nobody we know."""
-    parent, texts = given.parent, [*given.headers, *given.headers.values()]
+def _is_sound(options: StoredOptions) -> bool:
+    """Whether each part has the type that `pack_options` writes; others may have written it."""
+    parent, texts = options.parent, [*options.headers, *options.headers.values()]
     return (
         all(isinstance(text, str) for text in texts)
-        and all(isinstance(webhook, dict) for webhook in given.webhooks)
+        and all(isinstance(webhook, dict) for webhook in options.webhooks)
         and (
             parent is None
             or all(map(isinstance, astuple(parent), (str, int, str, int, int | None)))
@@ -135,7 +134,7 @@ def _is_sound(given: StoredOptions) -> bool:
 
 
 def without_parent(data: bytes) -> bytes:
-    """Give what a run kept of its spec without its parent: for a run that is nobody's child."""
+    """Drop the parent from what a run kept of its spec, for a fork, which has none."""
     kept = unpack(data) if data else {}
     if "parent" not in kept:
         return data

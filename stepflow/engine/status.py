@@ -6,14 +6,15 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stepflow.core.ids import worker_of
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.children import progress
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown as in_short
-from stepflow.store.calls import Plan
+from stepflow.errors import shown as in_short
+from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.query import newest
 from stepflow.store.runs import load_data, load_run
 from stepflow.times import as_datetime, in_words, unix_time
@@ -36,27 +37,27 @@ class Page:
         return len(self.runs)
 
 
-def status(run_id: str, env: Env) -> Plan[RunStatus | None]:
+async def status(run_id: str, env: Env) -> RunStatus | None:
     """Read one run; None when none is kept."""
-    run, data = yield [load_run(env.keys, run_id), load_data(env.keys, run_id)]
+    run, data = await _load(run_id, env)
     if run is None:
         return None
-    shown = status_of(
-        run, data, (yield from live_versions(run.runner, env)) if run.unroutable_since else ()
-    )
-    far = (
-        (yield from progress(run, env))
-        if run.has_children and run.state is RunState.WAITING
-        else ""
-    )
+    live = await live_versions(run.runner, env) if run.unroutable_since else ()
+    shown = status_of(run, data, live)
+    waits_for_children = run.has_children and run.state is RunState.WAITING
+    far = await progress(run, env) if waits_for_children else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
 
 
-def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -> RunStatus:
-    """
-    Turn a run's row and data into what callers see.
+async def _load(run_id: str, env: Env) -> tuple[Run | None, dict[bytes, bytes]]:
+    return await batch(load_run(env.keys, run_id), load_data(env.keys, run_id))
 
-    *held* are the versions of its runner that live workers hold.
+
+def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -> RunStatus:
+    """
+    Turn a run's record and data into what callers see.
+
+    *live* are the versions of its runner that live workers have.
     """
     state = run.state
     if run.stop is not None and not run.is_finished:
@@ -81,8 +82,8 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
         error=kept.error(b"error"),
         reason=reason,
         compensation_errors=kept.errors(b"undo_errors"),
-        waits_for=_waits_for(run, held),
-        worker=run.token.split(".", 1)[0] or None,
+        waits_for=_waits_for(run, live),
+        worker=worker_of(run.token) or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
         started_at=as_datetime(run.started_at),
@@ -94,18 +95,19 @@ def status_of(run: Run, data: Mapping[bytes, bytes], held: Sequence[int] = ()) -
     )
 
 
-def _waits_for(run: Run, held: Sequence[int]) -> str | None:
+def _waits_for(run: Run, live: Sequence[int]) -> str | None:
     """Say in words what a run that does not move waits for."""
     if run.is_finished or run.is_claimed:
         return None
     if run.unroutable_since:
-        which = f" in version {run.version}" if held or run.version > 1 else ""
+        which = f" in version {run.version}" if live or run.version > 1 else ""
         others = (
-            f"live workers hold version {' and '.join(map(str, held))}"
-            if held
+            f"live workers hold version {' and '.join(map(str, live))}"
+            if live
             else "none that came by did"
         )
-        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {in_words(run.unroutable_since)}"
+        since = in_words(run.unroutable_since)
+        return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since}"
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:
@@ -118,37 +120,34 @@ def _waits_for(run: Run, held: Sequence[int]) -> str | None:
     return f"a free worker on queue {run.queue!r}"
 
 
-def list_runs(
+async def list_runs(
     env: Env,
     *,
     state: str | None = None,
     runner: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
-) -> Plan[Page]:
+) -> Page:
     """
     List runs, newest submitted first, at most *limit*; *cursor* is that of the page before.
 
-    Walks one index (or merges the four that make up all runs) and filters by what the runs' rows
-    say.
+    Walks one index, or merges the four that make up all runs, and filters by the runs' records.
     """
     wanted = _read_state(state)
     indexes = _indexes(env, wanted, runner)
     before, seen = _read_cursor(cursor)
     found: list[RunStatus] = []
     while len(found) < limit:
-        pages = yield [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
+        pages = await batch_of(
+            [newest(index, before=before, count=PAGE + len(seen)) for index in indexes]
+        )
         merged = list(heapq.merge(*pages, key=lambda item: -item[1]))
         # a run that ended between the reads of two indexes stands in both
         fresh = [item for item in dict.fromkeys(merged) if item[0] not in seen][:PAGE]
         if not fresh:
             return Page(found, None)
-        rows = yield [
-            call
-            for run_id, _ in fresh
-            for call in (load_run(env.keys, run_id), load_data(env.keys, run_id))
-        ]
-        for (run_id, score), run, data in zip(fresh, rows[::2], rows[1::2], strict=True):
+        rows = await together([_load(run_id, env) for run_id, _ in fresh])
+        for (run_id, score), (run, data) in zip(fresh, rows, strict=True):
             seen = {*seen, run_id} if score == before else {run_id}
             before = score
             if run is None:

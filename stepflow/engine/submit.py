@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.ids import (
@@ -20,7 +19,7 @@ from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.errors import InvalidOption, RunConflict
-from stepflow.store.calls import Call, Part, Plan
+from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import submit_run
 from stepflow.store.values.codec import pack
@@ -49,7 +48,7 @@ class _Prepared:
     request: str
 
 
-def submit(spec: RunSpec, env: Env) -> Plan[Submitted]:
+async def submit(spec: RunSpec, env: Env) -> Submitted:
     """
     Make the run of *spec*, or find the equal one that is there.
 
@@ -58,12 +57,12 @@ def submit(spec: RunSpec, env: Env) -> Plan[Submitted]:
     """
     prepared = prepare(spec, env)
     probes.at("submit.ready")
-    found = yield _call(prepared, env)
+    found = await _call(prepared, env)
     probes.at("submit.done")
-    return (yield from _settle(spec, prepared, found, env))
+    return await _settle(spec, prepared, found, env)
 
 
-def submit_many(specs: Sequence[RunSpec], env: Env) -> Plan[list[Submitted]]:
+async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
     """
     Make many runs in a few round trips; all are checked before the first is written.
 
@@ -73,9 +72,9 @@ def submit_many(specs: Sequence[RunSpec], env: Env) -> Plan[list[Submitted]]:
     results: list[Submitted] = []
     for start in range(0, len(specs), CHUNK):
         part = prepared[start : start + CHUNK]
-        found = yield [_call(item, env) for item in part]
+        found = await batch_of([_call(item, env) for item in part])
         for spec, item, row in zip(specs[start : start + CHUNK], part, found, strict=True):
-            results.append((yield from _settle(spec, item, row, env)))
+            results.append(await _settle(spec, item, row, env))
     return results
 
 
@@ -89,13 +88,16 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
-        msg = f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; raise STEPFLOW_LIMITS_WEBHOOKS"
+        msg = (
+            f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; "
+            "raise STEPFLOW_LIMITS_WEBHOOKS"
+        )
         raise InvalidOption(msg)
     run_id = (
         new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     )
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
-    given = pack_options(spec, limits.payload_bytes)
+    options = pack_options(spec, limits.payload_bytes)
     run = Run(
         run_id,
         check_name("runner", spec.runner),
@@ -108,7 +110,7 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
     )
     _hand_over_first(run, spec, env)
     return _Prepared(
-        run, ["payload", payload, *(("spec", given) if given else ())], env.request_id()
+        run, ["payload", payload, *(("spec", options) if options else ())], env.request_id()
     )
 
 
@@ -125,15 +127,17 @@ def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
     run.delivery = env.keys.rq_id(Delivery(run.id, 0, run.generation))
 
 
-def _call(prepared: _Prepared, env: Env, replaces: Run | None = None) -> Call[Any]:
+def _call(
+    prepared: _Prepared, env: Env, replaces: Run | None = None
+) -> Call[dict[bytes, bytes] | None]:
     return submit_run(
         env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
     )
 
 
-def _settle(
+async def _settle(
     spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, env: Env
-) -> Plan[Submitted]:
+) -> Submitted:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
     for _ in range(_RESTARTS):
@@ -143,7 +147,7 @@ def _settle(
         if there.is_finished and spec.on_conflict == "restart":
             run.generation, run.rev = there.generation + 1, there.rev + 1
             _hand_over_first(run, spec, env)
-            row = yield _call(prepared, env, replaces=there)
+            row = await _call(prepared, env, replaces=there)
             continue
         if there.runner != run.runner:
             raise RunConflict(run.id, "runner", there.state)

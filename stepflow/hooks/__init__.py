@@ -1,11 +1,9 @@
 """
 One delivery of one webhook.
 
-What is sent, where it may go, what the answer means, when to try again.
-
-The room's law: nothing here remembers a run or knows Redis, and no secret leaves it but as a
-signature. `deliver` is the one module that imports httpx, so it is imported where deliveries are
-made and nowhere else.
+What is sent, where it may go, what the answer means, and when to try again. The law of this
+package: it remembers no run and knows no Redis, and no secret leaves it except as a signature.
+`deliver` alone imports httpx; import it only where deliveries are made.
 """
 
 from stepflow.hooks.webhook import Webhook

@@ -1,7 +1,7 @@
 """
-What a webhook is sent: the end of a run as JSON.
+The body of a webhook: the end of a run as JSON.
 
-Values of a result that JSON has no form for are written so, and nothing raises:
+What JSON has no form for is written by this table, and nothing raises:
 
     datetime, date, time      ISO 8601, as a string
     timedelta                 seconds, as a number
@@ -11,10 +11,9 @@ Values of a result that JSON has no form for are written so, and nothing raises:
     dataclass, pydantic model an object of its fields
     Enum                      its value
     NaN and the infinities    null
-    integers over 64 bits     decimal digits in a string, or hexadecimal ones ("0x…") past 2,048 bits
-    a map with other keys     an object whose keys are the JSON of those keys,
-    without quotes; should two fall together,
-                              a list of [key, value]
+    integers over 64 bits     decimal digits in a string, hexadecimal ("0x…") past 2,048 bits
+    a map with other keys     an object whose keys are the JSON of those keys, without quotes;
+                              a list of [key, value] should two keys become the same
     deeper than 100 levels    the string "…"
     anything else             "<name of its type>"
 """
@@ -43,11 +42,10 @@ _DECIMAL_BITS = 2048
 
 def body_of(outcome: RunOutcome) -> bytes:
     """
-    Write the body of a webhook: UTF-8 JSON, the same bytes for the same outcome, so that every try
-    sends the same.
+    Write the body of a webhook as UTF-8 JSON, the same bytes for every try.
 
-    *timestamp* is when the run ended. An error is shown by type and message; its traceback stays at
-    home.
+    Its *timestamp* is the end of the run. An error is sent as type and message, without its
+    traceback.
     """
     error = outcome.error and {"type": outcome.error.type, "message": outcome.error.message}
     data = {
@@ -81,7 +79,7 @@ def _json(shown: Any) -> str:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Turn *value* into what JSON carries, by the table above."""
+    """Turn *value* into what JSON can carry, by the table above."""
     if depth > MAX_DEPTH:
         return "…"
     for kinds, write in _FORMS:
@@ -122,8 +120,7 @@ def _key(key: Any, depth: int) -> str:
     return shown if isinstance(shown, str) else _json(shown)
 
 
-#: what each type is written as: the first row that fits (an Enum may be an int as well, a bool is
-#: one)
+#: how each type is written: the first row that fits (an Enum may be an int, a bool is one)
 _FORMS: tuple[tuple[Any, Callable[[Any, int], Any]], ...] = (
     ((bool, type(None)), lambda value, _: value),
     (Enum, lambda value, depth: plain(value.value, depth + 1)),

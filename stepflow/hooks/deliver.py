@@ -1,9 +1,9 @@
 """
-One try of one delivery, over HTTP. The one module that imports httpx.
+One try of one delivery, over HTTP; the one module that imports httpx.
 
-It uses httpx's transport, not its client: the client keeps cookies, which one receiver would then
-be shown of another at the same address, reads proxies and passwords from the environment, follows
-redirects, and logs URLs.
+It uses httpx's transport, not its client. The client would keep cookies, and so show one receiver
+those of another at the same address; it would read proxies and passwords from the environment,
+follow redirects, and log URLs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from stepflow.hooks.verdict import Verdict, VerdictKind, judge
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import WebhookSettings
 
-#: addresses of one name that are tried, in the resolver's order
+#: how many addresses of one name are tried, in the resolver's order
 _MOST_ADDRESSES = 4
 _FIXED_HEADERS = {"content-type": "application/json", "connection": "close"}
 _AGENT = {"user-agent": "stepflow-webhooks"}
@@ -37,12 +37,11 @@ _AGENT = {"user-agent": "stepflow-webhooks"}
 
 class Deliverer:
     """
-    Makes deliveries, as an async context manager.
+    Delivers webhooks; an async context manager.
 
-    One for a worker process, for it counts those in progress by host.
-
-    *tls* replaces the certificate authorities (certifi's, or SSL_CERT_FILE's), *lookup* the
-    system's resolver, *variables* the environment that secrets are read from.
+    Make one for each worker process, for it limits the deliveries in progress by host. *tls*
+    replaces the certificate authorities (certifi's, or SSL_CERT_FILE's), *lookup* the system's
+    resolver, *variables* the environment that secrets are read from.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class Deliverer:
     ) -> None:
         self.allow = Allowlist.parse(settings.allow_cidrs)
         self._timeout_s = settings.timeout_s
-        self._gate = HostLimiter(settings.per_host)
+        self._limiter = HostLimiter(settings.per_host)
         self._lookup = lookup or Resolver()
         self._variables = variables
-        # A connection serves one try: kept and shared by address, it would carry another host's
-        # delivery over a TLS connection that was verified for this one.
+        # a connection serves one try: kept and shared by address, a TLS connection that was
+        # verified for one host would carry another host's delivery
         self._transport = httpx.AsyncHTTPTransport(
             verify=tls or httpx.create_ssl_context(),
             trust_env=False,
@@ -80,30 +79,28 @@ class Deliverer:
 
     async def deliver(self, webhook: Webhook, hook_id: str, body: bytes, now: datetime) -> Verdict:
         """
-        Make one try and say what became of it.
+        Make one try and return the verdict on it.
 
-        Answers busy at once where the host has its share already.
-
-        *hook_id* is the same on every try, *now* the aware time of this one. Whatever a receiver
-        does is a verdict, within the time of a try; raised is only what is a mistake of ours.
+        *hook_id* is the same for every try, *now* the aware time of this one. Whatever a receiver
+        does becomes a verdict within the time of a try; only a mistake of ours raises. The verdict
+        is busy, at once, where the host has its share of deliveries in progress.
         """
         clock = asyncio.get_running_loop().time
         try:
             webhook = webhook.resolved(self._variables)
-        except (
-            InvalidOption
-        ) as problem:  # whoever runs the worker can set it right: tried again, by the schedule
+        except InvalidOption as problem:
+            # whoever runs the worker can set the variable: try again, by the schedule
             return Verdict.retry(str(problem))
-        place, entered_at = webhook.target.place, clock()
-        after_s = self._gate.enter(place, entered_at)
+        origin, entered_at = webhook.target.origin, clock()
+        after_s = self._limiter.enter(origin, entered_at)
         if after_s is not None:
             return Verdict.busy(after_s)
-        heard: bool | None = None
+        answered: bool | None = None
         try:
             verdict = await self._try(webhook, hook_id, body, now)
-            heard = _was_heard(verdict)
+            answered = _has_answered(verdict)
         finally:
-            self._gate.leave(place, entered_at, clock(), heard=heard)
+            self._limiter.leave(origin, entered_at, clock(), answered=answered)
         return verdict
 
     async def _try(self, webhook: Webhook, hook_id: str, body: bytes, now: datetime) -> Verdict:
@@ -121,9 +118,9 @@ class Deliverer:
         except WebhookRefused as refused:
             return Verdict.dead(str(refused))
         except TimeoutError:
-            return Verdict.retry(f"no answer from {target.place} within {self._timeout_s:g} s")
+            return Verdict.retry(f"no answer from {target.origin} within {self._timeout_s:g} s")
         except httpx.TransportError as error:
-            return Verdict.retry(f"no answer from {target.place}: {_described(error)}")
+            return Verdict.retry(f"no answer from {target.origin}: {_described(error)}")
         except OSError as error:
             return Verdict.retry(
                 f"{target.host} has no address: {error.strerror or type(error).__name__}"
@@ -137,11 +134,7 @@ class Deliverer:
         body: bytes,
         now: datetime,
     ) -> Verdict:
-        """
-        Send to the first of *addresses* that can be connected to.
-
-        After that nothing is sent twice.
-        """
+        """Send to the first of *addresses* that accepts a connection; send nothing twice."""
         extensions: dict[str, object] = {"timeout": {"connect": self._timeout_s / len(addresses)}}
         if not target.is_literal:
             extensions["sni_hostname"] = target.host
@@ -158,25 +151,20 @@ class Deliverer:
             try:
                 return judge(response.status_code, response.headers.get("retry-after"), now)
             finally:
+                # unread: the status says it all, and a body may be endless
                 with suppress(httpx.TransportError, OSError):
-                    await (
-                        response.aclose()
-                    )  # unread: the status says it all, and a body has no end one may wait for
+                    await response.aclose()
         msg = "an address list is never empty"
         raise AssertionError(msg)
 
 
-def _was_heard(verdict: Verdict) -> bool | None:
+def _has_answered(verdict: Verdict) -> bool | None:
     if verdict.status is not None:
         return True
     return False if verdict.kind is VerdictKind.RETRY else None
 
 
 def _described(error: httpx.TransportError) -> str:
-    """
-    Name the error.
-
-    In its own words only where those are the system's, for a receiver can write into the others.
-    """
+    """Name the error, with its message only where the system wrote that, not the receiver."""
     words = str(error)[:200] if isinstance(error, httpx.ConnectError) else ""
     return f"{type(error).__name__}{': ' if words else ''}{words}"

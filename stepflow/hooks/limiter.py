@@ -1,16 +1,15 @@
 """
-How many deliveries are in progress at one place, so that a dead one holds a few slots and a live
-one waits for none.
+How many deliveries are in progress to one receiver, so that a dead one keeps few slots busy.
 
-A place is a host and port. It may have `per_place` deliveries in progress; after a try it did not
-answer, one, until it answers again (any answer: what is refused at once holds no slot). A delivery
-that does not fit is told when to ask again, and the moments are dealt out one after another, about
-as far apart as room is made there: the time a try takes there, divided by the cap. The time a try
-takes is the mean of those seen, or the age of the oldest in progress where that is more, so a place
-that has stopped answering is asked for ever more rarely. With 1,000 deliveries due at 50 dead
-places of 15 s each waiting delivery asks some six times before the first tries end, then about once
-a minute; 1,000 deliveries to one live place keep it as busy as its share allows
-(`tests/hooks/test_gate.py` plays both).
+An origin is a host and port. It may have `per_origin` deliveries in progress. After a try that it
+did not answer it may have one, until it answers again; any answer counts, for what is refused at
+once keeps no slot. A delivery that does not fit is told when to ask again. These moments are dealt
+out one after another, about as far apart as room is made: the time a try takes there, divided by
+the limit. The time a try takes is the mean of those seen, or the age of the oldest in progress
+where that is more, so an origin that has stopped answering is asked ever more rarely. With 1,000
+deliveries due at 50 dead origins of 15 s, each waiting delivery asks some six times before the
+first tries end, then about once a minute; 1,000 deliveries to one live origin keep it as busy as
+its share allows (`tests/hooks/test_limiter.py` plays both).
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from dataclasses import dataclass, field
 
 #: seconds a delivery is put off at least: enough that asking again is cheap
 SHORTEST_WAIT_S = 0.25
-#: seconds it is put off at most: how late the deliveries of a place that has come back may be
+#: seconds it is put off at most: how late deliveries to an origin that has come back may be
 LONGEST_WAIT_S = 60.0
-#: seconds a try is taken to last where none has been seen
+#: seconds that a try is taken to last before one has been seen
 _FIRST_GUESS_S = 0.05
-#: moments dealt out for each that a place which answers is likely to have room: better ask in vain
-#: than leave it idle
+#: moments dealt out for each time that an answering origin is likely to have room: better to ask
+#: in vain than to leave it idle
 _OVERBOOKED = 2
-#: places remembered while nothing is in progress there
-_MOST_PLACES = 4096
+#: origins remembered while nothing is in progress there
+_MOST_ORIGINS = 4096
 
 
 @dataclass(slots=True)
-class _Place:
+class _Origin:
     #: when each delivery in progress came in, oldest first
     inside: list[float] = field(default_factory=list)
     silent: bool = False
@@ -41,20 +40,16 @@ class _Place:
 
 
 class HostLimiter:
-    """
-    Counts the deliveries in progress by place.
+    """Limits the deliveries in progress by origin; moments are seconds of a monotonic clock."""
 
-    Moments are seconds of one clock that only goes on.
-    """
+    def __init__(self, per_origin: int) -> None:
+        self._per_origin = per_origin
+        self._origins: dict[str, _Origin] = {}
 
-    def __init__(self, per_place: int) -> None:
-        self._per_place = per_place
-        self._places: dict[str, _Place] = {}
-
-    def enter(self, place: str, now: float) -> float | None:
-        """Let one delivery in and answer None, or answer in how many seconds to ask again."""
-        here = self._places.get(place) or self._open(place)
-        cap = 1 if here.silent else self._per_place
+    def enter(self, origin: str, now: float) -> float | None:
+        """Let one delivery in and return None, or return in how many seconds to ask again."""
+        here = self._origins.get(origin) or self._open(origin)
+        cap = 1 if here.silent else self._per_origin
         if len(here.inside) < cap:
             here.inside.append(now)
             return None
@@ -66,24 +61,23 @@ class HostLimiter:
         )
         return max(here.dealt_at - now, SHORTEST_WAIT_S)
 
-    def leave(self, place: str, entered_at: float, now: float, *, heard: bool | None) -> None:
+    def leave(self, origin: str, entered_at: float, now: float, *, answered: bool | None) -> None:
         """
-        Let the delivery that came in at *entered_at* out.
+        End the delivery that entered at *entered_at*.
 
-        *heard* says whether the place answered; None when that was not tried or not seen to its
-        end.
+        *answered* says whether the origin did; None when the try never got that far.
         """
-        here = self._places[place]
+        here = self._origins[origin]
         here.inside.remove(entered_at)
-        if heard is None:
+        if answered is None:
             return
         here.try_s = (here.try_s + now - entered_at) / 2
-        if heard and here.silent:
+        if answered and here.silent:
             here.dealt_at = now
-        here.silent = not heard
+        here.silent = not answered
 
-    def _open(self, place: str) -> _Place:
-        if len(self._places) >= _MOST_PLACES:
-            self._places = {name: here for name, here in self._places.items() if here.inside}
-        self._places[place] = _Place()
-        return self._places[place]
+    def _open(self, origin: str) -> _Origin:
+        if len(self._origins) >= _MOST_ORIGINS:
+            self._origins = {name: here for name, here in self._origins.items() if here.inside}
+        self._origins[origin] = _Origin()
+        return self._origins[origin]

@@ -1,5 +1,5 @@
 """
-The networks that no webhook goes to, written out so that no release of `ipaddress` can change them.
+The networks that no webhook may reach, written out so that no new `ipaddress` changes them.
 
 Sources: the IANA special-purpose registries for IPv4 and IPv6 (RFC 6890 and its successors), the
 RFCs named beside the rows, and the addresses at which clouds answer with their machines'
@@ -73,5 +73,5 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def is_isatap(address: IPv6Address) -> bool:
-    """Whether the lower half of *address* says that it carries an IPv4 address."""
+    """Whether the lower half of *address* marks it as carrying an IPv4 address."""
     return (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP

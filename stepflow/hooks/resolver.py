@@ -1,6 +1,4 @@
-"""
-Host names asked of the system's resolver, without letting a slow name server hold up the others.
-"""
+"""Looking up host names, so that one slow name server delays no other look-up."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ from threading import Thread
 
 class Resolver:
     """
-    Asks for each name in a daemon thread of its own, once at a time for each.
+    Asks the system's resolver, in a daemon thread for each name, once at a time for each.
 
-    Not in the loop's thread pool: that has a few threads, and names whose server does not answer
-    would fill it for minutes, since a call to the resolver cannot be given up. Here such a name
-    holds one thread, and ending the process waits for none.
+    The loop's thread pool would not do: it has a few threads, and a call to the resolver cannot be
+    cancelled, so names whose server does not answer would fill it for minutes. Here such a name
+    keeps one thread busy, and the process can end without it.
     """
 
     def __init__(self) -> None:
@@ -24,9 +22,9 @@ class Resolver:
 
     async def __call__(self, host: str, port: int) -> list[str]:
         """
-        Give the addresses of *host*.
+        Return the addresses of *host*.
 
-        Raises OSError when the name has none or cannot be asked.
+        Raises OSError when it has none, or the look-up fails.
         """
         key = (host, port)
         if key not in self._asked:

@@ -1,8 +1,4 @@
-"""
-When a failed delivery is tried again.
-
-The durable waits, computed by tenacity and slept by nobody.
-"""
+"""When a failed delivery is tried again: tenacity computes the waits, Redis keeps them."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from stepflow.hooks.verdict import LONGEST_WAIT_S
 WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 #: tries in all
 TRIES = len(WAITS_S) + 1
-#: how far a wait may be off, either way, so that what failed together does not come back together
+#: how far a wait may be off, either way, so that what failed together does not return together
 SPREAD = 0.2
 
 _PLAN = Retrying(wait=wait_chain(*map(wait_fixed, WAITS_S)), stop=stop_after_attempt(TRIES))
@@ -22,12 +18,10 @@ _PLAN = Retrying(wait=wait_chain(*map(wait_fixed, WAITS_S)), stop=stop_after_att
 
 def next_wait_s(attempt: int, spread: float, retry_after_s: float | None = None) -> float | None:
     """
-    Say how many seconds after try *attempt* (from 1) failed the next is due.
+    Return the seconds from the failure of try *attempt* (from 1) to the next; None after the last.
 
-    None when they are used up.
-
-    *spread*, from 0 to 1, is the caller's draw: 0 is the shortest wait, 1 the longest. What the
-    receiver asked for counts where it is longer, up to a day. Pure.
+    *spread*, from 0 to 1, is the caller's random number: 0 gives the shortest wait, 1 the longest.
+    A longer wait that the receiver asked for counts instead, up to a day. Pure.
     """
     state = RetryCallState(_PLAN, None, (), {})
     state.attempt_number = attempt

@@ -1,7 +1,7 @@
 """
-The headers that let a receiver know a webhook.
+The headers by which a receiver verifies a webhook (Standard Webhooks 1.0).
 
-Its id, its time, and who sent it (Standard Webhooks 1.0).
+They carry its id, its time, and the sender's signature.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def signed_headers(webhook: Webhook, hook_id: str, body: bytes, now: datetime) -> dict[str, str]:
     """
-    Give `webhook-id`, `webhook-timestamp` and, when *webhook* has a secret, `webhook-signature`.
+    Make `webhook-id`, `webhook-timestamp` and, when *webhook* has a secret, `webhook-signature`.
 
-    *now* is the time of this try, aware. With two secrets there are two signatures, the new one's
-    first.
+    *now* is the aware time of this try. With two secrets there are two signatures, that of the new
+    one first.
     """
     if now.tzinfo is None:
         msg = f"{now!r} has no time zone; sign with an aware datetime"
         raise InvalidOption(msg)
-    at = now.astimezone(UTC)  # the library takes any zone for UTC
+    at = now.astimezone(UTC)  # the library takes every time zone for UTC
     headers = {"webhook-id": hook_id, "webhook-timestamp": str(math.floor(at.timestamp()))}
     secrets = [secret for secret in (webhook.secret, webhook.previous_secret) if secret is not None]
     if secrets:

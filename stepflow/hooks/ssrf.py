@@ -1,4 +1,4 @@
-"""Where a webhook may go: the public internet, and what the operator has opened."""
+"""Where a webhook may go: the public internet, and the networks that the operator opened."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 @dataclass(frozen=True, slots=True)
 class Allowlist:
     """
-    Networks that the operator has opened to webhooks (`STEPFLOW_WEBHOOK_ALLOW_CIDRS`).
+    The networks that the operator has opened to webhooks (`STEPFLOW_WEBHOOK_ALLOW_CIDRS`).
 
-    It opens what it names and no other form of it: `127.0.0.0/8` does not open `::ffff:127.0.0.1`.
+    It opens what it names, in no other form: `127.0.0.0/8` does not open `::ffff:127.0.0.1`.
     """
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -43,7 +43,7 @@ CLOSED = Allowlist()
 
 def check_address(ip: str, allow: Allowlist = CLOSED) -> str | None:
     """
-    Say why the address *ip* is refused, as in "in 10.0.0.0/8, a private network".
+    Return why the address *ip* is refused, like "in 10.0.0.0/8, a private network".
 
     None when it may be called.
     """
@@ -67,11 +67,10 @@ def check_address(ip: str, allow: Allowlist = CLOSED) -> str | None:
 
 def check_url(url: str, allow: Allowlist = CLOSED) -> None:
     """
-    Raise WebhookRefused when *url* may surely not be called.
+    Raise WebhookRefused when *url* may certainly not be called.
 
-    For the moment of registration, asks no name server.
-
-    A name that leads to a refused address is found at each try instead, by `resolve`.
+    For the moment of registration: it asks no name server. `resolve` finds a name that leads to a
+    refused address, at each try.
     """
     target = read_target(url)
     for address in _known_addresses(target):
@@ -88,10 +87,10 @@ def _known_addresses(target: Target) -> tuple[str, ...]:
 
 async def resolve(host: str, port: int, allow: Allowlist, lookup: Lookup) -> list[str]:
     """
-    Ask once for the addresses of *host* and give them in the order to try.
+    Look *host* up once and return its addresses in the order to try.
 
-    Raises WebhookRefused when any of them is refused, for a second question could pick that one,
-    and OSError when there is none. The caller connects to what it was given and asks no more.
+    Raises WebhookRefused when any of them is refused, for a second look-up could pick that one, and
+    OSError when there is none. Connect to these addresses and look up no more.
     """
     is_address = ":" in host or host.rpartition(".")[2].isdecimal()
     found = list(dict.fromkeys([host] if is_address else await lookup(host, port)))

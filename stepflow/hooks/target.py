@@ -1,8 +1,4 @@
-"""
-Where a webhook points.
-
-Its URL taken apart by rules of our own, and the form of it that may be shown.
-"""
+"""The target of a webhook: its URL, parsed by strict rules of our own, and how to show it."""
 
 from __future__ import annotations
 
@@ -19,8 +15,7 @@ _AUTHORITY = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
-#: a last label like this makes resolvers read the whole name as an IPv4 address (the URL standard's
-#: rule too)
+#: with a last label like this, resolvers and the URL standard read the name as an IPv4 address
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 #: a stretch of a path that looks like a token
 _TOKEN = re.compile(r"[A-Za-z0-9_~+=-]{20,}")
@@ -31,11 +26,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """
-    A URL that has the form of a webhook's.
-
-    *host* is in lower case, an IPv6 one without brackets.
-    """
+    """A parsed URL of a webhook; *host* is in lower case, an IPv6 address without brackets."""
 
     scheme: str
     host: str
@@ -44,22 +35,22 @@ class Target:
     path: str = field(repr=False)
 
     @property
-    def place(self) -> str:
-        """Name the server: deliveries to the same one share its cap."""
+    def origin(self) -> str:
+        """The host and port, whose deliveries share one limit."""
         return f"{self._in_url(self.host)}:{self.port}"
 
     @property
     def host_header(self) -> str:
-        """Write the Host header: the port only where it is not the scheme's own."""
-        return self._in_url(self.host) if self.port == _PORTS[self.scheme] else self.place
+        """The Host header: with the port only where it is not the scheme's default."""
+        return self._in_url(self.host) if self.port == _PORTS[self.scheme] else self.origin
 
     @property
     def is_literal(self) -> bool:
-        """Whether the host is an address, so that no name need be asked."""
+        """Whether the host is an address and needs no look-up."""
         return ":" in self.host or bool(_NUMBER.fullmatch(self.host.rpartition(".")[2]))
 
     def at(self, address: str) -> str:
-        """Write the URL with *address* in the place of the host."""
+        """Return the URL with *address* instead of the host."""
         return f"{self.scheme}://{self._in_url(address)}:{self.port}{self.path}"
 
     @staticmethod
@@ -69,9 +60,9 @@ class Target:
 
 def read_target(url: object) -> Target:
     """
-    Take *url* apart.
+    Parse *url*.
 
-    Raises WebhookRefused, which shows only what `shown` lets through, unless it is a webhook's.
+    Raises WebhookRefused when it cannot be a webhook's; the error shows what `shown` leaves of it.
     """
     if isinstance(url, str) and len(url) > LONGEST_URL:
         raise WebhookRefused(
@@ -111,15 +102,18 @@ def _host_problem(v6: str | None, name: str) -> str | None:
         elif _NUMBER.fullmatch(name.rpartition(".")[2]):
             IPv4Address(name)
     except AddressValueError:
-        return "its host is a number but not an address as it is usually written, like 192.0.2.1 or [2001:db8::1]"
+        return (
+            "its host is a number but not an address as it is usually written, like 192.0.2.1 or "
+            "[2001:db8::1]"
+        )
     return None
 
 
 def shown(url: object) -> str:
     """
-    Write *url* so that it may stand in logs and errors.
+    Write *url* so that logs and errors may have it.
 
-    Query values, whatever looks like a token in the path, and all of a URL with an `@` are hidden.
+    Hides the values of the query, what looks like a token in the path, and all of a URL with `@`.
     """
     parts = _URL.fullmatch(url) if isinstance(url, str) else None
     if parts is None:

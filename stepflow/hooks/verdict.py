@@ -1,4 +1,4 @@
-"""What each answer of a receiver means."""
+"""What the answer of a receiver means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_NOW = (408, 425, 429)
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> Verdict:
-    """Say what an answer means; *retry_after* is its header of that name, *now* is aware."""
+    """Return the verdict on an answer; *retry_after* is the header of that name, *now* aware."""
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes of answers
         return Verdict.delivered(status)
     if status in _NOT_NOW or 500 <= status < 600:  # noqa: PLR2004
@@ -38,9 +38,9 @@ def judge(status: int, retry_after: str | None, now: datetime) -> Verdict:
 
 def read_retry_after(text: str | None, now: datetime) -> float | None:
     """
-    Read a Retry-After header (seconds or an HTTP date) as seconds from *now*, a day at most.
+    Read a Retry-After header (seconds or an HTTP date) as seconds from *now*, at most a day.
 
-    None without one.
+    None without one, or for one that cannot be read.
     """
     if not text:
         return None

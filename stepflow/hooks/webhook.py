@@ -1,4 +1,4 @@
-"""The webhook as users write it and as it is stored with a run."""
+"""The webhook as you write it, and as it is stored with a run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _EVENTS = tuple(state.value for state in ENDS)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-#: what a variable has in its name whose value is sent as it stands: who may submit must not read
-#: all of a worker's others
+#: part of the name of every variable whose value is sent in clear: whoever may submit a run must
+#: not be able to read a worker's other variables
 _SENT_IN_CLEAR = "WEBHOOK"
 #: headers that are the delivery's own business
 _RESERVED = re.compile(
-    r"(?:webhook-.*|proxy-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection|keep-alive|te|trailer"
-    r"|upgrade|expect)",
+    r"(?:webhook-.*|proxy-.*|host|content-(?:length|type|encoding)|transfer-encoding|connection"
+    r"|keep-alive|te|trailer|upgrade|expect)",
     re.IGNORECASE,
 )
 
@@ -36,22 +36,21 @@ def _empty() -> Mapping[str, str]:
 @dataclass(frozen=True, slots=True, repr=False)
 class Webhook:
     """
-    An HTTP endpoint that is told of a run's end by a signed POST (Standard Webhooks 1.0).
+    An HTTP endpoint that gets a signed POST when a run ends (Standard Webhooks 1.0).
 
-    *secret_env* names the environment variable of the workers that holds the secret, which is read
-    when a delivery is made: `whsec_` and base64 (24 random bytes or more are advised). Without one
-    the delivery is unsigned. While secrets are being changed name the old one's variable as
-    *previous_secret_env*: both sign, and a receiver may know either. *headers_env* maps headers to
-    the variables that hold their values; as a header is sent as it stands, such a variable has
-    WEBHOOK in its name. A delivery whose variable is not set is tried again like one that got no
-    answer. *events* says which ends it wants to hear of: `succeeded`, `failed`, `cancelled`.
+    *secret_env* names the environment variable of the workers that holds the secret: `whsec_` and
+    base64, of 24 random bytes or more. Workers read it for each delivery; without a secret the
+    delivery is unsigned. To change secrets, name the old one's variable as *previous_secret_env*
+    for a while: deliveries then carry both signatures. *headers_env* maps headers to the variables
+    that hold their values; such a variable must have WEBHOOK in its name, for its value is sent in
+    clear. A delivery whose variable is not set is tried again like one without an answer. *events*
+    are the ends to be told of: `succeeded`, `failed`, `cancelled`.
 
-    What is given in the code itself, *secret*, *previous_secret*, *headers* and the URL's query,
-    stands in clear in Redis for as long as the run is kept.
+    What you write into the code itself, *secret*, *previous_secret*, *headers* and the URL's query,
+    is stored in clear in Redis for as long as the run is kept.
 
-    Raises WebhookRefused for a URL that cannot be a webhook's and InvalidOption for the rest.
-    Whether the URL's address may be called is checked when the webhook is registered, and again at
-    each try.
+    Raises WebhookRefused for a URL that cannot be a webhook's, InvalidOption for the rest. The
+    address that the URL leads to is checked at the submit, and again at each try.
     """
 
     url: str
@@ -84,7 +83,10 @@ class Webhook:
         for name, variable in self.headers_env.items():
             _check_variable(f"headers_env of {name!r}", variable)
             if _SENT_IN_CLEAR not in variable:
-                msg = f"header {name!r} cannot come from variable {variable!r}: its name must have {_SENT_IN_CLEAR} in it"
+                msg = (
+                    f"header {name!r} cannot come from variable {variable!r}: its name must have "
+                    f"{_SENT_IN_CLEAR} in it"
+                )
                 raise InvalidOption(msg)
         if both := {name.lower() for name in self.headers} & {
             name.lower() for name in self.headers_env
@@ -95,7 +97,7 @@ class Webhook:
             raise InvalidOption(msg)
 
     def __repr__(self) -> str:
-        """Show what may be seen: no secret, no query value, no header value."""
+        """Show it without secrets, query values and header values."""
         signed = "unsigned" if self.secret is None else "secret=***"
         if self.secret_env is not None:
             signed = f"secret_env={self.secret_env!r}"
@@ -105,12 +107,12 @@ class Webhook:
 
     @property
     def target(self) -> Target:
-        """Say where it points."""
+        """The parsed URL."""
         return read_target(self.url)
 
     @property
     def in_clear(self) -> list[str]:
-        """Name what of it stands in clear where it is stored, and may be a secret."""
+        """The parts that are stored in clear and may be secret, in words."""
         parts = (
             ["its secret"] if self.secret is not None or self.previous_secret is not None else []
         )
@@ -119,10 +121,10 @@ class Webhook:
 
     def resolved(self, variables: Mapping[str, str]) -> Webhook:
         """
-        Give it with all that it names by environment variables filled in.
+        Return a copy with the values of the environment variables that this one names.
 
-        Raises InvalidOption, naming the variable, for one that is not set or does not hold what it
-        should.
+        Raises InvalidOption, which names the variable, for one that is not set or whose value does
+        not fit.
         """
         given: dict[str, Any] = {}
         for name in ("secret", "previous_secret"):
@@ -146,15 +148,11 @@ class Webhook:
         )
 
     def wants(self, status: str) -> bool:
-        """Whether it is to be told of a run that ended with *status*."""
+        """Whether *status* is one of the ends to be told of."""
         return status in tuple(self.events)
 
     def as_dict(self) -> dict[str, Any]:
-        """
-        Give plain values for storing.
-
-        Secrets that were given, names of variables for the others.
-        """
+        """Return plain values for storing: secrets as given, or the names of their variables."""
         by_name = {
             "secret_env": self.secret_env,
             "previous_secret_env": self.previous_secret_env,
@@ -171,9 +169,9 @@ class Webhook:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Webhook:
         """
-        Read what `as_dict` gave.
+        Read what `as_dict` returned.
 
-        Raises UnreadableValue, without quoting it, when it is something else.
+        Raises UnreadableValue for anything else, without quoting it.
         """
         try:
             return cls(**stored)
@@ -184,14 +182,20 @@ class Webhook:
 
 def _check_variable(name: str, variable: object) -> None:
     if variable is not None and not (isinstance(variable, str) and _VARIABLE.fullmatch(variable)):
-        msg = f"{name} is not the name of an environment variable: letters, digits and '_', not starting with a digit"
+        msg = (
+            f"{name} is not the name of an environment variable: letters, digits and '_', not "
+            "starting with a digit"
+        )
         raise InvalidOption(msg)
 
 
 def _read_variable(variables: Mapping[str, str], variable: str, what: str) -> str:
     value = variables.get(variable)
     if not value:
-        msg = f"environment variable {variable}, which holds the webhook's {what}, is not set on this worker"
+        msg = (
+            f"environment variable {variable}, which holds the webhook's {what}, is not set on "
+            "this worker"
+        )
         raise InvalidOption(msg)
     return value
 
@@ -215,7 +219,10 @@ def _check_secret(name: str, secret: object) -> None:
 def _checked_events(events: Iterable[str]) -> tuple[str, ...]:
     chosen = () if isinstance(events, str) else tuple(str(event) for event in events)
     if not chosen or not set(chosen) <= set(_EVENTS):
-        msg = f"events {events!r} is not valid; give one or more of {', '.join(_EVENTS)}, as a tuple or list"
+        msg = (
+            f"events {events!r} is not valid; give one or more of {', '.join(_EVENTS)}, as a "
+            "tuple or list"
+        )
         raise InvalidOption(msg)
     return chosen
 
@@ -229,10 +236,16 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
             or not _HEADER_NAME.fullmatch(name)
             or _RESERVED.fullmatch(name)
         ):
-            msg = f"webhook header {name!r} cannot be set: it is not a header name, or belongs to the delivery"
+            msg = (
+                f"webhook header {name!r} cannot be set: it is not a header name, or belongs to "
+                "the delivery"
+            )
             raise InvalidOption(msg)
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            msg = f"the value of webhook header {name!r} is not printable ASCII without space at its ends"
+            msg = (
+                f"the value of webhook header {name!r} is not printable ASCII without space at "
+                "its ends"
+            )
             raise InvalidOption(msg)
         checked[name] = value
     return checked

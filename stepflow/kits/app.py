@@ -21,10 +21,10 @@ S = TypeVar("S", bound=Callable[..., Any])
 
 class Stepflow(app.Stepflow):
     """
-    An app: register workflows with `@app.workflow`, runners with `@app.runner`, functions with
-    `@app.job`, hooks.
+    An app, with which you register what its workers run.
 
-    `@app.step` declares how a function runs as a step of workflows.
+    That is workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`,
+    and hooks; `@app.step` declares how a function runs as a step of workflows.
 
     *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used.
     Nothing is connected before it is needed. *webhooks* are called at the end of every run of this
@@ -37,21 +37,20 @@ class Stepflow(app.Stepflow):
         """
         Register the function below as workflow *name*.
 
-        `async def research(ctx: Context, topic: Topic) -> Report`.
-
-        A run keeps the *version* it was submitted for, and only workers that hold it claim the run;
-        several may be registered side by side. *retry* is the default of its steps, and how often
-        the function's own TransientError tries an activation again.
+        `async def research(ctx: Context, topic: Topic) -> Report`. A run keeps the *version* it was
+        submitted for, and only workers with that version claim it; you may register several side by
+        side. *retry* is the default of its steps, and says how often a TransientError of the
+        function itself has the activation tried again.
         """
 
         def register(function: W) -> W:
             parameters = list(inspect.signature(function).parameters.values())
             takes_input = len(parameters) > 1
             policy = retry or RetryPolicy()
-            wanted = input_type(function) if takes_input else None
+            expected = input_type(function) if takes_input else None
             self.registry.add(
-                name, Workflow(function, policy=policy, takes_input=takes_input), retry=policy,
-                read=None if wanted is None else reader_for(name, wanted), version=version,
+                name, Workflow(function, takes_input=takes_input), retry=policy,
+                read=None if expected is None else reader_for(name, expected), version=version,
             )  # fmt: skip
             return function
 
@@ -82,19 +81,18 @@ class Stepflow(app.Stepflow):
         queue: str | None = None,
     ) -> Any:
         """
-        Say once how the function below runs as a step.
+        Say once how the function below runs as a step: `await ctx.step(charge, order)`.
 
-        `await ctx.step(charge, order)` takes it from there.
-
-        It stays callable as it is. What `ctx.step` is given beats what is declared; *timeout*
-        (seconds or timedelta) is of one attempt; *name* is the step's in the journal, the
-        function's own by default. With *queue* the step is a run of its own on that queue, made by
+        It stays callable as it is. What you pass to `ctx.step` beats what is declared here.
+        *timeout* (seconds or timedelta) is of one attempt; *name* is the step's in the journal, the
+        function's own by default. With *queue* the step is a run of its own on that queue, done by
         a worker that serves it and knows this function.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
         def mark(function: S) -> S:
-            runner = f"step:{name or f'{function.__module__}.{function.__qualname__}'.replace('.<locals>', '')}"
+            own = f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
+            runner = f"step:{name or own}"
             declare(function, StepOptions(name, retry, limit_s, compensate, queue, runner))
             self.registry.add(
                 runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s

@@ -18,10 +18,10 @@ from rq.worker import WorkerStatus
 from rq.worker.base import BaseWorker
 from rq.worker_registration import clean_worker_registry, register
 
-#: seconds: RQ forgets a worker this long after its last sign of life, plus a minute of its own
+#: seconds: RQ forgets a worker this long after its last heartbeat, plus a minute of its own
 WORKER_TTL_S = 60
-#: seconds that a sign of life may take: the next one comes soon
-BEAT_LIMIT_S = 5.0
+#: seconds that a heartbeat may take: the next one comes soon
+HEARTBEAT_LIMIT_S = 5.0
 
 log = logging.getLogger("stepflow.worker")
 
@@ -45,10 +45,14 @@ class StepWorker(BaseWorker):
         self.has_driven = False
 
     def work(
-        self, burst: bool = False, logging_level: str | None = "WARNING", *args: Any, **kwargs: Any
-    ) -> bool:  # noqa: FBT001, FBT002
+        self,
+        burst: bool = False,  # noqa: FBT001, FBT002  RQ's signature
+        logging_level: str | None = "WARNING",
+        *args: Any,
+        **kwargs: Any,
+    ) -> bool:
         """
-        Register with RQ, drive, and take leave.
+        Register with RQ, drive, and unregister.
 
         RQ's options for one job at a time mean nothing here.
         """
@@ -59,38 +63,38 @@ class StepWorker(BaseWorker):
             self.bootstrap(logging_level)
             self.set_state(WorkerStatus.IDLE)
             self.write_facts()
-            # what stands idle for hours may be dead by the time that this worker takes leave over
-            # it
+            # a connection idle for hours may be dead by the time this worker unregisters over it
             self.connection.connection_pool.disconnect(inuse_connections=False)
             self.has_driven = True
             return self.drive(self, burst)
         finally:
-            self._take_leave()
+            self._unregister()
 
     def _set_connection(self, connection: Any) -> Any:
         """
-        Leave the time limits as they are: RQ raises them for blocking pops, which are not used
-        here.
+        Leave the time limits as they are.
+
+        RQ raises them for blocking pops, which a stepflow worker does not use.
         """
         return connection
 
     @cached_property
-    def beats(self) -> Any:
-        """A client for the signs of life, its connections and its time limit its own."""
+    def heartbeats(self) -> Any:
+        """A client for the heartbeats, with connections and a time limit of its own."""
         pool = self.connection.connection_pool
         kwargs = pool.connection_kwargs | {
-            "socket_timeout": BEAT_LIMIT_S,
-            "socket_connect_timeout": BEAT_LIMIT_S,
+            "socket_timeout": HEARTBEAT_LIMIT_S,
+            "socket_connect_timeout": HEARTBEAT_LIMIT_S,
         }
         return type(self.connection).from_pool(
             type(pool)(connection_class=pool.connection_class, **kwargs)
         )
 
-    def _take_leave(self) -> None:
+    def _unregister(self) -> None:
         """
         Unregister from RQ.
 
-        Where that cannot be done it must not hide how the work ended: the entry runs out by itself.
+        A failure is only logged, so as not to hide how the work ended: the entry expires by itself.
         """
         try:
             self.teardown()  # type: ignore[no-untyped-call]
@@ -106,7 +110,7 @@ class StepWorker(BaseWorker):
         """
         Register with RQ.
 
-        What this very process left there, at a start that was cut off, is not another worker.
+        An entry that this very process left, at a start that was cut off, is no other worker's.
         """
         left = self.connection.hmget(self.key, "pid", "hostname", "death")
         if left == [str(self.pid).encode(), str(self.hostname).encode(), None]:
@@ -114,18 +118,18 @@ class StepWorker(BaseWorker):
         super().register_birth()  # type: ignore[no-untyped-call]
 
     def write_facts(self) -> None:
-        """Write what `stepflow workers` shows beside RQ's own fields."""
+        """Write what `stepflow workers` shows besides RQ's own fields."""
         if self.facts:
             self.connection.hset(self.key, mapping=self._facts())
 
     def _facts(self) -> dict[Any, Any]:
         return {name: str(value) for name, value in self.facts.items()}
 
-    def beat(self, *, busy: bool, done: int) -> None:
+    def write_heartbeat(self, *, busy: bool, done: int) -> None:
         """
-        Write the signs of life that RQ's loop would.
+        Write the heartbeat that RQ's loop would.
 
-        Called every few seconds, from a thread that may hang here.
+        Called every few seconds, from a thread of its own that may hang here.
         """
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         fields: dict[Any, Any] = {
@@ -134,16 +138,14 @@ class StepWorker(BaseWorker):
             "successful_job_count": done,
         }
         self._state = state
-        with self.beats.pipeline(transaction=False) as pipe:
+        with self.heartbeats.pipeline(transaction=False) as pipe:
             pipe.exists(self.key)
             pipe.hset(self.key, mapping=fields)
             pipe.expire(self.key, WORKER_TTL_S + 60)
             was_there, _, _ = pipe.execute()
-        if (
-            not was_there
-        ):  # the hash had expired, say while the process was stopped: this worker is born again
+        if not was_there:  # the hash had expired, say while the process was stopped
             log.info("worker %s had been forgotten by RQ; registered again", self.name)
-            with self.beats.pipeline(transaction=False) as pipe:
+            with self.heartbeats.pipeline(transaction=False) as pipe:
                 pipe.hset(self.key, mapping=self.serialize() | self._facts())
                 register(self, pipeline=pipe)
                 pipe.execute()

@@ -1,34 +1,55 @@
-"""Calls as values: what to ask of Redis and how to read the answer; a link carries them out."""
+"""
+Calls and plans: what to ask of Redis and how to read the answer, as values.
+
+A connection carries them out (`connection/sync.py`, `async_.py`, `fake.py`), so that the engine is
+written once for blocking and for async callers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from stepflow.store.scripts import Script
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
 
 #: what a part of a command may be
 Part = str | bytes | int | float
+
+
+class CalledScript(Protocol):
+    """What a call knows of its script; see `scripts.Script`."""
+
+    @property
+    def name(self) -> str:
+        """The name that errors and logs use."""
+
+    @property
+    def sha(self) -> str:
+        """The digest by which the server knows the script."""
 
 
 class Call(Generic[T]):
     """
     One command, or one script with its keys and arguments.
 
-    *read* turns the raw reply into what the caller wants. *resend* says that a second arrival does
-    no harm: after a lost connection the link sends such a call again; one that must not arrive
-    twice ends in ReplyLost. *misfit*, where given, says what the call gives when a key holds
-    another type of value than is asked for: without it that is an error.
+    *read* turns the raw reply into what the caller wants, and awaiting the call in a plan gives
+    that. *resend* says that a second arrival does no harm: after a lost connection such a call is
+    sent again; one that must not arrive twice ends in ReplyLost. *misfit*, where there is one,
+    makes the answer when a key holds another type of value than the command expects: without it
+    that is an error.
     """
 
     __slots__ = ("args", "keys", "misfit", "read", "resend", "script")
 
     def __init__(
         self,
-        script: Script | None,
+        script: CalledScript | None,
         keys: Sequence[str],
         args: Sequence[Part],
         read: Callable[[Any], T],
@@ -43,12 +64,12 @@ class Call(Generic[T]):
         self.resend = resend
         self.misfit = misfit
 
-    def has_misfit(self, problem: str) -> bool:
-        """
-        Say whether the call knows what to give for *problem*, an error of Redis's.
+    def __await__(self) -> Generator[list[Call[T]], list[T], T]:
+        answers = yield [self]
+        return answers[0]
 
-        It does when a key holds another type and there is a *misfit*.
-        """
+    def has_misfit(self, problem: str) -> bool:
+        """Whether *misfit* answers *problem*, an error of Redis's."""
         return self.misfit is not None and "WRONGTYPE" in problem
 
     @property
@@ -57,7 +78,7 @@ class Call(Generic[T]):
         return self.script.name if self.script is not None else str(self.args[0])
 
     def command(self) -> tuple[Part, ...]:
-        """Give the command as it goes over the wire."""
+        """Give the command as it is sent."""
         if self.script is None:
             return tuple(self.args)
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
@@ -69,26 +90,26 @@ def command(
     resend: bool = True,
     misfit: Callable[[], T] | None = None,
 ) -> Call[T]:
-    """Make a call of a plain command that is safe to repeat, unless *resend* says otherwise."""
+    """Make the call of a plain command; *resend* as for `Call`."""
     return Call(None, (), args, read, resend=resend, misfit=misfit)
 
 
-#: the fields of a key that holds no hash: no reader finds one of its own in it
+#: stands for a key that is no hash: no reader finds a field of its own in it
 NO_HASH: dict[bytes, bytes] = {b"": b"no hash"}
 
 
 def load_hash(key: str) -> Call[dict[bytes, bytes]]:
-    """Read a hash: empty when it is not there, NO_HASH when the key holds something else."""
+    """Read a hash: empty when it does not exist, NO_HASH when the key is something else."""
     return command("HGETALL", key, read=flat_map, misfit=lambda: NO_HASH)
 
 
 def raw(reply: Any) -> Any:
-    """Give the reply as it came."""
+    """Return the reply as it is."""
     return reply
 
 
 def nothing(reply: Any) -> None:
-    """Drop the reply."""
+    """Ignore the reply."""
     del reply
 
 
@@ -96,7 +117,7 @@ def flat_map(reply: Any) -> dict[bytes, bytes]:
     """
     Read HGETALL's flat list, as RESP2 gives it, or the dict that redis-py makes of it.
 
-    Nil is a key that holds no hash.
+    Nil stands for a key that is no hash.
     """
     if reply is None:
         return NO_HASH
@@ -106,40 +127,78 @@ def flat_map(reply: Any) -> dict[bytes, bytes]:
     return dict(zip(items, items, strict=True))
 
 
-#: a piece of work without a colour: yields calls, or lists of calls for one round trip, is sent the
-#: answers, returns T
-Plan = Generator["Call[Any] | list[Call[Any]]", Any, T]
+#: a piece of work that any connection carries out: it awaits calls, batches of them and other
+#: plans, and nothing else. Each step yields the calls of one round trip and is sent their answers.
+Plan = Coroutine[list[Call[Any]], list[Any] | None, T]
 
 
-def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
+class _Batch(Generic[T]):
+    """Some calls that share a round trip; awaiting it gives their answers, in order."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: list[Call[T]]) -> None:
+        self._calls = calls
+
+    def __await__(self) -> Generator[list[Call[T]], list[T], list[T]]:
+        return (yield self._calls)
+
+
+async def batch_of(calls: Sequence[Call[T]]) -> list[T]:
+    """Await any number of calls in one round trip, none when there are no calls."""
+    return await _Batch(list(calls)) if calls else []
+
+
+@overload
+async def batch(a: Call[A], b: Call[B], /) -> tuple[A, B]: ...
+@overload
+async def batch(a: Call[A], b: Call[B], c: Call[C], /) -> tuple[A, B, C]: ...
+@overload
+async def batch(a: Call[A], b: Call[B], c: Call[C], d: Call[D], /) -> tuple[A, B, C, D]: ...
+@overload
+async def batch(
+    a: Call[A], b: Call[B], c: Call[C], d: Call[D], e: Call[E], /
+) -> tuple[A, B, C, D, E]: ...
+async def batch(*calls: Call[Any]) -> tuple[Any, ...]:
+    """Await two to five calls in one round trip; the tuple has the type of each answer."""
+    return tuple(await _Batch(list(calls)))
+
+
+async def together(plans: Sequence[Plan[T]]) -> list[T]:
     """
     Carry out plans side by side, each round trip serving all of them.
 
-    Gives their results in order.
+    Gives their results in order. An error in one of them ends all.
     """
     results: dict[int, T] = {}
-    answers: dict[int, Any] = {}
-    while len(results) < len(plans):
-        asked: dict[int, list[Call[Any]] | Call[Any]] = {}
-        for number, plan in enumerate(plans):
-            if number in results:
-                continue
-            try:
-                asked[number] = plan.send(answers.get(number))
-            except StopIteration as end:
-                results[number] = end.value
-        if asked:
-            replies = iter(
-                (
-                    yield [
-                        call
-                        for want in asked.values()
-                        for call in (want if isinstance(want, list) else [want])
-                    ]
-                )
-            )
-            answers = {
-                number: [next(replies) for _ in want] if isinstance(want, list) else next(replies)
-                for number, want in asked.items()
-            }
+    wanted: dict[int, list[Call[Any]]] = {}
+
+    def step(number: int, answers: list[Any] | None) -> None:
+        try:
+            wanted[number] = ensure_calls(plans[number].send(answers))
+        except StopIteration as end:
+            results[number] = end.value
+
+    try:
+        for number in range(len(plans)):
+            step(number, None)
+        while wanted:
+            asking, wanted = wanted, {}
+            answers = iter(await batch_of([call for calls in asking.values() for call in calls]))
+            for number, calls in asking.items():
+                step(number, list(islice(answers, len(calls))))
+    finally:
+        for plan in plans:
+            plan.close()
     return [results[number] for number in range(len(plans))]
+
+
+def ensure_calls(step: object) -> list[Call[Any]]:
+    """
+    Pass on what a plan yielded if it is calls.
+
+    Raises TypeError for a plan that awaits anything else, such as a future of asyncio's.
+    """
+    if isinstance(step, list):
+        return step
+    raise TypeError(f"a plan awaits calls and plans only, not {step!r}")

@@ -53,8 +53,8 @@ def submit_child(
     children, answers, maps = children_keys(keys, parent.id, parent.generation)
     place: dict[str, Part] = {"group": "", "index": "", "goal": "", "at_once": ""}
     if group is not None:
-        goal = f"{group.need}|{group.most_bad}|{group.total}"
-        place = {"group": group.stem, "index": index, "goal": goal, "at_once": group.limit}
+        goal = f"{group.need}|{group.max_failed}|{group.total}"
+        place = {"group": group.group_id, "index": index, "goal": goal, "at_once": group.limit}
     return scripts.SUBMIT_CHILD.call(
         _read_spawned,
         keys={

@@ -13,6 +13,7 @@ from stepflow.core.family import Parent
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store.calls import Part
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.hooks import HookJob, write_hook_jobs
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Group
@@ -91,7 +92,7 @@ def family_update(
         "own_queue": own_queue, "word": "ok" if state is RunState.SUCCEEDED else "bad",
         "outcome": outcome, "group": "" if parent.index is None else run.id.rpartition("-")[0],
         "state": RunState.PENDING, "channels": keys.tell_channel(""),
-        "message": f"{parent.run_id}|inbox||",
+        "message": ChannelMessage(parent.run_id).write(),
     }  # fmt: skip
     return FamilyUpdate(
         own_keys=own_keys,

@@ -11,50 +11,9 @@ from stepflow.store.family_update import children_keys
 from stepflow.store.keys import Keys
 from stepflow.store.runs import read_submit, submission
 
-#: the kinds of entries with which the end of a run begins; a fork that remembered one would only
-#: end as well
-_ENDINGS = (b"stop", b"undo")
-#: how the entry begins that a restarted run's history begins with: no step
-_START = b"start|"
-
 #: what a script that makes a run is given of the source of a fork
 _SOURCE_KEYS = scripts.Group("runs/submit_run", "source_keys")
 _FORK = scripts.Group("runs/submit_run", "fork")
-
-
-def before_its_end(journal: Sequence[bytes]) -> Sequence[bytes]:
-    """
-    Give what a journal remembers from before its run began to end.
-
-    That is where it was asked to stop, or began to undo what it had done.
-    """
-    ends = (index for index, entry in enumerate(journal) if entry.split(b"|", 1)[0] in _ENDINGS)
-    return journal[: next(ends, len(journal))]
-
-
-def find_step(journal: Sequence[bytes], step: str) -> int | None:
-    """
-    Give the index of the first entry of a step, by its name, its place or its key.
-
-    None when there is none.
-    """
-    wanted = step.encode()
-    heads = [entry.split(b"|", 3)[1:3] for entry in journal]
-    if journal and journal[0].startswith(_START):
-        heads[0] = [b"", b""]
-    for index, (_, name) in enumerate(heads):
-        if name == wanted:
-            return index
-    return next(
-        (index for index, (place, _) in enumerate(heads) if place in {wanted, b"key:" + wanted}),
-        None,
-    )
-
-
-def step_names(journal: Sequence[bytes]) -> list[str]:
-    """Name the steps of a journal, each once, in order."""
-    entries = (entry for entry in journal if not entry.startswith(_START))
-    return list(dict.fromkeys(entry.split(b"|", 3)[2].decode() for entry in entries))
 
 
 def submit_fork(

@@ -7,12 +7,12 @@ Its journal and its mailbox.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, rq_time
 
@@ -51,11 +51,6 @@ def add_entry(
     )
 
 
-def start_entry(restarts: int, now: float) -> bytes:
-    """Write the entry that the journal of a run begins with that was restarted *restarts* times."""
-    return f"start|start|{restarts}|{now:.6f}|".encode()
-
-
 def load_expected(keys: Keys, run_id: str) -> Call[bytes | None]:
     """Read what the signals must look like that the run waited for when it parked last, packed."""
     return command("HGET", f"{keys.run(run_id)}:data", "expects", read=raw, misfit=lambda: None)
@@ -68,7 +63,7 @@ def load_sent(keys: Keys, run_id: str, signal_id: str) -> Call[bytes | None]:
 
 def take_signal(
     keys: Keys, run_id: str, token: str, index: int, head: bytes, names: Sequence[str]
-) -> Call[Any]:
+) -> Call[list[int | bytes]]:
     """
     Take the first signal of *names* and remember it as entry *index*.
 
@@ -86,28 +81,6 @@ def take_signal(
         args={"token": token, "index": index, "head": head},
         lists={"names": names},
     )
-
-
-def last_failure(journal: Sequence[bytes]) -> list[bytes]:
-    """
-    Give the entries by which a journal remembers the failure that ended its run.
-
-    An error at its end, and its tries.
-
-    An error with values after it was caught by the workflow, which went on: that one stays. A stop
-    is forgotten with all that came after it.
-    """
-    for index, entry in enumerate(journal):
-        if entry.startswith(b"stop|"):
-            return list(journal[index:])
-    if not journal or not journal[-1].startswith(b"error|"):
-        return []
-    place = journal[-1].split(b"|", 2)[1]
-    return [
-        entry
-        for entry in journal
-        if entry.split(b"|", 2)[:2] in ([b"try", place], [b"error", place])
-    ]
 
 
 def send_signal(
@@ -143,7 +116,7 @@ def send_signal(
             "queue": queue,
             "pending": RunState.PENDING,
             "channels": keys.tell_channel(""),
-            "message": f"{run.id}|inbox||",
+            "message": ChannelMessage(run.id).write(),
             "most_bytes": most_bytes,
             "most_ids": SENT,
             "long_bytes": LONG,

@@ -1,11 +1,20 @@
-"""Calls that read: listings by the indexes, a page at a time."""
+"""
+Calls that list: runs by the indexes a page at a time, queues, workers and their workflows.
+
+Those of workers also write, what they say of themselves and what RQ keeps of the dead.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from stepflow.store.calls import Call, command, load_hash
+from stepflow.store.calls import Call, Part, batch, command, load_hash
 from stepflow.store.keys import RQ_WORKER, RQ_WORKERS, Keys
+from stepflow.store.run_hash import format_time
+
+#: versions read at once: the most recently said ones of all workflows of a name space
+_VERSIONS_READ = 10_000
 
 
 def _pairs(reply: Any) -> list[tuple[str, float]]:
@@ -20,13 +29,17 @@ def _name(member: bytes) -> str:
     return member.decode("utf-8", "backslashreplace")
 
 
+def _name_or_none(member: bytes | None) -> str:
+    return "" if member is None else _name(member)
+
+
 def newest(
     index: str, *, before: float | None, count: int, offset: int = 0
 ) -> Call[list[tuple[str, float]]]:
     """
-    Read *count* (member, score) of an index, highest score first.
+    Read a page of (member, score) of an index, the highest score first.
 
-    It begins at score *before*, inclusive; None begins at the top.
+    At most *count*, after skipping *offset*, of those with a score up to *before*, itself included.
     """
     top = "+inf" if before is None else f"{before:.6f}"
     return command(
@@ -133,24 +146,34 @@ def server_time() -> Call[float]:
     return command("TIME", read=lambda reply: int(reply[0]) + int(reply[1]) / 1e6)
 
 
-def queue_facts(keys: Keys, rq_queue: str) -> list[Call[Any]]:
-    """
-    Read of one RQ queue.
+class QueueFacts(NamedTuple):
+    """What Redis holds of one RQ queue."""
 
-    Its entries, its first one (or ""), what waits there, since when (or None), what is held.
+    #: entries of its list: one outlives a run that was cancelled in its queue, until a worker comes
+    #: to it
+    entries: int
+    #: the first entry, "" when there is none
+    head: str
+    #: runs that wait there
+    pending: int
+    #: since when the first of them waits, in unix seconds
+    pending_since: float | None
+    #: entries that workers have claimed
+    claimed: int
 
-    An entry outlives a run that was cancelled in its queue, until a worker comes to it: what waits
-    is what is pending.
-    """
-    return [
-        queue_length(rq_queue),
-        command(
-            "LINDEX", Keys.rq_list(rq_queue), 0, read=lambda reply: _name(reply or b""), misfit=str
-        ),
-        index_size(keys.queued_at(rq_queue)),
-        oldest_pending(keys, rq_queue),
-        index_size(Keys.rq_wip(rq_queue)),
-    ]
+
+async def load_queue_facts(keys: Keys, rq_queue: str) -> QueueFacts:
+    """Read what Redis holds of one RQ queue, in one round trip."""
+    head = command("LINDEX", Keys.rq_list(rq_queue), 0, read=_name_or_none, misfit=str)
+    return QueueFacts(
+        *await batch(
+            queue_length(rq_queue),
+            head,
+            index_size(keys.queued_at(rq_queue)),
+            oldest_pending(keys, rq_queue),
+            index_size(Keys.rq_wip(rq_queue)),
+        )
+    )
 
 
 def rq_worker_names() -> Call[list[str]]:
@@ -170,23 +193,21 @@ def rq_worker_row(name: str) -> Call[dict[bytes, bytes]]:
 
 def forget_rq_worker(name: str, row: dict[bytes, bytes]) -> list[Call[int]]:
     """
-    Take a worker that died out of RQ's sets.
+    Take a dead worker out of RQ's sets; *row* is what `rq_worker_row` read of it.
 
     They would else keep its name until another worker starts.
     """
-    key, queues = (
-        f"{RQ_WORKER}{name}",
-        [queue for queue in _name(row.get(b"queues", b"")).split(",") if queue],
-    )
+    key = f"{RQ_WORKER}{name}"
+    queues = [queue for queue in _name(row.get(b"queues", b"")).split(",") if queue]
     sets = [RQ_WORKERS, *(f"{RQ_WORKERS}:{queue}" for queue in queues)]
     return [*(command("SREM", each, key, read=int) for each in sets), command("DEL", key, read=int)]
 
 
 def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
     """
-    Read when a worker of a group last said that it lives, in unix seconds.
+    Read when a worker of a group last made its round, in unix seconds.
 
-    None when that is too long ago.
+    None when that is so long ago that it is forgotten.
     """
     return command(
         "ZSCORE",
@@ -194,3 +215,23 @@ def worker_seen(keys: Keys, group: str, name: str) -> Call[float | None]:
         name,
         read=lambda reply: None if reply is None else float(reply),
     )
+
+
+def say_versions(keys: Keys, runner_keys: Sequence[str], at: float) -> Call[int]:
+    """
+    Say that a worker has these workflows at the time *at*, in unix seconds.
+
+    A runner key is a name with its version: `name`, `name@2`. Each worker says them once a second.
+    """
+    scored: list[Part] = [part for key in runner_keys for part in (format_time(at), key)]
+    return command("ZADD", keys.versions, *scored, read=int)
+
+
+def load_versions(keys: Keys) -> Call[list[tuple[str, float]]]:
+    """Read each runner key that workers have or had, and when one said so last."""
+    return newest(keys.versions, before=None, count=_VERSIONS_READ)
+
+
+def forget_versions(keys: Keys, before: float) -> Call[int]:
+    """Forget what no worker has said since *before*."""
+    return command("ZREMRANGEBYSCORE", keys.versions, "-inf", format_time(before), read=int)

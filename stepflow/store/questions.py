@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import LATEST_S, format_time, rq_time
 
@@ -47,7 +47,7 @@ def settle_question(
     asked: bytes,
     now: float,
     lapsed: QuestionOutcome | None = None,
-) -> Call[Any]:
+) -> Call[list[int | bytes]]:
     """
     Look for the answer to a question and remember it as entry *index*.
 
@@ -133,7 +133,7 @@ def answer_question(
             "queue": queue,
             "pending": RunState.PENDING,
             "channels": keys.tell_channel(""),
-            "message": f"{run.id}|inbox||",
+            "message": ChannelMessage(run.id).write(),
         },
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, Plan
+from stepflow.store.calls import Call, Part
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 
@@ -86,7 +86,7 @@ WORKER = Role(
 )  # fmt: skip
 
 
-def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
+async def missing_rights(role: Role, keys: Keys) -> list[str]:
     """
     Give the ACL rules that the connected user lacks to be *role*.
 
@@ -98,7 +98,7 @@ def missing_rights(role: Role, keys: Keys) -> Plan[list[str]]:
         (role.channel_rules(keys), [command for command in role.commands if _talks(command)]),
     ):
         asked = [(command, rule) for command in commands for rule in rules]
-        allowed = yield ask_rights([_written(command, f"{rule[1:-1]}@") for command, rule in asked])
+        allowed = await ask_rights([_written(command, f"{rule[1:-1]}@") for command, rule in asked])
         if not allowed:
             continue
         granted = [pair for pair, is_allowed in zip(asked, allowed, strict=True) if is_allowed]

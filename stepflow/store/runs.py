@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stepflow.core.ids import run_member, worker_of
+from stepflow.core.journal import start_entry
 from stepflow.core.run import Cleanup, Parked, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
+from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
 from stepflow.store.hooks import MOST_UNTOLD, HookJob, hook_job_keys, write_hook_jobs
-from stepflow.store.journal import start_entry
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by
 #: this very command; not parked, for the inbox holds what the step has not seen
 DONE, STALE, AGAIN, NOT_YET = 1, 0, 2, 3
+#: one of them, and what goes with it: lengths of lists, or the rev and the token that stand there
+Answer = list[int | bytes]
 
 #: seconds: a delivery due within this time has its RQ job already, a later one gets it when it is
 #: due
@@ -156,7 +159,7 @@ def keep_step(
     effects: Writes = NO_WRITES,
     drop_memo: bool = False,
     look_at: Sequence[str] = (),
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     Close the run's present step and keep its claim for the next.
 
@@ -198,7 +201,7 @@ def hand_over(
     stop: StopRequest | None = None,
     cleanup: Cleanup = Cleanup.NONE,
     restarts: int = 0,
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
@@ -262,7 +265,7 @@ def finish_run(
     hooks: Sequence[HookJob] = (),
     update: FamilyUpdate = NO_UPDATE,
     untold: bytes | None = None,
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
@@ -323,7 +326,7 @@ def mark_run(
     request: str,
     look_again_at: float | None,
     now: float,
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     Write *stop* into the record of a run that a worker has claimed, and notify that worker.
 
@@ -340,7 +343,7 @@ def mark_run(
             "rev": run.rev, "request": request, "run_id": run.id,
             "look_again_at": format_time(look_again_at),
             "channel": keys.tell_channel(worker_of(run.token)),
-            "message": f"{run.id}|{write_stop(stop)}",
+            "message": ChannelMessage(run.id, stop).write(),
         },
         lists={"fields": fields},
     )  # fmt: skip
@@ -366,7 +369,7 @@ def park_run(
     now: float,
     cleanup: Cleanup = Cleanup.NONE,
     expects: bytes = b"",
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     Close the present step and let the run stand until its due time or its inbox wakes it.
 
@@ -398,7 +401,7 @@ def park_run(
     )  # fmt: skip
 
 
-def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) -> Call[Any]:
+def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) -> Call[Answer]:
     """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
@@ -446,7 +449,7 @@ def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
 
 def retry_run(
     keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()
-) -> Call[Any]:
+) -> Call[Answer]:
     """
     Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
 

@@ -1,10 +1,8 @@
 """
-The testing kit for users.
+The testing kit: an app's runs in your test's own process, on a clock that the test moves.
 
-An app's runs in the test's own process, on a fake server, by a clock that the test moves.
-
-What runs is the real engine; only its connections, threads and timers are replaced. Needs the extra
-`testing`.
+The engine is the real one; a fake server replaces Redis, and nothing uses real threads and timers.
+Needs the extra `testing`.
 """
 
 from stepflow.testing.harness import Harness

@@ -1,42 +1,59 @@
 """
-The client of a harness.
+The client of a harness: after each call the runs go on until none can.
 
-After each call the runs go on until none can, so that a test never waits for them.
+So a test never waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from stepflow.client import AsyncClient
 from stepflow.core.run import RunStatus
+from stepflow.kits.app import Stepflow
+from stepflow.settings import Settings
 from stepflow.store.calls import Plan
+from stepflow.store.clock import ManualClock
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.testing.errors import RunUnfinished
+from stepflow.testing.server import FakeServer
 from stepflow.times import seconds
-
-if TYPE_CHECKING:
-    from stepflow.testing.harness import Harness
 
 T = TypeVar("T")
 
-#: seconds between looks of a step that waits for another run, while the harness carries that out
+#: seconds between two looks of a step that waits for another run
 _LOOK_S = 0.001
+
+
+class Settling(Protocol):
+    """The harness, as its client sees it."""
+
+    app: Stepflow
+    settings: Settings
+    clock: ManualClock
+    server: FakeServer
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether runs are going on right now."""
+
+    async def settle(self) -> None:
+        """Let the runs go on until none can."""
 
 
 class InProcessClient(AsyncClient):
     """
     An AsyncClient of the harness's fake server.
 
-    `wait` and `result` never wait: what has not ended cannot.
+    `wait` and `result` never wait: a run that has not ended by now cannot end by itself.
     """
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Settling) -> None:
         app = harness.app
-        link = FakeConnection(harness.server.link)
-        super().__init__(namespace=app.namespace, settings=harness.settings, link=link)
+        connection = FakeConnection(harness.server.connection)
+        super().__init__(namespace=app.namespace, settings=harness.settings, link=connection)
         self.env.clock = harness.clock
         self._harness = harness
 
@@ -47,9 +64,9 @@ class InProcessClient(AsyncClient):
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """
-        Give the ended run's status.
+        Return the status of a run that has ended.
 
-        Raises RunUnfinished for one that waits for something, RunNotFound.
+        Raises RunUnfinished for one that waits for something, RunNotFound for an unknown one.
         """
         if timeout is not None:
             seconds(timeout, "timeout of wait")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.store.calls import Call
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller
@@ -43,13 +43,13 @@ class Crash:
 
 class CrashingConnection(FakeConnection):
     """
-    The harness's worker's line to the server.
+    The connection of the harness's worker to the server.
 
     Once cut, what was sent is not answered and nothing more arrives.
     """
 
-    def __init__(self, link: SyncCaller, crashes: Sequence[Crash]) -> None:
-        super().__init__(link)
+    def __init__(self, connection: SyncCaller, crashes: Sequence[Crash]) -> None:
+        super().__init__(connection)
         self._crashes = crashes
         self.is_cut = False
 

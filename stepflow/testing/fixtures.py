@@ -1,7 +1,7 @@
 """
-For pytest: `from stepflow.testing.fixtures import stepflow_harness` in a conftest.py.
+A pytest fixture: `pytest_plugins = ["stepflow.testing.fixtures"]` in your top conftest.py.
 
-Nothing is loaded unasked.
+It loads nothing until a test uses it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from stepflow.testing.harness import Harness
 @pytest.fixture
 def stepflow_harness() -> type[Harness]:
     """
-    Give the harness, to be made for an app: `stepflow_harness(app)`.
+    Return the Harness class, to make one for an app: `stepflow_harness(app)`.
 
-    Asks for no async plugin of its own.
+    Works with any async plugin.
     """
     return Harness

@@ -1,6 +1,7 @@
 """
-The harness: one app, its worker and its server in the test's process, and the clock in the test's
-hand.
+The harness: one app with its worker and its server in the test's process.
+
+The test moves the clock.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import LAST, seconds, unix_time
+from stepflow.worker.threads import Threads
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -49,19 +51,17 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 class Harness:
     """
-    Runs everything of *app* in this process.
+    Runs all of *app* in this process: workflows, runners, jobs and hooks.
 
-    Workflows, runners, jobs and hooks, on a fake server with a manual clock.
-
-    Each call first does what it says, then lets the runs go on until none can: they have ended, or
-    wait for a time, a signal or a person. `advance` moves the clock. Functions of steps are really
-    called, unless there is a mock for them; the app's own clients reach the fake server meanwhile.
-    Webhooks are not sent: `hooks` lists them. Terminal hooks of the app are called, and listed
-    there too.
+    Use it as `async with Harness(app) as h:`. It has a fake server and a clock that stands still
+    until you `advance` it. Each call first does its own work, then lets the runs go on until none
+    can: they have ended, or wait for a time, a signal or a person. Functions of steps are really
+    called, unless you `mock` them; the app's own clients reach the fake server meanwhile. Webhooks
+    are not sent but listed in `hooks`. Terminal hooks of the app are called, and listed there, too.
 
     What has ended is kept until the harness ends, whatever the app's settings say and however far
-    the clock is moved. *patience_s* is how long a step may run, in real seconds. Use it as `async
-    with Harness(app) as h:`.
+    you move the clock. *now* is where the clock starts; *patience_s* is how long a step may run, in
+    real seconds.
     """
 
     def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
@@ -81,17 +81,19 @@ class Harness:
         self._asleep = 0
         self._lock = asyncio.Lock()
         self._env = Env(Keys(app.namespace), self.settings, self.clock)
-        self._hand: HarnessWorker | None = None
+        self._current_worker: HarnessWorker | None = None
         self._clients_before: tuple[Any, Any] = (None, {})
 
     async def __aenter__(self) -> Self:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
-        blocking = Client(namespace=app.namespace, settings=self.settings, link=self.server.link)
+        blocking = Client(
+            namespace=app.namespace, settings=self.settings, link=self.server.connection
+        )
         blocking.env.clock = self.clock
         blocking.versions.registered = self.client.versions.registered = app.registry.newest
         app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
-        await self._take_on()
+        await self._start_worker()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
@@ -119,40 +121,40 @@ class Harness:
         return await self.client.cancel(_id(run), reason)
 
     async def status(self, run: str | AsyncRunHandle) -> RunStatus:
-        """Give a run's status; raises RunNotFound."""
+        """Return a run's status; raises RunNotFound."""
         return await self.client._found(_id(run))  # noqa: SLF001  one house
 
     async def result(self, run: str | AsyncRunHandle) -> Any:
         """
-        Give an ended run's result.
+        Return the result of a run that has succeeded.
 
-        Raises RunFailed, RunCancelled, RunUnfinished for one that waits, RunNotFound.
+        Raises RunFailed, RunCancelled, RunUnfinished for a run that waits, RunNotFound.
         """
         return await (self.client.result(run) if isinstance(run, str) else run.result())
 
     async def history(self, run: str | AsyncRunHandle) -> dict[str, Any]:
-        """Give a run and what it remembers; see Client.history."""
+        """Return a run and what it remembers; see Client.history."""
         return await self.client.history(_id(run))
 
     async def replay(self, history: Mapping[str, Any]) -> None:
         """
-        Replay a history against the app's code, executing nothing.
+        Replay a history against the app's code, without executing a step.
 
-        Raises ReplayMismatch when it does not fit.
+        Raises ReplayMismatch when they do not fit.
         """
         difference = await check(history, self.app.registry)
         if difference is not None:
             raise ReplayMismatch(history["run"]["id"], difference)
 
     def now(self) -> datetime:
-        """Give the time by the harness's clock."""
+        """Return the time by the harness's clock, in UTC."""
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
     async def advance(self, duration: float | timedelta) -> None:
         """
-        Move the clock by *duration* (seconds or timedelta).
+        Move the clock by *duration* (seconds or a timedelta).
 
-        What comes due on the way is carried out then, in order.
+        Whatever comes due on the way happens at its time, in order.
         """
         end = unix_time(
             self.clock.now() + seconds(duration, "the time to advance by"), "the end of the advance"
@@ -166,9 +168,9 @@ class Harness:
 
     async def sleep(self, duration: float | timedelta) -> None:
         """
-        Wait by the harness's clock: for functions and mocks of steps that take their time.
+        Wait by the harness's clock, in functions and mocks of steps that take their time.
 
-        Only `advance` ends it.
+        Only `advance` ends the wait.
         """
         self._asleep += 1
         try:
@@ -180,8 +182,7 @@ class Harness:
 
     def mock(self, name: str, answer: Any = None) -> Mock:
         """
-        Have steps called *name* (`read-*` stands for many) give *answer* and not call their
-        function.
+        Have steps called *name* (`read-*` stands for many) give *answer* without calling anything.
 
         *answer* is a value, an exception (raised, so the step's retry policy applies), or a
         function that is called with the step's arguments, `async def` or plain. The mock made last
@@ -193,13 +194,12 @@ class Harness:
 
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
-        Have the worker die at the next step, signal or sleep called *name*, as if killed, and
-        another take over.
+        Have the worker die, as if killed, at the next step, signal or sleep called *name*.
 
-        It dies right after that was written into the journal; with *written* False after a step's
-        function returned and before that was written, so the function is called again. From the
-        second loss in a row on a run waits before it goes on: `advance`. A crash that never
-        happened fails the test at the end of the harness.
+        Another takes over. It dies right after that was written into the journal; with *written*
+        False after a step's function returned and before that was written, so the function is
+        called again. From the second loss in a row on a run waits before it goes on: `advance`. A
+        crash that never happened fails the test at the end of the harness.
         """
         self._crashes.append(Crash(name, written, times))
 
@@ -211,8 +211,8 @@ class Harness:
         return self._lock.locked()
 
     async def settle(self) -> None:
-        """Let the runs go on until none can; every call of the harness and its client does so."""
-        if _inside.get() or self._hand is None:
+        """Let the runs go on until none can, as every call of the harness and its client does."""
+        if _inside.get() or self._current_worker is None:
             return
         async with self._lock:
             token = _inside.set(True)
@@ -223,27 +223,22 @@ class Harness:
 
     async def _go_on(self) -> None:
         await self._worker.round()
-        link, quiet, busy, count, moves, news = self.server.link, 0, 0, -1, -1, (-1, -1)
-        until = 0.0
+        connection, quiet, busy, count, moves = self.server.connection, 0, 0, -1, -1
+        progress, until = (-1, -1), 0.0
         while quiet < _QUIET_TURNS:
             worker = self._worker
-            worker.hear()
-            if worker.line.is_cut:
+            worker.read_channel()
+            if worker.connection.is_cut:
                 await self._take_over(worker)
-            if link.moves != moves:
+            if connection.moves != moves:
                 await self._worker.work()
-                moves = link.moves
-            if (
-                moves,
-                len(self.called),
-            ) != news:  # what only looks, as a step that waits for another run does, is none
-                news, busy, until = (
-                    (moves, len(self.called)),
-                    0,
-                    time.monotonic() + self._patience_s,
-                )
-            if link.count != count:
-                count, quiet = link.count, 0
+                moves = connection.moves
+            # what only looks, as a step that waits for another run does, is no progress
+            if (moves, len(self.called)) != progress:
+                progress, busy = (moves, len(self.called)), 0
+                until = time.monotonic() + self._patience_s
+            if connection.count != count:
+                count, quiet = connection.count, 0
             elif self._is_busy(worker):
                 quiet, busy = 0, busy + 1
                 worker.sweep()
@@ -258,51 +253,61 @@ class Harness:
     def _is_busy(self, worker: HarnessWorker) -> bool:
         return len(self._running) + worker.busy > self._asleep
 
-    async def _take_on(self) -> None:
-        """Have a worker begin."""
+    async def _start_worker(self) -> None:
+        """Start a worker."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
-        worker = self._hand = HarnessWorker(
-            self.server, self._env, registry, self._crashes, deliver
+        worker = self._current_worker = HarnessWorker(
+            self.server,
+            self._env,
+            registry,
+            crashes=self._crashes,
+            deliver=deliver,
+            call_function=self._call_step,
         )
-        plainly = worker.held.call
-
-        async def call(
-            run_id: str,
-            name: str,
-            function: Callable[..., Any],
-            args: Sequence[Any],
-            kwargs: Mapping[str, Any],
-        ) -> Any:
-            self.called.append(name)
-            mark = object()
-            self._running[mark] = f"step {name!r} of run {run_id!r}"
-            try:
-                mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
-                if mock is not None:
-                    return await call_user_code(mock.call, (args, kwargs), {}, worker.held.threads)
-                return await plainly(run_id, name, function, args, kwargs)
-            finally:
-                del self._running[mark]
-
-        worker.held.call = call
         await worker.begin()
 
+    async def _call_step(
+        self,
+        run_id: str,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        threads: Threads,
+    ) -> Any:
+        """Call the function of a step, or the mock that stands for it."""
+        self.called.append(name)
+        mark = object()
+        self._running[mark] = f"step {name!r} of run {run_id!r}"
+        try:
+            mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
+            if mock is not None:
+                return await call_user_code(mock.call, (args, kwargs), {}, threads)
+            return await call_user_code(function, args, kwargs, threads)
+        finally:
+            del self._running[mark]
+
     async def _take_over(self, gone: HarnessWorker) -> None:
-        """Have another worker begin where one is gone, and take up what that one held."""
+        """Have another worker begin where one is gone, and hand over what that one had claimed."""
         await gone.end()
-        await self._take_on()
+        await self._start_worker()
         await self._worker.recover(gone.name)
 
     @property
     def _worker(self) -> HarnessWorker:
-        assert self._hand is not None, "use the harness as `async with Harness(app) as h:`"
-        return self._hand
+        assert self._current_worker is not None, (
+            "use the harness as `async with Harness(app) as h:`"
+        )
+        return self._current_worker
 
     async def _next_due(self) -> float | None:
         """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""
-        keys, link, now = self._env.keys, self.server.link, self.clock.now()
-        found = [*link.calls([earliest(keys.due), earliest(keys.deadlines)]), self.clock.next_limit]
+        keys, now = self._env.keys, self.clock.now()
+        found = [
+            *self.server.connection.calls([earliest(keys.due), earliest(keys.deadlines)]),
+            self.clock.next_limit,
+        ]
         return min((due for due in found if due is not None and due > now), default=None)
 
     def _move_to(self, moment: float) -> None:

@@ -1,8 +1,4 @@
-"""
-Hooks under test.
-
-Webhooks are written down instead of sent, functions of the app are written down and called.
-"""
+"""Hooks under test: webhooks are recorded instead of sent, terminal hooks recorded and called."""
 
 from __future__ import annotations
 
@@ -23,26 +19,26 @@ from stepflow.hooks.webhook import Webhook
 @dataclass(frozen=True, slots=True)
 class HookSeen:
     """
-    One delivery: *target* is a webhook's URL or the name of an app's function.
+    One delivery: *target* is the URL of a webhook or the name of a terminal hook.
 
-    *status* as in RunOutcome.
+    *status* is that of RunOutcome.
     """
 
     target: str
     run_id: str
     status: str
-    #: what a webhook would have been sent, read back from JSON; a function's RunOutcome
+    #: the body that a webhook would have got, read back from JSON; for a function its RunOutcome
     body: Any
 
 
 class Recorder:
-    """Takes what would go over the net, and says that it was taken."""
+    """Records what would go over the network, and answers that it was delivered."""
 
     def __init__(self, seen: list[HookSeen]) -> None:
         self._seen = seen
 
     async def deliver(self, webhook: Webhook, hook_id: str, body: bytes, now: datetime) -> Verdict:
-        """Write down one delivery."""
+        """Record one delivery."""
         del hook_id, now
         read = json.loads(body)
         self._seen.append(
@@ -52,9 +48,7 @@ class Recorder:
 
 
 def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
-    """
-    Give a registry like *registry* whose terminal hooks are written down when they are called.
-    """
+    """Return a copy of *registry* whose terminal hooks are recorded when they are called."""
     return replace(
         registry, hooks={name: _recorded(name, hook, seen) for name, hook in registry.hooks.items()}
     )

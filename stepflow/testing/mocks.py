@@ -13,7 +13,7 @@ from stepflow.engine.user_code.calls import is_async, settled
 @dataclass(slots=True)
 class Mock:
     """
-    What stands in for the steps called *name*, in which `*` stands for anything.
+    Replaces the functions of the steps called *name*, in which `*` matches anything.
 
     *answer* is a value, an exception to raise, or a function to call with the step's arguments.
     `calls` lists the arguments of every call: (arguments, arguments by keyword).
@@ -24,11 +24,11 @@ class Mock:
     calls: list[tuple[Sequence[Any], Mapping[str, Any]]] = field(default_factory=list)
 
     def stands_for(self, name: str) -> bool:
-        """Say whether a step called *name* is meant."""
+        """Whether it replaces a step called *name*."""
         return fnmatchcase(name, self.name)
 
     async def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Answer one call."""
+        """Record one call and answer it."""
         self.calls.append((args, kwargs))
         answer = self.answer
         if isinstance(answer, BaseException) or (

@@ -1,4 +1,4 @@
-"""The fake server: Redis and its Lua in this process, gone with the harness."""
+"""The fake server: a Redis with Lua in this process, which ends with the harness."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from stepflow.store.scripts import ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNA
 
 if find_spec("fakeredis") is None or find_spec("lupa") is None:
     raise ModuleNotFoundError(
-        "stepflow.testing needs fakeredis with Lua; install it with: pip install 'stepflow-rq[testing]'"
+        "stepflow.testing needs fakeredis with Lua; install it with: pip install "
+        "'stepflow-rq[testing]'"
     )
 
 import fakeredis
 
 T = TypeVar("T")
 
-#: scripts after which nothing new can be claimed: those that write under a claim
+#: scripts that write under a claim: after them there is nothing new to claim
 _QUIET = frozenset((ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL))
 
 
 class FakeServer:
-    """One fake server, and the link that everybody in this process uses."""
+    """One fake server, and the connection that everything in this process uses."""
 
     def __init__(self) -> None:
         self.client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.link = CountingLink(self.client, "the harness's fake server")
+        self.connection = CountingConnection(self.client, "the harness's fake server")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection to it."""
         self.client.close()
 
 
-class CountingLink(SyncConnection):
+class CountingConnection(SyncConnection):
     """
-    A link that counts, for the harness.
+    A connection that counts, for the harness.
 
-    *count* is all that was sent: while it grows, something goes on. *moves* is what may have handed
-    a run over: when it has grown, there may be something to claim.
+    *count* counts all that was sent: while it grows, something goes on. *moves* counts what may
+    have handed a run over: when it has grown, there may be something to claim.
     """
 
     count = moves = 0

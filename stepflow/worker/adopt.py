@@ -1,12 +1,14 @@
 """
-Adoption: a worker takes up the claims that stand under its name and that it does not know, for
-their reply was lost.
+Adoption: a worker takes up claims of its own that it does not know of.
+
+The reply that would have told it was lost.
 """
 
 from __future__ import annotations
 
 import logging
 
+from stepflow.core.ids import split_member
 from stepflow.engine.gate import member_of_delivery, one_by_one
 from stepflow.store.claims import ClaimedDelivery, load_record
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -19,25 +21,27 @@ log = logging.getLogger("stepflow.worker")
 
 
 async def adopt(
-    worker: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+    worker: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
-    """Take up what stands under the name of *worker*, each by itself."""
-    for member, token in await carry_out(link, claims_of(worker, worker_state.env)):
+    """Take up the unknown claims of *worker*; a failure with one stops no other."""
+    for member, token in await carry_out(connection, claims_of(worker, worker_state.env)):
         with one_by_one(f"claim of {member}"):
-            await _adopt_one(member, token, worker_state, notifier, link)
+            await _adopt_one(member, token, worker_state, notifier, connection)
 
 
 async def _adopt_one(
-    member: str, token: str, worker_state: WorkerState, notifier: Notifier, link: AsyncCaller
+    member: str, token: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
     keys = worker_state.env.keys
-    kind, _, name = member.partition(":")
-    if name in worker_state.runs or notifier.claimed_runs(name):
+    kind, name = split_member(member)
+    if name in worker_state.runs or notifier.has_claimed(name):
         return
-    row, data = await link.calls([load_record(keys, member), load_record(keys, f"{member}:data")])
+    row, data = await connection.calls(
+        [load_record(keys, member), load_record(keys, f"{member}:data")]
+    )
     if (
         name in worker_state.runs
-        or notifier.claimed_runs(name)
+        or notifier.has_claimed(name)
         or row.get(b"token", b"") != token.encode()
     ):
         return

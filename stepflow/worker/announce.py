@@ -1,6 +1,7 @@
 """
-announce: a worker says which terminal hooks its app has, and has those told that ended when nobody
-knew.
+announce: a worker writes which terminal hooks its app has.
+
+Runs that ended before any worker had written that are told to the hooks now.
 """
 
 from __future__ import annotations
@@ -11,39 +12,39 @@ from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Call, batch_of
+from stepflow.store.connection.server_check import say_format
 from stepflow.store.hooks import MOST_UNTOLD, load_untold, save_app_hooks, tell_untold
-from stepflow.store.server_check import say_format
 from stepflow.store.values.codec import pack
 
 log = logging.getLogger("stepflow.hook")
 
-#: ends told in one round trip
+#: noted ends handled in one round trip
 PAGE = 100
 
 
-def announce(registry: Registry, env: Env) -> Plan[None]:
+async def announce(registry: Registry, env: Env) -> None:
     """
-    Write the data format, which hooks the app has, for those who end its runs from outside, and the
-    deliveries of noted ends.
+    Write the data format, the hooks of the app, and the deliveries of noted ends, in this order.
 
-    In this order: once the hooks are known no end is noted any more. Safe to repeat, by many at
-    once: each note is taken by one of them.
+    Whoever ends a run without its worker reads the hooks, or notes the end while there are none: no
+    end is noted after they are written. Safe to repeat, also by many workers at once, of which one
+    takes each note.
     """
-    yield say_format(env.keys)
+    await say_format(env.keys)
     names = registry.names
     if not names:
         return
     packed = pack(app_hooks(registry))
-    saved = yield save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
+    saved = await save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
     if saved is None:
         log.error(
-            "the hooks of this app could not be announced: something else stands under %s; delete it",
+            "the hooks of this app could not be announced: the key %s is something else; delete it",
             env.keys.app_hooks,
         )
         return
     for _ in range(MOST_UNTOLD // PAGE + 1):
-        noted = yield [load_untold(env.keys, name, PAGE) for name in names]
+        noted = await batch_of([load_untold(env.keys, name, PAGE) for name in names])
         calls = [
             _told(note, name, registry, env)
             for name, notes in zip(names, noted, strict=True)
@@ -51,10 +52,10 @@ def announce(registry: Registry, env: Env) -> Plan[None]:
         ]
         if not calls:
             return
-        told = yield calls
+        counts = await batch_of(calls)
         log.info(
             "%s runs had ended before a worker said which hooks their app has; they are told now",
-            sum(told),
+            sum(counts),
         )
 
 

@@ -1,20 +1,18 @@
-"""
-A hold: one worker's claim of one run, from the step it was claimed at to the last one it kept.
-"""
+"""A claimed run: one worker's claim, from the step it was claimed at to the last one it keeps."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
+from stepflow.core.ids import run_member, split_member
 from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
 from stepflow.engine.gate import member_of_delivery
-from stepflow.engine.registry import RegisteredRunner
+from stepflow.engine.registry import RegisteredRunner, Registry
 from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import NO_HASH
@@ -23,85 +21,143 @@ from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from stepflow.store.values.codec import unpack
 
-if TYPE_CHECKING:
-    from stepflow.engine.registry import Registry
 
-
-class ClaimedRun:
+class Attempt:
     """
-    What a worker knows of a run it holds.
+    One attempt at the present step of a claimed run, from before its runner to its commit.
 
-    Touched on the loop's thread; the renewing thread only reads, but for *inbox*.
-
-    *step_until* and *slice_until* are loop times (seconds), 0 when there is no limit; *stopped_at*
-    is when the token fired. *abandoned* says why the runner was cancelled by the runtime, None
-    while it was not.
+    *payload* is as it was stored. *step_until* and *extended_until* are loop times (seconds), 0
+    when there is no limit. *abandoned* says why the runtime cancelled the runner, None while it did
+    not.
     """
 
     __slots__ = (
         "abandoned",
-        "cancel",
-        "runner",
         "extended_until",
-        "options",
-        "headers",
         "in_runner",
-        "inbox",
         "is_first",
-        "is_waiting",
-        "is_leaving",
-        "is_lost",
-        "on_inbox",
         "payload",
-        "policy",
-        "run",
-        "slice_until",
         "started_at",
         "step",
         "step_until",
+        "thread_busy",
+    )
+
+    def __init__(self, payload: Any, *, is_first: bool) -> None:
+        self.payload = payload
+        #: whether the claim began with this step; only then may an earlier attempt have left a memo
+        self.is_first = is_first
+        self.step: Step[Any] | None = None
+        #: unix seconds, for the step record
+        self.started_at = 0.0
+        self.in_runner = False
+        self.step_until = 0.0
+        self.extended_until = 0.0
+        self.abandoned: str | None = None
+        #: whether a thread runs the step's function, which nothing can cancel
+        self.thread_busy = False
+
+    def begin(self, step: Step[Any], *, now: float, step_until: float) -> None:
+        """Note that the runner is called with *step* at unix time *now*."""
+        self.step = step
+        self.in_runner = True
+        self.started_at = now
+        self.step_until = step_until
+
+    def end(self) -> None:
+        """Note that the runner was left: no time limit holds for the commit."""
+        self.in_runner = False
+        self.step_until = 0.0
+
+
+class InboxWatch:
+    """
+    What a kit's activation tells the worker of itself, and is told about the run's inbox.
+
+    The activation sets *is_waiting* and *on_inbox*; the renewing thread sets *seen*.
+    """
+
+    __slots__ = ("is_waiting", "on_inbox", "seen")
+
+    def __init__(self, seen: int) -> None:
+        #: how much was ever put into the inbox, as far as this worker was told
+        self.seen = seen
+        #: whether the workflow only waits for a time or for its inbox, whatever its steps do
+        self.is_waiting = False
+        #: called on the loop when there is something new
+        self.on_inbox: Callable[[], None] | None = None
+
+
+class ClaimedRun:
+    """
+    What a worker knows of a run while the claim is its own.
+
+    Touched on the loop's thread; the renewing thread only reads it, but for `InboxWatch.seen`.
+    *slice_until* is the loop time (seconds) from which others may have the slot; *stopped_at* is
+    the loop time at which the token fired, 0 while it has not.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cancel",
+        "inbox_watch",
+        "is_leaving",
+        "is_lost",
+        "must_yield",
+        "options",
+        "policy",
+        "run",
+        "runner",
+        "slice_until",
         "stopped_at",
         "task",
-        "thread_busy",
         "unreadable",
-        "must_yield",
     )
 
     def __init__(
-        self, run: Run, entry: RegisteredRunner, given: StoredOptions, payload: Any
+        self,
+        run: Run,
+        runner: RegisteredRunner,
+        options: StoredOptions,
+        payload: Any,
+        *,
+        unreadable: Exception | None = None,
     ) -> None:
         self.run = run
-        self.runner = entry
-        self.options = given
-        self.headers: Mapping[str, str] = given.headers
-        self.policy: RetryPolicy = given.policy or entry.policy
-        self.payload = payload
+        self.runner = runner
+        self.options = options
+        self.policy: RetryPolicy = options.policy or runner.policy
+        #: what of the run's data cannot be read
+        self.unreadable = unreadable
+        self.attempt = Attempt(payload, is_first=True)
+        self.inbox_watch = InboxWatch(run.inbox)
         self.cancel = CancelToken()
-        self.step: Step[Any] | None = None
-        self.is_first = True
+        self.stopped_at = 0.0
+        self.slice_until = 0.0
+        #: whether others are owed the slot after the present step
         self.must_yield = False
         self.is_lost = False
-        #: the runner itself waits for a time or for news, whatever runs on its behalf
-        self.is_waiting = False
-        self.in_runner = False
-        #: how much was ever put into the run's inbox, as the renewing thread last heard
-        self.inbox = run.inbox
-        self.on_inbox: Callable[[], None] | None = None
+        #: whether the worker leaves and hands the step back
         self.is_leaving = False
-        #: what of the run's data cannot be read
-        self.unreadable: Exception | None = None
-        self.thread_busy = False
-        self.abandoned: str | None = None
-        self.started_at = 0.0
-        self.slice_until = 0.0
-        self.step_until = 0.0
-        self.extended_until = 0.0
-        self.stopped_at = 0.0
         self.task: asyncio.Task[None] | None = None
 
     @property
     def member(self) -> str:
         """The name that claims and the due set know the run by."""
-        return f"run:{self.run.id}"
+        return run_member(self.run.id)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers the run was submitted with."""
+        return self.options.headers
+
+    def begin_next_step(self, payload: Any) -> None:
+        """Go on with the step after the one just committed, still under this claim."""
+        run = self.run
+        run.rev += 1
+        run.step += 1
+        run.failures = run.crashes = run.handoff = 0
+        self.attempt = Attempt(payload, is_first=False)
 
     def stop(self, stop: StopRequest, loop_time: float) -> None:
         """Fire the token: the run was asked to stop."""
@@ -110,37 +166,35 @@ class ClaimedRun:
             self.cancel.fire(stop.reason or stop.kind.value)
 
     def lose(self) -> None:
-        """Note that the claim is another's now; whatever this hold writes is refused."""
+        """Note that the claim is another worker's now: Redis refuses whatever this one writes."""
         self.is_lost = True
         self.cancel.fire("this worker lost its claim")
 
 
-log = logging.getLogger("stepflow.run")
-
-
 def run_of(taken: ClaimedDelivery, keys: Keys) -> Run:
-    """Read the run that a claim brought."""
-    return read_run(member_of_delivery(taken.rq_id, keys).removeprefix("run:"), taken.row, keys)
+    """Read the run of a claimed delivery."""
+    _, run_id = split_member(member_of_delivery(taken.rq_id, keys))
+    return read_run(run_id, taken.row, keys)
 
 
 def claimed_run_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) -> ClaimedRun:
     """
-    Make the hold of a claimed step; the claim script saw to it that this worker knows the runner.
+    Make the claimed run of a delivery whose runner *registry* knows: the claim script checked that.
 
     Data that cannot be read pauses the run: somebody may repair it, or a later version can read it.
     """
-    entry, given = registry.runners[run.runner_key], NO_OPTIONS
+    runner = registry.runners[run.runner_key]
+    options = NO_OPTIONS
     try:
         if data is NO_HASH:
             raise UnreadableRecord.of_run(run.id, "its data is no hash")
-        given = read_options(data.get(b"spec"))
-        return ClaimedRun(run, entry, given, unpack(data.get(b"payload", b"")))
+        options = read_options(data.get(b"spec"))
+        return ClaimedRun(run, runner, options, unpack(data.get(b"payload", b"")))
     except StepflowError as error:
-        claimed = ClaimedRun(run, entry, given, None)
-        claimed.unreadable = error
-        return claimed
+        return ClaimedRun(run, runner, options, None, unreadable=error)
 
 
 def hook_id_of(taken: ClaimedDelivery, keys: Keys) -> str:
-    """Read the hook id that a claimed delivery of a hook belongs to."""
-    return member_of_delivery(taken.rq_id, keys).removeprefix("hook:")
+    """Read the id of the hook that a claimed delivery is for."""
+    _, hook_id = split_member(member_of_delivery(taken.rq_id, keys))
+    return hook_id

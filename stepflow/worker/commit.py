@@ -9,33 +9,29 @@ the run goes back to its queue or into the due set (`hand_over`). Succeed, Fail 
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.outcomes import (
     Cancel,
-    CleanedUp,
     Continue,
-    ContinueAsNew,
     ErrorInfo,
     Fail,
-    HandBack,
     Outcome,
-    Park,
-    Pause,
     Raised,
     Succeed,
     Yield,
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
+from stepflow.core.step_record import StepRecord, attempt_name, closed_name
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
+from stepflow.engine.insist import insist
 from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
 from stepflow.engine.user_code.calls import describe
-from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
 from stepflow.store.runs import (
     DONE,
@@ -57,61 +53,49 @@ from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
 
-#: seconds between tries while Redis refuses to write
-_REFUSED_S = 1.0
-
 
 async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerState) -> bool:
     """
     Settle the present step of *claimed* by *outcome*.
 
-    True when the worker keeps the run and goes on with the next.
+    True when the worker keeps the run and goes on with the next step.
     """
     while not claimed.is_lost:
         run = claimed.run
         move = decide(
-            run, run.step, outcome, claimed.policy, worker_state.env.clock.now(),
+            run,
+            run.step,
+            outcome,
+            claimed.policy,
+            worker_state.env.clock.now(),
             spread=worker_state.env.rng.random(),
             max_crashes=worker_state.env.settings.worker.max_crashes,
-        )  # fmt: skip
+        )
         if move.kind is TransitionKind.DROP:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
-        keeps = (
-            move.kind is TransitionKind.ADVANCE
-            and move.due_at is None
-            and not claimed.must_yield
-            and not worker_state.must_let_go
-        )
-        if (
-            claimed.extended_until or move.restarts
-        ):  # the next step must not inherit a lease that this one lengthened
-            keeps = False
+        keeps = _may_keep(claimed, move, worker_state)
         try:
             call, payload = _call(claimed, outcome, move, worker_state, keeps=keeps)
-        except (
-            BaseException
-        ) as error:  # values are user code as well: what packs them may raise anything
+        except BaseException as error:  # values are user code too: packing them may raise anything
             if isinstance(outcome, Raised):
                 raise
             outcome = Raised(describe(error), retryable=False)
             continue
         probes.at("commit.ready")
-        answer = await _written(call, run, worker_state)
+        answer = await _send(call, run, worker_state)
         probes.at("commit.done")
         if answer[0] == STALE:
-            if not await _look_again(claimed, answer, worker_state):
+            if not await _reload(claimed, answer, worker_state):
                 return False
             continue
-        if (
-            answer[0] == NOT_YET
-        ):  # something came that the activation has not seen: it looks again, at once
-            outcome = Continue(claimed.payload)
+        if answer[0] == NOT_YET:  # something came that the activation has not seen: it looks again
+            outcome = Continue(claimed.attempt.payload)
             continue
-        _tell(run, outcome, move, answer)
+        _log_commit(run, outcome, move, answer)
         worker_state.on_due(move.due_at)
         if keeps:
-            _go_on(claimed, payload, answer, worker_state)
+            _begin_next_step(claimed, payload, answer, worker_state)
         return keeps
     log.warning(
         "run=%s step=%s not committed: the claim was lost meanwhile",
@@ -119,6 +103,19 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         claimed.run.step,
     )
     return False
+
+
+def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> bool:
+    """Say whether the worker goes on with the next step under the same claim."""
+    return (
+        move.kind is TransitionKind.ADVANCE
+        and move.due_at is None
+        and not claimed.must_yield
+        and not worker_state.must_let_go
+        # the next step must not inherit a lease that this one lengthened
+        and not claimed.attempt.extended_until
+        and not move.restarts
+    )
 
 
 def _call(
@@ -130,24 +127,17 @@ def _call(
     keeps: bool,
 ) -> tuple[Call[Any], bytes]:
     """
-    Make the one call that carries out *move*.
+    Make the one call that carries out *move*, and the packed payload of a step that is kept.
 
     Raises UsageError for a value that cannot be stored.
     """
     env, run, now = worker_state.env, claimed.run, worker_state.env.clock.now()
     limit = env.settings.limits.payload_bytes
-    fence = _proof(claimed, outcome, move, now)
-    step = claimed.step
+    fence = _fence(claimed, outcome, move, now)
+    step = claimed.attempt.step
     effects = NO_WRITES
-    if (
-        step is not None
-        and step._effects is not None
-        and _is_taken_up(outcome, move)
-        and run.stop is None
-    ):  # noqa: SLF001
-        effects = _writes(step._effects.writes, limit)  # noqa: SLF001
-    closes = move.kind is TransitionKind.ADVANCE
-    drop_memo = closes and (claimed.is_first or (step is not None and step._memo is not None))  # noqa: SLF001
+    if step is not None and step.pending_effects and _follows(move, outcome) and run.stop is None:
+        effects = _writes(step.pending_effects, limit)
     if move.kind is TransitionKind.PARK:
         return park_run(
             env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
@@ -157,20 +147,16 @@ def _call(
         return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
     if move.kind is TransitionKind.FINISH:
         return _finish(claimed, move, fence, effects, now, worker_state), b""
+    closes = move.kind is TransitionKind.ADVANCE
+    drop_memo = closes and (claimed.attempt.is_first or (step is not None and step.used_memo))
     payload = (
         pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
     )
     if keeps and payload is not None:
         return keep_step(
-            env.keys,
-            run,
-            fence,
-            payload,
-            now=now,
-            effects=effects,
-            drop_memo=drop_memo,
+            env.keys, run, fence, payload, now=now, effects=effects, drop_memo=drop_memo,
             look_at=worker_state.competing_lists(run),
-        ), payload
+        ), payload  # fmt: skip
     return hand_over(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
@@ -196,97 +182,72 @@ def _finish(
     )  # fmt: skip
 
 
-def _proof(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
-    """Make the step record: how the step was closed, or what became of this attempt of it."""
+def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
+    """Make the step record: how the step was closed, or what became of this attempt."""
     run = claimed.run
-    name = (
-        str(run.step)
-        if move.kind not in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
-        else f"{run.step}.{run.token}"
+    is_open = move.kind in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
+    name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
+    record = StepRecord(
+        run.token,
+        outcome.word,
+        attempt=run.failures + 1,
+        started_at=claimed.attempt.started_at,
+        ended_at=now,
     )
-    record = f"{run.token}{_word(outcome)} {run.failures + 1} {claimed.started_at:.3f} {now:.3f}"
-    return Fence(run.token, name, record)
+    return Fence(run.token, name, record.write())
 
 
-def _word(outcome: Outcome) -> str:
-    match outcome:
-        case Continue():
-            return "continue"
-        case Succeed():
-            return "succeed"
-        case Cancel():
-            return "cancel"
-        case Park():
-            return "park"
-        case ContinueAsNew():
-            return "restart"
-        case Pause():
-            return "pause"
-        case HandBack():
-            return "back"
-        case Yield():
-            return "yield"
-        case Raised():
-            return "raised"
-        case CleanedUp():
-            return "last"
-    return "fail"
-
-
-def _is_taken_up(outcome: Outcome, move: Transition) -> bool:
+def _follows(move: Transition, outcome: Outcome) -> bool:
     """
     Say whether the run moves as the runner said.
 
-    What a step wrote besides counts only then, not when it raised.
+    Only then do a step's effects count, not when it raised.
     """
     return move.kind is TransitionKind.ADVANCE or (
         move.kind is TransitionKind.FINISH and isinstance(outcome, Succeed | Fail | Cancel)
     )
 
 
-def _writes(writes: dict[str, Any], limit: int) -> Writes:
-    """Turn a step's effects into what the script takes."""
-    deleted = [key for key, value in writes.items() if value is DELETED]
+def _writes(effects: Mapping[str, Any], limit: int) -> Writes:
+    """Pack a step's effects for the script."""
+    deleted = [key for key, value in effects.items() if value is DELETED]
     written: list[Part] = []
-    for key, value in writes.items():
+    for key, value in effects.items():
         if value is not DELETED:
             written += (key, pack(value, what=f"effect {key!r}", limit=limit))
     return Writes(deleted, written)
 
 
-async def _written(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
+def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Coroutine[Any, Any, Any]:
     """
     Carry the call out.
 
-    While Redis refuses to write (full, say) the step is kept and tried again.
+    While Redis refuses to write, for whatever reason, the step is kept and its commit tried again.
     """
-    while True:
-        try:
-            return await worker_state.link.send(call)
-        except RedisRefused as error:
-            log.error(
-                "run=%s step=%s cannot be committed: %s; trying again in %g s",
-                run.id,
-                run.step,
-                error,
-                _REFUSED_S,
-            )
-            await asyncio.sleep(_REFUSED_S)
+    return insist(
+        lambda: worker_state.connection.send(call),
+        f"run={run.id} step={run.step} cannot be committed",
+        whatever_refused=True,
+    )
 
 
-async def _look_again(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:
-    """Take the record of a run that is not as this worker saw it, or give up what is another's."""
+async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:
+    """Read a run that changed under this worker anew; False when the claim is another's."""
     run = claimed.run
-    now = await worker_state.link.call(load_run(worker_state.env.keys, run.id))
+    now = await worker_state.connection.call(load_run(worker_state.env.keys, run.id))
     if now is not None and now.token == run.token and now.step == run.step and now.rev > run.rev:
         now.crashes = run.crashes
         claimed.run = now
         return True
     if now is not None and now.rev < run.rev:
         log.error(
-            "run=%s step=%s dropped: Redis holds rev %s, this worker had seen %s; the server lost its last writes",
-            run.id, run.step, now.rev, run.rev,
-        )  # fmt: skip
+            "run=%s step=%s dropped: Redis holds rev %s, this worker had seen %s; "
+            "the server lost its last writes",
+            run.id,
+            run.step,
+            now.rev,
+            run.rev,
+        )
     else:
         log.warning(
             "run=%s step=%s late commit refused: another worker holds or settled it (%s)",
@@ -298,20 +259,17 @@ async def _look_again(claimed: ClaimedRun, answer: Any, worker_state: WorkerStat
     return False
 
 
-def _go_on(claimed: ClaimedRun, payload: bytes, answer: Any, worker_state: WorkerState) -> None:
-    """Take the next step of a kept run in hand, and note whether others are owed the slot."""
-    run = claimed.run
-    run.rev += 1
-    run.step += 1
-    run.failures = run.crashes = run.handoff = 0
-    claimed.payload = unpack(payload)
-    claimed.is_first = False
+def _begin_next_step(
+    claimed: ClaimedRun, payload: bytes, answer: Any, worker_state: WorkerState
+) -> None:
+    """Go on with the next step of a kept run, and note whether others are owed the slot."""
+    claimed.begin_next_step(unpack(payload))
     waiting = answer[1:]
     if any(waiting) and (any(waiting[:-1]) or worker_state.loop.time() >= claimed.slice_until):
         claimed.must_yield = True
 
 
-def _tell(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:
+def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:
     """One line a fact: what happened, to what, and what happens next."""
     if answer[0] != DONE:
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 from stepflow.settings import Settings
@@ -14,11 +15,11 @@ from stepflow.store.connection.sync import SyncConnection
 from stepflow.worker.fetcher import BLOCK_S
 
 
-def renewing_link(address: Address, lease_s: float) -> SyncConnection:
+def renewing_connection(address: Address, lease_s: float) -> SyncConnection:
     """
-    Make the link that claims are renewed over.
+    Make the connection that claims are renewed over.
 
-    They are in time although a connection of it went silent.
+    Its limits leave time for a renewal although the first try met a connection gone silent.
     """
     third_s = lease_s / 3
     return SyncConnection.to(address, retry_for_s=third_s, patience_s=min(PATIENCE_S, third_s / 2))
@@ -26,16 +27,17 @@ def renewing_link(address: Address, lease_s: float) -> SyncConnection:
 
 class WorkerConnections:
     """
-    The connections of one worker.
+    The connections of one worker, open while it is entered.
 
-    For everything, for each feed to block on, to listen with, to renew over.
+    *main* is for everything, *wakes* for each fetcher to block on, *listener* for the worker's
+    channel, *renewing* for the renewing thread.
     """
 
     def __init__(self, address: Address, name: str, settings: Settings) -> None:
         open_s, silence_s = address.times.budget_s, address.times.reply_s
         self.main = AsyncConnection(address, name=name, open_for_s=open_s)
-        # blocked for BLOCK_S at most: one that is silent for longer is looked after, or nobody
-        # would wake this worker
+        # a blocking read takes BLOCK_S at most: a connection that is silent for longer is replaced,
+        # or nothing would wake this worker
         self.wakes = [
             AsyncConnection(
                 address, name=f"{name}-wait", open_for_s=open_s, patience_s=BLOCK_S + PATIENCE_S,
@@ -45,10 +47,14 @@ class WorkerConnections:
         ]  # fmt: skip
         self.listener = Listener(address)
         self.main.on_silent = self._renew_all
-        self.renewing = renewing_link(address, settings.worker.lease_s)
+        self.renewing = renewing_connection(address, settings.worker.lease_s)
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called whenever *main* was connected anew."""
+        self.main.on_reconnect = callback
 
     def _renew_all(self) -> None:
-        """Where one connection was dead without a word, those beside it are not trusted."""
+        """Replace the others: where one connection was silently dead, they are not trusted."""
         for wake in self.wakes:
             wake.renew()
         self.listener.renew()
@@ -63,6 +69,6 @@ class WorkerConnections:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.listener.close()
-        for link in (*self.wakes, self.main):
-            await link.close()
+        for connection in (*self.wakes, self.main):
+            await connection.close()
         self.renewing.close()

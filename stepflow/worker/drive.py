@@ -1,7 +1,7 @@
 """
-A claimed step's way through the engine.
+A claimed step's way through the engine: execute and commit.
 
-Execute, commit, and on with the next one while the worker keeps the run.
+The same for the next step, for as long as the worker keeps the run.
 """
 
 from __future__ import annotations
@@ -29,24 +29,25 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
         return
     claimed = claimed_run_of(run, taken.data, worker_state.registry)
     worker_state.add(claimed)
-    if claimed.run.stop is not None:  # handed over once more for its last word
-        claimed.stop(claimed.run.stop, worker_state.loop.time())
+    if run.stop is not None:  # delivered once more so that it can clean up
+        claimed.stop(run.stop, worker_state.loop.time())
     claimed.task = worker_state.loop.create_task(_drive(claimed, worker_state))
 
 
 async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
-    """Carry one hold from its first step to the last one kept. Safe to repeat by another worker."""
+    """Carry a claimed run from its first step to the last one it keeps."""
     try:
         keeps = True
         while keeps:
             try:
                 outcome = await perform(claimed, worker_state)
-            except GeneratorExit as error:  # the runner awaited what raised it: Python then closes all that waits for it
+            except GeneratorExit as error:
+                # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):
                     raise
                 outcome = left_by(error, claimed)
             probes.at("execute.done")
-            claimed.in_runner, claimed.step_until = False, 0.0
+            claimed.attempt.end()
             keeps = outcome is not None and await commit(claimed, outcome, worker_state)
             worker_state.finished_steps += 1
     except asyncio.CancelledError:

@@ -23,14 +23,13 @@ from stepflow.core.outcomes import (
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import describe, ends_task, raised, settled, stay
-from stepflow.errors import ClaimLost, UnreadableRecord
-from stepflow.errors.base import shown
+from stepflow.errors import ClaimLost, UnreadableRecord, shown
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
 from stepflow.worker.step_runtime import StepRuntime
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
-#: what kits answer besides
+#: what kits return besides
 _KITS = (Park, Yield, Pause, Raised, ContinueAsNew, CleanedUp)
 _OUTCOMES = _ALLOWED + _KITS
 
@@ -41,29 +40,25 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
 
     None when the claim was lost on the way.
     """
-    run, entry = claimed.run, claimed.runner
+    run, runner, attempt = claimed.run, claimed.runner, claimed.attempt
     if claimed.unreadable is not None:
         return pause_for(claimed.unreadable)
     try:
-        payload = claimed.payload if entry.read is None else entry.read(claimed.payload)
+        payload = attempt.payload if runner.read is None else runner.read(attempt.payload)
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
         return _unread(error, claimed)
-    step: Step[Any] = Step(
-        run.id, run.step, payload, claimed.headers, run.failures + 1, claimed.cancel,
-        generation=run.generation, deadline_at=run.deadline_at, crashes=run.crashes,
-        runtime=StepRuntime(claimed, worker_state, blocking=not entry.is_async),
-    )  # fmt: skip
-    claimed.step, claimed.in_runner = step, True
-    claimed.started_at = worker_state.env.clock.now()
-    claimed.step_until = (
-        worker_state.loop.time() + entry.step_timeout_s if entry.step_timeout_s is not None else 0.0
+    step = _make_step(claimed, payload, worker_state)
+    limit_s = runner.step_timeout_s
+    attempt.begin(
+        step,
+        now=worker_state.env.clock.now(),
+        step_until=0.0 if limit_s is None else worker_state.loop.time() + limit_s,
     )
     try:
-        result = (
-            await entry.run(step)
-            if entry.is_async
-            else await in_thread(claimed, step, worker_state)
-        )
+        if runner.is_async:
+            result = await runner.run(step)
+        else:
+            result = await _run_in_thread(claimed, step, worker_state)
         if not isinstance(result, _OUTCOMES):
             result = await settled(result)
     except ClaimLost:
@@ -77,30 +72,51 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         return left_by(error, claimed)
     finally:
         step.end()
-    if claimed.abandoned is not None:
+    if attempt.abandoned is not None:
         _take_back(claimed)
-    if isinstance(result, _OUTCOMES):
-        return result
-    names = ", ".join(kind.__name__ for kind in _ALLOWED)
-    text = f"runner {entry.name!r} returned {type(result).__name__} ({shown(result)}); it must return one of {names}"
-    return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+    return result if isinstance(result, _OUTCOMES) else _no_outcome(runner.name, result)
+
+
+def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> Step[Any]:
+    run = claimed.run
+    return Step(
+        run.id,
+        run.step,
+        payload,
+        claimed.headers,
+        run.failures + 1,
+        claimed.cancel,
+        generation=run.generation,
+        deadline_at=run.deadline_at,
+        crashes=run.crashes,
+        runtime=StepRuntime(claimed, worker_state, blocking=not claimed.runner.is_async),
+    )
 
 
 def _unread(error: BaseException, claimed: ClaimedRun) -> Outcome:
-    """Say what becomes of a run whose payload the runner of today does not take."""
-    if (
-        claimed.run.has_journal
-    ):  # it has begun: what it did is not lost, and may have to be undone, by code that can read it
+    """Say what becomes of a run whose payload today's runner does not accept."""
+    if claimed.run.has_journal:
+        # it has begun: what it did may have to be undone, by code that can read the payload
         return Pause(f"code changed: {describe(error).message}")
     return raised(error, claimed.policy)
 
 
-async def in_thread(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Any:
-    """Run a plain function in a thread; when it is given up it keeps its slot until it returns."""
-    claimed.thread_busy = True
+def _no_outcome(runner: str, result: Any) -> Outcome:
+    names = ", ".join(kind.__name__ for kind in _ALLOWED)
+    text = (
+        f"runner {runner!r} returned {type(result).__name__} ({shown(result)}); "
+        f"it must return one of {names}"
+    )
+    return Raised(ErrorInfo("NotAnOutcome", text), retryable=False)
+
+
+async def _run_in_thread(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Any:
+    """Run a plain function in a thread; an abandoned one keeps its slot until it returns."""
+    attempt = claimed.attempt
+    attempt.thread_busy = True
 
     def returned() -> None:
-        claimed.thread_busy = False
+        attempt.thread_busy = False
         if claimed.task is None or claimed.task.done():
             worker_state.thread_came_back(claimed)
 
@@ -111,9 +127,9 @@ def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
     """
     Make the outcome of a runner that was left by an exception, or cancelled by the runtime.
 
-    The table of user_code.
+    `engine/user_code/calls.py` has the table of what each exception means.
     """
-    why = claimed.abandoned
+    why = claimed.attempt.abandoned
     _take_back(claimed)
     if why is not None and claimed.is_leaving:
         return HandBack()
@@ -124,8 +140,9 @@ def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
 
 def _take_back(claimed: ClaimedRun) -> None:
     """
-    Take back a cancellation that only meant the runner, so that the commit after it can wait for
-    its reply.
+    Take back a cancellation that was meant for the runner alone.
+
+    The commit in the same task can then wait for its reply.
     """
-    claimed.abandoned = None
+    claimed.attempt.abandoned = None
     stay()

@@ -1,7 +1,4 @@
-"""
-A feed: takes claims from queues into free slots, and sleeps on the wake lists when there is
-nothing.
-"""
+"""A fetcher claims deliveries into free slots; idle it blocks on the queues' wake lists."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 from stepflow.engine.env import Env
@@ -41,64 +37,73 @@ class Fetcher:
     """
     Keeps slots filled from *sources*.
 
-    Idle it blocks on the wake lists, never on a queue: a wake-up may be lost, a job cannot. *adopt*
-    is called after a claim whose reply was lost, to take up what stands under this worker's name.
+    Idle it blocks on the wake lists, never on a queue: a wake-up may be lost, a job cannot.
+
+    *runners* are those whose waiting lists wake it; *take_numbers* reserves token numbers; *start*
+    begins with a claim; *adopt* is called after a claim whose reply was lost, to begin with what
+    this worker has claimed without knowing. *on_due* is told when the next delivery comes due,
+    *on_look* (given for a burst) after each look whether there was anything.
     """
 
     def __init__(
         self,
         env: Env,
-        link: AsyncCaller,
-        wake_link: AsyncCaller,
+        connection: AsyncCaller,
+        wake_connection: AsyncCaller,
         *,
         worker: str,
         slots: Slots,
         sources: Sequence[QueueSource],
         runners: Sequence[str],
-        numbers: Callable[[int], int],
+        take_numbers: Callable[[int], int],
         start: Callable[[ClaimedDelivery], None],
         adopt: Callable[[], Awaitable[None]],
         on_due: Callable[[float | None], None],
+        on_look: Callable[[bool], None] | None = None,
     ) -> None:
         self._env = env
-        self._link = link
-        self._wake_link = wake_link
+        self._connection = connection
+        self._wake_connection = wake_connection
         self._worker = worker
         self._slots = slots
         self._sources = list(sources)
         self._runners = list(runners)
-        self._numbers = numbers
+        self._take_numbers = take_numbers
         self._start = start
         self._adopt = adopt
         self._on_due = on_due
+        self._on_look = on_look
         self._leaving = asyncio.Event()
-        self._callers = {env.keys.wake(f"@{name}"): name for name in runners}
-        self._wakes = list(dict.fromkeys([source.wake for source in sources] + list(self._callers)))
-        #: the order to leave, or something to claim that no token tells of
-        self._news = asyncio.Event()
-        self._token: asyncio.Future[str] | None = None
+        #: the wake lists that mean "this runner has waiting lists"
+        self._runner_wakes = {env.keys.wake(f"@{name}"): name for name in runners}
+        self._wakes = list(
+            dict.fromkeys([source.wake for source in sources] + list(self._runner_wakes))
+        )
+        #: the order to leave, or something to claim that no wake list tells of
+        self._changed = asyncio.Event()
+        #: the blocking read of the wake lists that is under way
+        self._blocking: asyncio.Future[str] | None = None
         self._extra_sources: list[QueueSource] = []
-        #: for a burst: told after each look whether there was anything
-        self.on_look: Callable[[bool], None] | None = None
-        self.live_workers = 1
+        self._live_workers = 1
 
     def leave(self) -> None:
         """Take no more claims; `run` returns once the present one, if any, has its reply."""
         self._leaving.set()
-        self._news.set()
+        self._changed.set()
 
-    def offer(self, sources: Sequence[QueueSource]) -> None:
+    def offer(self, sources: Sequence[QueueSource], *, live_workers: int) -> None:
         """
-        Read these waiting lists of runners known here besides the queues, from now on.
+        Claim from the waiting lists *sources* too from now on, if any: something waits in them.
 
-        Something waits in them.
+        *live_workers* share what there is.
         """
+        self._live_workers = live_workers
         self._extra_sources = list(sources)
         if sources:
-            self._news.set()
+            self._changed.set()
 
     async def run(self) -> None:
-        """Feed until told to leave."""
+        """Claim until told to leave."""
         while not self._leaving.is_set():
             if self._slots.free <= 0:
                 await self._either(self._slots.wait_free())
@@ -118,15 +123,15 @@ class Fetcher:
                 log.exception("a look for work met a fault; trying again in %g s", SUSPENDED_S)
                 await self._pause(SUSPENDED_S)
                 continue
-            if self.on_look is not None:
-                self.on_look(bool(batch.taken or batch.waiting))
+            if self._on_look is not None:
+                self._on_look(bool(batch.taken or batch.waiting))
             if batch.waiting < 0:
                 await self._pause(SUSPENDED_S)
             elif not batch.taken and batch.waiting == 0:
                 await self._sleep()
 
     async def claim(self) -> Batch:
-        """Take one batch of claims and start them."""
+        """Claim one batch of deliveries and start them."""
         env, worker = self._env, self._env.settings.worker
         limit = min(self._slots.free, worker.batch)
         call = claim_steps(
@@ -134,15 +139,15 @@ class Fetcher:
             [*self._sources, *self._extra_sources],
             given=env.clock.given,
             stem=f"{self._worker}.",
-            number=self._numbers(limit),
+            number=self._take_numbers(limit),
             lease_s=worker.lease_s,
             limit=limit,
-            live_workers=self.live_workers,
+            live_workers=self._live_workers,
             worker=self._worker,
             now=env.clock.now(),
             runners=self._runners,
         )
-        batch = await self._link.call(call)
+        batch = await self._connection.call(call)
         env.clock.learn(batch.now)
         for taken in batch.taken:
             with one_by_one(f"claim of {taken.rq_id}"):
@@ -152,38 +157,38 @@ class Fetcher:
 
     async def _sleep(self) -> None:
         """
-        Block until a wake list has a token, a few seconds at a time, or there is news.
+        Block until a wake list has a token, a few seconds at a time, or something has changed.
 
         A burst looks again sooner.
         """
-        token: asyncio.Future[str] | None = None
-        while token is None:
-            if self._token is None:
-                block_s = BLOCK_S if self.on_look is None else BURST_S
-                self._token = self._wake_link.send(wait_for_work(self._wakes, block_s))
-                self._token.add_done_callback(lambda done: done.cancelled() or done.exception())
-            news = asyncio.ensure_future(self._news.wait())
-            either: set[asyncio.Future[Any]] = {self._token, news}
+        blocking: asyncio.Future[str] | None = None
+        while blocking is None:
+            if self._blocking is None:
+                block_s = BLOCK_S if self._on_look is None else BURST_S
+                self._blocking = self._wake_connection.send(wait_for_work(self._wakes, block_s))
+                self._blocking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            changed = asyncio.ensure_future(self._changed.wait())
+            either: set[asyncio.Future[Any]] = {self._blocking, changed}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
-            if not self._token.done():
-                self._news.clear()
+            changed.cancel()
+            if not self._blocking.done():
+                self._changed.clear()
                 return  # it goes on blocking, and is waited for again
-            token, self._token = self._token, None
+            blocking, self._blocking = self._blocking, None
             if (
-                token.exception() is None
-                and not token.result()
-                and self.on_look is None
+                blocking.exception() is None
+                and not blocking.result()
+                and self._on_look is None
                 and not self._leaving.is_set()
             ):
-                # time passed, nothing else: a queue with jobs and no token gets one from the rounds
-                token = None
-        self._news.clear()
-        if token.exception() is not None:
+                # time passed, nothing else: maintenance puts a token where jobs have none
+                blocking = None
+        self._changed.clear()
+        if blocking.exception() is not None:
             await asyncio.sleep(_BROKEN_S)
-        elif token.result() in self._callers:
-            # told before the round that finds the list: look there now
-            runner = self._callers[token.result()]
+        elif blocking.result() in self._runner_wakes:
+            # told before maintenance finds the waiting list: look there now
+            runner = self._runner_wakes[blocking.result()]
             self._extra_sources = [
                 waiting_source(self._env.keys, source.rq_queue, runner) for source in self._sources
             ]
@@ -218,7 +223,7 @@ class Slots:
         return self.size - self.used
 
     def take(self) -> None:
-        """Use one; taking more than there are is allowed to who adopts what it holds already."""
+        """Use one. An adopted claim may take more than there are: it is this worker's already."""
         self.used += 1
 
     def give_back(self) -> None:
@@ -242,28 +247,26 @@ class Slots:
 
 class Burst:
     """
-    Calls *leave* when each of *fetchers* has looked twice in a row and found nothing, with nothing
-    in hand meanwhile.
+    Calls *leave* when each of *fetchers* fetchers has looked twice in a row and found nothing.
 
-    The first look may have been sent before the last thing in hand ended, and so have missed what
-    that left behind: a run's next step, or its hook in the other feed's queue. The second was sent
-    after it.
+    Nothing may be in progress meanwhile. The first look may have been sent before the last thing in
+    progress ended, and so have missed what that left behind: a run's next step, or its hook in the
+    other fetcher's queue. The second was sent after it.
     """
 
     def __init__(
-        self, fetchers: list[Fetcher], *, is_busy: Callable[[], bool], leave: Callable[[], None]
+        self, fetchers: int, *, is_busy: Callable[[], bool], leave: Callable[[], None]
     ) -> None:
         self._in_vain: Counter[int] = Counter()
-        self._count = len(fetchers)
+        self._count = fetchers
         self._is_busy = is_busy
         self._leave = leave
-        for number, fetcher in enumerate(fetchers):
-            fetcher.on_look = partial(self._looked, number)
 
-    def _looked(self, number: int, has_found: bool) -> None:  # noqa: FBT001
+    def looked(self, fetcher: int, has_found: bool) -> None:  # noqa: FBT001
+        """Take note of a look of the *fetcher*-th fetcher."""
         if has_found or self._is_busy():
             self._in_vain.clear()
             return
-        self._in_vain[number] += 1
-        if all(self._in_vain[fetcher] > 1 for fetcher in range(self._count)):
+        self._in_vain[fetcher] += 1
+        if all(self._in_vain[number] > 1 for number in range(self._count)):
             self._leave()

@@ -1,6 +1,7 @@
 """
-The rounds: once a second every worker looks for what others left behind, and keeps the timer of
-what comes due.
+Maintenance: what each worker does for all of them, once a second.
+
+It recovers what other workers left behind, and keeps the timer of what comes due.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import ParamSpec
 
 from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
@@ -22,39 +23,37 @@ from stepflow.store.calls import Plan
 from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_list, waiting_source
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
-from stepflow.store.versions import forget_versions, say_versions
+from stepflow.store.query import forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
+
+P = ParamSpec("P")
 
 log = logging.getLogger("stepflow.worker")
 
-#: seconds between two rounds of one worker
+#: seconds between two scans of one worker
 ROUND_S = 1.0
-#: seconds that a worker which leaves waits for its farewell to be heard
+#: seconds that a worker which leaves waits for its farewell to be written
 FAREWELL_S = 1.0
-#: seconds after its last round that a worker no longer counts as live
-SILENT_S = 5.0
 #: due deliveries moved in one script
 MOVED = 100
-#: members of each kind that one look shows, and looks in one round at most
+#: members of each kind that one scan shows, and scans in a row at most
 SHOWN, LOOKS = 50, 100
 #: expired runs forgotten in one script, which takes a millisecond or two, and such scripts between
-#: two looks
+#: two scans
 SWEPT, SWEEPS = 500, 10
 
 
 class Maintenance:
     """
-    What one worker does for all of them.
-
-    Recovery, deadlines, lost knocks, old index entries, and the due timer.
+    Recovery, deadlines, lost deliveries, old index entries and the due timer.
 
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
-    queue; *versions* are the workflows it holds, which it says once a round. *announce* says again
-    what a worker says once at its start: called when Redis has forgotten this worker.
+    queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
+    again what a worker writes once at its start: it is called when Redis has forgotten this worker.
+    Without *has_timer* only a scan moves what is due.
 
-    While Redis refuses or does not answer, nobody's claims are renewed. So after that the rounds
-    leave claims that ran out to their holders for two thirds of a lease, in which each live one has
-    renewed its own.
+    While Redis refuses or does not answer, no worker can renew its claims. After that, claims that
+    ran out are left alone for two thirds of a lease, in which each live worker has renewed its own.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class Maintenance:
         versions: Sequence[str] = (),
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
+        has_timer: bool = True,
     ) -> None:
         self._env = env
         self._link = link
@@ -79,11 +79,12 @@ class Maintenance:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
-        #: whether Redis may have forgotten what this worker says once
+        self._has_timer = has_timer
+        #: whether Redis may have forgotten what this worker writes once
         self._may_be_forgotten = False
-        self._has_looked = False
+        self._has_scanned = False
         self._was_cut_off = False
-        #: when (unix seconds) claims that ran out are no longer left to their holders
+        #: when (unix seconds) claims that ran out are recovered again
         self._recovers_from = 0.0
         self._suspects: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -91,24 +92,20 @@ class Maintenance:
         self._moving: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Go round until cancelled."""
+        """Scan once a second until cancelled."""
         while True:
             await self.go_safely()
             await asyncio.sleep(ROUND_S)
 
     async def go_safely(self) -> None:
-        """Make one round; one that fails is logged, and the next one tries again."""
+        """Make one round; a failure is logged, and the next round tries again."""
         with one_by_one("a round was cut short"):
             await self.go()
 
     async def go(self) -> None:
-        """
-        Make one round.
-
-        Look, and look again at once while there is more to do than one look shows.
-        """
+        """Scan and do what is found, again at once while there is more than one scan shows."""
         for _ in range(LOOKS):
-            look = await self._look()
+            look = await self._scan_and_act()
             if (
                 await self._sweep(look)
                 or max(len(look.lapsed), len(look.overdue)) + len(look.strays) >= SHOWN
@@ -117,40 +114,35 @@ class Maintenance:
             return
 
     def note_reconnect(self) -> None:
-        """
-        Take note that another connection was made, perhaps to a server that knows nothing of this
-        worker any more.
-        """
+        """Note that another connection was made, perhaps to a server that lost this worker."""
         self._may_be_forgotten = True
 
     def note_outage(self) -> None:
         """
-        Take note that Redis refused a write or did not answer.
+        Note that Redis refused a write or did not answer.
 
-        Others' claims could not be renewed either.
+        The claims of other workers could not be renewed either.
         """
         self._was_cut_off = True
 
-    async def _asked(self) -> MaintenanceScan:
+    async def _scan(self) -> MaintenanceScan:
         """
-        Look, and say nothing of lapsed claims while their holders may only have been kept from
-        renewing them.
+        Scan once.
+
+        Lapsed claims are left out while only an outage may have kept them from being renewed.
         """
         env = self._env
-        lease_s, knows_time, sent_at = (
-            env.settings.worker.lease_s,
-            not env.clock.is_stale,
-            env.clock.now(),
-        )
+        lease_s, knows_time = env.settings.worker.lease_s, not env.clock.is_stale
+        sent_at = env.clock.now()
         call = scan_maintenance(
             env.keys,
             self._sources,
             self._group,
             self._worker,
             given=env.clock.given,
-            silent_s=SILENT_S,
+            silent_s=LIVE_S,
             dead_s=env.settings.retention.hook_s,
-            lease_s=env.settings.worker.lease_s,
+            lease_s=lease_s,
         )
         try:
             look = await self._link.call(call)
@@ -158,30 +150,30 @@ class Maintenance:
             self.note_outage()
             raise
         env.clock.learn(look.now)
-        # by the server's clock from the sending to its execution: a loop that user code held up
+        # by the server's clock, from the sending to its execution: a loop that user code blocked
         # does not count
         if self._was_cut_off or (knows_time and look.now - sent_at > lease_s / 3):
             self._was_cut_off, self._recovers_from = False, look.now + lease_s * 2 / 3
             log.warning(
-                "Redis is there again; claims that ran out are left to their holders for %g s",
+                "Redis is there again; claims that ran out are left to their workers for %g s",
                 lease_s * 2 / 3,
             )
         return look if look.now >= self._recovers_from else look._replace(lapsed=[])
 
-    async def _look(self) -> MaintenanceScan:
-        env, look = self._env, await self._asked()
-        if look.is_new and self._has_looked:
+    async def _scan_and_act(self) -> MaintenanceScan:
+        env, look = self._env, await self._scan()
+        if look.is_new and self._has_scanned:
             log.info(
-                "Redis had forgotten worker %s; what it says at its start is said again",
+                "Redis had forgotten worker %s; what it writes at its start is written again",
                 self._worker,
             )
             self._may_be_forgotten = True
-        self._has_looked = True
-        if self._may_be_forgotten:  # until it could be said
+        self._has_scanned = True
+        if self._may_be_forgotten:  # until it could be written
             await self._announce()
             self._may_be_forgotten = False
         if self._versions:
-            with one_by_one("the versions that this worker holds could not be said"):
+            with one_by_one("the versions that this worker has could not be reported"):
                 await self._link.call(say_versions(env.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.waiting_lists))
         self.note_due(look.next_due)
@@ -189,26 +181,23 @@ class Maintenance:
         for run_id in look.restored:
             log.warning("run=%s had been lost from an index that leads to it; put back", run_id)
         deadline = StopRequest(StopKind.DEADLINE, "deadline", look.now)
-        plans: list[tuple[str, Plan[bool]]] = [
-            (member, recover_lapsed(member, env)) for member in look.lapsed
-        ]
-        plans += [(run_id, stop_run(run_id, deadline, env)) for run_id in look.overdue]
-        plans += [(run_id, tell_of_gone(run_id, child, env)) for run_id, child in look.orphans]
-        await asyncio.gather(*[self._carry(what, plan) for what, plan in plans])
-        await self._heed_missing(look)
+        await asyncio.gather(
+            *(self._carry(one, recover_lapsed, one, env) for one in look.lapsed),
+            *(self._carry(run_id, stop_run, run_id, deadline, env) for run_id in look.overdue),
+            *(self._carry(one, tell_of_gone, one, child, env) for one, child in look.orphans),
+        )
+        await self._redeliver_missing(look)
         return look
 
-    async def _carry(self, what: str, plan: Plan[Any]) -> None:
-        """Carry one plan out; what goes wrong with it concerns no other."""
+    async def _carry(
+        self, what: str, plan: Callable[P, Plan[bool]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Make a plan and carry it out; an error is logged and stops no other."""
         with one_by_one(what):
-            await carry_out(self._link, plan)
+            await carry_out(self._link, plan(*args, **kwargs))
 
     async def _sweep(self, look: MaintenanceScan) -> bool:
-        """
-        Forget runs whose records have expired, a few scripts at a time.
-
-        Says whether there are more.
-        """
+        """Forget expired runs, a few scripts at a time; True when there are more."""
         swept = SWEPT if look.expired else 0
         for _ in range(SWEEPS):
             if swept < SWEPT:
@@ -218,18 +207,19 @@ class Maintenance:
             )
         return swept == SWEPT
 
-    async def _heed_missing(self, look: MaintenanceScan) -> None:
+    async def _redeliver_missing(self, look: MaintenanceScan) -> None:
         """
-        Hand over again what has waited without a queue entry for long enough not to be a stock
-        worker's start.
+        Hand over again what has waited without a queue entry for too long.
+
+        A stock RQ worker that starts has taken the entry out for a moment.
         """
         self._suspects = {member: self._suspects.get(member, look.now) for member in look.missing}
         for member, since in self._suspects.items():
             if look.now - since >= self._env.settings.worker.redeliver_after_s:
-                await self._carry(member, recover_lost_delivery(member, self._env))
+                await self._carry(member, recover_lost_delivery, member, self._env)
 
     async def _waiting_lists(self, entries: Sequence[str]) -> list[QueueSource]:
-        """Give the waiting lists this worker can serve; forgets those that are empty."""
+        """Give the waiting lists that this worker serves; empty ones are removed."""
         parts = [entry.partition("|") for entry in entries]
         mine = [
             (queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())
@@ -242,8 +232,10 @@ class Maintenance:
         return sources
 
     def note_due(self, due_at: float | None) -> None:
-        """Set the timer to the earliest due time heard of."""
-        if due_at is None or (self._timer is not None and self._timer_due <= due_at):
+        """Set the timer to *due_at* if that is earlier than what it is set to."""
+        if not self._has_timer or due_at is None:
+            return
+        if self._timer is not None and self._timer_due <= due_at:
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -267,7 +259,7 @@ class Maintenance:
                 env.clock.learn(look.now)
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
-                    # they stand first in the set still: the next round looks again, not the timer
+                    # they are still first in the set: the next round tries again, not the timer
                     return
             self.note_due(look.next_due)
 
@@ -279,14 +271,14 @@ class Maintenance:
 
     async def leave(self) -> None:
         """
-        Say that this worker lives no more, so that nobody leaves a share for it.
+        Report that this worker leaves, so that the others take its share of the queues.
 
-        A Redis that is gone need not hear it.
+        Does nothing when Redis is gone.
         """
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._link.call(no_longer_live(self._env.keys, self._group, self._worker))
-                if self._versions:  # others that hold them say so within a second
+                if self._versions:  # others that have them report it within a second
                     now = self._env.clock.now()
                     await self._link.call(
                         say_versions(self._env.keys, self._versions, now - LIVE_S)

@@ -1,7 +1,4 @@
-"""
-notify: the hooks of a finished run are delivered, tried again, and dead-lettered after their last
-try.
-"""
+"""notify: the hooks of finished runs are delivered, retried, and dead after their last try."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.ids import hook_member
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
@@ -21,7 +19,7 @@ from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import call, describe, ends_task, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
-from stepflow.store.calls import Part
+from stepflow.store.calls import Call, Part
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.hooks import (
@@ -45,7 +43,7 @@ FUNCTION_TIMEOUT_S = 60.0
 #: delivers one webhook, given in its stored form, with the hook id and the outcome
 Deliver = Callable[[Mapping[str, Any], str, RunOutcome], Awaitable[Verdict]]
 #: says how many seconds to wait after so many tries, given a random number and what the receiver
-#: asked for; None: no more
+#: asked for; None for no further try
 NextWait = Callable[[int, float, float | None], float | None]
 
 
@@ -55,7 +53,7 @@ class Notifier:
     def __init__(
         self,
         env: Env,
-        link: AsyncCaller,
+        connection: AsyncCaller,
         registry: Registry,
         *,
         deliver: Deliver,
@@ -64,35 +62,39 @@ class Notifier:
         on_due: Callable[[float | None], None],
     ) -> None:
         self._env = env
-        self._link = link
+        self._connection = connection
         self._registry = registry
         self._deliver = deliver
         self._next_wait = next_wait
         self._threads = threads
         self._on_due = on_due
         self.slots = Slots(env.settings.worker.hook_slots)
-        self._held: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
+        self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
         self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
-        """Give (member, token) of every delivery in progress, for the renewing thread."""
-        return [(f"hook:{record.id}", record.token) for record, _ in list(self._held.values())]
+        """List (member, token) of every delivery in progress, for the renewing thread."""
+        return [
+            (hook_member(record.id), record.token) for record, _ in list(self._in_progress.values())
+        ]
 
     def start(self, taken: ClaimedDelivery) -> None:
         """Begin with a claimed delivery, in a slot of its own."""
         record = read_hook(hook_id_of(taken, self._env.keys), taken.row)
-        work = self._carry(record) if taken.token and not record.damage else self._bury(record)
+        work = (
+            self._carry(record) if taken.token and not record.damage else self._end_damaged(record)
+        )
         self.slots.take()
         task = asyncio.get_running_loop().create_task(work)
-        self._held[record.id] = (record, task)
+        self._in_progress[record.id] = (record, task)
 
-    def claimed_runs(self, hook_id: str) -> bool:
+    def has_claimed(self, hook_id: str) -> bool:
         """Say whether this delivery is in progress here."""
-        return hook_id in self._held
+        return hook_id in self._in_progress
 
     async def leave(self, grace_s: float) -> None:
         """Wait for deliveries in progress, at most *grace_s*; the rest is left to recovery."""
-        tasks = [task for _, task in self._held.values()]
+        tasks = [task for _, task in self._in_progress.values()]
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
@@ -102,14 +104,14 @@ class Notifier:
         if late:  # one that will not be cancelled keeps nobody
             await asyncio.wait(late, timeout=1.0)
 
-    async def _bury(self, record: HookRecord) -> None:
-        """End a delivery as dead whose record cannot be read."""
+    async def _end_damaged(self, record: HookRecord) -> None:
+        """End as dead a delivery whose record cannot be read."""
         try:
             with one_by_one(f"hook={record.id}"):
                 if record.damage:
-                    await carry_out(self._link, bury(record, self._env))
+                    await carry_out(self._connection, bury(record, self._env))
         finally:
-            self._held.pop(record.id, None)
+            self._in_progress.pop(record.id, None)
             self.slots.give_back()
 
     async def _carry(self, record: HookRecord) -> None:
@@ -140,7 +142,7 @@ class Notifier:
                 record.id,
             )
         finally:
-            self._held.pop(record.id, None)
+            self._in_progress.pop(record.id, None)
             self.slots.give_back()
 
     async def _try(self, record: HookRecord) -> Verdict:
@@ -151,7 +153,7 @@ class Notifier:
             return Verdict.dead(f"its record cannot be read: {error}")
         if outcome is None:
             await insist(
-                lambda: carry_out(self._link, stop_children(record.run_id, what, self._env)),
+                lambda: carry_out(self._connection, stop_children(record.run_id, what, self._env)),
                 f"hook={record.id} cannot stop the children of run {record.run_id}",
             )
             return Verdict.delivered()
@@ -182,34 +184,37 @@ class Notifier:
 
         A retry goes into the due set, for it must outlive this worker.
         """
-        retention, now = self._env.settings.retention, self._env.clock.now()
+        now = self._env.clock.now()
         tries = record.tries + (verdict.kind is not VerdictKind.BUSY)
         wait_s = None
         if verdict.kind is VerdictKind.RETRY:
             wait_s = self._next_wait(tries, self._env.rng.random(), verdict.after_s)
         elif verdict.kind is VerdictKind.BUSY:
             wait_s = verdict.after_s
+        call = self._settlement(record, verdict, tries=tries, wait_s=wait_s, now=now)
+        written = await insist(
+            lambda: self._connection.call(call), f"hook={record.id} cannot be settled"
+        )
+        if written and wait_s is not None:
+            self._on_due(now + wait_s)
+
+    def _settlement(
+        self,
+        record: HookRecord,
+        verdict: Verdict,
+        *,
+        tries: int,
+        wait_s: float | None,
+        now: float,
+    ) -> Call[int]:
+        """Make the call that settles a try, and log what happens next unless it was delivered."""
+        keys, retention = self._env.keys, self._env.settings.retention
         rev = record.rev + 1
-        fields: list[Part] = [
-            "rev",
-            rev,
-            "tries",
-            tries,
-            "problem",
-            verdict.why,
-            "claimed_id",
-            "",
-            "due",
-            "",
-        ]
+        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "claimed_id", ""]
         if verdict.kind is VerdictKind.DELIVERED:
-            call = commit_hook(
-                self._env.keys,
-                record,
-                fields=[*fields, "state", DELIVERED],
-                ttl_s=retention.delivered_s,
-            )
-        elif wait_s is None:
+            fields += ("due", "", "state", DELIVERED)
+            return commit_hook(keys, record, fields=fields, ttl_s=retention.delivered_s)
+        if wait_s is None:
             log.error(
                 "hook=%s of run=%s is dead after %s tries: %s",
                 record.id,
@@ -217,27 +222,21 @@ class Notifier:
                 tries,
                 verdict.why,
             )
-            fields += ("state", DEAD)
-            call = commit_hook(
-                self._env.keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now
+            fields += ("due", "", "state", DEAD)
+            return commit_hook(keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
+        if verdict.kind is VerdictKind.RETRY:
+            log.warning(
+                "hook=%s of run=%s not delivered (%s); try %s in %.3g s",
+                record.id,
+                record.run_id,
+                verdict.why,
+                tries + 1,
+                wait_s,
             )
-        else:
-            due_at = now + wait_s
-            fields[-1] = f"{due_at:.6f}"
-            fields += ("state", PENDING, "delivery", rq_id_of(self._env.keys, record.id, rev))
-            call = commit_hook(self._env.keys, record, fields=fields, due_at=due_at)
-            if verdict.kind is VerdictKind.RETRY:
-                log.warning(
-                    "hook=%s of run=%s not delivered (%s); try %s in %.3g s",
-                    record.id,
-                    record.run_id,
-                    verdict.why,
-                    tries + 1,
-                    wait_s,
-                )
-        written = await insist(lambda: self._link.call(call), f"hook={record.id} cannot be settled")
-        if written and wait_s is not None:
-            self._on_due(now + wait_s)
+        due_at = now + wait_s
+        fields += ("due", f"{due_at:.6f}", "state", PENDING)
+        fields += ("delivery", rq_id_of(keys, record.id, rev))
+        return commit_hook(keys, record, fields=fields, due_at=due_at)
 
 
 def _left_by(error: BaseException) -> Verdict:

@@ -1,4 +1,4 @@
-"""recover: a step whose claim ran out, or whose knock was lost, is handed over again."""
+"""recover: hand a step over again whose claim ran out, or whose queue entry was lost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import logging
 
 from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import hook_member, run_member, split_member, worker_of
 from stepflow.core.outcomes import HandBack, Lost, Outcome
 from stepflow.core.run import RunState
+from stepflow.core.step_record import StepRecord, attempt_name
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.cancel import finish_from_outside
 from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, set_run_aside
-from stepflow.store.calls import Plan
+from stepflow.store.calls import batch_of
 from stepflow.store.claims import (
     claim_holder,
     forget_claim,
@@ -32,60 +34,58 @@ log = logging.getLogger("stepflow.run")
 PAGE = 500
 
 
-def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> Plan[bool]:
+async def recover_lapsed(member: str, env: Env, *, dead_token: str = "") -> bool:
     """
-    Take up what a claim that ran out was about, a run or a hook; says whether anything was done.
+    Hand over the run or hook of a claim that ran out; True when anything was done.
 
-    *dead_token* is a claim whose holder is dead for sure, which a supervisor knows: its lease need
-    not have run out.
+    *dead_token* is a claim whose worker is dead for sure, as its supervisor knows: then the lease
+    need not have run out.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     lapsed = "" if dead_token else format_time(env.clock.now())
     if kind == "hook":
-        return (
-            yield from _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token)
-        )
-    return (yield from hand_over_again(name, Lost(), lapsed, env, dead_token=dead_token))
+        return await _requeue_hook(name, lapsed, env, was_claimed=True, dead_token=dead_token)
+    return await hand_over_again(name, Lost(), lapsed, env, dead_token=dead_token)
 
 
-def recover_lost_delivery(member: str, env: Env) -> Plan[bool]:
+async def recover_lost_delivery(member: str, env: Env) -> bool:
     """
     Hand over again what waits for a queue entry that is gone (`rq empty`, a killed stock worker).
 
-    Counts as nothing.
+    It counts neither as an attempt nor as a crash.
     """
-    kind, _, name = member.partition(":")
+    kind, name = split_member(member)
     if kind == "hook":
-        return (yield from _requeue_hook(name, "", env, was_claimed=False))
-    run = yield load_run(env.keys, name)
+        return await _requeue_hook(name, "", env, was_claimed=False)
+    run = await load_run(env.keys, name)
     if run is not None and run.damage:
-        return (yield from set_run_aside(run, env))
+        return await set_run_aside(run, env)
     if run is None or run.state is not RunState.PENDING:
         return False
     queue = env.keys.queue_of(run)
-    if (yield stands_in_queue(queue, run.delivery)):
+    if await stands_in_queue(queue, run.delivery):
         return False  # it is there: two submits at once may stand in another order than their times
-    yield tidy_lost_delivery(queue, run.delivery)
+    await batch_of(tidy_lost_delivery(queue, run.delivery))
     log.warning(
         "run=%s step=%s had lost its queue entry %s; handed over again",
         name,
         run.step,
         run.delivery,
     )
-    return (yield from hand_over_again(name, HandBack(), "", env))
+    return await hand_over_again(name, HandBack(), "", env)
 
 
-def hand_over_again(
+async def hand_over_again(
     run_id: str, outcome: Outcome, lapsed: str, env: Env, *, dead_token: str = ""
-) -> Plan[bool]:
-    """Decide about a run as an outsider and carry it out once; says whether the run was moved."""
-    run = yield load_run(env.keys, run_id)
+) -> bool:
+    """Settle the present step of a run without its claim; True when the run was moved."""
+    run = await load_run(env.keys, run_id)
     if run is None:
-        yield forget_claim(env.keys, f"run:{run_id}")
+        await forget_claim(env.keys, run_member(run_id))
     elif run.damage:
-        return (yield from set_run_aside(run, env))
-    # others may have come first: what is lost must be claimed still; what lost its knock must still
-    # wait for one, and not have been claimed and put to sleep since somebody looked
+        return await set_run_aside(run, env)
+    # others may have come first: a lost step must still be claimed; one that lost its delivery must
+    # still wait for it, and not have been claimed and put to sleep since the scan
     if run is None or run.state is not (
         RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING
     ):
@@ -97,18 +97,22 @@ def hand_over_again(
     move = decide(
         run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most
     )
-    record = (
-        f"{run.token}lost {run.failures + 1} {run.updated_at:.3f} {now:.3f}" if run.token else ""
+    record = StepRecord(
+        run.token, "lost", attempt=run.failures + 1, started_at=run.updated_at, ended_at=now
     )
     fence = Fence("", env.request_id(), lapsed=lapsed)
     probes.at("recover.ready")
     if move.kind is TransitionKind.FINISH:
-        answer = yield from finish_from_outside(run, move, fence, env)
+        answer = await finish_from_outside(run, move, fence, env)
     elif move.kind is TransitionKind.HAND_OVER:
         fence = Fence(
-            "", fence.name, record, lapsed=lapsed, record_name=f"{run.step}.{run.token}lost"
+            "",
+            fence.name,
+            record.write() if run.token else "",
+            lapsed=lapsed,
+            record_name=attempt_name(run.step, run.token, lost=True),
         )
-        answer = yield hand_over(
+        answer = await hand_over(
             env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
             crashes=move.crashes, due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
         )  # fmt: skip
@@ -128,46 +132,44 @@ def hand_over_again(
     return True
 
 
-def recover_worker(worker: str, env: Env) -> Plan[int]:
-    """
-    Take up everything that stands under the name of a worker that is dead for sure.
-
-    Gives how much that was.
-    """
-    mine = yield from claims_of(worker, env)
+async def recover_worker(worker: str, env: Env) -> int:
+    """Recover every claim of a worker that is dead for sure; gives their number."""
+    mine = await claims_of(worker, env)
     count = 0
     for member, token in mine:
-        count += yield from recover_lapsed(member, env, dead_token=token)
-    row = yield rq_worker_row(worker)
-    yield forget_rq_worker(worker, row)
+        count += await recover_lapsed(member, env, dead_token=token)
+    row = await rq_worker_row(worker)
+    await batch_of(forget_rq_worker(worker, row))
     return count
 
 
-def claims_of(worker: str, env: Env) -> Plan[list[tuple[str, str]]]:
-    """
-    Find the claims (member, token) that stand under a worker's name, whatever it knows of them.
-    """
+async def claims_of(worker: str, env: Env) -> list[tuple[str, str]]:
+    """Find the claims of a worker, as (member, token), also those it does not know of."""
     found: dict[str, str] = {}
     cursor = 0
     while True:
-        cursor, members = yield standing_claims(env.keys, cursor, PAGE)
-        tokens = (yield [claim_holder(env.keys, member) for member in members]) if members else []
+        cursor, members = await standing_claims(env.keys, cursor, PAGE)
+        tokens = (
+            (await batch_of([claim_holder(env.keys, member) for member in members]))
+            if members
+            else []
+        )
         mine = zip(members, tokens, strict=True)
-        found |= {member: token for member, token in mine if token.startswith(f"{worker}.")}
+        found |= {member: token for member, token in mine if worker_of(token) == worker}
         if not cursor:
             return list(found.items())
 
 
-def _requeue_hook(
+async def _requeue_hook(
     hook_id: str, lapsed: str, env: Env, *, was_claimed: bool, dead_token: str = ""
-) -> Plan[bool]:
-    hook = yield load_hook(env.keys, hook_id)
+) -> bool:
+    hook = await load_hook(env.keys, hook_id)
     if hook is None:
-        yield forget_claim(env.keys, f"hook:{hook_id}")
+        await forget_claim(env.keys, hook_member(hook_id))
     elif hook.damage:
-        return (yield from bury(hook, env))
+        return await bury(hook, env)
     if hook is None or hook.state in {DELIVERED, DEAD} or bool(hook.token) is not was_claimed:
         return False
     if dead_token and hook.token != dead_token:
         return False
-    return bool((yield requeue_hook(env.keys, hook, now=env.clock.now(), lapsed=lapsed)))
+    return bool(await requeue_hook(env.keys, hook, now=env.clock.now(), lapsed=lapsed))

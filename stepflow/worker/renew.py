@@ -1,7 +1,7 @@
 """
-The renewing thread.
+The renewing thread: it renews claims even while user code blocks the loop.
 
-Claims are lengthened even while user code blocks the loop, but never past what they may take.
+It never renews one past what its step may take.
 """
 
 from __future__ import annotations
@@ -26,40 +26,45 @@ log = logging.getLogger("stepflow.worker")
 
 #: claims renewed in one script
 CHUNK = 200
-#: leases, and the grace, that a blocked loop is given before its worker ends
+#: leases after which, with the grace, a worker whose loop is blocked ends
 BLOCKED_LEASES = 4
-#: seconds after which a renewal that was refused or not answered is tried again, if that is sooner
-#: than the next
+#: seconds between heartbeats in RQ's worker hash
+HEARTBEAT_S = 10.0
+#: seconds, at most, before a renewal that was refused or not answered is tried again
 AGAIN_S = 1.0
 
 
 class Renewer:
     """
-    Renews every claim of a shift three times in its lease, over a link of its own.
+    Renews every claim of a worker three times in its lease, over a connection of its own.
 
     A claim is not renewed past its step's timeout plus grace, nor past its run's deadline plus
-    grace: such a step is recovered elsewhere. Its answers carry stops that the channel may have
-    missed. *on_refused* is called on the loop when Redis refused or did not answer.
+    grace: such a step is recovered elsewhere. The replies carry stops and inbox counts that the
+    worker's channel may have missed.
+
+    *others* lists (member, token) of further claims, those of hook deliveries. *on_blocked* is
+    called in the thread when user code blocks the loop for good; *on_refused* on the loop, when
+    Redis refused or did not answer.
     """
 
     def __init__(
         self,
         worker_state: WorkerState,
-        link: SyncCaller,
+        connection: SyncCaller,
         *,
+        others: Callable[[], list[tuple[str, str]]] = list,
         on_blocked: Callable[[], None] | None = None,
         on_refused: Callable[[], None] | None = None,
     ) -> None:
         self._worker_state = worker_state
-        self._link = link
+        self._connection = connection
+        self._others = others
         self._on_blocked = on_blocked
         self._on_refused = on_refused
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
         self._loop_thread = threading.get_ident()
         self._blamed: set[str] = set()
-        #: other claims to renew: (member, token) of hook deliveries in progress
-        self.others: Callable[[], list[tuple[str, str]]] = list
 
     def start(self) -> None:
         """Start the thread."""
@@ -78,7 +83,8 @@ class Renewer:
             pause_s = every_s
             if self._on_blocked is not None and self._is_blocked_for_good():
                 log.error(
-                    "the loop has not turned for too long; this worker ends, all it holds runs again elsewhere"
+                    "the loop has not turned for too long; this worker ends, "
+                    "all it holds runs again elsewhere"
                 )
                 self._on_blocked()
             try:
@@ -87,15 +93,12 @@ class Renewer:
                 log.warning("claims could not be renewed: %s", error)
                 pause_s = min(every_s, AGAIN_S)
                 if self._on_refused is not None:
-                    self._tell(self._on_refused)
+                    self._call_on_loop(self._on_refused)
             except Exception:
                 log.exception("the renewing thread met a fault and goes on")
 
     def _is_blocked_for_good(self) -> bool:
-        """
-        Say whether a step past its limit has held the loop for so long that its neighbours must not
-        wait for it.
-        """
+        """Say whether a step past its limit has blocked the loop for longer than others wait."""
         worker = self._worker_state.env.settings.worker
         still_s = time.monotonic() - self._worker_state.turned_at
         return (
@@ -103,16 +106,16 @@ class Renewer:
         )
 
     def renew(self) -> None:
-        """Renew once what the shift holds now."""
+        """Renew once every claim that the worker has now."""
         claimed_runs = list(self._worker_state.runs.values())
         wanted: list[tuple[str, str, float]] = [
             (claimed.member, claimed.run.token, self._seconds(claimed)) for claimed in claimed_runs
         ]
         lease_s = self._worker_state.env.settings.worker.lease_s
-        wanted += [(member, token, lease_s) for member, token in self.others()]
+        wanted += [(member, token, lease_s) for member, token in self._others()]
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
-            now, answers = self._link.call(
+            now, answers = self._connection.call(
                 renew_claims(
                     self._worker_state.env.keys, part, given=self._worker_state.env.clock.given
                 )
@@ -122,20 +125,21 @@ class Renewer:
                 claimed_runs[start : start + CHUNK], part, answers, strict=False
             ):
                 with one_by_one(f"run={claimed.run.id}"):
-                    self._heed(claimed, claim[1], answer)
+                    self._read_reply(claimed, claim[1], answer)
 
-    def _heed(self, claimed: ClaimedRun, token: str, answer: Any) -> None:
+    def _read_reply(self, claimed: ClaimedRun, token: str, answer: Any) -> None:
+        """Pass on what the reply says of a claim: lost, a stop, or the size of the inbox."""
         if claimed.run.token != token:
             return
         if answer == 0:
-            self._tell(self._lost, claimed, token)
+            self._call_on_loop(self._lost, claimed, token)
         elif isinstance(answer, bytes):
-            self._hear_stop(claimed, answer)
-        elif answer - 1 > claimed.inbox:  # the message that says so may have been lost
-            claimed.inbox = answer - 1
-            self._tell(self._worker_state.notify_inbox, claimed.run.id)
+            self._read_stop(claimed, answer)
+        elif answer - 1 > claimed.inbox_watch.seen:  # the message that says so may have been lost
+            claimed.inbox_watch.seen = answer - 1
+            self._call_on_loop(self._worker_state.notify_inbox, claimed.run.id)
 
-    def _hear_stop(self, claimed: ClaimedRun, written: bytes) -> None:
+    def _read_stop(self, claimed: ClaimedRun, written: bytes) -> None:
         try:
             stop = read_stop(written)
         except ValueError:  # whoever reads the record next sets the run aside
@@ -145,18 +149,18 @@ class Renewer:
                 written,
             )
         else:
-            self._tell(self._worker_state.hear, claimed.run.id, stop)
+            self._call_on_loop(self._worker_state.stop, claimed.run.id, stop)
 
     def _lost(self, claimed: ClaimedRun, token: str) -> None:
         """
-        On the loop.
+        Note a lost claim; called on the loop.
 
-        The claim may have been settled by its own commit while the answer was under way.
+        Its own commit may have settled it while the reply was on its way.
         """
         if (
             self._worker_state.runs.get(claimed.run.id) is claimed
             and claimed.run.token == token
-            and claimed.in_runner
+            and claimed.attempt.in_runner
         ):
             log.warning(
                 "run=%s step=%s: this worker no longer holds it; its outcome will be dropped",
@@ -165,7 +169,7 @@ class Renewer:
             )
             claimed.lose()
 
-    def _tell(self, function: Callable[..., None], *args: Any) -> None:
+    def _call_on_loop(self, function: Callable[..., None], *args: Any) -> None:
         try:
             self._worker_state.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:  # the loop is closed: the worker has left
@@ -173,55 +177,47 @@ class Renewer:
 
     def _seconds(self, claimed: ClaimedRun) -> float:
         """
-        Say for how long to renew.
+        Say for how many seconds to renew.
 
-        The lease, less where the step's timeout or the run's deadline comes first.
+        For a lease, or less where the step's timeout or the run's deadline comes first.
         """
-        worker, now = self._worker_state.env.settings.worker, time.monotonic()
-        left_s = worker.lease_s
-        if claimed.step_until:
-            left_s = min(left_s, claimed.step_until + worker.stop_grace_s - now)
-        if claimed.run.deadline_at and not claimed.run.cleanup:
-            left_s = min(
-                left_s,
-                claimed.run.deadline_at + worker.stop_grace_s - self._worker_state.env.clock.now(),
-            )
+        env, run = self._worker_state.env, claimed.run
+        grace_s, left_s = env.settings.worker.stop_grace_s, env.settings.worker.lease_s
+        step_until = claimed.attempt.step_until
+        if step_until:
+            left_s = min(left_s, step_until + grace_s - time.monotonic())
+        if run.deadline_at and not run.cleanup:
+            left_s = min(left_s, run.deadline_at + grace_s - env.clock.now())
         if left_s <= 0 and claimed.member not in self._blamed:
             self._blamed.add(claimed.member)
             self._blame(claimed)
         return max(0.0, left_s)
 
     def _blame(self, claimed: ClaimedRun) -> None:
-        """
-        Log once what keeps a step that should have ended long ago.
-
-        The loop's stack, if it is the loop.
-        """
-        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  the one way to see another thread's stack
+        """Log, once a run, a step that should have ended long ago, with the loop's stack."""
+        # the one way to see another thread's stack
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         log.error(
-            "run=%s step=%s is past its limit and its claim is not renewed any more; it will run again elsewhere. "
-            "The worker's loop is at:\n%s", claimed.run.id, claimed.run.step, stack,
-        )  # fmt: skip
+            "run=%s step=%s is past its limit and its claim is not renewed any more; "
+            "it will run again elsewhere. The worker's loop is at:\n%s",
+            claimed.run.id,
+            claimed.run.step,
+            stack,
+        )
 
 
-log = logging.getLogger("stepflow.worker")
-
-#: seconds between signs of life in RQ's worker hash
-BEAT_S = 10.0
-
-
-class Beating:
+class HeartbeatThread:
     """
-    Calls *beat* every few seconds while it is entered.
+    Calls *heartbeat* every few seconds while it is entered.
 
-    One that hangs or fails holds up itself alone.
+    One that hangs or fails holds up nothing else.
     """
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
+    def __init__(self, heartbeat: Callable[[], None]) -> None:
+        self._heartbeat = heartbeat
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stepflow-beat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="stepflow-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -233,10 +229,10 @@ class Beating:
         self._thread.join(timeout=0.2)
 
     def _run(self) -> None:
-        while not self._over.wait(BEAT_S):
+        while not self._over.wait(HEARTBEAT_S):
             try:
-                self._beat()
-            except Exception as error:  # noqa: BLE001  it fails in RQ's ways; the next beat tells what this one did not
+                self._heartbeat()
+            except Exception as error:  # noqa: BLE001  it fails in RQ's ways; the next one makes up for it
                 log.warning(
                     "RQ could not be told that this worker lives (%s: %s)",
                     type(error).__name__,

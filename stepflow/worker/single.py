@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from stepflow.core.ids import Delivery
+from stepflow.core.ids import split_member
 from stepflow.engine.env import Env
+from stepflow.engine.gate import member_of_delivery
 from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import UnknownRunner
-from stepflow.store.claims import claim_one, load_record
+from stepflow.store.claims import ClaimedDelivery, claim_one, load_record
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
-from stepflow.store.server_check import check_format
-from stepflow.worker.connections import renewing_link
+from stepflow.store.connection.server_check import check_format
+from stepflow.store.keys import Keys
+from stepflow.worker.connections import renewing_connection
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
@@ -35,71 +39,76 @@ async def work_one(
     """
     Carry out the delivery *rq_id*, a step or a hook, and let the run go.
 
-    False when its record does not wait for it.
-
-    Raises UnknownRunner when this app does not know the runner: the knock is lost then, and
-    recovery brings it back.
+    False when its record does not wait for it. Raises UnknownRunner when this app does not know the
+    runner: the delivery is lost then, and recovery brings it back.
     """
-    keys = env.keys
-    ours = rq_id.removeprefix(keys.job_prefix)
-    delivery = Delivery.parse(ours)
-    member = (
-        f"run:{delivery.run_id}"
-        if delivery is not None
-        else f"hook:{ours.removeprefix('hook-').rpartition('-r')[0] or ours.removeprefix('hook-')}"
-    )
-    link = AsyncConnection(address, name=name)
-    await link.open()
-    try:
-        await carry_out(link, check_format(keys))
-    except BaseException:
-        await link.close()
-        raise
-    renewer_link = renewing_link(address, env.settings.worker.lease_s)
-    worker_state = WorkerState(
-        name, env, registry, link, concurrency=1, app_hooks=app_hooks(registry)
-    )
-    worker_state.must_let_go = True
-    notifier = Notifier(
-        env,
-        link,
-        registry,
-        deliver=deliver,
-        next_wait=next_wait,
-        threads=worker_state.threads,
-        on_due=ignore,
-    )
-    renewer = Renewer(worker_state, renewer_link)
-    renewer.others = notifier.claims
-    try:
-        row = await link.call(load_record(keys, member))
-        runner, queue = (
-            row.get(name, b"").decode("utf-8", "replace") for name in (b"runner", b"queue")
+    member = member_of_delivery(rq_id, env.keys)
+    is_step = split_member(member)[0] == "run"
+    async with _connected(name, address, env.keys) as connection:
+        state = WorkerState(
+            name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry)
         )
-        if row and delivery is not None and runner not in registry.runners:
-            raise UnknownRunner(runner, list(registry.runners))
-        lease_s = env.settings.worker.lease_s
-        taken = await link.call(
-            claim_one(
-                keys, member, rq_id, f"{name}.0.", queue, given=env.clock.given, lease_s=lease_s
-            )
+        state.is_leaving = True  # it keeps no run past this step
+        notifier = Notifier(
+            env,
+            connection,
+            registry,
+            deliver=deliver,
+            next_wait=next_wait,
+            threads=state.threads,
+            on_due=ignore,
         )
-        if taken is None:
-            log.info("%s is not waited for any more; nothing to do", rq_id)
-            return False
-        # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
-        if taken.token:
-            taken.row[b"claimed_id"] = b""
-        renewer.start()
-        if delivery is not None:
-            begin(taken, worker_state)
-            await worker_state.until_idle()
-        else:
-            notifier.start(taken)
-            await notifier.slots.wait_idle()
-        return True
+        renewing = renewing_connection(address, env.settings.worker.lease_s)
+        renewer = Renewer(state, renewing, others=notifier.claims)
+        try:
+            taken = await _claim(rq_id, member, state, is_step=is_step) if member else None
+            if taken is None:
+                log.info("%s is not waited for any more; nothing to do", rq_id)
+                return False
+            renewer.start()
+            if is_step:
+                begin(taken, state)
+                await state.until_idle()
+            else:
+                notifier.start(taken)
+                await notifier.slots.wait_idle()
+            return True
+        finally:
+            state.end()
+            renewer.stop()
+            renewing.close()
+
+
+@asynccontextmanager
+async def _connected(name: str, address: Address, keys: Keys) -> AsyncIterator[AsyncConnection]:
+    """Open a connection to a server whose data format is ours, and close it at the end."""
+    connection = AsyncConnection(address, name=name)
+    await connection.open()
+    try:
+        await carry_out(connection, check_format(keys))
+        yield connection
     finally:
-        worker_state.end()
-        renewer.stop()
-        renewer_link.close()
-        await link.close()
+        await connection.close()
+
+
+async def _claim(
+    rq_id: str, member: str, state: WorkerState, *, is_step: bool
+) -> ClaimedDelivery | None:
+    """Claim the delivery; None when its record does not wait for it. Raises UnknownRunner."""
+    env, runners = state.env, state.registry.runners
+    row = await state.connection.call(load_record(env.keys, member))
+    runner, queue = (
+        row.get(field, b"").decode("utf-8", "replace") for field in (b"runner", b"queue")
+    )
+    if row and is_step and runner not in runners:
+        raise UnknownRunner(runner, list(runners))
+    taken = await state.connection.call(
+        claim_one(
+            env.keys, member, rq_id, f"{state.name}.0.", queue, given=env.clock.given,
+            lease_s=env.settings.worker.lease_s,
+        )
+    )  # fmt: skip
+    if taken is not None and taken.token:
+        # RQ cleans up the job it popped; recovery, should this process die, knows it by the record
+        taken.row[b"claimed_id"] = b""
+    return taken

@@ -1,4 +1,4 @@
-"""A shift: what one worker process has at hand while it works, and what it holds."""
+"""What one worker process works with, and the runs it has claimed."""
 
 from __future__ import annotations
 
@@ -20,19 +20,34 @@ from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.run")
 
-#: calls a function for a run: (run id, what it is called there, function, arguments, arguments by
-#: keyword)
-Caller = Callable[
-    [str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]
+#: calls a function for a run: (run id, its name there, function, arguments, keyword arguments,
+#: threads for plain functions)
+CallFunction = Callable[
+    [str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any], Threads],
+    Coroutine[Any, Any, Any],
 ]
+
+
+def call_function(
+    run_id: str,
+    name: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    threads: Threads,
+) -> Coroutine[Any, Any, Any]:
+    """Call a function where it belongs: on the loop, or in a thread."""
+    del run_id, name
+    return call(function, args, kwargs, threads)
 
 
 class WorkerState:
     """
-    The runs one worker holds and the parts it works with; lives on one event loop.
+    The claimed runs of one worker and what their steps are carried out with; lives on one loop.
 
-    *must_let_go* says that no run may be kept past its present step: the worker leaves, or RQ is
-    suspended.
+    *queues* are those the worker serves, the most important one first; *app_hooks* are those each
+    run of the app gets; *on_due* is told of due times (unix seconds) this worker sets.
+    *call_function* is how functions are called within a step: the testing harness has its own.
     """
 
     def __init__(
@@ -40,40 +55,49 @@ class WorkerState:
         name: str,
         env: Env,
         registry: Registry,
-        link: AsyncCaller,
+        connection: AsyncCaller,
         *,
         concurrency: int,
         queues: Sequence[str] = (),
         app_hooks: Sequence[Sequence[str]] = (),
+        on_due: Callable[[float | None], None] | None = None,
+        call_function: CallFunction = call_function,
     ) -> None:
         self.name = name
         self.env = env
         self.registry = registry
-        self.link = link
+        self.connection = connection
         self.app_hooks = app_hooks
         self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
         self.threads = Threads()
         self.slots = Slots(concurrency)
         self.runs: dict[str, ClaimedRun] = {}
-        #: threads that user code was given up in and that have not come back
+        #: threads whose function was abandoned and has not returned
         self.stray_threads = 0
-        self.must_let_go = False
+        self.is_leaving = False
+        #: whether RQ is suspended
+        self.is_suspended = False
+        #: whether user code blocks the loop while other workers could do its work
+        self.is_lagging = False
         #: whether the worker is through: whatever is cancelled from now on is not to be settled
         self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
         self.turned_at = self.loop.time()
         self.finished_steps = 0
-        #: told of due times this worker sets
-        self.on_due: Callable[[float | None], None] = ignore
-        #: how functions are called within a step; a testing kit puts itself in between
-        self.call: Caller = self._call
-        self._rivals: dict[tuple[str, int], list[str]] = {}
+        self.on_due = on_due or ignore
+        self._call_function = call_function
+        self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
-        #: what is done beside the holds, for runs that cannot be held
+        #: tasks that set runs aside whose records cannot be read
         self._errands: set[asyncio.Task[None]] = set()
 
-    def _call(
+    @property
+    def must_let_go(self) -> bool:
+        """Whether no run may be kept past its present step."""
+        return self.is_leaving or self.is_suspended or self.is_lagging
+
+    def call(
         self,
         run_id: str,
         name: str,
@@ -81,9 +105,8 @@ class WorkerState:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
-        """Call a function where it belongs: on the loop, or in a thread."""
-        del run_id, name
-        return call(function, args, kwargs, self.threads)
+        """Call the function of the step *name* of a run."""
+        return self._call_function(run_id, name, function, args, kwargs, self.threads)
 
     def end(self) -> None:
         """
@@ -101,22 +124,22 @@ class WorkerState:
 
     def competing_lists(self, run: Run) -> list[str]:
         """
-        Give the lists of what this worker would claim before *run*, the last being its own.
+        List the queues' keys that this worker would claim from before *run*, its own being last.
 
-        What a kept run holds up.
+        A run that is kept holds up what is in them.
         """
         key = (run.queue, run.priority)
-        if key not in self._rivals:
+        if key not in self._competing_lists:
             place = self._queues.index(run.queue) if run.queue in self._queues else 0
             names = [
                 name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)
             ]
             names += self.env.keys.rq_queues(run.queue)[: run.priority + 1]
-            self._rivals[key] = [self.env.keys.rq_list(name) for name in names]
-        return self._rivals[key]
+            self._competing_lists[key] = [self.env.keys.rq_list(name) for name in names]
+        return self._competing_lists[key]
 
     def add(self, claimed: ClaimedRun) -> None:
-        """Note a hold that begins, in a slot of its own."""
+        """Add a run that was just claimed; it takes a slot."""
         self.runs[claimed.run.id] = claimed
         self.slots.take()
         claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
@@ -124,19 +147,19 @@ class WorkerState:
     def put_away(self, run: Run) -> None:
         """Set a claimed run aside whose record cannot be read."""
         if run.damage:
-            self._begin_errand(f"run={run.id}", set_run_aside(run, self.env))
+            self._begin_errand(f"run={run.id}", lambda: set_run_aside(run, self.env))
 
-    def _begin_errand(self, what: str, plan: Plan[Any]) -> None:
+    def _begin_errand(self, what: str, plan: Callable[[], Plan[bool]]) -> None:
         async def carry() -> None:
             with one_by_one(what):
-                await carry_out(self.link, plan)
+                await carry_out(self.connection, plan())
 
         task = self.loop.create_task(carry())
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
     async def until_idle(self) -> None:
-        """Wait until nothing is held, looking after time limits meanwhile."""
+        """Wait until no run is claimed any more, looking after time limits meanwhile."""
         while self.runs or self._errands:
             tasks = [
                 *self._errands,
@@ -147,23 +170,25 @@ class WorkerState:
 
     def remove(self, claimed: ClaimedRun) -> None:
         """
-        Note a hold that has ended.
+        Remove a run whose claim has ended.
 
-        Its slot is free, unless a function that was given up still runs in its thread.
+        Its slot is free, unless a function that was abandoned still runs in its thread.
         """
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
-        if claimed.thread_busy:
+        if claimed.attempt.thread_busy:
             self.stray_threads += 1
             log.warning(
-                "run=%s step=%s: its function still runs in its thread and keeps its slot till it returns, for nothing",
-                claimed.run.id, claimed.run.step,
-            )  # fmt: skip
+                "run=%s step=%s: its function still runs in its thread and keeps its slot till it "
+                "returns, for nothing",
+                claimed.run.id,
+                claimed.run.step,
+            )
         else:
             self.slots.give_back()
 
     def thread_came_back(self, claimed: ClaimedRun) -> None:
-        """Note that a function given up earlier has returned: its slot is free again."""
+        """Free the slot of a function that was abandoned and has returned now."""
         self.stray_threads -= 1
         self.slots.give_back()
         log.info(
@@ -172,61 +197,58 @@ class WorkerState:
 
     def abandon(self, claimed: ClaimedRun, why: str) -> None:
         """
-        Cancel the runner of *claimed*, if it is in it.
+        Cancel the runner of *claimed* if it is running.
 
-        Its outcome is then a transient error that says *why*.
+        The outcome of its step is then a transient error that says *why*.
         """
-        if claimed.abandoned is None and claimed.in_runner and claimed.task is not None:
-            claimed.abandoned = why
+        attempt = claimed.attempt
+        if attempt.abandoned is None and attempt.in_runner and claimed.task is not None:
+            attempt.abandoned = why
             claimed.task.cancel()
 
     def hand_back(self, claimed: ClaimedRun) -> None:
         """
-        Give up the runner of *claimed* because the worker leaves.
+        Cancel the runner of *claimed* because the worker leaves.
 
-        Its step counts nothing and runs again elsewhere.
+        The attempt does not count; the step runs again elsewhere.
         """
         claimed.is_leaving = True
         self.abandon(claimed, "the worker leaves")
 
-    def hear(self, run_id: str, stop: StopRequest) -> None:
-        """Fire the token of a run this worker holds."""
+    def stop(self, run_id: str, stop: StopRequest) -> None:
+        """Fire the token of a run, if this worker has claimed it."""
         claimed = self.runs.get(run_id)
         if claimed is not None:
             claimed.stop(stop, self.loop.time())
 
     def notify_inbox(self, run_id: str) -> None:
-        """Tell a run this worker holds that something was put into its inbox."""
+        """Wake a run that this worker has claimed: something was put into its inbox."""
         claimed = self.runs.get(run_id)
-        if claimed is not None and claimed.on_inbox is not None:
-            claimed.on_inbox()
+        if claimed is not None and claimed.inbox_watch.on_inbox is not None:
+            claimed.inbox_watch.on_inbox()
 
     def sweep(self) -> None:
-        """
-        Look for steps past their timeout, and for steps that let the grace after their token pass.
-        """
+        """Abandon steps past their timeout, and those past the grace after they were stopped."""
         now, grace_s = self.loop.time(), self.env.settings.worker.stop_grace_s
         for claimed in list(self.runs.values()):
-            if not claimed.in_runner:
-                continue
-            if claimed.is_lost:
-                self.abandon(claimed, "the claim was lost")
-            elif claimed.step_until and now >= claimed.step_until:
-                self.abandon(
-                    claimed,
-                    f"step {claimed.run.step} took longer than its timeout of {claimed.runner.step_timeout_s:g} s",
-                )
-            elif (
-                claimed.stopped_at
-                and now >= claimed.stopped_at + grace_s
-                and not claimed.run.cleanup
-            ):
-                self.abandon(
-                    claimed,
-                    f"step {claimed.run.step} did not leave within {grace_s:g} s of being told to stop",
-                )
+            why = _why_abandoned(claimed, now, grace_s) if claimed.attempt.in_runner else None
+            if why is not None:
+                self.abandon(claimed, why)
+
+
+def _why_abandoned(claimed: ClaimedRun, now: float, grace_s: float) -> str | None:
+    """Say why the runtime cancels the runner at loop time *now*, or None to let it go on."""
+    run, attempt = claimed.run, claimed.attempt
+    if claimed.is_lost:
+        return "the claim was lost"
+    if attempt.step_until and now >= attempt.step_until:
+        limit_s = claimed.runner.step_timeout_s
+        return f"step {run.step} took longer than its timeout of {limit_s:g} s"
+    if claimed.stopped_at and now >= claimed.stopped_at + grace_s and not run.cleanup:
+        return f"step {run.step} did not leave within {grace_s:g} s of being told to stop"
+    return None
 
 
 def ignore(due_at: float | None) -> None:
-    """Hear of a due time and do nothing about it."""
+    """Do nothing about a due time."""
     del due_at

@@ -1,8 +1,4 @@
-"""
-The runtime's side of a Step.
-
-Memo and extend, for runners on the loop and for those in threads.
-"""
+"""The runtime's side of a Step: what a runner or a kit may do while the step runs."""
 
 from __future__ import annotations
 
@@ -11,9 +7,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
 from stepflow.core.family import ChildGroup
 from stepflow.core.outcomes import Outcome
-from stepflow.core.run import Cleanup
+from stepflow.core.run import Cleanup, Run
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
@@ -30,30 +28,43 @@ from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import touch_var
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
-from stepflow.worker.threads import Threads
 
 T = TypeVar("T")
 
 
 class StepRuntime:
     """
-    Writes for one attempt of one step, under the claim it ran with.
+    Reads and writes for one attempt of one step.
 
-    A thread left behind writes nothing.
+    Every write is made under the claim the attempt began with, so what a thread left behind writes
+    later is refused. *blocking* says that a thread asks: answers are values then, not awaitables.
     """
 
-    __slots__ = ("_claimed", "_memo", "_number", "_worker_state", "_token", "blocking")
+    __slots__ = (
+        "_claimed",
+        "_connection",
+        "_env",
+        "_keys",
+        "_memo",
+        "_number",
+        "_token",
+        "_worker_state",
+        "blocking",
+    )
 
     def __init__(self, claimed: ClaimedRun, worker_state: WorkerState, *, blocking: bool) -> None:
         self.blocking = blocking
         self._claimed = claimed
         self._worker_state = worker_state
+        self._env = worker_state.env
+        self._keys = worker_state.env.keys
+        self._connection = worker_state.connection
         self._token = claimed.run.token
         self._number = claimed.run.step
         self._memo: dict[str, Any] | None = None
 
     def memo_get(self, key: str, default: Any) -> Any:
-        """Give a memo value, or an awaitable of it."""
+        """Return a memo value, or an awaitable of it."""
         return self._either(self._get(key, default))
 
     def memo_put(self, key: str, value: Any) -> Any:
@@ -64,25 +75,48 @@ class StepRuntime:
         """Keep the claim at least that long; None or an awaitable."""
         return self._either(self._extend(seconds_))
 
-    # for kits
+    # for kits: `kits.flow.runtime.FlowRuntime` says what each is
 
     @property
-    def claimed(self) -> ClaimedRun:
-        """The hold this step runs in."""
-        return self._claimed
+    def run(self) -> Run:
+        """The claimed run."""
+        return self._claimed.run
 
     @property
-    def threads(self) -> Threads:
-        """Where plain functions run."""
-        return self._worker_state.threads
+    def cancel(self) -> CancelToken:
+        """Fires when the run was asked to stop, or its claim is lost."""
+        return self._claimed.cancel
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often the step is tried."""
+        return self._claimed.policy
+
+    @property
+    def on_inbox(self) -> Callable[[], None] | None:
+        """Called when something was put into the run's inbox."""
+        return self._claimed.inbox_watch.on_inbox
+
+    @on_inbox.setter
+    def on_inbox(self, listener: Callable[[], None] | None) -> None:
+        self._claimed.inbox_watch.on_inbox = listener
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the runner itself waits for a time or a wake-up."""
+        return self._claimed.inbox_watch.is_waiting
+
+    @is_waiting.setter
+    def is_waiting(self, is_waiting: bool) -> None:
+        self._claimed.inbox_watch.is_waiting = is_waiting
 
     def now(self) -> float:
-        """Give the server's unix time in seconds."""
-        return self._worker_state.env.clock.now()
+        """Return the server's unix time in seconds."""
+        return self._env.clock.now()
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""
-        return self._worker_state.env.clock.timeout(seconds)
+        return self._env.clock.timeout(seconds)
 
     def call(
         self,
@@ -96,29 +130,29 @@ class StepRuntime:
 
     def go_live(self, so_far: Outcome | None) -> None:
         """
-        Hear that what was remembered has been handed over.
+        Learn that all that was remembered has been handed over.
 
-        *so_far* is the end, if that led to one.
+        *so_far* is the end, if that led to one. A worker need not know.
         """
 
     def spread(self) -> float:
-        """Give a random number in [0, 1) for the wait before a retry."""
-        return self._worker_state.env.rng.random()
+        """Return a random number in [0, 1) for the wait before a retry."""
+        return self._env.rng.random()
 
     @property
     def stop_grace_s(self) -> float:
         """Seconds that a run which was asked to stop is given."""
-        return self._worker_state.env.settings.worker.stop_grace_s
+        return self._env.settings.worker.stop_grace_s
 
     @property
     def limit(self) -> int:
-        """The most bytes a value may be packed."""
-        return self._worker_state.env.settings.limits.payload_bytes
+        """The most bytes that a packed value may have."""
+        return self._env.settings.limits.payload_bytes
 
     @property
     def slice_s(self) -> float:
         """Seconds a worker may keep going with one run while others wait."""
-        return self._worker_state.env.settings.worker.slice_s
+        return self._env.settings.worker.slice_s
 
     @property
     def runs_in_hand(self) -> int:
@@ -130,47 +164,42 @@ class StepRuntime:
         worker_state = self._worker_state
         if worker_state.must_let_go:
             return True
-        lengths: list[int] = await worker_state.link.calls(
+        lengths: list[int] = await self._connection.calls(
             [list_length(name) for name in worker_state.competing_lists(self._claimed.run)]
         )
         return any(lengths)
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._worker_state.link.send(
-            load_journal(self._worker_state.env.keys, self._claimed.run.id)
-        )
+        return self._connection.send(load_journal(self._keys, self._claimed.run.id))
 
     def add_entry(
         self, index: int, entry: bytes, cleanup: Cleanup | None = None
     ) -> asyncio.Future[int]:
         """
-        Write entry *index* of the journal under the claim, and what is left to do by it.
+        Write entry *index* of the journal, and the cleanup that is due from then on.
 
-        0 when it was refused.
+        Answers 0 when it was refused.
         """
         run = self._claimed.run
         run.has_journal, run.crashes = True, 0
         if cleanup is not None:
             run.cleanup = cleanup
-        return self._worker_state.link.send(
-            add_entry(self._worker_state.env.keys, run.id, self._token, index, entry, cleanup)
+        return self._connection.send(
+            add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """Take a signal and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
-        call = take_signal(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head, names
-        )
-        return self._worker_state.link.send(call)
+        call = take_signal(self._keys, self._claimed.run.id, self._token, index, head, names)
+        return self._connection.send(call)
 
-    async def bear(
+    async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
-        """Make children of the run; see `engine.family.bear`."""
-        worker_state, versions = self._worker_state, Versions()
-        versions.registered = worker_state.registry.newest
+        """Make children of the run; see `engine.children.spawn_children`."""
+        versions = Versions(self._worker_state.registry.newest)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
         return await self._insist(
@@ -178,7 +207,7 @@ class StepRuntime:
                 specs,
                 self._claimed.run,
                 self._token,
-                worker_state.env,
+                self._env,
                 depth=depth,
                 versions=versions,
                 abandon=abandon,
@@ -187,38 +216,42 @@ class StepRuntime:
             "make children",
         )
 
-    async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+    async def load_ends(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
         """
-        Read how much the run's inbox got, and how these children and maps ended.
+        Read how much was ever put into the run's inbox, and how these children and maps ended.
 
         None for each that has not.
         """
-        keys, run = self._worker_state.env.keys, self._claimed.run
-        link = self._worker_state.link
-        inbox, answers = await asyncio.gather(
-            link.send(load_inbox(keys, run.id)), link.send(load_answers(keys, run, names))
+        keys, run = self._keys, self._claimed.run
+        return await asyncio.gather(
+            self._connection.send(load_inbox(keys, run.id)),
+            self._connection.send(load_answers(keys, run, names)),
         )
-        return inbox, answers
 
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""
         run = self._claimed.run
         await self._insist(
-            lambda: stop_children(run.id, run.generation, self._worker_state.env),
+            lambda: stop_children(run.id, run.generation, self._env),
             "stop its children",
         )
 
     async def count_children(self) -> tuple[int, int]:
-        """Read how much the run's inbox got, and how many children that end with it live."""
-        keys, run, link = self._worker_state.env.keys, self._claimed.run, self._worker_state.link
+        """
+        Read how much was ever put into the run's inbox, and how many of its children live.
+
+        Only those count that end with the run.
+        """
+        keys, run = self._keys, self._claimed.run
         return await asyncio.gather(
-            link.send(load_inbox(keys, run.id)), link.send(count_children(keys, run))
+            self._connection.send(load_inbox(keys, run.id)),
+            self._connection.send(count_children(keys, run)),
         )
 
-    async def stop_brood(self, group: ChildGroup) -> None:
+    async def stop_group(self, group: ChildGroup) -> None:
         """Ask those children of a settled map to end that have not."""
         await self._insist(
-            lambda: stop_group(group, self._claimed.run, self._worker_state.env),
+            lambda: stop_group(group, self._claimed.run, self._env),
             "stop its children",
         )
 
@@ -234,27 +267,27 @@ class StepRuntime:
         """Read or change a variable and remember the answer as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = touch_var(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head,
+            self._keys, self._claimed.run.id, self._token, index, head,
             session=session, verb=verb, name=name, args=args,
-            ttl_s=self._worker_state.env.settings.retention.session_s,
+            ttl_s=self._env.settings.retention.session_s,
         )  # fmt: skip
-        return self._worker_state.link.send(call)
+        return self._connection.send(call)
 
     def settle_question(
         self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
     ) -> asyncio.Future[Any]:
-        """Look for the answer to an ask and remember it as entry *index*, in one write."""
+        """Look for the answer to a question and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = settle_question(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, index, head,
+            self._keys, self._claimed.run.id, self._token, index, head,
             digest=digest, asked=asked, now=self.now(), lapsed=lapsed,
         )  # fmt: skip
-        return self._worker_state.link.send(call)
+        return self._connection.send(call)
 
     def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
-        """Take an ask off the list that is wanted no more."""
+        """Take a question off the list that nobody waits for any more."""
         call = close_question(
-            self._worker_state.env.keys, self._claimed.run.id, self._token, digest=digest, mark=mark
+            self._keys, self._claimed.run.id, self._token, digest=digest, mark=mark
         )
         return asyncio.ensure_future(self._write(call, "take back what it asked"))
 
@@ -262,16 +295,16 @@ class StepRuntime:
         """
         Carry out a write, however long Redis refuses it.
 
-        Each such script knows its own second arrival.
+        Its script recognizes a second arrival of the same call.
         """
         return insist(
-            lambda: self._worker_state.link.call(call), f"run={self._claimed.run.id} cannot {what}"
+            lambda: self._connection.call(call), f"run={self._claimed.run.id} cannot {what}"
         )
 
     def _insist(self, plan: Callable[[], Plan[T]], what: str) -> Coroutine[Any, Any, T]:
         """Carry out a plan that is safe to repeat, however long Redis refuses to write."""
         return insist(
-            lambda: carry_out(self._worker_state.link, plan()),
+            lambda: carry_out(self._connection, plan()),
             f"run={self._claimed.run.id} cannot {what}",
         )
 
@@ -282,9 +315,7 @@ class StepRuntime:
 
     async def _load(self) -> dict[str, Any]:
         if self._memo is None:
-            packed = await self._worker_state.link.call(
-                load_memo(self._worker_state.env.keys, self._claimed.run.id)
-            )
+            packed = await self._connection.call(load_memo(self._keys, self._claimed.run.id))
             mine = f"{self._number}."
             self._memo = {
                 name.decode().removeprefix(mine): unpack(value)
@@ -297,11 +328,11 @@ class StepRuntime:
         return (await self._load()).get(key, default)
 
     async def _put(self, key: str, value: Any) -> None:
-        limit = self._worker_state.env.settings.limits.payload_bytes
+        limit = self._env.settings.limits.payload_bytes
         packed = pack(value, what=f"memo {key!r}", limit=limit)
         memo = await self._load()
         call = put_memo(
-            self._worker_state.env.keys,
+            self._keys,
             self._claimed.run.id,
             self._token,
             self._number,
@@ -309,26 +340,24 @@ class StepRuntime:
             packed,
         )
         if not await self._write(call, f"write memo {key!r}"):
-            raise ClaimLost(
-                f"run {self._claimed.run.id!r} step {self._number} is held by another worker; memo {key!r} not written"
-            )
+            raise self._lost(f"memo {key!r} not written")
         self._claimed.run.crashes = 0
         memo[key] = unpack(packed)
 
     async def _extend(self, seconds_: float) -> None:
-        worker_state, claimed = self._worker_state, self._claimed
+        claimed = self._claimed
         call = extend_claim(
-            worker_state.env.keys,
-            claimed.member,
-            self._token,
-            seconds_,
-            given=worker_state.env.clock.given,
+            self._keys, claimed.member, self._token, seconds_, given=self._env.clock.given
         )
         if not await self._write(call, "extend its claim"):
-            raise ClaimLost(
-                f"run {claimed.run.id!r} step {self._number} is held by another worker; nothing to extend"
-            )
-        until = worker_state.loop.time() + seconds_
-        claimed.extended_until = max(claimed.extended_until, until)
-        if claimed.step_until:
-            claimed.step_until = max(claimed.step_until, until)
+            raise self._lost("nothing to extend")
+        until = self._worker_state.loop.time() + seconds_
+        # a task that an earlier step left behind may extend: what counts is the present attempt
+        attempt = claimed.attempt
+        attempt.extended_until = max(attempt.extended_until, until)
+        if attempt.step_until:
+            attempt.step_until = max(attempt.step_until, until)
+
+    def _lost(self, what: str) -> ClaimLost:
+        where = f"run {self._claimed.run.id!r} step {self._number}"
+        return ClaimLost(f"{where} is held by another worker; {what}")

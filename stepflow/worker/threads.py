@@ -1,7 +1,7 @@
 """
 Threads for plain functions.
 
-Daemons, so that one that never returns keeps nobody from leaving.
+They are daemons: one that never returns does not keep the process from ending.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from stepflow.engine.user_code.calls import EscapedError
 
 class Threads:
     """
-    Runs plain functions in threads, as many as are asked for at once; idle ones are used again.
+    Runs plain functions in threads, as many as are wanted at once; idle threads are used again.
 
-    Not concurrent.futures: its threads are joined at exit, and a step that hangs must not keep the
+    Not concurrent.futures: it joins its threads at exit, and a step that hangs must not keep the
     process.
     """
 
@@ -35,7 +35,7 @@ class Threads:
         """
         Run *function* in a thread; the future has what it returned or raised.
 
-        *on_return* is called on the loop's thread when the function has returned, even if nobody
+        *on_return* is called on the loop's thread when the function has returned, even if nothing
         waits for it any more.
         """
         loop = asyncio.get_running_loop()
@@ -49,9 +49,8 @@ class Threads:
                 return
             if error is None:
                 future.set_result(result)
-            elif isinstance(
-                error, StopIteration | GeneratorExit
-            ):  # awaited, they would end who awaits
+            elif isinstance(error, StopIteration | GeneratorExit):
+                # awaited as they are, they would end the coroutine that awaits them
                 future.set_exception(EscapedError(error))
             else:
                 future.set_exception(error)
@@ -60,7 +59,7 @@ class Threads:
             result, error = None, None
             try:
                 result = context.run(function, *args)
-            except BaseException as caught:  # noqa: BLE001  handed to whoever waits, as it came
+            except BaseException as caught:  # noqa: BLE001  passed to whatever waits, as it came
                 error = caught
             try:
                 loop.call_soon_threadsafe(settle, result, error)

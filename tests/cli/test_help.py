@@ -13,7 +13,8 @@ HEAVY = "redis rq pydantic rich msgpack httpx tenacity asyncio"
 def test_help_loads_nothing_that_takes_its_time():
     code = (
         "import sys\nfrom stepflow.cli import main\nsys.argv = ['stepflow', '--help']\n"
-        f"try: main()\nexcept SystemExit: print([name for name in {HEAVY!r}.split() if name in sys.modules])"
+        f"try: main()\nexcept SystemExit: print([name for name in {HEAVY!r}.split() if name in "
+        "sys.modules])"
     )
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

@@ -108,8 +108,8 @@ def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_fil
     shown = program(
         "config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0"
     ).stdout
-    assert "worker.concurrency       7 " in shown
-    assert "worker.processes         4 " in shown
+    assert "worker.concurrency        7 " in shown
+    assert "worker.processes          4 " in shown
     assert "redis://***@env/0" in shown
     flagged = program("config", "show", "--redis-url", "redis://u:hush@flag/0").stdout
     assert "redis://***@flag/0" in flagged

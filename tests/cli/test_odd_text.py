@@ -144,7 +144,7 @@ def test_a_bug_of_ours_is_one_sentence_with_a_hint_and_a_traceback_on_demand(mon
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("stepflow.cli.context.Setup.settings", broken)
+    monkeypatch.setattr("stepflow.cli.context.CliContext.settings", broken)
     result = CliRunner().invoke(cli, ["list"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
@@ -162,9 +162,6 @@ def test_a_setting_that_is_no_time_is_named_by_its_variable(program):
     assert "STEPFLOW_WORKER_LEASE_S" in result.stderr
     for lease in ("0", "inf", "1e30", "100000d", "2d"):
         assert program("worker", "capp:app", "--lease", lease).returncode == 2
-
-
-# ---- the same, called
 
 
 ODD_CALLS = {

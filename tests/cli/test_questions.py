@@ -31,25 +31,25 @@ def asking(folder, start, url, client):
 def test_what_runs_ask_is_listed_and_answered_once(run, client):
     """[F11] One test for the whole way: a worker takes its time to start."""
     asked = client.submit("asks").id
-    [ask] = until_blocking(client.questions)
+    [question] = until_blocking(client.questions)
     [shown] = json.loads(run("questions", "--json").stdout)
-    assert (shown["token"], shown["run_id"], shown["prompt"]) == (ask.token, asked, "Publish?")
+    assert (shown["token"], shown["run_id"], shown["prompt"]) == (question.token, asked, "Publish?")
     assert shown["schema"] == {"type": "boolean"}
     head, row = run("questions").stdout.splitlines()
-    assert head.split() == ["TOKEN", "ASKS", "SINCE", "UNTIL"]
-    assert row.split()[:2] == [ask.token, "Publish?"]
-    misfit = run("answer", ask.token, '"yes"')
+    assert head.split() == ["TOKEN", "QUESTION", "SINCE", "UNTIL"]
+    assert row.split()[:2] == [question.token, "Publish?"]
+    misfit = run("answer", question.token, '"yes"')
     assert misfit.exit_code == 2
     assert "'yes' is not of type 'boolean'" in misfit.stderr
-    assert run("answer", ask.token, "true").stdout == f"answered {ask.token}\n"
+    assert run("answer", question.token, "true").stdout == f"answered {question.token}\n"
     assert client.result(asked, 20) is True
-    again = run("answer", ask.token, "false", "--json")
+    again = run("answer", question.token, "false", "--json")
     assert again.exit_code == 1
     assert "was answered at" in again.stderr
 
 
-def test_with_nobody_asked_the_list_says_so_and_an_unknown_token_is_not_found(run):
-    assert "nobody is asked anything" in run("questions").stderr
+def test_without_open_questions_the_list_says_so_and_an_unknown_token_is_not_found(run):
+    assert "no open questions" in run("questions").stderr
     assert run("questions", "--json").stdout == "[]\n"
     result = run("answer", "a1.0123", "true")
     assert result.exit_code == 5

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from stepflow.core.cancel import CancelToken, StopRequested
+from stepflow.core.cancel import CancelToken
+from stepflow.errors import CancelRequested
 
 
 def test_a_token_that_was_not_fired_says_nothing():
@@ -21,7 +22,7 @@ def test_a_fired_token_says_so_and_why(reason):
     token = CancelToken()
     token.fire(reason)
     assert (token.is_set, token.reason, token.wait_blocking(0)) == (True, reason, True)
-    with pytest.raises(StopRequested, match=reason or "the run was asked to stop"):
+    with pytest.raises(CancelRequested, match=reason or "the run was asked to stop"):
         token.raise_if_set()
 
 

@@ -73,9 +73,6 @@ def test_the_last_put_of_a_key_counts():
     assert effects.writes == {"k": 2, "gone": DELETED}
 
 
-# ---- outcomes
-
-
 def test_continue_takes_delay_or_at():
     """[C19]"""
     with pytest.raises(InvalidOption, match="delay or at, not both"):

@@ -94,10 +94,24 @@ def test_a_password_in_the_settings_is_not_shown():
 @pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e30", "-1"])
 @pytest.mark.parametrize(
     "name",
-    ["WORKER_LEASE_S", "WORKER_GRACE_S", "WORKER_STOP_GRACE_S", "WORKER_SLICE_S", "WORKER_REDELIVER_AFTER_S", "RETENTION_RESULT_S",
-     "RETENTION_HOOK_S", "RETENTION_SESSION_S", "RETENTION_DELIVERED_S", "REDIS_CONNECT_TIMEOUT_S", "REDIS_REPLY_TIMEOUT_S",
-     "REDIS_RETRY_FOR_S", "WEBHOOK_TIMEOUT_S", "LIMITS_PAYLOAD_BYTES", "LIMITS_MAILBOX_BYTES"],
-)  # fmt: skip
+    [
+        "WORKER_LEASE_S",
+        "WORKER_GRACE_S",
+        "WORKER_STOP_GRACE_S",
+        "WORKER_SLICE_S",
+        "WORKER_REDELIVER_AFTER_S",
+        "RETENTION_RESULT_S",
+        "RETENTION_HOOK_S",
+        "RETENTION_SESSION_S",
+        "RETENTION_DELIVERED_S",
+        "REDIS_CONNECT_TIMEOUT_S",
+        "REDIS_REPLY_TIMEOUT_S",
+        "REDIS_RETRY_FOR_S",
+        "WEBHOOK_TIMEOUT_S",
+        "LIMITS_PAYLOAD_BYTES",
+        "LIMITS_MAILBOX_BYTES",
+    ],
+)
 def test_a_setting_that_is_endless_is_refused_in_words_that_name_its_variable(
     monkeypatch, name, value
 ):

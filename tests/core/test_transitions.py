@@ -51,7 +51,7 @@ UNMARKED = {
     ContinueAsNew("p"): (TransitionKind.ADVANCE, "pending"),
     CleanedUp(BOOM): (TransitionKind.FINISH, "failed"),
 }
-#: the same of a run that was asked to stop and has a last word, which these outcomes are not
+#: the same of a run that was asked to stop and needs a cleanup, which these outcomes are not
 UNSAID = {
     Continue("p"): (TransitionKind.ADVANCE, "pending"),
     Succeed("r"): (TransitionKind.HAND_OVER, "pending"),
@@ -125,9 +125,6 @@ def test_decide_is_pure():
     moves = {decide(before, 4, Raised(BOOM), POLICY, NOW, spread=0.3) for _ in range(3)}
     assert len(moves) == 1
     assert before == run()
-
-
-# ---- what each carries
 
 
 def test_continue_advances_by_one_step_with_its_payload_and_fresh_counts():
@@ -250,9 +247,6 @@ def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had
     assert move.cleanup is max(had, Cleanup.NEEDED)
 
 
-# ---- the deadline
-
-
 @pytest.mark.parametrize("outcome", [Continue(), Raised(BOOM), Lost()], ids=repr)
 @pytest.mark.parametrize(
     ("deadline_at", "is_over"), [(NOW - 1, True), (NOW, True), (NOW + 1, False), (0.0, False)]
@@ -273,9 +267,6 @@ def test_an_end_of_its_own_that_came_first_stands_although_the_deadline_has_pass
         TransitionKind.FINISH,
         decide(run(), 4, outcome, POLICY, NOW).state,
     )
-
-
-# ---- stops
 
 
 @pytest.mark.parametrize("kind", StopKind)
@@ -377,7 +368,7 @@ def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks
     mark, state
 ):
     """
-    [F16] The record does not know yet that the run has a last word; the park that was refused does.
+    [F16] The record does not know yet that the run needs a cleanup; the park that was refused does.
     """
     park = Park(needs_cleanup=True)
     move = decide(run(stop=MARKS[mark]), 4, park, POLICY, NOW)
@@ -411,7 +402,7 @@ def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word
     assert (move.kind, move.state) == (TransitionKind.FINISH, "cancelled")
 
 
-def test_a_run_whose_compensations_have_begun_is_not_revived():
+def test_a_run_whose_compensations_have_begun_is_not_retried():
     """[F3] [F15]"""
     move = decide_retry(run(state=RunState.FAILED, cleanup=Cleanup.STARTED))
     assert move.kind is TransitionKind.DROP
@@ -428,7 +419,7 @@ def test_a_finished_run_is_not_stopped(state):
 
 
 @pytest.mark.parametrize("state", RunState)
-def test_only_a_failed_run_is_revived(state):
+def test_only_a_failed_run_can_be_retried(state):
     """[C21]"""
     move = decide_retry(run(state=state, failures=3))
     assert (move.kind is TransitionKind.RETRY) is (state == "failed")

@@ -210,8 +210,13 @@ class Chaos:
         field, garbage = self._dice.choice(DAMAGES)
         self.victims.append(run_id)
         with suppress(StepflowError):
-            self._direct.submit("chain", path(5, pause=0.05), run_id=run_id, timeout=self._dice.choice([None, 0.2]),
-                                delay=self._dice.choice([None, 0.1]))  # fmt: skip
+            self._direct.submit(
+                "chain",
+                path(5, pause=0.05),
+                run_id=run_id,
+                timeout=self._dice.choice([None, 0.2]),
+                delay=self._dice.choice([None, 0.1]),
+            )
         key = self._dice.choice(
             ["claims", "due", "deadlines", "pending:default", "expiry", "awaited"]
         )

@@ -82,8 +82,18 @@ def test_every_script_may_lose_many_a_reply(spoiled, what):
     cluster, proxy = spoiled
     worker = cluster.worker()
     rare = {"renew_claims", "mark_run", "extend_claim", "put_memo"}
-    wanted = {"submit_run", "claim_steps", "keep_step", "hand_over", "finish_run", "mark_run", "put_memo", "commit_hook",
-              "renew_claims", "move_due"}  # fmt: skip
+    wanted = {
+        "submit_run",
+        "claim_steps",
+        "keep_step",
+        "hand_over",
+        "finish_run",
+        "mark_run",
+        "put_memo",
+        "commit_hook",
+        "renew_claims",
+        "move_due",
+    }
     usual, more = (
         often(set(SCRIPTS) - rare, what, seed=3, share=0.15),
         often(rare, what, seed=4, share=0.5),

@@ -1,5 +1,6 @@
 """When a worker that is to leave once nothing is left to do may leave."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -17,11 +18,12 @@ def world():
     def leave():
         found.has_left = True
 
-    Burst([found.steps, found.hooks], is_busy=lambda: found.is_busy, leave=leave)
+    burst = Burst(2, is_busy=lambda: found.is_busy, leave=leave)
+    found.steps.on_look, found.hooks.on_look = (partial(burst.looked, number) for number in (0, 1))
     return found
 
 
-def test_one_feed_in_vain_says_nothing_of_the_other_whose_look_is_under_way(world):
+def test_one_fetcher_in_vain_says_nothing_of_the_other_whose_look_is_under_way(world):
     for _ in range(5):
         world.hooks.on_look(False)
     assert not world.has_left
@@ -35,8 +37,8 @@ def test_it_leaves_when_both_have_looked_twice(world):
     assert world.has_left
 
 
-@pytest.mark.parametrize("has_found", [True, False], ids=["found", "in hand"])
-def test_what_is_found_or_in_hand_may_leave_something_behind_in_either_queue(world, has_found):
+@pytest.mark.parametrize("has_found", [True, False], ids=["found", "in progress"])
+def test_what_is_found_or_in_progress_may_leave_something_behind_in_either_queue(world, has_found):
     for look in (world.steps, world.hooks, world.hooks):
         look.on_look(False)
     world.is_busy = not has_found

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from stepflow import Cancel, Continue, Fail, PermanentError, RetryPolicy, RunCancelled, Succeed
-from stepflow.core.cancel import StopRequested
 from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
+from stepflow.errors import CancelRequested
 from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=3, initial=0.001, jitter=False)
@@ -345,5 +345,5 @@ async def test_the_reason_may_hold_any_text(aclient):
     assert (await run.status()).reason == "a|b\n\\ud800"
 
 
-async def test_stop_requested_is_an_ordinary_error(app, aclient, working):
-    assert issubclass(StopRequested, Exception)
+async def test_cancel_requested_is_an_ordinary_error(app, aclient, working):
+    assert issubclass(CancelRequested, Exception)

@@ -22,9 +22,6 @@ def ends(app):
         return Succeed(step.payload)
 
 
-# ---- listing
-
-
 async def test_runs_are_listed_newest_first_a_page_at_a_time(aclient):
     handles = await aclient.submit_many([("x", number) for number in range(25)])
     newest_first = [handle.id for handle in reversed(handles)]
@@ -110,9 +107,6 @@ async def test_a_listing_holds_a_run_once_although_it_ends_while_it_is_read(acli
     real.zrem(keys.done_index("succeeded"), run.id)
 
 
-# ---- retention
-
-
 async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
     url, real, keys, aclient, working
 ):
@@ -166,9 +160,6 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(
         "versions",
         "format",
     }, lasting
-
-
-# ---- waiting
 
 
 async def test_wait_gives_the_status_at_once_when_the_run_has_ended(app, aclient, working, ends):
@@ -307,9 +298,6 @@ def test_importing_the_client_pulls_in_no_runner_and_no_worker_code():
         "httpx",
     }
     assert not unwanted & set(shown)
-
-
-# ---- jobs
 
 
 @dataclasses.dataclass

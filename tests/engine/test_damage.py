@@ -149,9 +149,16 @@ async def test_a_variable_that_is_none_pauses_the_run_that_reads_it(app, aclient
 
 @pytest.mark.parametrize(
     "garbage",
-    [{"rev": b"zz"}, {"target": b"\xc1"}, {"target": b"\x05"}, {"body": b"\xc1"}, {"body": b"\x80"}, {"tries": b"zz"},
-     {"run": b"\xff"}],
-)  # fmt: skip
+    [
+        {"rev": b"zz"},
+        {"target": b"\xc1"},
+        {"target": b"\x05"},
+        {"body": b"\xc1"},
+        {"body": b"\x80"},
+        {"tries": b"zz"},
+        {"run": b"\xff"},
+    ],
+)
 async def test_a_hook_delivery_that_cannot_be_read_ends_dead_with_a_reason(
     app, aclient, working, real, garbage
 ):

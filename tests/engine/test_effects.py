@@ -91,7 +91,7 @@ async def test_a_step_knows_how_often_it_was_lost_with_its_worker(app: Stepflow)
     async def poison(step: Step[Any]) -> Any:
         seen.append((step.crashes, step.attempt))
         if step.crashes < 2:
-            harness._worker.line.is_cut = True
+            harness._worker.connection.is_cut = True
             await asyncio.Event().wait()
         return Succeed(step.crashes)
 

@@ -73,9 +73,6 @@ async def test_a_worker_takes_only_from_its_queues_and_those_in_their_order(
     assert ran == ["a", "b"]
 
 
-# ---- fairness
-
-
 async def test_a_long_chain_lets_a_short_run_through(app, aclient, working, ran):
     """[C12] One slot; the chain ends only after the short run has."""
 
@@ -139,7 +136,7 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
         return Succeed()
 
     async with working(app) as one, working(app) as two:
-        await until(lambda: one._live_workers == two._live_workers == 2)
+        await until(lambda: one.parts.live_workers == two.parts.live_workers == 2)
         handles = await aclient.submit_many([("slow", number) for number in range(20)])
         await until(lambda: len(one.worker_state.runs) + len(two.worker_state.runs) == 20)
         held += [len(one.worker_state.runs), len(two.worker_state.runs)]
@@ -148,18 +145,15 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
     assert min(held) > 0
 
 
-# ---- suspended
-
-
 async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(
     app, aclient, working, ran, real
 ):
     """[C38]"""
     async with working(app) as worker:
         suspend(real)
-        await until(lambda: worker._suspended)
+        await until(lambda: worker.worker_state.is_suspended)
         run = await aclient.submit("note")
-        batch = await worker._fetchers[0].claim()
+        batch = await worker.parts.fetchers[0].claim()
         assert (batch.waiting, batch.taken) == (-1, [])
         assert await in_state(run, "pending")
         resume(real)
@@ -184,9 +178,6 @@ async def test_a_kept_chain_is_let_go_when_rq_is_suspended(app, aclient, working
         done.append(True)
         resume(real)
         await run.wait(10)
-
-
-# ---- runners nobody here knows
 
 
 @pytest.fixture
@@ -313,9 +304,7 @@ async def test_the_count_of_a_queue_is_of_what_is_live(aclient, keys, real):
     )
 
 
-async def test_a_foreign_queue_is_counted_as_rq_counts_it_and_a_run_whose_entry_is_gone_is_still_counted(
-    aclient, keys, real
-):
+async def test_a_foreign_queue_and_a_run_whose_entry_is_gone_are_counted(aclient, keys, real):
     """[B29] What waits without an entry is handed over again, so it is live."""
     real.sadd("rq:queues", "rq:queue:theirs")
     real.rpush("rq:queue:theirs", "some-job", "another")

@@ -49,7 +49,7 @@ async def test_a_live_claim_is_left_alone(app, aclient, working, ghost, fine):
     run = await aclient.submit("fine")
     ghost.claim("fine")
     async with working(app) as worker:
-        ticks = [await worker.worker_state.link.call(_look(worker)) for _ in range(3)]
+        ticks = [await worker.worker_state.connection.call(_look(worker)) for _ in range(3)]
         assert all(look.lapsed == [] for look in ticks)
         assert await in_state(run, "running")
 
@@ -202,9 +202,6 @@ async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(
     assert "the server lost its last writes" in caplog.text
 
 
-# ---- lost knocks
-
-
 async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(
     app, aclient, working, real, fine
 ):
@@ -232,14 +229,11 @@ async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidi
 async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(
     app, aclient, working, real, fine
 ):
-    """[C13] Negative control: what is queued later than the queue's head has its knock."""
+    """[C13] Negative control: what is queued later than the queue's head has its entry."""
     async with working(app, queues=["default"], concurrency=1) as worker:
         runs = await aclient.submit_many([("fine", number) for number in range(50)])
         await asyncio.gather(*[run.wait(10) for run in runs])
         assert worker.worker_state.finished_steps == 50
-
-
-# ---- leaving
 
 
 async def test_a_leaving_worker_lets_running_steps_finish_and_commits_them(app, aclient, working):
@@ -312,9 +306,6 @@ async def test_burst_leaves_when_the_queues_are_empty(app, aclient, working, fin
     async with working(app, burst=True, concurrency=3) as worker:
         await until(worker._leave.is_set)
     assert all([await in_state(run, "succeeded") for run in runs])
-
-
-# ---- the connection
 
 
 async def test_workers_and_clients_go_on_after_their_connections_were_cut(

@@ -76,7 +76,7 @@ async def test_a_cancelled_run_leaves_the_waiting_list_of_its_unknown_runner(
 async def test_an_entry_that_stands_in_its_queue_is_not_handed_over_again(
     app, aclient, real, keys, link_to_real
 ):
-    """[C35] Negative control of the lost knock: whatever its time says."""
+    """[C35] Negative control of the lost delivery: whatever its time says."""
     from stepflow.engine.env import Env
     from stepflow.store.connection.sync import carry_out
     from stepflow.worker.recover import recover_lost_delivery

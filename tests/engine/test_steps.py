@@ -153,9 +153,6 @@ async def test_the_key_of_a_restarted_run_is_another(app, aclient, working):
     assert len(set(keys)) == 2
 
 
-# ---- memo
-
-
 @KINDS
 async def test_a_memo_survives_attempts(app, aclient, working, is_async):
     """[C15]"""
@@ -234,9 +231,6 @@ async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(
             "PayloadTooLarge",
             "UnsupportedValue",
         ]
-
-
-# ---- effects
 
 
 async def test_effects_are_applied_with_the_outcome_and_read_with_kv(app, aclient, working):
@@ -357,9 +351,6 @@ async def test_kv_of_an_unknown_run_is_nothing(aclient):
     assert await aclient.kv("nobody", "a") is None
 
 
-# ---- extend
-
-
 @KINDS
 async def test_extend_moves_the_timeout_of_the_step(app, aclient, working, is_async):
     """[C16]"""
@@ -426,9 +417,6 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(
     async with working(app):
         assert await (await aclient.submit("slow")).result(10) == 1
     assert after == ["first"]
-
-
-# ---- delays
 
 
 async def test_a_delayed_continue_sleeps_in_redis_and_is_not_claimable_before(

@@ -185,8 +185,6 @@ async def test_of_many_concurrent_submits_of_one_id_exactly_one_creates(url, set
     assert real.llen("rq:queue:default") == 1
 
 
-# ---- checked before anything is written
-
 BAD = {
     "reserved header": (ReservedHeader, {"headers": {"workflow.id": "x"}}),
     "header value": (InvalidOption, {"headers": {"a": 1}}),
@@ -259,9 +257,6 @@ async def test_headers_travel_unchanged_to_every_step(app, aclient, working):
     async with working(app):
         await (await aclient.submit("x", headers=headers)).result(10)
     assert seen == [headers] * 4
-
-
-# ---- payloads
 
 
 class Order(BaseModel):
@@ -401,9 +396,6 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
         assert [await aclient.cancel(run_id) for run_id in "bc"] == [True, True]
 
 
-# ---- restart
-
-
 async def test_after_its_end_the_same_submit_gives_the_ended_run_and_restart_a_new_generation(
     app, aclient, working
 ):
@@ -494,9 +486,6 @@ async def test_the_commit_of_an_old_generation_is_refused(app, aclient, working)
     assert len(set(seen)) == 2
 
 
-# ---- many
-
-
 async def test_submit_many_gives_handles_in_order_and_knows_what_was_there(aclient, real):
     """[C9]"""
     await aclient.submit("x", 7, run_id="r7")
@@ -540,9 +529,6 @@ def test_submit_many_takes_a_few_round_trips(settings, link):
         [("x", number) for number in range(700)]
     )
     assert counted.trips <= 4  # the time, the versions that workers hold, and two chunks
-
-
-# ---- name spaces
 
 
 async def test_two_name_spaces_on_one_redis_do_not_see_each_other(real, server, settings, working):

@@ -9,7 +9,7 @@ import pytest
 
 from stepflow import Client, Context, PermanentError, RetryPolicy, RunFailed, RunSpec, Stepflow
 from stepflow.core.ids import runner_key, split_runner
-from stepflow.engine.versions import newest_held
+from stepflow.engine.versions import newest_version
 from stepflow.errors import InvalidName, InvalidOption
 from tests.support import until
 
@@ -86,7 +86,10 @@ async def test_a_run_waits_for_a_worker_that_holds_its_version_and_status_says_w
     async with working(holding(2, 3)):
         await aclient.signal(run.id, "go", "signal")
         status = await until(lambda: blocked(run))
-        start = "a worker that knows runner 'w' in version 1; live workers hold version 2 and 3, since 20"
+        start = (
+            "a worker that knows runner 'w' in version 1; live workers hold version 2 and 3, "
+            "since 20"
+        )
         assert status.waits_for.startswith(start)
         assert (status.attempt, status.crashes, status.version) == (1, 0, 1)
     async with working(holding(1)):
@@ -175,9 +178,7 @@ async def test_the_same_submit_after_a_deploy_finds_the_run_of_the_version_befor
     new.client.cancel("a")
 
 
-async def test_retries_revival_and_hooks_work_for_a_later_version(
-    url, settings, aclient, working, holding
-):
+async def test_retries_and_hooks_work_for_a_later_version(url, settings, aclient, working, holding):
     """[F6] [C21] [C29] Hooks see the bare name, and a worker with another version delivers them."""
     app, seen, is_mended = Stepflow(url, settings=settings), [], False
 
@@ -263,4 +264,4 @@ def test_what_is_not_a_workflows_key_is_left_as_it_is():
     ],
 )
 def test_the_newest_version_is_one_that_lives_or_the_last_that_did(said, newest):
-    assert newest_held("w", said, 101.0) == newest
+    assert newest_version("w", said, 101.0) == newest

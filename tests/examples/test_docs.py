@@ -1,6 +1,4 @@
-"""
-The pages under docs/ name what there is: every setting, exit code and script, and files that exist.
-"""
+"""The pages under docs/ name every setting, exit code and script, and only files that exist."""
 
 from __future__ import annotations
 

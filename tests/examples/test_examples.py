@@ -135,5 +135,5 @@ def test_fastapi_cancels_a_running_run(api):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_short_and_says_how_to_run_it(path: Path):
     source = path.read_text()
-    assert len(source.splitlines()) < 60
+    assert len(source.splitlines()) <= 60
     assert path.stem in source.split('"""')[1], "its first words say the command that runs it"

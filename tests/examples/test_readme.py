@@ -1,7 +1,4 @@
-"""
-The README cannot rot: its files are written, its commands run, and what they print is what it
-shows.
-"""
+"""The README cannot rot: this test writes its files, runs its commands, and compares the output."""
 
 from __future__ import annotations
 

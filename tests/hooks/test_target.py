@@ -11,7 +11,7 @@ from stepflow.hooks.target import read_target, shown
 
 
 @pytest.mark.parametrize(
-    ("url", "place", "host_header", "path"),
+    ("url", "origin", "host_header", "path"),
     [
         ("https://example.com", "example.com:443", "example.com", "/"),
         ("HTTPS://Example.COM/Hook", "example.com:443", "example.com", "/Hook"),
@@ -23,9 +23,9 @@ from stepflow.hooks.target import read_target, shown
         ("https://my_host.internal/", "my_host.internal:443", "my_host.internal", "/"),
     ],
 )
-def test_a_url_is_taken_apart(url: str, place: str, host_header: str, path: str) -> None:
+def test_a_url_is_taken_apart(url: str, origin: str, host_header: str, path: str) -> None:
     target = read_target(url)
-    assert (target.place, target.host_header, target.path) == (place, host_header, path)
+    assert (target.origin, target.host_header, target.path) == (origin, host_header, path)
 
 
 def test_the_host_gives_way_to_an_address_and_the_rest_stays() -> None:

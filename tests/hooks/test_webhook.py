@@ -124,7 +124,8 @@ def test_a_webhook_shows_where_it_goes_and_none_of_its_secrets() -> None:
     for text in (repr(webhook), str(webhook), f"{webhook}", repr([webhook]), repr(webhook.target)):
         assert not any(word in text for word in ("s3cret", SECRET, OLD, "MfKQ", "C2FV"))
     assert repr(webhook) == (
-        "Webhook('https://example.com/hook?token=***', secret=***, events=('failed',), headers=['authorization'])"
+        "Webhook('https://example.com/hook?token=***', secret=***, events=('failed',), "
+        "headers=['authorization'])"
     )
     assert "unsigned" in repr(Webhook(URL))
 
@@ -143,7 +144,8 @@ def test_a_secret_that_the_environment_holds_is_stored_by_its_name_and_read_when
     assert stored == webhook
     assert webhook.in_clear == []
     assert repr(webhook) == (
-        "Webhook('https://example.com/hook', secret_env='NEW', events=('succeeded', 'failed', 'cancelled'), "
+        "Webhook('https://example.com/hook', secret_env='NEW', events=('succeeded', 'failed', "
+        "'cancelled'), "
         "headers=['authorization'])"
     )
     known = stored.resolved({"NEW": SECRET, "OLD_ONE": OLD, "TEAM_WEBHOOK_TOKEN": "Bearer s3cret"})

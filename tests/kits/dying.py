@@ -21,14 +21,14 @@ async def dying_at(
     number: int, runner: str, worker: Worker, real: redis.Redis
 ) -> AsyncIterator[list[str]]:
     """
-    Lose the claim of runs of *runner* at write *number*: carried out, its reply heard by nobody,
+    Lose the claim of runs of *runner* at write *number*: carried out, its reply lost,
     the lease run out at once.
 
     Gives the list of what was lost, which a test looks at to know that it was.
     """
     worker_state, died, seen = worker.worker_state, [], 0
     assert worker_state is not None
-    send = worker_state.link.send
+    send = worker_state.connection.send
 
     def is_about(call: Any) -> bool:
         held = [
@@ -51,8 +51,8 @@ async def dying_at(
         seen += 1
         return asyncio.ensure_future(lose(future, call.name)) if seen == number else future
 
-    worker_state.link.send = sending  # type: ignore[method-assign]
+    worker_state.connection.send = sending  # type: ignore[method-assign]
     try:
         yield died
     finally:
-        worker_state.link.send = send  # type: ignore[method-assign]
+        worker_state.connection.send = send  # type: ignore[method-assign]

@@ -1,27 +1,26 @@
 """
-A port without a server: the journal and the mailbox in memory, and a crash wherever a test wants
+A runtime without a server: the journal and the mailbox in memory, a crash wherever a test wants
 one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.family import ChildGroup
+from stepflow.core.journal import start_entry
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Park
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.registry import is_async
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
-from stepflow.store.journal import start_entry
+from stepflow.kits.flow.step_options import Readers
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 from stepflow.worker.threads import Threads
@@ -36,7 +35,7 @@ class MemoryRuntime:
 
     limit = 1_000_000
     stop_grace_s = 5.0
-    #: with 0 seconds and 0 runs a workflow's turn is over after each step
+    #: with 0 seconds and 0 runs a workflow's time slice is over after each step
     slice_s = 1000.0
     runs_in_hand = 1
 
@@ -53,14 +52,15 @@ class MemoryRuntime:
         self.vars: dict[tuple[str | None, str], bytes] = {}
         self.clock = 1_800_000_000.0
         self.threads = Threads()
-        #: the number of writes after which the worker is gone, its reply not heard
+        #: the number of writes after which the worker is gone before the reply arrives
         self.crash_after: int | None = None
         #: whether the run was asked to stop
         self.is_stopped = False
         self.run = Run("r", "w", created_at=self.clock)
-        self.claimed = SimpleNamespace(
-            run=self.run, cancel=CancelToken(), on_inbox=None, policy=RetryPolicy()
-        )
+        self.cancel = CancelToken()
+        self.policy = RetryPolicy()
+        self.on_inbox: Callable[[], None] | None = None
+        self.is_waiting = False
 
     def now(self) -> float:
         self.clock += 0.001
@@ -92,11 +92,11 @@ class MemoryRuntime:
         return self._reply(list(self.journal))
 
     def add_entry(
-        self, index: int, entry: bytes, rest: Cleanup | None = None
+        self, index: int, entry: bytes, cleanup: Cleanup | None = None
     ) -> asyncio.Future[int]:
         self.run.has_journal = True
-        if rest is not None:
-            self.run.cleanup = rest
+        if cleanup is not None:
+            self.run.cleanup = cleanup
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return self._reply(0)
         assert index == len(self.journal)
@@ -187,8 +187,8 @@ class MemoryRuntime:
         return self._reply([b"%d" % self.inbox])
 
 
-class FamilyPort(MemoryRuntime):
-    """A port with children: made in memory, ended by the test."""
+class FamilyRuntime(MemoryRuntime):
+    """A runtime with children: made in memory, ended by the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,29 +196,29 @@ class FamilyPort(MemoryRuntime):
         self.children: dict[str, RunSpec] = {}
         self.answered: dict[str, bytes] = {}
         self.stopped: list[str] = []
-        #: how often `bear` was asked for a child that was there
+        #: how often `spawn_children` was asked for a child that was there
         self.again = 0
         #: the number of children after which the worker is gone
         self.dies_after: int | None = None
 
-    async def bear(
+    async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
         await asyncio.sleep(0)
         for spec in specs:
             if self.dies_after is not None and len(self.children) >= self.dies_after:
                 raise ClaimLost("gone")
-            if group is not None and group.stem in self.answered:
+            if group is not None and group.group_id in self.answered:
                 return False
             self.again += str(spec.run_id) in self.children
             self.children.setdefault(str(spec.run_id), spec)
             self.run.has_children = True
         return True
 
-    def answers(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
+    def load_ends(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
         return self._reply((self.inbox, [self.answered.get(name) for name in names]))
 
-    async def stop_brood(self, group: ChildGroup) -> None:
+    async def stop_group(self, group: ChildGroup) -> None:
         await asyncio.sleep(0)
         self.stopped += [child for child in group.children() if child not in self.answered]
 
@@ -240,15 +240,13 @@ class FamilyPort(MemoryRuntime):
 async def activate(
     runtime: MemoryRuntime, workflow: Any, *, policy: RetryPolicy | None = None
 ) -> Outcome:
-    """Run one activation; raises ClaimLost where the port crashed."""
+    """Run one activation; raises ClaimLost where the worker is gone."""
     runtime.run.inbox = runtime.inbox
-    runtime.claimed = SimpleNamespace(
-        run=runtime.run, cancel=CancelToken(), on_inbox=None, policy=policy or RetryPolicy()
-    )
+    runtime.cancel, runtime.policy = CancelToken(), policy or RetryPolicy()
     if runtime.is_stopped:
-        runtime.claimed.cancel.fire("stop")
-    activation = Activation(runtime)  # type: ignore[arg-type]
-    ctx = Context(activation, headers={}, policy=policy or RetryPolicy(), readers=Readers())
+        runtime.cancel.fire("stop")
+    activation = Activation(runtime)  # type: ignore[arg-type]  # without children, for most
+    ctx = Context(activation, headers={}, readers=Readers())
     return await activation.carry(lambda: workflow(ctx))
 
 

@@ -141,7 +141,7 @@ async def test_a_stop_is_remembered_where_it_came_and_replays_there() -> None:
     assert world.done == ["open", "close"]
 
 
-async def test_a_parked_workflow_whose_finally_has_a_step_wants_its_last_word() -> None:
+async def test_a_parked_workflow_whose_finally_has_a_step_needs_its_cleanup() -> None:
     """[F16]"""
     world = World()
 
@@ -155,7 +155,7 @@ async def test_a_parked_workflow_whose_finally_has_a_step_wants_its_last_word() 
         try:
             await ctx.sleep(60)
         finally:
-            world.done.append("put aside")
+            world.done.append("evicted")
 
     wanting, not_wanting = (
         await activate(MemoryRuntime(), tidy),
@@ -164,7 +164,7 @@ async def test_a_parked_workflow_whose_finally_has_a_step_wants_its_last_word() 
     assert isinstance(wanting, Park)
     assert isinstance(not_wanting, Park)
     assert (wanting.needs_cleanup, not_wanting.needs_cleanup) == (True, False)
-    assert world.done == ["put aside"]
+    assert world.done == ["evicted"]
 
 
 async def test_a_workflow_that_does_not_end_when_asked_to_is_left_after_its_grace() -> None:

@@ -1,5 +1,5 @@
 """
-Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and put aside as
+Plain `def` workflows: the same `ctx`, blocking. They replay, park, are cancelled and evicted as
 coroutines are.
 """
 
@@ -21,7 +21,6 @@ from stepflow import (
     AsyncClient,
     Context,
     PermanentError,
-    RetryPolicy,
     RunState,
     StepFailed,
     Stepflow,
@@ -31,10 +30,10 @@ from stepflow import (
 )
 from stepflow.core.outcomes import Park, Pause, Raised
 from stepflow.errors import ClaimLost
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.replay.fiber import Fiber
 from stepflow.kits.flow.replay.loop import Evicted
+from stepflow.kits.flow.step_options import Readers
 from stepflow.kits.flow.sync_context import carry_plain
 from tests.conftest import Working
 from tests.kits.memory import MemoryRuntime, activate
@@ -298,7 +297,7 @@ async def test_every_method_of_context_is_there_and_blocks() -> None:
 
     runtime = MemoryRuntime()
     activation = Activation(runtime)  # type: ignore[arg-type]
-    later = Later(activation, headers={"a": "b"}, policy=RetryPolicy(), readers=Readers())
+    later = Later(activation, headers={"a": "b"}, readers=Readers())
     outcome = await activation.carry(lambda: carry_plain(workflow, later, activation.loop))
     assert outcome == Succeed(["ended", "r", {"a": "b"}])
     for name in [name for name in vars(Context) if not name.startswith("_")]:

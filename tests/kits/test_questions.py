@@ -233,7 +233,7 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
         await aclient.cancel(run)
 
 
-async def test_asks_of_a_run_that_ends_or_begins_anew_leave_the_list_and_come_back_when_it_is_retried(
+async def test_questions_leave_the_list_with_their_run_and_come_back_when_it_is_retried(
     app: Stepflow, aclient: AsyncClient, working: Working
 ) -> None:
     """[F11] [F18]"""

@@ -12,10 +12,10 @@ import redis
 
 from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, SyncContext
 from stepflow.core.ids import Delivery
+from stepflow.core.journal import start_entry
 from stepflow.core.outcomes import ContinueAsNew, Park, Raised
 from stepflow.core.run import Run
 from stepflow.errors import UnknownStep
-from stepflow.store.journal import start_entry
 from stepflow.store.runs import AGAIN, DONE, STALE, Fence, hand_over
 from stepflow.store.values.codec import pack
 from tests.conftest import Working

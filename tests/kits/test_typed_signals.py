@@ -170,7 +170,7 @@ async def test_a_park_keeps_the_schemas_of_all_its_waits_and_the_next_one_only_i
         assert await run.result(10) == [7, "text"]
 
 
-async def test_the_same_dedup_is_answered_as_the_first_time_though_the_run_now_waits_for_something_else(
+async def test_the_same_dedup_is_answered_as_the_first_time_whatever_the_run_waits_for_now(
     app: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
     """[F10]"""

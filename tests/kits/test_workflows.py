@@ -312,8 +312,8 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
     async with working(app) as worker:
         assert worker.worker_state is not None
         sent: list[str] = []
-        send = worker.worker_state.link.send
-        worker.worker_state.link.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
+        send = worker.worker_state.connection.send
+        worker.worker_state.connection.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
         run = await aclient.submit("ten")
         assert await run.result(10) == 10
         assert [name for name in sent if name != "scan_maintenance"].count("add_entry") == 10

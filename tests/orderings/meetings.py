@@ -17,6 +17,7 @@ from stepflow.engine.retry import retry
 from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
+from stepflow.store.calls import Call, Plan
 from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
 from stepflow.worker.announce import announce
@@ -36,7 +37,7 @@ def submitted(world: World, **options: Any) -> None:
     world.carry_out(submit(spec(**options), world.env()))
 
 
-def held(world: World, name: str = "w1") -> ClaimedRun:
+def just_claimed(world: World, name: str = "w1") -> ClaimedRun:
     """Give the run as a worker has just claimed it."""
     if not world.client.exists(world.keys.run("a")):
         submitted(world)
@@ -46,10 +47,10 @@ def held(world: World, name: str = "w1") -> ClaimedRun:
 
 def lost(world: World) -> ClaimedRun:
     """Give a claim that its worker believes to have, while another worker has the run."""
-    late = held(world)
+    late = just_claimed(world)
     world.clock.advance(LEASE_S)
     world.carry_out(world.worker("w9").round())
-    held(world, "w2")
+    just_claimed(world, "w2")
     return late
 
 
@@ -60,7 +61,7 @@ def commit(world: World, claimed: ClaimedRun, outcome: Outcome, **how: Any) -> A
     )
 
 
-def begun(world: World, plan: Any, calls: int) -> tuple[Any, Any]:
+def begun(world: World, plan: Plan[Any], calls: int) -> tuple[Plan[Any], list[Call[Any]]]:
     """Carry out the first calls of a plan; gives it and what it asks next."""
     asked = plan.send(None)
     for _ in range(calls):
@@ -76,7 +77,7 @@ def with_a_cancel(outcome: Outcome, **how: Any) -> Meeting:
         """
         A cancel marks the run before its worker settles the step; the worker has not heard of it.
         """
-        claimed = held(world)
+        claimed = just_claimed(world)
         assert world.carry_out(cancel("a", "enough", world.env()))
         look()
         commit(world, claimed, outcome, **how)
@@ -92,9 +93,9 @@ def after_lost_writes(outcome: Outcome, **how: Any) -> Meeting:
         """
         submitted(world)
         before = content(world.client)
-        claimed = held(world)
+        claimed = just_claimed(world)
         restore(world.client, before)
-        other = held(world, "w2")
+        other = just_claimed(world, "w2")
         assert other.run.rev == claimed.run.rev
         commit(world, claimed, outcome, **how)
         assert (look().run.token, look().run.step) == (other.run.token, 0)
@@ -105,7 +106,7 @@ def after_lost_writes(outcome: Outcome, **how: Any) -> Meeting:
 def sent_twice(outcome: Outcome, **how: Any) -> Meeting:
     def meet(world: World, look: Look) -> None:
         """The reply to the commit is lost."""
-        commit(world, held(world), outcome, twice=True, **how)
+        commit(world, just_claimed(world), outcome, twice=True, **how)
         look()
 
     return meet
@@ -113,7 +114,7 @@ def sent_twice(outcome: Outcome, **how: Any) -> Meeting:
 
 def a_signal_before_the_park(world: World, look: Look) -> None:
     """A signal comes between the worker's look into the mailbox and its park."""
-    claimed = held(world)
+    claimed = just_claimed(world)
     waits, asked = begun(world, world.worker().wait_for_signal(claimed), 2)
     world.carry_out(signal("a", "go", 1, None, world.env()))
     world.carry_out(waits, asked=asked)
@@ -147,7 +148,7 @@ def a_memo_of_the_step_before(world: World, look: Look) -> None:
     A function left behind in its thread writes while its worker, by the same claim, is one step
     further.
     """
-    claimed = held(world)
+    claimed = just_claimed(world)
     put, asked = begun(world, world.worker().put_memo(claimed, 1), 1)
     assert commit(world, claimed, Continue(1))
     assert not world.carry_out(put, asked=asked)
@@ -170,14 +171,14 @@ def a_late_renewal(world: World, look: Look) -> None:
 
 
 def a_renewal_after_an_extension(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     assert world.carry_out(world.worker().extend(claimed, 1000.0))
     assert world.carry_out(world.worker().renew(claimed))
     assert look().lease_at == world.clock.now() + 1000.0
 
 
 def an_extension_by_less_than_the_lease(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     assert world.carry_out(world.worker().extend(claimed, 1.0))
     assert look().lease_at == world.clock.now() + LEASE_S
 
@@ -186,7 +187,7 @@ def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
     """
     A claim is not made where it is renewed: what stands in the record alone is not brought back.
     """
-    claimed = held(world)
+    claimed = just_claimed(world)
     world.client.zrem(world.keys.claims, "run:a")
     world.carry_out(world.worker().renew(claimed))
     assert world.client.zscore(world.keys.claims, "run:a") is None
@@ -196,22 +197,22 @@ def a_renewal_and_a_claim_that_was_taken_out(world: World, look: Look) -> None:
 
 
 def a_journal_entry_sent_twice(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     assert world.carry_out(world.worker().journal(claimed, b"value|1|"), twice=True)
     assert look().journal == [b"value|1|"]
 
 
 def a_journal_that_lost_its_last_entry(world: World, look: Look) -> None:
     """A worker counts on from the entries it wrote, of which the server has lost one."""
-    claimed = held(world)
-    writes, asked = begun(world, world.worker().journal(claimed, b"value|1|"), 1)
-    later = type(asked)(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
-    assert not world.carry_out(writes, asked=later)
+    claimed = just_claimed(world)
+    writes, [asked] = begun(world, world.worker().journal(claimed, b"value|1|"), 1)
+    later = Call(asked.script, asked.keys, (asked.args[0], 1, *asked.args[2:]), asked.read)
+    assert not world.carry_out(writes, asked=[later])
     assert look().journal == []
 
 
 def two_signals_and_a_look_sent_twice(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     for payload in (1, 2):
         world.carry_out(signal("a", "go", payload, None, world.env()))
     world.carry_out(world.worker().take_signal(claimed), twice=True)
@@ -219,13 +220,13 @@ def two_signals_and_a_look_sent_twice(world: World, look: Look) -> None:
 
 
 def a_signal_sent_twice(world: World, look: Look) -> None:
-    held(world)
+    just_claimed(world)
     world.carry_out(signal("a", "go", 1, None, world.env()), twice=True)
     assert len(look().mail) == 1
 
 
 def two_senders_of_one_signal(world: World, look: Look) -> None:
-    held(world)
+    just_claimed(world)
     for _ in range(2):
         world.carry_out(signal("a", "go", 1, "once", world.env()))
     assert len(look().mail) == 1
@@ -243,19 +244,19 @@ def a_cancel_of_a_pending_run_sent_twice(world: World, look: Look) -> None:
 
 
 def a_cancel_of_a_running_run_sent_twice(world: World, look: Look) -> None:
-    held(world)
+    just_claimed(world)
     assert world.carry_out(cancel("a", "enough", world.env()), twice=True)
     look()
 
 
 def a_retry_sent_twice(world: World, look: Look) -> None:
-    commit(world, held(world), Fail("no"))
+    commit(world, just_claimed(world), Fail("no"))
     world.carry_out(retry("a", world.env()), twice=True)
     look()
 
 
 def a_resume_sent_twice(world: World, look: Look) -> None:
-    commit(world, held(world), Pause("why"))
+    commit(world, just_claimed(world), Pause("why"))
     world.carry_out(resume("a", world.env()), twice=True)
     look()
 
@@ -271,7 +272,7 @@ def a_stock_workers_claim_sent_twice(world: World, look: Look) -> None:
 
 def two_stops(world: World, look: Look) -> None:
     """Two have seen the running run and ask it to stop: the first one's reason stays."""
-    held(world)
+    just_claimed(world)
     other, asked = begun(world, cancel("a", "second", world.env()), 1)
     assert world.carry_out(cancel("a", "first", world.env()))
     assert world.carry_out(other, asked=asked)  # the run will end
@@ -281,20 +282,20 @@ def two_stops(world: World, look: Look) -> None:
 
 
 def two_retries_and_a_claim(world: World, look: Look) -> None:
-    commit(world, held(world), Fail("no"))
+    commit(world, just_claimed(world), Fail("no"))
     other, asked = begun(world, retry("a", world.env()), 1)
     world.carry_out(retry("a", world.env()))
-    held(world, "w2")
+    just_claimed(world, "w2")
     with suppress(Exception):
         world.carry_out(other, asked=asked)
     assert look().run.token.startswith("w2.")
 
 
 def two_resumes_and_a_claim(world: World, look: Look) -> None:
-    commit(world, held(world), Pause("why"))
+    commit(world, just_claimed(world), Pause("why"))
     other, asked = begun(world, resume("a", world.env()), 1)
     world.carry_out(resume("a", world.env()))
-    held(world, "w2")
+    just_claimed(world, "w2")
     with suppress(Exception):
         world.carry_out(other, asked=asked)
     assert look().run.token.startswith("w2.")
@@ -304,23 +305,23 @@ def a_cancel_and_a_claim(world: World, look: Look) -> None:
     """The cancel saw a pending run, and a worker has it when the end is written."""
     submitted(world)
     stop, asked = begun(world, cancel("a", "enough", world.env()), 2)
-    held(world)
+    just_claimed(world)
     assert world.carry_out(stop, asked=asked)
     assert look().run.state == "running"
 
 
 def two_restarts(world: World, look: Look) -> None:
-    commit(world, held(world), Succeed())
+    commit(world, just_claimed(world), Succeed())
     again = spec(on_conflict="restart")
     other, asked = begun(world, submit(again, world.env()), 1)
     assert world.carry_out(submit(again, world.env())).created
-    held(world, "w2")
+    just_claimed(world, "w2")
     assert not world.carry_out(other, asked=asked).created
     assert look().run.token.startswith("w2.")
 
 
 def a_renewal_before_the_recovery_writes(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     world.clock.advance(LEASE_S)
     recovery, asked = begun(world, recover_lapsed("run:a", world.env()), 1)
     assert world.carry_out(world.worker().renew(claimed))
@@ -330,12 +331,12 @@ def a_renewal_before_the_recovery_writes(world: World, look: Look) -> None:
 
 def a_renewal_before_the_poison_step_ends(world: World, look: Look) -> None:
     for _ in range(CRASHES):
-        held(world)
+        just_claimed(world)
         world.clock.advance(LEASE_S)
         world.carry_out(world.worker("w9").round())
         world.clock.advance(100.0)
         world.carry_out(world.worker("w9").move_due())
-    claimed = held(world)
+    claimed = just_claimed(world)
     world.clock.advance(LEASE_S)
     recovery, asked = begun(world, recover_lapsed("run:a", world.env()), 2)
     assert world.carry_out(world.worker().renew(claimed))
@@ -344,7 +345,7 @@ def a_renewal_before_the_poison_step_ends(world: World, look: Look) -> None:
 
 
 def a_signal_and_an_ended_run(world: World, look: Look) -> None:
-    commit(world, held(world), Succeed())
+    commit(world, just_claimed(world), Succeed())
     look()
     with suppress(SignalRefused):
         world.carry_out(signal("a", "go", 1, None, world.env()))
@@ -373,14 +374,14 @@ def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
 
 def an_old_knock(world: World, look: Look) -> None:
     """RQ puts a delivery back that was taken out long ago, while the run waits for another."""
-    commit(world, held(world), Continue(1), lets_go=True)
+    commit(world, just_claimed(world), Continue(1), lets_go=True)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert len(world.carry_out(world.worker("w2").claim(limit=2))) == 1
     look()
 
 
 def an_old_knock_and_a_run_in_progress(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim())
     assert look().run.token == claimed.run.token
@@ -395,7 +396,7 @@ def an_early_knock(world: World, look: Look) -> None:
 
 
 def an_old_knock_for_a_stock_worker(world: World, look: Look) -> None:
-    claimed = held(world)
+    claimed = just_claimed(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim_as_stock())
     assert look().run.token == claimed.run.token
@@ -443,7 +444,7 @@ def hook(world: World) -> HookRecord:
 
 
 def ended(world: World) -> None:
-    commit(world, held(world), Succeed())
+    commit(world, just_claimed(world), Succeed())
 
 
 def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
@@ -452,18 +453,18 @@ def a_late_delivery_of_a_hook(world: World, look: Look) -> None:
     world.clock.advance(LEASE_S)
     assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
     other = told(world, "w2")
-    assert not world.send(
-        commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now())
-    )
+    dies = commit_hook(world.keys, late, fields=["state", DEAD], died_at=world.clock.now())
+    [is_written] = world.send([dies])
+    assert not is_written
     assert hook(world).token == other.token
 
 
 def a_delivery_of_a_hook_settled_twice(world: World, look: Look) -> None:
     ended(world)
     record = told(world, "w1")
-    assert world.send(
-        commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100), twice=True
-    )
+    settles = commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100)
+    [is_written] = world.send([settles], twice=True)
+    assert is_written
 
 
 def two_recoveries_of_a_hook(world: World, look: Look) -> None:

@@ -32,7 +32,7 @@ class Model:
     #: when it goes on by itself
     due_at: float | None = None
     deadline_at: float | None = None
-    #: the claim that it is held by, and until when
+    #: the claim on it, and until when
     holder: str = ""
     lease_at: float = 0.0
     #: why it is to end: "cancel", "deadline", "fail", "error"
@@ -40,7 +40,7 @@ class Model:
     stopped_at: float = 0.0
     #: when a round looks whether its time, or the grace it was given, is over
     look_at: float | None = None
-    #: 0 nothing, 1 a last word, 2 that has begun
+    #: its cleanup: 0 none, 1 needed, 2 started
     rest: int = 0
     #: whether anything put into its inbox ends its wait
     wakes: bool = False
@@ -93,7 +93,7 @@ class Model:
 
     def _end_badly(self, stop: str) -> None:
         """
-        It ends, and not well, by what its step says: it says its last word first, if it has one.
+        It ends, and not well, by what its step says: it cleans up first, if it has to.
         """
         if self.rest == 1 and not self.stop:
             self.stop, self.failures, self.crashes = stop, 0, 0

@@ -9,7 +9,7 @@ alike, so that state is visited once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,12 @@ Actor = Callable[[ManualClock], Plan[Any]]
 
 @dataclass(frozen=True)
 class Passes:
-    """What an actor yields to let so many seconds go by."""
+    """What an actor awaits to let so many seconds go by."""
 
     seconds: float
+
+    def __await__(self) -> Generator[Passes, None, None]:
+        yield self
 
 
 @dataclass(frozen=True)
@@ -165,21 +168,15 @@ class Space:
             plan.close()
 
     def _carry_out(self, place: Place, asked: Any) -> tuple[Place, Any]:
-        key = (
-            id(place),
-            repr(
-                asked if isinstance(asked, Passes) else [call.command() for call in _calls(asked)]
-            ),
-        )
+        passes = isinstance(asked, Passes)
+        key = (id(place), repr(asked if passes else [call.command() for call in asked]))
         if key not in self._led:
             self._enter(place)
             reply = None
             if isinstance(asked, Passes):
                 self.world.clock.advance(asked.seconds)
             else:
-                reply = self.world.link.calls(
-                    [Call(c.script, c.keys, c.args, raw) for c in _calls(asked)]
-                )
+                reply = self.world.link.calls([Call(c.script, c.keys, c.args, raw) for c in asked])
             self._led[key] = (self._place(), reply)
             compare(place.seen, self._led[key][0].seen)
         return self._led[key]
@@ -207,14 +204,9 @@ class Space:
             self._is_at = place
 
 
-def _calls(asked: Any) -> list[Call[Any]]:
-    return asked if isinstance(asked, list) else [asked]
-
-
 def _tell(plan: Plan[Any], clock: ManualClock, now: float, asked: Any, reply: Any) -> Any:
     """Send a plan the answer to what it asked, at that time; gives what it asks next."""
     clock.advance(now - clock.now())
     if isinstance(asked, Passes):
         return plan.send(None)
-    answers = [call.read(each) for call, each in zip(_calls(asked), reply, strict=True)]
-    return plan.send(answers if isinstance(asked, list) else answers[0])
+    return plan.send([call.read(each) for call, each in zip(asked, reply, strict=True)])

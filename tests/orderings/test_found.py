@@ -69,7 +69,7 @@ def test_a_journal_entry_is_progress_also_when_its_step_then_raises(world, look)
     assert look().run.crashes == 0
 
 
-def test_a_knock_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhile(world, look):
+def test_a_delivery_that_seemed_lost_does_not_wake_a_run_that_went_to_sleep_meanwhile(world, look):
     """
     [C10] [C13] A stock worker was slow to claim what it had taken; between a round's look and its
     repair it was done.
@@ -102,14 +102,14 @@ def test_a_client_that_dies_while_it_cancels_a_run_that_waits_for_its_runner_lea
     assert look().run.is_finished
 
 
-def test_a_signal_that_was_slow_knocks_where_the_run_is_now(world, look):
+def test_a_signal_that_was_slow_delivers_where_the_run_is_now(world, look):
     """
     [F10] Between its look and its write the run was restarted on another queue, and parked there.
     """
     meet.a_slow_signal_and_a_restart(world, look)
 
 
-def test_a_run_that_parked_for_its_last_word_just_when_it_was_stopped_says_it_though_a_worker_is_lost(
+def test_a_run_that_parked_in_its_cleanup_as_it_was_stopped_cleans_up_though_a_worker_is_lost(
     world, claimed, look
 ):
     """[C25] It was handed over once more, and nothing remembered what for."""

@@ -30,7 +30,7 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
-from tests.orderings.world import GRACE_S, LEASE_S, NumberedDesk, Worker, World, spec
+from tests.orderings.world import GRACE_S, LEASE_S, NumberedEnv, Worker, World, spec
 
 #: with STEPFLOW_ORDERINGS set the first delivery may be claimed at any time as well: some million
 #: orders
@@ -89,11 +89,11 @@ def explore(world):
 def worker(name, outcome):
     """Claims a step and settles it."""
 
-    def act(clock):
+    async def act(clock):
         me = Worker(name, clock)
-        for claimed in (yield from me.claim()):
+        for claimed in await me.claim():
             said = CleanedUp() if claimed.run.stop and claimed.run.cleanup else outcome
-            yield from me.commit(claimed, said, lets_go=True)
+            await me.commit(claimed, said, lets_go=True)
 
     return act
 
@@ -101,10 +101,10 @@ def worker(name, outcome):
 def waiter(name, *, due_in=None):
     """Claims a step and waits for a signal."""
 
-    def act(clock):
+    async def act(clock):
         me = Worker(name, clock)
-        for claimed in (yield from me.claim()):
-            yield from me.wait_for_signal(claimed, due_in=due_in)
+        for claimed in await me.claim():
+            await me.wait_for_signal(claimed, due_in=due_in)
 
     return act
 
@@ -112,11 +112,11 @@ def waiter(name, *, due_in=None):
 def rounds(name="w9", *, after):
     """Looks after everything, each time so many seconds later."""
 
-    def act(clock):
+    async def act(clock):
         me = Worker(name, clock)
         for seconds in after:
-            yield Passes(seconds)
-            yield from me.round()
+            await Passes(seconds)
+            await me.round()
 
     return act
 
@@ -124,10 +124,10 @@ def rounds(name="w9", *, after):
 def asks(*verbs, name="c"):
     """A client that asks for one thing after the other."""
 
-    def act(clock):
-        env = NumberedDesk(name, clock)
+    async def act(clock):
+        env = NumberedEnv(name, clock)
         for verb in verbs:
-            given = yield from verb(env)
+            given = await verb(env)
         return given
 
     return act
@@ -216,14 +216,14 @@ def test_two_recoveries_and_the_worker_they_take_for_dead(explore, outcome, end)
 def test_a_renewal_and_a_recovery_at_once(explore):
     """[C35] Who renewed in time keeps the step; nobody takes it away who looked before."""
 
-    def renews(clock):
+    async def renews(clock):
         me = Worker("w1", clock)
-        for claimed in (yield from me.claim()):
-            yield Passes(0.0)
+        for claimed in await me.claim():
+            await Passes(0.0)
             renewed_at = clock.now()
-            kept = yield from me.renew(claimed)
-            yield from me.commit(claimed, Succeed())
-            return kept and renewed_at >= claimed.started_at + LEASE_S
+            kept = await me.renew(claimed)
+            await me.commit(claimed, Succeed())
+            return kept and renewed_at >= claimed.attempt.started_at + LEASE_S
         return False
 
     ends = explore(
@@ -303,9 +303,9 @@ def test_two_senders_of_one_signal_and_a_park(explore):
 def test_a_signal_the_due_time_and_a_cancel(explore):
     """[C25] [F9] Three ways to end one wait."""
 
-    def time_comes(clock):
-        yield Passes(3.0)
-        yield from Worker("w9", clock).move_due()
+    async def time_comes(clock):
+        await Passes(3.0)
+        await Worker("w9", clock).move_due()
 
     ends = explore(
         begun=["first"] * 4,
@@ -390,7 +390,7 @@ def test_two_restarts_at_once(explore):
         assert each.seen["a"].run.generation == 1
 
 
-# the last word
+# cleanup
 
 
 @pytest.mark.parametrize(
@@ -402,11 +402,11 @@ def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
     asked to.
     """
 
-    def registers(clock):
+    async def registers(clock):
         me = Worker("w1", clock)
-        for claimed in (yield from me.claim()):
-            yield from me.journal(claimed, b"value|1|", Cleanup.NEEDED)
-            yield from me.commit(claimed, outcome, lets_go=True)
+        for claimed in await me.claim():
+            await me.journal(claimed, b"value|1|", Cleanup.NEEDED)
+            await me.commit(claimed, outcome, lets_go=True)
 
     ends = explore(
         begun=["first"] * 3,
@@ -424,25 +424,25 @@ def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
         assert word_of(seen) == "last"
 
 
-# knocks
+# deliveries that are lost
 
 
 @pytest.mark.parametrize(
     "outcome", [Continue(1, delay=100.0), Park(SOON, 0, "time or signal"), Pause("why"), Succeed()]
 )
-def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outcome):
+def test_a_delivery_that_seems_lost_and_the_stock_worker_that_has_it(explore, outcome):
     """[C10] [C13] [F9] What went to sleep meanwhile is not woken."""
 
-    def stock(clock):
+    async def stock(clock):
         me = Worker("w1", clock)
-        claimed = yield from me.claim_as_stock()
+        claimed = await me.claim_as_stock()
         if claimed is not None:
-            yield from me.commit(claimed, outcome, lets_go=True)
+            await me.commit(claimed, outcome, lets_go=True)
         return claimed is not None
 
-    def looks(clock):
-        yield Passes(2.0)
-        yield from Worker("w9", clock).heed_missing()
+    async def looks(clock):
+        await Passes(2.0)
+        await Worker("w9", clock).redeliver_missing()
 
     ends = explore(begun=["stock"], at_least=20, stock=stock, looks=looks)
     for each in ends:
@@ -453,8 +453,8 @@ def test_a_knock_that_seems_lost_and_the_stock_worker_that_has_it(explore, outco
 def test_a_run_whose_runner_nobody_knew_a_worker_that_does_and_a_cancel(explore):
     """[C24] [C25] Nobody's death leaves it in no list at all."""
 
-    def does_not_know_it(clock):
-        yield from Worker("w1", clock, runners=("y",)).claim()
+    async def does_not_know_it(clock):
+        await Worker("w1", clock, runners=("y",)).claim()
 
     ends = explore(
         begun=["stranger"],

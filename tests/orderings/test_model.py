@@ -51,6 +51,7 @@ from stepflow.errors import (
     SignalRefused,
     StepflowError,
 )
+from stepflow.store.calls import batch_of
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack
 from tests.orderings.invariants import Seen, Watcher
@@ -99,12 +100,12 @@ class Orderings(RuleBasedStateMachine):
     def now(self):
         return self.world.clock.now()
 
-    def held(self, number):
+    def some_claim(self, number):
         """
         One of the claims that workers believe to have, with its worker; one is made when there is
         none.
         """
-        if not self.holds_anything():
+        if not self.has_claims():
             self.claim(f"w{1 + number % 3}", 1 + number % 2, "done")
         runs = [
             (worker, claimed)
@@ -113,14 +114,14 @@ class Orderings(RuleBasedStateMachine):
         ]
         return runs[number % len(runs)]
 
-    def holds_anything(self):
+    def has_claims(self):
         return any(worker.runs for worker in self.world.workers.values())
 
-    def can_be_held(self):
+    def can_be_claimed(self):
         """
-        Somebody holds something, or can: the first entry of the queue is what a record waits for.
+        Something is claimed, or can be: the first entry of the queue is what a record waits for.
         """
-        if self.holds_anything():
+        if self.has_claims():
             return True
         head = self.world.client.lindex("rq:queue:default", 0)
         return head is not None and head.decode() in {
@@ -154,19 +155,17 @@ class Orderings(RuleBasedStateMachine):
         self.agree(changes, was_killed=given is KILLED)
         return given
 
-    def _noted(self, plan):
-        answer = None
+    async def _noted(self, plan):
+        answers = None
         try:
             while True:
-                asked = plan.send(answer)
-                answer = yield asked
-                self.sent += [
-                    call
-                    for call in (asked if isinstance(asked, list) else [asked])
-                    if call.name in DECIDING
-                ]
+                calls = plan.send(answers)
+                answers = await batch_of(calls)
+                self.sent += [call for call in calls if call.name in DECIDING]
         except StopIteration as end:
             return end.value
+        finally:
+            plan.close()
 
     def agree(self, changes, *, was_killed=False):
         seen = self.watcher.look()
@@ -296,7 +295,7 @@ class Orderings(RuleBasedStateMachine):
 
     def settle(self, number, plan_of_hold, stages: list[Change], fate):
         """Do something under a claim; one that is lost changes nothing."""
-        worker, claimed = self.held(number)
+        worker, claimed = self.some_claim(number)
         run_id = claimed.run.id
         is_his = self.models[run_id].holder == claimed.run.token
         expected = ...
@@ -313,7 +312,7 @@ class Orderings(RuleBasedStateMachine):
         else:
             assert not given, "a worker that lost its claim was told that it has it"
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(
         number=NUMBERS,
         due_in=st.sampled_from([None, None, None, 3.0, 300.0]),
@@ -321,7 +320,7 @@ class Orderings(RuleBasedStateMachine):
         fate=FATES,
     )
     def go_on(self, number, due_in, lets_go, fate):
-        goes = lets_go or bool(self.held(number)[1].extended_until)
+        goes = lets_go or bool(self.some_claim(number)[1].attempt.extended_until)
         self.settle(
             number,
             lambda worker, claimed: worker.commit(
@@ -331,7 +330,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(
         number=NUMBERS,
         outcome=st.sampled_from([
@@ -350,7 +349,7 @@ class Orderings(RuleBasedStateMachine):
         said, change = outcome
         self.settle(number, lambda worker, claimed: worker.commit(claimed, said), [change], fate)
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, retryable=st.sampled_from([True, True, False]), fate=FATES)
     def has_error(self, number, retryable, fate):
         self.settle(
@@ -360,7 +359,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, due_in=st.sampled_from([3.0, 300.0]), rest=st.booleans(), fate=FATES)
     def sleep(self, number, due_in, rest, fate):
         due_at = self.now + due_in
@@ -373,13 +372,13 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), rest=st.booleans(), fate=FATES)
     def wait_for_signal(self, number, due_in, rest, fate):
         due_at = None if due_in is None else self.now + due_in
-        goes = bool(self.held(number)[1].extended_until)
+        goes = bool(self.some_claim(number)[1].attempt.extended_until)
 
-        had_mail = bool(self.models[self.held(number)[1].run.id].mail)
+        had_mail = bool(self.models[self.some_claim(number)[1].run.id].mail)
         if had_mail:
             stages = [
                 Model.take_signal,
@@ -398,12 +397,12 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, due_in=st.sampled_from([None, 3.0]), fate=FATES)
     def wait_with_an_old_look(self, number, due_in, fate):
         """It parks for its inbox, having looked into it before the last signal came."""
         due_at = None if due_in is None else self.now + due_in
-        seen = max(0, self.models[self.held(number)[1].run.id].inbox - 1)
+        seen = max(0, self.models[self.some_claim(number)[1].run.id].inbox - 1)
         self.settle(
             number,
             lambda worker, claimed: worker.commit(
@@ -417,7 +416,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(
         number=NUMBERS,
         rest=st.sampled_from([None, None, Cleanup.NEEDED, Cleanup.STARTED]),
@@ -431,20 +430,20 @@ class Orderings(RuleBasedStateMachine):
             model.rest = model.rest if rest is None else int(rest)
             model.progress()
 
-        if rest is not None and self.models[self.held(number)[1].run.id].rest > rest:
+        if rest is not None and self.models[self.some_claim(number)[1].run.id].rest > rest:
             rest = None
         self.settle(
             number, lambda worker, claimed: worker.journal(claimed, entry, rest), [change], fate
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, fate=FATES)
     def put_memo(self, number, fate):
         self.settle(
             number, lambda worker, claimed: worker.put_memo(claimed, number), [Model.progress], fate
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, fate=FATES)
     def renew(self, number, fate):
         until = self.now + 10.0
@@ -455,7 +454,7 @@ class Orderings(RuleBasedStateMachine):
             fate,
         )
 
-    @precondition(lambda self: self.can_be_held())
+    @precondition(lambda self: self.can_be_claimed())
     @rule(number=NUMBERS, fate=FATES)
     def extend(self, number, fate):
         until = self.now + 60.0
@@ -483,7 +482,9 @@ class Orderings(RuleBasedStateMachine):
 
     @precondition(lives)
     @rule(
-        name=WORKERS, what=st.sampled_from(["lapsed and overdue", "due", "lost knocks"]), fate=FATES
+        name=WORKERS,
+        what=st.sampled_from(["lapsed and overdue", "due", "lost deliveries"]),
+        fate=FATES,
     )
     def look_after_all(self, name, what, fate):
         worker = self.world.worker(name)
@@ -495,8 +496,8 @@ class Orderings(RuleBasedStateMachine):
                     run_id: [lambda model: model.move_due(self.now)] for run_id in self.models
                 }
                 self.do(worker.move_due(), fate, changes)
-            case "lost knocks":
-                self.do(worker.heed_missing(), fate, {})
+            case "lost deliveries":
+                self.do(worker.redeliver_missing(), fate, {})
 
     def _seen_to(self):
         def recover(model, run_id):
@@ -517,7 +518,7 @@ class Orderings(RuleBasedStateMachine):
 
     @rule(
         what=st.sampled_from(
-            ["a worker dies", "a knock is lost", "an old knock", "an old command", "in vain"]
+            ["a worker dies", "a delivery is lost", "an old delivery", "an old command", "in vain"]
         ),
         number=NUMBERS,
     )
@@ -525,21 +526,21 @@ class Orderings(RuleBasedStateMachine):
         match what:
             case "a worker dies":
                 self.world.worker(f"w{1 + number % 3}").runs.clear()
-            case "a knock is lost":  # `rq empty`, or a stock worker died with what it took
+            case "a delivery is lost":  # `rq empty`, or a stock worker died with what it took
                 self.world.client.lpop("rq:queue:default")
-            case "an old knock":
-                self.knock_again(number)
+            case "an old delivery":
+                self.deliver_again(number)
             case "an old command":
                 self.arrive_again(number)
             case "in vain":
                 self.ask_for_what_cannot_be(number)
         self.agree({})
 
-    def knock_again(self, number):
+    def deliver_again(self, number):
         """RQ puts a delivery back that was taken out of the queue long ago."""
         there = {seen.run.delivery for seen in self.watcher.last.values()}
-        knocks = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
-        old = [rq_id for rq_id in knocks if rq_id not in there]
+        delivered = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
+        old = [rq_id for rq_id in delivered if rq_id not in there]
         if old:
             self.world.client.rpush("rq:queue:default", old[number % len(old)])
 
@@ -579,8 +580,8 @@ class Orderings(RuleBasedStateMachine):
         self.watcher.look_for_leaks()
 
 
-def created(plan):
-    return (yield from plan).created
+async def created(plan):
+    return (await plan).created
 
 
 def shown(seen: Seen):

@@ -1,21 +1,21 @@
 """
-The engine's own plans, one call at a time: what clients, workers and rounds do, in any order a test
-wants.
+The engine's own plans, one call at a time, in any order a test wants.
 
-Everything here is the real thing. A verb that is a plan is carried out call by call; one that is a
-coroutine (commit, the writes of a kit) is turned into a plan by a link that hands each call to
-whoever drives the coroutine. Time stands still.
+They are what clients, workers and maintenance do.
+
+Everything here is the real thing. A verb that is a plan is carried out call by call; a coroutine
+over an async connection (commit, the writes of a kit) becomes one over `HandingLink`. Time stands
+still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import CleanedUp, Continue, Outcome, Park, Succeed
@@ -27,7 +27,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings, WorkerSettings
-from stepflow.store.calls import Call, Plan, command, nothing
+from stepflow.store.calls import Call, Plan, batch_of, command, nothing
 from stepflow.store.claims import claim_one, claim_steps, renew_claims, sources_of, waiting_source
 from stepflow.store.clock import ManualClock
 from stepflow.store.connection.sync import SyncConnection
@@ -41,8 +41,10 @@ from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.state import WorkerState
 from stepflow.worker.step_runtime import StepRuntime
 
+T = TypeVar("T")
+
 #: seconds: the lease of a claim, the grace after a stop, the wait after a first error, and before a
-#: knock counts as lost
+#: delivery counts as lost
 LEASE_S, GRACE_S, BACKOFF_S, REDELIVER_AFTER_S = 10.0, 4.0, 8.0, 3.0
 #: tries of a step; losses with its workers that a step survives
 ATTEMPTS, CRASHES = 2, 2
@@ -70,45 +72,24 @@ class Killed:
 KILLED = Killed()
 
 
-@types.coroutine
-def _ask(call: Any) -> Generator[Any, Any, Any]:
-    return (yield call)
-
-
 class HandingLink:
     """
-    The async link of a coroutine that is driven by hand: each call is yielded to the driver, who
-    sends the answer.
+    An async connection for a coroutine that is driven by hand, which makes it a plan: each call is
+    handed to the driver, who sends the answer.
     """
 
-    def send(self, call: Call[Any]) -> Awaitable[Any]:
-        return _ask(call)
+    def send(self, call: Call[T]) -> Call[T]:
+        return call
 
-    async def call(self, call: Call[Any]) -> Any:
-        return await _ask(call)
+    async def call(self, call: Call[T]) -> T:
+        return await call
 
-    async def calls(self, calls: list[Call[Any]]) -> Any:
-        return await _ask(calls)
-
-
-def plan_of(work: Coroutine[Any, Any, Any]) -> Plan[Any]:
-    """Give a coroutine over a HandingLink as a plan."""
-    answer: Any = None
-    try:
-        while True:
-            answer = yield work.send(answer)
-    except StopIteration as end:
-        return end.value
-    finally:
-        work.close()
+    async def calls(self, calls: Sequence[Call[T]]) -> list[T]:
+        return await batch_of(calls)
 
 
-async def _awaited(what: Awaitable[Any]) -> Any:
-    return await what
-
-
-class NumberedDesk(Env):
-    """A desk whose request ids and chances can be had again."""
+class NumberedEnv(Env):
+    """An environment whose request ids and chances can be had again."""
 
     def __init__(self, name: str, clock: ManualClock) -> None:
         super().__init__(Keys(), SETTINGS, clock, random.Random(name))
@@ -127,10 +108,10 @@ def spec(run_id: str = "a", payload: Any = 0, **options: Any) -> RunSpec:
 
 @cache
 def _worker_state(name: str) -> WorkerState:
-    """Make a shift, which wants to be made on a loop; nothing here runs on one."""
+    """Make the state of a worker, on a loop, as it must be; nothing here runs on one."""
 
     async def begin() -> WorkerState:
-        env = NumberedDesk(name, ManualClock())
+        env = NumberedEnv(name, ManualClock())
         return WorkerState(name, env, Registry(), HandingLink(), concurrency=10, queues=["default"])  # type: ignore[arg-type]
 
     return asyncio.run(begin())
@@ -144,16 +125,16 @@ class Worker:
 
     def __init__(self, name: str, clock: ManualClock, *, runners: tuple[str, ...] = ("x",)) -> None:
         self.name, self.clock, self.number = name, clock, 0
-        self.env = NumberedDesk(name, clock)
+        self.env = NumberedEnv(name, clock)
         self.registry = Registry()
         for runner in runners:
             self.registry.add(runner, _never_called)
         self.worker_state = _worker_state(name)
         self.worker_state.env, self.worker_state.registry = self.env, self.registry
-        #: by the token of the claim: it may hold a run again and not know yet that it lost it
+        #: by the token of the claim: it may claim a run again before it knows that it lost it
         self.runs: dict[str, ClaimedRun] = {}
 
-    def claim(self, *, limit: int = 1, queue: str = "default") -> Plan[list[ClaimedRun]]:
+    async def claim(self, *, limit: int = 1, queue: str = "default") -> list[ClaimedRun]:
         """Take what waits in the queue, and what waits there for a worker that knows its runner."""
         self.number += limit
         keys, runners = self.env.keys, list(self.registry.runners)
@@ -161,29 +142,29 @@ class Worker:
             *sources_of(keys, queue),
             *(waiting_source(keys, queue, runner) for runner in runners),
         ]
-        batch = yield claim_steps(
+        claims = await claim_steps(
             keys, sources, given=self.clock.given, stem=f"{self.name}.", number=self.number,
             lease_s=LEASE_S, limit=limit, live_workers=1, worker=self.name, now=self.clock.now(),
             runners=runners,
         )  # fmt: skip
-        return [self._claimed(taken) for taken in batch.taken]
+        return [self._claimed(taken) for taken in claims.taken]
 
-    def claim_as_stock(self) -> Plan[ClaimedRun | None]:
+    async def claim_as_stock(self) -> ClaimedRun | None:
         """
         Take the first delivery of the queue out and claim it afterwards, as a stock RQ worker does.
         """
-        rq_id = yield command(
+        rq_id = await command(
             "LPOP", "rq:queue:default", read=lambda reply: (reply or b"").decode(), resend=False
         )
         if not rq_id:
             return None
-        yield command("DEL", f"rq:job:{rq_id}", read=nothing)  # RQ's to take away, later in truth
+        await command("DEL", f"rq:job:{rq_id}", read=nothing)  # RQ's to take away, later in truth
         self.number += 1
         member = f"run:{rq_id.split('-')[1]}"
-        call = claim_one(
-            self.env.keys, member, rq_id, f"{self.name}.s{self.number}.", "default", given=self.clock.given, lease_s=LEASE_S
+        taken = await claim_one(
+            self.env.keys, member, rq_id, f"{self.name}.s{self.number}.", "default",
+            given=self.clock.given, lease_s=LEASE_S,
         )  # fmt: skip
-        taken = yield call
         if taken is None:
             return None
         taken.row[b"claimed_id"] = b""
@@ -191,115 +172,112 @@ class Worker:
 
     def _claimed(self, taken: Any) -> ClaimedRun:
         claimed = claimed_run_of(run_of(taken, self.env.keys), taken.data, self.registry)
-        claimed.started_at = self.clock.now()
+        claimed.attempt.started_at = self.clock.now()
         claimed.slice_until = float("inf")
         self.runs[claimed.run.token] = claimed
         return claimed
 
-    def commit(self, claimed: ClaimedRun, outcome: Outcome, *, lets_go: bool = False) -> Plan[bool]:
-        """Settle the step it holds; True when it goes on with the next one."""
-        self.worker_state.must_let_go = lets_go
-        keeps = yield from plan_of(commit(claimed, outcome, self.worker_state))
+    async def commit(self, claimed: ClaimedRun, outcome: Outcome, *, lets_go: bool = False) -> bool:
+        """Settle the step it has claimed; True when it goes on with the next one."""
+        self.worker_state.is_leaving = lets_go
+        keeps = await commit(claimed, outcome, self.worker_state)
         if not keeps:
             self.forget(claimed)
         return bool(keeps)
 
     def forget(self, claimed: ClaimedRun) -> None:
-        """Put down what it held."""
+        """Drop what it had claimed."""
         self.runs.pop(claimed.run.token, None)
 
-    def work(self, outcome: Outcome) -> Plan[bool | None]:
+    async def work(self, outcome: Outcome) -> bool | None:
         """Claim a step and settle it; None when there was none."""
-        for claimed in (yield from self.claim()):
-            return (yield from self.commit(claimed, outcome))
+        for claimed in await self.claim():
+            return await self.commit(claimed, outcome)
         return None
 
-    def renew(self, claimed: ClaimedRun) -> Plan[bool]:
+    async def renew(self, claimed: ClaimedRun) -> bool:
         """Lengthen its claim by a lease; False when it is lost."""
         call = renew_claims(
             self.env.keys, [(claimed.member, claimed.run.token, LEASE_S)], given=self.clock.given
         )
-        _, [answer] = yield call
+        _, [answer] = await call
         return answer != 0
 
-    def extend(self, claimed: ClaimedRun, seconds: float) -> Plan[bool]:
-        return (
-            yield from _refusable(
-                StepRuntime(claimed, self.worker_state, blocking=False).extend(seconds)
-            )
-        )
+    async def extend(self, claimed: ClaimedRun, seconds: float) -> bool:
+        return await _refusable(self._runtime(claimed).extend(seconds))
 
-    def put_memo(self, claimed: ClaimedRun, value: Any) -> Plan[bool]:
-        return (
-            yield from _refusable(
-                StepRuntime(claimed, self.worker_state, blocking=False).memo_put("k", value)
-            )
-        )
+    async def put_memo(self, claimed: ClaimedRun, value: Any) -> bool:
+        return await _refusable(self._runtime(claimed).memo_put("k", value))
 
-    def journal(self, claimed: ClaimedRun, entry: bytes, rest: Cleanup | None = None) -> Plan[int]:
+    def _runtime(self, claimed: ClaimedRun) -> StepRuntime:
+        return StepRuntime(claimed, self.worker_state, blocking=False)
+
+    async def journal(self, claimed: ClaimedRun, entry: bytes, rest: Cleanup | None = None) -> int:
         """Read the journal and add an entry to it; 0 when it was refused."""
-        port = StepRuntime(claimed, self.worker_state, blocking=False)
-        index = len((yield from plan_of(_awaited(port.load_journal()))))
-        return int((yield from plan_of(_awaited(port.add_entry(index, entry, rest)))))
+        runtime = self._runtime(claimed)
+        index = len(await runtime.load_journal())
+        return int(await runtime.add_entry(index, entry, rest))
 
-    def take_signal(self, claimed: ClaimedRun) -> Plan[list[Any]]:
+    async def take_signal(self, claimed: ClaimedRun) -> list[Any]:
         """
         Look into the mailbox and remember what is there: [inbox, item], [inbox] for nothing, []
         when it was refused.
         """
-        index = len((yield load_journal(self.env.keys, claimed.run.id)))
-        port = StepRuntime(claimed, self.worker_state, blocking=False)
-        return list((yield from plan_of(_awaited(port.take_signal(index, b"value|0|", ["go"])))))
+        index = len(await load_journal(self.env.keys, claimed.run.id))
+        runtime = self._runtime(claimed)
+        return list(await runtime.take_signal(index, b"value|0|", ["go"]))
 
-    def wait_for_signal(
+    async def wait_for_signal(
         self, claimed: ClaimedRun, *, due_in: float | None = None, rest: bool = False
-    ) -> Plan[bool]:
+    ) -> bool:
         """
         Go on when there is a signal, else park until there is: what a workflow does; True when it
         goes on itself.
         """
-        found = yield from self.take_signal(claimed)
+        found = await self.take_signal(claimed)
         if not found:
             claimed.lose()
             self.forget(claimed)
             return False
         due_at = None if due_in is None else self.clock.now() + due_in
         wait = Park(due_at, int(found[0]), "signal 'go'", needs_cleanup=rest)
-        return (yield from self.commit(claimed, wait if len(found) == 1 else Continue(1)))
+        return await self.commit(claimed, wait if len(found) == 1 else Continue(1))
 
-    def round(self) -> Plan[None]:
+    async def round(self) -> None:
         """Look at everything once and do what is needed: what each worker does once a second."""
         keys, env = self.env.keys, self.env
-        look = yield scan_maintenance(
-            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+        look = await scan_maintenance(
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given,
+            silent_s=5.0, dead_s=86400.0,
         )  # fmt: skip
         for member in look.lapsed:
-            yield from recover_lapsed(member, env)
+            await recover_lapsed(member, env)
         for run_id in look.overdue:
-            yield from stop_run(run_id, StopRequest(StopKind.DEADLINE, "deadline", look.now), env)
+            await stop_run(run_id, StopRequest(StopKind.DEADLINE, "deadline", look.now), env)
         if look.expired:
-            yield sweep_expired(keys, given=self.clock.given, limit=100)
+            await sweep_expired(keys, given=self.clock.given, limit=100)
 
-    def heed_missing(self) -> Plan[None]:
+    async def redeliver_missing(self) -> None:
         """
         Hand over again what has no entry in its queue; what the round does after some seconds of
         it.
         """
         keys = self.env.keys
-        look = yield scan_maintenance(
-            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given, silent_s=5.0, dead_s=86400.0
+        look = await scan_maintenance(
+            keys, sources_of(keys, "default"), "default", self.name, given=self.clock.given,
+            silent_s=5.0, dead_s=86400.0,
         )  # fmt: skip
         for member in look.missing:
-            yield from recover_lost_delivery(member, self.env)
+            await recover_lost_delivery(member, self.env)
 
-    def move_due(self) -> Plan[None]:
+    async def move_due(self) -> None:
         """Move what has come due into its queue."""
-        yield move_due(self.env.keys, given=self.clock.given, now=self.clock.now())
+        await move_due(self.env.keys, given=self.clock.given, now=self.clock.now())
 
 
-def _refusable(work: Coroutine[Any, Any, Any]) -> Plan[bool]:
+async def _refusable(work: Awaitable[object]) -> bool:
     try:
-        yield from plan_of(work)
+        await work
     except ClaimLost:
         return False
     return True
@@ -319,7 +297,7 @@ class World:
     clients: int = 0
 
     def __post_init__(self) -> None:
-        self.link: Any = SyncConnection(self.client, "the test's server")
+        self.link = SyncConnection(self.client, "the test's server")
         self.keys = Keys()
 
     def worker(self, name: str = "w1") -> Worker:
@@ -328,10 +306,10 @@ class World:
             self.workers[name] = Worker(name, self.clock)
         return self.workers[name]
 
-    def env(self) -> NumberedDesk:
+    def env(self) -> NumberedEnv:
         """Give a client of its own."""
         self.clients += 1
-        return NumberedDesk(f"c{self.clients}", self.clock)
+        return NumberedEnv(f"c{self.clients}", self.clock)
 
     def see_through(self, look: Callable[[], dict[str, Any]], worker: str = "last") -> None:
         """
@@ -352,8 +330,8 @@ class World:
                 ):
                     self.carry_out(fail(run.id, "over", self.env()))
             self.clock.advance(700.0)
-            for plan in (last.round(), last.heed_missing(), last.move_due()):
-                self.carry_out(plan)
+            for plan in (last.round, last.redeliver_missing, last.move_due):
+                self.carry_out(plan())
                 look()
             for claimed in self.carry_out(last.claim(limit=10)):
                 look()
@@ -361,7 +339,12 @@ class World:
         raise AssertionError(f"stuck: {look()}")
 
     def carry_out(
-        self, plan: Plan[Any], *, twice: bool = False, calls: int | None = None, asked: Any = None
+        self,
+        plan: Plan[Any],
+        *,
+        twice: bool = False,
+        calls: int | None = None,
+        asked: list[Call[Any]] | None = None,
     ) -> Any:
         """
         Carry a plan out and give what it gives.
@@ -370,36 +353,31 @@ class World:
         be answered as at first. *calls*: the process dies after so many. *asked*: what a plan that
         has begun asked last.
         """
-        answer: Any = None
         done = 0
-        send = partial(self.send, twice=twice)
         try:
-            while True:
-                asked = plan.send(answer) if asked is None else asked
-                if done == calls:
-                    plan.close()
-                    return KILLED
-                answer, done, asked = send(asked), done + 1, None
+            asked = plan.send(None) if asked is None else asked
+            while done != calls:
+                asked, done = plan.send(self.send(asked, twice=twice)), done + 1
         except StopIteration as end:
             return end.value
+        finally:
+            plan.close()
+        return KILLED
 
-    def send(self, asked: Any, *, twice: bool = False) -> Any:
-        """Carry out one call, or a list of them in one round trip."""
-        calls = asked if isinstance(asked, list) else [asked]
+    def send(self, calls: list[Call[Any]], *, twice: bool = False) -> list[Any]:
+        """Carry out the calls of one round trip."""
         answers = self.link.calls(calls)
-        if twice and all(call.resend for call in calls):
-            before = content(self.client)
-            again = self.link.calls(calls)
-            names = [call.name for call in calls]
-            assert content(self.client) == before, (
-                f"the second arrival of {names} changed something"
+        if not twice or not all(call.resend for call in calls):
+            return answers
+        before = content(self.client)
+        again = self.link.calls(calls)
+        names = [call.name for call in calls]
+        assert content(self.client) == before, f"the second arrival of {names} changed something"
+        for call, first, second in zip(calls, answers, again, strict=True):
+            assert is_as_first(first, second) or call.name in COUNTING, (
+                f"{call.name}: {first}, then {second}"
             )
-            for call, first, second in zip(calls, answers, again, strict=True):
-                assert is_as_first(first, second) or call.name in COUNTING, (
-                    f"{call.name}: {first}, then {second}"
-                )
-            answers = again
-        return answers if isinstance(asked, list) else answers[0]
+        return again
 
 
 def is_as_first(first: Any, second: Any) -> bool:

@@ -6,12 +6,12 @@ from stepflow.core.run import Damage, RunState
 from stepflow.errors import ServerUnfit, UnreadableRecord
 from stepflow.store.calls import NO_HASH
 from stepflow.store.claims import claim_one, renew_claims
+from stepflow.store.connection.server_check import FORMAT, check_format
 from stepflow.store.connection.sync import carry_out
 from stepflow.store.hooks import DEAD, load_hook
 from stepflow.store.maintenance import bury_hook, set_aside
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import Fence, finish_run, keep_step, load_data, load_run, load_steps
-from stepflow.store.server_check import FORMAT, check_format
 from tests.store.test_keeping import look, move
 
 

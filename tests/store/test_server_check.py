@@ -3,8 +3,8 @@
 import pytest
 
 from stepflow.errors import ServerUnfit
+from stepflow.store.connection.server_check import check_server
 from stepflow.store.connection.sync import carry_out
-from stepflow.store.server_check import check_server
 
 GOOD = {
     "redis_version": "7.2.0",
@@ -18,9 +18,9 @@ GOOD = {
 def check(**changes):
     """Hand the plan what INFO would say."""
     plan = check_server()
-    next(plan)
+    plan.send(None)
     try:
-        plan.send({**GOOD, **changes})
+        plan.send([{**GOOD, **changes}])
     except StopIteration as end:
         return end.value
     raise AssertionError("one look is enough")

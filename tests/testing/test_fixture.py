@@ -47,7 +47,8 @@ def test_a_users_conftest_names_it_as_a_plugin(tmp_path: Path) -> None:
 def test_who_does_not_use_the_kit_pays_nothing_for_it() -> None:
     code = (
         "import sys, stepflow; stepflow.Stepflow\n"
-        "print([name for name in ('fakeredis', 'pytest', 'stepflow.testing') if name in sys.modules])"
+        "print([name for name in ('fakeredis', 'pytest', 'stepflow.testing') if name in "
+        "sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60

@@ -493,5 +493,6 @@ def test_without_fakeredis_the_import_says_what_to_install() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stderr.rstrip().endswith(
-        "stepflow.testing needs fakeredis with Lua; install it with: pip install 'stepflow-rq[testing]'"
+        "stepflow.testing needs fakeredis with Lua; install it with: pip install "
+        "'stepflow-rq[testing]'"
     )

@@ -1,8 +1,4 @@
-"""
-What the demo claims, checked.
-
-Each check gives a sentence, and what is wrong if it does not hold.
-"""
+"""The checks of the demo: each is a claim in a sentence, and yields what contradicts it."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ STATIC_KEYS = (
 
 @dataclass
 class Evidence:
-    """What is known after the last run has ended."""
+    """What the demo knows after the last run has ended."""
 
     expected: Mapping[str, str]
     runs: Mapping[str, RunStatus]
@@ -49,19 +45,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what should be, and what was wrong."""
+    """The outcome of one check: the claim, and what contradicts it."""
 
     claim: str
     problems: list[str]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether nothing contradicts the claim."""
         return not self.problems
 
 
 def check_all(evidence: Evidence) -> list[Finding]:
-    """Make every check."""
+    """Run every check, in order."""
     return [Finding(claim, list(check(evidence))) for claim, check in CHECKS.items()]
 
 
@@ -71,7 +67,9 @@ def _ends(evidence: Evidence) -> Iterator[str]:
         if run.state != end:
             yield f"{run_id} is {run.state}, not {end}"
         elif end == "succeeded" and len(run.result["notes"]) != len(STAGES):
-            yield f"{run_id} has {len(run.result['notes'])} notes, one a step would be {len(STAGES)}"
+            yield (
+                f"{run_id} has {len(run.result['notes'])} notes, one a step would be {len(STAGES)}"
+            )
 
 
 def _steps(evidence: Evidence) -> Iterator[str]:
@@ -91,7 +89,10 @@ def _stale(evidence: Evidence) -> Iterator[str]:
         for step in steps:
             late = step.ended_at is not None and step.ended_at.timestamp() > evidence.killed_at + 1
             if step.is_closed and step.worker == evidence.killed and late:
-                yield f"{run_id} step {step.number} was committed by the killed worker at {step.ended_at:%X}"
+                yield (
+                    f"{run_id} step {step.number} was committed by the killed worker at "
+                    f"{step.ended_at:%X}"
+                )
 
 
 def _webhooks(evidence: Evidence) -> Iterator[str]:
@@ -117,8 +118,7 @@ def _leftovers(evidence: Evidence) -> Iterator[str]:
             yield f"{key} has no time to live"
 
 
-#: seconds within which a live supervisor hands a killed worker's steps over, and a machine under
-#: load something
+#: seconds: a supervisor hands over a killed worker's steps in one; the rest is for a busy machine
 PICK_UP_S = 3.0
 
 CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
@@ -133,8 +133,9 @@ CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
 
 def pick_ups(evidence: Evidence) -> dict[str, float]:
     """
-    Give the runs whose step was lost with the killed worker, and the seconds until it was handed
-    over again.
+    Return the runs whose step was lost with the killed worker, by id.
+
+    Each with the seconds until the step was handed over again.
     """
     return {
         run_id: max(0.0, step.ended_at.timestamp() - evidence.killed_at)
@@ -146,7 +147,7 @@ def pick_ups(evidence: Evidence) -> dict[str, float]:
 
 def done_again(evidence: Evidence) -> float:
     """
-    Give the seconds from the kill until the last lost step was committed by somebody else.
+    Return the seconds from the kill until another worker committed the last lost step.
 
     0 when none was lost.
     """
@@ -169,7 +170,7 @@ def read_writes(home: Path) -> Counter[tuple[str, str]]:
     """
     Count the writes of step records in the server's append-only files.
 
-    Its own journal of all it ever carried out.
+    They hold every command that the server has ever carried out.
     """
     found: Counter[tuple[str, str]] = Counter()
     for path in home.rglob("*.aof"):
@@ -182,7 +183,7 @@ def read_writes(home: Path) -> Counter[tuple[str, str]]:
 
 
 def _commands(journal: BinaryIO) -> Iterator[list[bytes]]:
-    """Read the commands of an append-only file, which stand there as a client sends them."""
+    """Read the commands of an append-only file, which has them as clients send them."""
     while line := journal.readline():
         if line.startswith(b"*"):
             yield [journal.read(int(journal.readline()[1:]) + 2)[:-2] for _ in range(int(line[1:]))]

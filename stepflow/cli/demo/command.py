@@ -1,9 +1,9 @@
 """
-`stepflow demo`: the whole story in under a minute, and at its end the proof that it held.
+`stepflow demo`: the whole story in under a minute, with a proof at its end.
 
-A Redis of its own, two worker processes, a webhook receiver, a dozen runs of `demo_pipeline`; one
+A Redis of its own, two worker processes, a webhook receiver and a dozen runs of `pipeline`; one
 worker is killed with SIGKILL in the middle. Nothing here is special to a demo: it uses the client,
-the command line and the checks of `demo_checks` as you would.
+the command line and the checks of `checks` as you would.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
@@ -41,20 +41,17 @@ KINDS: dict[str, tuple[str, dict[str, float], float, str]] = {
     "demo-11": ("delayed", {"rest": 1.5}, 1.0, "succeeded"),
     "demo-12": ("cancelled midway", {"pace": 1.5}, 0.0, "cancelled"),
 }
-#: the network the receiver stands in; workers refuse to call their own machine unless told
-#: otherwise
+#: the receiver's network: workers refuse to call their own machine unless it is opened to them
 ALLOWED = "127.0.0.0/8,::1/128"
 #: seconds between two looks, and until the demo gives up
 LOOK_S, PATIENCE_S = 0.15, 50.0
 
 
-@click.command("demo")
+@click.command("demo", short_help="Run a pipeline, kill a worker, check that nothing was lost.")
 @common_options
-@pass_setup
-def demo_command(setup: Setup) -> int:
-    """
-    Run an agent-like pipeline on two workers, kill one of them, and check that nothing was lost.
-    """
+@pass_context
+def demo_command(context: CliContext) -> int:
+    """Run an agent-like pipeline on two workers, kill one, and check that nothing was lost."""
     from stepflow import embedded
     from stepflow.cli.demo.checks import read_writes
     from stepflow.cli.demo.receiver import Receiver
@@ -66,22 +63,21 @@ def demo_command(setup: Setup) -> int:
         home = Path(folder)
         server = embedded.ensure(home / "redis")
         try:
-            # The story: a view, a receiver, a client, two workers; then the checks.
             with (
                 View({run_id: kind[0] for run_id, kind in KINDS.items()}) as view,
                 Receiver(secret) as receiver,
             ):
                 view.say(server.describe())
                 with Client(
-                    server.url, namespace="stepflow", settings=settings_of(setup)
+                    server.url, namespace="stepflow", settings=settings_of(context)
                 ) as client:
                     with two_workers(server.url, home):
-                        evidence = tell(client, receiver, secret, view)
+                        evidence = tell_story(client, receiver, secret, view)
                     evidence.lasting_keys, evidence.writes = (
                         lasting_keys(client),
                         read_writes(server.home),
                     )
-            return report(evidence, setup)
+            return report(evidence, context)
         finally:
             embedded.release(home / "redis")
 
@@ -89,11 +85,14 @@ def demo_command(setup: Setup) -> int:
 @contextmanager
 def two_workers(url: str, home: Path) -> Iterator[None]:
     """
-    Run `stepflow worker`, two processes under a supervisor, their log in a file.
+    Run `stepflow worker`, two processes under a supervisor, and log to a file.
 
-    End them as an operator would.
+    After the block it stops them with SIGTERM, as an operator would.
     """
-    command = "-m stepflow worker stepflow.cli.demo.pipeline:app --processes 2 --concurrency 4 --log-level info"
+    command = (
+        "-m stepflow worker stepflow.cli.demo.pipeline:app --processes 2 --concurrency 4 "
+        "--log-level info"
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")}
     settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED}
     path = os.pathsep.join(
@@ -120,15 +119,15 @@ def two_workers(url: str, home: Path) -> Iterator[None]:
 
 
 def tail(path: Path) -> str:
-    """Give the last lines of a file."""
+    """Return the last lines of a file."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-20:])
 
 
-def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidence:
+def tell_story(client: Client, receiver: Receiver, secret: str, view: View) -> Evidence:
     """
     Submit the runs, kill a worker, cancel a run, and wait for the end of all.
 
-    Gives what the checks look at.
+    Returns what the checks look at.
     """
     from stepflow.cli.demo.checks import Evidence
     from stepflow.engine.inspect import steps
@@ -174,23 +173,20 @@ def tell(client: Client, receiver: Receiver, secret: str, view: View) -> Evidenc
 
 
 def kill(client: Client, holders: Counter[str], view: View) -> tuple[str, float]:
-    """
-    Kill the worker that holds the most with SIGKILL.
-
-    No goodbye, as a crash or the OOM killer would.
-    """
+    """Kill the worker that runs the most steps with SIGKILL, as the kernel's OOM killer would."""
     name, count = holders.most_common(1)[0]
     victim = next(worker for worker in client.workers() if worker.name == name)
     at = time.time()
     os.kill(victim.pid, signal.SIGKILL)
     view.say(
-        f"killed worker {view.letter(name)} (pid {victim.pid}) with SIGKILL in the middle of {count} steps"
+        f"killed worker {view.letter(name)} (pid {victim.pid}) with SIGKILL in the middle of "
+        f"{count} steps"
     )
     return name, at
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until *holds* says so."""
+    """Wait until *holds* returns True."""
     end = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > end:
@@ -198,22 +194,22 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(LOOK_S)
 
 
-def settings_of(setup: Setup) -> Settings:
-    """Let the client register webhooks of this machine, as the workers may call them."""
-    settings = setup.settings()
+def settings_of(context: CliContext) -> Settings:
+    """Return settings by which the client may register webhooks of this machine."""
+    settings = context.settings()
     webhook = settings.webhook.model_copy(update={"allow_cidrs": tuple(ALLOWED.split(","))})
     return settings.model_copy(update={"webhook": webhook})
 
 
 def lasting_keys(client: Client) -> list[str]:
-    """Name what stays in Redis for ever."""
+    """Return the keys that stay in Redis for ever."""
     from stepflow.engine.inspect import lasting_keys as plan
     from stepflow.store.connection.sync import carry_out
 
     return carry_out(client.link, plan())
 
 
-def report(evidence: Evidence, setup: Setup) -> int:
+def report(evidence: Evidence, context: CliContext) -> int:
     """Print what was checked, and what the kill cost."""
     from stepflow.cli.demo.checks import check_all, done_again, pick_ups
 
@@ -225,12 +221,12 @@ def report(evidence: Evidence, setup: Setup) -> int:
         "done_again_s": done_again(evidence),
     }
     ok = all(finding.holds for finding in findings)
-    if setup.json:
+    if context.json:
         checks = [
             {"claim": finding.claim, "holds": finding.holds, "problems": finding.problems}
             for finding in findings
         ]
-        setup.screen.data({"ok": ok, "checks": checks, "kill": cost, "retries": retries})
+        context.output.data({"ok": ok, "checks": checks, "kill": cost, "retries": retries})
         return Exit.OK if ok else Exit.ERROR
     for finding in findings:
         click.secho(
@@ -240,11 +236,13 @@ def report(evidence: Evidence, setup: Setup) -> int:
         for problem in finding.problems:
             click.echo(f"        {problem}")
     click.echo(
-        f"\nThe kill cost {cost['steps']} steps begun again: handed over after {cost['handed_over_s']:.2f} s, "
-        f"done by others after {cost['done_again_s']:.2f} s. The flaky search was tried again {retries} times."
+        f"\nThe kill cost {cost['steps']} steps begun again: handed over after "
+        f"{cost['handed_over_s']:.2f} s, done by others after {cost['done_again_s']:.2f} s. "
+        f"The flaky search was tried again {retries} times."
     )
     if ok:
         click.echo(
-            "Read how it is written: stepflow/cli/demo/pipeline.py, then stepflow/cli/demo/command.py."
+            "Read how it is written: stepflow/cli/demo/pipeline.py, then "
+            "stepflow/cli/demo/command.py."
         )
     return Exit.OK if ok else Exit.ERROR

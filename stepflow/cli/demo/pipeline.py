@@ -1,5 +1,5 @@
 """
-The demo's pipeline: an agent that plans, searches, reads and writes. It is an app like any other.
+The demo's pipeline: an agent that plans, searches, reads and writes; an app like any other.
 
     stepflow worker stepflow.cli.demo.pipeline:app
     stepflow submit research '{"topic": "tides"}' --wait
@@ -21,9 +21,9 @@ STAGES = ("plan", "search", "read", "write")
 @dataclass(frozen=True)
 class Research:
     """
-    What one step hands to the next.
+    What one step passes to the next.
 
-    Stored by the commit of each step, so a crash never loses more than one step.
+    The commit of each step stores it, so a crash never loses more than one step.
     """
 
     topic: str
@@ -45,12 +45,10 @@ async def model(prompt: str, pace: float) -> str:
 @app.runner("research", retry=RetryPolicy(max_attempts=5, initial=0.2, factor=2), step_timeout=20)
 async def research(step: Step[Research]) -> Outcome:
     """
-    Do one step and say what comes next.
+    Do one step and return what comes next.
 
-    Stepflow stores that and calls again, here or on another worker.
-
-    What is raised is tried again by the policy above; what was done in earlier steps is never done
-    again.
+    Stepflow stores that and calls again, here or on another worker. A step that raises is tried
+    again by the policy above; what earlier steps did is never done again.
     """
     work = step.payload
     stage = STAGES[step.number]

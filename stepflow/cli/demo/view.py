@@ -1,8 +1,4 @@
-"""
-What the demo shows while it runs.
-
-A live table for people at a terminal, a line an event for logs.
-"""
+"""What the demo shows: a live table at a terminal, a line for each event elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _COLUMNS = ("run", "what", "state", "step", "attempt", "worker", "webhook")
 
 
 class View:
-    """Shows runs as they stand; `say` puts a line above them."""
+    """Shows the runs as they are now; `say` prints a line above them."""
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
         self._kinds = kinds
@@ -48,20 +44,20 @@ class View:
         self._live = None
 
     def say(self, line: str) -> None:
-        """Print a line."""
+        """Print a line, above the table where there is one."""
         if self._live is not None:
             self._live.console.print(line, markup=False, highlight=False)
         else:
             click.echo(line)
 
     def letter(self, worker: str | None) -> str:
-        """Call the workers A, B, C ... in the order they are seen."""
+        """Return a worker's letter: A, B, C ... in the order in which they appear."""
         return (
             self._letters.setdefault(worker, chr(ord("A") + len(self._letters))) if worker else ""
         )
 
     def show(self, runs: Sequence[RunStatus], webhooks: Mapping[str, Sequence[str]]) -> None:
-        """Show the runs as they stand now."""
+        """Show the runs as they are now."""
         runs = sorted(runs, key=lambda run: run.id)
         if self._live is not None:
             self._live.update(rich_table(_COLUMNS, [self._row(run, webhooks) for run in runs]))

@@ -1,1 +1,1 @@
-"""`stepflow dev`: an app worked while you write it, started anew when its code changes."""
+"""`stepflow dev`: works an app while you write it, and restarts when its code changes."""

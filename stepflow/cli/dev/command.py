@@ -1,6 +1,7 @@
 """
-`stepflow dev`: server, a worker that is restarted when the code changes, and a live list of runs,
-in one terminal.
+`stepflow dev`: all you need while you write an app, in one terminal.
+
+A server, a worker that restarts when the code changes, and a live list of runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stepflow.cli.context import Setup, common_options, pass_setup
+from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ LOOK_S = 0.5
 SHOWN = 15
 
 
-@click.command("dev")
+@click.command("dev", short_help="Work APP while you write it, and restart on changes.")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",
@@ -39,32 +40,32 @@ SHOWN = 15
     "--concurrency", "-c", type=click.IntRange(1), metavar="N", help="Steps in progress at once."
 )
 @common_options
-@pass_setup
+@pass_context
 def dev_command(
-    setup: Setup, app_path: str | None, queues: tuple[str, ...], concurrency: int | None
+    context: CliContext, app_path: str | None, queues: tuple[str, ...], concurrency: int | None
 ) -> None:
     """
     Work APP (package.module:app) while you write it: the worker restarts when its files change.
 
-    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; runs
+    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; the runs
     stay.
     """
     from stepflow.cli.dev.view import View
     from stepflow.cli.dev.worker import ReloadedWorker
 
-    target = app_path or setup.app
-    app = setup.load_app(target)
+    target = app_path or context.app
+    app = context.load_app(target)
     if app is None or target is None:
         raise Problem("no app to work for; name one: stepflow dev package.module:app", Exit.USAGE)
     options = [part for queue in queues for part in ("--queue", queue)]
     options += [] if concurrency is None else ["--concurrency", str(concurrency)]
-    options += [] if setup.redis_url is None else ["--redis-url", setup.redis_url]
-    options += [] if setup.namespace is None else ["--namespace", setup.namespace]
-    setup.app = target
+    options += [] if context.redis_url is None else ["--redis-url", context.redis_url]
+    options += [] if context.namespace is None else ["--namespace", context.namespace]
+    context.app = target
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
-    with setup.client() as client, ExitStack() as stack:
-        view = stack.enter_context(View(as_json=setup.json))
+    with context.client() as client, ExitStack() as stack:
+        view = stack.enter_context(View(as_json=context.json))
         worker = stack.enter_context(
             ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s)
         )
@@ -79,7 +80,7 @@ def dev_command(
 
 
 def _runs(client: Client) -> list[RunStatus] | None:
-    """Read the newest runs; None while Redis does not answer."""
+    """Return the newest runs; None while Redis does not answer."""
     from stepflow.errors import UnavailableError
 
     try:

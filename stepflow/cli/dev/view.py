@@ -1,8 +1,4 @@
-"""
-What `stepflow dev` shows.
-
-Log lines above a live list of runs at a terminal, a line a change elsewhere.
-"""
+"""What `stepflow dev` shows: log lines above a live list of runs, or a line for each change."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ from stepflow.core.run import RunStatus
 
 
 class View:
-    """Shows the newest runs; `say` may be called from any thread."""
+    """Shows the newest runs; you may call `say` from any thread."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -53,7 +49,7 @@ class View:
             click.echo(line, err=self._as_json)
 
     def show(self, runs: Sequence[RunStatus] | None) -> None:
-        """Show the newest runs as they stand; None says that Redis does not answer."""
+        """Show the newest runs; None means that Redis does not answer."""
         if self._live is not None:
             rows = [row_of(run) for run in runs or ()]
             title = (
@@ -66,9 +62,12 @@ class View:
             self._live.update(rich_table(COLUMNS, rows, title))
             return
         for run in reversed(runs or ()):
-            stand = (run.state, run.step, run.attempt, run.worker, run.generation)
-            if self._shown.get(run.id) != stand:
-                self._shown[run.id] = stand
+            now = (run.state, run.step, run.attempt, run.worker, run.generation)
+            if self._shown.get(run.id) != now:
+                self._shown[run.id] = now
                 where = f" on {run.worker}" if run.worker and not run.is_finished else ""
-                line = f"run={run.id} runner={run.runner} step={run.step} attempt={run.attempt} {run.state}{where}"
+                line = (
+                    f"run={run.id} runner={run.runner} step={run.step} attempt={run.attempt} "
+                    f"{run.state}{where}"
+                )
                 click.echo(json.dumps(plain(run), ensure_ascii=False) if self._as_json else line)

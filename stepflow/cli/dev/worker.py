@@ -1,4 +1,4 @@
-"""The worker of `stepflow dev`: a child process, started anew when a file of the app changes."""
+"""The worker of `stepflow dev`: a child process that restarts when the app's files change."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from stepflow.supervisor import ReadyPipe
 
 #: folders that hold no code of the app
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "build", "dist"}
-#: seconds after the grace at which a worker that was told to leave, and has not, is killed
+#: seconds after the grace at which a worker that was told to stop, and has not, is killed
 _PATIENCE_S = 10.0
 
 
 class ReloadedWorker:
     """
-    A `stepflow worker` process for *target*.
+    A `stepflow worker` process for *target*; `look` restarts it after a change.
 
-    `look` restarts it after a change, and when it ended though nobody told it.
-
-    One that ended in error before it took claims, say of a mistake in a file, waits for the next
-    change.
+    It also restarts a worker that ended in the middle of its work. One that ended before it took
+    any claims, for a mistake in a file say, waits for the next change.
     """
 
     def __init__(
@@ -47,11 +45,11 @@ class ReloadedWorker:
         self._child: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready: ReadyPipe | None = None
-        self._told_dead = False
+        self._has_reported_end = False
 
     @property
     def watched(self) -> str:
-        """Name what is watched."""
+        """The folders that are watched."""
         return ", ".join(str(root) for root in self._roots) or "nothing"
 
     def __enter__(self) -> Self:
@@ -67,7 +65,7 @@ class ReloadedWorker:
         self._end()
 
     def look(self) -> None:
-        """Restart the child if the code changed, or if it ended at its work."""
+        """Restart the child if the code has changed, or if it ended in the middle of its work."""
         stamps = self._stamps()
         if stamps != self._seen:
             changed = sorted(
@@ -81,19 +79,19 @@ class ReloadedWorker:
             self._start()
             return
         code = None if self._child is None else self._child.poll()
-        if code is None or self._told_dead:
+        if code is None or self._has_reported_end:
             return
         if self._ready is not None and self._ready.close():
             self._ready = None
             self._say(f"the worker ended with {code}; starting another")
             self._start()
         else:
-            self._ready, self._told_dead = None, True
+            self._ready, self._has_reported_end = None, True
             self._say(f"the worker ended with {code}; it starts again when a file changes")
 
     def _start(self) -> None:
-        # a session of its own: Ctrl-C is for us, we tell it; and it leaves by itself should we be
-        # killed
+        # a session of its own: Ctrl-C reaches us alone, and we stop the child; it stops by itself
+        # should we be killed
         self._ready = ReadyPipe()
         self._child = subprocess.Popen(
             self._command,
@@ -107,7 +105,7 @@ class ReloadedWorker:
             env={**os.environ, **self._ready.environment},
         )
         self._ready.is_passed()
-        self._told_dead = False
+        self._has_reported_end = False
         self._reader = threading.Thread(target=self._read, args=(self._child,), daemon=True)
         self._reader.start()
 
@@ -119,9 +117,9 @@ class ReloadedWorker:
 
     def _end(self) -> None:
         """
-        End the child gracefully.
+        Stop the child gracefully.
 
-        A second Ctrl-C ends it at once, its steps run again at the next start.
+        A second Ctrl-C kills it, and its steps run again at the next start.
         """
         child = self._child
         if child is None:
@@ -139,7 +137,7 @@ class ReloadedWorker:
             self._reader.join(timeout=5)
 
     def _stamps(self) -> dict[Path, int]:
-        """Give every source file with its time of change."""
+        """Return every source file with the time of its last change."""
         found = {}
         for root in self._roots:
             for path in [root] if root.is_file() else _sources(root):
@@ -149,11 +147,7 @@ class ReloadedWorker:
 
 
 def source_roots(target: str) -> Iterator[Path]:
-    """
-    Give where the code of *target* is: the folder of its top package, or of its module.
-
-    Its files are watched.
-    """
+    """Yield the folders to watch: that of the top package of *target*, or of its module."""
     top = target.partition(":")[0].partition(".")[0]
     spec = importlib.util.find_spec(top)
     if spec is None:

@@ -1,5 +1,5 @@
 """
-Plain values into the types a function asks for: pydantic at the edge of user code.
+Plain values into the types that a function declares: pydantic at the edge of user code.
 
 What was unpacked knows no classes; a runner's `Step[Order]`, or a job's parameters, say what it
 should be. Validation is lax, also for models that call themselves strict: an enum arrives as its
@@ -18,12 +18,12 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from stepflow.core.runner import Step
 from stepflow.engine.user_code.hints import hints_of, returned_hint, says_nothing, without_extras
-from stepflow.engine.user_code.lossless import hold_against, hold_arguments
+from stepflow.engine.user_code.lossless import check_arguments, check_lossless
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.kinds import LEAVES
 
-#: takes what `unpack` gave, gives what user code asks for
+#: takes what `unpack` gave, gives the type that user code declares
 Reader = Callable[[Any], Any]
 #: takes the payload of a job, gives the arguments to call its function with
 CallReader = Callable[[Any], tuple[tuple[Any, ...], dict[str, Any]]]
@@ -54,16 +54,12 @@ def _sentence(problems: list[Problem]) -> str:
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
-# ---- runners
-
-
 def payload_type(fn: Callable[..., Any]) -> Any:
     """
-    Give the X of the `Step[X]` that runner *fn* (a function, a method, an object with `run_step`)
-    asks for.
+    Give the X of the `Step[X]` that a runner declares.
 
-    None when it asks for nothing: no annotation, a bare `Step`, `Step[Any]`, or a name that cannot
-    be resolved.
+    *fn* is a function, a method, or an object with `run_step`. None when it declares nothing: no
+    annotation, a bare `Step`, `Step[Any]`, or a name that cannot be resolved.
     """
     for hint in hints_of(getattr(fn, "run_step", fn)).values():
         bare = without_extras(hint)
@@ -77,7 +73,7 @@ def input_type(fn: Callable[..., Any]) -> Any:
     """
     Give the annotation of the second parameter of workflow *fn*, its input.
 
-    None when it asks for nothing.
+    None when it declares nothing.
     """
     names = list(inspect.signature(fn).parameters)
     hint = hints_of(fn).get(names[1]) if len(names) > 1 else None
@@ -86,9 +82,7 @@ def input_type(fn: Callable[..., Any]) -> Any:
 
 def reader_for(runner: str, wanted: Any) -> Reader:
     """
-    Make the reader that turns payloads of *runner* into *wanted*.
-
-    None wants nothing and reads payloads as they are.
+    Make the reader that turns payloads of *runner* into *wanted*; None leaves them as they are.
 
     The reader raises PayloadMismatch naming the fields that do not fit. Raises InvalidOption for a
     type that pydantic cannot validate.
@@ -106,17 +100,13 @@ def reader_for(runner: str, wanted: Any) -> Reader:
     return read
 
 
-# ---- jobs
-
-
 def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Give the payload that stands for the call `fn(*args, **kwargs)`: a map from parameter names to
-    arguments.
+    Give the payload that stands for the call `fn(*args, **kwargs)`.
 
-    However an argument was passed, the payload is the same; defaults are left to the worker. Raises
-    InvalidOption when *fn* cannot be called so, UnsupportedValue for an argument with more fields
-    than its annotation reads.
+    It maps parameter names to arguments, the same however an argument was passed; defaults are left
+    to the worker. Raises InvalidOption when *fn* cannot be called so, UnsupportedValue for an
+    argument with more fields than its annotation reads.
     """
     signature = inspect.signature(fn)
     try:
@@ -125,27 +115,28 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
         raise InvalidOption(
             f"{_name(fn)}{_parameters(signature)} cannot be called with these arguments: {error}"
         ) from error
-    given = {name: list(item) if isinstance(item, tuple) and _is_star(signature, name) else item
-             for name, item in bound.arguments.items()}  # fmt: skip
-    if not LEAVES.issuperset(map(type, given.values())):
+    arguments = {
+        name: list(item) if isinstance(item, tuple) and _is_star(signature, name) else item
+        for name, item in bound.arguments.items()
+    }
+    if not LEAVES.issuperset(map(type, arguments.values())):
         hints = hints_of(fn)
         wanted = {
             name: _collected(signature.parameters[name], hints[name])
-            for name in given
+            for name in arguments
             if name in hints
         }
-        hold_arguments(given, wanted, _name(fn))
-    return given
+        check_arguments(arguments, wanted, _name(fn))
+    return arguments
 
 
 def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader:
     """
-    Make the reader that turns a payload made by `bind` into `(args, kwargs)`, each validated by its
-    annotation.
+    Make the reader that turns a payload made by `bind` into `(args, kwargs)`.
 
-    It raises PayloadMismatch, naming the parameters that are missing, unknown or do not fit;
-    *runner* is the name used there. Raises InvalidOption for an annotation that pydantic cannot
-    validate.
+    Each argument is validated by its annotation. The reader raises PayloadMismatch, naming the
+    parameters that are missing, unknown or do not fit, and *runner* as the name of the whole.
+    Raises InvalidOption for an annotation that pydantic cannot validate.
     """
     runner = runner or _name(fn)
     signature = inspect.signature(fn)
@@ -178,11 +169,7 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
 
 
 def read_call(fn: Callable[..., Any], payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """
-    Read one payload with a `call_reader` made for it.
-
-    Keep a `call_reader` where there are many.
-    """
+    """Read one payload that `bind` made; keep a `call_reader` where there are many."""
     return call_reader(fn)(payload)
 
 
@@ -190,8 +177,8 @@ class ResultReader:
     """
     Turns results of *fn* into the type of its return annotation; see `result_reader`.
 
-    *claimed* is for where a result is packed: it raises UnsupportedValue for one that would be read
-    with less than it holds.
+    *check* is for where a result is packed: it refuses one that would lose something when it is
+    read back.
     """
 
     __slots__ = ("_kind", "_name", "_validate")
@@ -209,18 +196,17 @@ class ResultReader:
                 f"the result of {self._name!r} does not fit its return annotation: {error}"
             ) from error.__cause__
 
-    def claimed(self, result: Any, what: str) -> None:
-        """Refuse what would be read with less than it holds."""
-        hold_against(self._kind, result, what)
+    def check(self, result: Any, what: str) -> None:
+        """Raise UnsupportedValue for a result with more in it than its annotation reads."""
+        check_lossless(self._kind, result, what)
 
 
 def result_reader(fn: Callable[..., Any]) -> Reader:
     """
-    Make the reader that turns results of *fn* into the type of its return annotation, a
-    ResultReader.
+    Make the ResultReader that turns results of *fn* into the type of its return annotation.
 
-    Without one, or when it may return an Outcome, results are given as they are. The reader raises
-    UnreadableValue naming the fields that do not fit.
+    Without an annotation, or when *fn* may return an Outcome, results stay as they are. The reader
+    raises UnreadableValue naming the fields that do not fit.
     """
     wanted = returned_hint(fn)
     return _as_is if wanted is None else ResultReader(fn, wanted)
@@ -258,9 +244,6 @@ def _parameters(signature: inspect.Signature) -> str:
 
 def _name(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", type(fn).__name__)
-
-
-# ---- validating
 
 
 def _as_is(value: Any) -> Any:

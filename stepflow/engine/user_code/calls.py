@@ -1,23 +1,25 @@
 """
 Where user code is called, and the one table of what may leave it.
 
-    what leaves user code                        what it means
-    ------------------------------------------   -------------------------------------------------------------
-    a value                                      the value; what it may be is for the caller to say
-    a coroutine, or another awaitable            awaited: a plain wrapper may hand on what it wraps
-    TransientError                               this attempt failed; another one, not before its `retry_after`
-    PermanentError, UsageError, DataError        failed for good
-    any other exception                          this attempt failed; the retry policy has the say
-    a group of exceptions                        the strictest verdict of those in it, the longest `retry_after`
-    SystemExit, KeyboardInterrupt, GeneratorExit,
-      any other BaseException                    the same as an exception of that name
-    CancelledError that the runtime asked for    the attempt was dropped: its claim is lost,
-    its time is up,
-                                                 nobody wants it any more, the worker leaves
-    CancelledError of its own making             this attempt failed, as by any other exception
-    ClaimLost                                    the claim is another worker's; nothing is written
+    what leaves user code                    what it means
+    --------------------------------------   -------------------------------------------------
+    a value                                  the value; the caller says what it may be
+    a coroutine, or another awaitable        awaited: a plain wrapper may pass on what it wraps
+    TransientError                           this attempt failed; the next one not before its
+                                             `retry_after`
+    PermanentError, UsageError, DataError    failed for good
+    any other exception                      this attempt failed; the retry policy decides
+    a group of exceptions                    the strictest verdict of those in it, the longest
+                                             `retry_after`
+    SystemExit, KeyboardInterrupt,           the same as an exception of that name
+      GeneratorExit, any BaseException
+    CancelledError by the runtime            the attempt was abandoned: its claim is lost, its
+                                             time is up, its result is no longer needed, or the
+                                             worker leaves
+    CancelledError of its own making         this attempt failed, as by any other exception
+    ClaimLost                                the claim is another worker's; nothing is written
 
-It holds for runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in
+It applies to runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in
 threads. Who cancels a task of the runtime notes that first (`ClaimedRun.abandoned`,
 `Command.is_dropped`, `WorkerState.is_over`): the exception does not tell.
 """
@@ -52,8 +54,9 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict,
 
 class EscapedError(Exception):
     """
-    Carries what is no Exception, or what Python has another use for, through futures and tasks of
-    ours.
+    Carries an error of user code through the runtime's own futures and tasks.
+
+    It is for errors that are no Exception, or that Python gives another meaning there.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -115,7 +118,10 @@ async def settled(value: Any) -> Any:
         value = await value
     if isinstance(value, CoroutineType):
         value.close()
-    msg = f"{MOST_HANDED_ON} awaitables in a row gave another awaitable; return the value, or await it"
+    msg = (
+        f"{MOST_HANDED_ON} awaitables in a row gave another awaitable; "
+        "return the value, or await it"
+    )
     raise PermanentError(msg)
 
 

@@ -1,7 +1,7 @@
 """
-Values of user code held against its annotations.
+Values of user code, checked against its annotations before they are packed.
 
-Of a subclass's fields the reader of an annotation knows nothing.
+Whoever reads a value back by its annotation loses the fields that a subclass adds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.kinds import LEAVES, Kind
 
 
-def hold_against(kind: Kind, value: Any, what: str) -> None:
+def check_lossless(kind: Kind, value: Any, what: str) -> None:
     """
-    Raise UnsupportedValue, with the path from *what* on, when *value* holds more than its
-    annotation's *kind* reads.
+    Raise UnsupportedValue when *value* has more in it than its annotation's *kind* reads.
+
+    The error names the path to it, from *what* on.
     """
     if type(value) in LEAVES or kind.is_safe or isinstance(value, Outcome):
         return
@@ -27,8 +28,8 @@ def hold_against(kind: Kind, value: Any, what: str) -> None:
         raise UnsupportedValue(what + found.where, found.why, found.advice)
 
 
-def hold_arguments(arguments: Mapping[str, Any], hints: Mapping[str, Any], function: str) -> None:
-    """Do so with the arguments that a function is to be called with elsewhere."""
+def check_arguments(arguments: Mapping[str, Any], hints: Mapping[str, Any], function: str) -> None:
+    """Check the arguments of a call that another process will carry out."""
     for name, value in arguments.items():
         if name in hints and type(value) not in LEAVES:
-            hold_against(kind_of(hints[name]), value, f"argument {name!r} of {function!r}")
+            check_lossless(kind_of(hints[name]), value, f"argument {name!r} of {function!r}")

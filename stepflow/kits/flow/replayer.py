@@ -1,25 +1,22 @@
-"""check: a remembered history replayed by today's code, without executing anything."""
+"""The replayer: checks a recorded history against today's code without executing anything."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, cast
+from typing import Any, NoReturn
 
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
+from stepflow.core.journal import Entry
 from stepflow.core.outcomes import Outcome, Pause, Raised
-from stepflow.core.runner import Step
 from stepflow.engine.history import Remembered, ended_well, read_history
 from stepflow.engine.registry import RegisteredRunner, Registry
-from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnknownRunner
-from stepflow.kits.flow.replay.journal import Entry
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
-from stepflow.worker.claimed_run import ClaimedRun
-from stepflow.worker.state import WorkerState
-from stepflow.worker.step_runtime import StepRuntime
 
 #: entries shown before the one that does not fit
 _SHOWN = 3
@@ -29,11 +26,11 @@ async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
     """
     Replay an exported history against the workflows of *registry*.
 
-    None when it fits, else what differs, in lines.
+    Returns None when it fits, else what differs, in lines. The workflow's version is the one that
+    made the history. No step is executed: where the journal is used up the replay stops. A runner
+    that is no workflow remembers nothing, so it fits.
 
-    It is held against the version that it was made by. No step is executed: where the journal is
-    used up the replay stops. A runner that is no workflow remembers nothing, so it fits. Raises
-    UnreadableHistory for what is none, UnknownRunner.
+    Raises UnreadableHistory for what is no history, and UnknownRunner.
     """
     remembered = read_history(document)
     key = remembered.run.runner_key
@@ -56,17 +53,12 @@ async def _replay(
     """
     Activate the workflow up to where memory ends.
 
-    Gives the end that this led to, or the misfit, if any.
+    Returns the end that this led to, or the misfit, if any.
     """
-    run = remembered.run
-    run.has_journal = bool(remembered.journal)
-    claimed = ClaimedRun(run, entry, StoredOptions(remembered.headers), remembered.payload)
-    step: Step[Any] = Step(
-        run.id, run.step, payload, remembered.headers, 1, claimed.cancel, generation=run.generation,
-        deadline_at=run.deadline_at, runtime=_MemoryPort(claimed, remembered),
-    )  # fmt: skip
+    remembered.run.has_journal = bool(remembered.journal)
+    runtime = RecordedRuntime(remembered, entry.policy)
     try:
-        return await workflow.run_step(step)
+        return await workflow.activate(runtime, payload, remembered.headers)
     except _MemoryEndsError as end:
         return end.so_far
 
@@ -76,7 +68,10 @@ def _difference(remembered: Remembered, outcome: Outcome | None) -> str | None:
         case Pause(reason):
             return "\n".join([reason, *_around(remembered.journal, reason)])
         case Raised(error) if ended_well(remembered.run):
-            return f"it is {remembered.run.state}, and would fail now with {error.type}: {error.message}"
+            return (
+                f"it is {remembered.run.state}, "
+                f"and would fail now with {error.type}: {error.message}"
+            )
     return None
 
 
@@ -108,39 +103,50 @@ class _MemoryEndsError(BaseException):
         self.so_far = so_far
 
 
-class _MemoryPort(StepRuntime):
-    """A port to a journal alone: it refuses to go live."""
+class RecordedRuntime:
+    """The runtime of a replay that has a recorded history and nothing else: it never goes live."""
 
-    __slots__ = ("_answers", "_journal")
+    on_inbox: Callable[[], None] | None = None
+    is_waiting = False
+    stop_grace_s = slice_s = 0.0
+    runs_in_hand = 1
+    #: the most bytes a value may be packed: whatever it was when that was remembered
+    limit = MOST_BYTES
 
-    def __init__(self, claimed: ClaimedRun, remembered: Remembered) -> None:
-        super().__init__(claimed, cast("WorkerState", None), blocking=False)
-        self._journal = remembered.journal
-        self._answers = remembered.answers
+    def __init__(self, recorded: Remembered, policy: RetryPolicy) -> None:
+        self.run = recorded.run
+        self.policy = policy
+        self.cancel = CancelToken()
+        self._journal = recorded.journal
+        self._answers = recorded.answers
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
-        """Give the journal."""
+        """Return the recorded journal."""
         future: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         future.set_result(list(self._journal))
         return future
 
-    async def answers(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
-        """Give how the children of settled maps ended."""
+    async def load_ends(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """Return how the children of settled maps ended."""
         return 0, [self._answers.get(name) for name in names]
 
-    @property
-    def limit(self) -> int:
-        """The most bytes a value may be packed: whatever it was when that was remembered."""
-        return MOST_BYTES
-
     def now(self) -> float:
-        """Give the time of the last entry: what is reckoned from it here is never waited for."""
-        return Entry.read(self._journal[-1]).at if self._journal else self.claimed.run.created_at
+        """Return the time of the last entry: what is reckoned from it is never waited for."""
+        return Entry.read(self._journal[-1]).at if self._journal else self.run.created_at
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit a block by the loop's clock."""
         return asyncio.timeout(seconds)
 
     def go_live(self, so_far: Outcome | None) -> None:
-        """Refuse."""
+        """End the activation: the recorded history is used up."""
         raise _MemoryEndsError(so_far)
+
+    def _refuse(self, *args: object, **options: object) -> NoReturn:
+        """Refuse what only a live activation may ask for."""
+        del args, options
+        raise AssertionError("a replay of a recorded history asked for what only a worker can do")
+
+    is_slot_wanted = spread = call = add_entry = _refuse
+    take_signal = touch_var = settle_question = close_question = _refuse
+    spawn_children = stop_children = count_children = stop_group = _refuse

@@ -1,21 +1,28 @@
-"""`@app.step`: what a function says once about how it runs as a step."""
+"""How a function runs as a step: what it was declared with, what undoes it, what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.user_code.arguments import result_reader
 from stepflow.errors import InvalidOption
+
+T = TypeVar("T")
 
 #: where a function carries its declaration; `functools.wraps` takes it along
 _MARK = "__stepflow_step__"
+#: things made for types that are kept at most: a workflow that makes classes as it runs must not
+#: fill the worker
+_MOST_TYPES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StepOptions:
-    """The options a step has where `ctx.step` gives none; *timeout_s* is for one attempt."""
+    """The options of `@app.step`, which `ctx.step` may override; *timeout_s* is of one attempt."""
 
     name: str | None = None
     retry: RetryPolicy | None = None
@@ -30,10 +37,23 @@ class StepOptions:
 NO_STEP_OPTIONS = StepOptions()
 
 
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a step: *function* is called with the step's value, tried by *policy*."""
+
+    function: Callable[[Any], Any]
+    policy: RetryPolicy
+    #: seconds, of one attempt
+    timeout_s: float | None = None
+
+
 def declare(function: Callable[..., Any], options: StepOptions) -> None:
     """Have *function* carry *options*; it stays the function it is."""
     if options.timeout_s is not None and options.timeout_s <= 0:
-        msg = f"timeout of step {function!r} is {options.timeout_s}; it must be above 0 seconds, or None"
+        msg = (
+            f"timeout of step {function!r} is {options.timeout_s}; "
+            "it must be above 0 seconds, or None"
+        )
         raise InvalidOption(msg)
     try:
         setattr(function, _MARK, options)
@@ -43,7 +63,7 @@ def declare(function: Callable[..., Any], options: StepOptions) -> None:
 
 
 def options_of(function: Callable[..., Any]) -> StepOptions:
-    """Give what *function* was declared with."""
+    """Return what *function* was declared with."""
     found = getattr(function, _MARK, NO_STEP_OPTIONS)
     return found if isinstance(found, StepOptions) else NO_STEP_OPTIONS
 
@@ -52,3 +72,52 @@ def step_name(function: Callable[..., Any]) -> str:
     """Name a step that was given no name: as it was declared, else as the function is called."""
     own: str = getattr(function, "__name__", type(function).__name__)
     return options_of(function).name or own
+
+
+def compensation_of(
+    function: Callable[[Any], Any], policy: RetryPolicy, timeout_s: float | None
+) -> Compensation:
+    """
+    Say how *function* undoes a step that has *policy* and *timeout_s*.
+
+    What it was declared with itself beats these.
+    """
+    own = options_of(function)
+    return Compensation(function, own.retry or policy, own.timeout_s or timeout_s)
+
+
+class Readers:
+    """
+    What turns remembered values into types, made once for all activations of a workflow.
+
+    Keeps no function alive: one that is made anew in each activation goes with that activation,
+    and all it holds goes with it.
+    """
+
+    def __init__(self) -> None:
+        self._by_function: WeakKeyDictionary[Any, Callable[[Any], Any]] = WeakKeyDictionary()
+        self._by_type: dict[Any, Any] = {}
+
+    def of(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
+        """Return the reader of what *function* returns, by its annotation."""
+        # a method is another object each time it is looked up; the function below it is not
+        key = getattr(function, "__func__", function)
+        try:
+            reader = self._by_function.get(key)
+            if reader is None:
+                reader = self._by_function[key] = result_reader(function)
+        except TypeError:  # it is not hashable, or takes no weak reference
+            return result_reader(function)
+        return reader
+
+    def known(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what is made once for *key*, a type or something with types in it."""
+        try:
+            found: T | None = self._by_type.get(key)
+        except TypeError:  # not hashable, such as an Annotated with a list in it
+            return make()
+        if found is None:
+            if len(self._by_type) >= _MOST_TYPES:
+                self._by_type.clear()
+            found = self._by_type[key] = make()
+        return found

@@ -1,8 +1,4 @@
-"""
-What a plain `def` workflow is given.
-
-The same `ctx`, whose methods block instead of being awaited.
-"""
+"""The `ctx` of a plain `def` workflow: the same methods, which block instead of being awaited."""
 
 from __future__ import annotations
 
@@ -68,11 +64,7 @@ class _Blocking:
         return call
 
     def _plain(self, value: Any) -> Any:
-        """
-        Give what plain code can use.
-
-        The answer instead of an awaitable, and objects of ours that block in turn.
-        """
+        """Return what plain code can use: the result of an awaitable, objects that block."""
         if inspect.isawaitable(value):
             value = current_fiber(self._loop).wait(value)
         return _Blocking(value, self._loop) if type(value).__module__.startswith(_OURS) else value
@@ -80,13 +72,11 @@ class _Blocking:
 
 class SyncContext(_Blocking):
     """
-    The plain workflow's side of its run.
-
-    As `Context`, but each call gives its value instead of an awaitable.
+    The plain workflow's side of its run: `Context`, but each call returns its value.
 
     Everything here is remembered: on replay it answers at once, with what it answered first. Code
     between the calls runs on the worker's loop: it may compute, but what takes time belongs into a
-    step. Methods not named here are those of `Context`, blocking.
+    step. Methods that do not stand here are those of `Context`, blocking.
     """
 
     _of: Context
@@ -94,7 +84,7 @@ class SyncContext(_Blocking):
     step = _blocking(Context.step)
     sleep = _blocking(Context.sleep)
     sleep_until = _blocking(Context.sleep_until)
-    signal = _blocking(Context.wait_for_signal)
+    wait_for_signal = _blocking(Context.wait_for_signal)
     poll = _blocking(Context.poll)
     now = _same(Context.now)
     random = _same(Context.random)
@@ -102,18 +92,17 @@ class SyncContext(_Blocking):
 
     def parallel(self, *calls: Callable[[], T]) -> list[T]:
         """
-        Run calls side by side and give their values in order.
+        Run calls side by side; returns their values in order.
 
-        `ctx.parallel(partial(ctx.step, "a", read, 1), ...)`.
-
-        Each is a function without parameters, which may make several `ctx` calls. When one raises,
-        the others are cancelled and its error is raised.
+        `ctx.parallel(partial(ctx.step, "a", read, 1), ...)`. Each is a function without parameters,
+        which may make several `ctx` calls. When one raises, the others are cancelled and its error
+        is raised.
         """
         return current_fiber(self._loop).wait(run_all(calls, self._loop)) if calls else []
 
 
 async def carry_plain(
-    function: Callable[..., T], ctx: Context, loop: WorkflowLoop, *given: Any
+    function: Callable[..., T], ctx: Context, loop: WorkflowLoop, *args: Any
 ) -> T:
     """Run plain workflow *function* with the blocking side of *ctx*, as a coroutine of *loop*."""
-    return await run_plain(lambda: function(SyncContext(ctx, loop), *given), loop)
+    return await run_plain(lambda: function(SyncContext(ctx, loop), *args), loop)

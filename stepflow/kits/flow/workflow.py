@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.user_code.calls import is_async
-from stepflow.kits.flow.commands.readers import Readers
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
+from stepflow.kits.flow.runtime import FlowRuntime, runtime_of
+from stepflow.kits.flow.step_options import Readers
 from stepflow.kits.flow.sync_context import carry_plain
-from stepflow.worker.step_runtime import StepRuntime
 
 WorkflowFunction = Callable[..., Any]
 
@@ -26,43 +25,35 @@ class Workflow(StepRunner):
     `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`.
     """
 
-    def __init__(
-        self, function: WorkflowFunction, *, policy: RetryPolicy, takes_input: bool
-    ) -> None:
+    def __init__(self, function: WorkflowFunction, *, takes_input: bool) -> None:
         self.function = function
-        self._policy = policy
         self._takes_input = takes_input
         self._is_plain = not is_async(_wrapped(function))
         self._readers = Readers()
 
     async def run_step(self, step: Step[Any]) -> Outcome:
-        """
-        Activate the workflow.
+        """Activate the workflow on the worker that runs *step*."""
+        return await self.activate(runtime_of(step), step.payload, step.headers)
 
-        Replay what is remembered, go on from there, end or give the worker back.
-        """
-        runtime = step.runtime
-        assert isinstance(runtime, StepRuntime)
+    async def activate(
+        self, runtime: FlowRuntime, payload: Any, headers: Mapping[str, str]
+    ) -> Outcome:
+        """Replay what is remembered and go on from there, until the workflow ends or waits."""
         activation = Activation(runtime)
-        ctx = Context(
-            activation,
-            headers=step.headers,
-            policy=runtime.claimed.options.policy or self._policy,
-            readers=self._readers,
-        )
-        given = (step.payload,) if self._takes_input else ()
+        ctx = Context(activation, headers=headers, readers=self._readers)
+        args = (payload,) if self._takes_input else ()
         if self._is_plain:
             return await activation.carry(
-                lambda: carry_plain(self.function, ctx, activation.loop, *given)
+                lambda: carry_plain(self.function, ctx, activation.loop, *args)
             )
-        return await activation.carry(lambda: self.function(ctx, *given))
+        return await activation.carry(lambda: self.function(ctx, *args))
 
 
 def _wrapped(function: WorkflowFunction) -> WorkflowFunction:
     """
-    Give what a decorator wraps.
+    Return the function that decorators have wrapped.
 
-    What the function inside is decides which `ctx` it has to be given.
+    Whether that one is async decides which `ctx` it is called with.
     """
     try:
         inside: WorkflowFunction = inspect.unwrap(function)

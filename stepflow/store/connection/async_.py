@@ -1,10 +1,9 @@
 """
-The async link: one connection.
+The async connection.
 
-An idle server is sent a call at once, a busy one what waits in a few writes per turn.
-
-A hundred concurrent steps cost a few round trips, not a hundred. How the connection is kept alive
-is kept.py's.
+An idle server is sent a call at once, a busy one what has collected, in a few writes per turn of
+the loop: a hundred concurrent steps cost a few round trips, not a hundred. `reconnecting.py` keeps
+the connection alive.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from stepflow.errors import RedisUnreachable, UsageError
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Call, Plan, ensure_calls
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, refusal_of, word_of
 from stepflow.store.connection.outage import Waiting
 from stepflow.store.connection.reconnecting import Reconnecting
@@ -30,7 +29,7 @@ _EARLY = 16
 
 
 class AsyncCaller(Protocol):
-    """What carries out calls on the loop: the async link, or the fake server's stand-in."""
+    """What carries out calls on the loop: the async connection, or the fake server's stand-in."""
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
         """Put *call* into the next write; the future has its answer."""
@@ -43,14 +42,28 @@ class AsyncCaller(Protocol):
 
 
 async def carry_out(link: AsyncCaller, plan: Plan[T]) -> T:
-    """Carry out a plan over an async link."""
-    answer: Any = None
+    """
+    Carry out a plan over an async connection.
+
+    An error of the connection, and a cancellation, are raised in the plan, where it awaits. The
+    plan is stepped by hand: the event loop never sees what it awaits.
+    """
     try:
+        calls = ensure_calls(plan.send(None))
         while True:
-            step = plan.send(answer)
-            answer = await link.calls(step) if isinstance(step, list) else await link.call(step)
+            try:
+                if len(calls) == 1:
+                    answers = [await link.call(calls[0])]
+                else:
+                    answers = await link.calls(calls)
+            except BaseException as error:  # noqa: BLE001  raised where the plan awaits
+                calls = ensure_calls(plan.throw(error))
+            else:
+                calls = ensure_calls(plan.send(answers))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
 
 
 class AsyncConnection(Reconnecting):

@@ -1,4 +1,4 @@
-"""The async face of a blocking link: for the fake server, where there is nothing to wait for."""
+"""The async face of a blocking connection, for the fake server that answers at once."""
 
 from __future__ import annotations
 

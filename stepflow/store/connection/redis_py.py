@@ -55,7 +55,7 @@ def _as_answered(error: redis.RedisError) -> str | None:
 
 
 @contextmanager
-def in_our_words(address: Address) -> Iterator[None]:
+def redis_errors_as_ours(address: Address) -> Iterator[None]:
     """Turn what redis-py raises in the block, where others call it, into our errors."""
     try:
         yield

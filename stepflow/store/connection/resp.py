@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from stepflow.errors import InvalidOption
-from stepflow.errors.base import shown
+from stepflow.errors import InvalidOption, shown
 from stepflow.store.calls import Part
 
 

@@ -1,7 +1,8 @@
 """
-The blocking link.
+The blocking connection.
 
-Carries out calls for the sync client, the command line and threads, within one budget of time.
+It carries out calls for the sync client, the command line and threads, each within one budget of
+time.
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, cast
 
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Call, Plan, ensure_calls
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.redis_py import RedisPyPool, connect, in_our_words
+from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
 from stepflow.store.connection.resp import ReplyError, pack
 from stepflow.store.connection.retry_waits import growing
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
 from stepflow.store.scripts import all_scripts
 
-__all__ = ["SyncConnection", "SyncCaller", "carry_out", "connect", "in_our_words", "refusal_of"]
+__all__ = [
+    "SyncCaller",
+    "SyncConnection",
+    "carry_out",
+    "connect",
+    "redis_errors_as_ours",
+    "refusal_of",
+]
 
 T = TypeVar("T")
 
@@ -50,25 +58,34 @@ class SyncCaller(Protocol):
 
 
 def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
-    """Carry out a plan over a blocking link."""
-    answer: Any = None
+    """
+    Carry out a plan over a blocking connection.
+
+    An error of the connection is raised in the plan, where it awaits.
+    """
     try:
+        calls = ensure_calls(plan.send(None))
         while True:
-            step = plan.send(answer)
-            answer = link.calls(step) if isinstance(step, list) else link.call(step)
+            try:
+                answers = link.calls(calls)
+            except BaseException as error:  # noqa: BLE001  raised where the plan awaits
+                calls = ensure_calls(plan.throw(error))
+            else:
+                calls = ensure_calls(plan.send(answers))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
 
 
 class SyncConnection:
     """
-    Carries out calls over connections of ours (`to`), or over those of a redis-py client, real or
-    fake.
+    Carries out calls over sockets (`to`), or over those of a redis-py client, real or fake.
 
-    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be re-sent
-    is, with growing waits, and so is one that the server refused because it is not, or not yet, the
-    one to write to. Raises RedisUnreachable after that, or RedisRefused with the server's own word;
-    ReplyLost for a call that must not arrive twice and may have. Safe for threads.
+    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be sent
+    again is, with growing waits, and so is one that the server refused because it is not, or not
+    yet, the one to write to. Raises RedisUnreachable after that, or RedisRefused with the server's
+    own word; ReplyLost for a call that must not arrive twice and may have. Safe for threads.
     """
 
     def __init__(
@@ -93,9 +110,9 @@ class SyncConnection:
         patience_s: float = PATIENCE_S,
     ) -> SyncConnection:
         """
-        Make a link to *address*, with its time limits unless others are given.
+        Make a connection to *address*, which is opened at the first call.
 
-        Connects at the first call.
+        The time limits are those of the address where no others are passed.
         """
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
         lines = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
@@ -135,7 +152,7 @@ class SyncConnection:
         """
         Send what has no answer yet and read the answers.
 
-        Gives what must pass before it is sent again, if anything.
+        Gives the refusal that must pass before some of it is sent again, or None.
         """
         line = self._lines.take(until)
         try:
@@ -168,7 +185,7 @@ class SyncConnection:
         """
         Listen to *channel*; the callable waits for a message, at most so many seconds.
 
-        A lost connection only ends the wait: whoever listens looks again anyway.
+        A lost connection only ends the wait: callers check again in any case.
         """
         return cast(
             "AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel)
@@ -189,12 +206,10 @@ class _Errand:
 
     def send(self, line: Socket, until: float) -> str:
         """
-        Send those without an answer over *line* and read it.
+        Send the calls without an answer over *line* and read their answers.
 
-        Gives the answer of one that has to be sent again, or "".
-
-        Raises ReplyLost when the connection breaks on a call that may not be, OSError when all that
-        is open may be.
+        Gives the answer of one that has to be sent again, or "". When the connection breaks, raises
+        ReplyLost if a call may not be sent again, else OSError.
         """
         waiting, sent = self.open, False
         self.open, again = [], ""
@@ -236,7 +251,7 @@ class _Errand:
         """
         Read the answers, in order.
 
-        Raises RedisRefused for the first that is an error no call knows the meaning of.
+        Raises RedisRefused for the first error that its call does not expect.
         """
         return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
 

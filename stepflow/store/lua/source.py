@@ -30,11 +30,13 @@ from importlib.resources import files
 from stepflow.core.run import Cleanup, Parked, RunState
 
 _ENUMS: dict[str, type[Enum]] = {"CLEANUP": Cleanup, "PARKED": Parked, "STATE": RunState}
+_FOLDER = files("stepflow.store.lua")
 _CONTINUED = re.compile(r"\n[ \t]*--@ {3,}")
 #: before what a library defines at its top level, and the name of that
 _PARTS = re.compile(r"^(?=local )", re.MULTILINE)
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
 _KINDS = {"include", "insert", "names", "keys", "args", "constants", "unpack", "items"}
+_WORD = re.compile(r"\w+")
 _LINE = re.compile(r"^( *)--@ (\w+) (.+)$", re.MULTILINE)
 
 
@@ -70,8 +72,7 @@ class Source:
 @cache
 def read_source(name: str) -> Source:
     """Read `lua/<name>.lua`."""
-    path = files("stepflow.store.lua") / f"{name}.lua"
-    text = _CONTINUED.sub(" ", path.read_text(encoding="utf-8"))
+    text = _CONTINUED.sub(" ", (_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
     lines = [(kind, words) for _, kind, words in _LINE.findall(text)]
     if unknown := {kind for kind, _ in lines} - _KINDS:
         raise ValueError(f"lua/{name}.lua has lines that nothing reads: {', '.join(unknown)}")
@@ -94,23 +95,36 @@ def unpacked(name: str, table: str) -> tuple[str, ...]:
 def expand(name: str) -> tuple[str, Names, Names]:
     """Give the text of a script as it is sent, and the names of its keys and its arguments."""
     script = read_source(name)
-    text = f"{_bindings(script.keys, script.args)}\n{_lean(script.text)}"
-    for part in reversed(_included(script)):
-        text = _used_parts(library_text(part), text)
-    return text, script.keys, script.args
+    parts = [f"{_bindings(script.keys, script.args)}\n{_lean(script.text)}"]
+    used = set(_WORD.findall(parts[0]))
+    # Redis makes each function of a script anew for each call: one that is not used costs time
+    for library in reversed(_included(script)):
+        for part in reversed(_parts_of(library)):
+            if not part.name or part.name in used:
+                parts.append(part.text)
+                used |= part.words
+    return "\n".join(reversed(parts)), script.keys, script.args
 
 
-def _used_parts(library: str, text: str) -> str:
-    """
-    Put those functions and constants of a library before *text* that are used in it.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A function or a constant of a library: its name, its text, and the words in it."""
 
-    Redis makes each function of a script anew for each call: one that is not used costs time.
-    """
-    for part in reversed(_PARTS.split(library)):
-        found = _DEFINED.match(part)
-        if found is None or re.search(rf"\b{found[1]}\b", text):
-            text = f"{part.rstrip()}\n{text}"
-    return text
+    name: str
+    text: str
+    words: frozenset[str]
+
+
+@cache
+def _parts_of(library: str) -> tuple[Part, ...]:
+    """Take a library apart; what defines nothing has no name."""
+    texts = [text.rstrip() for text in _PARTS.split(library_text(library))]
+    names = [_DEFINED.match(text) for text in texts]
+    return tuple(
+        Part("" if name is None else name[1], text, frozenset(_WORD.findall(text)))
+        for name, text in zip(names, texts, strict=True)
+        if text
+    )
 
 
 def library_text(name: str) -> str:

@@ -50,7 +50,7 @@ class Findings:
     left_over: list[str] = field(default_factory=list)
     #: attempts that were begun and not committed: what the attacks cost
     attempts_lost: int = 0
-    #: how often a workflow made room for others
+    #: how often a workflow yielded its slot
     yields: int = 0
 
     def all(self) -> list[str]:

@@ -107,9 +107,22 @@ class Server:
         )
         with (node / "server.log").open("ab") as log:
             return subprocess.Popen(
-                [binary, *options.split(), "--save", "", "--unixsocket", path, "--dir", str(node), *more],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                [
+                    binary,
+                    *options.split(),
+                    "--save",
+                    "",
+                    "--unixsocket",
+                    path,
+                    "--dir",
+                    str(node),
+                    *more,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def answers(self) -> bool:
         """Say whether it serves; false while it loads."""

@@ -79,9 +79,6 @@ ORDER = Order(
 )
 
 
-# ---- the payload type of a runner
-
-
 async def asks_for_order(step: Step[Order]): ...
 def asks_plainly(step: Step[dict[str, int]]): ...
 def asks_for_nothing(step): ...
@@ -143,9 +140,6 @@ def test_the_type_in_step_of_x_is_found(fn, wanted):
 )  # fmt: skip
 def test_no_type_is_found_where_none_is_said(fn):
     assert payload_type(fn) is None
-
-
-# ---- reading payloads
 
 
 @pytest.mark.parametrize(
@@ -275,9 +269,6 @@ def test_a_model_that_is_completed_later_is_read_once_it_is():
     assert reader_for("etl", Tree)({"leaf": {"n": 1}}).leaf.n == 1
 
 
-# ---- jobs
-
-
 class Options(TypedDict):
     fast: bool
 
@@ -312,7 +303,10 @@ def test_defaults_are_left_to_the_worker():
         (
             (),
             {},
-            r"resize\(path: 'str', px: 'int' = 80, .*\) cannot be called with these arguments: missing a required",
+            (
+                r"resize\(path: 'str', px: 'int' = 80, .*\) cannot be called with these arguments: "
+                r"missing a required"
+            ),
         ),
         (("a", 1, 2), {}, "too many positional"),
         (("a",), {"size": 1}, "unexpected keyword argument 'size'"),
@@ -389,9 +383,6 @@ def test_a_parameter_that_cannot_be_validated_is_refused_when_the_reader_is_made
     takes.__annotations__ = {"it": Opaque}
     with pytest.raises(InvalidOption, match="parameter 'it' of 'takes'"):
         call_reader(takes)
-
-
-# ---- results
 
 
 def gives_outcome() -> Succeed: ...

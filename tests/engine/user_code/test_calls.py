@@ -194,9 +194,10 @@ async def test_whatever_leaves_a_compensation_is_recorded_and_the_others_still_r
 
     async with working(fine):
         ends = await ends_of(aclient, "leaves")
-    assert {name: (end.state, end.error.type, [e.type for e in end.compensation_errors]) for name, end in ends.items()} == {
-        name: (RunState.FAILED, "LookupError", [name]) for name in LEAVES
-    }  # fmt: skip
+    assert {
+        name: (end.state, end.error.type, [e.type for e in end.compensation_errors])
+        for name, end in ends.items()
+    } == {name: (RunState.FAILED, "LookupError", [name]) for name in LEAVES}
     assert sorted(undone) == sorted(LEAVES)
 
 

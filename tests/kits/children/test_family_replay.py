@@ -13,7 +13,7 @@ from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
 from stepflow.kits.flow.commands import map as maps
 from stepflow.store.values.codec import pack
-from tests.kits.memory import FamilyPort, activate
+from tests.kits.memory import FamilyRuntime, activate
 
 
 async def family(ctx: Context) -> Any:
@@ -24,7 +24,7 @@ async def family(ctx: Context) -> Any:
     return [*told, await first.result()]
 
 
-async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
+async def to_the_end(runtime: FamilyRuntime, workflow: Any) -> Any:
     """Activate until the run ends; whenever it is parked, one more of what it waits for ends."""
     for _ in range(50):
         outcome = await activate(runtime, workflow)
@@ -49,17 +49,17 @@ async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
 EXPECTED = Succeed([2, 1, [0, 1, 2, 3, 4], 1])
 
 
-async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_leads_to_the_same_end(
+async def test_a_crash_at_every_write_makes_each_child_once_and_leads_to_the_same_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """[F13] Journal writes and births alike; a map is made in batches of two here."""
+    """[F13] Journal writes and spawns alike; a map is made in batches of two here."""
     monkeypatch.setattr(maps, "BATCH", 2)
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
     assert await to_the_end(runtime, family) == EXPECTED
     names, writes = list(runtime.children), len(runtime.journal)
     assert len(names) == 7
     for crash_after in range(1, writes + 1):
-        runtime = FamilyPort()
+        runtime = FamilyRuntime()
         runtime.crash_after = crash_after
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, family)
@@ -68,7 +68,7 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
         assert list(runtime.children) == names, crash_after
         assert len(runtime.journal) == writes
     for dies_after in range(7):
-        runtime = FamilyPort()
+        runtime = FamilyRuntime()
         runtime.dies_after = dies_after
         with pytest.raises(ClaimLost):
             await to_the_end(runtime, family)
@@ -77,9 +77,7 @@ async def test_a_crash_at_every_write_and_every_birth_makes_each_child_once_and_
         assert sorted(runtime.children) == sorted(names), dies_after
 
 
-async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_children_have_ended() -> (
-    None
-):
+async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_after_its_children() -> None:
     """[F14] [F15] Children first, then what was done is undone."""
     done: list[str] = []
 
@@ -90,7 +88,7 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
         await ctx.step("book", int, 7, compensate=undo)
         await (await ctx.spawn("c")).result()
 
-    async def stopped(runtime: FamilyPort) -> Any:
+    async def stopped(runtime: FamilyRuntime) -> Any:
         """
         Activate a run that was asked to stop until it ends; while it is parked its child ends.
         """
@@ -105,8 +103,8 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
                     runtime.end(child, error="stopped")
         raise AssertionError("no end")
 
-    async def parked() -> FamilyPort:
-        runtime = FamilyPort()
+    async def parked() -> FamilyRuntime:
+        runtime = FamilyRuntime()
         assert isinstance(await activate(runtime, workflow), Park)
         return runtime
 
@@ -132,14 +130,14 @@ async def test_a_crash_at_every_write_of_a_stop_leads_to_the_same_end_when_the_c
 
 async def test_a_remembered_child_is_not_made_again() -> None:
     """[F13]"""
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
     await to_the_end(runtime, family)
     assert runtime.again == 0
 
 
-async def test_a_map_costs_the_replay_two_wishes_and_the_journal_two_small_entries() -> None:
+async def test_a_map_costs_the_replay_two_commands_and_the_journal_two_small_entries() -> None:
     """[F13] However many children and however large their answers."""
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
 
     async def workflow(ctx: Context) -> int:
         return len(await ctx.map("c", [b"x" * 1000] * 1200))
@@ -173,7 +171,7 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
     [F13] Ends are index: number among its like, below zero for a failure, 0 for one after the map
     was settled.
     """
-    runtime, seen = FamilyPort(), []
+    runtime, seen = FamilyRuntime(), []
 
     async def workflow(ctx: Context) -> Any:
         try:
@@ -211,7 +209,7 @@ async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused(
     async def nothing(ctx: Context) -> Any:
         return await ctx.map("c", [])
 
-    assert await activate(FamilyPort(), nothing) == Succeed([])
+    assert await activate(FamilyRuntime(), nothing) == Succeed([])
     for options, words in (
         ({"limit": 0}, "limit 0"),
         ({"policy": 3}, "of the 2 must"),
@@ -221,14 +219,14 @@ async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused(
         async def wrong(ctx: Context, options: Any = options) -> Any:
             return await ctx.map("c", [1, 2], **options)
 
-        outcome = await activate(FamilyPort(), wrong)
+        outcome = await activate(FamilyRuntime(), wrong)
         assert isinstance(outcome, Raised)
         assert words in outcome.error.message
 
 
 async def test_a_map_of_another_size_is_changed_code() -> None:
     """[F5] [F13]"""
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
 
     async def map_of(ctx: Context, items: int) -> Any:
         return await ctx.map("c", range(items))
@@ -240,7 +238,7 @@ async def test_a_map_of_another_size_is_changed_code() -> None:
 
 
 @pytest.mark.parametrize("other", ["a signal", "a child"])
-async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_looked_for_again(
+async def test_what_comes_in_between_the_looks_of_two_commands_is_looked_for_again(
     other: str,
 ) -> None:
     """
@@ -248,15 +246,15 @@ async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_l
     run for it.
     """
 
-    class Late(FamilyPort):
+    class Late(FamilyRuntime):
         def come(self) -> None:
             if not self.inbox:
                 self.mail.append(b"go|" + pack("said"))
                 self.inbox = 1
 
-        def answers(self, names: Any) -> Any:
+        def load_ends(self, names: Any) -> Any:
             self.come()
-            return super().answers(names)
+            return super().load_ends(names)
 
         def take_signal(self, index: int, head: bytes, names: Any) -> Any:
             if "other" in names:
@@ -277,7 +275,7 @@ async def test_what_comes_after_one_wish_has_looked_and_before_another_does_is_l
 
 async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() -> None:
     """[F13]"""
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
 
     async def workflow(ctx: Context) -> Any:
         child = await ctx.spawn("c")
@@ -294,11 +292,11 @@ async def test_one_who_waits_no_more_for_a_result_takes_it_from_nobody_else() ->
     assert await activate(runtime, workflow) == Succeed("result")
 
 
-async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
+async def test_a_spawn_that_fails_for_good_is_a_step_that_failed() -> None:
     """[F13]"""
 
-    class Barren(FamilyPort):
-        async def bear(self, specs: Any, **options: Any) -> bool:
+    class Barren(FamilyRuntime):
+        async def spawn_children(self, specs: Any, **options: Any) -> bool:
             raise ValueError("no")
 
     runtime = Barren()
@@ -318,7 +316,7 @@ async def test_a_birth_that_fails_for_good_is_a_step_that_failed() -> None:
 
 async def test_a_child_gets_what_spawn_is_given() -> None:
     """[F13]"""
-    runtime = FamilyPort()
+    runtime = FamilyRuntime()
 
     async def workflow(ctx: Context) -> Any:
         await ctx.spawn("c", {"a": 1}, queue="gpu", priority="high", headers={"k": "v"}, timeout=5)

@@ -87,7 +87,7 @@ async def test_a_remembered_step_is_not_executed_again_null_results_included() -
     assert world.done == ["nothing"]
 
 
-async def test_a_crash_at_every_journal_write_leads_to_the_same_end_and_no_durable_step_runs_twice() -> (
+async def test_a_crash_at_every_write_leads_to_the_same_end_and_no_durable_step_runs_twice() -> (
     None
 ):
     """[F1] [F2] [F4] The harness crashes after every single write of a rich workflow."""
@@ -300,9 +300,7 @@ async def test_time_chance_and_uuids_are_the_same_on_replay() -> None:
     assert all(each == seen[0] for each in seen)
 
 
-async def test_an_exception_that_leaves_the_workflow_fails_the_run_and_a_transient_error_tries_it_again() -> (
-    None
-):
+async def test_an_exception_fails_the_run_and_a_transient_error_tries_it_again() -> None:
     """[F3]"""
 
     async def wrong(ctx: Context) -> None:

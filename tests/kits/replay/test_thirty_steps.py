@@ -15,7 +15,7 @@ from stepflow import Context, PermanentError, RetryPolicy, Succeed, TransientErr
 from stepflow.core.outcomes import CleanedUp, Park, Yield
 from stepflow.errors import ClaimLost
 from stepflow.store.values.codec import pack
-from tests.kits.memory import FamilyPort, activate
+from tests.kits.memory import FamilyRuntime, activate
 from tests.kits.replay.test_replay import World
 
 
@@ -75,14 +75,14 @@ STEPS = 30
 UNDONE = [f"undo b{n}" for n in reversed(range(4))]
 
 
-def fresh_port() -> FamilyPort:
-    runtime = FamilyPort()
+def fresh_port() -> FamilyRuntime:
+    runtime = FamilyRuntime()
     runtime.mail.append(b"go|" + pack("said"))
     runtime.inbox = 1
     return runtime
 
 
-async def to_the_end(runtime: FamilyPort, workflow: Any) -> Any:
+async def to_the_end(runtime: FamilyRuntime, workflow: Any) -> Any:
     """
     Activate until the run ends, moving the clock over every wait; the child ends when it is waited
     for.

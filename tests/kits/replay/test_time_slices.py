@@ -89,8 +89,8 @@ async def test_a_long_workflow_keeps_its_worker_while_nobody_waits(
     asked = []
     is_over = TimeSlice.is_over
 
-    async def noted(turn: TimeSlice) -> bool:
-        asked.append(await is_over(turn))
+    async def noted(time_slice: TimeSlice) -> bool:
+        asked.append(await is_over(time_slice))
         return asked[-1]
 
     monkeypatch.setattr(TimeSlice, "is_over", noted)
@@ -121,7 +121,7 @@ async def test_a_worker_that_leaves_takes_no_further_step_and_none_is_made_twice
 
 
 @pytest.mark.usefixtures("short_turns")
-async def test_a_run_that_made_room_still_has_its_last_word(
+async def test_a_run_that_yielded_its_slot_still_has_its_cleanup(
     app: Stepflow, aclient: AsyncClient, working: Working, steps: Steps
 ) -> None:
     """[F16]"""

@@ -3,99 +3,95 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.family import ChildEnd
 from stepflow.core.ids import child_run_id
+from stepflow.core.journal import Entry, EntryKind
+from stepflow.engine.spec import RunSpec
 from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
-from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.command import Command, WorkflowHost
+from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
 from stepflow.store.values.codec import pack, unpack
-
-if TYPE_CHECKING:
-    from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.replay.activation import Activation
 
 #: how often the making of children is tried while Redis refuses
 SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
 
-SUCCEEDED = "succeeded"
+_NOT_FORWARDED = (
+    "it belongs to the run that this one was forked from, and had not ended then; "
+    "fork before it was begun"
+)
+#: stands for the end of a child that tells another run of it
+END_NOT_FORWARDED = ChildEnd("failed", pack(["NotTold", _NOT_FORWARDED]))
 
-END_NOT_FORWARDED = "it belongs to the run that this one was forked from, and had not ended then; fork before it was begun"
 
-
-def id_at(activation: Activation, place: str) -> str:
+def id_at(host: CommandHost, place: str) -> str:
     """Make the id of what the run begins at *place*: the same on every replay."""
-    run = activation.run
-    return child_run_id(run.id, run.generation, getattr(activation, "restarts", 0), place)
+    return child_run_id(host.run.id, host.run.generation, host.restarts, place)
 
 
-def failure_of(run_id: str, status: str, packed: bytes) -> ChildFailed:
-    """Read how a child ended that did not succeed."""
-    kind, message = unpack(packed)
-    return ChildFailed(run_id, status, kind, message)
+def failure_of(run_id: str, end: ChildEnd) -> ChildFailed:
+    """Make the error of a child that did not succeed."""
+    kind, message = unpack(end.packed)
+    return ChildFailed(run_id, end.status, kind, message)
 
 
-def _is_told(told: bytes) -> bool:
+def _is_readable(end: ChildEnd) -> bool:
     """Whether this is how a child says that it ended."""
-    status, _, packed = told.partition(b"|")
     try:
-        value = unpack(packed)
+        value = unpack(end.packed)
     except StepflowError:
         return False
-    is_error = isinstance(value, list) and len(value) == 2  # noqa: PLR2004
-    return status == SUCCEEDED.encode() or (status in {b"failed", b"cancelled"} and is_error)
+    is_error = isinstance(value, list) and len(value) == 2  # noqa: PLR2004  type and message
+    return end.is_success or (end.status in {"failed", "cancelled"} and is_error)
 
 
 class AwaitEndCommand(Command):
     """
-    What somebody's end brings; looked for whenever something has come into the run's inbox.
+    What the end of a child or a map brings; looked for whenever something came into the inbox.
 
-    *wanted* names who. One that is not *ours* was begun by the run that this one was forked from,
-    and tells that one alone: either it had told before the fork, or it never does.
+    *awaited* names which. One that is not *ours* was begun by the run that this one was forked
+    from, and tells that one alone: either it had ended before the fork, or this never learns.
     """
 
-    __slots__ = ("_is_dropped", "_is_ours", "_seen", "wanted")
+    __slots__ = ("_is_abandoned", "_is_ours", "_seen", "awaited")
     wakes_on_inbox = True
 
     def __init__(
-        self, place: str, name: str, future: asyncio.Future[Any], wanted: str, *, is_ours: bool
+        self, place: str, name: str, future: asyncio.Future[Any], awaited: str, *, is_ours: bool
     ) -> None:
         super().__init__(place, name, future)
-        self.wanted = wanted
+        self.awaited = awaited
         self._is_ours = is_ours
-        #: the round of news in which it was looked for last
+        #: the inbox version at which it was looked for last
         self._seen = 0
-        self._is_dropped = False
+        self._is_abandoned = False
 
-    def advance(self, activation: Activation, now: float) -> None:
+    def advance(self, host: CommandHost, now: float) -> None:
         del now
-        if self._seen != activation.inbox_version:
-            self._seen = activation.inbox_version
+        if self._seen != host.inbox_version:
+            self._seen = host.inbox_version
             self.is_busy = True
-            asked = activation.child_ends.read(self.wanted)
-            asked.add_done_callback(
-                activation.wakeup.safely(lambda done: self._looked(activation, done.result()))
-            )
+            host.read_end(self.awaited, partial(self._looked, host))
 
     def abandon(self) -> None:
-        self._is_dropped = True
+        self._is_abandoned = True
 
-    def _looked(self, activation: Activation, answer: bytes | None) -> None:
+    def _looked(self, host: CommandHost, end: bytes | None) -> None:
         self.is_busy = False
-        activation.wakeup.wake()
-        if not self.is_wanted or self._is_dropped:
+        host.wake()
+        if not self.is_wanted or self._is_abandoned:
             return
-        if answer is not None:
-            self.found(activation, answer)
+        if end is not None:
+            self.found(host, end)
         elif not self._is_ours:
-            activation.write(
-                self, self.entry_kinds[0], b"failed|" + pack(["NotTold", END_NOT_FORWARDED])
-            )
+            host.write(self, self.entry_kinds[0], END_NOT_FORWARDED.write())
 
-    def found(self, activation: Activation, answer: bytes) -> None:
-        """Remember the answer."""
+    def found(self, host: CommandHost, end: bytes) -> None:
+        """Remember the end, as it was told."""
         raise NotImplementedError
 
 
@@ -106,32 +102,31 @@ class ChildCommand(AwaitEndCommand):
     what = "child"
     entry_kinds = (EntryKind.CHILD,)
 
-    def found(self, activation: Activation, answer: bytes) -> None:
-        told = answer.split(b"|", 1)[-1]
-        if not _is_told(told):
+    def found(self, host: CommandHost, end: bytes) -> None:
+        try:
+            told = ChildEnd.read_numbered(end)
+        except ValueError:
+            told = None
+        if told is None or not _is_readable(told):
             raise UnreadableRecord.of_run(
-                activation.run.id, f"its child {self.wanted!r} told it {answer[:60]!r}"
+                host.run.id, f"its child {self.awaited!r} told it {end[:60]!r}"
             )
-        activation.write(self, EntryKind.CHILD, told)
+        host.write(self, EntryKind.CHILD, told.write())
 
     def value_in(self, entry: Entry) -> bytes | None:
-        status, packed = entry.data.split(b"|", 1)
-        return packed if status.decode() == SUCCEEDED else None
+        end = ChildEnd.read(entry.data)
+        return end.packed if end.is_success else None
 
     def answer(self, entry: Entry) -> None:
-        status, packed = entry.data.split(b"|", 1)
-        if status.decode() == SUCCEEDED:
-            self.answer_with(packed)
+        end = ChildEnd.read(entry.data)
+        if end.is_success:
+            self.answer_with(end.packed)
         else:
-            self.future.set_exception(failure_of(self.wanted, status.decode(), packed))
+            self.future.set_exception(failure_of(self.awaited, end))
 
 
 class StopChildrenCommand(Command):
-    """
-    That the children which end with the run have ended.
-
-    They are asked to, and waited for, by nobody.
-    """
+    """The fact that the children which end with the run were asked to end, and have ended."""
 
     __slots__ = ("_seen", "_task", "_was_asked")
     what = "children"
@@ -144,29 +139,26 @@ class StopChildrenCommand(Command):
         self._was_asked = False
         self._task: asyncio.Task[int] | None = None
 
-    def advance(self, activation: Activation, now: float) -> None:
+    def advance(self, host: CommandHost, now: float) -> None:
         del now
-        if self._seen != activation.inbox_version:
-            self._seen = activation.inbox_version
+        if self._seen != host.inbox_version:
+            self._seen = host.inbox_version
             self.is_busy = True
-            self._task = activation.outer.create_task(self._look(activation))
-            self._task.add_done_callback(
-                activation.wakeup.safely(lambda done: self._looked(activation, done))
-            )
+            self._task = host.spawn(self._count_living(host), partial(self._counted, host))
 
-    async def _look(self, activation: Activation) -> int:
+    async def _count_living(self, host: CommandHost) -> int:
         if not self._was_asked:
-            await activation.runtime.stop_children()
+            await host.runtime.stop_children()
             self._was_asked = True
-        inbox, left = await activation.runtime.count_children()
-        activation.hear(inbox)
-        return left
+        inbox, living = await host.runtime.count_children()
+        host.note_inbox(inbox)
+        return living
 
-    def _looked(self, activation: Activation, done: asyncio.Task[int]) -> None:
+    def _counted(self, host: CommandHost, done: asyncio.Task[int]) -> None:
         self.is_busy = False
-        activation.wakeup.wake()
+        host.wake()
         if not done.cancelled() and done.result() == 0:
-            activation.write(self, EntryKind.VALUE, pack(None))
+            host.write(self, EntryKind.VALUE, pack(None))
 
     def abandon(self) -> None:
         if self._task is not None:
@@ -176,51 +168,42 @@ class StopChildrenCommand(Command):
 class Child:
     """A run that a workflow began: `id`, and `await child.result()`."""
 
-    def __init__(self, activation: Activation, run_id: str, *, is_ours: bool) -> None:
+    def __init__(self, host: WorkflowHost, run_id: str, *, is_ours: bool) -> None:
         self.id = run_id
         self._is_ours = is_ours
-        self._activation = activation
-        self._asked: asyncio.Future[Any] | None = None
+        self._host = host
+        self._result: asyncio.Future[Any] | None = None
 
     def __repr__(self) -> str:
         return f"Child({self.id!r})"
 
     def result(self) -> asyncio.Future[Any]:
         """
-        Wait until the child has ended, held by nobody, and give its result.
+        Wait until the child has ended and return its result, however often you ask.
 
-        However often it is asked, the same.
-
-        Raises ChildFailed when it failed or was cancelled.
+        The run keeps no worker meanwhile. Raises ChildFailed when the child failed or was
+        cancelled.
         """
-        loop = self._activation.loop
-        branch = loop.branch()
-        if self._asked is None:
-            self._asked = self._activation.start(self.end_at(branch.next_place(), self.id))
-        return asyncio.shield(self._asked)  # who waits no more takes it from nobody else
+        host = self._host
+        host.check_caller()
+        if self._result is None:
+            self._result = host.start(self.end_at(host.next_place(), self.id))
+        return asyncio.shield(self._result)  # who stops waiting takes it from nobody else
 
     def end_at(self, place: str, name: str) -> ChildCommand:
-        """Make the wish for its end at a place, called *name* there."""
-        return ChildCommand(
-            place, name, self._activation.loop.create_future(), self.id, is_ours=self._is_ours
-        )
+        """Make the command for its end at a place, called *name* there."""
+        return ChildCommand(place, name, self._host.create_future(), self.id, is_ours=self._is_ours)
 
 
-def spawn(
-    activation: Activation, place: str, spec: RunSpec, *, abandon: bool
-) -> asyncio.Future[Child]:
-    """
-    Begin the child of *spec*, whose id is set here, at *place*.
-
-    Gives the future of its handle.
-    """
+def spawn(host: WorkflowHost, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:
+    """Begin the child of *spec*, whose id is set here, at *place*; returns its handle."""
 
     async def begin() -> str:
-        await activation.runtime.bear([spec], abandon=abandon)
+        await host.runtime.spawn_children([spec], abandon=abandon)
         return str(spec.run_id)
 
     command = StepCommand(
-        place, f"spawn {spec.runner}", activation.loop.create_future(), begin, policy=SPAWN_RETRY,
-        read=lambda run_id: Child(activation, run_id, is_ours=run_id == spec.run_id),
+        place, f"spawn {spec.runner}", host.create_future(), begin, policy=SPAWN_RETRY,
+        read=lambda run_id: Child(host, run_id, is_ours=run_id == spec.run_id),
     )  # fmt: skip
-    return activation.start(command)
+    return host.start(command)

@@ -1,22 +1,20 @@
 """
-A wish: something a workflow asked for at a place and awaits.
+A command: something a workflow asked for at a place, and awaits.
 
-What kinds there are: `steps.py`, `waits.py`.
+The other modules of this folder have one kind each.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.calls import EscapedError
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.step_options import Compensation
 from stepflow.store.values.codec import unpack
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.kits.flow.replay.compensations import Compensation
 
 
 class Command:
@@ -24,8 +22,8 @@ class Command:
     What was asked for, and how far it is.
 
     *place* is where in the workflow, *name* what it is called there; *future* belongs to the
-    workflow's loop. *read* turns a remembered value into the type that is wanted. *due_at* is unix
-    seconds: when it is to be looked at again.
+    workflow's loop. *read* turns a remembered value into the type that is expected. *due_at* (unix
+    seconds) is when the command has to be advanced again.
     """
 
     __slots__ = (
@@ -67,7 +65,7 @@ class Command:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the workflow still wants it."""
+        """Whether the workflow still waits for it."""
         return not self.future.cancelled()
 
     def is_answered_by(self, entry: Entry) -> bool:
@@ -78,41 +76,61 @@ class Command:
         return True
 
     def value_in(self, entry: Entry) -> bytes | None:
-        """
-        Give the value, packed, that an answer brings and that a compensation would be called with.
-        """
+        """Return the packed value that an answer brings, with which a compensation is called."""
         return entry.data if entry.kind is EntryKind.VALUE else None
 
     def answer(self, entry: Entry) -> None:
-        """Answer with a remembered fact; None, where the kind has nothing to say."""
+        """Answer with a remembered fact; with None where the kind has nothing to say."""
         del entry
         self.future.set_result(None)
 
     def answer_with(self, packed: bytes) -> None:
-        """Answer with a packed value, as the type that is wanted."""
-        value = unpack(
-            packed
-        )  # what cannot be read at all is nothing the workflow could answer for
+        """Answer with a packed value, as the type that is expected."""
+        # outside of the try: a value that nobody can unpack is not the workflow's to answer for
+        value = unpack(packed)
         try:
             value = value if self.read is None else self.read(value)
         except (StopIteration, GeneratorExit) as error:  # awaited, they would end who awaits
             self.future.set_exception(EscapedError(error))
-        except BaseException as error:  # noqa: BLE001  what reads it may be a validator, which is user code
+        except BaseException as error:  # noqa: BLE001  what reads it may be a validator, user code
             self.future.set_exception(error)
         else:
             self.future.set_result(value)
 
     def describe(self) -> str:
-        """Say in a few words what a run waits for that waits for it."""
+        """Say in a few words what a run waits for that waits for this."""
         return f"{self.what} {self.name}"
 
     def expects(self) -> dict[str, dict[str, Any]]:
-        """Give the JSON schemas that what is sent to it must fit, by the signal's name."""
+        """Return the JSON schemas that a signal sent to it must fit, by the signal's name."""
         return {}
 
-    def advance(self, activation: Activation, now: float) -> None:
+    def advance(self, host: CommandHost, now: float) -> None:
         """Do what can be done for it now; called again whenever something has changed."""
         raise NotImplementedError
 
     def abandon(self) -> None:
-        """Leave off: the workflow wants it no more, or the activation is over."""
+        """Leave off: the workflow does not want it any more, or the activation is over."""
+
+
+class WorkflowHost(CommandHost, Protocol):
+    """The activation, as `ctx` and the handles it gives out see it."""
+
+    #: how the children of settled maps ended, by the map's id: the journal only points to them
+    recalled: dict[str, list[bytes | None]]
+
+    def check_caller(self) -> None:
+        """
+        Refuse a call that does not come from the workflow's own code.
+
+        Raises NotReplayable, or Evicted when the activation is over.
+        """
+
+    def next_place(self) -> str:
+        """Take the next place of the branch whose code is running; raises as `check_caller`."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future of the workflow's loop."""
+
+    def start(self, command: Command) -> asyncio.Future[Any]:
+        """Have *command* answered from the journal, or carried out; returns its future."""

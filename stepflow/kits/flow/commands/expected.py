@@ -1,7 +1,7 @@
 """
-What a workflow wants a signal or an answer to be.
+What a workflow expects a signal or an answer to be.
 
-How it is read, and the JSON schema that its sender is held to.
+That is how it is read, and the JSON schema that its sender is held to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stepflow.errors import InvalidOption
 
 
 class ExpectedType:
-    """A type that is wanted; *what* names it in errors."""
+    """A type that is expected; *what* names it in errors."""
 
     def __init__(self, what: str, kind: Any) -> None:
         self._kind = kind

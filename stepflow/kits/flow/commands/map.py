@@ -9,25 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal
 
-from stepflow.core.family import ChildGroup, settled_maps
+from stepflow.core.family import ChildEnd, ChildGroup
+from stepflow.core.journal import Entry, EntryKind, read_map_end, settled_maps, write_map_end
+from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.commands.child import (
-    SPAWN_RETRY,
-    SUCCEEDED,
-    AwaitEndCommand,
-    failure_of,
-    id_at,
-)
+from stepflow.kits.flow.commands.child import SPAWN_RETRY, AwaitEndCommand, failure_of, id_at
+from stepflow.kits.flow.commands.command import WorkflowHost
+from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.replay.journal import SEPARATOR, Entry, EntryKind
+from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import unpack
-
-if TYPE_CHECKING:
-    from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.worker.step_runtime import StepRuntime
 
 #: children made in one round trip
 BATCH = 200
@@ -38,36 +32,27 @@ PAGE = 500
 Policy = Literal["all", "settled"] | int
 
 
-class Answer(NamedTuple):
-    """
-    How one child ended.
-
-    As the *number*-th of those that did so before the map was settled, 0 after that.
-    """
-
-    number: int
-    status: str
-    packed: bytes
-
-
-def group_of(stem: str, total: int, limit: int | None, policy: Policy) -> ChildGroup:
+def group_of(group_id: str, total: int, *, limit: int | None, policy: Policy) -> ChildGroup:
     """Say what settles a map of so many children; raises InvalidOption."""
     if limit is not None and limit < 1:
         msg = f"ctx.map was given limit {limit!r}; it is at least 1, or None"
         raise InvalidOption(msg)
     room = total if limit is None else limit
     if policy == "all":
-        return ChildGroup(stem, total, total, 0, room)
+        return ChildGroup(group_id, total, total, 0, room)
     if policy == "settled":
-        return ChildGroup(stem, total, total + 1, total, room)
+        return ChildGroup(group_id, total, total + 1, total, room)
     if isinstance(policy, int) and not isinstance(policy, bool) and 1 <= policy <= total:
-        return ChildGroup(stem, total, policy, total - policy, room)
-    msg = f"ctx.map was given policy {policy!r}; it is 'all', 'settled', or how many of the {total} must succeed"
+        return ChildGroup(group_id, total, policy, total - policy, room)
+    msg = (
+        f"ctx.map was given policy {policy!r}; it is 'all', 'settled', "
+        f"or how many of the {total} must succeed"
+    )
     raise InvalidOption(msg)
 
 
 async def carry_map(
-    activation: Activation,
+    host: WorkflowHost,
     place: str,
     spec: RunSpec,
     items: Sequence[Any],
@@ -76,13 +61,14 @@ async def carry_map(
     policy: Policy,
 ) -> list[Any]:
     """
-    Begin one child like *spec* for each item, wait till the policy is settled, stop the rest, give
-    the results.
+    Begin one child like *spec* for each item, and return the results as *policy* has them.
+
+    Waits until the policy is settled, then stops the rest.
     """
     total = len(items)
     if not total:
         return []
-    group = group_of(id_at(activation, place), total, limit, policy)
+    group = group_of(id_at(host, place), total, limit=limit, policy=policy)
 
     async def begin() -> str:
         for start in range(0, total, BATCH):
@@ -91,39 +77,36 @@ async def carry_map(
                 replace(spec, payload=items[number], run_id=group.child(number))
                 for number in numbers
             ]
-            if not await activation.runtime.bear(specs, group=group):
+            if not await host.runtime.spawn_children(specs, group=group):
                 break
-        return group.stem
+        return group.group_id
 
     async def stop_the_rest() -> None:
-        await activation.runtime.stop_brood(group)
+        await host.runtime.stop_group(group)
 
-    def future() -> asyncio.Future[Any]:
-        return activation.loop.create_future()
+    def step(part: str, name: str, function: Any) -> asyncio.Future[Any]:
+        future = host.create_future()
+        return host.start(
+            StepCommand(f"{place}.{part}", name, future, function, policy=SPAWN_RETRY)
+        )
 
     name = f"{spec.runner} of {total}"
-    stem = await activation.start(
-        StepCommand(f"{place}.begin", f"map {name}", future(), begin, policy=SPAWN_RETRY)
-    )
-    is_ours, group = stem == group.stem, replace(group, stem=stem)
+    group_id = await step("begin", f"map {name}", begin)
+    is_ours, group = group_id == group.group_id, replace(group, group_id=group_id)
     command = MapCommand(
-        f"{place}.wait", name, future(), group, activation.recalled, is_ours=is_ours
+        f"{place}.wait", name, host.create_future(), group, host.recalled, is_ours=is_ours
     )
-    ended, answers = await activation.start(command)
+    ended, ends = await host.start(command)
     if ended < total and is_ours:
-        await activation.start(
-            StepCommand(
-                f"{place}.stop", "stop the rest", future(), stop_the_rest, policy=SPAWN_RETRY
-            )
-        )
-    return conclude(group, policy, answers)
+        await step("stop", "stop the rest", stop_the_rest)
+    return conclude(group, policy, ends)
 
 
 class MapCommand(AwaitEndCommand):
     """
     The settling of a map.
 
-    The journal remembers only that; the answers are read in pages, again on each replay.
+    The journal remembers only that; the ends are read in pages, again on each replay.
     """
 
     __slots__ = ("_group", "_loading", "_recalled")
@@ -140,27 +123,25 @@ class MapCommand(AwaitEndCommand):
         *,
         is_ours: bool,
     ) -> None:
-        super().__init__(place, name, future, group.stem, is_ours=is_ours)
+        super().__init__(place, name, future, group.group_id, is_ours=is_ours)
         self._group = group
         self._recalled = recalled
-        self._loading: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[list[bytes | None]] | None = None
 
-    def found(self, activation: Activation, answer: bytes) -> None:
+    def found(self, host: CommandHost, end: bytes) -> None:
         self.is_busy = True
-        self._loading = activation.outer.create_task(self._load(activation, answer))
-        self._loading.add_done_callback(
-            activation.wakeup.safely(lambda done: None if done.cancelled() else done.result())
+        self._loading = host.spawn(
+            load_pages(self._group, host.runtime), partial(self._loaded, host, end)
         )
 
-    async def _load(self, activation: Activation, answer: bytes) -> None:
-        group = self._group
-        self._recalled[group.stem] = await load_pages(group, activation.runtime)
-        if not self._is_dropped:
-            activation.write(
-                self,
-                EntryKind.MAP,
-                SEPARATOR.join((group.stem.encode(), b"%d" % group.total, answer)),
-            )
+    def _loaded(
+        self, host: CommandHost, end: bytes, done: asyncio.Task[list[bytes | None]]
+    ) -> None:
+        if done.cancelled():
+            return
+        self._recalled[self._group.group_id] = done.result()
+        if not self._is_abandoned:
+            host.write(self, EntryKind.MAP, write_map_end(self._group, end))
 
     def abandon(self) -> None:
         super().abandon()
@@ -169,71 +150,54 @@ class MapCommand(AwaitEndCommand):
 
     def answer(self, entry: Entry) -> None:
         if entry.data.startswith(b"failed|"):
-            self.future.set_exception(
-                failure_of(self.wanted, "failed", entry.data.split(SEPARATOR, 1)[1])
-            )
+            self.future.set_exception(failure_of(self.awaited, ChildEnd.read(entry.data)))
             return
-        _, _, ok, bad = entry.data.split(SEPARATOR)
-        answers = [_read(written) for written in self._recalled[self._group.stem]]
-        self.future.set_result((int(ok) + int(bad), answers))
+        ended = read_map_end(entry.data)
+        ends = [
+            None if end is None else ChildEnd.read_numbered(end)
+            for end in self._recalled[self._group.group_id]
+        ]
+        self.future.set_result((ended, ends))
 
 
-async def recall(entries: Sequence[bytes], runtime: StepRuntime) -> dict[str, list[bytes | None]]:
-    """
-    Read what the journal only points to.
-
-    The answers of each map that it remembers as settled.
-    """
-    return {group.stem: await load_pages(group, runtime) for group in settled_maps(entries)}
+async def recall(entries: Sequence[bytes], runtime: FlowRuntime) -> dict[str, list[bytes | None]]:
+    """Read what the journal only points to: how the children of each settled map ended."""
+    return {group.group_id: await load_pages(group, runtime) for group in settled_maps(entries)}
 
 
-async def load_pages(group: ChildGroup, runtime: StepRuntime) -> list[bytes | None]:
-    """Read the answers of a map, a page at a time."""
+async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | None]:
+    """Read how the children of a map ended, a page at a time."""
     ids = group.children()
     found: list[bytes | None] = []
     for start in range(0, len(ids), PAGE):
-        found += (await runtime.answers(ids[start : start + PAGE]))[1]
+        found += (await runtime.load_ends(ids[start : start + PAGE]))[1]
     return found
 
 
-def _read(written: bytes | None) -> Answer | None:
-    if written is None:
-        return None
-    number, status, packed = written.split(SEPARATOR, 2)
-    return Answer(int(number), status.decode(), packed)
-
-
-def conclude(group: ChildGroup, policy: Policy, answers: Sequence[Answer | None]) -> list[Any]:
+def conclude(group: ChildGroup, policy: Policy, ends: Sequence[ChildEnd | None]) -> list[Any]:
     """
-    Give what `ctx.map` gives, of those ends that were counted before the map was settled.
+    Return what `ctx.map` returns: the same at any later time.
 
-    The same at any later time.
-
-    Raises ChildFailed of the child by whose end the policy could no longer be met.
+    Only those ends count that came before the map was settled. Raises ChildFailed of the child by
+    whose end the policy could no longer be met.
     """
     if policy == "settled":
-        return [_value(group.child(index), answer) for index, answer in enumerate(answers)]
+        return [_value(group.child(index), end) for index, end in enumerate(ends)]
     won = [
-        (index, unpack(answer.packed))
-        for index, answer in enumerate(answers)
-        if answer is not None and answer.status == SUCCEEDED and 1 <= answer.number <= group.need
+        (index, unpack(end.packed))
+        for index, end in enumerate(ends)
+        if end is not None and end.is_success and 1 <= end.number <= group.need
     ]
     if len(won) == group.need:
         return [value for _, value in won] if policy == "all" else won
-    for index, answer in enumerate(answers):
-        if (
-            answer is not None
-            and answer.status != SUCCEEDED
-            and answer.number == group.most_bad + 1
-        ):
-            raise failure_of(group.child(index), answer.status, answer.packed)
-    msg = f"map {group.stem} is settled, yet the end that settled it is not kept"
+    for index, end in enumerate(ends):
+        if end is not None and not end.is_success and end.number == group.max_failed + 1:
+            raise failure_of(group.child(index), end)
+    msg = f"map {group.group_id} is settled, yet the end that settled it is not kept"
     raise AssertionError(msg)
 
 
-def _value(run_id: str, answer: Answer | None) -> Any:
-    if answer is None:
+def _value(run_id: str, end: ChildEnd | None) -> Any:
+    if end is None:
         return None
-    if answer.status == SUCCEEDED:
-        return unpack(answer.packed)
-    return failure_of(run_id, answer.status, answer.packed)
+    return unpack(end.packed) if end.is_success else failure_of(run_id, end)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stepflow.engine.spec import RunSpec
 from stepflow.errors import ChildFailed, StepFailed
 from stepflow.kits.flow.commands.child import Child, spawn
-
-if TYPE_CHECKING:
-    from stepflow.engine.spec import RunSpec
-    from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.kits.flow.replay.compensations import Compensation
+from stepflow.kits.flow.commands.command import WorkflowHost
+from stepflow.kits.flow.step_options import Compensation
 
 
-def step_elsewhere(
-    activation: Activation,
+def step_remotely(
+    host: WorkflowHost,
     place: str,
     name: str,
     spec: RunSpec,
@@ -25,33 +23,30 @@ def step_elsewhere(
     compensation: Compensation | None,
 ) -> asyncio.Future[Any]:
     """
-    Have the step at *place* done by the child of *spec*, whose id is set.
+    Have the step at *place* done by the child of *spec*, whose id is set; returns its value.
 
-    Gives the future of its value.
-
-    Two entries: that it was begun, how it ended. Callbacks rather than a task join them: a keyed
-    step must take no place in its branch.
+    It leaves two entries: that the child was begun, and how it ended. Callbacks rather than a task
+    join them, because a keyed step must take no place in its branch.
     """
-    loop = activation.loop
-    answer: asyncio.Future[Any] = loop.create_future()
+    answer = host.create_future()
 
     def begun(done: asyncio.Future[Child]) -> None:
-        if answer.done() or not _came(done, answer, name):
+        if answer.done() or not _has_result(done, answer, name):
             return
         command = done.result().end_at(f"{place}.end", name)
         command.read, command.compensation = read, compensation
-        activation.start(command).add_done_callback(ended)
+        host.start(command).add_done_callback(ended)
 
     def ended(done: asyncio.Future[Any]) -> None:
-        if not answer.done() and _came(done, answer, name):
+        if not answer.done() and _has_result(done, answer, name):
             answer.set_result(done.result())
 
-    spawn(activation, place, spec, abandon=False).add_done_callback(begun)
+    spawn(host, place, spec, abandon=False).add_done_callback(begun)
     return answer
 
 
-def _came(done: asyncio.Future[Any], answer: asyncio.Future[Any], name: str) -> bool:
-    """Whether *done* has a result; what it has instead is handed on."""
+def _has_result(done: asyncio.Future[Any], answer: asyncio.Future[Any], name: str) -> bool:
+    """Whether *done* has a result; what it has instead is handed on to *answer*."""
     if done.cancelled():
         answer.cancel()
         return False

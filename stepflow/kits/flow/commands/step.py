@@ -1,5 +1,5 @@
 """
-Steps: a function is called until it gives a value or its attempts are used up.
+Steps: a function is called until it returns a value or its attempts are used up.
 
 Either is remembered.
 """
@@ -10,19 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack, unpack
-from stepflow.worker.step_runtime import StepRuntime
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.replay.activation import Activation
 
 log = logging.getLogger("stepflow.flow")
 
@@ -38,7 +36,7 @@ class StepCommand(Command):
         "_policy",
         "_task",
         "_timeout_s",
-        "is_dropped",
+        "is_abandoned",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
@@ -65,8 +63,8 @@ class StepCommand(Command):
         self._failures = 0
         self._task: asyncio.Task[Any] | None = None
         #: nobody wants its value any more: what its function does from here on, cancelled or not,
-        #: is of no account
-        self.is_dropped = False
+        #: does not count
+        self.is_abandoned = False
 
     def is_answered_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
@@ -80,33 +78,32 @@ class StepCommand(Command):
         else:
             self.answer_with(entry.data)
 
-    def advance(self, activation: Activation, now: float) -> None:
+    def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy = True
-            self._task = activation.outer.create_task(self._call(activation))
-            self._task.add_done_callback(activation.wakeup.safely(partial(self._tried, activation)))
+            self._task = host.spawn(self._call(host.runtime), partial(self._tried, host))
 
     def abandon(self) -> None:
-        self.is_dropped = True
+        self.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
 
-    def _call(self, activation: Activation) -> Coroutine[Any, Any, Any]:
+    def _call(self, runtime: FlowRuntime) -> Coroutine[Any, Any, Any]:
         if self._timeout_s is not None:
-            return self._limited(activation.runtime)
-        return activation.runtime.call(self.name, self._function, self._args, self._kwargs)
+            return self._limited(runtime)
+        return runtime.call(self.name, self._function, self._args, self._kwargs)
 
-    async def _limited(self, runtime: StepRuntime) -> Any:
+    async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):
             return await runtime.call(self.name, self._function, self._args, self._kwargs)
 
-    def _tried(self, activation: Activation, done: asyncio.Task[Any]) -> None:
+    def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
         self._task = None
         self.is_busy = False
-        if self.is_dropped or not self.is_wanted:
+        if self.is_abandoned or not self.is_wanted:
             if not done.cancelled():
                 done.exception()
-            activation.wakeup.wake()
+            host.wake()
             return
         error = (
             asyncio.CancelledError("the step cancelled itself")
@@ -115,30 +112,33 @@ class StepCommand(Command):
         )
         if error is None:
             try:
-                what, value = f"the value of step {self.name!r}", done.result()
-                if isinstance(self.read, ResultReader):
-                    self.read.claimed(value, what)
-                data = pack(value, what=what, limit=activation.runtime.limit)
+                data = self._pack(done.result(), limit=host.runtime.limit)
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
-                activation.write(self, EntryKind.VALUE, data)
+                host.write(self, EntryKind.VALUE, data)
                 return
         if isinstance(error, ClaimLost):
-            activation.wakeup.lose()
+            host.lose_claim()
             return
-        self._write_failure(activation, error)
+        self._write_failure(host, error)
 
-    def _write_failure(self, activation: Activation, error: BaseException) -> None:
+    def _pack(self, value: Any, *, limit: int) -> bytes:
+        what = f"the value of step {self.name!r}"
+        if isinstance(self.read, ResultReader):
+            self.read.check(value, what)
+        return pack(value, what=what, limit=limit)
+
+    def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
         if not fault.retryable or failures >= self._policy.max_attempts:
             info = fault.error
-            activation.write(self, EntryKind.ERROR, pack([info.type, info.message, info.traceback]))
+            host.write(self, EntryKind.ERROR, pack([info.type, info.message, info.traceback]))
             return
-        runtime = activation.runtime
+        runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
         log.warning(
-            "run=%s step %r not done (%s); attempt %s of %s in %.3g s", activation.run.id,
+            "run=%s step %r not done (%s); attempt %s of %s in %.3g s", host.run.id,
             self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
         )  # fmt: skip
-        activation.write(self, EntryKind.TRY, f"{runtime.now() + wait_s:.6f}".encode())
+        host.write(self, EntryKind.TRY, f"{runtime.now() + wait_s:.6f}".encode())

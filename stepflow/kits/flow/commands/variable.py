@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.ids import check_text
-from stepflow.errors import InvalidOption, NotAnInteger
-from stepflow.errors.base import shown
-from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind
+from stepflow.errors import InvalidOption, NotAnInteger, shown
+from stepflow.kits.flow.commands.command import Command, WorkflowHost
+from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.replay.activation import Activation
 
 #: the answer of an incr of what cannot be counted up
 _NO_SUM = b"!"
@@ -59,13 +56,13 @@ class VariableCommand(Command):
         self._args = args
         self._reader = reader
 
-    def advance(self, activation: Activation, now: float) -> None:
+    def advance(self, host: CommandHost, now: float) -> None:
         del now
-        given = (self._session, self._verb, self._variable, self._args)
-        activation.write_computed(
+        access = (self._session, self._verb, self._variable, self._args)
+        host.write_computed(
             self,
             EntryKind.VAR,
-            lambda index, head: activation.runtime.touch_var(index, head, *given),
+            lambda index, head: host.runtime.touch_var(index, head, *access),
         )
 
     def answer(self, entry: Entry) -> None:
@@ -77,18 +74,18 @@ class VariableCommand(Command):
 
 class Variables:
     """
-    Named values that outlive activations and restarts; None is the same as not being there.
+    Named values that outlive activations and `continue_as_new`; None is the same as not there.
 
     Values come back plain, as `unpack` gives them. All methods are awaited; the place is taken when
     they are called.
     """
 
-    def __init__(self, activation: Activation, session: str | None = None) -> None:
-        self._activation = activation
+    def __init__(self, host: WorkflowHost, session: str | None = None) -> None:
+        self._host = host
         self._session = session
 
     def get(self, name: str, default: Any = None) -> asyncio.Future[Any]:
-        """Give the value, or *default* when there is none."""
+        """Return the value, or *default* when there is none."""
         return self._touch(
             "get", name, (), lambda data: default if (value := read_var(data)) is None else value
         )
@@ -99,7 +96,7 @@ class Variables:
 
     def incr(self, name: str, by: int = 1) -> asyncio.Future[int]:
         """
-        Add *by* to a whole number, counted from 0, and give the sum.
+        Add *by* to a whole number, counted from 0, and return the sum.
 
         Raises NotAnInteger for anything else.
         """
@@ -110,45 +107,44 @@ class Variables:
 
     def compare_and_set(self, name: str, expected: Any, value: Any) -> asyncio.Future[bool]:
         """
-        Write *value* if the variable holds *expected*, None meaning nothing; says whether it did.
+        Write *value* if the variable holds *expected*; returns whether it did.
 
-        Compared is what is stored: 1 is not 1.0, and a dict has an order.
+        None means that there is no value. What is stored is compared: 1 is not 1.0, and a dict has
+        an order.
         """
         args = (self._packed(name, expected), self._packed(name, value))
         return self._touch("swap", name, args, lambda data: data == b"1")
 
     def _packed(self, name: str, value: Any) -> bytes:
-        return write_var(value, what=f"variable {name!r}", limit=self._activation.runtime.limit)
+        return write_var(value, what=f"variable {name!r}", limit=self._host.runtime.limit)
 
     def _touch(
         self, verb: str, name: str, args: Sequence[bytes], reader: Reader
     ) -> asyncio.Future[Any]:
-        loop = self._activation.loop
-        place = loop.branch().next_place()
+        host = self._host
+        place = host.next_place()
         command = VariableCommand(
-            place,
-            loop.create_future(),
-            self._session,
-            verb,
-            check_variable("variable", name),
-            args,
-            reader,
-        )
-        return self._activation.start(command)
+            place, host.create_future(), self._session, verb, check_variable("variable", name),
+            args, reader,
+        )  # fmt: skip
+        return host.start(command)
 
 
 class Session:
     """What the runs of a session share."""
 
-    def __init__(self, activation: Activation, session_id: str) -> None:
+    def __init__(self, host: WorkflowHost, session_id: str) -> None:
         self.id = check_variable("session", session_id)
-        self.vars = Variables(activation, session_id)
+        self.vars = Variables(host, session_id)
 
 
 def check_variable(kind: str, name: str) -> str:
-    """Give the name of a variable or session back if it can be one; raises InvalidOption."""
+    """Return the name of a variable or session if it can be one; raises InvalidOption."""
     try:
         return check_text("the name", name, without="|")
     except InvalidOption:
-        msg = f"{shown(name)} cannot name a {kind}: use 1 to 200 characters without '|', valid Unicode"
+        msg = (
+            f"{shown(name)} cannot name a {kind}: "
+            "use 1 to 200 characters without '|', valid Unicode"
+        )
         raise InvalidOption(msg) from None

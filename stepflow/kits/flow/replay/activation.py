@@ -1,224 +1,147 @@
 """
 One activation of a workflow, from the top to where it ends or waits.
 
-Remembered answers are handed to its function in the order in which they once came; where memory
-ends it goes on live.
-
-The same `_hand_over` serves both, so a replay takes the turns that the first run took: an answer is
-handed over only when none of the workflow's tasks is ready.
+Its first half is `_replay`: remembered answers are handed to the function in the order in which
+they once came. Where memory ends it goes on in `_live`. The same `_hand_over` serves both, so a
+replay takes the turns that the first run took: an answer is handed over only when none of the
+workflow's tasks is ready.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
-from stepflow.core.outcomes import ContinueAsNew, Outcome, Pause
+from stepflow.core.journal import MISREAD, Entry, EntryKind, misread, read_journal
+from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome, Pause
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError
+from stepflow.kits.flow.commands.child import StopChildrenCommand
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.host import Send, Writable
 from stepflow.kits.flow.commands.map import recall
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
-from stepflow.kits.flow.replay.ending import Ending
-from stepflow.kits.flow.replay.journal import MISREAD, Entry, EntryKind, misread, read_journal
-from stepflow.kits.flow.replay.journal_writer import JournalWriter, Send
+from stepflow.kits.flow.replay.compensations import CompensationStack
+from stepflow.kits.flow.replay.ending import Ending, Facts, Undo, read_end
+from stepflow.kits.flow.replay.journal_writer import JournalWriter
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, yield_slot
 from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.replay.wakeup import Wakeup
-from stepflow.worker.step_runtime import StepRuntime
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-
-    from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.runtime import FlowRuntime
 
 log = logging.getLogger("stepflow.flow")
+
+T = TypeVar("T")
+
+#: the kinds of entries that concern the run itself, and no command
+_OF_THE_RUN = (EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO)
 
 
 class Activation:
     """
-    The machinery of one activation; `Context` is what the workflow sees of it.
+    The machinery of one activation: the host of its commands, and what `ctx` speaks to.
 
-    *outer* is the worker's loop, where steps run; *loop* the workflow's own.
+    *loop* is the workflow's own; steps run on the worker's.
     """
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    def __init__(self, runtime: FlowRuntime) -> None:
         self.runtime = runtime
-        self.run = runtime.claimed.run
-        self.loop = WorkflowLoop()  # type: ignore[abstract]  # only to the type checker: asyncio leaves what is not there to raise
+        self.run = runtime.run
+        # only to the type checker it is abstract: asyncio leaves what is not there to raise
+        self.loop = WorkflowLoop()  # type: ignore[abstract]
         self.loop.now = self.run.began_at
-        self.outer = asyncio.get_running_loop()
-        #: grows with every piece of news: a wish for a signal looks into the mailbox once for each
+        self._outer = asyncio.get_running_loop()
+        #: grows whenever something may have come into the run's inbox: a command that waits for
+        #: something from there looks once for each
         self.inbox_version = 1
-        #: how often the run was restarted
+        #: how often the run has continued as new
         self.restarts = 0
         self._patches = Patches()
         #: whether the journal is used up and more may be written
         self.is_live = False
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
-        self.wakeup = Wakeup(self.run.id)
+        #: how the children of settled maps ended, by the map's id: the journal only points to them
+        self.recalled: dict[str, list[bytes | None]] = {}
+        self._wakeup = Wakeup(self.run.id)
         self._writer = JournalWriter(
             runtime,
-            self.wakeup.safely(self._landed),
-            self.wakeup.lose,
-            self._heard,
-            self.wakeup.fail,
+            on_written=self._guarded(self._written),
+            on_refused=self._wakeup.lose_claim,
+            on_inbox=self._on_inbox,
+            on_failed=self._wakeup.fail,
         )
-        self.child_ends = ChildEndReader(runtime, self.hear)
-        #: answers of settled maps, by stem: the journal only points to them
-        self.recalled: dict[str, list[bytes | None]] = {}
-        self.main: asyncio.Task[Any]  # of the workflow's function
-        self._ending = Ending(self)
+        self._child_ends = ChildEndReader(runtime, self.note_inbox)
+        self._main: asyncio.Task[Any]  # of the workflow's function
+        self._ending = Ending(
+            self.run, runtime.policy, limit=runtime.limit, grace_s=runtime.stop_grace_s
+        )
         self._time_slice = TimeSlice(runtime)
-        self.commands = PendingCommands(self._ending.compensations, self._dropped)
+        self._compensations = CompensationStack()
+        self.commands = PendingCommands(self._compensations, self._on_dropped)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         """
-        Run the workflow's function until it ends, waits, or is not the one that the journal
-        remembers.
+        Run the workflow's function until it ends or waits.
+
+        Or until it turns out not to be the one that the journal remembers, which pauses the run.
         """
         try:
             return await self._carry(workflow)
-        except (
-            DataError
-        ) as error:  # what the machinery reads; the workflow's own errors are in its task
+        except DataError as error:  # what is read here; the workflow's own errors are in its task
             return pause_for(error)
         finally:
             self._writer.close()
             self.loop.evict()
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
-        written = await self.runtime.load_journal() if self.run.has_journal else []
-        self.recalled |= await recall(written, self.runtime)
-        entries = read_journal(written, self.run.id)
-        self._writer.index = len(written)
+        journal = await self.runtime.load_journal() if self.run.has_journal else []
+        self.recalled |= await recall(journal, self.runtime)
+        outcome = self._replay(workflow, journal)
+        if outcome is not None:
+            return outcome
+        self.runtime.go_live(self._ending.so_far(self._facts()))
+        return await self._live()
+
+    # the first half: what is remembered
+
+    def _replay(
+        self, workflow: Callable[[], Coroutine[Any, Any, Any]], journal: Sequence[bytes]
+    ) -> Outcome | None:
+        """Hand over all that *journal* remembers; returns the outcome where that does not fit."""
+        entries = read_journal(journal, self.run.id)
+        self._writer.index = len(journal)
         if entries and entries[0].kind is EntryKind.START:
             start = entries.pop(0)
-            self.restarts, self.loop.now = (
-                int(start.name) if start.name.isdecimal() else 0,
-                start.at,
-            )
+            self.restarts = int(start.name) if start.name.isdecimal() else 0
+            self.loop.now = start.at
         self._patches, self._left = Patches(entries), len(entries)
         self._time_slice.begin_replay()
-        self.main = self.loop.create_task(workflow())
+        self._main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for entry in entries:
             self._left -= 1
             try:
                 problem = self._hand_over(entry)
             except MISREAD as error:
-                raise misread(
-                    self.run.id, len(written) - 1 - self._left, entry.write(), error
-                ) from error
+                index = len(journal) - 1 - self._left
+                raise misread(self.run.id, index, entry.write(), error) from error
             if problem is not None:
-                return self._ending.another_try() or Pause(f"code changed: {problem}")
-        self.runtime.go_live(self._ending.so_far())
-        self.is_live = True
-        self._time_slice.begin()
-        self._writer.go_live()
-        claimed = self.runtime.claimed
-        claimed.on_inbox = self._heard
-        forget = claimed.cancel.tell(self.wakeup.wake)
-        try:
-            return await self._live()
-        finally:
-            claimed.on_inbox = None
-            forget()
-            self.commands.leave()
-
-    # for the context and for wishes
-
-    def start(self, command: Command) -> asyncio.Future[Any]:
-        """Take in what the workflow asks for, at the place it took when it asked, or by its key."""
-        self.commands.add(command)
-        return command.future
-
-    def write(self, command: Command, kind: EntryKind, data: bytes = b"") -> None:
-        """
-        Write an entry; its wish is busy until the reply, which hands it over.
-
-        One that comes too late is dropped.
-        """
-        if self.loop.is_over or self.commands.at(command.place) is not command:
-            self.wakeup.wake()
-            return
-        command.is_busy = command.is_writing = True
-        is_first_to_undo = (
-            kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
-        )
-        entry = Entry(kind, command.place, command.name, self.runtime.now(), data)
-        self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
-
-    def remember(
-        self, kind: EntryKind, data: bytes = b"", cleanup: Cleanup | None = None, name: str = ""
-    ) -> None:
-        """Write an entry about the run itself rather than a wish."""
-        self._writer.write(Entry(kind, str(kind), name, self.runtime.now(), data), cleanup)
-
-    def write_computed(self, command: Command, kind: EntryKind, send: Send) -> None:
-        """Write an entry whose data is what the server answers to *send*."""
-        command.is_busy = command.is_writing = True
-        self._writer.write_computed(
-            Entry(kind, command.place, command.name, self.runtime.now()), send
-        )
-
-    def take_from_inbox(self, command: Command, kind: EntryKind, send: Send) -> bool:
-        """
-        Have *send* look for what came in; taken, it is an entry like any other.
-
-        False when it cannot look now.
-        """
-        if self._writer.is_taking:
-            return False
-        command.is_busy = True
-        self._writer.take(
-            Entry(kind, command.place, command.name, self.runtime.now()),
-            send,
-            lambda: self._found_nothing(command),
-        )
-        return True
-
-    def hear(self, inbox: int) -> None:
-        """
-        Take note of how much was ever put into the run's inbox.
-
-        When that is new, all who listen look again.
-        """
-        self._writer.hear(inbox)
-
-    def patched(self, name: str) -> bool:
-        """Say whether the run takes the new way at a patch."""
-        is_new, is_news = self._patches.choose(name, is_live=not self._left)
-        if is_news:
-            self._writer.write(Entry(EntryKind.PATCH, f"patch:{name}", name, self.runtime.now()))
-        return is_new
-
-    def begin_anew(self, payload: Any) -> ContinueAsNew:
-        """Give what the function has to return for its run to be restarted."""
-        self._ending.restart = ContinueAsNew(payload, self.restarts + 1)
-        return self._ending.restart
-
-    @property
-    def is_stuck(self) -> bool:
-        """Whether nothing is under way and nothing is waited for."""
-        return not self._is_busy() and not self.commands.open()
-
-    # replay and live alike
+                return self._ending.another_try(self._main) or Pause(f"code changed: {problem}")
+        return None
 
     def _hand_over(self, entry: Entry) -> str | None:
-        """Give one remembered fact to the wish at its place; says in words when it does not fit."""
-        if entry.kind in (EntryKind.STOP, EntryKind.UNDO):
-            self.loop.now = entry.at
-            self._ending.take_in(entry)
+        """Give a remembered fact to the command at its place; says in words why it does not fit."""
+        if entry.kind in _OF_THE_RUN:
+            self._hand_to_run(entry)
             return None
-        if entry.kind is EntryKind.PATCH:
-            return None
-        command, problem = self.commands.wanted_by(entry, has_ended=self.main.done())
+        command, problem = self.commands.find_for(entry, has_ended=self._main.done())
         if problem:
             return problem
         if command is None:
@@ -228,77 +151,176 @@ class Activation:
             return None
         self.commands.remove(entry.place)
         self.loop.now = entry.at
-        self._ending.compensations.note(command, command.value_in(entry))
+        if command.compensation is not None:
+            self._compensations.push(command, command.value_in(entry))
         if not command.future.done():
             command.answer(entry)
         self.loop.run_ready()
         return None
 
-    # live
+    def _hand_to_run(self, entry: Entry) -> None:
+        match entry.kind:
+            case EntryKind.STOP:
+                self._stop(entry)
+            case EntryKind.UNDO:
+                self._undo(entry)
+            case _:  # a patch, which was chosen before anything was handed over
+                pass
+
+    def _stop(self, entry: Entry) -> None:
+        """
+        Bring a stop into the function: CancelledError at its next await.
+
+        Its `finally` blocks still run.
+        """
+        self.loop.now = entry.at
+        self._ending.note_stop(entry.at)
+        self._main.cancel()
+        self.loop.run_ready()
+
+    def _undo(self, entry: Entry) -> None:
+        """Leave the function, should it still run, and undo what its steps have done."""
+        self.loop.now = entry.at
+        own_end = read_end(entry.data)
+        self.commands.abandon_all()
+        undoing = self.loop.start_over(self._clean_up(with_children=bool(entry.name)))
+        self._ending.note_undo(own_end, undoing)
+        self.loop.run_ready()
+
+    async def _clean_up(self, *, with_children: bool) -> list[ErrorInfo]:
+        """Stop the children, then undo what the steps have done; returns the errors of that."""
+        if with_children:
+            await self.start(StopChildrenCommand(self.create_future()))
+        return await self._compensations.undo(self)
+
+    # the second half: what is new
 
     async def _live(self) -> Outcome:
-        while True:
-            self.wakeup.raise_if_over()
-            self._ending.heed_stop()
-            if not self._ending.is_being_told:
-                self._advance()
-            if not self._writer.is_busy:
-                outcome = self._ending.outcome()
+        """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
+        self.is_live = True
+        self._time_slice.begin()
+        self._writer.go_live()
+        self.runtime.on_inbox = self._on_inbox
+        unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
+        try:
+            while True:
+                self._wakeup.raise_if_over()
+                outcome = self._advance()
                 if outcome is not None:
                     return outcome
-            if self._is_busy():
-                await self._wait()
-                if (
-                    self.commands.has_fresh
-                    and not self._is_busy()
-                    and await self._time_slice.is_over()
-                ):
-                    return yield_slot(self.loop)
-            elif self._is_waiting():
-                waits, due_at, knows_stop = (
-                    self.commands.open(),
-                    self._due_at(),
-                    self._ending.knows_stop,
-                )
-                return park(
-                    waits, self.loop, due_at=due_at, inbox=self._writer.inbox, knows_stop=knows_stop
-                )
-
-    def _heard(self) -> None:
-        """Note that something was put into the run's inbox while it runs."""
-        self.inbox_version += 1
-        self.wakeup.wake()
-
-    def _is_busy(self) -> bool:
-        return self._writer.is_busy or self.commands.is_busy()
-
-    async def _wait(self) -> None:
-        """Wait for a try, a reply or news, but no longer than until something is due."""
-        due_at = self._due_at()
-        timeout_s = None if due_at is None else max(0.0, due_at - self.runtime.now())
-        claimed = self.runtime.claimed
-        claimed.is_waiting = True
-        try:
-            if timeout_s is None:
-                await self.wakeup.wait()
-                return
-            async with self.runtime.timeout(timeout_s):
-                await self.wakeup.wait()
-        except TimeoutError:
-            return
+                if self._is_busy():
+                    await self._wait()
+                    if (
+                        self.commands.has_fresh
+                        and not self._is_busy()
+                        and await self._time_slice.is_over()
+                    ):
+                        return yield_slot(self.loop)
+                elif self._is_waiting():
+                    return self._park()
         finally:
-            claimed.is_waiting = False
+            self.runtime.on_inbox = None
+            unsubscribe()
+            self.commands.abandon_all()
 
-    def _advance(self) -> None:
-        """Do for every open wish what can be done for it now."""
-        self.commands.fresh()
-        self._advance_all(self.commands.open())
+    def _advance(self) -> Outcome | None:
+        """Do for every open command what can be done now; returns the outcome once it ends."""
+        if self.runtime.cancel.is_set and self._ending.accept_stop():
+            self._remember(EntryKind.STOP)
+        if not self._ending.is_stop_pending:
+            self.commands.take_fresh()
+            self._start(self.commands.open())
+        if self._writer.is_busy:
+            return None
+        match self._ending.decide(self._facts()):
+            case Undo(end, with_children):
+                name = "children" if with_children else ""
+                self._remember(EntryKind.UNDO, end, name=name, cleanup=Cleanup.STARTED)
+                return None
+            case end:
+                return end
 
-    def _advance_all(self, commands: Sequence[Command]) -> None:
+    def _start(self, commands: Sequence[Command]) -> None:
+        """Do for these what can be done for them now."""
         now = self.runtime.now()
         for command in commands:
             if command.is_wanted and not command.is_busy:
                 command.advance(self, now)
+
+    def _written(self, entry: Entry) -> None:
+        """Hand over what is durable now; replies come in the order of the writes."""
+        command = self.commands.at(entry.place)
+        if command is not None:
+            command.is_busy = command.is_writing = False
+        self._hand_over(entry)
+        is_answered = (
+            command is not None
+            and not command.wakes_on_inbox
+            and self.commands.at(entry.place) is not command
+        )
+        if not (is_answered and self._goes_on_at_once()):
+            self._wakeup.wake()
+
+    def _goes_on_at_once(self) -> bool:
+        """
+        Start what was asked for just now; False when `_live` has to look at everything.
+
+        A chain of steps goes on from callback to callback: waking `_live` for each would double
+        what a step costs. What waits is not looked at: of a thousand branches the end of one
+        concerns that one.
+        """
+        if (
+            self._main.done()
+            or self._wakeup.is_over
+            or self.loop.misuse is not None
+            or self.runtime.cancel.is_set
+        ):
+            return False
+        if self._outer.time() >= self._time_slice.until and not self._is_busy():
+            return False
+        fresh = self.commands.take_fresh()
+        self._start(fresh)
+        return all(command.is_busy for command in fresh) if fresh else self.commands.is_busy()
+
+    async def _wait(self) -> None:
+        """Wait for a try, a reply or a wake-up, but no longer than until something is due."""
+        due_at = self._due_at()
+        timeout_s = None if due_at is None else max(0.0, due_at - self.runtime.now())
+        self.runtime.is_waiting = True
+        try:
+            if timeout_s is None:
+                await self._wakeup.wait()
+                return
+            async with self.runtime.timeout(timeout_s):
+                await self._wakeup.wait()
+        except TimeoutError:
+            return
+        finally:
+            self.runtime.is_waiting = False
+
+    def _park(self) -> Outcome:
+        waits, due_at, knows_stop = self.commands.open(), self._due_at(), self._ending.knows_stop
+        inbox = self._writer.inbox
+        return park(waits, self.loop, due_at=due_at, inbox=inbox, knows_stop=knows_stop)
+
+    def _facts(self) -> Facts:
+        grace_until = self._ending.grace_until
+        return Facts(
+            main=self._main,
+            misuse=self.loop.misuse,
+            is_closing=self.loop.is_closing,
+            is_stuck=not self._is_busy() and not self.commands.open(),
+            is_grace_over=grace_until is not None and self.runtime.now() >= grace_until,
+            has_compensations=bool(self._compensations),
+        )
+
+    def _is_busy(self) -> bool:
+        return self._writer.is_busy or self.commands.is_busy()
+
+    def _is_waiting(self) -> bool:
+        """Whether there is nothing to do until something is due or comes in."""
+        due_at = self._due_at()
+        return due_at is None or due_at > self.runtime.now()
 
     def _due_at(self) -> float | None:
         """Say when something is due next."""
@@ -311,53 +333,129 @@ class Activation:
             due.append(self._ending.grace_until)
         return min(due) if due else None
 
-    def _is_waiting(self) -> bool:
-        """Whether there is nothing to do until something is due or comes in."""
-        due_at = self._due_at()
-        return due_at is None or due_at > self.runtime.now()
+    def _on_inbox(self) -> None:
+        """Note that something was put into the run's inbox while it runs."""
+        self.inbox_version += 1
+        self._wakeup.wake()
 
-    def _landed(self, entry: Entry) -> None:
-        """Hand over what is durable now; replies come in the order of the writes."""
-        command = self.commands.at(entry.place)
-        if command is not None:
-            command.is_busy = command.is_writing = False
-        self._hand_over(entry)
-        is_answered = (
-            command is not None
-            and not command.wakes_on_inbox
-            and self.commands.at(entry.place) is not command
+    def _on_dropped(self, command: Command) -> None:
+        """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
+        self._outer.call_soon(command.abandon)
+        self._outer.call_soon(self._wakeup.wake)
+
+    def _remember(
+        self,
+        kind: EntryKind,
+        data: bytes = b"",
+        *,
+        name: str = "",
+        cleanup: Cleanup | None = None,
+    ) -> None:
+        """Write an entry about the run itself rather than a command."""
+        self._writer.write(Entry(kind, str(kind), name, self.runtime.now(), data), cleanup)
+
+    def _guarded(self, callback: Callable[[T], None]) -> Callable[[T], None]:
+        """
+        Have what *callback* raises end the activation.
+
+        Asyncio would only log it, and nothing would ever go on.
+        """
+
+        def call(argument: T) -> None:
+            try:
+                callback(argument)
+            except Exception as error:  # noqa: BLE001  handed on
+                self._wakeup.fail(error)
+
+        return call
+
+    # for `ctx` and the handles it gives out: commands.command.WorkflowHost
+
+    def check_caller(self) -> None:
+        """Refuse a call that does not come from the workflow's own code."""
+        self.loop.branch()
+
+    def next_place(self) -> str:
+        """Take the next place of the branch whose code is running."""
+        return self.loop.branch().next_place()
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future of the workflow's loop."""
+        return self.loop.create_future()
+
+    def start(self, command: Command) -> asyncio.Future[Any]:
+        """Have *command* answered from the journal, or carried out; returns its future."""
+        self.commands.add(command)
+        return command.future
+
+    def patched(self, name: str) -> bool:
+        """Say whether the run takes the new way at a patch."""
+        is_new, is_first = self._patches.choose(name, is_live=not self._left)
+        if is_first:
+            self._writer.write(Entry(EntryKind.PATCH, f"patch:{name}", name, self.runtime.now()))
+        return is_new
+
+    def continue_as_new(self, payload: Any) -> ContinueAsNew:
+        """Make what the function has to return for its run to continue as new."""
+        self._ending.next_history = ContinueAsNew(payload, self.restarts + 1)
+        return self._ending.next_history
+
+    # for commands: commands.host.CommandHost
+
+    def spawn(
+        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+    ) -> asyncio.Task[T]:
+        """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
+        task = self._outer.create_task(work)
+        task.add_done_callback(self._guarded(then))
+        return task
+
+    def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
+        """Write an entry for *command*, unless it is answered or abandoned by now."""
+        if self.loop.is_over or self.commands.at(command.place) is not command:
+            self._wakeup.wake()
+            return
+        command.is_busy = command.is_writing = True
+        is_first_to_undo = (
+            kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
         )
-        if not (is_answered and self._goes_on()):
-            self.wakeup.wake()
+        entry = Entry(kind, command.place, command.name, self.runtime.now(), data)
+        self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
 
-    def _goes_on(self) -> bool:
-        """
-        Begin at once with what was asked for just now; False when `_live` has to look.
+    def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:
+        """Write an entry whose data is what the server answers to *send*."""
+        command.is_busy = command.is_writing = True
+        self._writer.write_computed(self._entry_of(command, kind), send)
 
-        A chain of steps goes on from callback to callback: waking `_live` for each would double
-        what a step costs. What waits is not looked at: of a thousand branches the end of one
-        concerns that one.
-        """
-        if (
-            self.main.done()
-            or self.wakeup.is_over
-            or self.loop.misuse is not None
-            or self.runtime.claimed.cancel.is_set
-        ):
+    def take_from_inbox(self, command: Writable, kind: EntryKind, send: Send) -> bool:
+        """Have *send* look for what came in; False when it cannot look now."""
+        if self._writer.is_taking:
             return False
-        if self._time_slice.is_up and not self._is_busy():
-            return False
-        fresh = self.commands.fresh()
-        self._advance_all(fresh)
-        return all(command.is_busy for command in fresh) if fresh else self.commands.is_busy()
+        command.is_busy = True
 
-    def _found_nothing(self, command: Command) -> None:
-        command.is_busy = False
-        self.wakeup.wake()
+        def found_nothing() -> None:
+            command.is_busy = False
+            self._wakeup.wake()
 
-    # ending
+        self._writer.take(self._entry_of(command, kind), send, found_nothing)
+        return True
 
-    def _dropped(self, command: Command) -> None:
-        """Cancel the try of what the workflow wants no more; its answer will not be handed over."""
-        self.outer.call_soon(command.abandon)
-        self.outer.call_soon(self.wakeup.wake)
+    def read_end(self, name: str, then: Callable[[bytes | None], None]) -> None:
+        """Read how a child or a map ended, and call *then* with that."""
+        found = self._child_ends.read(name)
+        found.add_done_callback(self._guarded(lambda done: then(done.result())))
+
+    def note_inbox(self, inbox: int) -> None:
+        """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
+        self._writer.note_inbox(inbox)
+
+    def wake(self) -> None:
+        """Have every open command advanced once more."""
+        self._wakeup.wake()
+
+    def lose_claim(self) -> None:
+        """End the activation: the run is another worker's now."""
+        self._wakeup.lose_claim()
+
+    def _entry_of(self, command: Writable, kind: EntryKind) -> Entry:
+        return Entry(kind, command.place, command.name, self.runtime.now())

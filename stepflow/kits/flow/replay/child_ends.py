@@ -1,7 +1,4 @@
-"""
-The lookout: asks Redis how children and maps ended, once for all who want to know in the same turn
-of the loop.
-"""
+"""Reads how children and maps ended: at once for all that wait for one."""
 
 from __future__ import annotations
 
@@ -9,28 +6,25 @@ import asyncio
 from collections.abc import Callable
 
 from stepflow.errors import StepflowError
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.kits.flow.runtime import FlowRuntime
 
 
 class ChildEndReader:
     """
-    *heard* is told how much the run's inbox got, read before the answers.
+    Batches what is read into one call.
 
-    So a park that compares the inbox cannot miss an answer that came after it was looked for.
+    *on_inbox* is called with how much the run's inbox got, read before the ends. So a park that
+    compares the inbox cannot miss an end that came after it was looked for.
     """
 
-    def __init__(self, runtime: StepRuntime, heard: Callable[[int], None]) -> None:
+    def __init__(self, runtime: FlowRuntime, on_inbox: Callable[[int], None]) -> None:
         self._runtime = runtime
-        self._heard = heard
+        self._on_inbox = on_inbox
         self._asked: list[tuple[str, asyncio.Future[bytes | None]]] = []
-        self._looking: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
 
     def read(self, name: str) -> asyncio.Future[bytes | None]:
-        """
-        Ask for the answer of a child (by run id) or a map (by stem).
-
-        None while there is none.
-        """
+        """Return the end of a child (by run id) or of a map (by its id), None before it ended."""
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._begin)
@@ -39,18 +33,18 @@ class ChildEndReader:
         return future
 
     def _begin(self) -> None:
-        task = asyncio.ensure_future(self._look())
-        self._looking.add(task)
-        task.add_done_callback(self._looking.discard)
+        task = asyncio.ensure_future(self._read())
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         asked, self._asked = self._asked, []
         try:
-            inbox, answers = await self._runtime.answers([name for name, _ in asked])
+            inbox, ends = await self._runtime.load_ends([name for name, _ in asked])
         except StepflowError as error:
             for _, future in asked:
                 future.set_exception(error)
             return
-        self._heard(inbox)
-        for (_, future), answer in zip(asked, answers, strict=True):
-            future.set_result(answer)
+        self._on_inbox(inbox)
+        for (_, future), end in zip(asked, ends, strict=True):
+            future.set_result(end)

@@ -1,35 +1,16 @@
-"""
-Compensation: what completed steps did is undone, in reverse, when the run fails or is cancelled.
-"""
+"""Compensation: a run that fails or is cancelled undoes its completed steps, the last first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.errors import StepFailed, StepflowError
+from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.step_options import Compensation
 from stepflow.store.values.codec import unpack
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.commands.command import Command
-    from stepflow.kits.flow.replay.activation import Activation
-
-
-@dataclass(frozen=True, slots=True)
-class Compensation:
-    """
-    What undoes a step: *function* is called with the step's value, by *policy*.
-
-    *timeout_s* is for one attempt.
-    """
-
-    function: Callable[[Any], Any]
-    policy: RetryPolicy
-    timeout_s: float | None = None
 
 
 class CompensationStack:
@@ -41,16 +22,14 @@ class CompensationStack:
     def __len__(self) -> int:
         return len(self._done)
 
-    def note(self, command: Command, value: bytes | None) -> None:
-        """Note that *command* has its *value*, packed."""
+    def push(self, command: Command, value: bytes | None) -> None:
+        """Note that *command* has its packed *value*, unless nothing undoes it."""
         if command.compensation is not None and value is not None:
             self._done.append((command.name, command.compensation, value, command.read))
 
-    async def undo(self, activation: Activation) -> list[ErrorInfo]:
+    async def undo(self, host: WorkflowHost) -> list[ErrorInfo]:
         """
-        Undo all of it, the last first, each as a durable step of its own.
-
-        Gives the errors of those that failed.
+        Undo all of it, the last first, each as a durable step; returns the errors of those.
 
         Runs on the workflow's loop, as the function itself did, so a replay takes the same turns.
         """
@@ -59,9 +38,9 @@ class CompensationStack:
             name, compensation, value, read = self._done[number]
             try:
                 plain = unpack(value)
-                await activation.start(
+                await host.start(
                     StepCommand(
-                        f"undo.{number}", f"undo {name}", activation.loop.create_future(),
+                        f"undo.{number}", f"undo {name}", host.create_future(),
                         compensation.function, (plain if read is None else read(plain),),
                         policy=compensation.policy, timeout_s=compensation.timeout_s,
                     )

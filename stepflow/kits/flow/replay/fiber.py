@@ -1,6 +1,7 @@
 """
-Lines: plain code of a workflow, each in a greenlet of its own, so that it can wait where a
-coroutine would await.
+Fibers: plain code of a workflow, each in a greenlet of its own.
+
+So it can wait where a coroutine would await.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Fiber(greenlet):
     """
     Plain code that runs until it waits for something.
 
-    Its task awaits that, and the code goes on with the answer.
+    Its task awaits that, and the code goes on with the result.
     """
 
     def __init__(self, code: Callable[[], Any], loop: WorkflowLoop) -> None:
@@ -29,51 +30,49 @@ class Fiber(greenlet):
         self.gr_context = getcurrent().gr_context
 
     def wait(self, what: Awaitable[T]) -> T:
-        """Block this line, and nothing else, until *what* has its answer."""
+        """Block this fiber, and nothing else, until *what* is done; returns its result."""
         assert self.parent is not None
-        answer: T = self.parent.switch(what)
-        return answer
+        result: T = self.parent.switch(what)
+        return result
 
 
 def current_fiber(loop: WorkflowLoop) -> Fiber:
     """
-    Give the line whose code is running.
+    Return the fiber whose code is running.
 
-    Raises NotReplayable elsewhere, PutAside when the activation is over.
+    Raises NotReplayable elsewhere, Evicted when the activation is over.
     """
     loop.branch()
-    line = getcurrent()
-    if not isinstance(line, Fiber) or line.loop is not loop:
+    fiber = getcurrent()
+    if not isinstance(fiber, Fiber) or fiber.loop is not loop:
         loop.refuse("ctx outside of the workflow's own code, such as inside a step")
-    return line
+    return fiber
 
 
 async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
     """
-    Run plain code in a line of its own, awaiting here what it waits for.
+    Run plain code in a fiber of its own, awaiting here what it waits for.
 
-    Closed, as workflow code is that is put aside, it ends the line: the code's `finally` blocks
-    run.
+    Closed, as workflow code is that is evicted, this ends the fiber: its `finally` blocks run.
     """
-    line = Fiber(code, loop)
-    given = line.switch()
-    while not line.dead:
+    fiber = Fiber(code, loop)
+    switched = fiber.switch()
+    while not fiber.dead:
         try:
-            answer = await given
+            result = await switched
         except GeneratorExit:
-            line.throw(GreenletExit)
+            fiber.throw(GreenletExit)
             raise
         except BaseException as error:  # noqa: BLE001  whatever it is, it is raised where the code waits
-            given = line.throw(error)
+            switched = fiber.throw(error)
         else:
-            given = line.switch(answer)
-    return given  # type: ignore[no-any-return]
+            switched = fiber.switch(result)
+    return switched  # type: ignore[no-any-return]
 
 
 async def run_all(codes: Sequence[Callable[[], T]], loop: WorkflowLoop) -> list[T]:
     """
-    Run plain codes side by side, each a branch of its own, and give what they return, in their
-    order.
+    Run plain codes side by side, each a branch of its own; returns their values in order.
 
     When one raises, the others are cancelled, and once all have ended its error is raised.
     """

@@ -1,6 +1,7 @@
 """
-The scribe: writes journal entries, each at its index, and says when they are durable, in the order
-of the writes.
+Writes journal entries, each at its index.
+
+Says when they are durable, in the order of the writes.
 """
 
 from __future__ import annotations
@@ -11,97 +12,96 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.journal import Entry
 from stepflow.core.run import Cleanup
 from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
-from stepflow.kits.flow.replay.journal import Entry
-from stepflow.worker.step_runtime import StepRuntime
-
-#: sends an entry whose data the server makes, given its index and its head
-Send = Callable[[int, bytes], asyncio.Future[Any]]
+from stepflow.kits.flow.commands.host import Send
+from stepflow.kits.flow.runtime import FlowRuntime
 
 
-class _Letter:
+class _PendingWrite:
     """
     An entry on its way.
 
-    How it is sent, given its index, and who heeds the answer once all up to it are durable.
+    *send* sends it, given its index; *then* is called with the reply once all up to it are durable.
     """
 
-    __slots__ = ("answer", "heed", "index", "send")
+    __slots__ = ("index", "reply", "send", "then")
 
     def __init__(
-        self, index: int, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]
+        self, index: int, send: Callable[[int], asyncio.Future[Any]], then: Callable[[Any], None]
     ) -> None:
         self.index = index
         self.send = send
-        self.heed = heed
-        #: what the server said: nothing yet, or that it is refused, while this is false
-        self.answer: Any = None
+        self.then = then
+        #: what the server said; false while it has said nothing yet, or refused
+        self.reply: Any = None
 
 
 class JournalWriter:
     """
     Keeps the journal's next index.
 
-    *landed* is called with each entry once it is durable, *refused* when the claim is another's
-    now, *failed* with what Redis refuses for good. A take may or may not use up an index, so what
-    is to be written meanwhile waits for it, as it does for the replay to end. *wakeup* is called
-    when more was put into the inbox than was heard of: what came after another had looked must be
-    looked for again before the run may park.
+    *on_written* is called with each entry once it is durable, *on_refused* when the claim is
+    another's now, *on_failed* with what Redis refuses for good. A take may or may not use up an
+    index, so what is to be written meanwhile waits for it, as it does for the replay to end.
+    *on_inbox* is called when more was put into the inbox than was known: what came after a command
+    had looked must be looked for again before the run may park.
 
     While Redis refuses to write, entries are kept in their order: once all replies are in, the
     first is sent again every second, and when it is taken, the rest. What was sent behind a refused
-    one is answered as a write under a lost claim is, so such an answer counts only where nothing
+    one is answered as a write under a lost claim is, so such a reply counts only where nothing
     before it is open.
     """
 
     def __init__(
         self,
-        runtime: StepRuntime,
-        landed: Callable[[Entry], None],
-        refused: Callable[[], None],
-        wakeup: Callable[[], None],
-        failed: Callable[[Exception], None],
+        runtime: FlowRuntime,
+        *,
+        on_written: Callable[[Entry], None],
+        on_refused: Callable[[], None],
+        on_inbox: Callable[[], None],
+        on_failed: Callable[[Exception], None],
     ) -> None:
         self._runtime = runtime
-        self._landed = landed
-        self._refused = refused
-        self._wakeup = wakeup
-        self._failed = failed
-        self._letters: deque[_Letter] = deque()
-        #: letters sent and not answered
+        self._on_written = on_written
+        self._on_refused = on_refused
+        self._on_inbox = on_inbox
+        self._on_failed = on_failed
+        self._pending: deque[_PendingWrite] = deque()
+        #: writes sent and not answered
         self._sent = 0
-        #: set while letters are kept: why
+        #: set while writes are kept: why
         self._trouble: RedisRefused | None = None
-        #: whether letters wait, for the trouble to pass or for the first of them to be taken
-        self._waits = False
+        #: whether writes wait, for the trouble to pass or for the first of them to be taken
+        self._is_held_up = False
         self._tries = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
-        self._taking = False
+        self._is_taking = False
         self._is_replaying = True
         self._held_back: deque[Callable[[], None]] = deque()
         self.index = 0
-        #: how much was ever put into the run's inbox, as last heard
-        self.inbox = runtime.claimed.run.inbox
+        #: how much was ever put into the run's inbox, as far as is known
+        self.inbox = runtime.run.inbox
 
     @property
     def is_taking(self) -> bool:
         """Whether a take is on its way: the next index is not known until it has come back."""
-        return self._taking
+        return self._is_taking
 
     @property
     def is_busy(self) -> bool:
         """Whether something is on its way."""
-        return bool(self._letters or self._held_back)
+        return bool(self._pending or self._held_back)
 
-    def hear(self, inbox: int) -> None:
-        """Take note of how much was ever put into the run's inbox."""
+    def note_inbox(self, inbox: int) -> None:
+        """Learn how much was ever put into the run's inbox."""
         if inbox != self.inbox:
             self.inbox = inbox
-            self._wakeup()
+            self._on_inbox()
 
     def go_live(self) -> None:
         """Begin to write; what was chosen on the way here comes first."""
@@ -116,135 +116,130 @@ class JournalWriter:
 
     def write(self, entry: Entry, cleanup: Cleanup | None = None) -> None:
         """
-        Write an entry at the next index, and what the run has left to do from then on, if that
-        changes.
+        Write an entry at the next index.
+
+        *cleanup* is what the run has left to do from then on, None when the entry changes nothing
+        there.
         """
-        if self._taking or self._is_replaying:
+        if self._is_taking or self._is_replaying:
             self._held_back.append(lambda: self.write(entry, cleanup))
             return
         data = entry.write()
-        self._post(
+        self._send_next(
             lambda index: self._runtime.add_entry(index, data, cleanup),
             lambda _: self._written(entry),
         )
 
     def write_computed(self, entry: Entry, send: Send) -> None:
         """Write an entry at the next index whose data is what the server answers to *send*."""
-        if self._taking:
+        if self._is_taking:
             self._held_back.append(lambda: self.write_computed(entry, send))
             return
         head = entry.head()
-        self._post(
-            lambda index: send(index, head), lambda answer: self._written(entry.holding(answer[0]))
+        self._send_next(
+            lambda index: send(index, head), lambda reply: self._written(entry.holding(reply[0]))
         )
 
-    def take(self, entry: Entry, send: Send, nothing: Callable[[], None]) -> None:
+    def take(self, entry: Entry, send: Send, on_nothing: Callable[[], None]) -> None:
         """
         Have *send* take what there may be for *entry* and remember it, in one write.
 
-        *nothing* is called for nothing.
-
-        Its answer is [inbox, data], [inbox], or [] when refused.
+        Its reply is [inbox, data], [inbox] when there is nothing, for which *on_nothing* is called,
+        or [] when refused.
         """
-        self._taking = True
+        self._is_taking = True
         head = entry.head()
-        letter = _Letter(
-            self.index,
-            lambda index: send(index, head),
-            lambda answer: self._taken(entry, answer, nothing),
+        self._add(
+            _PendingWrite(
+                self.index,
+                lambda index: send(index, head),
+                lambda reply: self._taken(entry, reply, on_nothing),
+            )
         )
-        self._hand_in(letter)
 
-    def _post(
-        self, send: Callable[[int], asyncio.Future[Any]], heed: Callable[[Any], None]
+    def _send_next(
+        self, send: Callable[[int], asyncio.Future[Any]], then: Callable[[Any], None]
     ) -> None:
         """Take the next index for an entry and send it."""
         probes.at("journal.ready")
-        letter = _Letter(self.index, send, heed)
+        write = _PendingWrite(self.index, send, then)
         self.index += 1
-        self._hand_in(letter)
+        self._add(write)
 
-    def _hand_in(self, letter: _Letter) -> None:
-        self._letters.append(letter)
-        if not self._waits:
-            self._send(letter)
+    def _add(self, write: _PendingWrite) -> None:
+        self._pending.append(write)
+        if not self._is_held_up:
+            self._send(write)
 
-    def _send(self, letter: _Letter) -> None:
+    def _send(self, write: _PendingWrite) -> None:
         self._sent += 1
-        letter.send(letter.index).add_done_callback(lambda done: self._answered(letter, done))
+        write.send(write.index).add_done_callback(lambda done: self._answered(write, done))
 
-    def _answered(self, letter: _Letter, done: asyncio.Future[Any]) -> None:
+    def _answered(self, write: _PendingWrite, done: asyncio.Future[Any]) -> None:
         self._sent -= 1
         if self._is_over:
             return
         problem = asyncio.CancelledError() if done.cancelled() else done.exception()
         if problem is None:
-            letter.answer = done.result()
-        if not letter.answer and not self._is_kept(letter, problem):
+            write.reply = done.result()
+        if not write.reply and not self._is_kept(write, problem):
             return
-        while self._letters and self._letters[0].answer:
-            letter = self._letters.popleft()
-            letter.heed(letter.answer)
-        if self._waits and not self._sent:
-            self._go_on()
+        while self._pending and self._pending[0].reply:
+            write = self._pending.popleft()
+            write.then(write.reply)
+        if self._is_held_up and not self._sent:
+            self._send_again()
 
-    def _is_kept(self, letter: _Letter, problem: BaseException | None) -> bool:
-        """
-        Say whether a letter that was not taken is to be sent again.
-
-        Else it ends the activation.
-        """
+    def _is_kept(self, write: _PendingWrite, problem: BaseException | None) -> bool:
+        """Whether a write that was not taken is to be sent again; else it ends the activation."""
         if isinstance(problem, RedisRefused):
             if problem.passes:
-                self._trouble, self._waits = problem, True
+                self._trouble, self._is_held_up = problem, True
                 return True
             self._is_over = True
-            self._failed(problem)
+            self._on_failed(problem)
             return False
-        if problem is None and (self._trouble is not None or letter is not self._letters[0]):
-            self._waits = (
-                True  # it came before another that goes first: the gap refuses it, not the claim
-            )
+        if problem is None and (self._trouble is not None or write is not self._pending[0]):
+            # it came before another that goes first: the gap refuses it, not the claim
+            self._is_held_up = True
             return True
         self._is_over = True
-        self._refused()
+        self._on_refused()
         return False
 
-    def _go_on(self) -> None:
+    def _send_again(self) -> None:
         """
-        All replies are in.
+        Send what was not taken, now that all replies are in.
 
-        Send again what was not taken, its first entry first and alone while Redis refuses.
+        While Redis refuses, the first entry goes first and alone.
         """
         if self._trouble is not None:
             say_refused(
-                f"run={self._runtime.claimed.run.id} cannot write its journal",
-                self._trouble,
-                self._tries,
+                f"run={self._runtime.run.id} cannot write its journal", self._trouble, self._tries
             )
             self._tries += 1
-            self._timer = asyncio.get_running_loop().call_later(insist.REFUSED_S, self._try_again)
+            self._timer = asyncio.get_running_loop().call_later(insist.REFUSED_S, self._try_first)
             return
-        self._waits, self._tries = False, 0
-        for letter in list(self._letters):
-            self._send(letter)
+        self._is_held_up, self._tries = False, 0
+        for write in list(self._pending):
+            self._send(write)
 
-    def _try_again(self) -> None:
+    def _try_first(self) -> None:
         self._trouble = None
-        self._send(self._letters[0])
+        self._send(self._pending[0])
 
     def _written(self, entry: Entry) -> None:
         probes.at("journal.done")
-        self._landed(entry)
+        self._on_written(entry)
 
-    def _taken(self, entry: Entry, answer: Any, nothing: Callable[[], None]) -> None:
-        self._taking = False
-        self.hear(int(answer[0]))
-        if len(answer) > 1:
+    def _taken(self, entry: Entry, reply: Any, on_nothing: Callable[[], None]) -> None:
+        self._is_taking = False
+        self.note_inbox(int(reply[0]))
+        if len(reply) > 1:
             self.index += 1
-            self._landed(entry.holding(answer[1]))
+            self._on_written(entry.holding(reply[1]))
         else:
-            nothing()
+            on_nothing()
         self._write_held_back()
 
     def _write_held_back(self) -> None:

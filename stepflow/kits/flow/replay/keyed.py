@@ -1,29 +1,20 @@
-"""Keyed steps: known by their key alone, wherever they stand; and the forgetting of them."""
+"""Keyed steps: known by their key alone, wherever they stand."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
+from stepflow.core.journal import KEYED, Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.replay.activation import Activation
-    from stepflow.kits.flow.replay.compensations import CompensationStack
-
-#: how the place of a keyed step begins
-KEYED = "key:"
+from stepflow.kits.flow.replay.compensations import CompensationStack
 
 
 class Keyed:
     """
-    What the journal holds of keyed steps, by place.
+    What the journal holds of keyed steps, by place: handed over, or kept until it is asked for.
 
-    Handed over already, or kept until it is asked for.
-
-    A key that is asked for again is answered from here at once, and a failed attempt counts whoever
-    asked.
+    A second step with the same key is answered from here at once, and a failed attempt counts for
+    all steps of its key.
     """
 
     def __init__(self) -> None:
@@ -58,31 +49,15 @@ class Keyed:
 
     def answer(self, command: Command, compensations: CompensationStack) -> bool:
         """
-        Give *command* what is remembered under its key, noted in *compensations* once.
+        Answer *command* with what is remembered under its key; False when that is no answer yet.
 
-        False when that is not the answer yet.
+        The value goes onto *compensations* once.
         """
         for entry in self._entries.get(command.place, ()):
             if command.is_answered_by(entry):
                 if command.place in self._unasked:
                     self._unasked.remove(command.place)
-                    compensations.note(command, entry.data)
+                    compensations.push(command, entry.data)
                 command.answer(entry)
                 return True
         return False
-
-
-class ForgetCommand(Command):
-    """
-    The word that a key was forgotten.
-
-    What the journal holds of it before this counts no more.
-    """
-
-    __slots__ = ()
-    what = "forget"
-    entry_kinds = (EntryKind.FORGET,)
-
-    def advance(self, activation: Activation, now: float) -> None:
-        del now
-        activation.write(self, EntryKind.FORGET)

@@ -1,5 +1,5 @@
 """
-A loop of the workflow's own.
+The workflow's own event loop.
 
 It runs what is ready and nothing else, so a replay takes the same turns.
 """
@@ -22,18 +22,14 @@ log = logging.getLogger("stepflow.flow")
 
 class Evicted(BaseException):
     """
-    Ends workflow code that is put aside.
+    Ends workflow code that is evicted.
 
     Its run waits, and goes on from the top in another activation.
     """
 
 
 class Branch:
-    """
-    A line of control within a workflow.
-
-    The places of its steps and of the branches it starts are counted here.
-    """
+    """One task of a workflow; counts the places of its steps and of the branches it starts."""
 
     __slots__ = ("_count", "path")
 
@@ -63,14 +59,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.misuse: NotReplayable | None = None
         #: whether the activation is over
         self.is_over = False
-        #: whether code that was put aside, its `finally` blocks, asked for ctx
+        #: whether evicted code, in a `finally` block, called ctx
         self.called_ctx_while_evicted = False
         #: unix seconds, set by the replay to the time of the last remembered entry
         self.now = 0.0
         #: async generators that were left in the middle, their `finally` blocks running
         self._closing: set[asyncio.Task[None]] = set()
-
-    # what a replay can repeat
 
     def call_soon(  # type: ignore[override]
         self,
@@ -115,7 +109,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             log.warning("in workflow code: %s", context.get("exception") or context.get("message"))
 
     def branch(self) -> Branch:
-        """Give the branch whose code is running; raises NotReplayable outside of workflow code."""
+        """
+        Return the branch whose code is running.
+
+        Raises NotReplayable outside of workflow code, Evicted when the activation is over.
+        """
         if self.is_over:
             self.called_ctx_while_evicted = True
             raise Evicted
@@ -144,18 +142,13 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 if not handle.cancelled():
                     try:
                         handle._run()  # noqa: SLF001  how every loop runs a handle
-                    except (
-                        SystemExit,
-                        KeyboardInterrupt,
-                    ):  # its task holds it; here it would end the worker's loop
-                        continue
+                    except (SystemExit, KeyboardInterrupt):
+                        continue  # its task keeps it; here it would end the worker's loop
         finally:
             self._end(outer, hooks)
 
     def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
-        """
-        Be the running loop of this thread, which async generators are left to that are not used up.
-        """
+        """Become this thread's running loop; async generators left in the middle come to it."""
         before = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001  the pair for those who write loops
         asyncio._set_running_loop(self)  # noqa: SLF001
         sys.set_asyncgen_hooks(None, self._close)
@@ -184,10 +177,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def evict(self) -> None:
         """
-        End what still waits: the run goes on in another activation, from the top.
+        End the code that still waits: the run goes on in another activation, from the top.
 
-        Their `finally` blocks run, as Python has it; a ctx call in one of them ends it with
-        PutAside.
+        Its `finally` blocks run, as Python has it; a ctx call in one of them raises Evicted.
         """
         self.is_over = True
         self._ready.clear()
@@ -206,12 +198,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
 
     def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """End what still waits as `put_aside` does, and go on with *coro* in its stead."""
+        """End the code that still waits as `evict` does, and go on with *coro* in its stead."""
         self.evict()
         self.is_over = False
         return self.create_task(coro)
-
-    # what it cannot
 
     def refuse(self, what: str) -> NoReturn:
         """Refuse what a replay could not repeat, and remember that it was tried."""

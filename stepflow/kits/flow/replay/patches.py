@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stepflow.kits.flow.replay.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind
 
 
 class Patches:
-    """
-    The patches that a run has been asked about, and those that its journal remembers as taken.
-    """
+    """The patches that a run was asked about, and those its journal remembers as taken."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._chosen = {entry.name: True for entry in entries if entry.kind is EntryKind.PATCH}
 
     def choose(self, name: str, *, is_live: bool) -> tuple[bool, bool]:
         """
-        Say whether the run takes the new way at *name*, and whether that has to be remembered now.
+        Say whether the run takes the new way at *name*, and whether to remember that now.
 
-        One that goes past it live for the first time does. One that had gone past without it keeps
-        to the old way, also where it comes by again later.
+        A run that comes by live for the first time takes it. One that had gone past without it
+        keeps to the old way, also where it comes by again later.
         """
         is_first = name not in self._chosen
         is_new = self._chosen.setdefault(name, is_live)

@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
-from stepflow.kits.flow.replay.journal import Entry
-from stepflow.kits.flow.replay.keyed import KEYED, Keyed
-
-if TYPE_CHECKING:
-    from stepflow.kits.flow.commands.command import Command
-    from stepflow.kits.flow.replay.compensations import CompensationStack
+from stepflow.core.journal import KEYED, Entry
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.replay.compensations import CompensationStack
+from stepflow.kits.flow.replay.keyed import Keyed
 
 
 class PendingCommands:
     """
-    The wishes of one activation.
+    The commands of one activation.
 
-    *dropped* is called with each that the workflow no longer wants.
+    *on_dropped* is called with each that the workflow cancels.
     """
 
     def __init__(
-        self, compensations: CompensationStack, dropped: Callable[[Command], None]
+        self, compensations: CompensationStack, on_dropped: Callable[[Command], None]
     ) -> None:
         self._by_place: dict[str, Command] = {}
         self._fresh: list[Command] = []
         self._compensations = compensations
-        self._dropped = dropped
+        self._on_dropped = on_dropped
         self.keyed = Keyed()
 
     def __iter__(self) -> Iterator[Command]:
         return iter(self._by_place.values())
 
     def add(self, command: Command) -> None:
-        """Take in what the workflow asks for; a keyed wish may be answered at once."""
-        if command.place.startswith(KEYED) and self._finds(command):
+        """Take in what the workflow asks for; a keyed command may be answered at once."""
+        if command.place.startswith(KEYED) and self._is_known(command):
             return
         self._by_place[command.place] = command
         self._fresh.append(command)
         command.future.add_done_callback(
-            lambda done: self._dropped(command) if done.cancelled() else None
+            lambda done: self._on_dropped(command) if done.cancelled() else None
         )
 
-    def _finds(self, command: Command) -> bool:
+    def _is_known(self, command: Command) -> bool:
         """
-        Answer a keyed wish by what is remembered, or have it ask again when the one open at its key
-        is done.
+        Answer a keyed command by what is remembered; False when it has to be carried out.
+
+        One whose key is being asked for already is added again when that is done.
         """
         first = self._by_place.get(command.place)
         if first is not None and first.is_wanted:
@@ -58,16 +56,15 @@ class PendingCommands:
         return self.keyed.answer(command, self._compensations)
 
     def at(self, place: str) -> Command | None:
-        """Give the wish at *place*."""
+        """Return the command at *place*."""
         return self._by_place.get(place)
 
-    def wanted_by(self, entry: Entry, *, has_ended: bool) -> tuple[Command | None, str]:
+    def find_for(self, entry: Entry, *, has_ended: bool) -> tuple[Command | None, str]:
         """
-        Give the wish that a remembered fact belongs to, or say in words that there is another or
-        none.
+        Return the command that a remembered fact belongs to, or say in words what is there instead.
 
-        One of a keyed step that nobody asks for yet is kept until somebody does: no wish, and
-        nothing to say.
+        A fact about a keyed step that nobody asks for yet is kept until somebody does: no command,
+        and no words.
         """
         command = self._by_place.get(entry.place)
         if entry.place.startswith(KEYED):
@@ -82,15 +79,15 @@ class PendingCommands:
         return command, ""
 
     def remove(self, place: str) -> None:
-        """Take away the wish at *place*: it has its answer."""
+        """Take away the command at *place*: it has its answer."""
         del self._by_place[place]
 
     def open(self) -> list[Command]:
-        """Give those that the workflow still wants."""
+        """Return those that the workflow still waits for."""
         return [command for command in self._by_place.values() if command.is_wanted]
 
-    def fresh(self) -> list[Command]:
-        """Give those taken in since this was asked last: nothing was done for them yet."""
+    def take_fresh(self) -> list[Command]:
+        """Return those added since this was called last: nothing was done for them yet."""
         fresh, self._fresh = self._fresh, []
         return fresh
 
@@ -103,8 +100,8 @@ class PendingCommands:
         """Whether a try or a write for one of them is under way."""
         return any(command.is_busy for command in self._by_place.values())
 
-    def leave(self) -> None:
-        """Drop them all."""
+    def abandon_all(self) -> None:
+        """Abandon and forget them all."""
         for command in self._by_place.values():
             command.abandon()
         self._by_place.clear()

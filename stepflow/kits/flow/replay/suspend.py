@@ -1,22 +1,21 @@
-"""
-Parking: a workflow that only waits gives its worker back, and one whose turn is over makes room.
-"""
+"""How a workflow gives its worker back: parked while it waits, or because others wait."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core.outcomes import Park, Yield
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.store.values.codec import pack
 
-if TYPE_CHECKING:
-    from stepflow.kits.flow.commands.command import Command
-    from stepflow.kits.flow.replay.loop import WorkflowLoop
+#: commands that a parked run is said to wait for
+_SHOWN = 3
 
 
 def yield_slot(loop: WorkflowLoop) -> Yield:
-    """Put the workflow on *loop* aside until its run's turn comes again."""
+    """Evict the workflow on *loop* until a worker has a slot for its run again."""
     loop.evict()
     return Yield(needs_cleanup=loop.called_ctx_while_evicted)
 
@@ -30,20 +29,20 @@ def park(
     knows_stop: bool,
 ) -> Park:
     """
-    Put the workflow on *loop* aside until *due_at*, or until something comes in, where one of
-    *waits* listens.
+    Evict the workflow on *loop* until *due_at*, or until what one of *waits* waits for comes in.
+
+    *inbox* is how much had come in when they looked last.
     """
     loop.evict()
-    listens = any(command.wakes_on_inbox for command in waits)
+    wakes_on_inbox = any(command.wakes_on_inbox for command in waits)
     expects: dict[str, list[dict[str, Any]]] = {}
     for command in waits:
         for name, schema in command.expects().items():
             expects.setdefault(name, []).append(schema)
-    shown = ", ".join(command.describe() for command in waits[:3])
     return Park(
         due_at,
-        inbox if listens else None,
-        shown,
+        inbox if wakes_on_inbox else None,
+        ", ".join(command.describe() for command in waits[:_SHOWN]),
         needs_cleanup=loop.called_ctx_while_evicted,
         knows_stop=knows_stop,
         expects=pack(expects) if expects else b"",

@@ -1,59 +1,39 @@
-"""News: what wakes an activation, and what ends it at once."""
+"""What wakes an activation, and what ends it at once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 from stepflow.errors import ClaimLost
 
 
 class Wakeup:
-    """Something has happened that the activation of *run_id* has to look at."""
+    """Wakes the activation of *run_id* when something has happened that it has to look at."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._event = asyncio.Event()
         self._is_lost = False
         self._problem: Exception | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the activation is to end at once."""
-        return self._is_lost or self._problem is not None
+        #: whether the activation is to end at once
+        self.is_over = False
 
     def wake(self) -> None:
-        """Have every wish looked at once more."""
+        """Have every command looked at once more."""
         self._event.set()
 
-    def lose(self) -> None:
-        """Note that the run is another worker's now."""
-        self._is_lost = True
+    def lose_claim(self) -> None:
+        """Have the activation end: the run is another worker's now."""
+        self._is_lost = self.is_over = True
         self._event.set()
 
     def fail(self, problem: Exception) -> None:
         """Have the activation end with *problem*."""
-        self._problem = problem
+        self._problem, self.is_over = problem, True
         self._event.set()
 
-    def safely(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """
-        Have what *callback* raises end the activation.
-
-        Asyncio would only log it, and nothing would ever go on.
-        """
-
-        def call(argument: Any) -> None:
-            try:
-                callback(argument)
-            except Exception as error:  # noqa: BLE001  handed on
-                self.fail(error)
-
-        return call
-
     def raise_if_over(self) -> None:
-        """Take note of what is there so far; raises what ends the activation."""
+        """Take note of all that has happened so far; raises what ends the activation."""
         self._event.clear()
         if self._is_lost:
             raise ClaimLost(
@@ -63,5 +43,5 @@ class Wakeup:
             raise self._problem
 
     async def wait(self) -> None:
-        """Wait for the next."""
+        """Wait until something happens, if nothing has since `raise_if_over`."""
         await self._event.wait()

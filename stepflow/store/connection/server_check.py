@@ -1,7 +1,7 @@
 """
 Whether a Redis can carry stepflow: version, cluster, eviction, persistence, data format.
 
-Said at start, in words.
+What is wrong is said at start, in words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from stepflow.errors import ServerUnfit
-from stepflow.store.calls import Call, Plan, command, nothing
+from stepflow.store.calls import Call, batch, command, nothing
 from stepflow.store.keys import Keys
 
 #: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
@@ -30,14 +30,14 @@ def server_info() -> Call[dict[str, str]]:
     return command("INFO", read=_info)
 
 
-def check_server() -> Plan[tuple[list[str], str | None]]:
+async def check_server() -> tuple[list[str], str | None]:
     """
     Raise ServerUnfit for a server that cannot carry stepflow.
 
-    Gives the warnings about one that can, as sentences, and what is to be waited for before it
-    will, None for nothing.
+    Gives the warnings about one that can, as sentences, and what keeps it from taking writes for
+    the moment, None for nothing.
     """
-    info = yield server_info()
+    info = await server_info()
     mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
     if mode == "sentinel":
         msg = (
@@ -45,7 +45,10 @@ def check_server() -> Plan[tuple[list[str], str | None]]:
         )
         raise ServerUnfit(msg)
     if info.get("cluster_enabled") == "1" or mode == "cluster":
-        msg = "this is a Redis Cluster; stepflow's scripts span keys: use a single Redis, or redis+sentinel://"
+        msg = (
+            "this is a Redis Cluster; stepflow's scripts span keys: "
+            "use a single Redis, or redis+sentinel://"
+        )
         raise ServerUnfit(msg)
     version = info.get("redis_version", "0.0")
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
@@ -56,7 +59,7 @@ def check_server() -> Plan[tuple[list[str], str | None]]:
 
 
 def _obstacle(info: dict[str, str]) -> str | None:
-    """Say what keeps the server from taking writes, of what passes by itself."""
+    """Say what keeps the server from taking writes and will pass by itself."""
     if info.get("loading", "0") != "0":
         return "it is still loading its data"
     if info.get("role", "master") != "master":
@@ -88,39 +91,41 @@ def _warnings(info: dict[str, str]) -> list[str]:
 
 
 def say_format(keys: Keys) -> Call[None]:
-    """Write the number of the data format, unless one is there."""
+    """Write the number of the data format, unless there is one already."""
     return command("SET", keys.format, FORMAT, "NX", read=nothing)
 
 
-def check_format(keys: Keys) -> Plan[None]:
+async def check_format(keys: Keys) -> None:
     """
     Write the number of the data format where there is none.
 
-    Raises ServerUnfit for one that this version does not read.
+    Raises ServerUnfit for a number that this version does not read.
     """
     get = command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
-    old, held = yield [command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get]
-    if not old and not held:
-        _, held = yield [say_format(keys), get]
-    if held == b"%d" % FORMAT and not old:
+    is_of_format_1, written = await batch(
+        command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get
+    )
+    if not is_of_format_1 and not written:
+        _, written = await batch(say_format(keys), get)
+    if written == b"%d" % FORMAT and not is_of_format_1:
         return
-    if old or (held.isdigit() and 0 < int(held) < FORMAT):
-        number = 1 if old else int(held)
+    if is_of_format_1 or (written.isdigit() and 0 < int(written) < FORMAT):
+        number = 1 if is_of_format_1 else int(written)
         msg = (
             f"an earlier stepflow has worked here: the name space {keys.namespace!r} is of data "
             f"format {number}, this version reads {FORMAT}; let the earlier version finish its "
             "runs, then point this one to another Redis or name space"
         )
         raise ServerUnfit(msg)
-    if held.isdigit() and int(held) > FORMAT:
+    if written.isdigit() and int(written) > FORMAT:
         msg = (
-            f"a later stepflow has worked here: {keys.format} says data format {int(held)}, this "
-            f"version reads {FORMAT}; upgrade stepflow here, or point it to another Redis or name "
-            "space"
+            f"a later stepflow has worked here: {keys.format} says data format {int(written)}, "
+            f"this version reads {FORMAT}; upgrade stepflow here, or point it to another Redis or "
+            "name space"
         )
         raise ServerUnfit(msg)
     msg = (
-        f"{keys.format} holds {held[:60]!r}, which is no number of a data format (this version "
+        f"{keys.format} is {written[:60]!r}, which is no number of a data format (this version "
         f"writes {FORMAT}); find out what else writes under this namespace, then correct or delete "
         "that key"
     )

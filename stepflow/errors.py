@@ -1,0 +1,496 @@
+"""
+Everything stepflow raises, as one tree; the branch tells whose move it is.
+
+    StepflowError
+    ├── UsageError            your call: change the call
+    │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit, StepOver
+    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
+    │   └── RunConflict
+    ├── RunStateError         this run's state: look at the run
+    │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
+    │   ├── QuestionNotFound, QuestionClosed
+    │   └── RunFailed, RunCancelled
+    ├── DataError             data we cannot read
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
+    ├── UnavailableError      try again (retryable)
+    │   ├── RedisUnreachable
+    │   ├── RedisRefused      and RightsMissing, of its user
+    │   └── ReplyLost         the command may or may not have been carried out
+    ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
+    ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── CancelRequested       this run was asked to stop: leave the step
+    ├── StepFailed            what a workflow sees of a step that failed for good
+    ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
+    └── StepError             raised by your runners, read by the runtime
+        ├── TransientError    try this step again
+        └── PermanentError    end the run now
+
+Each class builds its own sentence from the facts that callers pass. Control flow that user code
+must not swallow derives from BaseException: `ClaimLost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import ClassVar
+
+from stepflow.durations import RULE, length_s
+
+#: characters of a value that an error's sentence shows
+_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """
+    Return the repr of a value for an error's sentence, cut after 200 characters.
+
+    Never raises, whatever the value's own `__repr__` does.
+    """
+    try:
+        text = repr(value)
+    # a __repr__ of user code may raise anything; an int of too many digits raises, too
+    except BaseException:  # noqa: BLE001
+        bits = f" of {value.bit_length():,} bits" if isinstance(value, int) else ""
+        return f"<{type(value).__name__}{bits}>"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+class StepflowError(Exception):
+    """The root of the tree: catch it to catch all that stepflow raises on purpose."""
+
+    #: whether the same call may succeed later, unchanged
+    retryable: ClassVar[bool] = False
+
+
+class UsageError(StepflowError):
+    """Your call is at fault: the same call will fail again."""
+
+
+class InvalidRunId(UsageError):
+    """A run id does not match `[A-Za-z0-9_-]{1,128}`."""
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(
+            f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'"
+        )
+
+
+class InvalidName(UsageError):
+    """The name of a runner, queue or hook breaks the rules for names."""
+
+    def __init__(self, kind: str, name: object, rule: str) -> None:
+        super().__init__(f"{kind} name {shown(name)} is not valid; {rule}")
+
+
+class InvalidOption(UsageError):
+    """An argument is out of its range, or two arguments exclude each other."""
+
+
+class ReservedHeader(UsageError):
+    """A header key begins with `workflow.`, which is reserved for stepflow."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"header {key!r} is reserved: keys starting with 'workflow.' belong to stepflow; "
+            "rename it"
+        )
+
+
+class UnsupportedValue(UsageError):
+    """A value cannot be stored; *path* leads to it, like `payload.items[3]`."""
+
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
+        self.path = path
+        advice = advice or "pass something msgpack carries, a dataclass or a pydantic model"
+        super().__init__(f"{path}: {problem}; {advice}")
+
+
+class PayloadTooLarge(UsageError):
+    """A payload, result or set of headers is larger than the limit, both in packed bytes."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.size, self.limit = size, limit
+        super().__init__(
+            f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and "
+            "pass a reference, or raise STEPFLOW_LIMITS_PAYLOAD_BYTES"
+        )
+
+
+class StepOver(UsageError):
+    """An effect was written after its step had returned."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"effect {key!r} comes too late: its step has returned, and its commit would not "
+            "apply it; write effects before"
+        )
+
+
+class NotAnInteger(UsageError):
+    """`incr` met a variable that holds no whole number, or would leave the range of 64 bits."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"variable {name!r} holds no whole number, or its sum is beyond 64 bits; incr counts "
+            "whole numbers only, set it to one first"
+        )
+
+
+class SignalMisfit(UsageError):
+    """The payload of a signal does not fit the type that the run waits for."""
+
+    def __init__(self, run_id: str, name: str, problem: str) -> None:
+        super().__init__(
+            f"signal {name!r} does not fit what run {run_id!r} waits for: {problem}; correct the "
+            "payload and send it again"
+        )
+
+
+class AnswerMisfit(UsageError):
+    """An answer does not fit the type or schema of its question."""
+
+    def __init__(self, token: str, problem: str) -> None:
+        super().__init__(
+            f"the answer to {token!r} does not fit what is asked: {problem}; correct it and "
+            "answer again"
+        )
+
+
+class UnknownRunner(UsageError):
+    """The app has registered no runner of that name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(
+            f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}"
+        )
+
+
+class AppNotFound(UsageError):
+    """`package.module:app` did not lead to a Stepflow object."""
+
+    def __init__(self, target: str, problem: str) -> None:
+        super().__init__(f"cannot load app {target!r}: {problem}; write it as package.module:app")
+
+
+class WebhookRefused(UsageError):
+    """A webhook has a target that stepflow will not call, such as a private address."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"webhook {url} is refused: {problem}")
+
+
+class NotReplayable(UsageError):
+    """Workflow code used something that a replay could not repeat."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"workflow code may not use {what}: it would not repeat itself on replay; put it into "
+            "a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
+        )
+
+
+class RunConflict(UsageError):
+    """A run with another runner or input already has this id."""
+
+    def __init__(self, run_id: str, difference: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id!r} is {state} with a different {difference}; pick another run id, or "
+            'wait for it to end and submit with on_conflict="restart"'
+        )
+
+
+#: steps named in one sentence
+_NAMED = 50
+
+
+class RunStateError(StepflowError):
+    """The call makes no sense in the state that the run, hook or question is in."""
+
+
+class RunNotFound(RunStateError):
+    """No such run: it was never submitted, or its record has expired."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {shown(run_id)} is not known: never submitted here, or its record has expired"
+        )
+
+
+class HookNotFound(RunStateError):
+    """No such hook delivery: there was none, or its record has expired."""
+
+    def __init__(self, hook_id: str) -> None:
+        super().__init__(
+            f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired"
+        )
+
+
+class NotRetryable(RunStateError):
+    """You called `retry` for a run that has not failed, or that has begun to undo its steps."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"run {run_id!r} cannot be retried: {why}")
+
+
+class NotResumable(RunStateError):
+    """You called `resume` for a run that is not paused."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(f"run {run_id!r} is {state}; only a paused run can be resumed")
+
+
+class UnknownStep(RunStateError):
+    """You called `fork` at a step that the run does not remember; *known* lists those it does."""
+
+    def __init__(self, run_id: str, step: str, known: list[str]) -> None:
+        self.known = known
+        names = ", ".join(known[:_NAMED]) + (
+            f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+        )
+        super().__init__(
+            f"run {run_id!r} remembers no step {shown(step)}; it remembers: {names or 'nothing'}"
+        )
+
+
+class SignalRefused(RunStateError):
+    """You sent a signal to a run that has ended."""
+
+    def __init__(self, run_id: str, name: str) -> None:
+        super().__init__(f"run {run_id!r} has ended and takes no signal {name!r} any more")
+
+
+class QuestionNotFound(RunStateError):
+    """No question has that token, or its run has ended or begun a new history."""
+
+    def __init__(self, token: object) -> None:
+        super().__init__(
+            f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun "
+            "anew"
+        )
+
+
+class QuestionClosed(RunStateError):
+    """
+    The question was answered before, its time is up, or its workflow no longer waits for it.
+
+    *word* says which: `answered`, `timed out` or `withdrawn`.
+    """
+
+    def __init__(self, token: str, word: str, when: str) -> None:
+        self.token, self.word = token, word
+        super().__init__(f"{token!r} was {word} at {when}; it takes no further answer")
+
+
+class MailboxFull(RunStateError):
+    """A run has as many signals waiting, or as many bytes of them, as the limit allows."""
+
+    def __init__(self, run_id: str, limit: int, *, of_bytes: bool = False) -> None:
+        super().__init__(
+            f"run {run_id!r} has no room for this signal beside those it has not asked for, the "
+            f"limit is {limit:,} bytes of them; send references instead, or raise "
+            "STEPFLOW_LIMITS_MAILBOX_BYTES"
+            if of_bytes
+            else f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more"
+        )
+
+
+class SpawnRefused(RunStateError):
+    """
+    A run may not start another child.
+
+    It was asked to stop, or it is itself nested *limit* deep, as deep as runs may be.
+    """
+
+    def __init__(self, run_id: str, limit: int | None = None) -> None:
+        why = (
+            "was asked to stop"
+            if limit is None
+            else f"is nested {limit} deep, the limit (does it begin itself?)"
+        )
+        super().__init__(f"run {run_id!r} {why}; it begins no more children")
+
+
+class RunFailed(RunStateError):
+    """You asked for the `result` of a run that failed."""
+
+    def __init__(self, run_id: str, kind: str, message: str) -> None:
+        self.run_id, self.error_type, self.error_message = run_id, kind, message
+        super().__init__(f"run {run_id!r} failed ({kind}): {message}")
+
+
+class RunCancelled(RunStateError):
+    """You asked for the `result` of a run that was cancelled; *reason* is None without one."""
+
+    def __init__(self, run_id: str, reason: str | None) -> None:
+        self.run_id, self.reason = run_id, reason
+        super().__init__(f"run {run_id!r} was cancelled" + (f": {reason}" if reason else ""))
+
+
+class DataError(StepflowError):
+    """Stored data cannot be read as what it should be."""
+
+
+class UnreadableValue(DataError):
+    """Bytes in Redis are no value that stepflow packed."""
+
+
+class UnreadableRecord(DataError):
+    """
+    A record in Redis cannot be read: something else, or a later version of stepflow, wrote it.
+
+    *run_id* is the run that the record belongs to, empty when it belongs to none.
+    """
+
+    def __init__(self, what: str, problem: str, *, run_id: str = "") -> None:
+        self.run_id = run_id
+        super().__init__(f"{what} cannot be read: {problem}")
+
+    @classmethod
+    def of_run(cls, run_id: str, problem: str) -> UnreadableRecord:
+        """Make the error for a record that belongs to a run."""
+        return cls(f"run {run_id!r}", problem, run_id=run_id)
+
+
+class PayloadMismatch(DataError):
+    """A payload does not fit the runner's annotation."""
+
+    def __init__(self, runner: str, problem: str) -> None:
+        super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
+
+
+class UnreadableHistory(DataError):
+    """A document is no history that `stepflow export` wrote."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"this is no history that `stepflow export` wrote ({problem})")
+
+
+class UnavailableError(StepflowError):
+    """Nothing is wrong with your call: try it again."""
+
+    retryable = True
+
+
+class RedisUnreachable(UnavailableError):
+    """Redis did not answer within the time that `STEPFLOW_REDIS_RETRY_FOR_S` allows."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"Redis at {url} does not answer ({problem}); start it or correct the URL")
+
+
+class RedisRefused(UnavailableError):
+    """
+    Redis answered with a refusal: out of memory, read-only, loading, no permission.
+
+    *passes* is True when the server's state or its operator is the reason, not the command or the
+    data; the same call may then succeed later.
+    """
+
+    #: the words of refusals that pass, at the start of an answer or after a script's own words
+    PASSING = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "LOADING", "MASTERDOWN", "BUSY")
+    #: the words of refusals for want of rights; the second and third come out of scripts
+    RIGHTS = ("NOPERM", "ACL failure", "executing the script can't")
+
+    def __init__(self, problem: str, hint: str, *, word: str = "") -> None:
+        #: the first word of the answer, `READONLY` say
+        self.word = word
+        self.is_about_rights = any(words in problem for words in self.RIGHTS)
+        self.passes = self.is_about_rights or any(word in problem for word in self.PASSING)
+        super().__init__(f"Redis refused the command ({problem}); {hint}")
+
+
+class RightsMissing(RedisRefused):
+    """The Redis user lacks rights that its role needs; *rules* are for `ACL SETUSER`."""
+
+    def __init__(self, user: str, role: str, rules: Sequence[str]) -> None:
+        lacking = " ".join(rules)
+        super().__init__(
+            f"NOPERM user {user!r} lacks what a {role} needs: {lacking}",
+            f"grant it: ACL SETUSER {user} {lacking}",
+        )
+
+
+class ReplyLost(UnavailableError):
+    """The connection broke before the reply to a command that must not be sent twice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the reply to {name} was lost with the connection; it may have been carried out"
+        )
+
+
+class ServerUnfit(StepflowError):
+    """This Redis cannot carry stepflow."""
+
+
+class EmbeddedServerError(StepflowError):
+    """The embedded server could not be started, joined or stopped."""
+
+
+class CancelRequested(StepflowError):
+    """Your run was asked to stop, for the reason given; `step.cancel.raise_if_set` raises it."""
+
+
+class StepFailed(StepflowError):
+    """
+    A `ctx.step` failed for good: its attempts are used up, or it raised PermanentError.
+
+    Holds names and texts, not the exception itself, so that it is the same live and on replay.
+    """
+
+    def __init__(self, name: str, kind: str, message: str) -> None:
+        self.step, self.error_type, self.error_message = name, kind, message
+        super().__init__(f"step {name!r} failed ({kind}): {message}")
+
+
+class ChildFailed(StepflowError):
+    """
+    A child run did not succeed; *status* is `failed` or `cancelled`.
+
+    Holds names and texts, like StepFailed.
+    """
+
+    def __init__(self, run_id: str, status: str, kind: str, message: str) -> None:
+        self.run_id, self.status = run_id, status
+        self.error_type, self.error_message = kind, message
+        how = f"was {status}" if status == "cancelled" else f"{status} ({kind})"
+        super().__init__(f"child {run_id!r} {how}: {message}")
+
+
+class StepError(StepflowError):
+    """Raised by your code to tell the runtime what to do with the step."""
+
+
+class TransientError(StepError):
+    """
+    Raise it to have this step tried again by the run's retry policy.
+
+    *retry_after* (seconds or timedelta) replaces the policy's wait when it is longer; InvalidOption
+    when it is no duration.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | timedelta | None = None) -> None:
+        self.retry_after = None if retry_after is None else length_s(retry_after)
+        if retry_after is not None and self.retry_after is None:
+            msg = f"retry_after of TransientError is {shown(retry_after)}; {RULE}"
+            raise InvalidOption(msg)
+        super().__init__(message)
+
+
+class PermanentError(StepError):
+    """Raise it to end the run as failed now, when no further attempt can help."""
+
+
+class ClaimLost(BaseException):
+    """
+    This worker has lost its claim on the step it runs; Redis refuses whatever it still writes.
+
+    Raised out of `step.memo` and `step.extend` to end your code. A BaseException, so that `except
+    Exception` lets it pass.
+    """

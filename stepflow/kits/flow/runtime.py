@@ -1,0 +1,164 @@
+"""What a workflow needs of the worker that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, cast
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
+from stepflow.core.family import ChildGroup
+from stepflow.core.outcomes import Outcome
+from stepflow.core.run import Cleanup, Run
+from stepflow.core.runner import Step
+from stepflow.engine.spec import RunSpec
+from stepflow.store.questions import QuestionOutcome
+
+
+class FlowRuntime(Protocol):
+    """
+    The runtime's side of one activation: a worker's, the replayer's, or a test's in memory.
+
+    Every write is made under the claim the activation ran with, once whatever is sent again. A
+    future that answers 0 or nothing says that the claim is another worker's now.
+    """
+
+    #: called when something was put into the run's inbox; None while nobody listens
+    on_inbox: Callable[[], None] | None
+    #: whether the workflow itself waits for a time or a wake-up, whatever runs on its behalf
+    is_waiting: bool
+
+    @property
+    def run(self) -> Run:
+        """The run, kept up to date by the writes below."""
+
+    @property
+    def cancel(self) -> CancelToken:
+        """Fires when the run was asked to stop, or its claim is lost."""
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How often an activation is tried, and the default of its steps."""
+
+    @property
+    def stop_grace_s(self) -> float:
+        """Seconds that a run which was asked to stop is given."""
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that a packed value may have."""
+
+    @property
+    def slice_s(self) -> float:
+        """Seconds that a worker may keep going with one run while others wait."""
+
+    @property
+    def runs_in_hand(self) -> int:
+        """How many runs share the worker."""
+
+    async def is_slot_wanted(self) -> bool:
+        """Whether others wait for the run's slot, or its worker is to keep no run."""
+
+    def now(self) -> float:
+        """Return the server's unix time in seconds."""
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """Limit an `async with` block to so many seconds of the clock that `now` reads."""
+
+    def spread(self) -> float:
+        """Return a random number in [0, 1) for the wait before a retry."""
+
+    def call(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Coroutine[Any, Any, Any]:
+        """Call the function of the step *name*, on the loop or in a thread."""
+
+    def go_live(self, so_far: Outcome | None) -> None:
+        """
+        Learn that all that was remembered has been handed over.
+
+        *so_far* is the end, if that led to one. What this raises ends the activation.
+        """
+
+    def load_journal(self) -> asyncio.Future[list[bytes]]:
+        """Read the run's journal."""
+
+    def add_entry(
+        self, index: int, entry: bytes, cleanup: Cleanup | None = None
+    ) -> asyncio.Future[int]:
+        """Write entry *index* of the journal, and the cleanup that is due from then on."""
+
+    def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
+        """
+        Take a signal and remember it as entry *index*, in one write.
+
+        Answers [inbox, item], [inbox] when there is none, [] when refused.
+        """
+
+    def touch_var(
+        self,
+        index: int,
+        head: bytes,
+        session: str | None,
+        verb: str,
+        name: str,
+        args: Sequence[bytes],
+    ) -> asyncio.Future[list[bytes]]:
+        """Read or change a variable and remember the answer as entry *index*, in one write."""
+
+    def settle_question(
+        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
+    ) -> asyncio.Future[Any]:
+        """
+        Look for the answer to a question and remember it as entry *index*, in one write.
+
+        Lists the question the first time. With *lapsed* it is closed where there is no answer.
+        """
+
+    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
+        """Take a question off the list that nobody waits for any more."""
+
+    async def spawn_children(
+        self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
+    ) -> bool:
+        """
+        Make children of the run; those that are there already stay as they are.
+
+        False when *group*, the map they belong to, is settled already.
+        """
+
+    async def load_ends(self, names: Sequence[str]) -> tuple[int, list[bytes | None]]:
+        """
+        Read how much was ever put into the run's inbox, and how these children and maps ended.
+
+        None for each that has not.
+        """
+
+    async def stop_children(self) -> None:
+        """Ask the children that end with the run to end."""
+
+    async def count_children(self) -> tuple[int, int]:
+        """
+        Read how much was ever put into the run's inbox, and how many of its children live.
+
+        Only those count that end with the run.
+        """
+
+    async def stop_group(self, group: ChildGroup) -> None:
+        """Ask those children of a settled map to end that have not."""
+
+
+def runtime_of(step: Step[Any]) -> FlowRuntime:
+    """
+    Return the runtime behind *step*.
+
+    `core.runner` declares the three members that every runner may use. A worker hands each step a
+    runtime with all of the above, which `tests/kits/test_runtime.py` checks.
+    """
+    return cast("FlowRuntime", step.runtime)

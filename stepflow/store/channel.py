@@ -1,0 +1,34 @@
+"""What is published on a worker's channel: a stop of a run it has claimed, or mail for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stepflow.core.run import StopRequest
+from stepflow.store.run_hash import read_stop, write_stop
+
+#: stands in the place of a stop when something came into the run's inbox
+_INBOX = "inbox||"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMessage:
+    """
+    What a worker is told about a run that it has claimed.
+
+    *stop* asks the run to end; None says that something came into its inbox. Written
+    `<run id>|<stop>` or `<run id>|inbox||`.
+    """
+
+    run_id: str
+    stop: StopRequest | None = None
+
+    def write(self) -> str:
+        """Give the message as it is published."""
+        return f"{self.run_id}|{_INBOX if self.stop is None else write_stop(self.stop)}"
+
+    @classmethod
+    def read(cls, message: str) -> ChannelMessage:
+        """Read a message back; raises ValueError for anything else."""
+        run_id, _, what = message.partition("|")
+        return cls(run_id, None if what == _INBOX else read_stop(what.encode()))

@@ -1,0 +1,195 @@
+"""The parts of a worker, put together: the same for a real worker and for the testing harness."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from stepflow.engine.env import Env
+from stepflow.engine.outbox import app_hooks
+from stepflow.engine.registry import Registry
+from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
+from stepflow.store.connection.async_ import AsyncConnection, carry_out
+from stepflow.store.connection.sync import SyncCaller
+from stepflow.store.hooks import ANYONE
+from stepflow.store.maintenance import MaintenanceScan
+from stepflow.worker.adopt import adopt
+from stepflow.worker.announce import announce
+from stepflow.worker.drive import begin
+from stepflow.worker.fetcher import Burst, Fetcher, Slots
+from stepflow.worker.maintenance import Maintenance
+from stepflow.worker.notify import Deliver, NextWait, Notifier
+from stepflow.worker.renew import Renewer
+from stepflow.worker.state import CallFunction, WorkerState, call_function
+
+log = logging.getLogger("stepflow.worker")
+
+
+class WorkerParts:
+    """
+    What a worker is made of: its state, maintenance, notifier, fetchers and renewer.
+
+    Made on the loop they work on; nothing is started. *wakes* has a connection for each fetcher to
+    block on, the one for steps and the one for hooks; *renewing* is the renewing thread's own.
+    *on_idle*, given for a burst, is called when nothing is left to do. Without *has_timer* only
+    rounds of maintenance move what is due. *call_function* is as of `WorkerState`.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        registry: Registry,
+        *,
+        name: str,
+        queues: Sequence[str],
+        concurrency: int,
+        main: AsyncConnection,
+        wakes: Sequence[AsyncConnection],
+        renewing: SyncCaller,
+        deliver: Deliver,
+        next_wait: NextWait,
+        on_idle: Callable[[], None] | None = None,
+        on_blocked: Callable[[], None] | None = None,
+        call_function: CallFunction = call_function,
+        has_timer: bool = True,
+    ) -> None:
+        self._env = env
+        self._registry = registry
+        self._name = name
+        self._main = main
+        self._wakes = wakes
+        self._has_timer = has_timer
+        self.live_workers = 1
+        self._adopting: set[asyncio.Task[None]] = set()
+        self.state = WorkerState(
+            name, env, registry, main, concurrency=concurrency, queues=queues,
+            app_hooks=app_hooks(registry), on_due=self._note_due, call_function=call_function,
+        )  # fmt: skip
+        self.notifier = Notifier(
+            env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,
+            on_due=self._note_due,
+        )  # fmt: skip
+        self._burst = (
+            None if on_idle is None else Burst(2, is_busy=lambda: self.is_busy, leave=on_idle)
+        )
+        self.renewer = Renewer(
+            self.state,
+            renewing,
+            others=self.notifier.claims,
+            on_blocked=on_blocked,
+            on_refused=self._note_outage,
+        )
+        self.maintenance: Maintenance
+        self.fetchers: list[Fetcher]
+        self.serve(queues)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run or a hook is in progress."""
+        return bool(self.state.slots.used or self.notifier.slots.used)
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Make the maintenance and the fetchers for *queues*, with nothing noted yet."""
+        keys = self._env.keys
+        hooks = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
+        steps = [source for queue in queues for source in sources_of(keys, queue)]
+        runners = list(self._registry.runners)
+        hook_runners = [*self._registry.names, ANYONE]  # hooks know no versions
+        serves: dict[str, Collection[str]] = {
+            **{source.rq_queue: self._registry.runners for source in steps},
+            keys.hook_queue: hook_runners,
+        }
+        self.maintenance = Maintenance(
+            self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
+            serves=serves, versions=self._registry.versioned, on_look=self._apply_scan,
+            announce=self.announce, has_timer=self._has_timer,
+        )  # fmt: skip
+        self.fetchers = [
+            self._make_fetcher(
+                0, steps, runners, self.state.slots, partial(begin, worker_state=self.state)
+            ),
+            self._make_fetcher(
+                1, [hooks], hook_runners, self.notifier.slots, self.notifier.start
+            ),
+        ]  # fmt: skip
+
+    def _make_fetcher(
+        self,
+        number: int,
+        sources: list[QueueSource],
+        runners: list[str],
+        slots: Slots,
+        start: Callable[[ClaimedDelivery], None],
+    ) -> Fetcher:
+        return Fetcher(
+            self._env,
+            self._main,
+            self._wakes[number],
+            worker=self._name,
+            slots=slots,
+            sources=sources,
+            runners=runners,
+            take_numbers=self.state.take_numbers,
+            start=start,
+            adopt=self.adopt,
+            on_due=self._note_due,
+            on_look=None if self._burst is None else partial(self._burst.looked, number),
+        )
+
+    def _note_due(self, due_at: float | None) -> None:
+        self.maintenance.note_due(due_at)
+
+    def _note_outage(self) -> None:
+        self.maintenance.note_outage()
+
+    def _apply_scan(self, scan: MaintenanceScan, waiting_lists: list[QueueSource]) -> None:
+        """Apply what maintenance found that changes how this worker works."""
+        if scan.suspended != self.state.is_suspended:
+            log.info(
+                "RQ is %s: %s",
+                *(("suspended", "holding") if scan.suspended else ("resumed", "going on")),
+            )
+        self.state.is_suspended = scan.suspended
+        self.live_workers = scan.live_workers
+        hook_queue = self._env.keys.hook_queue
+        of_steps = [source for source in waiting_lists if source.rq_queue != hook_queue]
+        of_hooks = [source for source in waiting_lists if source.rq_queue == hook_queue]
+        for fetcher, sources in zip(self.fetchers, (of_steps, of_hooks), strict=True):
+            fetcher.offer(sources, live_workers=scan.live_workers)
+
+    def note_reconnect(self) -> None:
+        """
+        Take note that the main connection was made anew.
+
+        The server may have forgotten this worker, and replies of claims may have been lost.
+        """
+        self.maintenance.note_reconnect()
+        task = asyncio.ensure_future(self.adopt())
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def announce(self) -> None:
+        """Say what a worker says once at its start, and again should Redis forget it."""
+        await carry_out(self._main, announce(self._registry, self._env))
+
+    async def adopt(self) -> None:
+        """Begin with what this worker has claimed without knowing: the reply was lost."""
+        await adopt(self._name, self.state, self.notifier, self._main)
+
+    async def end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """
+        Stop the renewing thread, cancel *tasks*, and stop the timer.
+
+        Whatever is cancelled after this settles nothing.
+        """
+        self.renewer.stop()
+        left = [*tasks, *self._adopting]
+        for task in left:
+            task.cancel()
+        try:
+            await asyncio.gather(*left, return_exceptions=True)
+        finally:
+            self.maintenance.stop()
+            self.state.end()
