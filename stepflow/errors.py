@@ -277,7 +277,7 @@ class QuestionClosed(RunStateError):
     """
     The question was answered before, its time is up, or its workflow no longer waits for it.
 
-    *word* says which: `answered`, `timed out` or `cancelled`.
+    *word* says which: `answered`, `timed out` or `withdrawn`.
     """
 
     def __init__(self, token: str, word: str, when: str) -> None:

@@ -26,6 +26,7 @@ from stepflow.store.clock import ManualClock
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import SyncConnection, connect
 from stepflow.store.keys import Keys
+from stepflow.store.scripts import Script
 from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
 from tests.support import Leaks
@@ -36,6 +37,27 @@ settings.load_profile("stepflow")
 
 #: a worker on the test's loop, given the app and WorkerOptions by keyword
 Working = Callable[..., AbstractAsyncContextManager[Worker]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def named_arguments() -> Iterator[None]:
+    """Every script is called with exactly the names in its header: production looks no further."""
+    call = Script.call
+
+    def checked(self: Script, *args: Any, **given: Any) -> Any:
+        for part, names in {
+            "keys": self.keys.single,
+            "key_lists": self.keys.lists,
+            "args": self.args.single,
+            "lists": self.args.lists,
+        }.items():
+            unknown = set(given.get(part, ())) - set(names)
+            assert not unknown, f"{self.name} has no {unknown} in its {part}"
+        return call(self, *args, **given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Script, "call", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

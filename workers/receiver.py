@@ -14,7 +14,8 @@ from stepflow.cli.demo.receiver import Receiver
 def main() -> None:
     """Serve until stopped."""
     port = int(os.environ.get("PORT", "8080"))
-    with Receiver(os.environ["WEBHOOK_SECRET"], host="0.0.0.0", port=port, tell=print) as receiver:  # noqa: S104 - in its container
+    secret, host = os.environ["WEBHOOK_SECRET"], "0.0.0.0"  # noqa: S104 - in its container
+    with Receiver(secret, host=host, port=port, report=print) as receiver:
         print(f"listening on {receiver.url}", flush=True)
         receiver.join()
 

@@ -10,7 +10,7 @@ from stepflow.cli.wait import end_code, report_end, wait_for_end
 from stepflow.core.run import RunState
 
 
-@click.command("cancel")
+@click.command("cancel", short_help="Cancel RUN.")
 @click.argument("run")
 @click.option(
     "--reason", default="", metavar="TEXT", help="Stored with the run and sent to its hooks."
@@ -60,7 +60,7 @@ def _say_end(context: CliContext, run_id: str, code: int) -> int:
     return code
 
 
-@click.command("fail")
+@click.command("fail", short_help="End RUN as failed, without any cleanup.")
 @click.argument("run")
 @click.option(
     "--reason", default="failed by hand", metavar="TEXT", help="Stored with the run as its error."
@@ -83,7 +83,7 @@ def fail_command(context: CliContext, run: str, reason: str) -> None:
             context.output.line(f"run {run_id} is {status.state}")
 
 
-@click.command("retry")
+@click.command("retry", short_help="Run the last step of a failed RUN again.")
 @click.argument("run")
 @common_options
 @pass_context

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stepflow.app import Stepflow
 
 
-@click.command("export")
+@click.command("export", short_help="Print RUN and all that it remembers as JSON.")
 @click.argument("run")
 @common_options
 @pass_context
@@ -31,7 +31,7 @@ def export_command(context: CliContext, run: str) -> None:
     context.output.document(history, indent=None if context.json else 2)
 
 
-@click.command("check")
+@click.command("check", short_help="Replay exported histories against the workflows of APP.")
 @click.argument("app_path", metavar="APP")
 @click.argument(
     "paths", metavar="FILES", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -95,7 +95,7 @@ def _line(item: dict[str, Any]) -> str:
     return "\n".join([f"CHANGED  {item['file']}{run}", *(f"           {line}" for line in lines)])
 
 
-@click.command("fork")
+@click.command("fork", short_help="Start a new run that remembers what RUN did before STEP.")
 @click.argument("run")
 @click.option(
     "--at",

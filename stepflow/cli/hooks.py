@@ -19,7 +19,9 @@ def hooks_command() -> None:
 @click.option(
     "--run", metavar="RUN", help="List all deliveries of this run instead of all dead ones."
 )
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+)
 @common_options
 @pass_context
 def list_command(context: CliContext, run: str | None, limit: int) -> None:

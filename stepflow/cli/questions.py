@@ -10,8 +10,10 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import JSON
 
 
-@click.command("questions")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.command("questions", short_help="List what runs ask people.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
+)
 @common_options
 @pass_context
 def questions_command(context: CliContext, limit: int) -> None:
@@ -25,7 +27,7 @@ def questions_command(context: CliContext, limit: int) -> None:
     context.output.table(("token", "question", "since", "until"), rows, empty="no open questions")
 
 
-@click.command("answer")
+@click.command("answer", short_help="Answer a question.")
 @click.argument("token")
 @click.argument("value", type=JSON, metavar="JSON")
 @common_options

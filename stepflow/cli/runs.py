@@ -13,14 +13,16 @@ from stepflow.core.run import RunState, RunStatus
 COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 
 
-@click.command("list")
+@click.command("list", short_help="List runs, newest first.")
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in RunState]),
     help="Only runs in this state.",
 )
 @click.option("--runner", metavar="NAME", help="Only runs of this runner.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows at most."
+)
 @click.option("--cursor", metavar="TEXT", help="Continue where the previous page ended.")
 @common_options
 @pass_context
@@ -55,7 +57,7 @@ def row_of(run: RunStatus) -> tuple[object, ...]:
     )
 
 
-@click.command("show")
+@click.command("show", short_help="Show all about RUN.")
 @click.argument("run")
 @common_options
 @pass_context

@@ -10,7 +10,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import JSON
 
 
-@click.command("signal")
+@click.command("signal", short_help="Send RUN a signal.")
 @click.argument("run")
 @click.argument("name")
 @click.argument("payload", type=JSON, default="null", metavar="[JSON]")
@@ -30,7 +30,7 @@ def signal_command(
             context.output.line(f"signal {name} for run {run_id}: {answer}")
 
 
-@click.command("resume")
+@click.command("resume", short_help="Let a paused RUN continue.")
 @click.argument("run")
 @common_options
 @pass_context

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stepflow.hooks import Webhook
 
 
-@click.command("submit")
+@click.command("submit", short_help="Submit a run of RUNNER and print its id.")
 @click.argument("runner")
 @click.argument("payload", metavar="JSON", type=JSON, required=False)
 @click.option(
@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     metavar="K=V",
     help="A header of the run; may be repeated.",
 )
-@click.option("--queue", default="default", show_default=True)
+@click.option("--queue", default="default", show_default=True, help="Queue of the run.")
 @click.option(
-    "--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True
+    "--priority",
+    type=click.Choice(["high", "normal", "low"]),
+    default="normal",
+    show_default=True,
+    help="Which runs of a queue go first.",
 )
 @click.option("--delay", type=DURATION, metavar="S", help="Start the first step after this time.")
 @click.option(

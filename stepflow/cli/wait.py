@@ -24,7 +24,7 @@ _EXIT_OF = {
 _LOOK_S = 1.0
 
 
-@click.command("result")
+@click.command("result", short_help="Wait for RUN's end and print its result.")
 @click.argument("run")
 @click.option(
     "--timeout", type=DURATION, metavar="S", help="Stop waiting after this time (exit 6)."
@@ -38,7 +38,7 @@ def result_command(context: CliContext, run: str, timeout: float | None) -> int:
         return report_end(wait_for_end(client, run_id, timeout, context.output), context.output)
 
 
-@click.command("watch")
+@click.command("watch", short_help="Print what happens to RUN until it ends.")
 @click.argument("run")
 @common_options
 @pass_context

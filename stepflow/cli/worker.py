@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stepflow.app import Stepflow
 
 
-@click.command("worker")
+@click.command("worker", short_help="Work the runs of APP (package.module:app).")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    help="Log lines from this level on.",
 )
 @click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
 @common_options

@@ -8,7 +8,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago, span
 
 
-@click.command("workers")
+@click.command("workers", short_help="List the workers and what they run.")
 @common_options
 @pass_context
 def workers_command(context: CliContext) -> None:
@@ -34,7 +34,7 @@ def workers_command(context: CliContext) -> None:
     )
 
 
-@click.command("queues")
+@click.command("queues", short_help="List the queues and what waits in them.")
 @common_options
 @pass_context
 def queues_command(context: CliContext) -> None:

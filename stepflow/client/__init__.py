@@ -1,9 +1,7 @@
 """
-Client and AsyncClient.
+Client and AsyncClient: submit runs, watch them, cancel them, from any process.
 
-Submit runs, watch them, cancel them, from any process that reaches the Redis.
-
-Both have the same methods; those of AsyncClient are awaited. Importing this room pulls in no runner
+Both have the same methods; you await those of AsyncClient. Importing this package loads no runner
 and no worker code.
 """
 

@@ -1,1 +1,1 @@
-"""What a run is and what may become of it: pure, stdlib only; no clock, no random, no Redis."""
+"""What a run is and what may become of it: pure Python, without clock, random numbers or Redis."""

@@ -27,22 +27,22 @@ def _base32(value: int, length: int) -> str:
 
 def new_run_id(now: float, chance: int) -> str:
     """
-    Make a run id that sorts by *now* (unix seconds, to the millisecond).
+    Make a run id, a ULID: it sorts by *now* (unix seconds, to the millisecond).
 
-    *chance* is 80 random bits. A ULID's form.
+    *chance* is 80 random bits.
     """
     return _base32(int(now * 1000), 10) + _base32(chance, 16)
 
 
 def check_run_id(run_id: object) -> str:
-    """Give *run_id* back if it can be one, else raise InvalidRunId."""
+    """Return *run_id* if it can be one, else raise InvalidRunId."""
     if isinstance(run_id, str) and _RUN_ID.fullmatch(run_id):
         return run_id
     raise InvalidRunId(run_id)
 
 
 def check_name(kind: str, name: object) -> str:
-    """Give the name of a runner or hook back if it can be one, else raise InvalidName."""
+    """Return the name of a runner or hook if it can be one, else raise InvalidName."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
     raise InvalidName(
@@ -54,9 +54,9 @@ def check_text(
     what: str, text: object, *, most: int = 200, least: int = 1, without: str = ""
 ) -> str:
     """
-    Give *text* back if it can be what it is meant for, else raise InvalidOption.
+    Return *text* if it is valid Unicode of *least* to *most* characters, none of them in *without*.
 
-    It is valid Unicode of *least* to *most* characters, none of them in *without*.
+    Raises InvalidOption, which names *what*, for anything else.
     """
     if (
         isinstance(text, str)
@@ -75,7 +75,7 @@ def check_text(
 
 
 def check_version(version: object) -> int:
-    """Give a version back if it can be one, else raise InvalidOption."""
+    """Return *version* if it is a whole number from 1, else raise InvalidOption."""
     if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
         return version
     msg = f"{shown(version)} is no version; versions are whole numbers from 1"
@@ -83,19 +83,15 @@ def check_version(version: object) -> int:
 
 
 def runner_key(name: str, version: int) -> str:
-    """
-    Give the one word that says runner and version, by which workers know what they hold.
-
-    `name`, later `name@2`.
-    """
+    """Return the key by which a worker knows a runner in a version: `name`, later `name@2`."""
     return name if version == 1 else f"{name}@{version}"
 
 
 def split_runner(key: str) -> tuple[str, int]:
     """
-    Read name and version back from a runner's key; no name holds the sign between them.
+    Read name and version back from a runner's key; raises ValueError for anything else.
 
-    ValueError for what is no key.
+    No name contains an `@`.
     """
     name, at, version = key.rpartition("@")
     if not name or not at:
@@ -108,9 +104,9 @@ def split_runner(key: str) -> tuple[str, int]:
 
 def check_queue(name: object) -> str:
     """
-    Give the name of a queue back if it can be one, else raise InvalidName.
+    Return the name of a queue if it can be one, else raise InvalidName.
 
-    Dots are kept for priorities.
+    It has no dots: these mark priorities.
     """
     if isinstance(name, str) and _QUEUE.fullmatch(name):
         return name
@@ -152,11 +148,7 @@ class Delivery:
 
     @classmethod
     def parse(cls, rq_id: str) -> Delivery | None:
-        """
-        Read an RQ id from the right, so that run ids may hold dashes.
-
-        None when it is not one of ours.
-        """
+        """Read an RQ id from the right, for run ids may contain dashes; None for any other text."""
         match = _RQ_ID.fullmatch(rq_id)
         if match is None:
             return None
@@ -173,12 +165,12 @@ _RUN, _HOOK = "run:", "hook:"
 
 
 def run_member(run_id: str) -> str:
-    """Name a run as the claims, the due set and the queue marks hold it: `run:<id>`."""
+    """Return the member that is a run in the claims, the due set and others: `run:<id>`."""
     return _RUN + run_id
 
 
 def hook_member(hook_id: str) -> str:
-    """Name a hook delivery as the claims, the due set and the queue marks hold it."""
+    """Return the member that is a hook delivery in the claims, the due set and others."""
     return _HOOK + hook_id
 
 
@@ -189,7 +181,7 @@ def split_member(member: str) -> tuple[str, str]:
 
 
 def worker_of(token: str) -> str:
-    """Name the worker that holds the claim of *token*; empty without a claim."""
+    """Return the name of the worker whose claim *token* is; empty for an empty one."""
     return token.split(".", 1)[0]
 
 
@@ -204,9 +196,9 @@ def hook_rq_id(hook_id: str, serial: int) -> str:
 
 def member_of_rq_id(rq_id: str) -> str:
     """
-    Name the record that an RQ id (without the name space's prefix) delivers.
+    Return the member that an RQ id, without the name space's prefix, delivers.
 
-    Empty when the id is not one of ours. `store/lua/lib/ids.lua` reads the same grammar.
+    Empty when the id is none of ours. `store/lua/lib/ids.lua` reads the same grammar.
     """
     delivery = Delivery.parse(rq_id)
     if delivery is not None:

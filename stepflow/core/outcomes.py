@@ -206,7 +206,7 @@ class Lost(Outcome):
 
     word: ClassVar[str] = "lost"
 
-    why: str = "the worker that held this step is gone"
+    why: str = "the worker that had claimed this step is gone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class StepRecord:
         return worker_of(self.token)
 
     def write(self) -> str:
-        """Give the record as it stands in Redis."""
+        """Return the record as Redis has it."""
         times = f"{self.started_at:.3f} {self.ended_at:.3f}"
         return f"{self.token}{self.outcome} {self.attempt} {times}"
 

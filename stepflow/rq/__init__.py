@@ -1,1 +1,1 @@
-"""RQ's side of a worker: the only room that imports rq."""
+"""RQ's side of a worker: the package that imports rq."""

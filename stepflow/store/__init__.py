@@ -1,5 +1,5 @@
 """
-The only room that knows a key's name or a script's arguments.
+Redis: the only package that knows the names of keys and the arguments of scripts.
 
-Every function here makes a Call, links carry it out.
+Its law: a function here makes a Call and sends nothing; a connection carries it out.
 """

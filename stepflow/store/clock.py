@@ -56,8 +56,9 @@ class ServerClock:
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """
-        Raise TimeoutError out of an `async with` block that lasts longer than *seconds* by this
-        clock; None: never.
+        Raise TimeoutError out of an `async with` block that lasts longer than *seconds*.
+
+        The seconds are this clock's; None sets no limit.
         """
         # A limit that never comes costs as much as one that does: 2 us, twice a ctx.step.
         return contextlib.nullcontext() if seconds is None else asyncio.timeout(seconds)

@@ -12,8 +12,8 @@ from stepflow.store.keys import Keys
 from stepflow.store.runs import read_submit, submission
 
 #: what a script that makes a run is given of the source of a fork
-_SOURCE_KEYS = scripts.Group("lib/submit", "source_keys")
-_FORK = scripts.Group("lib/submit", "fork")
+_SOURCE_KEYS = scripts.Group("runs/submit_run", "source_keys")
+_FORK = scripts.Group("runs/submit_run", "fork")
 
 
 def submit_fork(

@@ -41,7 +41,7 @@ class HookRecord:
     delivery: str = ""
     due_at: float = 0.0
     token: str = ""
-    held: str = ""
+    claimed_rq_id: str = ""
     problem: str = ""
     created_at: float = 0.0
     #: the fields that could not be read and stand at their default here
@@ -69,7 +69,7 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
     Never raises: what cannot be read stands at its default, and `damage` says so.
     """
     fields = Fields(row)
-    text = fields.text
+    text, count, time = fields.text, fields.count, fields.time
     record = HookRecord(
         id=hook_id,
         run_id=text(b"run"),
@@ -77,14 +77,14 @@ def read_hook(hook_id: str, row: dict[bytes, bytes]) -> HookRecord:
         state=text(b"state"),
         target=row.get(b"target", b""),
         body=row.get(b"body", b""),
-        rev=fields.count(b"rev"),
-        tries=fields.count(b"tries"),
+        rev=count(b"rev"),
+        tries=count(b"tries"),
         delivery=text(b"delivery"),
-        due_at=fields.time(b"due"),
+        due_at=time(b"due"),
         token=text(b"token"),
-        held=text(b"claimed_id"),
+        claimed_rq_id=text(b"claimed_id"),
         problem=text(b"problem"),
-        created_at=fields.time(b"created"),
+        created_at=time(b"created"),
     )
     for name in (b"rev", b"target"):
         if not row.get(name):
@@ -148,7 +148,7 @@ def commit_hook(
         keys={
             "hook": keys.hook(hook.id),
             "claims": keys.claims,
-            "claimed_job": keys.rq_job(hook.held),
+            "claimed_job": keys.rq_job(hook.claimed_rq_id),
             "wip": keys.rq_wip(keys.hook_queue),
             "dead_hooks": keys.dead_hooks,
             "due": keys.due,
@@ -156,7 +156,7 @@ def commit_hook(
         args={
             "token": hook.token,
             "member": hook_member(hook.id),
-            "wip_member": f"{hook.held}:{hook.token}",
+            "wip_member": f"{hook.claimed_rq_id}:{hook.token}",
             "ttl_s": "" if ttl_s is None else max(1, int(ttl_s)),
             "died_at": format_time(died_at),
             "hook_id": hook.id,
@@ -185,7 +185,7 @@ def requeue_hook(
         keys={
             "hook": keys.hook(hook.id),
             "claims": keys.claims,
-            "claimed_job": keys.rq_job(hook.held or hook.delivery),
+            "claimed_job": keys.rq_job(hook.claimed_rq_id or hook.delivery),
             "wip": keys.rq_wip(queue),
             "dead_hooks": keys.dead_hooks,
             "job": keys.rq_job(rq_id),
@@ -198,7 +198,7 @@ def requeue_hook(
         args={
             "rev": hook.rev,
             "member": hook_member(hook.id),
-            "wip_member": f"{hook.held}:{hook.token}",
+            "wip_member": f"{hook.claimed_rq_id}:{hook.token}",
             "hook_id": hook.id,
             "rq_id": rq_id,
             "now": format_time(now),

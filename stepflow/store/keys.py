@@ -1,44 +1,47 @@
 """
 Every key stepflow uses, in one table.
 
-    key                              type    holds                                              lives until
-    ------------------------------   -----   ------------------------------------------------   -------------------------
-    <ns>:run:<id>                    hash    the run's row of truth (small fields only)          result TTL after its end
-    <ns>:run:<id>:data               hash    payload, result, error, spec                       with the run
-    <ns>:run:<id>:steps              hash    n -> how step n was closed; n.<token> -> an attempt with the run
-    <ns>:run:<id>:memo               hash    <n>.<key> -> packed value                          its step's end, or the run
-    <ns>:run:<id>:kv                 hash    key -> packed value, written by effects            with the run
-    <ns>:run:<id>:children:<gen>     set     run ids of live children that end with it           with the run
-    <ns>:run:<id>:answers:<gen>      hash    child -> how it ended; stem of a map -> ok|bad      with the run
-    <ns>:run:<id>:maps:<gen>         hash    <stem>.goal .ok .bad .next of maps not settled      with the run
-    <ns>:run:<id>:journal            list    what the run remembers, entry by entry              with the run, or a restart
-    <ns>:run:<id>:mail               list    <name>|<packed> of signals not taken yet            with the run
-    <ns>:run:<id>:sent               hash    newest signals: id -> answer, =<id> -> long payload  with the run
-    <ns>:run:<id>:vars               hash    name -> value: decimal text, or "=" and packed     with the run
-    <ns>:run:<id>:questions          hash    digest -> what is asked and not answered yet        with the run, or a restart
-    <ns>:run:<id>:replies            hash    digest -> what became of it; <digest>= -> answer    with the run, or a restart
-    <ns>:session:<id>                hash    the same, shared by the runs of a session          days after its last use
-    <ns>:hook:<hook id>              hash    one hook delivery: target, body, tries             hook TTL
-    <ns>:questions                     zset    run id -> since when it asks somebody              a live run that asks
-    <ns>:claims                      zset    run:<id> or hook:<hook id> -> lease ends            a live claim
-    <ns>:due                         zset    the same members -> due time                       a delayed delivery
-    <ns>:deadlines                   zset    run id -> deadline                                 a live run with a timeout
-    <ns>:queued_at:<rq queue>          zset    the same members -> queued at                      an entry in that queue
-    <ns>:wake:<rq queue>             list    at most one token                                  a queue with jobs
-    <ns>:waiting:<rq queue>:<runner>   list    deliveries no worker that came by could run        its deliveries
-    <ns>:waiting_lists                    set     <rq queue>|<runner> of the lists above              its lists
-    <ns>:idx:live                    zset    run id -> created at                               a live run
-    <ns>:idx:<end state>             zset    run id -> created at                               a kept finished run
-    <ns>:idx:runner:<runner>         zset    run id -> created at                               a kept run
-    <ns>:expiry                      zset    <state>|<runner>|<id> -> record expires            a kept finished run
-    <ns>:hooks:dead                  zset    hook id -> died at                                 a kept dead hook
-    <ns>:app_hooks                   hash    runner -> names of its app's terminal hooks        the app's workers
-    <ns>:untold:<runner>             zset    note of an end that hooks are not known of -> when  result TTL
-    <ns>:versions                    zset    <runner>[@<version>] -> a worker last held it       a month after that
-    <ns>:workers:<queue>             zset    worker name -> last seen                           a live worker
-    <ns>:format                      string  number of the data format (store/connection/server_check.py)        for good
-    <ns>:tell:<worker>               channel run ids whose token fires
-    <ns>:done:<id>                   channel the run has ended
+    of a run; all live with the first, for the result TTL after the run's end
+    <ns>:run:<id>                    hash     the run's row of truth (small fields only)
+    <ns>:run:<id>:data               hash     payload, result, error, spec
+    <ns>:run:<id>:steps              hash     n -> how step n was closed; n.<token> -> an attempt
+    <ns>:run:<id>:memo               hash     <n>.<key> -> packed value; may end with its step
+    <ns>:run:<id>:kv                 hash     key -> packed value, written by effects
+    <ns>:run:<id>:children:<gen>     set      run ids of live children that end with it
+    <ns>:run:<id>:answers:<gen>      hash     child -> how it ended; group id of a map -> ok|bad
+    <ns>:run:<id>:maps:<gen>         hash     <group id>.goal .ok .bad .next of open maps
+    <ns>:run:<id>:journal            list     what the run remembers; ends with a restart
+    <ns>:run:<id>:mail               list     <name>|<packed> of signals not taken yet
+    <ns>:run:<id>:sent               hash     newest signals: id -> answer, =<id> -> long payload
+    <ns>:run:<id>:vars               hash     name -> value: decimal text, or "=" and packed
+    <ns>:run:<id>:questions          hash     digest -> open question; ends with a restart
+    <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= -> answer; likewise
+
+    of all runs and hooks; members go when what they name ends or moves on
+    <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
+    <ns>:due                         zset     the same members -> due time
+    <ns>:queued_at:<rq queue>        zset     the same members -> queued at
+    <ns>:deadlines                   zset     run id -> deadline of a live run
+    <ns>:questions                   zset     run id -> since when it has an open question
+    <ns>:idx:live                    zset     run id -> created at, of live runs
+    <ns>:idx:<end state>             zset     run id -> created at, of kept finished runs
+    <ns>:idx:runner:<runner>         zset     run id -> created at, of all kept runs
+    <ns>:expiry                      zset     <state>|<runner>|<id> -> its record expires
+    <ns>:wake:<rq queue>             list     at most one token, while the queue has jobs
+    <ns>:waiting:<rq queue>:<runner> list     deliveries that no worker that came by could run
+    <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
+
+    of hooks, sessions and workers                                  lives until
+    <ns>:hook:<hook id>              hash     one hook delivery     hook TTL
+    <ns>:hooks:dead                  zset     hook id -> died at    hook TTL
+    <ns>:app_hooks                   hash     runner -> its hooks   for good
+    <ns>:untold:<runner>             zset     noted end -> when     result TTL, or announced
+    <ns>:session:<id>                hash     variables, as :vars   days after their last use
+    <ns>:versions                    zset     runner key -> seen    a month after that
+    <ns>:workers:<queue>             zset     worker -> last seen   a minute after the last
+    <ns>:format                      string   data format number    for good
+    <ns>:tell:<worker>               channel  run ids whose cancel token fires
+    <ns>:done:<id>                   channel  the run has ended
 
 RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>,
 rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue with priorities is three RQ
@@ -68,8 +71,6 @@ class Keys:
     __slots__ = (
         "_queue_prefix",
         "app_hooks",
-        "questions",
-        "waiting_lists",
         "claims",
         "dead_hooks",
         "deadlines",
@@ -79,7 +80,9 @@ class Keys:
         "job_prefix",
         "live",
         "namespace",
+        "questions",
         "versions",
+        "waiting_lists",
     )
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE) -> None:

@@ -213,14 +213,14 @@ def bury_hook(
             "queued_at": keys.queued_at(queue),
             "dead_hooks": keys.dead_hooks,
             "wip": keys.rq_wip(queue),
-            "job": keys.rq_job(hook.held or hook.delivery),
+            "job": keys.rq_job(hook.claimed_rq_id or hook.delivery),
         },
         args={
             "member": hook_member(hook.id),
             "hook_id": hook.id,
             "died_at": format_time(now),
             "ttl_s": max(1, int(ttl_s)),
-            "wip_member": f"{hook.held}:{hook.token}",
+            "wip_member": f"{hook.claimed_rq_id}:{hook.token}",
         },
         lists={"fields": fields},
     )

@@ -7,9 +7,11 @@ Names of fields, how each is written, and what cannot be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from stepflow.core.ids import Delivery, split_runner
 from stepflow.core.run import ENDS, Cleanup, Damage, Run, RunState, StopKind, StopRequest
@@ -35,7 +37,8 @@ def format_time(moment: float | None) -> str:
 
 def rq_time(moment: float) -> str:
     """Write unix seconds as RQ writes times: UTC, ISO 8601, microseconds, Z."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A third of the time of strftime, on every write; isoformat ends in +00:00.
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 class Fields:
@@ -58,11 +61,11 @@ class Fields:
 
     def time(self, name: bytes) -> float:
         """Read unix seconds, 0 for never."""
-        held = self.row.get(name)
-        if not held:
+        written = self.row.get(name)
+        if not written:
             return 0.0
         try:
-            moment = -1.0 if b"_" in held else float(held)
+            moment = -1.0 if b"_" in written else float(written)
         except ValueError:
             moment = -1.0
         if 0 <= moment <= LATEST_S:  # also False for nan
@@ -72,91 +75,154 @@ class Fields:
 
     def count(self, name: bytes) -> int:
         """Read a whole number."""
-        held = self.row.get(name)
-        if not held:
+        written = self.row.get(name)
+        if not written:
             return 0
-        if held.isdigit() and len(held) <= _DIGITS:
-            return int(held)
+        if written.isdigit() and len(written) <= _DIGITS:
+            return int(written)
         self.note(name)
         return 0
 
     def text(self, name: bytes) -> str:
         """Read text."""
-        held = self.row.get(name)
-        if not held:
+        written = self.row.get(name)
+        if not written:
             return ""
         try:
-            return held.decode()
+            return written.decode()
         except UnicodeDecodeError:
             self.note(name)
-            return held.decode("utf-8", "backslashreplace")
+            return written.decode("utf-8", "backslashreplace")
 
     def stop(self, name: bytes) -> StopRequest | None:
-        """Read a wish that the run end."""
-        held = self.row.get(name)
-        if not held:
+        """Read a stop request."""
+        written = self.row.get(name)
+        if not written:
             return None
         try:
-            return read_stop(held)
+            return read_stop(written)
         except ValueError:
             self.note(name)
             return None
+
+    def raw(self, name: bytes) -> bytes:
+        """Give the bytes as they are."""
+        return self.row.get(name, b"")
+
+    def is_set(self, name: bytes) -> bool:
+        """Say whether the field holds anything."""
+        return bool(self.row.get(name))
+
+    def cleanup(self, name: bytes) -> Cleanup:
+        """Read what the run has left to do before a stop ends it."""
+        if not self.row.get(name):
+            return Cleanup.NONE
+        try:
+            return Cleanup(self.count(name))
+        except ValueError:
+            self.note(name)
+            return Cleanup.NONE
+
+    def origin(self, name: bytes) -> str:
+        """Read where a fork comes from: its second part is a time, which its clock begins at."""
+        if not self.row.get(name):
+            return ""
+        origin = self.text(name)
+        try:
+            if 0 <= float(origin.partition("|")[2]) <= LATEST_S:
+                return origin
+        except ValueError:
+            pass
+        self.note(name)
+        return ""
+
+
+class Field(NamedTuple):
+    """
+    One attribute of a run: its field in the hash, and how that is read and written.
+
+    *kind* names the method of `Fields` that reads it. With *is_new* a new run may have it; one that
+    is at its default is not written, for it costs memory.
+    """
+
+    attribute: str
+    name: str
+    kind: str
+    is_new: bool = False
+
+
+#: what a run's hash holds beside its runner, queue, state and delivery
+_FIELDS = (
+    Field("rev", "rev", "count", is_new=True),
+    Field("generation", "generation", "count", is_new=True),
+    Field("step", "step", "count"),
+    Field("failures", "failures", "count"),
+    Field("crashes", "crashes", "count"),
+    Field("handoff", "handoff", "count"),
+    Field("due_at", "due", "time", is_new=True),
+    Field("token", "token", "text"),
+    Field("claimed_rq_id", "claimed_id", "text"),
+    Field("stop", "stop", "stop"),
+    Field("ends", "ends", "count"),
+    Field("digest", "digest", "raw", is_new=True),
+    Field("created_at", "created", "time", is_new=True),
+    Field("started_at", "started", "time"),
+    Field("updated_at", "updated", "time"),
+    Field("ended_at", "ended", "time"),
+    Field("deadline_at", "deadline", "time", is_new=True),
+    Field("unroutable_since", "unroutable", "time"),
+    Field("inbox", "inbox", "count"),
+    Field("has_journal", "journal", "is_set", is_new=True),
+    Field("waits_for", "waits_for", "text"),
+    Field("cleanup", "cleanup", "cleanup", is_new=True),
+    Field("origin", "origin", "origin", is_new=True),
+    Field("has_children", "children", "is_set"),
+)
+#: what is not written as the run has it
+_WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
+_NEW = [
+    (field.attribute, field.name, _WRITERS.get(field.kind)) for field in _FIELDS if field.is_new
+]
+#: attributes that more than one field decides, or that are not in the hash
+_OTHERS = ("id", "runner", "version", "queue", "priority", "state", "delivery")
+
+
+def _make_builder() -> Callable[..., Run]:
+    """
+    Write the function that builds a run out of its fields and *_OTHERS*, as the table has them.
+
+    A claim reads a run for each step, and a loop over the table takes a third longer.
+    """
+    sources = {name: name for name in _OTHERS}
+    sources |= {field.attribute: f"fields.{field.kind}(b'{field.name}')" for field in _FIELDS}
+    order = [sources[known.name] for known in dataclass_fields(Run) if known.name != "damage"]
+    text = f"lambda fields, {', '.join(_OTHERS)}: Run({', '.join(order)})"
+    builder: Callable[..., Run] = eval(text, {"Run": Run})  # noqa: S307  made of the table above
+    return builder
+
+
+_build = _make_builder()
 
 
 def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
     """
     Read a run's hash.
 
-    Never raises: what cannot be read stands at its default, and `damage` says so.
-
-    A run whose state cannot be read is taken for one that stands, or that has failed if it has
-    ended.
+    Never raises: what cannot be read stands at its default, and `damage` says so. A run whose state
+    cannot be read counts as one that stands, or as one that has failed if it has ended.
     """
     fields = Fields(row)
-    count, time, text = fields.count, fields.time, fields.text
     runner, version = _runner(fields)
     queue, priority = keys.split_queue(_queue(fields, keys))
-    ended_at = time(b"ended")
-    state = _state(fields, has_ended=ended_at > 0)
-    updated_at = time(b"updated")
-    if state in ENDS and not ended_at:
-        ended_at = updated_at or 1.0
-    rev = count(b"rev")
+    state, delivery = _state_in(row.get(b"state", b"")), _delivery(fields, run_id, keys)
+    run = _build(fields, run_id, runner, version, queue, priority, state, delivery)
+    if state is None:
+        fields.note(b"state")
+        run.state = RunState.FAILED if run.ended_at else RunState.PAUSED
+    if run.state in ENDS and not run.ended_at:
+        run.ended_at = run.updated_at or 1.0
     if not row.get(b"rev"):
         fields.note(b"rev")
-    run = Run(
-        run_id,
-        runner,
-        queue,
-        priority,
-        state,
-        rev,
-        count(b"generation"),
-        count(b"step"),
-        count(b"failures"),
-        count(b"crashes"),
-        count(b"handoff"),
-        _delivery(fields, run_id, keys),
-        time(b"due"),
-        text(b"token"),
-        text(b"claimed_id"),
-        fields.stop(b"stop"),
-        count(b"ends"),
-        row.get(b"digest", b""),
-        time(b"created"),
-        time(b"started"),
-        updated_at,
-        ended_at,
-        time(b"deadline"),
-        time(b"unroutable"),
-        count(b"inbox"),
-        bool(row.get(b"journal")),
-        text(b"waits_for"),
-        _rest(fields),
-        version,
-        origin=_origin(fields),
-        has_children=bool(row.get(b"children")),
-    )
     if fields.damage:
         run.damage = tuple(fields.damage)
     return run
@@ -171,9 +237,9 @@ def _runner(fields: Fields) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=1024)
-def _runner_in(held: bytes) -> tuple[str, int]:
+def _runner_in(written: bytes) -> tuple[str, int]:
     """Read a runner's key; version 0 is for one that cannot be read."""
-    key = held.decode("latin-1")
+    key = written.decode("latin-1")
     try:
         name, version = split_runner(key)
     except ValueError:
@@ -190,26 +256,18 @@ def _queue(fields: Fields, keys: Keys) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _queue_in(held: bytes) -> str:
+def _queue_in(written: bytes) -> str:
     """Read the name of a queue, empty for what is none."""
-    queue = held.decode("latin-1")
+    queue = written.decode("latin-1")
     return queue if _QUEUE.fullmatch(queue) else ""
 
 
 @lru_cache(maxsize=64)
-def _state_in(held: bytes) -> RunState | None:
+def _state_in(written: bytes) -> RunState | None:
     try:
-        return RunState(held.decode("latin-1"))
+        return RunState(written.decode("latin-1"))
     except ValueError:
         return None
-
-
-def _state(fields: Fields, *, has_ended: bool) -> RunState:
-    state = _state_in(fields.row.get(b"state", b""))
-    if state is not None:
-        return state
-    fields.note(b"state")
-    return RunState.FAILED if has_ended else RunState.PAUSED
 
 
 def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
@@ -222,34 +280,11 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
     return name
 
 
-def _rest(fields: Fields) -> Cleanup:
-    if not fields.row.get(b"cleanup"):
-        return Cleanup.NONE
-    try:
-        return Cleanup(fields.count(b"cleanup"))
-    except ValueError:
-        fields.note(b"cleanup")
-        return Cleanup.NONE
-
-
-def _origin(fields: Fields) -> str:
-    """Read where a fork comes from: its second part is a time that a workflow's clock begins at."""
-    origin = fields.text(b"origin")
-    if not origin:
-        return ""
-    try:
-        if 0 <= float(origin.partition("|")[2]) <= LATEST_S:
-            return origin
-    except ValueError:
-        pass
-    fields.note(b"origin")
-    return ""
-
-
 def mended(run: Run, keys: Keys, now: float) -> list[Part]:
     """
-    Write over the fields that could not be read, so that the record of a run that ends can be read
-    from then on.
+    Write over the fields that could not be read.
+
+    So the record of a run that ends can be read from then on.
     """
     if not run.damage:
         return []
@@ -267,21 +302,13 @@ def mended(run: Run, keys: Keys, now: float) -> list[Part]:
 def write_new(run: Run, keys: Keys) -> list[Part]:
     """Write the fields of a new run; those at their default are left out, they cost memory."""
     fields: list[Part] = [
-        "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "rev", run.rev,
-        "delivery", run.delivery, "digest", run.digest, "created", format_time(run.created_at),
+        "runner", run.runner_key, "queue", keys.queue_of(run), "state", run.state, "delivery",
+        run.delivery,
     ]  # fmt: skip
-    if run.generation:
-        fields += ("generation", run.generation)
-    if run.due_at:
-        fields += ("due", format_time(run.due_at))
-    if run.deadline_at:
-        fields += ("deadline", format_time(run.deadline_at))
-    if run.origin:
-        fields += ("origin", run.origin)
-    if run.has_journal:
-        fields += ("journal", "1")
-    if run.cleanup:
-        fields += ("cleanup", int(run.cleanup))
+    for attribute, name, write in _NEW:
+        value = getattr(run, attribute)
+        if value:
+            fields += (name, write(value) if write else value)
     return fields
 
 

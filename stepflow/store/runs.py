@@ -86,7 +86,7 @@ def _wip_member(run: Run) -> str:
 
 
 class Submission(NamedTuple):
-    """What `lib/submit.lua` is given to make a run, by name."""
+    """What the scripts that make a run are given for it, by name."""
 
     keys: dict[str, str]
     args: dict[str, Part]

@@ -52,8 +52,8 @@ class InProcessClient(AsyncClient):
 
     def __init__(self, harness: Settling) -> None:
         app = harness.app
-        link = FakeConnection(harness.server.link)
-        super().__init__(namespace=app.namespace, settings=harness.settings, link=link)
+        connection = FakeConnection(harness.server.connection)
+        super().__init__(namespace=app.namespace, settings=harness.settings, link=connection)
         self.env.clock = harness.clock
         self._harness = harness
 

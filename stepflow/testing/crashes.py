@@ -48,8 +48,8 @@ class CrashingConnection(FakeConnection):
     Once cut, what was sent is not answered and nothing more arrives.
     """
 
-    def __init__(self, link: SyncCaller, crashes: Sequence[Crash]) -> None:
-        super().__init__(link)
+    def __init__(self, connection: SyncCaller, crashes: Sequence[Crash]) -> None:
+        super().__init__(connection)
         self._crashes = crashes
         self.is_cut = False
 

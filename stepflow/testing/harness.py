@@ -32,6 +32,7 @@ from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import LAST, seconds, unix_time
+from stepflow.worker.threads import Threads
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -86,11 +87,13 @@ class Harness:
     async def __aenter__(self) -> Self:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
-        blocking = Client(namespace=app.namespace, settings=self.settings, link=self.server.link)
+        blocking = Client(
+            namespace=app.namespace, settings=self.settings, link=self.server.connection
+        )
         blocking.env.clock = self.clock
         blocking.versions.registered = self.client.versions.registered = app.registry.newest
         app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
-        await self._take_on()
+        await self._start_worker()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
@@ -220,22 +223,22 @@ class Harness:
 
     async def _go_on(self) -> None:
         await self._worker.round()
-        link, quiet, busy, count, moves = self.server.link, 0, 0, -1, -1
+        connection, quiet, busy, count, moves = self.server.connection, 0, 0, -1, -1
         progress, until = (-1, -1), 0.0
         while quiet < _QUIET_TURNS:
             worker = self._worker
             worker.read_channel()
             if worker.connection.is_cut:
                 await self._take_over(worker)
-            if link.moves != moves:
+            if connection.moves != moves:
                 await self._worker.work()
-                moves = link.moves
+                moves = connection.moves
             # what only looks, as a step that waits for another run does, is no progress
             if (moves, len(self.called)) != progress:
                 progress, busy = (moves, len(self.called)), 0
                 until = time.monotonic() + self._patience_s
-            if link.count != count:
-                count, quiet = link.count, 0
+            if connection.count != count:
+                count, quiet = connection.count, 0
             elif self._is_busy(worker):
                 quiet, busy = 0, busy + 1
                 worker.sweep()
@@ -250,40 +253,45 @@ class Harness:
     def _is_busy(self, worker: HarnessWorker) -> bool:
         return len(self._running) + worker.busy > self._asleep
 
-    async def _take_on(self) -> None:
-        """Have a worker begin."""
+    async def _start_worker(self) -> None:
+        """Start a worker."""
         deliver = self.app.delivering(Recorder(self.hooks))
         registry = recording(self.app.registry, self.hooks)
         worker = self._current_worker = HarnessWorker(
-            self.server, self._env, registry, self._crashes, deliver
+            self.server,
+            self._env,
+            registry,
+            crashes=self._crashes,
+            deliver=deliver,
+            call_function=self._call_step,
         )
-        plainly = worker.state.call
-
-        async def call(
-            run_id: str,
-            name: str,
-            function: Callable[..., Any],
-            args: Sequence[Any],
-            kwargs: Mapping[str, Any],
-        ) -> Any:
-            self.called.append(name)
-            mark = object()
-            self._running[mark] = f"step {name!r} of run {run_id!r}"
-            try:
-                mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
-                if mock is not None:
-                    return await call_user_code(mock.call, (args, kwargs), {}, worker.state.threads)
-                return await plainly(run_id, name, function, args, kwargs)
-            finally:
-                del self._running[mark]
-
-        worker.state.call = call
         await worker.begin()
+
+    async def _call_step(
+        self,
+        run_id: str,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        threads: Threads,
+    ) -> Any:
+        """Call the function of a step, or the mock that stands for it."""
+        self.called.append(name)
+        mark = object()
+        self._running[mark] = f"step {name!r} of run {run_id!r}"
+        try:
+            mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
+            if mock is not None:
+                return await call_user_code(mock.call, (args, kwargs), {}, threads)
+            return await call_user_code(function, args, kwargs, threads)
+        finally:
+            del self._running[mark]
 
     async def _take_over(self, gone: HarnessWorker) -> None:
         """Have another worker begin where one is gone, and hand over what that one had claimed."""
         await gone.end()
-        await self._take_on()
+        await self._start_worker()
         await self._worker.recover(gone.name)
 
     @property
@@ -295,8 +303,11 @@ class Harness:
 
     async def _next_due(self) -> float | None:
         """Say when the next thing comes due: a run, a hook, a deadline, or a wait in place."""
-        keys, link, now = self._env.keys, self.server.link, self.clock.now()
-        found = [*link.calls([earliest(keys.due), earliest(keys.deadlines)]), self.clock.next_limit]
+        keys, now = self._env.keys, self.clock.now()
+        found = [
+            *self.server.connection.calls([earliest(keys.due), earliest(keys.deadlines)]),
+            self.clock.next_limit,
+        ]
         return min((due for due in found if due is not None and due > now), default=None)
 
     def _move_to(self, moment: float) -> None:

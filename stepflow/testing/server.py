@@ -25,18 +25,18 @@ _QUIET = frozenset((ADD_ENTRY, PUT_MEMO, RENEW_CLAIMS, TAKE_SIGNAL))
 
 
 class FakeServer:
-    """One fake server, and the connection to it that all of this process shares."""
+    """One fake server, and the connection that everything in this process uses."""
 
     def __init__(self) -> None:
         self.client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer())
-        self.link = CountingLink(self.client, "the harness's fake server")
+        self.connection = CountingConnection(self.client, "the harness's fake server")
 
     def close(self) -> None:
         """Close the connection to it."""
         self.client.close()
 
 
-class CountingLink(SyncConnection):
+class CountingConnection(SyncConnection):
     """
     A connection that counts, for the harness.
 

@@ -23,7 +23,7 @@ from stepflow.testing.server import FakeServer
 from stepflow.worker.notify import Deliver
 from stepflow.worker.parts import WorkerParts
 from stepflow.worker.recover import recover_worker
-from stepflow.worker.state import WorkerState
+from stepflow.worker.state import CallFunction, WorkerState
 from stepflow.worker.worker import handle_message, new_worker_name
 
 #: runs claimed at once, far more than a test has
@@ -38,11 +38,13 @@ class HarnessWorker:
         server: FakeServer,
         env: Env,
         registry: Registry,
+        *,
         crashes: Sequence[Crash],
         deliver: Deliver,
+        call_function: CallFunction,
     ) -> None:
         self.name = new_worker_name()
-        self.connection = CrashingConnection(server.link, crashes)
+        self.connection = CrashingConnection(server.connection, crashes)
         self._env = env
         connection = cast("AsyncConnection", self.connection)
         self._parts = WorkerParts(
@@ -53,9 +55,10 @@ class HarnessWorker:
             concurrency=_SLOTS,
             main=connection,
             wakes=[connection, connection],
-            renewing=server.link,
+            renewing=server.connection,
             deliver=deliver,
             next_wait=next_wait_s,
+            call_function=call_function,
             has_timer=False,  # the test moves the clock
         )
         self._channel = server.client.pubsub(ignore_subscribe_messages=True)

@@ -1,5 +1,5 @@
 """
-A worker process.
+A worker: it fetches deliveries, executes steps, commits them, and recovers those of dead workers.
 
-It fetches claims, drives their steps to a commit, renews them, and looks after what others left.
+Its law: nothing is written for a run except under its claim, or with the rev that was read.
 """

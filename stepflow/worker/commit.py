@@ -10,7 +10,7 @@ the run goes back to its queue or into the due set (`hand_over`). Succeed, Fail 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from stepflow.core import probes
@@ -218,13 +218,13 @@ def _writes(effects: Mapping[str, Any], limit: int) -> Writes:
     return Writes(deleted, written)
 
 
-async def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
+def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Coroutine[Any, Any, Any]:
     """
     Carry the call out.
 
     While Redis refuses to write, for whatever reason, the step is kept and its commit tried again.
     """
-    return await insist(
+    return insist(
         lambda: worker_state.connection.send(call),
         f"run={run.id} step={run.step} cannot be committed",
         whatever_refused=True,

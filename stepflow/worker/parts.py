@@ -22,7 +22,7 @@ from stepflow.worker.fetcher import Burst, Fetcher, Slots
 from stepflow.worker.maintenance import Maintenance
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
-from stepflow.worker.state import WorkerState
+from stepflow.worker.state import CallFunction, WorkerState, call_function
 
 log = logging.getLogger("stepflow.worker")
 
@@ -34,7 +34,7 @@ class WorkerParts:
     Made on the loop they work on; nothing is started. *wakes* has a connection for each fetcher to
     block on, the one for steps and the one for hooks; *renewing* is the renewing thread's own.
     *on_idle*, given for a burst, is called when nothing is left to do. Without *has_timer* only
-    rounds of maintenance move what is due.
+    rounds of maintenance move what is due. *call_function* is as of `WorkerState`.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class WorkerParts:
         next_wait: NextWait,
         on_idle: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
+        call_function: CallFunction = call_function,
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -64,7 +65,7 @@ class WorkerParts:
         self._adopting: set[asyncio.Task[None]] = set()
         self.state = WorkerState(
             name, env, registry, main, concurrency=concurrency, queues=queues,
-            app_hooks=app_hooks(registry), on_due=self._note_due,
+            app_hooks=app_hooks(registry), on_due=self._note_due, call_function=call_function,
         )  # fmt: skip
         self.notifier = Notifier(
             env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,

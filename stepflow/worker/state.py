@@ -20,10 +20,25 @@ from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.run")
 
-#: calls a function for a run: (run id, its name there, function, arguments, keyword arguments)
-Caller = Callable[
-    [str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any]], Coroutine[Any, Any, Any]
+#: calls a function for a run: (run id, its name there, function, arguments, keyword arguments,
+#: threads for plain functions)
+CallFunction = Callable[
+    [str, str, Callable[..., Any], Sequence[Any], Mapping[str, Any], Threads],
+    Coroutine[Any, Any, Any],
 ]
+
+
+def call_function(
+    run_id: str,
+    name: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    threads: Threads,
+) -> Coroutine[Any, Any, Any]:
+    """Call a function where it belongs: on the loop, or in a thread."""
+    del run_id, name
+    return call(function, args, kwargs, threads)
 
 
 class WorkerState:
@@ -32,6 +47,7 @@ class WorkerState:
 
     *queues* are those the worker serves, the most important one first; *app_hooks* are those each
     run of the app gets; *on_due* is told of due times (unix seconds) this worker sets.
+    *call_function* is how functions are called within a step: the testing harness has its own.
     """
 
     def __init__(
@@ -45,6 +61,7 @@ class WorkerState:
         queues: Sequence[str] = (),
         app_hooks: Sequence[Sequence[str]] = (),
         on_due: Callable[[float | None], None] | None = None,
+        call_function: CallFunction = call_function,
     ) -> None:
         self.name = name
         self.env = env
@@ -69,8 +86,7 @@ class WorkerState:
         self.turned_at = self.loop.time()
         self.finished_steps = 0
         self.on_due = on_due or ignore
-        #: how functions are called within a step; the testing harness replaces it
-        self.call: Caller = self._call
+        self._call_function = call_function
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
         #: tasks that set runs aside whose records cannot be read
@@ -81,7 +97,7 @@ class WorkerState:
         """Whether no run may be kept past its present step."""
         return self.is_leaving or self.is_suspended or self.is_lagging
 
-    def _call(
+    def call(
         self,
         run_id: str,
         name: str,
@@ -89,9 +105,8 @@ class WorkerState:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
-        """Call a function where it belongs: on the loop, or in a thread."""
-        del run_id, name
-        return call(function, args, kwargs, self.threads)
+        """Call the function of the step *name* of a run."""
+        return self._call_function(run_id, name, function, args, kwargs, self.threads)
 
     def end(self) -> None:
         """

@@ -83,8 +83,9 @@ async def test_each_way_to_end_before_the_first_worker_is_told(
     late_app, aclient, working, seen, url, settings
 ):
     """
-    [B27] By hand, by its time limit in the rounds of another app's worker; and what became of the
-    run since.
+    [B27] By hand, or by its time limit in the maintenance of another app's worker.
+
+    The note says what became of the run since.
     """
     other = Stepflow(url, settings=settings)
 

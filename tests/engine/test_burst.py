@@ -23,7 +23,7 @@ def world():
     return found
 
 
-def test_one_feed_in_vain_says_nothing_of_the_other_whose_look_is_under_way(world):
+def test_one_fetcher_in_vain_says_nothing_of_the_other_whose_look_is_under_way(world):
     for _ in range(5):
         world.hooks.on_look(False)
     assert not world.has_left

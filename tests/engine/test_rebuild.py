@@ -1,7 +1,4 @@
-"""
-What indexes lost, and children whose records are gone: the rounds of a worker put it right without
-a hand.
-"""
+"""Maintenance restores what indexes lost, and notices children whose records are gone."""
 
 from stepflow import ChildFailed, Context, Succeed
 from tests.engine.test_damage import is_in

@@ -336,7 +336,7 @@ def test_the_number_of_the_format_is_written_once(store, keys):
         ),
         (
             b"1",
-            "an earlier stepflow has worked here.* data format 1, this version reads 2; let the earlier version finish",
+            "an earlier stepflow has worked here.* data format 1, this version reads 2; let",
         ),
         (b"zz", "no number of a data format"),
         (b"0", "no number of a data format"),

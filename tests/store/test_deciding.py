@@ -34,7 +34,8 @@ def hand(store, run, fence, *, due_at=None, step=None, **options):
     state = RunState.PENDING if due_at is None else RunState.SCHEDULED
     step = run.step if step is None else step
     return hand_over(
-        store.keys, run, fence, state=state, step=step, failures=1, crashes=0, due_at=due_at, now=store.now, **options
+        store.keys, run, fence, state=state, step=step, failures=1, crashes=0, due_at=due_at,
+        now=store.now, **options,
     )  # fmt: skip
 
 

@@ -384,7 +384,7 @@ def hook(store, keys):
 
 def test_a_hook_is_claimed_like_a_step(store, keys, hook):
     """[C29]"""
-    assert (hook.token[:3], hook.held, hook.delivery, hook.rev, hook.state) == (
+    assert (hook.token[:3], hook.claimed_rq_id, hook.delivery, hook.rev, hook.state) == (
         "w1.",
         "hook-h1",
         "",

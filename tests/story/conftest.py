@@ -1,9 +1,9 @@
 """
-The tour: read the files in their order. Each test is one idea, told through the public API only.
+The tour: read the files in order. Each test is one idea, and uses the public API only.
 
-`app` is a Stepflow on an empty server, `client` its blocking client; `async with working(app):` has
-a worker at hand. What a blocking client does here is done in a thread, for the worker shares the
-test's loop.
+`app` is a Stepflow on an empty server, `client` its blocking client; within `async with
+working(app):` a worker runs. The blocking client is called in a thread, because the worker shares
+the test's loop.
 """
 
 import asyncio
@@ -13,5 +13,5 @@ import pytest
 
 @pytest.fixture
 def away():
-    """Call something that blocks without holding up the worker: `await away(run.result, 10)`."""
+    """Call something that blocks without blocking the worker: `await away(run.result, 10)`."""
     return asyncio.to_thread

@@ -47,7 +47,7 @@ ALLOWED = "127.0.0.0/8,::1/128"
 LOOK_S, PATIENCE_S = 0.15, 50.0
 
 
-@click.command("demo")
+@click.command("demo", short_help="Run a pipeline, kill a worker, check that nothing was lost.")
 @common_options
 @pass_context
 def demo_command(context: CliContext) -> int:

@@ -17,7 +17,7 @@ class Receiver:
     """
     An HTTP server that keeps what arrives with a good signature, and refuses and counts the rest.
 
-    *tell* is called with a line for each.
+    *report* is called with a line for each.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Receiver:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        tell: Callable[[str], object] = len,
+        report: Callable[[str], object] = len,
     ) -> None:
         #: run id -> the webhook-ids that arrived for it, one for each delivery
         self.arrived: dict[str, list[str]] = defaultdict(list)
@@ -40,13 +40,13 @@ class Receiver:
                     standardwebhooks.Webhook(secret).verify(body, dict(self.headers.items()))
                 except standardwebhooks.WebhookVerificationError:
                     receiver.refused += 1
-                    tell("refused: not signed by who knows the secret")
+                    report("refused: its signature is wrong")
                     self.send_response(401)
                 else:
-                    told = json.loads(body)
-                    receiver.arrived[told["data"]["run_id"]].append(self.headers["webhook-id"])
+                    event = json.loads(body)
+                    receiver.arrived[event["data"]["run_id"]].append(self.headers["webhook-id"])
                     hook_id = self.headers["webhook-id"]
-                    tell(f"{told['type']} {told['data']['run_id']} (webhook-id {hook_id})")
+                    report(f"{event['type']} {event['data']['run_id']} (webhook-id {hook_id})")
                     self.send_response(204)
                 self.end_headers()
 

@@ -26,7 +26,7 @@ LOOK_S = 0.5
 SHOWN = 15
 
 
-@click.command("dev")
+@click.command("dev", short_help="Work APP while you write it, and restart on changes.")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",

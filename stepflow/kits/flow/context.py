@@ -89,12 +89,13 @@ class Context:
         """
         name, function, args = _named(name, args)
         own = options_of(function)
-        place = self._place() if key is None else self._keyed_place(key)
+        place = self._activation.next_place() if key is None else self._keyed_place(key)
         policy = retry or own.retry or self._policy
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
-        compensation = compensation_of(compensate or own.compensate, policy, timeout_s)
+        undo = compensate or own.compensate
+        compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
         read = self._readers.of(function)
         queue = queue or own.queue
         if queue is not None:
@@ -125,7 +126,9 @@ class Context:
         That is remembered, and holds from this call on.
         """
         self._activation.commands.keyed.forget(_check_name(key))
-        return self._activation.start(ForgetCommand(self._place(), key, self._future()))
+        return self._activation.start(
+            ForgetCommand(self._activation.next_place(), key, self._activation.create_future())
+        )
 
     def patched(self, name: str) -> bool:
         """
@@ -146,7 +149,7 @@ class Context:
         undone, as at the end of a run that succeeds.
         """
         self._activation.check_caller()
-        future = self._future()
+        future = self._activation.create_future()
         future.set_result(self._activation.continue_as_new(new_input))
         return future
 
@@ -209,7 +212,7 @@ class Context:
         is known by that key wherever it stands. A child that still runs when this run ends is
         cancelled, unless you *abandon* it. `await child.result()` waits for its end.
         """
-        place = self._place() if key is None else f"key:spawn:{_check_name(key)}"
+        place = self._activation.next_place() if key is None else f"key:spawn:{_check_name(key)}"
         spec = self._child(workflow, queue, priority, headers, timeout, version)
         spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
         return spawn(self._activation, place, spec, abandon=abandon)
@@ -240,7 +243,12 @@ class Context:
         """
         spec = self._child(workflow, queue, priority, headers, timeout, version)
         return carry_map(
-            self._activation, self._place(), spec, list(items), limit=limit, policy=policy
+            self._activation,
+            self._activation.next_place(),
+            spec,
+            list(items),
+            limit=limit,
+            policy=policy,
         )
 
     def now(self) -> datetime:
@@ -255,7 +263,7 @@ class Context:
         """
         run, restarts = self._activation.run, self._activation.restarts
         history = f"{run.seed}.{restarts}" if restarts else run.seed
-        return random.Random(f"{history}.{self._place()}")
+        return random.Random(f"{history}.{self._activation.next_place()}")
 
     def uuid(self) -> uuid.UUID:
         """Return a UUID that follows from the run and this place: the same on replay, and free."""
@@ -284,14 +292,18 @@ class Context:
         The end is fixed once: a crash does not start the wait anew.
         """
         wait_s = seconds(duration, "the time of ctx.sleep")
-        return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
+        return self._activation.start(
+            SleepCommand(self._activation.next_place(), self._activation.create_future(), wait_s)
+        )
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
         """Wait until then (unix seconds or an aware datetime)."""
         wait_s = max(
             0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now()
         )
-        return self._activation.start(SleepCommand(self._place(), self._future(), wait_s))
+        return self._activation.start(
+            SleepCommand(self._activation.next_place(), self._activation.create_future(), wait_s)
+        )
 
     def wait_for_signal(
         self,
@@ -314,7 +326,13 @@ class Context:
         if type is not None:
             expected = self._readers.known((what, type), lambda: ExpectedType(what, type))
         return self._activation.start(
-            SignalCommand(self._place(), self._future(), names, wait_s, expected)
+            SignalCommand(
+                self._activation.next_place(),
+                self._activation.create_future(),
+                names,
+                wait_s,
+                expected,
+            )
         )
 
     def ask(
@@ -335,14 +353,15 @@ class Context:
             [prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit
         )
         return self._activation.start(
-            QuestionCommand(self._place(), self._future(), self._activation, answer, prompt, wait_s)
+            QuestionCommand(
+                self._activation.next_place(),
+                self._activation.create_future(),
+                self._activation,
+                answer,
+                prompt,
+                wait_s,
+            )
         )
-
-    def _place(self) -> str:
-        return self._activation.next_place()
-
-    def _future(self) -> asyncio.Future[Any]:
-        return self._activation.create_future()
 
 
 def _named(

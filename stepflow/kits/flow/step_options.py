@@ -75,15 +75,13 @@ def step_name(function: Callable[..., Any]) -> str:
 
 
 def compensation_of(
-    function: Callable[[Any], Any] | None, policy: RetryPolicy, timeout_s: float | None
-) -> Compensation | None:
+    function: Callable[[Any], Any], policy: RetryPolicy, timeout_s: float | None
+) -> Compensation:
     """
-    Say how *function* undoes a step, None for a step that nothing undoes.
+    Say how *function* undoes a step that has *policy* and *timeout_s*.
 
-    What it was declared with itself beats *policy* and *timeout_s*, which are the step's.
+    What it was declared with itself beats these.
     """
-    if function is None:
-        return None
     own = options_of(function)
     return Compensation(function, own.retry or policy, own.timeout_s or timeout_s)
 

@@ -103,16 +103,15 @@ class ChildCommand(AwaitEndCommand):
     entry_kinds = (EntryKind.CHILD,)
 
     def found(self, host: CommandHost, end: bytes) -> None:
-        told = end.split(b"|", 1)[-1]
         try:
-            is_readable = _is_readable(ChildEnd.read(told))
+            told = ChildEnd.read_numbered(end)
         except ValueError:
-            is_readable = False
-        if not is_readable:
+            told = None
+        if told is None or not _is_readable(told):
             raise UnreadableRecord.of_run(
                 host.run.id, f"its child {self.awaited!r} told it {end[:60]!r}"
             )
-        host.write(self, EntryKind.CHILD, told)
+        host.write(self, EntryKind.CHILD, told.write())
 
     def value_in(self, entry: Entry) -> bytes | None:
         end = ChildEnd.read(entry.data)

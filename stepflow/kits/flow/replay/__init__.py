@@ -1,5 +1,1 @@
-"""
-How a workflow is carried on.
-
-Its code runs again from the top, and what it did before is read, not done.
-"""
+"""How a workflow goes on: its code runs again, and what it did before is remembered."""

@@ -39,6 +39,9 @@ log = logging.getLogger("stepflow.flow")
 
 T = TypeVar("T")
 
+#: the kinds of entries that concern the run itself, and no command
+_OF_THE_RUN = (EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO)
+
 
 class Activation:
     """
@@ -135,15 +138,9 @@ class Activation:
 
     def _hand_over(self, entry: Entry) -> str | None:
         """Give a remembered fact to the command at its place; says in words why it does not fit."""
-        match entry.kind:
-            case EntryKind.PATCH:
-                return None
-            case EntryKind.STOP:
-                self._stop(entry)
-                return None
-            case EntryKind.UNDO:
-                self._undo(entry)
-                return None
+        if entry.kind in _OF_THE_RUN:
+            self._hand_to_run(entry)
+            return None
         command, problem = self.commands.find_for(entry, has_ended=self._main.done())
         if problem:
             return problem
@@ -160,6 +157,15 @@ class Activation:
             command.answer(entry)
         self.loop.run_ready()
         return None
+
+    def _hand_to_run(self, entry: Entry) -> None:
+        match entry.kind:
+            case EntryKind.STOP:
+                self._stop(entry)
+            case EntryKind.UNDO:
+                self._undo(entry)
+            case _:  # a patch, which was chosen before anything was handed over
+                pass
 
     def _stop(self, entry: Entry) -> None:
         """

@@ -7,10 +7,10 @@
 -- Names: given: now, or ''; stem, first_number: of the tokens; live_workers: that share the queue;
 -- source: for each its list, queued_at, wip, wake; queues: the RQ queue of each; runners: that this
 -- worker knows; refusal_text: what RQ shows of a job that is not ours.
--- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1 while
--- RQ is suspended. The token is '' where nothing was taken, for the record cannot be read; a key
--- that holds no hash is false.
---@ include total
+-- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1
+-- while RQ is suspended. The token is '' where nothing was taken, for the record cannot be read; a
+-- key that holds no hash is false.
+--@ include lists
 --@ include clock
 --@ include ids
 --@ include keys
@@ -21,14 +21,14 @@
 local now, limit = clock(given), tonumber(limit)
 if redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(now), -1, ''} end
 local known, sources, waiting = {}, {}, 0
-for _, runner in ipairs(runners) do known[runner] = true end
-for number, queue in ipairs(queues) do
+for _, runner in ipairs(table_of(runners)) do known[runner] = true end
+for number, queue in ipairs(table_of(queues)) do
   local list, queued_at, wip, wake = unpack(source_keys, 4 * number - 3, 4 * number)
   local left = soft('LLEN', list) or 0
   waiting = waiting + left
   sources[number] = {list = list, queued_at = queued_at, wip = wip, wake = wake, queue = queue,
-    waiting_lists = waiting_lists_key, ns = ns, now = now,
-    left = left, members = {}, leases = {}, started = {}}
+    waiting_lists = waiting_lists_key, ns = ns, now = now, left = left,
+    members = {}, leases = {}, started = {}}
 end
 local take = math.min(limit, math.ceil(waiting / math.max(1, tonumber(live_workers))))
 local lease, number = stamp_of(now + tonumber(lease_s)), tonumber(first_number)
@@ -36,10 +36,10 @@ local taken, popped, budget, busy = {}, 0, 4 * limit + 64, {}
 
 local function note(list, first, second) list[#list + 1], list[#list + 2] = first, second end
 
+local function take_in(...) taken[#taken + 1] = {...} end
+
 -- One whose record cannot be claimed is left as it is; the caller sets it aside.
-local function cannot_read(id, run)
-  taken[#taken + 1] = {id, '', soft('HGETALL', run) or false, false}
-end
+local function cannot_read(id, run) take_in(id, '', soft('HGETALL', run) or false, false) end
 
 local function try(id, source)
   local member = member_of_rq_id(id, prefix)
@@ -60,7 +60,7 @@ local function try(id, source)
   note(source.leases, lease, member)
   note(source.started, '+inf', id .. ':' .. token)
   put(job_of(id), 'status', 'started', 'started_at', rq_time, 'worker_name', worker)
-  taken[#taken + 1] = {id, token, redis.call('HGETALL', run), soft('HGETALL', data_of(run)) or false}
+  take_in(id, token, redis.call('HGETALL', run), soft('HGETALL', data_of(run)) or false)
 end
 
 for _, source in ipairs(sources) do

@@ -1,15 +1,16 @@
 -- Lengthen claims one by one, those that are still this worker's; never shortens one.
 -- Caller: store/claims.py renew_claims, from the renewing thread.
--- Names: given: now, or ''; record: of each claimed run or hook; each of members, tokens and seconds
--- (from now, 0 only asks) has an item for each record.
+-- Names: given: now, or ''; record: of each claimed run or hook; each of members, tokens and
+-- seconds (from now, 0 only asks) has an item for each record.
 -- Gives {now, for each: 0 lost, the run's stop field when it was asked to stop, else 1 and what its
 -- inbox ever held}.
---@ include total
+--@ include lists
 --@ include clock
 --@ keys claims record*
 --@ args given members* tokens* seconds*
 local now = clock(given)
-local answer = {stamp_of(now)}
+local answer, members = {stamp_of(now)}, table_of(members)
+local tokens, seconds = table_of(tokens), table_of(seconds)
 for i, record in ipairs(record_keys) do
   local row = soft('HMGET', record, 'token', 'stop', 'inbox') or {}
   if row[1] == tokens[i] then

@@ -11,5 +11,5 @@ if redis.call('ZREM', notes_key, note) == 0 then return 0 end
 leave_hooks({
   list = list_key, queued_at = queued_at_key, wake = wake_key, queue = queue,
   rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
-}, hook_keys, hooks)
+}, hook_keys, table_of(hooks))
 return 1

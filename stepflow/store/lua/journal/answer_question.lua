@@ -1,8 +1,8 @@
 -- Answer a question, once, and wake the run if it is parked on that; a running one is notified.
 -- Caller: store/questions.py answer_question, for engine/questions.py.
 -- Names: digest: of the question; outcome: what becomes of it by this call; answer: packed.
--- Gives what became of the question: the caller's own outcome when it is answered by this call, also
--- sent twice; '' when there is no such question.
+-- Gives what became of the question: the caller's own outcome when it is answered by this call,
+-- also sent twice; '' when there is no such question.
 --@ include total
 --@ include question
 --@ include wake

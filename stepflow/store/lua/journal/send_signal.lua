@@ -4,9 +4,9 @@
 -- Caller: store/journal.py send_signal, for engine/signal.py.
 -- Names: item: name and payload; most_items, most_bytes, most_ids: that the run keeps; long_bytes:
 -- of an item whose payload is kept beside.
--- Gives 'delivered', 'buffered', 'full' of items, 'heavy' with bytes, 'ended' or 'unknown'; the same
--- id again is answered as the first time, while it is among the newest. 'moved' when the run was
--- restarted on another queue since the caller looked, and nothing is written.
+-- Gives 'delivered', 'buffered', 'full' of items, 'heavy' with bytes, 'ended' or 'unknown'; the
+-- same id again is answered as the first time, while it is among the newest. 'moved' when the run
+-- was restarted on another queue since the caller looked, and nothing is written.
 --@ include total
 --@ include wake
 --@ include mailbox

@@ -1,6 +1,6 @@
 -- Look for the answer to a question and remember it in the journal, in one write. Without one the
--- question is put on the list, unless it stands there, or taken off it when its time is up. Whichever
--- came first decides: an answer, or the end of its time.
+-- question is put on the list, unless it stands there, or taken off it when its time is up.
+-- Whichever came first decides: an answer, or the end of its time.
 -- Caller: store/questions.py settle_question, for the flow kit.
 -- Names: index, head: of the entry; digest, question: what is asked; lapsed: the outcome of a
 -- question whose time is up, or ''.

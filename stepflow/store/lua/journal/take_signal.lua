@@ -3,9 +3,9 @@
 -- Caller: store/journal.py take_signal, for the flow kit.
 -- Names: index, head: of the entry; names: of the signals that are wanted.
 -- The entry written is the head, the name, '|' and the packed payload.
--- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not the
--- caller's any more.
---@ include total
+-- Gives {inbox count, item taken}, {inbox count} when there is none, or {} when the claim is not
+-- the caller's any more.
+--@ include lists
 --@ include entry
 --@ include mailbox
 --@ keys run journal mail sent
@@ -16,8 +16,9 @@ local inbox, at = tonumber(row[2] or 0), tonumber(index)
 local before = remembered(journal_key, at, head)
 if before == false then return {} end
 if before then return {inbox, before} end
+local wanted = table_of(names)
 for _, item in ipairs(soft('LRANGE', mail_key, 0, -1) or {}) do
-  for _, name in ipairs(names) do
+  for _, name in ipairs(wanted) do
     local start = name .. '|'
     if string.sub(item, 1, #start) == start then
       item = take_mail(run_key, mail_key, sent_key, item, start)

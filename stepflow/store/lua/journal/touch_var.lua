@@ -7,7 +7,7 @@
 -- The entry written is the head and the answer: what a get finds, the sum of an incr or '!' where
 -- there is none, '1' or '0' of a swap.
 -- Gives {answer}, also to a second arrival, or {} when the claim is not the caller's any more.
---@ include total
+--@ include lists
 --@ include entry
 --@ keys run journal variables
 --@ args token index head verb name ttl_s operands*
@@ -19,7 +19,7 @@ if before then return {before} end
 local found, answer = soft('HGET', variables_key, name), ''
 if found == nil then redis.call('DEL', variables_key) end -- no variables of ours
 found = found or ''
-local first, second = unpack(operands)
+local first, second = items(operands)
 local function store(value)
   if value == '' then redis.call('HDEL', variables_key, name)
   else redis.call('HSET', variables_key, name, value) end

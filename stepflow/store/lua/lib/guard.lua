@@ -1,9 +1,10 @@
--- The guard of a deciding script: nil when the run is as the caller saw it, else the answer to give.
+-- The guard of a deciding script: nil when the run is as the caller saw it, else the answer to
+-- give.
 --
 -- A worker brings its claim token, an outsider '' and a request id. A second arrival of the same
 -- command, sent again because its reply was lost, recognises itself: a worker's by its token in the
--- step record *fence*, an outsider's by its request id *fence*. *lapsed* is a time by which the run's
--- lease must have run out, or ''.
+-- step record *fence*, an outsider's by its request id *fence*. *lapsed* is a time by which the
+-- run's lease must have run out, or ''.
 --@ include total
 local function refusal(run, steps, claims, rev, token, fence, lapsed, member)
   local row = soft('HMGET', run, 'rev', 'token') or {}

@@ -4,8 +4,8 @@
 --@ include job
 --@ include enqueue
 
--- Write the one that stands at *at* of *hooks*, as rq id, member, number of fields, fields; give the
--- position after it.
+-- Write the one that stands at *at* of *hooks*, as rq id, member, number of fields, fields; give
+-- the position after it.
 local function leave_hook(to, record, job, hooks, at)
   local id, member, last = hooks[at], hooks[at + 1], at + 2 + hooks[at + 2]
   put(record, unpack(hooks, at + 3, last))

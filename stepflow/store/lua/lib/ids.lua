@@ -1,5 +1,5 @@
--- What may be a name, and what an RQ id and a member name say. core/ids.py has the same grammar, and
--- tests/store/test_scripts.py holds both together. No key is built from text that is no name.
+-- What may be a name, and what an RQ id and a member name say. core/ids.py has the same grammar,
+-- and tests/store/test_scripts.py holds both together. No key is built from text that is no name.
 local function is_run_id(text) return string.find(text, '^[%w_-]+$') end
 local function is_queue(text) return string.find(text, '^[%w_.-]+$') end
 local function is_runner(text)

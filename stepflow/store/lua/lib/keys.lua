@@ -1,5 +1,5 @@
--- Names of keys that only a record or an index tells of. store/keys.py has the table of all keys, and
--- tests/store/test_scripts.py holds both together.
+-- Names of keys that only a record or an index tells of. store/keys.py has the table of all keys,
+-- and tests/store/test_scripts.py holds both together.
 local function record_of(ns, member) return ns .. ':' .. member end
 local function run_of(ns, run_id) return ns .. ':run:' .. run_id end
 local function data_of(run) return run .. ':data' end

@@ -1,5 +1,23 @@
--- Write a list of name, value, name, value ... as fields of a hash.
+-- Lists of arguments. A list is the place in ARGV where its length stands, its items behind it: so
+-- one that is only handed on to Redis costs no table.
 --@ include total
-local function set_fields(key, fields)
-  if fields[1] then put(key, unpack(fields)) end
+
+-- The items of a list, as many values; at most some thousands.
+local function items(list) return unpack(ARGV, list + 1, list + ARGV[list]) end
+
+-- The items of a list, however long, as a table.
+local function table_of(list)
+  local part = {}
+  for i = 1, tonumber(ARGV[list]) do part[i] = ARGV[list + i] end
+  return part
+end
+
+-- Write a list of name, value, name, value ... as fields of a hash.
+local function set_fields(key, list)
+  if ARGV[list] ~= '0' then put(key, items(list)) end
+end
+
+-- Delete the fields of a hash that a list names.
+local function delete_fields(key, list)
+  if ARGV[list] ~= '0' then soft('HDEL', key, items(list)) end
 end

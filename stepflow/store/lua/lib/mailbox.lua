@@ -1,6 +1,6 @@
 -- The mailbox: items "<name>|<packed payload>", or "<name>|", a byte that no packed value begins
--- with, and the id of a signal whose payload is kept in the hash of sent ids, under '=' and that id.
--- The run's record counts the bytes of all.
+-- with, and the id of a signal whose payload is kept in the hash of sent ids, under '=' and that
+-- id. The run's record counts the bytes of all.
 --@ include total
 local POINTS = '\193'
 

@@ -5,9 +5,9 @@
 --@ include wake
 --@ constants PARKED_LIMIT
 
--- Begin the next child of a map that was made waiting. Each number is passed once in the life of the
--- map, so all these loops together are as long as it. A child that is not there yet begins when it
--- is made, one whose record is gone does not.
+-- Begin the next child of a map that was made waiting. Each number is passed once in the life of
+-- the map, so all these loops together are as long as it. A child that is not there yet begins when
+-- it is made, one whose record is gone does not.
 -- to: as lib/wake has it, for the queue of the child that ended.
 local function release(maps, answers, group, total, to)
   while true do

@@ -21,7 +21,8 @@ local function page_of(live, workers, worker, now)
 end
 
 -- What the record says stands in an index again: a claim with a lease from now, a due time, a mark
--- in its queue, a deadline. index: claims, due, deadlines, ns, lease. Gives whether one was missing.
+-- in its queue, a deadline. index: claims, due, deadlines, ns, lease. Gives whether one was
+-- missing.
 local function restore(id, row, now, index)
   local state, token, delivery, queue = row[1], row[2] or '', row[3] or '', row[5] or ''
   local member, added = run_member(id), 0

@@ -18,9 +18,9 @@ local function rouse(run, rev, id, member, to)
   enqueue(to.list, to.queued_at, to.wake, id, member, to.now)
 end
 
--- Something came into its inbox: count it, then hand the run over if it is parked on that, or notify
--- the worker that has claimed it. row: rev, parked, token, delivery. Gives whether the run hears of
--- it now.
+-- Something came into its inbox: count it, then hand the run over if it is parked on that, or
+-- notify the worker that has claimed it. row: rev, parked, token, delivery. Gives whether the run
+-- hears of it now.
 local function wake(run, row, member, to)
   count_up(run, 'inbox')
   if row[2] == PARKED_INBOX and (row[4] or '') ~= '' then

@@ -1,7 +1,7 @@
 -- Move what has come due from the due set into its queue; the record says which delivery waits and
 -- where.
--- Caller: store/maintenance.py move_due, for worker/maintenance.py. Safe to run by many at once, and
--- twice.
+-- Caller: store/maintenance.py move_due, for worker/maintenance.py. Safe to run by many at once,
+-- and twice.
 -- Names: given: now, or ''; pending: the state.
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out,
 -- members whose record does not say when or where, which the caller sets aside}.

@@ -3,9 +3,9 @@
 -- Names: workers: that share the queue; source: for each its list, queued_at, wake; given: now, or
 -- ''; silent_s: that a silent worker still counts as live; dead_s: that a dead hook is kept.
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, waiting lists,
--- whether records have expired, members whose entry left the queue, what named nothing and was taken
--- out, live runs that an index had lost, parent and child for each child whose record is gone,
--- whether the worker was not known}; a list holds at most 50, but for the last three.
+-- whether records have expired, members whose entry left the queue, what named nothing and was
+-- taken out, live runs that an index had lost, parent and child for each child whose record is
+-- gone, whether the worker was not known}; a list holds at most 50, but for the last three.
 --@ include total
 --@ include clock
 --@ include ids
@@ -47,9 +47,7 @@ local function waits(member)
 end
 
 local function is_list(entry) return string.find(entry, '^[^|\128-\255]+|[^|\128-\255]+$') end
-local function passed(index)
-  return redis.call('ZRANGEBYSCORE', index, '-inf', time, 'LIMIT', 0, 50)
-end
+local function passed(set) return redis.call('ZRANGEBYSCORE', set, '-inf', time, 'LIMIT', 0, 50) end
 
 for i = 1, #source_keys, 3 do
   local list, queued_at, wake = unpack(source_keys, i, i + 2)

@@ -1,12 +1,12 @@
 -- End the run: its record gets its last fields and its time to live, whatever stood for it is taken
--- away, its hooks are written, waiters are notified. One write, so a crash loses neither the end nor
--- a hook. An end whose app no worker has ever announced the terminal hooks of is noted in the same
--- write for the worker that announces them (`tell_untold`).
+-- away, its hooks are written, waiters are notified. One write, so a crash loses neither the end
+-- nor a hook. An end whose app no worker has ever announced the terminal hooks of is noted in the
+-- same write for the worker that announces them (`tell_untold`).
 -- Caller: store/runs.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
--- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq id
--- that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
--- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are announced
--- and ends are noted, then runner, text of the note, most notes; none to note nothing.
+-- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq
+-- id that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
+-- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are
+-- announced and ends are noted, then runner, text of the note, most notes; none to note nothing.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists
@@ -14,18 +14,18 @@
 --@ include publish
 --@ include hook
 --@ include family_update
---@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due scheduled
---@      queued_at hook_list hook_queued_at hook_wake rq_queues journal mail sent variables questions
---@      replies questions_index hook* own* parent* note*
+--@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
+--@      scheduled queued_at hook_list hook_queued_at hook_wake rq_queues journal mail sent
+--@      variables questions replies questions_index hook* own* parent* note*
 --@ args rev token fence lapsed member wip_member delivery run_id created ttl_s expires_at
 --@      expiry_member channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 --@ unpack note_keys: app_hooks notes
---@ unpack note: runner text most
+--@ items note: runner text most
 if notes and redis.call('HEXISTS', app_hooks, runner) == 1 then return {0, '', ''} end
-if deleted[1] then soft('HDEL', kv_key, unpack(deleted)) end
+delete_fields(kv_key, deleted)
 set_fields(kv_key, written)
 set_fields(run_key, fields)
 set_fields(data_key, data)
@@ -42,20 +42,24 @@ redis.call('ZREM', deadlines_key, run_id)
 soft('ZREM', live_key, run_id)
 soft('ZADD', done_index_key, created, run_id)
 soft('ZADD', expiry_key, expires_at, expiry_member)
-for _, key in ipairs({run_key, data_key, steps_key}) do redis.call('EXPIRE', key, ttl_s) end
-local rare = {kv_key, memo_key, journal_key, mail_key, sent_key, variables_key, questions_key,
-  replies_key}
-if redis.call('EXISTS', unpack(rare)) > 0 then -- most runs have none of these
-  for _, key in ipairs(rare) do redis.call('EXPIRE', key, ttl_s) end
+redis.call('EXPIRE', run_key, ttl_s)
+redis.call('EXPIRE', data_key, ttl_s)
+redis.call('EXPIRE', steps_key, ttl_s)
+if redis.call('EXISTS', kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
+  questions_key, replies_key) > 0 then -- most runs have none of these
+  for _, key in ipairs({kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
+    questions_key, replies_key}) do redis.call('EXPIRE', key, ttl_s) end
   redis.call('ZREM', questions_index_key, run_id)
 end
-local to = {
-  list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
-  rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
-}
-leave_hooks(to, hook_keys, hooks)
-if own_keys[1] then leave_children(own_keys, stop_hook, ttl_s, to) end
-if parent_keys[1] then tell_parent(parent_keys, parent, run_key, run_id, to) end
+if hook_keys[1] or own_keys[1] or parent_keys[1] then
+  local to = {
+    list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
+    rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+  }
+  if hook_keys[1] then leave_hooks(to, hook_keys, table_of(hooks)) end
+  if own_keys[1] then leave_children(own_keys, table_of(stop_hook), ttl_s, to) end
+  if parent_keys[1] then tell_parent(parent_keys, {items(parent)}, run_key, run_id, to) end
+end
 if notes then
   redis.call('ZADD', notes, now, text)
   redis.call('ZREMRANGEBYSCORE', notes, '-inf', now - ttl_s)

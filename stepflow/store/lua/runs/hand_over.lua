@@ -20,7 +20,7 @@ if start ~= '' then
   redis.call('ZREM', questions_index_key, run_id)
   redis.call('RPUSH', journal_key, start)
 end
-if deleted[1] then soft('HDEL', kv_key, unpack(deleted)) end
+delete_fields(kv_key, deleted)
 set_fields(kv_key, written)
 set_fields(run_key, fields)
 set_fields(data_key, data)

@@ -11,7 +11,7 @@
 --@ args rev token step record payload drop_memo deleted* written* fields*
 local refused = refusal(run_key, steps_key, '', rev, token, step, '', '')
 if refused then return refused end
-if deleted[1] then soft('HDEL', kv_key, unpack(deleted)) end
+delete_fields(kv_key, deleted)
 set_fields(kv_key, written)
 set_fields(run_key, fields)
 put(data_key, 'payload', payload)

@@ -1,4 +1,5 @@
--- Take an ended run up again: its keys live on, its index entries move, its last step is handed over.
+-- Take an ended run up again: its keys live on, its index entries move, its last step is handed
+-- over.
 -- Caller: store/runs.py retry_run, for engine/retry.py.
 -- Names: forget: journal entries that go; rest: all other keys that the run keeps.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
@@ -10,7 +11,7 @@
 --@ args rev request run_id member created rq_id now rq_time ns queue expiry_member forget* fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
 if refused then return refused end
-for _, entry in ipairs(forget) do redis.call('LREM', journal_key, -1, entry) end
+for _, entry in ipairs(table_of(forget)) do redis.call('LREM', journal_key, -1, entry) end
 set_fields(run_key, fields)
 soft('HDEL', data_key, 'result', 'error', 'reason')
 for _, key in ipairs({run_key, data_key, journal_key, unpack(rest_keys)}) do

@@ -1,5 +1,5 @@
--- Pause a run whose record cannot be read, and take it out of everything that would lead somebody to
--- it again. Where its key holds no hash there is nothing to write to: then it is only taken out.
+-- Pause a run whose record cannot be read, and take it out of everything that would lead somebody
+-- to it again. Where its key holds no hash there is nothing to write to: then it is only taken out.
 -- Caller: store/maintenance.py set_aside, for engine/gate.py. Safe to repeat.
 -- Names: damaged: the field that cannot be read, '' for the whole key; found: what it held.
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.

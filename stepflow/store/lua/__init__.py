@@ -1,0 +1,1 @@
+"""The Lua scripts; `source` reads them and says how they are written."""

@@ -1,0 +1,163 @@
+"""Commands, each with a host that is no activation: what they ask of it, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from stepflow import StepFailed
+from stepflow.core.backoff import RetryPolicy
+from stepflow.core.journal import Entry, EntryKind
+from stepflow.core.run import Run
+from stepflow.kits.flow.commands.child import ChildCommand
+from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.sleep_and_signal import SignalCommand, SleepCommand
+from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.store.values.codec import pack
+from tests.kits.memory import FamilyRuntime
+
+
+class Host:
+    """Notes what commands ask for; what they write is handed to them at once."""
+
+    restarts = 0
+    is_live = True
+
+    def __init__(self) -> None:
+        self.run = Run("r", "w")
+        self.runtime: Any = FamilyRuntime()
+        self.inbox_version = 1
+        self.written: list[EntryKind] = []
+        self.looked: list[EntryKind] = []
+        self.ends: dict[str, bytes] = {}
+        self.is_lost = False
+
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], None]
+    ) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(then)
+        return task
+
+    def write(self, command: Any, kind: EntryKind, data: bytes = b"") -> None:
+        self.written.append(kind)
+        entry = Entry(kind, command.place, command.name, 0.0, data)
+        if command.is_answered_by(entry):
+            command.answer(entry)
+
+    def write_computed(self, command: Any, kind: EntryKind, send: Any) -> None:
+        raise NotImplementedError
+
+    def take_from_inbox(self, command: Any, kind: EntryKind, send: Any) -> bool:
+        self.looked.append(kind)
+        return True
+
+    def read_end(self, name: str, then: Callable[[bytes | None], None]) -> None:
+        then(self.ends.get(name))
+
+    def note_inbox(self, inbox: int) -> None:
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        pass
+
+    def lose_claim(self) -> None:
+        self.is_lost = True
+
+
+def future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+async def advanced(command: Command, host: Host, now: float = 0.0) -> None:
+    command.advance(host, now)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    command.is_busy = False
+
+
+async def test_a_sleep_writes_when_it_is_due_and_then_that_it_is_over() -> None:
+    host, command = Host(), SleepCommand("0", future(), 10.0)
+    for now in (5.0, 14.9, 15.0):
+        await advanced(command, host, now)
+    assert host.written == [EntryKind.DUE, EntryKind.OVER]
+    assert command.due_at == 15.0
+    assert command.future.done()
+
+
+async def test_a_signal_is_looked_for_once_each_time_something_may_have_come() -> None:
+    host, command = Host(), SignalCommand("0", future(), ["go"], 10.0)
+    for now in (0.0, 1.0, 2.0):
+        await advanced(command, host, now)
+    assert (host.written, host.looked) == ([EntryKind.DUE], [EntryKind.SIGNAL])
+    host.inbox_version += 1
+    for now in (3.0, 10.0):
+        await advanced(command, host, now)
+    assert host.looked == [EntryKind.SIGNAL] * 2
+    assert host.written == [EntryKind.DUE, EntryKind.NONE]
+    assert await command.future is None
+
+
+async def test_a_step_is_tried_until_its_attempts_are_used_up() -> None:
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise RuntimeError("no")
+
+    host, policy = Host(), RetryPolicy(2, initial=1.0)
+    command = StepCommand("0", "fail", future(), fail_async(fail), policy=policy)
+    await advanced(command, host, 0.0)
+    assert host.written == [EntryKind.TRY]
+    assert command.due_at is not None
+    await advanced(command, host, command.due_at - 0.1)
+    assert len(tries) == 1, "the second attempt is not due yet"
+    await advanced(command, host, command.due_at)
+    assert host.written == [EntryKind.TRY, EntryKind.ERROR]
+    with pytest.raises(StepFailed, match="no"):
+        await command.future
+
+
+def fail_async(function: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def call() -> None:
+        function()
+
+    return call
+
+
+async def test_what_an_abandoned_step_gives_is_not_written() -> None:
+    async def act() -> int:
+        return 1
+
+    host, policy = Host(), RetryPolicy()
+    command = StepCommand("0", "act", future(), act, policy=policy)
+    command.advance(host, 0.0)
+    command.abandon()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert host.written == []
+
+
+async def test_the_end_of_a_child_is_looked_for_until_it_is_there() -> None:
+    host, command = Host(), ChildCommand("0", "c", future(), "c1", is_ours=True)
+    await advanced(command, host)
+    assert host.written == []
+    host.ends["c1"] = b"0|succeeded|" + pack(7)
+    await advanced(command, host)
+    assert host.written == [], "nothing says that anything came in"
+    host.inbox_version += 1
+    await advanced(command, host)
+    assert host.written == [EntryKind.CHILD]
+    assert await command.future == 7
+
+
+async def test_the_child_of_another_run_that_has_not_ended_never_ends_here() -> None:
+    host, command = Host(), ChildCommand("0", "c", future(), "c1", is_ours=False)
+    await advanced(command, host)
+    assert host.written == [EntryKind.CHILD]
+    error = command.future.exception()
+    assert error is not None
+    assert "forked" in str(error)
