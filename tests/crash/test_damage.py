@@ -63,9 +63,9 @@ HARMLESS = {
     "a string for the steps",
     "a string for its job",
     "token b'\\xff'",
-    "held b'\\xff'",
+    "claimed_id b'\\xff'",
     "state b'frozen'",
-    "blocked b'-inf'",
+    "unroutable b'-inf'",
 }
 
 STRAYS = {
@@ -82,7 +82,7 @@ STRAYS = {
     ],
     "due": ["bad", "run:", b"\xff\xfe", "hook:a b", "run:gone", "hook:gone"],
     "deadlines": [b"\xff", "a b", "run:x", "", "gone"],
-    "pending:default": ["bad", b"\xff", "run:gone", ":"],
+    "queued_at:default": ["bad", b"\xff", "run:gone", ":"],
     "expiry": ["bad", b"\xff|\xff|\xff", "a|b", "succeeded|chain|gone"],
     "idx:live": [b"\xff", "gone"],
     "idx:succeeded": [b"\xff", "gone"],
