@@ -63,9 +63,9 @@ HARMLESS = {
     "a string for the steps",
     "a string for its job",
     "token b'\\xff'",
-    "held b'\\xff'",
+    "claimed_id b'\\xff'",
     "state b'frozen'",
-    "blocked b'-inf'",
+    "unroutable b'-inf'",
 }
 
 STRAYS = {
@@ -82,7 +82,7 @@ STRAYS = {
     ],
     "due": ["bad", "run:", b"\xff\xfe", "hook:a b", "run:gone", "hook:gone"],
     "deadlines": [b"\xff", "a b", "run:x", "", "gone"],
-    "pending:default": ["bad", b"\xff", "run:gone", ":"],
+    "queued_at:default": ["bad", b"\xff", "run:gone", ":"],
     "expiry": ["bad", b"\xff|\xff|\xff", "a|b", "succeeded|chain|gone"],
     "idx:live": [b"\xff", "gone"],
     "idx:succeeded": [b"\xff", "gone"],
@@ -112,16 +112,16 @@ def everybody_answers(client):
     client.queues()
     client.workers()
     client.hooks()
-    client.asks()
+    client.questions()
 
 
 def test_a_later_data_format_keeps_a_worker_out_and_says_so(cluster):
     """[B13]"""
-    cluster.server.client.set(f"{NS}:format", 2)
+    cluster.server.client.set(f"{NS}:format", 3)
     worker = cluster.worker(ready=False)
     assert worker.wait() == 1
     assert (
-        "error: a later stepflow has worked here: stepflow:format says data format 2" in worker.said
+        "error: a later stepflow has worked here: stepflow:format says data format 3" in worker.said
     )
     assert "Traceback" not in worker.said
 
@@ -138,7 +138,7 @@ def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
         real.hset(RUN, mapping={"due": ""})
         real.zrem(f"{NS}:due", "run:bad")
         hurt(real)
-        real.zadd(f"{NS}:pending:default", {"run:bad": 1.0})
+        real.zadd(f"{NS}:queued_at:default", {"run:bad": 1.0})
         real.rpush("rq:queue:default", "run-bad-0")
         cluster.all_ended(good(cluster, f"g{number}"))
         assert worker.is_alive, (what, worker.said[-2000:])
@@ -163,7 +163,7 @@ def test_a_damaged_run_is_set_aside_and_nobody_beside_it_notices(cluster):
             ended,
         )
         assert not real.zscore(f"{NS}:idx:live", "bad"), what
-        assert not real.zscore(f"{NS}:pending:default", "run:bad"), what
+        assert not real.zscore(f"{NS}:queued_at:default", "run:bad"), what
         for key in real.scan_iter(f"{RUN}*"):
             real.delete(key)
     assert "Traceback" not in worker.said, worker.said[-4000:]
