@@ -103,7 +103,7 @@ def redis_client(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def link(redis_client: Any) -> SyncConnection:
+def connection(redis_client: Any) -> SyncConnection:
     """A link to the fake and to the real server."""
     return SyncConnection(redis_client, "the test's server")
 

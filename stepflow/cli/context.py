@@ -104,7 +104,7 @@ class CliContext:
         from stepflow.errors import RunNotFound
         from stepflow.store.connection.sync import carry_out
 
-        found = carry_out(client.link, find_runs(check_run_id(given), client.env))
+        found = carry_out(client.connection, find_runs(check_run_id(given), client.env))
         if not found:
             raise RunNotFound(given)
         if len(found) > 1:

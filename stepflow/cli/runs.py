@@ -71,7 +71,7 @@ def show_command(context: CliContext, run: str) -> None:
         status = client.status(run_id)
         if status is None:
             raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
-        done = carry_out(client.link, steps(run_id, client.env))
+        done = carry_out(client.connection, steps(run_id, client.env))
     if context.json:
         context.output.data({**plain(status), "steps": done})
         return

@@ -122,5 +122,5 @@ def _supervise(context: CliContext, app: Stepflow, count: int, *, burst: bool) -
         processes=count,
         burst=burst,
         grace_s=app.settings.worker.grace_s,
-        recover=lambda name: carry_out(client.link, recover_worker(name, client.env)),
+        recover=lambda name: carry_out(client.connection, recover_worker(name, client.env)),
     )

@@ -82,11 +82,11 @@ class AsyncClient(BaseClient):
         *,
         namespace: str | None = None,
         settings: Settings | None = None,
-        link: AsyncCaller | None = None,
+        connection: AsyncCaller | None = None,
     ) -> None:
         super().__init__(url, namespace, settings)
         self._own_link: AsyncConnection | None = None
-        self._link = link
+        self._connection = connection
         self._listener: Listener | None = None
 
     async def __aenter__(self) -> Self:
@@ -97,24 +97,24 @@ class AsyncClient(BaseClient):
 
     async def _do(self, plan: Plan[T]) -> T:
         with closing(plan):
-            link = await self._connected()
+            connection = await self._connected()
             try:
-                return await carry_out(link, self._on_time(plan))
+                return await carry_out(connection, self._on_time(plan))
             except RedisRefused as refusal:
                 lacking: list[str] = []
                 if refusal.is_about_rights:
                     # a user without the right to look gets the refusal as it is
                     with suppress(StepflowError):
-                        lacking = await carry_out(link, missing_rights(CLIENT, self.env.keys))
+                        lacking = await carry_out(connection, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
 
     async def _connected(self) -> AsyncCaller:
-        if self._link is None:
+        if self._connection is None:
             address = await aside_async(self._address)
-            if self._link is None:
+            if self._connection is None:
                 self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
-                self._link, self._listener = self._own_link, Listener(address)
-        return self._link
+                self._connection, self._listener = self._own_link, Listener(address)
+        return self._connection
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -122,7 +122,7 @@ class AsyncClient(BaseClient):
             await self._listener.close()
         if self._own_link is not None:
             await self._own_link.close()
-            self._link = self._own_link = self._listener = None
+            self._connection = self._own_link = self._listener = None
 
     async def submit(
         self,

@@ -82,11 +82,11 @@ class Client(BaseClient):
         *,
         namespace: str | None = None,
         settings: Settings | None = None,
-        link: SyncCaller | None = None,
+        connection: SyncCaller | None = None,
     ) -> None:
         super().__init__(url, namespace, settings)
         self._own_link: SyncConnection | None = None
-        self._link = link
+        self._connection = connection
 
     def __enter__(self) -> Self:
         return self
@@ -95,23 +95,23 @@ class Client(BaseClient):
         self.close()
 
     @property
-    def link(self) -> SyncCaller:
+    def connection(self) -> SyncCaller:
         """The link that carries out this client's calls; made at first use."""
-        if self._link is None:
-            self._link = self._own_link = SyncConnection.to(self._address())
-        return self._link
+        if self._connection is None:
+            self._connection = self._own_link = SyncConnection.to(self._address())
+        return self._connection
 
     def _do(self, plan: Plan[T]) -> T:
         with closing(plan):
-            link = self.link
+            connection = self.connection
             try:
-                return carry_out(link, self._on_time(plan))
+                return carry_out(connection, self._on_time(plan))
             except RedisRefused as refusal:
                 lacking: list[str] = []
                 if refusal.is_about_rights:
                     # a user without the right to look gets the refusal as it is
                     with suppress(StepflowError):
-                        lacking = carry_out(link, missing_rights(CLIENT, self.env.keys))
+                        lacking = carry_out(connection, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ class Client(BaseClient):
         run = self._found(run_id)
         if run.is_finished:
             return run
-        with self.link.listening(self.env.keys.done_channel(run_id)) as heard:
+        with self.connection.listening(self.env.keys.done_channel(run_id)) as heard:
             while not (run := self._found(run_id)).is_finished:
                 left_s = (
                     SAFETY_NET_S if until is None else min(SAFETY_NET_S, until - time.monotonic())

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from stepflow.core.family import ChildGroup
+from stepflow.core.children import ChildGroup
 from stepflow.errors import StepflowError, UnreadableRecord
 
 #: what a damaged entry raises when it is read or handed over; the workflow's own errors take

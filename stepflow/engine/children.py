@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.family import MAX_DEPTH, ChildGroup, Parent
+from stepflow.core.children import MAX_DEPTH, ChildGroup, Parent
 from stepflow.core.journal import settled_maps
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run

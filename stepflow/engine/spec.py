@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.family import Parent
+from stepflow.core.children import Parent
 from stepflow.core.run import Priority
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepflow.core.family import Parent
+from stepflow.core.children import Parent
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store.calls import Part

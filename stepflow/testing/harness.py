@@ -88,7 +88,7 @@ class Harness:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
         blocking = Client(
-            namespace=app.namespace, settings=self.settings, link=self.server.connection
+            namespace=app.namespace, settings=self.settings, connection=self.server.connection
         )
         blocking.env.clock = self.clock
         blocking.versions.registered = self.client.versions.registered = app.registry.newest

@@ -59,7 +59,7 @@ class Maintenance:
     def __init__(
         self,
         env: Env,
-        link: AsyncCaller,
+        connection: AsyncCaller,
         *,
         worker: str,
         sources: Sequence[QueueSource],
@@ -71,7 +71,7 @@ class Maintenance:
         has_timer: bool = True,
     ) -> None:
         self._env = env
-        self._link = link
+        self._connection = connection
         self._worker = worker
         self._sources = list(sources)
         self._group = "+".join(sorted(queues))
@@ -145,7 +145,7 @@ class Maintenance:
             lease_s=lease_s,
         )
         try:
-            look = await self._link.call(call)
+            look = await self._connection.call(call)
         except RedisRefused:
             self.note_outage()
             raise
@@ -174,7 +174,7 @@ class Maintenance:
             self._may_be_forgotten = False
         if self._versions:
             with one_by_one("the versions that this worker has could not be reported"):
-                await self._link.call(say_versions(env.keys, self._versions, look.now))
+                await self._connection.call(say_versions(env.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.waiting_lists))
         self.note_due(look.next_due)
         report_strays(look.strays)
@@ -194,7 +194,7 @@ class Maintenance:
     ) -> None:
         """Make a plan and carry it out; an error is logged and stops no other."""
         with one_by_one(what):
-            await carry_out(self._link, plan(*args, **kwargs))
+            await carry_out(self._connection, plan(*args, **kwargs))
 
     async def _sweep(self, look: MaintenanceScan) -> bool:
         """Forget expired runs, a few scripts at a time; True when there are more."""
@@ -202,7 +202,7 @@ class Maintenance:
         for _ in range(SWEEPS):
             if swept < SWEPT:
                 return False
-            swept = await self._link.call(
+            swept = await self._connection.call(
                 sweep_expired(self._env.keys, given=self._env.clock.given, limit=SWEPT)
             )
         return swept == SWEPT
@@ -227,7 +227,7 @@ class Maintenance:
         sources = []
         for queue, runner in mine:
             source, entry = waiting_source(self._env.keys, queue, runner), f"{queue}|{runner}"
-            if await self._link.call(prune_waiting_list(self._env.keys, source, entry)):
+            if await self._connection.call(prune_waiting_list(self._env.keys, source, entry)):
                 sources.append(source)
         return sources
 
@@ -254,7 +254,7 @@ class Maintenance:
         with one_by_one("what is due could not be moved; the next round tries again"):
             while count == MOVED:
                 call = move_due(env.keys, given=env.clock.given, now=env.clock.now(), limit=MOVED)
-                look = await self._link.call(call)
+                look = await self._connection.call(call)
                 count = look.moved + len(look.damaged)
                 env.clock.learn(look.now)
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
@@ -266,7 +266,7 @@ class Maintenance:
     async def _put_away(self, member: str) -> bool:
         was_damaged: list[bool] = []
         with one_by_one(member):
-            was_damaged.append(await carry_out(self._link, put_away(member, self._env)))
+            was_damaged.append(await carry_out(self._connection, put_away(member, self._env)))
         return any(was_damaged)
 
     async def leave(self) -> None:
@@ -277,13 +277,15 @@ class Maintenance:
         """
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._link.call(no_longer_live(self._env.keys, self._group, self._worker))
+                await self._connection.call(
+                    no_longer_live(self._env.keys, self._group, self._worker)
+                )
                 if self._versions:  # others that have them report it within a second
                     now = self._env.clock.now()
-                    await self._link.call(
+                    await self._connection.call(
                         say_versions(self._env.keys, self._versions, now - LIVE_S)
                     )
-                    await self._link.call(forget_versions(self._env.keys, now - FORGET_S))
+                    await self._connection.call(forget_versions(self._env.keys, now - FORGET_S))
 
     def stop(self) -> None:
         """Stop the timer."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
-from stepflow.core.family import ChildGroup
+from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.children import spawn_children, stop_children, stop_group

@@ -185,7 +185,11 @@ ODD_CALLS = {
 @pytest.mark.parametrize("call", ODD_CALLS)
 def test_a_call_with_odd_text_raises_what_says_so(client: Client, real, call, way):
     """[B17] Over a connection and over the fake server alike."""
-    used = client if way == "real" else Client(link=FakeServer().link, settings=client.settings)
+    used = (
+        client
+        if way == "real"
+        else Client(connection=FakeServer().connection, settings=client.settings)
+    )
     with pytest.raises(UsageError) as caught:
         ODD_CALLS[call](used)
     assert len(str(caught.value).encode()) < 1000

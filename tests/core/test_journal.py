@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.core.family import ChildEnd, ChildGroup
+from stepflow.core.children import ChildEnd, ChildGroup
 from stepflow.core.journal import (
     Entry,
     EntryKind,

@@ -24,18 +24,18 @@ class Bench:
     """One run on a server, and the calls of several workers to interleave."""
 
     def __init__(self, cluster):
-        self.link = SyncConnection.to(Address.parse(cluster.server.url))
+        self.connection = SyncConnection.to(Address.parse(cluster.server.url))
         self.keys, self.redis = Keys(), cluster.server.client
         self.env = Env(self.keys, cluster.settings)
         cluster.submit([RunSpec("chain", path(2), run_id="r")])
 
     @property
     def run(self):
-        return self.link.call(load_run(self.keys, "r"))
+        return self.connection.call(load_run(self.keys, "r"))
 
     def claim(self, worker, lease_s):
         rq_id = self.run.delivery
-        taken = self.link.call(
+        taken = self.connection.call(
             claim_one(
                 self.keys, "run:r", rq_id, f"{worker}.0.", "default", given="", lease_s=lease_s
             )
@@ -47,7 +47,7 @@ class Bench:
         """Carry out a plan from where it stands and give what it returns."""
         try:
             while True:
-                calls = plan.send(self.link.calls(calls))
+                calls = plan.send(self.connection.calls(calls))
         except StopIteration as end:
             return end.value
 
@@ -56,13 +56,15 @@ class Bench:
 def bench(make_cluster):
     bench = Bench(make_cluster())
     yield bench
-    bench.link.close()
+    bench.connection.close()
 
 
 def test_two_workers_that_see_one_lapsed_claim_count_one_loss(bench):
     bench.claim("dead", lease_s=-1)
-    assert carry_out(bench.link, recover_lapsed("run:r", bench.env))
-    assert not carry_out(bench.link, recover_lapsed("run:r", bench.env)), "the second came late"
+    assert carry_out(bench.connection, recover_lapsed("run:r", bench.env))
+    assert not carry_out(bench.connection, recover_lapsed("run:r", bench.env)), (
+        "the second came late"
+    )
     assert (bench.run.crashes, bench.run.state) == (1, "pending")
 
 
@@ -71,9 +73,9 @@ def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
     plan = recover_worker("dead", bench.env)
     calls = plan.send(None)
     for _ in range(2):  # it has read that the claim stands under the dead worker's name ...
-        calls = plan.send(bench.link.calls(calls))
+        calls = plan.send(bench.connection.calls(calls))
     carry_out(
-        bench.link, recover_lapsed("run:r", bench.env)
+        bench.connection, recover_lapsed("run:r", bench.env)
     )  # ... when another recovers it, and it is claimed anew
     bench.claim("alive", lease_s=100)
     assert bench.finish(plan, calls) == 0
@@ -82,7 +84,7 @@ def test_a_supervisor_takes_no_claim_from_a_worker_that_lives(bench):
 
 def test_a_claim_that_comes_while_a_lost_delivery_is_looked_into_stands(bench):
     plan = recover_lost_delivery("run:r", bench.env)
-    tidying = plan.send(bench.link.calls(plan.send(None)))
+    tidying = plan.send(bench.connection.calls(plan.send(None)))
     bench.claim("quick", lease_s=100)
     assert bench.finish(plan, tidying) is False
     assert bench.run.token == "quick.0."
@@ -95,8 +97,8 @@ async def nothing_to_announce():
 class Dying(FakeConnection):
     """A link whose worker dies after so many calls."""
 
-    def __init__(self, link, calls_left):
-        super().__init__(link)
+    def __init__(self, connection, calls_left):
+        super().__init__(connection)
         self.calls_left = calls_left
 
     async def call(self, call):
@@ -111,8 +113,9 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
     bench.redis.rpush("stepflow:waiting:default:chain", "run-r-0")
     bench.redis.sadd("stepflow:waiting_lists", "default|chain")
     rounds = Maintenance(
-        bench.env, Dying(bench.link, calls), worker="w", sources=sources_of(bench.keys, "default"),
-        queues=["default"], serves={"default": ["chain"]}, on_look=lambda look, extra: None,
+        bench.env, Dying(bench.connection, calls), worker="w",
+        sources=sources_of(bench.keys, "default"), queues=["default"],
+        serves={"default": ["chain"]}, on_look=lambda look, extra: None,
         announce=nothing_to_announce,
     )  # fmt: skip
     try:

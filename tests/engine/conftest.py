@@ -8,8 +8,8 @@ from stepflow.store.claims import claim_steps, sources_of
 class Ghost:
     """A worker that claims and does nothing more; `die` lets the leases of its claims run out."""
 
-    def __init__(self, link, keys, real):
-        self.link, self.keys, self.real, self.number = link, keys, real, 0
+    def __init__(self, connection, keys, real):
+        self.connection, self.keys, self.real, self.number = connection, keys, real, 0
 
     def claim(self, *runners, queue="default", lease_s=1000.0):
         call = claim_steps(
@@ -18,7 +18,7 @@ class Ghost:
             runners=runners,
         )  # fmt: skip
         self.number += 10
-        taken = self.link.call(call).taken
+        taken = self.connection.call(call).taken
         assert taken, "nothing to claim"
         return taken
 

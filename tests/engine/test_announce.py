@@ -112,69 +112,69 @@ async def test_each_way_to_end_before_the_first_worker_is_told(
 
 @pytest.mark.parametrize("dies_after", range(4))
 def test_a_worker_killed_while_it_announces_leaves_the_rest_to_the_next(
-    late_app, link, keys, settings, dies_after
+    late_app, connection, keys, settings, dies_after
 ):
     """[B27] Wherever it dies, and if it writes once more what it wrote: each end is told once."""
     env = Env(keys, settings)
-    client = Client(settings=settings, link=link)
+    client = Client(settings=settings, connection=connection)
     for name in ("a", "b"):
         client.submit("x", run_id=name)
         client.cancel(name)
     dying, answers = announce(late_app.registry, env), None
     for _ in range(dies_after):
         calls = dying.send(answers)
-        answers, _ = [link.calls(calls) for _ in "12"]
+        answers, _ = [connection.calls(calls) for _ in "12"]
     dying.close()
     for _ in range(2):
-        carry_out(link, announce(late_app.registry, env))
+        carry_out(connection, announce(late_app.registry, env))
     for name in ("a", "b"):
-        hooks = carry_out(link, hooks_of_run(name, env, limit=5))
+        hooks = carry_out(connection, hooks_of_run(name, env, limit=5))
         assert [(hook.id, hook.state, hook.rev) for hook in hooks] == [
             (f"{name}-0-1-0", "pending", 1), (f"{name}-0-1-1", "pending", 1),
         ]  # fmt: skip
-    assert link.client.llen("rq:queue:stepflow.hooks") == 4
-    assert not link.client.exists(keys.untold("x"))
-    link.client.flushall()
+    assert connection.client.llen("rq:queue:stepflow.hooks") == 4
+    assert not connection.client.exists(keys.untold("x"))
+    connection.client.flushall()
 
 
-def test_an_end_that_meets_the_announcement_is_told_once(late_app, link, keys, settings):
+def test_an_end_that_meets_the_announcement_is_told_once(late_app, connection, keys, settings):
     """[B27] Whoever looked before the hooks were known looks again."""
     env = Env(keys, settings)
-    client = Client(settings=settings, link=link)
+    client = Client(settings=settings, connection=connection)
     client.submit("x", run_id="a")
     ending = cancel("a", "enough", env)
-    answers = link.calls(ending.send(None))
-    answers = link.calls(ending.send(answers))  # no hooks are known
+    answers = connection.calls(ending.send(None))
+    answers = connection.calls(ending.send(answers))  # no hooks are known
     finish = ending.send(answers)
-    carry_out(link, announce(late_app.registry, env))
-    [answer] = link.calls(finish)
+    carry_out(connection, announce(late_app.registry, env))
+    [answer] = connection.calls(finish)
     assert answer[0] == 0
-    assert carry_on(ending, [answer], link) is True
-    assert link.client.llen("rq:queue:stepflow.hooks") == 2
-    assert not link.client.exists(keys.untold("x"))
-    link.client.flushall()
+    assert carry_on(ending, [answer], connection) is True
+    assert connection.client.llen("rq:queue:stepflow.hooks") == 2
+    assert not connection.client.exists(keys.untold("x"))
+    connection.client.flushall()
 
 
-def carry_on(plan, answers, link):
+def carry_on(plan, answers, connection):
     """Carry a plan out from where it stands."""
     try:
         while True:
-            answers = link.calls(plan.send(answers))
+            answers = connection.calls(plan.send(answers))
     except StopIteration as end:
         return end.value
 
 
-def test_notes_are_bounded_in_number_and_time(late_app, link, keys, settings, monkeypatch):
+def test_notes_are_bounded_in_number_and_time(late_app, connection, keys, settings, monkeypatch):
     """[B27] The oldest go first; all of them with the retention of results."""
     monkeypatch.setattr("stepflow.store.runs.MOST_UNTOLD", 3)
-    client = Client(settings=settings, link=link)
+    client = Client(settings=settings, connection=connection)
     for number in range(5):
         client.submit("x", run_id=f"r{number}")
         client.cancel(f"r{number}")
-    notes = link.client.zrange(keys.untold("x"), 0, -1)
+    notes = connection.client.zrange(keys.untold("x"), 0, -1)
     assert [b"r2" in notes[0], b"r3" in notes[1], b"r4" in notes[2]] == [True] * len(notes)
-    assert 0 < link.client.ttl(keys.untold("x")) <= settings.retention.result_s
-    link.client.flushall()
+    assert 0 < connection.client.ttl(keys.untold("x")) <= settings.retention.result_s
+    connection.client.flushall()
 
 
 async def test_what_a_worker_said_at_its_start_is_said_again_when_redis_lost_it(

@@ -140,9 +140,9 @@ async def test_a_worker_a_client_and_a_viewer_live_on_the_rights_that_the_docs_g
 def test_one_right_less_is_named_whichever_it_is(user, keys, role):
     """[B24] But for those that asking takes, which the server names itself."""
     for right in set(role.rules(keys)) - {"+evalsha", "+ping"}:
-        link = SyncConnection.to(Address.parse(user(role.name, without=[right])))
-        assert carry_out(link, missing_rights(role, keys)) == [right]
-        link.close()
+        connection = SyncConnection.to(Address.parse(user(role.name, without=[right])))
+        assert carry_out(connection, missing_rights(role, keys)) == [right]
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -511,7 +511,7 @@ async def test_submit_many_checks_all_before_it_writes_the_first(aclient, real):
     assert dump(real) == {}
 
 
-def test_submit_many_takes_a_few_round_trips(settings, link):
+def test_submit_many_takes_a_few_round_trips(settings, connection):
     """[C9]"""
 
     class Counted:
@@ -522,10 +522,10 @@ def test_submit_many_takes_a_few_round_trips(settings, link):
 
         def calls(self, calls):
             self.trips += 1
-            return link.calls(calls)
+            return connection.calls(calls)
 
     counted = Counted()
-    Client("redis://nowhere", settings=settings, link=counted).submit_many(
+    Client("redis://nowhere", settings=settings, connection=counted).submit_many(
         [("x", number) for number in range(700)]
     )
     assert counted.trips <= 4  # the time, the versions that workers hold, and two chunks

@@ -11,7 +11,7 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
-from stepflow.core.family import ChildGroup
+from stepflow.core.children import ChildGroup
 from stepflow.core.journal import start_entry
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Park
 from stepflow.core.run import Cleanup, Run

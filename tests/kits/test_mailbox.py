@@ -31,39 +31,51 @@ def run(redis_client: Any, keys: Keys) -> Iterator[Run]:
 
 
 def send(
-    link: Any, keys: Keys, run: Run, number: int, size: int, *, name: str = "s", most: int = 1 << 24
+    connection: Any,
+    keys: Keys,
+    run: Run,
+    number: int,
+    size: int,
+    *,
+    name: str = "s",
+    most: int = 1 << 24,
 ) -> str:
     item = f"{name}|".encode() + pack("x" * size)
-    return str(link.call(send_signal(keys, run, f"d:{number}", item, now=NOW, most_bytes=most)))
+    return str(
+        connection.call(send_signal(keys, run, f"d:{number}", item, now=NOW, most_bytes=most))
+    )
 
 
-def take(link: Any, keys: Keys, index: int, *names: str) -> list[bytes]:
-    found: list[bytes] = link.call(take_signal(keys, "a", "t.1.", index, b"signal|0|s|1|", names))
+def take(connection: Any, keys: Keys, index: int, *names: str) -> list[bytes]:
+    found: list[bytes] = connection.call(
+        take_signal(keys, "a", "t.1.", index, b"signal|0|s|1|", names)
+    )
     return found
 
 
 @pytest.mark.parametrize("size", [0, LONG - 10, LONG, 300_000])
 def test_signals_of_any_size_are_taken_by_name_in_order_and_leave_nothing(
-    link, redis_client, keys, run, size
+    connection, redis_client, keys, run, size
 ):
     """[B16]"""
     base, client = keys.run("a"), redis_client
     for number in range(3):
         assert (
-            send(link, keys, run, number, size, name="go" if number % 2 else "stop") == "delivered"
+            send(connection, keys, run, number, size, name="go" if number % 2 else "stop")
+            == "delivered"
         )
     assert max(len(item) for item in client.lrange(f"{base}:mail", 0, -1)) <= LONG
     assert client.hget(base, "mailed") is not None
     taken = [
-        take(link, keys, index, *names)[1]
+        take(connection, keys, index, *names)[1]
         for index, names in enumerate([("go",), ("go", "stop"), ("stop",)])
     ]
     assert [item.split(b"|", 1)[0] for item in taken] == [b"go", b"stop", b"stop"]
     assert {unpack(item.split(b"|", 1)[1]) for item in taken} == {"x" * size}
-    assert take(link, keys, 2, "stop")[1] == taken[2], (
+    assert take(connection, keys, 2, "stop")[1] == taken[2], (
         "sent twice, it is answered as the first time"
     )
-    assert len(take(link, keys, 3, "go", "stop")) == 1
+    assert len(take(connection, keys, 3, "go", "stop")) == 1
     assert (client.exists(f"{base}:mail"), client.hget(base, "mailed")) == (0, None)
     assert not [field for field in client.hkeys(f"{base}:sent") if field.startswith(b"=")]
     assert client.lindex(f"{base}:journal", 0) == b"signal|0|s|1|" + taken[0]
@@ -71,33 +83,37 @@ def test_signals_of_any_size_are_taken_by_name_in_order_and_leave_nothing(
 
 @pytest.mark.parametrize("size", [100, 10_000])
 def test_a_mailbox_takes_so_many_bytes_and_again_when_some_are_taken(
-    link, redis_client, keys, run, size
+    connection, redis_client, keys, run, size
 ):
     """[B16] Was: bounded in count alone, a thousand signals of a megabyte were a gigabyte."""
     most = 5 * (size + 10)
-    answers = [send(link, keys, run, number, size, most=most) for number in range(6)]
+    answers = [send(connection, keys, run, number, size, most=most) for number in range(6)]
     assert answers == ["delivered"] * 5 + ["heavy"]
     before = redis_client.hgetall(f"{keys.run('a')}:sent")
-    assert send(link, keys, run, 0, size, most=most) == "delivered", (
+    assert send(connection, keys, run, 0, size, most=most) == "delivered", (
         "the same one again is answered as before"
     )
     assert redis_client.hgetall(f"{keys.run('a')}:sent") == before
-    take(link, keys, 0, "s")
-    assert send(link, keys, run, 5, size, most=most) == "delivered"
+    take(connection, keys, 0, "s")
+    assert send(connection, keys, run, 5, size, most=most) == "delivered"
 
 
-def test_only_the_newest_ids_of_signals_are_remembered(link, redis_client, keys, run, monkeypatch):
+def test_only_the_newest_ids_of_signals_are_remembered(
+    connection, redis_client, keys, run, monkeypatch
+):
     """[B16] Was: they grew over restarts without end."""
     monkeypatch.setattr("stepflow.store.journal.SENT", 10)
     for number in range(35):
-        send(link, keys, run, number, 1)
-        take(link, keys, number, "s")
+        send(connection, keys, run, number, 1)
+        take(connection, keys, number, "s")
     known = [
-        number for number in range(35) if link.call(load_sent(keys, "a", f"d:{number}")) is not None
+        number
+        for number in range(35)
+        if connection.call(load_sent(keys, "a", f"d:{number}")) is not None
     ]
     assert known == list(range(25, 35))
     assert redis_client.hlen(f"{keys.run('a')}:sent") == 21
-    send(link, keys, run, 30, 1)
+    send(connection, keys, run, 30, 1)
     assert redis_client.llen(f"{keys.run('a')}:mail") == 0
 
 

@@ -423,7 +423,7 @@ def told(world: World, name: str) -> HookRecord:
     """Give the hook's delivery as a worker has just claimed it."""
     keys, clock = world.keys, world.clock
     world.clients += 1
-    batch = world.link.call(
+    batch = world.connection.call(
         claim_steps(
             keys, [source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))], given=clock.given,
             stem=f"{name}.", number=world.clients, lease_s=LEASE_S, limit=1, live_workers=1,
@@ -438,7 +438,7 @@ def told(world: World, name: str) -> HookRecord:
 
 
 def hook(world: World) -> HookRecord:
-    record: HookRecord | None = world.link.call(load_hook(world.keys, HOOK_ID))
+    record: HookRecord | None = world.connection.call(load_hook(world.keys, HOOK_ID))
     assert record is not None
     return record
 
@@ -482,7 +482,7 @@ def a_renewal_before_a_hook_is_recovered(world: World, look: Look) -> None:
     record = told(world, "w1")
     world.clock.advance(LEASE_S)
     recovery, asked = begun(world, recover_lapsed(f"hook:{HOOK_ID}", world.env()), 1)
-    world.link.call(
+    world.connection.call(
         renew_claims(
             world.keys, [(f"hook:{HOOK_ID}", record.token, LEASE_S)], given=world.clock.given
         )

@@ -176,7 +176,9 @@ class Space:
             if isinstance(asked, Passes):
                 self.world.clock.advance(asked.seconds)
             else:
-                reply = self.world.link.calls([Call(c.script, c.keys, c.args, raw) for c in asked])
+                reply = self.world.connection.calls(
+                    [Call(c.script, c.keys, c.args, raw) for c in asked]
+                )
             self._led[key] = (self._place(), reply)
             compare(place.seen, self._led[key][0].seen)
         return self._led[key]

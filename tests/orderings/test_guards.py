@@ -262,15 +262,15 @@ WITHOUT = {
 class AlteredLink:
     """A link that carries out another script in the place of one."""
 
-    def __init__(self, link, script):
-        self.link, self.script = link, script
-        link.client.script_load(script.text)
+    def __init__(self, connection, script):
+        self.connection, self.script = connection, script
+        connection.client.script_load(script.text)
 
     def call(self, call):
         return self.calls([call])[0]
 
     def calls(self, calls):
-        return self.link.calls([self._altered(call) for call in calls])
+        return self.connection.calls([self._altered(call) for call in calls])
 
     def _altered(self, call):
         if call.script is None or call.script.name != self.script.name:
@@ -315,7 +315,7 @@ def test_with_its_guard_it_goes_well(world, look, guard):
 @each_guard
 def test_without_its_guard_it_goes_wrong(world, look, guard):
     """[C13] Negative control of the one above."""
-    world.link = AlteredLink(world.link, without(guard))
+    world.connection = AlteredLink(world.connection, without(guard))
     with pytest.raises(AssertionError):
         guard.meeting(world, look)
 

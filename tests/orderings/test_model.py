@@ -554,7 +554,7 @@ class Orderings(RuleBasedStateMachine):
         ]
         if old:
             before = content(self.world.client)
-            self.world.link.call(old[number % len(old)])
+            self.world.connection.call(old[number % len(old)])
             assert content(self.world.client) == before, (
                 f"an old {old[number % len(old)].name} changed something"
             )

@@ -297,7 +297,7 @@ class World:
     clients: int = 0
 
     def __post_init__(self) -> None:
-        self.link = SyncConnection(self.client, "the test's server")
+        self.connection = SyncConnection(self.client, "the test's server")
         self.keys = Keys()
 
     def worker(self, name: str = "w1") -> Worker:
@@ -366,11 +366,11 @@ class World:
 
     def send(self, calls: list[Call[Any]], *, twice: bool = False) -> list[Any]:
         """Carry out the calls of one round trip."""
-        answers = self.link.calls(calls)
+        answers = self.connection.calls(calls)
         if not twice or not all(call.resend for call in calls):
             return answers
         before = content(self.client)
-        again = self.link.calls(calls)
+        again = self.connection.calls(calls)
         names = [call.name for call in calls]
         assert content(self.client) == before, f"the second arrival of {names} changed something"
         for call, first, second in zip(calls, answers, again, strict=True):

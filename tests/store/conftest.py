@@ -15,8 +15,14 @@ from tests.support import dump
 class Store:
     """Makes and claims runs the way the engine does, with times by hand."""
 
-    def __init__(self, link, client, keys, clock):
-        self.link, self.client, self.keys, self.clock, self.number = link, client, keys, clock, 0
+    def __init__(self, connection, client, keys, clock):
+        self.connection, self.client, self.keys, self.clock, self.number = (
+            connection,
+            client,
+            keys,
+            clock,
+            0,
+        )
 
     @property
     def now(self):
@@ -46,7 +52,7 @@ class Store:
         run = self.run(run_id, **options)
         if replaces:
             run.rev = replaces.rev + 1
-        return self.link.call(
+        return self.connection.call(
             submit_run(
                 self.keys, run, request=request, data=["payload", pack(1)], replaces=replaces
             )
@@ -71,14 +77,14 @@ class Store:
         )  # fmt: skip
 
     def batch(self, *args, **options):
-        return self.link.call(self.claim_call(*args, **options))
+        return self.connection.call(self.claim_call(*args, **options))
 
     def claim(self, *args, **options):
         """The RQ ids that a claim brings."""
         return [taken.rq_id for taken in self.batch(*args, **options).taken]
 
     def load(self, run_id="a"):
-        return self.link.call(load_run(self.keys, run_id))
+        return self.connection.call(load_run(self.keys, run_id))
 
     def held(self, run_id="a", **options):
         """Submit a run, claim it, and give its row."""
@@ -98,5 +104,5 @@ class Store:
 
 
 @pytest.fixture
-def store(link, redis_client, keys, clock):
-    return Store(link, redis_client, keys, clock)
+def store(connection, redis_client, keys, clock):
+    return Store(connection, redis_client, keys, clock)

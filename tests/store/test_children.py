@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepflow.core.family import ChildGroup, Parent
+from stepflow.core.children import ChildGroup, Parent
 from stepflow.core.run import Cleanup, RunState, StopKind, StopRequest
 from stepflow.store.children import SpawnReply, load_answers, load_maps, submit_child
 from stepflow.store.family_update import family_update
@@ -34,7 +34,7 @@ class Family:
         )  # fmt: skip
 
     def bear(self, run_id="c", **options):
-        return self.store.link.call(self.call(run_id, **options))
+        return self.store.connection.call(self.call(run_id, **options))
 
     def group(self, total, *, need=None, most_bad=0, limit=None):
         self.of = ChildGroup("m", total, total if need is None else need, most_bad, limit or total)
@@ -55,8 +55,8 @@ class Family:
             ttl_s=100,
             update=kin,
         )
-        answer = store.link.call(call)
-        assert store.link.call(call) == [2], "a second arrival changes nothing"
+        answer = store.connection.call(call)
+        assert store.connection.call(call) == [2], "a second arrival changes nothing"
         return answer
 
     def end_parent(self):
@@ -76,14 +76,14 @@ class Family:
         kin = family_update(
             store.keys, run, None, BAD, b"", HookJob("p-stop", "hook-p-stop", fields)
         )
-        store.link.call(
+        store.connection.call(
             finish_run(
                 store.keys, run, store.fence(run), state=BAD, now=store.now, ttl_s=100, update=kin
             )
         )
 
     def answers(self, *names):
-        return self.store.link.call(load_answers(self.store.keys, self.parent, names))
+        return self.store.connection.call(load_answers(self.store.keys, self.parent, names))
 
     def children(self):
         return {item.decode() for item in self.store.client.smembers("stepflow:run:p:children:0")}
@@ -99,7 +99,7 @@ class Family:
             waits_for="",
             now=self.store.now,
         )
-        assert self.store.link.call(call) == [1]
+        assert self.store.connection.call(call) == [1]
 
     def at_work(self):
         """The runs of the map that wait for a worker."""
@@ -154,7 +154,7 @@ def test_a_child_is_made_under_the_claim_of_its_parent_only(family, store):
 def test_a_parent_that_was_asked_to_stop_makes_no_child(family, store):
     """[F14]"""
     stop = StopRequest(StopKind.CANCEL, "why", store.now)
-    store.link.call(
+    store.connection.call(
         mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now)
     )
     before = store.dump()
@@ -182,7 +182,7 @@ def test_a_parent_that_waits_for_its_time_alone_is_left_alone(family, store):
     """[F13]"""
     family.bear()
     run = store.load("p")
-    store.link.call(
+    store.connection.call(
         park_run(
             store.keys,
             run,
@@ -203,7 +203,7 @@ def test_an_end_after_a_revival_is_told_no_more(family, store):
     family.bear()
     family.end("c", BAD, outcome=b"first")
     run = store.load("c")
-    store.link.call(retry_run(store.keys, run, request="again", now=store.now))
+    store.connection.call(retry_run(store.keys, run, request="again", now=store.now))
     family.end("c", OK, outcome=b"second")
     assert family.answers("c") == [b"0|first"]
     assert store.load("p").inbox == 1
@@ -231,7 +231,7 @@ def test_an_ended_parent_is_told_too_and_what_it_is_told_goes_with_it(family, st
     family.end()
     assert family.answers("c") == [b"0|x"]
     assert 0 < store.client.ttl("stepflow:run:p:answers:0") <= 100
-    store.link.call(retry_run(store.keys, store.load("p"), request="again", now=store.now))
+    store.connection.call(retry_run(store.keys, store.load("p"), request="again", now=store.now))
     assert store.client.ttl("stepflow:run:p:answers:0") == -1
 
 
@@ -258,7 +258,7 @@ def test_a_map_is_settled_once_by_the_end_that_meets_its_policy(family, store):
     family.end("m-0", OK, index=0)
     assert family.answers("m", "m-0") == [b"2|1", b"2|x"]
     assert store.load("p").inbox == 1
-    assert store.link.call(load_maps(store.keys, family.parent)) == {}
+    assert store.connection.call(load_maps(store.keys, family.parent)) == {}
     family.end("m-1", OK, index=1)
     assert family.answers("m", "m-1") == [b"2|1", b"0|x"], "counted no more"
     assert store.load("p").inbox == 1
@@ -322,10 +322,10 @@ def test_a_second_arrival_does_not_hold_a_child_that_was_released(family, store)
     of = ChildGroup("m", 2, 2, 0, 1)
     family.bear("m-0", group=of, index=0)
     call = family.call("m-1", group=of, index=1)
-    store.link.call(call)
+    store.connection.call(call)
     family.end("m-0", index=0)
     before = store.dump()
-    store.link.call(call)
+    store.connection.call(call)
     assert store.dump() == before
 
 
@@ -344,7 +344,7 @@ def test_a_parent_that_was_asked_to_stop_begins_no_more_of_those_that_wait(famil
     """[F14]"""
     family.group(3, limit=1)
     stop = StopRequest(StopKind.CANCEL, "why", store.now)
-    store.link.call(
+    store.connection.call(
         mark_run(store.keys, store.load("p"), stop, request="r", look_again_at=None, now=store.now)
     )
     family.end("m-0", index=0)
@@ -358,7 +358,7 @@ def test_the_first_birth_moves_rev_so_that_an_outsider_who_has_not_seen_it_decid
     seen = store.load("p")
     family.bear()
     end = finish_run(store.keys, seen, Fence("", "out"), state=BAD, now=store.now, ttl_s=100)
-    assert store.link.call(end)[0] == 0
+    assert store.connection.call(end)[0] == 0
     family.parent = store.load("p")
     assert family.bear("d").rev == family.parent.rev, "only the first one does"
 

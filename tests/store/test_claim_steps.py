@@ -112,7 +112,7 @@ def test_a_cancelled_runs_entry_is_dropped(store):
     store.submit("a")
     store.submit("b")
     run = store.load("a")
-    store.link.call(
+    store.connection.call(
         finish_run(
             store.keys, run, Fence("", "req"), state=RunState.CANCELLED, now=store.now, ttl_s=10
         )
@@ -204,7 +204,7 @@ def one(store, token="stock.1.", rq_id="run-a-0"):
     call = claim_one(
         store.keys, "run:a", rq_id, token, "default", given=store.clock.given, lease_s=15.0
     )
-    return store.link.call(call)
+    return store.connection.call(call)
 
 
 def test_a_stock_worker_claims_the_one_delivery_it_popped(store, keys):

@@ -89,7 +89,7 @@ def test_a_key_that_holds_no_hash_is_a_damaged_run(store, keys):
     store.client.set(keys.run("a"), "x")
     store.client.rpush(f"{keys.run('a')}:data", "x")
     store.client.set(f"{keys.run('a')}:steps", "x")
-    run, data, steps = store.link.calls(
+    run, data, steps = store.connection.calls(
         [call(keys, "a") for call in (load_run, load_data, load_steps)]
     )
     assert (run.unreadable, data, steps) == ("its key holds no hash", NO_HASH, NO_HASH)
@@ -102,9 +102,9 @@ def test_an_unknown_field_is_kept_by_all_that_rewrites_a_record(store, keys):
     store.client.hset(keys.run("a"), "of_a_later_version", "1")
     store.claim()
     run = store.load()
-    store.link.call(keep_step(keys, run, store.fence(run), b"\x01", now=store.now))
+    store.connection.call(keep_step(keys, run, store.fence(run), b"\x01", now=store.now))
     run = store.load()
-    store.link.call(
+    store.connection.call(
         finish_run(keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100)
     )
     assert store.client.hget(keys.run("a"), "of_a_later_version") == b"1"
@@ -136,7 +136,7 @@ def test_a_claim_leaves_what_it_cannot_read_and_takes_its_neighbours(store, keys
     ]  # fmt: skip
     bad = read_run("bad", taken[1].row, keys)
     assert bad.damage
-    assert store.link.call(set_aside(keys, bad, reason="why", now=store.now))
+    assert store.connection.call(set_aside(keys, bad, reason="why", now=store.now))
     assert store.client.zrange(keys.claims, 0, -1) == [b"run:good1", b"run:good2"]
     assert store.client.zrange(keys.queued_at("default"), 0, -1) == []
     if what != "no hash":
@@ -169,13 +169,13 @@ def test_a_stock_workers_claim_takes_nothing_that_cannot_be_read(store, keys):
     call = claim_one(
         keys, "run:a", "run-a-0", "w.1.", "default", given=store.clock.given, lease_s=10
     )
-    assert store.link.call(call).token == ""
+    assert store.connection.call(call).token == ""
     assert store.dump() == before
     store.client.set(keys.run("b"), "x")
     call = claim_one(
         keys, "run:b", "run-b-0", "w.1.", "default", given=store.clock.given, lease_s=10
     )
-    assert store.link.call(call)[1:3] == ("", NO_HASH)
+    assert store.connection.call(call)[1:3] == ("", NO_HASH)
 
 
 def test_one_record_that_is_none_does_not_keep_the_others_from_being_renewed(store, keys):
@@ -184,7 +184,7 @@ def test_one_record_that_is_none_does_not_keep_the_others_from_being_renewed(sto
     store.client.set(keys.run("bad"), "x")
     store.client.hset(keys.run("a"), mapping={"inbox": "zz", "stop": ""})
     wanted = [("run:bad", "w1.1.", 60.0), ("run:a", run.token, 60.0)]
-    assert store.link.call(renew_claims(keys, wanted, given=store.clock.given))[1] == [0, 1]
+    assert store.connection.call(renew_claims(keys, wanted, given=store.clock.given))[1] == [0, 1]
     assert store.client.zscore(keys.claims, "run:a") == pytest.approx(store.now + 60)
 
 
@@ -241,7 +241,7 @@ def test_what_is_due_and_does_not_say_when_or_where_is_named(store, keys, field,
     store.clock.advance(10)
     found = move(store)
     assert (found.moved, found.strays, found.damaged) == (2, ["run:none"], ["run:bad"])
-    assert store.link.call(set_aside(keys, store.load("bad"), reason="why", now=store.now))
+    assert store.connection.call(set_aside(keys, store.load("bad"), reason="why", now=store.now))
     assert store.client.exists(keys.due) == 0
 
 
@@ -252,7 +252,7 @@ def test_a_run_that_was_repaired_meanwhile_is_not_set_aside(store, keys):
     damaged = store.load("a")
     store.client.hset(keys.run("a"), "step", "0")
     before = store.dump()
-    assert not store.link.call(set_aside(keys, damaged, reason="why", now=store.now))
+    assert not store.connection.call(set_aside(keys, damaged, reason="why", now=store.now))
     assert store.dump() == before
 
 
@@ -260,7 +260,7 @@ def test_a_pause_of_what_cannot_be_read_leaves_the_rest_of_it_for_whoever_repair
     """[B12]"""
     store.submit("a", timeout=100.0)
     store.client.hset(keys.run("a"), mapping={"step": "zz", "due": "yy"})
-    assert store.link.call(set_aside(keys, store.load("a"), reason="why", now=store.now))
+    assert store.connection.call(set_aside(keys, store.load("a"), reason="why", now=store.now))
     run = store.load("a")
     assert (run.state, run.rev, run.unreadable) == ("paused", 2, "field 'step' holds b'zz'")
     assert store.client.exists(keys.deadlines, keys.queued_at("default")) == 0
@@ -284,10 +284,10 @@ def test_an_end_mends_what_could_not_be_read(store, keys):
     ended = finish_run(
         keys, damaged, Fence("", "r"), state=RunState.CANCELLED, now=store.now, ttl_s=100
     )
-    assert store.link.call(ended) == [1]
+    assert store.connection.call(ended) == [1]
     run = store.load("a")
     assert (run.state, run.damage, run.runner, run.queue) == ("cancelled", (), "unknown", "default")
-    assert store.link.call(ended) == [2]
+    assert store.connection.call(ended) == [2]
 
 
 def test_a_hook_that_cannot_be_read_is_buried(store, keys):
@@ -299,11 +299,13 @@ def test_a_hook_that_cannot_be_read_is_buried(store, keys):
             mapping={"rev": 1, "state": "pending", "target": b"\x90", "run": "r"} | hurt,
         )
         client.zadd(keys.claims, {f"hook:{hook_id}": 1.0})
-        hook = store.link.call(load_hook(keys, hook_id))
+        hook = store.connection.call(load_hook(keys, hook_id))
         assert hook.damage
-        assert store.link.call(bury_hook(keys, hook, problem="why", now=store.now, ttl_s=100))
-        assert not store.link.call(bury_hook(keys, hook, problem="why", now=store.now, ttl_s=100))
-        buried = store.link.call(load_hook(keys, hook_id))
+        assert store.connection.call(bury_hook(keys, hook, problem="why", now=store.now, ttl_s=100))
+        assert not store.connection.call(
+            bury_hook(keys, hook, problem="why", now=store.now, ttl_s=100)
+        )
+        buried = store.connection.call(load_hook(keys, hook_id))
         assert (buried.state, buried.problem, buried.damage) == (DEAD, "why", ())
         assert client.ttl(keys.hook(hook_id)) > 0
     assert client.zcard(keys.dead_hooks) == 3
@@ -322,8 +324,8 @@ def test_a_key_of_another_type_is_an_error_of_its_own_and_no_refusal(store, keys
 
 def test_the_number_of_the_format_is_written_once(store, keys):
     """[B13]"""
-    carry_out(store.link, check_format(keys))
-    carry_out(store.link, check_format(keys))
+    carry_out(store.connection, check_format(keys))
+    carry_out(store.connection, check_format(keys))
     assert store.client.get(keys.format) == b"%d" % FORMAT
 
 
@@ -348,7 +350,7 @@ def test_a_format_that_this_version_does_not_read_is_refused_in_words(store, key
     """[B13]"""
     store.client.set(keys.format, held)
     with pytest.raises(ServerUnfit, match=words):
-        carry_out(store.link, check_format(keys))
+        carry_out(store.connection, check_format(keys))
     assert store.client.get(keys.format) == held
 
 
@@ -360,7 +362,7 @@ def test_a_database_of_the_earlier_version_is_refused_and_left_as_it_is(store, k
         store.client.set(keys.format, number)
     before = store.dump()
     with pytest.raises(ServerUnfit, match="an earlier stepflow has worked here"):
-        carry_out(store.link, check_format(keys))
+        carry_out(store.connection, check_format(keys))
     assert store.dump() == before
     store.client.flushall()
 
@@ -369,4 +371,4 @@ def test_a_format_of_another_type_is_refused_in_words(store, keys):
     """[B13]"""
     store.client.rpush(keys.format, "1")
     with pytest.raises(ServerUnfit, match="no number of a data format"):
-        carry_out(store.link, check_format(keys))
+        carry_out(store.connection, check_format(keys))

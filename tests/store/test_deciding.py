@@ -85,7 +85,7 @@ def test_the_holder_of_the_claim_may_close_its_step(store, closes):
     """[C14] Negative control of the guards below: with the right rev and token it is written."""
     run = store.held()
     before = store.dump()
-    assert store.link.call(closes(store, run, store.fence(run)))[0] == DONE
+    assert store.connection.call(closes(store, run, store.fence(run)))[0] == DONE
     assert store.dump() != before
     assert store.load().rev == run.rev + 1
 
@@ -103,7 +103,7 @@ def test_a_commit_with_another_token_or_rev_is_refused_and_changes_nothing(store
     if wrong == "older rev":
         claimed.rev -= 1
     before = store.dump()
-    answer = store.link.call(closes(store, claimed, store.fence(claimed)))
+    answer = store.connection.call(closes(store, claimed, store.fence(claimed)))
     assert answer == [STALE, str(run.rev).encode(), run.token.encode()]
     assert store.dump() == before
 
@@ -113,7 +113,7 @@ def test_a_commit_of_a_run_that_is_not_there_is_refused_and_writes_nothing(store
     """[C13]"""
     run = store.held()
     store.client.flushall()
-    assert store.link.call(closes(store, run, store.fence(run)))[0] == STALE
+    assert store.connection.call(closes(store, run, store.fence(run)))[0] == STALE
     assert store.dump() == {}
 
 
@@ -122,9 +122,9 @@ def test_a_second_arrival_is_answered_as_known_and_changes_nothing(store, closes
     """[C13] Its reply was lost and the client library sent it again."""
     run = store.held()
     call = closes(store, run, store.fence(run))
-    assert store.link.call(call)[0] == DONE
+    assert store.connection.call(call)[0] == DONE
     before = store.dump()
-    assert store.link.call(call) == [AGAIN]
+    assert store.connection.call(call) == [AGAIN]
     assert store.dump() == before
 
 
@@ -133,14 +133,14 @@ def test_a_second_arrival_is_known_even_after_the_run_has_moved_on(store, closes
     """[C13]"""
     run = store.held()
     call = closes(store, run, store.fence(run))
-    store.link.call(call)
+    store.connection.call(call)
     now = store.load()
     if now.token:
-        store.link.call(keep(store, now, store.fence(now)))
+        store.connection.call(keep(store, now, store.fence(now)))
     elif now.state is RunState.PENDING:
         store.claim(worker="w2")
     before = store.dump()
-    assert store.link.call(call) == [AGAIN]
+    assert store.connection.call(call) == [AGAIN]
     assert store.dump() == before
 
 
@@ -148,12 +148,12 @@ def test_a_second_arrival_is_known_even_after_the_run_has_moved_on(store, closes
 def test_what_another_claim_wrote_about_the_step_is_not_taken_for_ones_own(store, closes):
     """[C13] Negative control: a late commit is not a second arrival."""
     late = store.held()
-    store.link.call(hand(store, late, Fence("", "r", "w1.lost 1 0 0", record_name="0.lost")))
+    store.connection.call(hand(store, late, Fence("", "r", "w1.lost 1 0 0", record_name="0.lost")))
     assert store.claim(worker="w2")
     other = store.load()
-    store.link.call(closes(store, other, store.fence(other)))
+    store.connection.call(closes(store, other, store.fence(other)))
     before = store.dump()
-    assert store.link.call(closes(store, late, store.fence(late)))[0] == STALE
+    assert store.connection.call(closes(store, late, store.fence(late)))[0] == STALE
     assert store.dump() == before
 
 
@@ -165,7 +165,7 @@ def test_a_kept_step_is_closed_and_the_next_is_the_same_claims(store, keys):
     run = store.held()
     claim = store.client.zrange(keys.claims, 0, -1, withscores=True)
     rq_side = {key: value for key, value in store.dump().items() if key.startswith(b"rq:")}
-    store.link.call(keep(store, run, store.fence(run)))
+    store.connection.call(keep(store, run, store.fence(run)))
     after = store.load()
     assert (after.step, after.token, after.state, after.claimed_rq_id) == (
         1,
@@ -183,7 +183,7 @@ def test_a_keep_says_what_waits(store, keys):
     run = store.held()
     for number in range(3):
         store.submit(f"b{number}")
-    answer = store.link.call(
+    answer = store.connection.call(
         keep(store, run, store.fence(run), look_at=["rq:queue:default.high", "rq:queue:default"])
     )
     assert answer == [DONE, 0, 3]
@@ -193,7 +193,7 @@ def test_effects_are_written_and_deleted_with_the_step(store, keys):
     """[C17]"""
     run = store.held()
     store.client.hset(keys.run("a") + ":kv", "gone", 1)
-    store.link.call(keep(store, run, store.fence(run), effects=FX))
+    store.connection.call(keep(store, run, store.fence(run), effects=FX))
     assert store.client.hgetall(keys.run("a") + ":kv") == {b"kept": b"v"}
 
 
@@ -201,7 +201,7 @@ def test_the_memo_goes_with_its_step(store, keys):
     """[C15]"""
     run = store.held()
     store.client.hset(keys.run("a") + ":memo", "0.k", 1)
-    store.link.call(keep(store, run, store.fence(run), drop_memo=True))
+    store.connection.call(keep(store, run, store.fence(run), drop_memo=True))
     assert store.client.exists(keys.run("a") + ":memo") == 0
 
 
@@ -211,7 +211,7 @@ def test_the_memo_goes_with_its_step(store, keys):
 def test_handing_over_takes_the_old_delivery_away_and_puts_the_new_one_into_its_queue(store, keys):
     """[C14]"""
     run = store.held()
-    store.link.call(hand(store, run, store.fence(run), step=1, payload=pack(2)))
+    store.connection.call(hand(store, run, store.fence(run), step=1, payload=pack(2)))
     after, client = store.load(), store.client
     assert (after.step, after.state, after.token, after.delivery) == (1, "pending", "", "run-a-1")
     assert store.entries() == ["run-a-1"]
@@ -224,11 +224,11 @@ def test_handing_over_takes_the_old_delivery_away_and_puts_the_new_one_into_its_
 def test_a_step_handed_over_again_has_a_delivery_of_another_name(store):
     """[C13] RQ's clean-up of the old job must not swallow the new one."""
     run = store.held()
-    store.link.call(hand(store, run, store.fence(run)))
+    store.connection.call(hand(store, run, store.fence(run)))
     assert store.load().delivery == "run-a-0-r1"
     assert store.claim() == ["run-a-0-r1"]
     again = store.load()
-    store.link.call(hand(store, again, store.fence(again)))
+    store.connection.call(hand(store, again, store.fence(again)))
     assert store.load().delivery == "run-a-0-r2"
 
 
@@ -238,11 +238,11 @@ def test_an_outsider_needs_no_token_but_the_rev_it_saw(store):
     fence = Fence("", "request-1", "w1.100.lost 1 0 0", record_name="0.w1.100.lost")
     stale = dataclasses.replace(run, rev=run.rev - 1)
     before = store.dump()
-    assert store.link.call(hand(store, stale, fence))[0] == STALE
+    assert store.connection.call(hand(store, stale, fence))[0] == STALE
     assert store.dump() == before
-    assert store.link.call(hand(store, run, fence))[0] == DONE
+    assert store.connection.call(hand(store, run, fence))[0] == DONE
     before = store.dump()
-    assert store.link.call(hand(store, run, fence)) == [AGAIN]
+    assert store.connection.call(hand(store, run, fence)) == [AGAIN]
     assert store.dump() == before
 
 
@@ -251,7 +251,7 @@ def test_recovery_is_refused_while_the_lease_runs(store):
     run = store.held()
     for ahead, answer in ((-0.5, STALE), (20.0, DONE)):
         fence = Fence("", "r", lapsed=f"{store.now + ahead:.6f}")
-        assert store.link.call(hand(store, run, fence))[0] == answer
+        assert store.connection.call(hand(store, run, fence))[0] == answer
 
 
 # ---- finish
@@ -260,7 +260,7 @@ def test_recovery_is_refused_while_the_lease_runs(store):
 def test_an_end_writes_all_that_follows_from_it_in_one_script(store, keys):
     """[C14] [C37] Times to live on its keys, index entries moved, hook and its job written."""
     run = store.held(timeout=50.0)
-    store.link.call(CLOSING["finish"](store, run, store.fence(run)))
+    store.connection.call(CLOSING["finish"](store, run, store.fence(run)))
     client, after = store.client, store.load()
     assert (after.state, after.ends, after.ended_at, after.token, after.delivery) == (
         "succeeded",
@@ -296,7 +296,7 @@ def test_a_waiting_run_ends_from_outside_and_its_job_is_deleted(store, keys, due
     store.submit("a", due_in=due_in)
     run = store.load()
     assert (
-        store.link.call(
+        store.connection.call(
             finish(store, run, Fence("", "r1"), state=RunState.CANCELLED, data=["reason", "no"])
         )[0]
         == DONE
@@ -309,9 +309,12 @@ def test_a_waiting_run_ends_from_outside_and_its_job_is_deleted(store, keys, due
         == 0
     )
     before = store.dump()
-    assert store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED)) == [AGAIN]
+    assert store.connection.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED)) == [
+        AGAIN
+    ]
     assert (
-        store.link.call(finish(store, run, Fence("", "r2"), state=RunState.CANCELLED))[0] == STALE
+        store.connection.call(finish(store, run, Fence("", "r2"), state=RunState.CANCELLED))[0]
+        == STALE
     )
     assert store.dump() == before
 
@@ -323,7 +326,8 @@ def test_a_cancel_that_comes_after_the_claim_is_refused(store):
     store.claim()
     before = store.dump()
     assert (
-        store.link.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED))[0] == STALE
+        store.connection.call(finish(store, run, Fence("", "r1"), state=RunState.CANCELLED))[0]
+        == STALE
     )
     assert store.dump() == before
 
@@ -341,7 +345,7 @@ def mark(store, run, request="r1"):
 def test_a_mark_leaves_the_claim_and_writes_the_wish(store, keys):
     """[C26]"""
     run = store.held()
-    assert store.link.call(mark(store, run))[0] == DONE
+    assert store.connection.call(mark(store, run))[0] == DONE
     after = store.load()
     assert (after.token, after.state, after.rev) == (run.token, "running", run.rev + 1)
     assert after.stop == StopRequest(StopKind.CANCEL, "enough|of this", pytest.approx(store.now))
@@ -351,23 +355,25 @@ def test_a_mark_leaves_the_claim_and_writes_the_wish(store, keys):
 def test_a_mark_is_guarded_by_rev_and_knows_its_second_arrival(store):
     """[C13] [C28]"""
     run = store.held()
-    store.link.call(mark(store, run))
+    store.connection.call(mark(store, run))
     before = store.dump()
-    assert store.link.call(mark(store, run)) == [AGAIN]
-    assert store.link.call(mark(store, run, request="r2"))[0] == STALE
+    assert store.connection.call(mark(store, run)) == [AGAIN]
+    assert store.connection.call(mark(store, run, request="r2"))[0] == STALE
     assert store.dump() == before
 
 
 def test_a_commit_that_did_not_see_the_mark_is_refused(store):
     """[C27] So that it looks again and obeys."""
     run = store.held()
-    store.link.call(mark(store, run))
+    store.connection.call(mark(store, run))
     before = store.dump()
-    assert store.link.call(finish(store, run, store.fence(run)))[0] == STALE
+    assert store.connection.call(finish(store, run, store.fence(run)))[0] == STALE
     assert store.dump() == before
     marked = store.load()
     assert (
-        store.link.call(finish(store, marked, store.fence(marked), state=RunState.CANCELLED))[0]
+        store.connection.call(finish(store, marked, store.fence(marked), state=RunState.CANCELLED))[
+            0
+        ]
         == DONE
     )
 
@@ -377,7 +383,7 @@ def test_a_commit_that_did_not_see_the_mark_is_refused(store):
 
 def failed(store):
     run = store.held()
-    store.link.call(
+    store.connection.call(
         finish(
             store,
             run,
@@ -392,7 +398,7 @@ def failed(store):
 def test_a_revived_run_stands_in_its_queue_without_a_time_to_live(store, keys):
     """[C21] [C37]"""
     run = failed(store)
-    assert store.link.call(retry_run(keys, run, request="r1", now=store.now))[0] == DONE
+    assert store.connection.call(retry_run(keys, run, request="r1", now=store.now))[0] == DONE
     after, client = store.load(), store.client
     assert (after.state, after.ended_at, after.failures, after.ends, after.step) == (
         "pending",
@@ -411,8 +417,8 @@ def test_a_revived_run_stands_in_its_queue_without_a_time_to_live(store, keys):
 def test_a_revival_is_guarded_by_rev_and_knows_its_second_arrival(store, keys):
     """[C13]"""
     run = failed(store)
-    store.link.call(retry_run(keys, run, request="r1", now=store.now))
+    store.connection.call(retry_run(keys, run, request="r1", now=store.now))
     before = store.dump()
-    assert store.link.call(retry_run(keys, run, request="r1", now=store.now)) == [AGAIN]
-    assert store.link.call(retry_run(keys, run, request="r2", now=store.now))[0] == STALE
+    assert store.connection.call(retry_run(keys, run, request="r1", now=store.now)) == [AGAIN]
+    assert store.connection.call(retry_run(keys, run, request="r2", now=store.now))[0] == STALE
     assert store.dump() == before

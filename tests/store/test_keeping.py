@@ -20,7 +20,7 @@ from stepflow.store.runs import finish_run, mark_run
 
 
 def renew(store, *claims):
-    return store.link.call(renew_claims(store.keys, claims, given=store.clock.given))
+    return store.connection.call(renew_claims(store.keys, claims, given=store.clock.given))
 
 
 def lease(store, member="run:a"):
@@ -61,7 +61,9 @@ def test_a_renewal_brings_the_stop_that_the_channel_may_have_missed(store):
     """[C26]"""
     run = store.held()
     stop = StopRequest(StopKind.CANCEL, "enough", store.now)
-    store.link.call(mark_run(store.keys, run, stop, request="r", look_again_at=None, now=store.now))
+    store.connection.call(
+        mark_run(store.keys, run, stop, request="r", look_again_at=None, now=store.now)
+    )
     [answer] = renew(store, ("run:a", run.token, 5.0))[1]
     assert answer == f"cancel|{store.now:.6f}|enough".encode()
 
@@ -86,12 +88,12 @@ def test_extend_keeps_at_least_so_long_and_never_shortens(store):
     """[C16]"""
     run = store.held()
     for seconds, left in ((100.0, 100), (1.0, 100)):
-        assert store.link.call(
+        assert store.connection.call(
             extend_claim(store.keys, "run:a", run.token, seconds, given=store.clock.given)
         )
         assert lease(store) == pytest.approx(left)
     before = store.dump()
-    assert not store.link.call(
+    assert not store.connection.call(
         extend_claim(store.keys, "run:a", "w9.1.", 500.0, given=store.clock.given)
     )
     assert store.dump() == before
@@ -104,8 +106,8 @@ def test_a_memo_is_written_under_the_claim_and_sets_the_count_of_crashes_back(st
     """[C15] [C22]"""
     run = store.held()
     store.client.hset(keys.run("a"), "crashes", 3)
-    assert store.link.call(put_memo(keys, "a", run.token, 0, "0.k", b"v"))
-    assert store.link.call(load_memo(keys, "a")) == {b"0.k": b"v"}
+    assert store.connection.call(put_memo(keys, "a", run.token, 0, "0.k", b"v"))
+    assert store.connection.call(load_memo(keys, "a")) == {b"0.k": b"v"}
     assert (store.load().crashes, store.load().rev) == (0, run.rev)
 
 
@@ -114,7 +116,7 @@ def test_a_memo_without_the_claim_or_of_another_step_is_refused(store, keys, tok
     """[C15]"""
     run = store.held()
     before = store.dump()
-    assert not store.link.call(
+    assert not store.connection.call(
         put_memo(keys, "a", run.token if token is None else token, step, "0.k", b"v")
     )
     assert store.dump() == before
@@ -124,7 +126,7 @@ def test_a_memo_without_the_claim_or_of_another_step_is_refused(store, keys, tok
 
 
 def move(store, limit=100):
-    return store.link.call(
+    return store.connection.call(
         move_due(store.keys, given=store.clock.given, now=store.now, limit=limit)
     )
 
@@ -197,7 +199,7 @@ def look(store, worker="w1"):
         *sources_of(store.keys, "default"),
         source_of(store.keys, store.keys.hook_queue, store.keys.wake(store.keys.hook_queue)),
     ]
-    return store.link.call(
+    return store.connection.call(
         scan_maintenance(
             store.keys,
             sources,
@@ -296,12 +298,12 @@ def test_no_list_of_a_round_is_longer_than_fifty(store):
 
 
 def sweep(store, limit=100):
-    return store.link.call(sweep_expired(store.keys, given=store.clock.given, limit=limit))
+    return store.connection.call(sweep_expired(store.keys, given=store.clock.given, limit=limit))
 
 
 def finished(store, run_id="a", ttl_s=100):
     run = store.held(run_id)
-    store.link.call(
+    store.connection.call(
         finish_run(
             store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=ttl_s
         )
@@ -333,7 +335,7 @@ def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
     for number in range(70):
         run = store.load(f"r{number}")
         end = RunState.FAILED if number % 2 else RunState.SUCCEEDED
-        store.link.call(
+        store.connection.call(
             finish_run(keys, run, store.fence(run), state=end, now=store.now, ttl_s=100)
         )
         store.client.delete(*(keys.run(run.id) + part for part in ("", ":data", ":steps")))
@@ -372,14 +374,14 @@ def hook(store, keys):
         "target", b"t", "body", b"b", "queue", keys.hook_queue, "created", f"{store.now:.6f}",
     ]  # fmt: skip
     job = HookJob("h1", "hook-h1", fields)
-    store.link.call(
+    store.connection.call(
         finish_run(
             keys, run, store.fence(run), state=RunState.FAILED, now=store.now, ttl_s=9, hooks=[job]
         )
     )
     source = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
     assert store.claim(["@webhook"], sources=[source]) == ["hook-h1"]
-    return store.link.call(load_hook(keys, "h1"))
+    return store.connection.call(load_hook(keys, "h1"))
 
 
 def test_a_hook_is_claimed_like_a_step(store, keys, hook):
@@ -423,9 +425,9 @@ SETTLED = {
 def test_a_try_is_settled_once(store, keys, hook, how):
     """[C29] [C13]"""
     call = commit_hook(keys, hook, **SETTLED[how])
-    assert store.link.call(call) == 1
+    assert store.connection.call(call) == 1
     before = store.dump()
-    assert store.link.call(call) == 2
+    assert store.connection.call(call) == 2
     assert store.dump() == before
     client = store.client
     assert client.exists(keys.claims, f"rq:wip:{keys.hook_queue}", "rq:job:hook-h1") == 0
@@ -434,23 +436,25 @@ def test_a_try_is_settled_once(store, keys, hook, how):
     assert client.exists(keys.due) == (how == "again")
     if how == "again":
         client.hset(keys.hook("h1"), "due", "")
-        store.link.call(requeue_hook(keys, store.link.call(load_hook(keys, "h1")), now=store.now))
+        store.connection.call(
+            requeue_hook(keys, store.connection.call(load_hook(keys, "h1")), now=store.now)
+        )
 
 
 def test_a_try_whose_claim_is_gone_is_refused(store, keys, hook):
     """[C13]"""
-    store.link.call(requeue_hook(keys, hook, now=store.now))
+    store.connection.call(requeue_hook(keys, hook, now=store.now))
     before = store.dump()
-    assert store.link.call(commit_hook(keys, hook, **SETTLED["dead"])) == 0
+    assert store.connection.call(commit_hook(keys, hook, **SETTLED["dead"])) == 0
     assert store.dump() == before
 
 
 def test_a_hook_is_queued_again_once(store, keys, hook):
     """[C29] Guarded by rev."""
     call = requeue_hook(keys, hook, now=store.now)
-    assert store.link.call(call) == 1
+    assert store.connection.call(call) == 1
     before = store.dump()
-    assert store.link.call(call) == 0
+    assert store.connection.call(call) == 0
     assert store.dump() == before
     assert store.entries(keys.hook_queue) == ["hook-h1-r2"]
     assert store.client.exists(keys.claims, "rq:job:hook-h1") == 0
@@ -459,22 +463,26 @@ def test_a_hook_is_queued_again_once(store, keys, hook):
 def test_a_hook_whose_lease_runs_is_not_taken_from_its_worker(store, keys, hook):
     """[C29]"""
     assert (
-        store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 14:.6f}"))
+        store.connection.call(
+            requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 14:.6f}")
+        )
         == 0
     )
     assert (
-        store.link.call(requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 16:.6f}"))
+        store.connection.call(
+            requeue_hook(keys, hook, now=store.now, lapsed=f"{store.now + 16:.6f}")
+        )
         == 1
     )
 
 
 def test_a_dead_hook_that_is_sent_again_is_no_longer_dead_and_lives_on(store, keys, hook):
     """[C29]"""
-    store.link.call(commit_hook(keys, hook, **SETTLED["dead"]))
-    store.link.call(
-        requeue_hook(keys, store.link.call(load_hook(keys, "h1")), now=store.now, fresh=True)
+    store.connection.call(commit_hook(keys, hook, **SETTLED["dead"]))
+    store.connection.call(
+        requeue_hook(keys, store.connection.call(load_hook(keys, "h1")), now=store.now, fresh=True)
     )
-    after = store.link.call(load_hook(keys, "h1"))
+    after = store.connection.call(load_hook(keys, "h1"))
     assert (after.state, after.tries) == ("pending", 0)
     assert store.client.ttl(keys.hook("h1")) == -1
     assert store.client.exists(keys.dead_hooks) == 0

@@ -84,7 +84,7 @@ def test_a_thousand_submits_leave_one_token(store, keys):
 
 def ended(store, run_id="a"):
     run = store.held(run_id)
-    store.link.call(
+    store.connection.call(
         finish_run(
             store.keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=100
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stepflow.core.family import Parent
+from stepflow.core.children import Parent
 from stepflow.core.run import Run, RunState
 from stepflow.store.children import load_answers, tell_gone
 from stepflow.store.family_update import family_update
@@ -146,7 +146,7 @@ def tell(store, keys, child, index=None):
     kin = family_update(
         keys, Run(child, "x"), parent, RunState.FAILED, b"failed|" + pack(["RecordGone", "gone"])
     )
-    return store.link.call(tell_gone(keys, child, kin, now=store.now))
+    return store.connection.call(tell_gone(keys, child, kin, now=store.now))
 
 
 def test_a_child_whose_record_is_gone_is_told_of_once_and_wakes_its_parent(store, keys):
@@ -156,7 +156,7 @@ def test_a_child_whose_record_is_gone_is_told_of_once_and_wakes_its_parent(store
     assert tell(store, keys, "c")
     run = store.load("p")
     assert (run.state, run.inbox) == ("pending", 1)
-    [answer] = store.link.call(load_answers(keys, run, ["c"]))
+    [answer] = store.connection.call(load_answers(keys, run, ["c"]))
     assert answer.startswith(b"0|failed|")
     before = store.dump()
     assert not tell(store, keys, "c")

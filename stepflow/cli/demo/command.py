@@ -165,7 +165,7 @@ def tell_story(client: Client, receiver: Receiver, secret: str, view: View) -> E
     return Evidence(
         {run_id: end for run_id, (*_, end) in KINDS.items()},
         {run.id: run for run in runs},
-        {run.id: carry_out(client.link, steps(run.id, client.env)) for run in runs},
+        {run.id: carry_out(client.connection, steps(run.id, client.env)) for run in runs},
         receiver,
         killed_at,
         killed,
@@ -206,7 +206,7 @@ def lasting_keys(client: Client) -> list[str]:
     from stepflow.engine.inspect import lasting_keys as plan
     from stepflow.store.connection.sync import carry_out
 
-    return carry_out(client.link, plan())
+    return carry_out(client.connection, plan())
 
 
 def report(evidence: Evidence, context: CliContext) -> int:

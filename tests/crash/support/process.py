@@ -73,7 +73,7 @@ def _supervise(options: argparse.Namespace) -> int:
     settings = load_settings()
     assert settings.redis.url is not None
     env = Env(Keys(settings.redis.namespace), settings)
-    link = SyncConnection.to(Address.parse(settings.redis.url))
+    connection = SyncConnection.to(Address.parse(settings.redis.url))
     command = [
         sys.executable,
         "-m",
@@ -84,7 +84,7 @@ def _supervise(options: argparse.Namespace) -> int:
     ]
 
     def recover(name: str) -> None:
-        carry_out(link, recover_worker(name, env))
+        carry_out(connection, recover_worker(name, env))
 
     return supervise(command, processes=options.processes, recover=recover)
 

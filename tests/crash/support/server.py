@@ -154,11 +154,11 @@ class Server:
 
 def _is_whole(replica: redis.Redis) -> bool:
     try:
-        link, disk = replica.info("replication"), replica.info("persistence")
+        connection, disk = replica.info("replication"), replica.info("persistence")
     except redis.RedisError:
         return False
     return (
-        link.get("master_link_status") == "up"
+        connection.get("master_link_status") == "up"
         and disk["aof_rewrite_in_progress"] == disk["aof_rewrite_scheduled"] == 0
         and disk["loading"] == 0
     )

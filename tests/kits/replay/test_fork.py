@@ -197,14 +197,14 @@ def test_a_fork_begins_before_its_origin_was_stopped(client: Client, real: redis
     client.cancel("a1")
 
 
-def go_on(plan: Any, answer: Any, link: SyncConnection) -> Any:
+def go_on(plan: Any, answer: Any, connection: SyncConnection) -> Any:
     """Carry out the rest of a plan that has been sent *answer*."""
     while True:
         try:
             step = plan.send(answer)
         except StopIteration as end:
             return end.value
-        answer = link.calls(step)
+        answer = connection.calls(step)
 
 
 def test_a_journal_that_changed_meanwhile_is_looked_at_again(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.family import ChildEnd
+from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.spec import RunSpec

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from stepflow.core.family import ChildEnd, ChildGroup
+from stepflow.core.children import ChildEnd, ChildGroup
 from stepflow.core.journal import Entry, EntryKind, read_map_end, settled_maps, write_map_end
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidOption
