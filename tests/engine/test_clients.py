@@ -242,7 +242,7 @@ def test_a_blocking_client_does_all_that_the_async_one_does():
     public = [
         {name for name in vars(kind) if not name.startswith("_")} for kind in (Client, AsyncClient)
     ]
-    assert public[0] - {"link"} == public[1]
+    assert public[0] - {"connection"} == public[1]
 
 
 async def test_the_blocking_client_works_from_threads(app, working, client, ends):
