@@ -1,0 +1,1 @@
+"""Databases as earlier versions left them, and what today's version makes of them."""
