@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 #: calls that are sent before the turn of the loop is over: the server works on them while the turn
 #: goes on
-_EARLY = 16
+_SEND_NOW = 16
 
 
 class AsyncCaller(Protocol):
@@ -41,7 +41,7 @@ class AsyncCaller(Protocol):
         """Carry out several calls in one write, in order."""
 
 
-async def carry_out(link: AsyncCaller, plan: Plan[T]) -> T:
+async def carry_out(connection: AsyncCaller, plan: Plan[T]) -> T:
     """
     Carry out a plan over an async connection.
 
@@ -53,9 +53,9 @@ async def carry_out(link: AsyncCaller, plan: Plan[T]) -> T:
         while True:
             try:
                 if len(calls) == 1:
-                    answers = [await link.call(calls[0])]
+                    answers = [await connection.call(calls[0])]
                 else:
-                    answers = await link.calls(calls)
+                    answers = await connection.calls(calls)
             except BaseException as error:  # noqa: BLE001  raised where the plan awaits
                 calls = ensure_calls(plan.throw(error))
             else:
@@ -81,10 +81,10 @@ class AsyncConnection(Reconnecting):
         """Put *call* into the next write; the future has its answer."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
-            future.set_exception(RedisUnreachable(self._address.shown, "the link was closed"))
+            future.set_exception(RedisUnreachable(self._address.shown, "the connection was closed"))
             return future
         self._queue.append((call, future))
-        if len(self._queue) >= _EARLY or not self._inflight:
+        if len(self._queue) >= _SEND_NOW or not self._inflight:
             self._flush()
         elif not self._flushing:
             self._flushing = True
@@ -107,7 +107,7 @@ class AsyncConnection(Reconnecting):
             return
         parts = []
         if not self._inflight:
-            self._wire.heard_at = self._loop.time()
+            self._wire.last_activity_at = self._loop.time()
         while self._queue:
             waiting = self._queue.popleft()
             if waiting[1].done():
@@ -142,14 +142,14 @@ class AsyncConnection(Reconnecting):
             self._queue.append(waiting)
             self._flush()
         elif word in ELSEWHERE or word == "NOSCRIPT":
-            self._setback.refused.append(waiting)
+            self._outage.refused.append(waiting)
             if not is_left:
                 self._leave(message)
         elif word in LATER:
-            self._setback.refused.append(waiting)
-            self._setback.note(message)
-            if len(self._setback.refused) == 1:
-                self._loop.call_later(self._setback.wait_s(self._loop.time()), self._send_again)
+            self._outage.refused.append(waiting)
+            self._outage.note(message)
+            if len(self._outage.refused) == 1:
+                self._loop.call_later(self._outage.wait_s(self._loop.time()), self._send_again)
         elif waiting[0].misfit is not None and waiting[0].has_misfit(message):
             waiting[1].set_result(waiting[0].misfit())
         else:

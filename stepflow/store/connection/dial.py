@@ -25,7 +25,7 @@ from typing import Any
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import refusal_of, refuse_errors
 from stepflow.store.connection.sentinel import distrust, find_primary, is_primary
-from stepflow.store.connection.thread_calls import aside
+from stepflow.store.connection.thread_calls import run_in_thread
 
 #: seconds that an answer may be owed before a fresh connection is made to see whether this one is
 #: dead
@@ -39,49 +39,48 @@ _KEEPALIVE = (
     ("TCP_KEEPCNT", 3),
 )
 
-Socket = socket.socket
 _Place = tuple[str, int]
 _Row = tuple[int, int, int, str, Any]
 #: look-ups in progress: a name whose server does not answer holds one thread, however often it is
 #: asked
-_asked: dict[_Place, Future[list[_Row]]] = {}
-_asking = Lock()
+_lookups: dict[_Place, Future[list[_Row]]] = {}
+_lookups_lock = Lock()
 
 
 @dataclass(slots=True)
-class Dialled:
+class DialledSocket:
     """
     A connected socket, not yet greeted.
 
     With TLS the context to wrap it in and the name that the other side must prove.
     """
 
-    socket: Socket
+    sock: socket.socket
     tls: ssl.SSLContext | None
     host: str
 
     @property
     def is_local(self) -> bool:
         """Whether it is a Unix socket."""
-        return self.socket.family == socket.AF_UNIX
+        return self.sock.family == socket.AF_UNIX
 
     def close(self) -> None:
         """Let it go."""
-        self.socket.close()
+        self.sock.close()
 
-    def wrapped(self, timeout_s: float) -> Socket:
+    def wrapped(self, timeout_s: float) -> socket.socket:
         """Give the socket to talk over, TLS agreed on if there is any."""
-        self.socket.settimeout(timeout_s)
+        self.sock.settimeout(timeout_s)
         if self.tls is None:
-            return self.socket
+            return self.sock
         try:
-            return self.tls.wrap_socket(self.socket, server_hostname=self.host)
+            return self.tls.wrap_socket(self.sock, server_hostname=self.host)
         except BaseException:
-            self.socket.close()
+            self.sock.close()
             raise
 
 
-def dial(address: Address, timeout_s: float | None = None) -> Dialled:
+def dial(address: Address, timeout_s: float | None = None) -> DialledSocket:
     """Connect to *address* within *timeout_s*, else its connect timeout; raises OSError."""
     until = time.monotonic() + (address.times.connect_s if timeout_s is None else timeout_s)
     if address.path is not None:
@@ -92,7 +91,7 @@ def dial(address: Address, timeout_s: float | None = None) -> Dialled:
         except BaseException:
             made.close()
             raise
-        return Dialled(made, None, "")
+        return DialledSocket(made, None, "")
     try:
         context = address.ssl_context()
     except ValueError as error:  # files that were there when the URL was read
@@ -103,12 +102,12 @@ def dial(address: Address, timeout_s: float | None = None) -> Dialled:
         )
     else:
         host, port = address.host, address.port
-    return Dialled(_connect((host, port), until), context, host)
+    return DialledSocket(_connect((host, port), until), context, host)
 
 
 def _open(place: _Place, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
     """Connect to a sentinel."""
-    return Dialled(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(
+    return DialledSocket(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(
         timeout_s
     )
 
@@ -144,12 +143,12 @@ def resolve(place: _Place, timeout_s: float) -> list[_Row]:
 
     Raises OSError, TimeoutError when the resolver does not answer in time.
     """
-    with _asking:
-        asked = _asked.get(place)
-        if asked is None:
-            asked = _asked[place] = aside(lambda: _look_up(place))
+    with _lookups_lock:
+        lookup = _lookups.get(place)
+        if lookup is None:
+            lookup = _lookups[place] = run_in_thread(lambda: _look_up(place))
     try:
-        return asked.result(timeout_s)
+        return lookup.result(timeout_s)
     except TimeoutError:
         raise TimeoutError(
             f"the name {place[0]} is not resolved within {timeout_s:.1f} s"
@@ -162,8 +161,8 @@ def _look_up(place: _Place) -> list[_Row]:
     except UnicodeError:
         raise OSError(f"{place[0]!r} is not a host name") from None
     finally:
-        with _asking:
-            _asked.pop(place, None)
+        with _lookups_lock:
+            _lookups.pop(place, None)
 
 
 def _left(until: float) -> float:
@@ -173,7 +172,7 @@ def _left(until: float) -> float:
     return left_s
 
 
-def unsent(wire: Any) -> int:
+def unsent(sock: Any) -> int:
     """
     Say how many bytes the kernel holds that the other side has not confirmed.
 
@@ -181,7 +180,7 @@ def unsent(wire: Any) -> int:
     """
     counted = array.array("i", [0])
     with suppress(OSError, ValueError):
-        fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, counted)
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, counted)
     return counted[0]
 
 

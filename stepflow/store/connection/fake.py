@@ -15,8 +15,8 @@ T = TypeVar("T")
 class FakeConnection:
     """Carries out each call at once, on the loop's thread."""
 
-    def __init__(self, link: SyncCaller) -> None:
-        self._link = link
+    def __init__(self, connection: SyncCaller) -> None:
+        self._connection = connection
 
     async def open(self) -> None:
         """Do nothing."""
@@ -28,15 +28,15 @@ class FakeConnection:
         """Carry out one call; the future is done."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
-            future.set_result(self._link.call(call))
+            future.set_result(self._connection.call(call))
         except Exception as error:  # noqa: BLE001  delivered to whoever awaits it
             future.set_exception(error)
         return future
 
     async def call(self, call: Call[T]) -> T:
         """Carry out one call."""
-        return self._link.call(call)
+        return self._connection.call(call)
 
     async def calls(self, calls: Sequence[Call[T]]) -> list[T]:
         """Carry out several calls, in order."""
-        return self._link.calls(calls)
+        return self._connection.calls(calls)

@@ -10,7 +10,7 @@ from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call
 from stepflow.store.connection.error_replies import refused_by
 from stepflow.store.connection.protocol import Wire
-from stepflow.store.connection.retry_waits import growing
+from stepflow.store.connection.retry_waits import growing_waits
 
 #: seconds without a refusal after which the waits between refusals begin anew
 _FORGIVEN_S = 10.0
@@ -32,7 +32,7 @@ class Outage:
         self.refused: deque[Waiting] = deque()
         self._refusal: RedisRefused | None = None
         self._at = float("-inf")
-        self._waits = growing()
+        self._waits = growing_waits()
 
     def note(self, message: str) -> RedisRefused:
         """Keep what the server said, and give it in words."""
@@ -46,7 +46,7 @@ class Outage:
         Longer each time, from the beginning when the last is long ago.
         """
         if not self.is_recent(now):
-            self._waits = growing()
+            self._waits = growing_waits()
         self._at = now
         return next(self._waits)
 

@@ -21,12 +21,12 @@ log = logging.getLogger("stepflow.link")
 
 #: seconds between tries to connect again; a message missed meanwhile is found by the safety nets of
 #: those who wait
-_AGAIN_S = 0.5
+_RECONNECT_S = 0.5
 #: seconds between two looks at the connection, and of silence after which it is asked for a sign of
 #: life
 _LOOK_S, _SILENT_S = 1.0, 3.0
 
-Heard = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
 class Listener:
@@ -39,7 +39,7 @@ class Listener:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._heard: dict[str, list[Heard]] = {}
+        self._callbacks: dict[str, list[OnMessage]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
         self._wire: Wire | None = None
         self._closed = False
@@ -48,14 +48,14 @@ class Listener:
         #: the loop's time when the connection was asked for a sign of life that has not come
         self._asked_at: float | None = None
 
-    async def subscribe(self, channel: str, heard: Heard) -> None:
+    async def subscribe(self, channel: str, on_message: OnMessage) -> None:
         """
-        Call *heard* with each message on *channel*.
+        Call *on_message* with each message on *channel*.
 
         Returns once the server has confirmed it, or has no connection.
         """
         loop = asyncio.get_running_loop()
-        self._heard.setdefault(channel, []).append(heard)
+        self._callbacks.setdefault(channel, []).append(on_message)
         confirmed = self._confirmed.setdefault(channel, loop.create_future())
         if self._wire is None:
             if self._connecting is None or self._connecting.done():
@@ -67,12 +67,12 @@ class Listener:
             self._looking = loop.call_later(_LOOK_S, self._look)
         await asyncio.wait([confirmed], timeout=5.0)
 
-    def unsubscribe(self, channel: str, heard: Heard) -> None:
-        """Stop calling *heard*."""
-        listeners = self._heard.get(channel, [])
-        if heard in listeners:
-            listeners.remove(heard)
-        if not listeners and self._heard.pop(channel, None) is not None:
+    def unsubscribe(self, channel: str, on_message: OnMessage) -> None:
+        """Stop calling *on_message*."""
+        listeners = self._callbacks.get(channel, [])
+        if on_message in listeners:
+            listeners.remove(on_message)
+        if not listeners and self._callbacks.pop(channel, None) is not None:
             confirmed = self._confirmed.pop(channel, None)
             if confirmed is not None and not confirmed.done():
                 confirmed.cancel()
@@ -114,7 +114,7 @@ class Listener:
                 wire = await open_wire(self._address, None, self._on_lost)
             except (OSError, RedisRefused) as error:
                 log.debug("cannot listen to %s yet (%s)", self._address.shown, error)
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RECONNECT_S)
             else:
                 self._listen_over(wire)
                 return
@@ -124,7 +124,7 @@ class Listener:
         before, self._wire = self._wire, wire
         self._asked_at = None
         wire.on_reply = partial(self._on_reply, wire)
-        for channel in self._heard:
+        for channel in self._callbacks:
             self._send("SUBSCRIBE", channel)
         if before is not None:
             before.abort()
@@ -135,12 +135,16 @@ class Listener:
         """
         Make a connection beside a silent one and listen over it, unless that speaks meanwhile.
         """
-        heard_at = wire.heard_at
+        last_activity_at = wire.last_activity_at
         try:
             fresh = await open_wire(self._address, None, self._on_lost)
         except (OSError, RedisRefused):
             return
-        if self._closed or self._wire is not wire or (wire.heard_at != heard_at and not is_dead):
+        if (
+            self._closed
+            or self._wire is not wire
+            or (wire.last_activity_at != last_activity_at and not is_dead)
+        ):
             fresh.abort()
         else:
             log.info(
@@ -154,7 +158,7 @@ class Listener:
         Ask a silent connection for a sign of life, and make another beside one that gives none.
         """
         self._looking = None
-        if not self._heard or self._closed:
+        if not self._callbacks or self._closed:
             return
         loop, wire = asyncio.get_running_loop(), self._wire
         self._looking = loop.call_later(_LOOK_S, self._look)
@@ -198,5 +202,5 @@ class Listener:
             if confirmed is not None and not confirmed.done():
                 confirmed.set_result(None)
         elif kind == b"message":
-            for heard in list(self._heard.get(name, ())):
-                heard(data.decode())
+            for on_message in list(self._callbacks.get(name, ())):
+                on_message(data.decode())

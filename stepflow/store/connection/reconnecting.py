@@ -25,7 +25,7 @@ from stepflow.store.connection.error_replies import may_pass, refuse_errors
 from stepflow.store.connection.outage import Outage, Waiting
 from stepflow.store.connection.protocol import Wire, open_wire
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.retry_waits import growing, say
+from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.scripts import all_scripts
 
@@ -39,7 +39,7 @@ _SWEEP_S = 0.5
 _DRAIN_S = 0.01
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return redacted(str(error)) or type(error).__name__
 
 
@@ -73,7 +73,7 @@ class Reconnecting:
         self._wire: Wire | None = None
         self._flushing = False
         self._closed = False
-        self._setback = Outage()
+        self._outage = Outage()
         self._connecting: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._look_at = 0.0
@@ -116,11 +116,11 @@ class Reconnecting:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for wire in (self._wire, self._setback.wire):
+        for wire in (self._wire, self._outage.wire):
             if wire is not None:
                 wire.abort()
         self._wire = None
-        self._fail_all(RedisUnreachable(self._address.shown, "the link was closed"))
+        self._fail_all(RedisUnreachable(self._address.shown, "the connection was closed"))
 
     def renew(self) -> None:
         """
@@ -137,9 +137,11 @@ class Reconnecting:
 
         What it still owes is waited for, then another is looked for.
         """
-        say(log, f"Redis at {self._address.shown}: {self._setback.note(message)}; connecting again")
+        warn_rarely(
+            log, f"Redis at {self._address.shown}: {self._outage.note(message)}; connecting again"
+        )
         distrust(self._address)
-        self._setback.wire, self._setback.owed = self._wire, self._inflight
+        self._outage.wire, self._outage.owed = self._wire, self._inflight
         self._wire, self._inflight = None, deque()
         self._start_connecting(first=False)
 
@@ -149,19 +151,19 @@ class Reconnecting:
 
         Longer each time, for it lets us in at once.
         """
-        setback, until = self._setback, self._loop.time() + self._patience_s
-        while setback.owed and self._loop.time() < until:  # noqa: ASYNC110  an event would cost every reply a look
+        outage, until = self._outage, self._loop.time() + self._patience_s
+        while outage.owed and self._loop.time() < until:  # noqa: ASYNC110  an event would cost every reply a look
             await asyncio.sleep(_DRAIN_S)
-        wire, setback.wire = setback.wire, None
-        self._take_back(setback.owed)
+        wire, outage.wire = outage.wire, None
+        self._take_back(outage.owed)
         if wire is not None:
             wire.abort()
-            await asyncio.sleep(setback.wait_s(self._loop.time()))
+            await asyncio.sleep(outage.wait_s(self._loop.time()))
 
     def _send_again(self) -> None:
         """Put what was refused before all else that waits."""
-        self._queue.extendleft(reversed(self._setback.refused))
-        self._setback.refused.clear()
+        self._queue.extendleft(reversed(self._outage.refused))
+        self._outage.refused.clear()
         self._flush()
 
     def _take_back(self, owed: deque[Waiting]) -> None:
@@ -199,7 +201,7 @@ class Reconnecting:
     async def _connect(self, *, first: bool) -> None:
         await self._part()
         began = self._loop.time()
-        for wait_s in growing():
+        for wait_s in growing_waits():
             try:
                 wire, owed = await self._open()
             except (TimeoutError, OSError, RedisRefused) as error:
@@ -208,9 +210,9 @@ class Reconnecting:
                     self._fail_all(problem)
                     raise problem from None
                 if self._retry_for_s is None:
-                    say(
+                    warn_rarely(
                         log,
-                        f"still no connection to Redis at {self._address.shown} ({_said(error)}); trying on",
+                        f"still no connection to Redis at {self._address.shown} ({_message_of(error)}); trying on",
                     )
                 await asyncio.sleep(wait_s)
             else:
@@ -233,7 +235,7 @@ class Reconnecting:
         return tried_s >= limit_s
 
     def _unreachable(self, error: Exception) -> RedisUnreachable:
-        return RedisUnreachable(self._address.shown, _said(error))
+        return RedisUnreachable(self._address.shown, _message_of(error))
 
     async def _open(self) -> tuple[Wire, deque[Waiting]]:
         """
@@ -268,22 +270,26 @@ class Reconnecting:
 
     async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
         """Make a connection beside a silent one and go on over it, unless that speaks meanwhile."""
-        heard_at = wire.heard_at
+        last_activity_at = wire.last_activity_at
         try:
             fresh, owed = await self._open()
         except (TimeoutError, OSError, RedisRefused):
             return
-        if self._closed or self._wire is not wire or (wire.heard_at != heard_at and not is_dead):
+        if (
+            self._closed
+            or self._wire is not wire
+            or (wire.last_activity_at != last_activity_at and not is_dead)
+        ):
             fresh.abort()
             return
-        say(
+        warn_rarely(
             log,
             f"a connection to Redis at {self._address.shown} is dead, a new one answers; going on over that",
         )
         self._go_on_over(fresh, owed)
-        for told in (self.on_reconnect, None if is_dead else self.on_silent):
-            if told is not None:
-                told()
+        for callback in (self.on_reconnect, None if is_dead else self.on_silent):
+            if callback is not None:
+                callback()
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -317,29 +323,29 @@ class Reconnecting:
 
         A server that sends is waited for.
         """
-        now, setback = self._loop.time(), self._setback
-        waiting = [*self._inflight, *setback.owed, *setback.refused, *self._queue]
+        now, outage = self._loop.time(), self._outage
+        waiting = [*self._inflight, *outage.owed, *outage.refused, *self._queue]
         self._seen = {
             future: self._seen.get(future, now) for _, future in waiting if not future.done()
         }
-        if not (is_stuck or setback.is_recent(now)):
+        if not (is_stuck or outage.is_recent(now)):
             return
         assert self._retry_for_s is not None
         limit_s = max(self._retry_for_s, self._patience_s) - _SWEEP_S
-        sent = {future for _, future in (*self._inflight, *setback.owed)}
+        sent = {future for _, future in (*self._inflight, *outage.owed)}
         for call, future in waiting:
             if not future.done() and now - self._seen[future] >= limit_s:
                 if future in sent and not call.resend:
                     future.set_exception(ReplyLost(call.name))
                 else:
                     future.set_exception(
-                        setback.refusal_at(now)
+                        outage.refusal_at(now)
                         or self._unreachable(TimeoutError("no answer in time"))
                     )
 
     def _fail_all(self, error: StepflowError) -> None:
-        for waiting in (*self._inflight, *self._setback.owed, *self._setback.refused, *self._queue):
+        for waiting in (*self._inflight, *self._outage.owed, *self._outage.refused, *self._queue):
             if not waiting[1].done():
                 waiting[1].set_exception(error)
-        for each in (self._inflight, self._setback.owed, self._setback.refused, self._queue):
+        for each in (self._inflight, self._outage.owed, self._outage.refused, self._queue):
             each.clear()

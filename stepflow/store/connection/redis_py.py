@@ -66,7 +66,7 @@ def redis_errors_as_ours(address: Address) -> Iterator[None]:
         raise refusal_of(answer) from None
 
 
-class _Dialled(redis.Connection):
+class _AddressConnection(redis.Connection):
     """
     A connection that is made as all of ours are.
 
@@ -81,9 +81,9 @@ class _Dialled(redis.Connection):
 
     def _connect(self) -> Any:
         timeout_s = self._address.times.connect_s
-        wire = dial(self._address, timeout_s).wrapped(timeout_s)
-        wire.settimeout(self.socket_timeout)
-        return wire
+        sock = dial(self._address, timeout_s).wrapped(timeout_s)
+        sock.settimeout(self.socket_timeout)
+        return sock
 
     def _host_error(self) -> str:
         return self._address.shown
@@ -98,7 +98,7 @@ class _Dialled(redis.Connection):
             raise
 
 
-def _greet(connection: _Dialled) -> None:
+def _greet(connection: _AddressConnection) -> None:
     connection.on_connect()  # type: ignore[no-untyped-call]
     address = connection._address  # noqa: SLF001  its other half
     if address.service is None:
@@ -123,7 +123,7 @@ def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
     """
     return redis.Redis.from_pool(
         redis.ConnectionPool(
-            connection_class=_Dialled,
+            connection_class=_AddressConnection,
             address=address,
             db=address.db,
             username=address.username,
@@ -137,7 +137,7 @@ def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
     )
 
 
-class RedisPyConnection:
+class RedisPySocket:
     """One connection of a redis-py client; what it raises is what a connection of ours would."""
 
     def __init__(self, connection: Any) -> None:
@@ -146,7 +146,7 @@ class RedisPyConnection:
     def send(self, data: bytes, until: float) -> None:
         """Write all of *data*."""
         del until
-        with _lost():
+        with _reply_errors_as_ours():
             self.connection.send_packed_command([data])
 
     def read(self, until: float) -> Any:
@@ -166,7 +166,7 @@ class RedisPyConnection:
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
+def _reply_errors_as_ours() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
@@ -182,17 +182,17 @@ class RedisPyPool:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def take(self, until: float) -> RedisPyConnection:
+    def take(self, until: float) -> RedisPySocket:
         """Give one of its connections."""
         del until
-        with _lost():
-            return RedisPyConnection(self.client.connection_pool.get_connection())
+        with _reply_errors_as_ours():
+            return RedisPySocket(self.client.connection_pool.get_connection())
 
-    def give(self, line: Any) -> None:
+    def give_back(self, socket: Any) -> None:
         """Give it back."""
-        self.client.connection_pool.release(line.connection)
+        self.client.connection_pool.release(socket.connection)
 
-    def drop(self) -> None:
+    def close_idle(self) -> None:
         """Hang up."""
         with suppress(redis.RedisError, OSError):
             self.client.close()
@@ -202,7 +202,7 @@ class RedisPyPool:
         """Listen to a channel."""
         pubsub = self.client.pubsub(ignore_subscribe_messages=True)
 
-        def heard(timeout_s: float) -> None:
+        def wait_for_message(timeout_s: float) -> None:
             try:
                 pubsub.get_message(timeout=timeout_s)
             except (redis.RedisError, OSError):
@@ -211,6 +211,6 @@ class RedisPyPool:
         try:
             with suppress(redis.RedisError, OSError):
                 pubsub.subscribe(channel)
-            yield heard
+            yield wait_for_message
         finally:
             pubsub.close()

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 #: seconds: the first wait, the longest, and what chance adds so that many do not come back at once
 _FIRST_S, _LONGEST_S, _SPREAD_S = 0.05, 2.0, 0.05
 #: seconds between two lines of log that say the same
-_SAID_AGAIN_S = 30.0
+_REPEAT_AFTER_S = 30.0
 
-_said: dict[str, float] = {}
+_logged_at: dict[str, float] = {}
 
 
-def growing() -> Iterator[float]:
+def growing_waits() -> Iterator[float]:
     """Give waits in seconds, each twice the last."""
     wait_s = _FIRST_S
     while True:
@@ -23,11 +23,11 @@ def growing() -> Iterator[float]:
         wait_s = min(_LONGEST_S, 2 * wait_s)
 
 
-def say(log: logging.Logger, message: str) -> None:
+def warn_rarely(log: logging.Logger, message: str) -> None:
     """Log a warning, and the same one again only now and then while it goes on."""
     now = time.monotonic()
-    if now - _said.get(message, -_SAID_AGAIN_S) >= _SAID_AGAIN_S:
-        if len(_said) > 1000:  # noqa: PLR2004  messages differ, as by a time that stands in them
-            _said.clear()
-        _said[message] = now
+    if now - _logged_at.get(message, -_REPEAT_AFTER_S) >= _REPEAT_AFTER_S:
+        if len(_logged_at) > 1000:  # noqa: PLR2004  messages differ, as by a time that stands in them
+            _logged_at.clear()
+        _logged_at[message] = now
         log.warning("%s", message)

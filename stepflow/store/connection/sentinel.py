@@ -18,7 +18,7 @@ from stepflow.store.connection.resp import ReplyError, make_reader, pack
 _EACH_S = 1.0
 
 _Place = tuple[str, int]
-#: the sentinel to ask first, by address: the one that answered last, until what it said was wrong
+#: the sentinel to ask first, by address: the one that answered last, until its answer was wrong
 _first: dict[tuple[_Place, ...], int] = {}
 
 
@@ -30,7 +30,7 @@ def find_primary(
 
     Raises OSError that says what each answered.
     """
-    sentinels, said = address.sentinels, []
+    sentinels, answers = address.sentinels, []
     begin = _first.get(sentinels, 0)
     for turn in range(len(sentinels)):
         number = (begin + turn) % len(sentinels)
@@ -40,13 +40,13 @@ def find_primary(
         try:
             place = _ask(address, sentinels[number], connect, min(_EACH_S, left_s))
         except OSError as error:
-            said.append(
+            answers.append(
                 f"{sentinels[number][0]}:{sentinels[number][1]}: {str(error) or type(error).__name__}"
             )
             continue
         _first[sentinels] = number
         return place
-    raise OSError(f"no sentinel knows the primary of {address.service!r} ({'; '.join(said)})")
+    raise OSError(f"no sentinel knows the primary of {address.service!r} ({'; '.join(answers)})")
 
 
 def distrust(address: Address) -> None:
@@ -71,13 +71,13 @@ def _ask(
     options = dict(address.options)
     commands = login_commands(options.get("sentinel_username"), options.get("sentinel_password"))
     commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", str(address.service)))
-    with connect(sentinel, timeout_s) as wire:
-        wire.settimeout(timeout_s)
-        wire.sendall(b"".join(pack(command) for command in commands))
+    with connect(sentinel, timeout_s) as sock:
+        sock.settimeout(timeout_s)
+        sock.sendall(b"".join(pack(command) for command in commands))
         reader = make_reader()
         replies: list[Any] = []
         while len(replies) < len(commands):
-            data = wire.recv(65536)
+            data = sock.recv(65536)
             if not data:
                 raise ConnectionError("hung up")
             reader.feed(data)

@@ -90,7 +90,7 @@ def _warnings(info: dict[str, str]) -> list[str]:
     return found
 
 
-def say_format(keys: Keys) -> Call[None]:
+def write_format(keys: Keys) -> Call[None]:
     """Write the number of the data format, unless there is one already."""
     return command("SET", keys.format, FORMAT, "NX", read=nothing)
 
@@ -106,7 +106,7 @@ async def check_format(keys: Keys) -> None:
         command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get
     )
     if not is_of_format_1 and not written:
-        _, written = await batch(say_format(keys), get)
+        _, written = await batch(write_format(keys), get)
     if written == b"%d" % FORMAT and not is_of_format_1:
         return
     if is_of_format_1 or (written.isdigit() and 0 < int(written) < FORMAT):

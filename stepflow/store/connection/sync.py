@@ -21,9 +21,9 @@ from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, 
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
 from stepflow.store.connection.resp import ReplyError, pack
-from stepflow.store.connection.retry_waits import growing
+from stepflow.store.connection.retry_waits import growing_waits
 from stepflow.store.connection.sentinel import distrust
-from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
+from stepflow.store.connection.sockets import Pool, Socket, SocketPool
 from stepflow.store.scripts import all_scripts
 
 __all__ = [
@@ -41,7 +41,7 @@ log = logging.getLogger("stepflow.link")
 
 #: calls of one round trip that are sent at a time: the server works on them while the next are
 #: written
-_PIECE = 50
+_CHUNK = 50
 
 
 class SyncCaller(Protocol):
@@ -57,7 +57,7 @@ class SyncCaller(Protocol):
         """Listen to a channel; the callable waits for a message, at most so many seconds."""
 
 
-def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
+def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
     """
     Carry out a plan over a blocking connection.
 
@@ -67,7 +67,7 @@ def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
         calls = ensure_calls(plan.send(None))
         while True:
             try:
-                answers = link.calls(calls)
+                answers = connection.calls(calls)
             except BaseException as error:  # noqa: BLE001  raised where the plan awaits
                 calls = ensure_calls(plan.throw(error))
             else:
@@ -92,7 +92,7 @@ class SyncConnection:
         self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None
     ) -> None:
         self.client = client
-        self._lines: Sockets = client if hasattr(client, "take") else RedisPyPool(client)
+        self._pool: Pool = client if hasattr(client, "take") else RedisPyPool(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
@@ -115,10 +115,10 @@ class SyncConnection:
         The time limits are those of the address where no others are passed.
         """
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
-        lines = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
-        link = cls(lines, address.shown, retry_for_s=budget_s, address=address)
-        link._least_s = min(PATIENCE_S, patience_s)
-        return link
+        pool = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
+        connection = cls(pool, address.shown, retry_for_s=budget_s, address=address)
+        connection._least_s = min(PATIENCE_S, patience_s)
+        return connection
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -126,16 +126,16 @@ class SyncConnection:
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
         """Carry out several calls in one round trip, in order."""
-        errand = _Errand(calls)
+        pending = _PendingCalls(calls)
         began = time.monotonic()
         no_more_tries = began + self._retry_for_s
         until = began + max(self._retry_for_s, self._least_s)
-        for wait_s in growing():
-            if not errand.open:
+        for wait_s in growing_waits():
+            if not pending.unanswered:
                 break
             problem: Exception | None = None
             try:
-                problem = self._try(errand, until)
+                problem = self._try(pending, until)
             except OSError as lost:
                 problem = lost
             except RedisRefused as refused:  # by a server that lets nobody in
@@ -146,32 +146,32 @@ class SyncConnection:
                 if time.monotonic() + wait_s >= no_more_tries:
                     raise self._given_up(problem)
                 time.sleep(wait_s)
-        return errand.read()
+        return pending.read()
 
-    def _try(self, errand: _Errand, until: float) -> Exception | None:
+    def _try(self, pending: _PendingCalls, until: float) -> Exception | None:
         """
         Send what has no answer yet and read the answers.
 
         Gives the refusal that must pass before some of it is sent again, or None.
         """
-        line = self._lines.take(until)
+        socket = self._pool.take(until)
         try:
-            again = errand.send(line, until)
+            again = pending.send(socket, until)
             if word_of(again) == "NOSCRIPT":
                 load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                line.send(b"".join(pack(command) for command in load), until)
+                socket.send(b"".join(pack(command) for command in load), until)
                 for _ in load:
-                    line.read(until)
-                again = errand.send(line, until)
+                    socket.read(until)
+                again = pending.send(socket, until)
         except BaseException:
-            line.close()
+            socket.close()
             raise
         word = word_of(again)
         if word not in ELSEWHERE:
-            self._lines.give(line)
+            self._pool.give_back(socket)
         else:
-            line.close()
-            self._lines.drop()
+            socket.close()
+            self._pool.close_idle()
             if self._address is not None:
                 distrust(self._address)
         return refusal_of(again) if again else None
@@ -188,51 +188,51 @@ class SyncConnection:
         A lost connection only ends the wait: callers check again in any case.
         """
         return cast(
-            "AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel)
+            "AbstractContextManager[Callable[[float], None]]", self._pool.listening(channel)
         )
 
     def close(self) -> None:
         """Give the connections back."""
-        self._lines.drop()
+        self._pool.close_idle()
 
 
-class _Errand:
+class _PendingCalls:
     """Some calls on their way, and the answers that have come."""
 
     def __init__(self, calls: Sequence[Call[Any]]) -> None:
         self._calls = calls
-        self.open = list(range(len(calls)))
+        self.unanswered = list(range(len(calls)))
         self.answers: dict[int, Any] = {}
 
-    def send(self, line: Socket, until: float) -> str:
+    def send(self, socket: Socket, until: float) -> str:
         """
-        Send the calls without an answer over *line* and read their answers.
+        Send the calls without an answer over *socket* and read their answers.
 
         Gives the answer of one that has to be sent again, or "". When the connection breaks, raises
         ReplyLost if a call may not be sent again, else OSError.
         """
-        waiting, sent = self.open, False
-        self.open, again = [], ""
+        waiting, sent = self.unanswered, False
+        self.unanswered, again = [], ""
         try:
-            for first in range(0, len(waiting), _PIECE):
-                piece = [
+            for first in range(0, len(waiting), _CHUNK):
+                chunk = [
                     pack(self._calls[number].command())
-                    for number in waiting[first : first + _PIECE]
+                    for number in waiting[first : first + _CHUNK]
                 ]
                 sent = True
-                line.send(b"".join(piece), until)
+                socket.send(b"".join(chunk), until)
             for number in waiting:
-                again = self._take(number, line.read(until)) or again
+                again = self._take(number, socket.read(until)) or again
         except OSError as error:
             left = [
                 number
                 for number in waiting
-                if number not in self.answers and number not in self.open
+                if number not in self.answers and number not in self.unanswered
             ]
             for number in left if sent else ():
                 if not self._calls[number].resend:
                     raise ReplyLost(self._calls[number].name) from error
-            self.open += left
+            self.unanswered += left
             raise
         return again
 
@@ -242,7 +242,7 @@ class _Errand:
             return None
         word = word_of(str(reply))
         if word == "NOSCRIPT" or word in ELSEWHERE or word in LATER:
-            self.open.append(number)
+            self.unanswered.append(number)
             return str(reply)
         self.answers[number] = reply
         return None

@@ -17,24 +17,30 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def aside(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> Future[T]:
+def run_in_thread(
+    function: Callable[[], T], *, drop: Callable[[T], object] | None = None
+) -> Future[T]:
     """
     Call *function* in a thread of its own.
 
     A result that comes after the future was cancelled is given to *drop*.
     """
     future: Future[T] = Future()
-    Thread(target=_call, args=(function, future, drop), name="stepflow-aside", daemon=True).start()
+    Thread(
+        target=_call, args=(function, future, drop), name="stepflow-connect", daemon=True
+    ).start()
     return future
 
 
-async def aside_async(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> T:
+async def await_in_thread(
+    function: Callable[[], T], *, drop: Callable[[T], object] | None = None
+) -> T:
     """
     Await *function*, called in a thread of its own.
 
     Its result is given to *drop* when nobody waits any more.
     """
-    return await asyncio.wrap_future(aside(function, drop=drop))
+    return await asyncio.wrap_future(run_in_thread(function, drop=drop))
 
 
 def _call(function: Callable[[], T], future: Future[T], drop: Callable[[T], object] | None) -> None:

@@ -43,9 +43,6 @@ _WRITING = (TypeError, ValueError, OverflowError, BufferError, RecursionError)
 _READING = (TypeError, ValueError, ArithmeticError, BufferError, RecursionError, UnpackException)
 
 
-# ---- writing
-
-
 def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> bytes:
     """
     Turn *value* into bytes that `unpack` gives back.
@@ -58,17 +55,17 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
     stored, PayloadTooLarge when over the limit.
     """
     try:
-        scribe = _idle.pop()
+        encoder = _idle.pop()
     except IndexError:
-        scribe = _Scribe()
+        encoder = _Encoder()
     try:
         # the list takes up the one level that msgpack writes and does not read
-        data: bytes = scribe.pack([value])[1:]
+        data: bytes = encoder.pack([value])[1:]
     except _WRITING as error:
         raise _explain(value, what, error) from error
-    was_plain, scribe.asked = not scribe.asked, False
+    was_plain, encoder.was_helped = not encoder.was_helped, False
     if len(data) < _KEEP:
-        _idle.append(scribe)
+        _idle.append(encoder)
     if limit is not None and len(data) > limit:
         raise PayloadTooLarge(what, len(data), limit)
     if not was_plain or EXT_BYTE in data:
@@ -76,23 +73,23 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
     return data
 
 
-class _Scribe:
+class _Encoder:
     """A packer that knows whether it had to ask for help with a value."""
 
-    __slots__ = ("asked", "pack")
+    __slots__ = ("was_helped", "pack")
 
     def __init__(self) -> None:
-        self.asked = False
+        self.was_helped = False
         self.pack = Packer(strict_types=True, default=self._help).pack
 
     def _help(self, value: Any) -> Any:
-        self.asked = True
+        self.was_helped = True
         return plain(value)
 
 
-#: scribes at rest; one is out of the list while it works, so neither threads nor finalizers share
+#: encoders at rest; one is out of the list while it works, so neither threads nor finalizers share
 #: it
-_idle: list[_Scribe] = []
+_idle: list[_Encoder] = []
 
 
 def _read_back(value: Any, data: bytes, what: str) -> None:
@@ -112,9 +109,6 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     if len(made) != len(pairs):
         raise ValueError("two keys come back as one")
     return made
-
-
-# ---- reading
 
 
 def unpack(data: bytes) -> Any:
@@ -140,9 +134,6 @@ def _unpack(data: bytes, **hooks: Any) -> Any:
 
 def _size(data: object) -> str:
     return f"{len(data):,} bytes" if isinstance(data, bytes) else f"a {type(data).__name__}"
-
-
-# ---- explaining: only when packing has failed
 
 
 def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:

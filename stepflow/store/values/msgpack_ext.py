@@ -57,9 +57,6 @@ class RefusedError(TypeError):
         self.advice = advice
 
 
-# ---- there: one level of a value as msgpack carries it
-
-
 def plain(value: Any) -> Any:
     """
     Turn the outermost level of *value* into what msgpack carries; what it holds is left as it is.
@@ -213,9 +210,6 @@ def _is_pydantic(cls: type, module: str, name: str) -> bool:
     """Ask without importing pydantic: a class that is one of its own has loaded it."""
     base = getattr(sys.modules.get(module), name, None)
     return base is not None and issubclass(cls, base)
-
-
-# ---- and back
 
 
 def decode_ext(code: int, data: bytes) -> Any:

@@ -300,7 +300,7 @@ async def test_a_closed_link_fails_what_waits_and_what_comes(alink):
     await asyncio.sleep(0)
     await alink.close()
     for call in (waiting, alink.call(PING)):
-        with pytest.raises(RedisUnreachable, match="the link was closed"):
+        with pytest.raises(RedisUnreachable, match="the connection was closed"):
             await call
 
 
@@ -363,7 +363,7 @@ async def test_a_listener_that_unsubscribed_hears_nothing_more(listener, real):
 
 async def test_a_listener_listens_again_after_its_connection_was_cut(listener, real, monkeypatch):
     """[C36]"""
-    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._RECONNECT_S", 0.02)
     heard = []
     await listener.subscribe("a", heard.append)
     await listener.subscribe("b", heard.append)
@@ -375,7 +375,7 @@ async def test_a_listener_listens_again_after_its_connection_was_cut(listener, r
 
 
 async def test_a_listener_without_a_server_does_not_hang(monkeypatch):
-    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.01)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._RECONNECT_S", 0.01)
     listener = Listener(Address.parse("redis://127.0.0.1:1"))
     subscribing = asyncio.ensure_future(listener.subscribe("a", print))
     await asyncio.sleep(0.05)

@@ -136,7 +136,7 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
         second = asyncio.ensure_future(
             asyncio.to_thread(blocking.call, command("SET", "b", 1, "EX", 5, read=raw))
         )
-        await until(lambda: link._setback.is_recent(asyncio.get_running_loop().time()))
+        await until(lambda: link._outage.is_recent(asyncio.get_running_loop().time()))
         assert not first.done()
     finally:
         real.execute_command("REPLICAOF", "NO", "ONE")

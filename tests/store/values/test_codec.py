@@ -522,7 +522,7 @@ def test_a_packer_goes_on_clean_after_every_kind_of_failure():
 
 def test_a_plain_value_after_a_rich_one_is_not_read_back_again():
     pack(Point())
-    assert [scribe.asked for scribe in codec._idle] == [False] * len(codec._idle)
+    assert [encoder.was_helped for encoder in codec._idle] == [False] * len(codec._idle)
 
 
 def test_packing_inside_packing_does_not_mix():
