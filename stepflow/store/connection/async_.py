@@ -1,9 +1,9 @@
 """
 The async connection.
 
-An idle server is sent a call at once, a busy one what has collected, in a few writes per turn of
-the loop: a hundred concurrent steps cost a few round trips, not a hundred. `reconnecting.py` keeps
-the connection alive.
+A call to an idle server is written at once. While replies are due, further calls are batched into a
+few writes per turn of the loop, so a hundred concurrent steps cost a few round trips, not a
+hundred. `reconnecting.py` keeps the connection alive.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
 
-#: calls that are sent before the turn of the loop is over: the server works on them while the turn
-#: goes on
+#: queued calls that are written without waiting for the end of the loop's turn, so that the server
+#: starts on them meanwhile
 _SEND_NOW = 16
 
 
 class AsyncCaller(Protocol):
-    """What carries out calls on the loop: the async connection, or the fake server's stand-in."""
+    """Carries out calls on the loop: an AsyncConnection, or a FakeConnection in tests."""
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
-        """Put *call* into the next write; the future has its answer."""
+        """Add *call* to the next write; the future resolves to its result."""
 
     async def call(self, call: Call[T]) -> T:
         """Carry out one call."""
@@ -45,8 +45,8 @@ async def carry_out(connection: AsyncCaller, plan: Plan[T]) -> T:
     """
     Carry out a plan over an async connection.
 
-    An error of the connection, and a cancellation, are raised in the plan, where it awaits. The
-    plan is stepped by hand: the event loop never sees what it awaits.
+    Connection errors and cancellation are raised inside the plan, at its `await`. The plan is
+    driven with `send` and `throw`: the event loop never sees what it awaits.
     """
     try:
         calls = ensure_calls(plan.send(None))
@@ -70,15 +70,15 @@ class AsyncConnection(Reconnecting):
     """
     Carries out calls on the running loop.
 
-    *retry_for_s* None keeps trying for ever (workers); else it is the whole time of a call, which
-    fails then with RedisUnreachable, or with the server's own refusal. *open_for_s* is the same for
-    the first connection, *retry_for_s* unless given. *patience_s* is how long an answer may be owed
-    before a fresh connection is made beside this one, *reply_timeout_s* how long before this one is
-    given up in any case.
+    *retry_for_s* is the total time a call may take, retries included; after that it fails with
+    RedisUnreachable, or with RedisRefused if the server kept refusing. None retries for ever, as
+    workers do. *open_for_s* is the same limit for the first connection, by default *retry_for_s*.
+    After *patience_s* without a reply a second connection is opened to find out whether this one
+    is dead; after *reply_timeout_s* this one is dropped in any case.
     """
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
-        """Put *call* into the next write; the future has its answer."""
+        """Add *call* to the next write; the future resolves to its result."""
         future: asyncio.Future[T] = self._loop.create_future()
         if self._closed:
             future.set_exception(RedisUnreachable(self._address.shown, "the connection was closed"))
@@ -114,7 +114,7 @@ class AsyncConnection(Reconnecting):
                 continue
             try:
                 parts.append(pack(waiting[0].command()))
-            except (TypeError, UsageError) as error:  # it alone is not sent
+            except (TypeError, UsageError) as error:  # fails this call alone
                 waiting[1].set_exception(error)
                 continue
             self._inflight.append(waiting)
@@ -129,7 +129,7 @@ class AsyncConnection(Reconnecting):
             return
         try:
             future.set_result(call.read(reply))
-        except Exception as error:  # noqa: BLE001  a reply that cannot be read is the caller's to hear of
+        except Exception as error:  # noqa: BLE001  the caller gets its error
             future.set_exception(error)
 
     def _on_error(self, owed: deque[Waiting], waiting: Waiting, message: str) -> None:

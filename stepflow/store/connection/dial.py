@@ -1,10 +1,8 @@
 """
-How a connection is made.
+Opening a connection, for every kind: async, sync, pub/sub, and redis-py for RQ.
 
-The one way, for the async link, the listener, the blocking link, and redis-py where RQ wants it.
-
-Name and primary are looked up at every connect. Blocking, within a time limit; the loop has it done
-aside.
+The host name and the primary are looked up again at each connect. `dial` blocks, up to a time
+limit; async code runs it in a thread.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ from stepflow.store.connection.error_replies import refusal_of, refuse_errors
 from stepflow.store.connection.sentinel import distrust, find_primary, is_primary
 from stepflow.store.connection.thread_calls import run_in_thread
 
-#: seconds that an answer may be owed before a fresh connection is made to see whether this one is
-#: dead
+#: seconds without a reply after which a second connection is opened, to find out whether the first
+#: is dead
 PATIENCE_S = 2.0
-#: seconds of silence, between two looks of the kernel, and looks, after which it calls a connection
-#: dead that nobody uses
+#: TCP keepalive: seconds of silence before the first probe (its name differs by system), seconds
+#: between probes, and unanswered probes after which the kernel drops the connection
 _KEEPALIVE = (
     ("TCP_KEEPIDLE", 20),
     ("TCP_KEEPALIVE", 20),
@@ -41,8 +39,7 @@ _KEEPALIVE = (
 
 _Place = tuple[str, int]
 _Row = tuple[int, int, int, str, Any]
-#: look-ups in progress: a name whose server does not answer holds one thread, however often it is
-#: asked
+#: name look-ups in progress: a resolver that hangs blocks one thread per name, not one per caller
 _lookups: dict[_Place, Future[list[_Row]]] = {}
 _lookups_lock = Lock()
 
@@ -50,9 +47,9 @@ _lookups_lock = Lock()
 @dataclass(slots=True)
 class DialledSocket:
     """
-    A connected socket, not yet greeted.
+    A connected socket, before the TLS and Redis handshakes.
 
-    With TLS the context to wrap it in and the name that the other side must prove.
+    *tls* is None without TLS; *host* is the name that the server's certificate must match.
     """
 
     sock: socket.socket
@@ -65,11 +62,11 @@ class DialledSocket:
         return self.sock.family == socket.AF_UNIX
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the socket."""
         self.sock.close()
 
     def wrapped(self, timeout_s: float) -> socket.socket:
-        """Give the socket to talk over, TLS agreed on if there is any."""
+        """Return the socket to use, after the TLS handshake if TLS is on; closes it on failure."""
         self.sock.settimeout(timeout_s)
         if self.tls is None:
             return self.sock
@@ -81,7 +78,7 @@ class DialledSocket:
 
 
 def dial(address: Address, timeout_s: float | None = None) -> DialledSocket:
-    """Connect to *address* within *timeout_s*, else its connect timeout; raises OSError."""
+    """Connect to *address* within *timeout_s*, by default its connect timeout; raises OSError."""
     until = time.monotonic() + (address.times.connect_s if timeout_s is None else timeout_s)
     if address.path is not None:
         made = socket.socket(socket.AF_UNIX)
@@ -94,7 +91,7 @@ def dial(address: Address, timeout_s: float | None = None) -> DialledSocket:
         return DialledSocket(made, None, "")
     try:
         context = address.ssl_context()
-    except ValueError as error:  # files that were there when the URL was read
+    except ValueError as error:  # certificate files changed since the URL was parsed
         raise OSError(str(error)) from None
     if address.service is not None:
         host, port = find_primary(
@@ -139,9 +136,9 @@ def _keep_alive(made: socket.socket) -> None:
 
 def resolve(place: _Place, timeout_s: float) -> list[_Row]:
     """
-    Give the addresses of a host name.
+    Resolve a host and port to the rows of `socket.getaddrinfo`.
 
-    Raises OSError, TimeoutError when the resolver does not answer in time.
+    Raises OSError; TimeoutError when the resolver takes longer than *timeout_s*.
     """
     with _lookups_lock:
         lookup = _lookups.get(place)
@@ -174,9 +171,9 @@ def _left(until: float) -> float:
 
 def unsent(sock: Any) -> int:
     """
-    Say how many bytes the kernel holds that the other side has not confirmed.
+    Return how many sent bytes the other side has not acknowledged.
 
-    While they shrink, a connection lives.
+    A connection is alive while this number shrinks. 0 when the kernel cannot tell.
     """
     counted = array.array("i", [0])
     with suppress(OSError, ValueError):
@@ -186,9 +183,9 @@ def unsent(sock: Any) -> int:
 
 def greeting(address: Address, name: str | None) -> list[tuple[str, ...]]:
     """
-    Give the commands that a fresh connection begins with.
+    Return the commands that open every connection: login, name and PING.
 
-    Where sentinels said who it is, that is asked as well.
+    With Sentinel they include ROLE, to verify that the server is the primary.
     """
     return [
         *address.handshake(name),
@@ -199,8 +196,9 @@ def greeting(address: Address, name: str | None) -> list[tuple[str, ...]]:
 
 def check_greeting(address: Address, replies: Sequence[Any]) -> None:
     """
-    Raise RedisRefused for a server that did not let us in, or that is not the primary the sentinels
-    said it is.
+    Raise RedisRefused if the server rejected the greeting or is not the primary.
+
+    *replies* are those to `greeting`, in order.
     """
     role = replies[-2] if address.service is not None else None
     refuse_errors([reply for reply in replies if reply is not role])

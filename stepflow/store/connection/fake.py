@@ -1,4 +1,4 @@
-"""The async face of a blocking connection, for the fake server that answers at once."""
+"""An async connection over a sync one, for the fake server, which replies at once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ T = TypeVar("T")
 
 
 class FakeConnection:
-    """Carries out each call at once, on the loop's thread."""
+    """Carries out each call immediately, blocking the loop's thread."""
 
     def __init__(self, connection: SyncCaller) -> None:
         self._connection = connection
 
     async def open(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no connection to manage."""
 
     async def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: there is no connection to manage."""
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
-        """Carry out one call; the future is done."""
+        """Carry out one call and return a future that is done."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(self._connection.call(call))

@@ -1,7 +1,7 @@
 """
-One connection on the loop, as long as it lasts.
+One asyncio connection to Redis: opened, greeted, and watched for signs of life.
 
-Made, greeted, and looked at for signs of life.
+It does not reconnect; `reconnecting.py` and `pubsub.py` do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ OnLost = Callable[["Wire", Exception | None], None]
 
 
 class Wire(asyncio.Protocol):
-    """Bytes in, replies out to `on_reply`; *on_lost* is told when it ends, once it is greeted."""
+    """
+    Parses incoming bytes and passes each reply to `on_reply`.
+
+    Calls *on_lost* once, when the connection ends, with the error or None.
+    """
 
     def __init__(self, on_lost: OnLost) -> None:
         self._reader = make_reader()
@@ -31,7 +35,7 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.on_reply: Callable[[Any], None] = self._answer
         self.on_lost = on_lost
-        #: the loop's time when bytes last came, or were asked for while nothing was owed
+        #: the loop's time when bytes last arrived, or when a call was sent while no reply was due
         self.last_activity_at = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,15 +61,15 @@ class Wire(asyncio.Protocol):
         self.on_lost(self, exc)
 
     def abort(self) -> None:
-        """Hang up."""
+        """Close the connection at once."""
         if self.transport is not None:
             self.transport.abort()
 
     async def ask(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
         """
-        Send commands and give their replies, errors as values.
+        Send commands and return their replies, error replies as ReplyError values.
 
-        Before the connection is anybody's.
+        Only for the greeting, before `on_reply` is replaced.
         """
         futures = [self._loop.create_future() for _ in commands]
         self._replies_due += futures
@@ -78,7 +82,7 @@ class Wire(asyncio.Protocol):
             future.set_result(reply)
 
     def silent_s(self) -> float:
-        """Say for how long nothing has come, nor gone: what still leaves here is a sign of life."""
+        """Return for how many seconds no bytes have arrived and none that we sent have left."""
         left = self.transport.get_write_buffer_size() + unsent(
             self.transport.get_extra_info("socket")
         )
@@ -89,7 +93,7 @@ class Wire(asyncio.Protocol):
 
 
 async def open_wire(address: Address, name: str | None, on_lost: OnLost) -> Wire:
-    """Connect and log in within the address's connect timeout; raises OSError, or RedisRefused."""
+    """Connect and log in within the address's connect timeout; raises OSError or RedisRefused."""
     loop = asyncio.get_running_loop()
     wire = Wire(on_lost)
     async with asyncio.timeout(address.times.connect_s):
@@ -104,7 +108,7 @@ async def open_wire(address: Address, name: str | None, on_lost: OnLost) -> Wire
 
 
 async def _adopt(loop: asyncio.AbstractEventLoop, dialled: DialledSocket, wire: Wire) -> None:
-    """Put the socket under the loop's care, TLS agreed on if there is any."""
+    """Hand the socket to the loop, with a TLS handshake if TLS is on."""
     try:
         dialled.sock.setblocking(False)  # noqa: FBT003  the socket module's way
         if dialled.is_local:

@@ -1,7 +1,4 @@
-"""
-Notifications: one connection that listens to channels, is asked for signs of life, and is made
-again after it was lost.
-"""
+"""Pub/sub: one connection that listens to channels, is pinged, and reconnects when lost."""
 
 from __future__ import annotations
 
@@ -19,11 +16,9 @@ from stepflow.store.connection.resp import ReplyError, pack
 
 log = logging.getLogger("stepflow.link")
 
-#: seconds between tries to connect again; a message missed meanwhile is found by the safety nets of
-#: those who wait
+#: seconds between attempts to reconnect; whoever misses a message meanwhile polls as well
 _RECONNECT_S = 0.5
-#: seconds between two looks at the connection, and of silence after which it is asked for a sign of
-#: life
+#: seconds between checks of the connection, and seconds of silence after which it is pinged
 _LOOK_S, _SILENT_S = 1.0, 3.0
 
 OnMessage = Callable[[str], None]
@@ -33,8 +28,8 @@ class Listener:
     """
     Subscribes to channels and calls back with each message, on the loop's thread.
 
-    A message may be missed while the connection is down: whoever listens keeps a slower way to the
-    same news. Without channels nothing is sent.
+    Messages published while the connection is down are lost, so callers must poll as well. Without
+    channels it sends nothing.
     """
 
     def __init__(self, address: Address) -> None:
@@ -45,14 +40,15 @@ class Listener:
         self._closed = False
         self._connecting: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
-        #: the loop's time when the connection was asked for a sign of life that has not come
+        #: the loop's time when a ping was sent that has not been answered
         self._asked_at: float | None = None
 
     async def subscribe(self, channel: str, on_message: OnMessage) -> None:
         """
-        Call *on_message* with each message on *channel*.
+        Call *on_message* with the text of each message on *channel*.
 
-        Returns once the server has confirmed it, or has no connection.
+        Returns when the server has confirmed the subscription, or after 5 seconds without a
+        confirmation; the subscription then starts with the next connection.
         """
         loop = asyncio.get_running_loop()
         self._callbacks.setdefault(channel, []).append(on_message)
@@ -79,7 +75,7 @@ class Listener:
             self._send("UNSUBSCRIBE", channel)
 
     async def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection and stop reconnecting."""
         self._closed = True
         if self._looking is not None:
             self._looking.cancel()
@@ -91,9 +87,9 @@ class Listener:
 
     def renew(self) -> None:
         """
-        Listen over a fresh connection as soon as there is one.
+        Move to a fresh connection as soon as one is open.
 
-        Another of the same age was dead.
+        Call it when another connection of the same age turned out to be dead.
         """
         if (
             self._wire is not None
@@ -120,7 +116,7 @@ class Listener:
                 return
 
     def _listen_over(self, wire: Wire) -> None:
-        """Have this connection subscribed to everything, and let go of the one before."""
+        """Subscribe *wire* to every channel and close the previous connection."""
         before, self._wire = self._wire, wire
         self._asked_at = None
         wire.on_reply = partial(self._on_reply, wire)
@@ -132,9 +128,7 @@ class Listener:
             self._on_lost(wire, None)
 
     async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
-        """
-        Make a connection beside a silent one and listen over it, unless that speaks meanwhile.
-        """
+        """Open a second connection and move to it, unless the silent *wire* speaks meanwhile."""
         last_activity_at = wire.last_activity_at
         try:
             fresh = await open_wire(self._address, None, self._on_lost)
@@ -154,9 +148,7 @@ class Listener:
             self._listen_over(fresh)
 
     def _look(self) -> None:
-        """
-        Ask a silent connection for a sign of life, and make another beside one that gives none.
-        """
+        """Ping a silent connection, and replace one that does not answer the ping."""
         self._looking = None
         if not self._callbacks or self._closed:
             return
@@ -186,8 +178,7 @@ class Listener:
         if wire is not self._wire:
             return
         if isinstance(reply, ReplyError):
-            # a user without the right to the channel: whoever listens has its slower way, and must
-            # not wait for this one
+            # this Redis user may not use the channel: callers poll, and must not wait here
             log.debug("not listening at %s (%s)", self._address.shown, reply)
             for asked in self._confirmed.values():
                 if not asked.done():
