@@ -47,8 +47,8 @@ class Listener:
         """
         Call *on_message* with the text of each message on *channel*.
 
-        Returns when the server has confirmed the subscription, or after 5 seconds without a
-        confirmation; the subscription then starts with the next connection.
+        Returns when the server has confirmed or refused the subscription, or after 5
+        seconds; without a connection the subscription starts when there is one.
         """
         loop = asyncio.get_running_loop()
         self._callbacks.setdefault(channel, []).append(on_message)

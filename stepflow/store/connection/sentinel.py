@@ -1,7 +1,7 @@
 """
-Sentinel: which server is the primary of a service now.
+Sentinel: finds the current primary of a service.
 
-Any sentinel may be down, and any may be wrong.
+Any sentinel may be down, and any may be out of date.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from stepflow.store.connection.address import Address, login_commands
 from stepflow.store.connection.resp import ReplyError, make_reader, pack
 
-#: seconds that one sentinel is given: the others are asked after it
+#: seconds that one sentinel has to answer before the next is asked
 _EACH_S = 1.0
 
 _Place = tuple[str, int]
-#: the sentinel to ask first, by address: the one that answered last, until its answer was wrong
+#: index of the sentinel to ask first: the one that answered last, unless it was wrong
 _first: dict[tuple[_Place, ...], int] = {}
 
 
@@ -26,9 +26,9 @@ def find_primary(
     address: Address, connect: Callable[[_Place, float], socket.socket], until: float
 ) -> _Place:
     """
-    Ask the sentinels of *address*, one after the other, for its primary.
+    Ask the sentinels of *address* in turn and return the primary's host and port.
 
-    Raises OSError that says what each answered.
+    *until* is a `time.monotonic` time. Raises OSError with what each sentinel answered.
     """
     sentinels, answers = address.sentinels, []
     begin = _first.get(sentinels, 0)
@@ -40,9 +40,8 @@ def find_primary(
         try:
             place = _ask(address, sentinels[number], connect, min(_EACH_S, left_s))
         except OSError as error:
-            answers.append(
-                f"{sentinels[number][0]}:{sentinels[number][1]}: {str(error) or type(error).__name__}"
-            )
+            host, port = sentinels[number]
+            answers.append(f"{host}:{port}: {str(error) or type(error).__name__}")
             continue
         _first[sentinels] = number
         return place
@@ -50,13 +49,13 @@ def find_primary(
 
 
 def distrust(address: Address) -> None:
-    """Ask another sentinel first next time: what was said to be the primary is none."""
+    """Ask another sentinel first next time, because this one named a wrong primary."""
     if address.service is not None:
         _first[address.sentinels] = (_first.get(address.sentinels, 0) + 1) % len(address.sentinels)
 
 
 def is_primary(role: Any) -> bool:
-    """Read the answer to ROLE; one who may not ask believes the sentinels."""
+    """Return whether the reply to ROLE is a primary's; True if this user may not call ROLE."""
     return isinstance(role, ReplyError) or (
         isinstance(role, list) and bool(role) and role[0] == b"master"
     )

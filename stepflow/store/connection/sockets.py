@@ -1,7 +1,7 @@
 """
-The connections of the blocking link.
+Blocking connections to Redis, and the pool that keeps them.
 
-One socket each, that is waited for with patience and replaced when it is dead.
+A blocking read or write notices a dead connection: it opens a second one to compare.
 """
 
 from __future__ import annotations
@@ -25,62 +25,63 @@ from stepflow.store.connection.thread_calls import run_in_thread
 
 T = TypeVar("T")
 
-#: seconds between looks while a fresh connection is made beside one that is silent
+#: seconds between checks while a second connection is opened beside a silent one
 _LOOK_S = 0.05
-#: seconds in which an answer may still come once a fresh connection has answered
+#: seconds that a silent connection still has to reply once a fresh one has answered
 _LAST_CHANCE_S = 0.1
-#: bytes that are read at a time
+#: bytes to read at a time
 _READ = 65536
 
 
 class Socket(Protocol):
-    """One connection: bytes out, replies in."""
+    """One blocking connection; every *until* is a `time.monotonic` time."""
 
     def send(self, data: bytes, until: float) -> None:
-        """Write all of *data*."""
+        """Write all of *data*; raises OSError when that is not possible in time."""
 
     def read(self, until: float) -> Any:
         """
-        Give the next reply, an error as a ReplyError.
+        Return the next reply, an error reply as a ReplyError.
 
-        Raises OSError when there is none in time.
+        Raises OSError when the connection breaks or no reply comes in time.
         """
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 class Pool(Protocol):
-    """Where the blocking link has its connections from."""
+    """Provides connections to SyncConnection."""
 
     def take(self, until: float) -> Socket:
         """
-        Give an idle connection or a new one.
+        Return an idle connection, or a new one.
 
-        Raises OSError, or RedisRefused of a server that lets nobody in.
+        Raises OSError when no server can be reached, RedisRefused when it rejects the login.
         """
 
     def give_back(self, sock: Socket) -> None:
-        """Take back a connection that owes nothing."""
+        """Take back a connection that owes no reply."""
 
     def close_idle(self) -> None:
-        """Hang up on all that are idle."""
+        """Close the idle connections."""
 
     def listening(self, channel: str) -> Any:
         """
         Listen to a channel.
 
-        A context manager, whose callable waits for a message, at most so many seconds.
+        Returns a context manager. It yields a function that waits for a message, for at most the
+        number of seconds it is given.
         """
 
 
 class RedisSocket:
     """
-    One connection of ours.
+    A connection over one socket, which detects that it is dead.
 
-    Waiting ends with OSError: when the other side hung up; when it is silent while a fresh
-    connection, made after *patience_s*, answers; when it has been silent for *reply_s*; when the
-    caller's time is over.
+    Waiting ends with OSError when the server hangs up; when it stays silent while a second
+    connection, opened after *patience_s*, gets an answer; after *reply_s* of silence; and when the
+    caller's time is up.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class RedisSocket:
         self._reader = make_reader()
         self._last_activity_at = time.monotonic()
         self._unsent = 0
-        #: takes the fresh connection that showed this one to be dead
+        #: receives the fresh connection that showed this one to be dead
         self.on_fresh: Callable[[RedisSocket], None] = RedisSocket.close
 
     def __del__(self) -> None:
@@ -122,14 +123,14 @@ class RedisSocket:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing has come that nobody asked for, such as the other side's parting."""
+        """Whether it can be used: nothing unexpected, such as a hang-up, has arrived."""
         try:
             return not _is_ready(self._raw, select.POLLIN, 0.0)
         except (OSError, ValueError):
             return False
 
     def send(self, data: bytes, until: float) -> None:
-        """Write all of *data*."""
+        """Write all of *data*; see `Socket.send`."""
         self._last_activity_at = time.monotonic()
         view = memoryview(data)
         while view:
@@ -137,7 +138,7 @@ class RedisSocket:
             view = view[sent:]
 
     def read(self, until: float) -> Any:
-        """Give the next reply, an error as a ReplyError."""
+        """Return the next reply, an error reply as a ReplyError; see `Socket.read`."""
         while (reply := self._reader.gets()) is False:
             data = self._wait_patiently(lambda: self._raw.recv(_READ), until)
             if not data:
@@ -147,9 +148,9 @@ class RedisSocket:
 
     def wait_for_message(self, until: float) -> bool:
         """
-        Wait for what was published, at most *until*.
+        Wait until a published message arrives, at most *until*.
 
-        False when it was only a confirmation, or nothing.
+        Returns False when nothing came, or only the confirmation of the subscription.
         """
         while (reply := self._reader.gets()) is False:
             self._raw.settimeout(max(0.001, until - time.monotonic()))
@@ -163,11 +164,11 @@ class RedisSocket:
         return isinstance(reply, list) and reply[0] == b"message"
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._raw.close()
 
     def _wait_patiently(self, step: Callable[[], T], until: float, event: int = select.POLLIN) -> T:
-        """Do *step*, which waits on the socket, until it is done or the connection is given up."""
+        """Repeat *step*, which blocks on the socket, until it succeeds or fails for good."""
         fresh: Future[RedisSocket] | None = None
         look_after_s = self._patience_s
         try:
@@ -209,7 +210,7 @@ class RedisSocket:
         )
 
     def _wait_s(self, fresh: object, silent_s: float, look_after_s: float, until: float) -> float:
-        """Say how long to wait for the socket until something else is to be looked at."""
+        """Return how many seconds to block on the socket before the next check is due."""
         left_s = max(_LOOK_S, until - time.monotonic())
         if fresh is not None:
             return min(_LOOK_S, left_s)
@@ -217,9 +218,9 @@ class RedisSocket:
 
     def _silent_s(self) -> float:
         """
-        Say for how long nothing has come, nor gone.
+        Return for how many seconds no bytes have arrived or left.
 
-        What the kernel still sends is a sign of life.
+        Bytes that the kernel still sends count as a sign of life.
         """
         unsent_now = unsent(self._raw)
         if unsent_now < self._unsent:
@@ -229,9 +230,9 @@ class RedisSocket:
 
     def _give_way_to(self, fresh: Future[RedisSocket], event: int) -> None:
         """
-        Raise when a fresh connection was made and this one is silent still.
+        Raise ConnectionError if *fresh* connected and this connection is still silent.
 
-        One that could not be made says nothing.
+        A failure to connect proves nothing about this connection.
         """
         try:
             sock = fresh.result()
@@ -241,13 +242,12 @@ class RedisSocket:
             sock.close()
             return
         self.on_fresh(sock)
-        raise ConnectionError(
-            f"silent for {time.monotonic() - self._last_activity_at:.1f} s while a new connection answers"
-        )
+        silent_s = time.monotonic() - self._last_activity_at
+        raise ConnectionError(f"silent for {silent_s:.1f} s while a new connection answers")
 
 
 def _is_ready(raw: socket.socket, event: int, timeout_s: float) -> bool:
-    """Say whether the socket is ready for *event*, or broken, within the time."""
+    """Return whether the socket becomes ready for *event*, or breaks, within the time."""
     poll = select.poll()
     poll.register(raw, event)
     return bool(poll.poll(timeout_s * 1000))
@@ -255,9 +255,9 @@ def _is_ready(raw: socket.socket, event: int, timeout_s: float) -> bool:
 
 class SocketPool:
     """
-    Connections to *address*: those that are idle, and new ones.
+    A pool of connections to *address* without an upper limit.
 
-    Safe for threads, and in the child of a fork.
+    Safe to use from several threads, and in a forked child.
     """
 
     def __init__(
@@ -270,10 +270,8 @@ class SocketPool:
         self._pid = os.getpid()
 
     def take(self, until: float) -> RedisSocket:
-        """Give an idle connection or a new one."""
-        if (
-            self._pid != os.getpid()
-        ):  # a fork's child has the parent's connections, too, and must not talk over them
+        """Return an idle connection, or a new one; see `Pool.take`."""
+        if self._pid != os.getpid():  # a forked child must not use its parent's connections
             self.close_idle()
             self._pid = os.getpid()
         while self._idle:
@@ -293,14 +291,13 @@ class SocketPool:
         return sock
 
     def give_back(self, sock: Any) -> None:
-        """Take back a connection that owes nothing."""
-        sock.on_fresh = (
-            RedisSocket.close
-        )  # while it rests it knows nothing of its pool: both go as soon as nobody has them
+        """Take back a connection that owes no reply."""
+        # an idle connection must not refer to its pool: the cycle would delay closing both
+        sock.on_fresh = RedisSocket.close
         self._idle.append(sock)
 
     def close_idle(self) -> None:
-        """Hang up on all that are idle."""
+        """Close the idle connections."""
         while self._idle:
             with suppress(IndexError):
                 self._idle.pop().close()
@@ -308,10 +305,10 @@ class SocketPool:
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
         """
-        Listen to a channel; the callable waits for a message, at most so many seconds.
+        Listen to a channel; see `Pool.listening`.
 
-        A lost connection only ends the wait, and is made again at the next: whoever listens looks
-        again anyway.
+        A lost connection ends the wait early and is reopened by the next one: callers poll as
+        well.
         """
         sock: RedisSocket | None = None
 

@@ -1,8 +1,7 @@
 """
-The blocking connection.
+The sync connection, for the sync client, the command line and threads.
 
-It carries out calls for the sync client, the command line and threads, each within one budget of
-time.
+Each call has one time budget, which covers every retry and reconnect.
 """
 
 from __future__ import annotations
@@ -39,29 +38,28 @@ T = TypeVar("T")
 
 log = logging.getLogger("stepflow.link")
 
-#: calls of one round trip that are sent at a time: the server works on them while the next are
-#: written
+#: calls per write: the server works on one chunk while the next is written
 _CHUNK = 50
 
 
 class SyncCaller(Protocol):
-    """What carries out calls and waits for the answer."""
+    """Carries out calls and waits for their results: a SyncConnection, or a stand-in in tests."""
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Carry out several in one round trip, in order."""
+        """Carry out several calls in one round trip; returns their results in order."""
 
     def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Listen to a channel; the callable waits for a message, at most so many seconds."""
+        """Listen to a channel; yields a function that waits up to so many seconds for a message."""
 
 
 def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
     """
-    Carry out a plan over a blocking connection.
+    Carry out a plan over a sync connection and return its result.
 
-    An error of the connection is raised in the plan, where it awaits.
+    Connection errors are raised inside the plan, at its `await`.
     """
     try:
         calls = ensure_calls(plan.send(None))
@@ -80,12 +78,13 @@ def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
 
 class SyncConnection:
     """
-    Carries out calls over sockets (`to`), or over those of a redis-py client, real or fake.
+    Carries out calls over its own sockets (see `to`), or over a redis-py client, real or fake.
 
-    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be sent
-    again is, with growing waits, and so is one that the server refused because it is not, or not
-    yet, the one to write to. Raises RedisUnreachable after that, or RedisRefused with the server's
-    own word; ReplyLost for a call that must not arrive twice and may have. Safe for threads.
+    *retry_for_s* is the total time a call may take, retries included. A call is sent again, with
+    growing waits, when it is safe to send twice, or when the server refused it because it does not
+    take writes yet or any more. When the time is up it raises RedisUnreachable, or RedisRefused
+    with the server's last refusal. A call that is not safe to send twice and may have arrived
+    raises ReplyLost. Safe to use from several threads.
     """
 
     def __init__(
@@ -96,8 +95,7 @@ class SyncConnection:
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
-        #: seconds that a call is given however short its budget: an answer that is under way is
-        #: worth them
+        #: seconds that a call may wait for a reply even if its budget is shorter
         self._least_s = PATIENCE_S
 
     @classmethod
@@ -110,9 +108,9 @@ class SyncConnection:
         patience_s: float = PATIENCE_S,
     ) -> SyncConnection:
         """
-        Make a connection to *address*, which is opened at the first call.
+        Return a connection to *address* that connects at the first call.
 
-        The time limits are those of the address where no others are passed.
+        Time limits that are not passed come from the address.
         """
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
         pool = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
@@ -125,7 +123,7 @@ class SyncConnection:
         return self.calls([call])[0]
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Carry out several calls in one round trip, in order."""
+        """Carry out several calls in one round trip; returns their results in order."""
         pending = _PendingCalls(calls)
         began = time.monotonic()
         no_more_tries = began + self._retry_for_s
@@ -138,7 +136,7 @@ class SyncConnection:
                 problem = self._try(pending, until)
             except OSError as lost:
                 problem = lost
-            except RedisRefused as refused:  # by a server that lets nobody in
+            except RedisRefused as refused:  # while connecting
                 if not may_pass(refused):
                     raise
                 problem = refused
@@ -150,27 +148,27 @@ class SyncConnection:
 
     def _try(self, pending: _PendingCalls, until: float) -> Exception | None:
         """
-        Send what has no answer yet and read the answers.
+        Send the unanswered calls and read the replies.
 
-        Gives the refusal that must pass before some of it is sent again, or None.
+        Returns the refusal because of which some must be sent again, or None.
         """
-        socket = self._pool.take(until)
+        sock = self._pool.take(until)
         try:
-            again = pending.send(socket, until)
+            again = pending.send(sock, until)
             if word_of(again) == "NOSCRIPT":
                 load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                socket.send(b"".join(pack(command) for command in load), until)
+                sock.send(b"".join(pack(command) for command in load), until)
                 for _ in load:
-                    socket.read(until)
-                again = pending.send(socket, until)
+                    sock.read(until)
+                again = pending.send(sock, until)
         except BaseException:
-            socket.close()
+            sock.close()
             raise
         word = word_of(again)
         if word not in ELSEWHERE:
-            self._pool.give_back(socket)
+            self._pool.give_back(sock)
         else:
-            socket.close()
+            sock.close()
             self._pool.close_idle()
             if self._address is not None:
                 distrust(self._address)
@@ -183,33 +181,33 @@ class SyncConnection:
 
     def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
         """
-        Listen to *channel*; the callable waits for a message, at most so many seconds.
+        Listen to *channel*; yields a function that waits up to so many seconds for a message.
 
-        A lost connection only ends the wait: callers check again in any case.
+        A lost connection ends the wait early, so callers must poll as well.
         """
         return cast(
             "AbstractContextManager[Callable[[float], None]]", self._pool.listening(channel)
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the idle connections."""
         self._pool.close_idle()
 
 
 class _PendingCalls:
-    """Some calls on their way, and the answers that have come."""
+    """A batch of calls, and the replies received so far."""
 
     def __init__(self, calls: Sequence[Call[Any]]) -> None:
         self._calls = calls
         self.unanswered = list(range(len(calls)))
         self.answers: dict[int, Any] = {}
 
-    def send(self, socket: Socket, until: float) -> str:
+    def send(self, sock: Socket, until: float) -> str:
         """
-        Send the calls without an answer over *socket* and read their answers.
+        Send the unanswered calls over *sock* and read the replies.
 
-        Gives the answer of one that has to be sent again, or "". When the connection breaks, raises
-        ReplyLost if a call may not be sent again, else OSError.
+        Returns the error reply of a call that must be sent again, or "". When the connection
+        breaks, raises ReplyLost if a call is not safe to send twice, else OSError.
         """
         waiting, sent = self.unanswered, False
         self.unanswered, again = [], ""
@@ -220,9 +218,9 @@ class _PendingCalls:
                     for number in waiting[first : first + _CHUNK]
                 ]
                 sent = True
-                socket.send(b"".join(chunk), until)
+                sock.send(b"".join(chunk), until)
             for number in waiting:
-                again = self._take(number, socket.read(until)) or again
+                again = self._take(number, sock.read(until)) or again
         except OSError as error:
             left = [
                 number
@@ -249,9 +247,9 @@ class _PendingCalls:
 
     def read(self) -> list[Any]:
         """
-        Read the answers, in order.
+        Return the results, in the order of the calls.
 
-        Raises RedisRefused for the first error that its call does not expect.
+        Raises RedisRefused for the first error reply that its call does not expect.
         """
         return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
 
