@@ -71,9 +71,9 @@ class Address:
             return f"unix://{self.path}?db={self.db}"
         scheme = "rediss" if self.tls else "redis"
         if self.service is not None:
-            sentinels = ",".join(_place(*each) for each in self.sentinels)
+            sentinels = ",".join(_show_host_port(*each) for each in self.sentinels)
             return f"{scheme}{_SENTINEL}://{sentinels}/{self.service}/{self.db}"
-        return f"{scheme}://{_place(self.host, self.port)}/{self.db}"
+        return f"{scheme}://{_show_host_port(self.host, self.port)}/{self.db}"
 
     @classmethod
     def parse(cls, url: str, settings: RedisSettings | None = None) -> Address:
@@ -106,21 +106,21 @@ class Address:
             raise ValueError(msg)
         try:
             parts = urlsplit(f"redis://{rest}")
-            login, _, places = parts.netloc.rpartition("@")
+            login, _, hosts = parts.netloc.rpartition("@")
         except ValueError:  # its message quotes the whole URL, password included
             raise ValueError(_UNESCAPED) from None
         options = read_options(parts.query, tls=_SCHEMES[plain], sentinel=is_sentinel)
         known = _login(login, options) | {"tls": _SCHEMES[plain], "times": times}
         path = unquote(parts.path)
         if plain == "unix":
-            if places or not path.strip("/"):
+            if hosts or not path.strip("/"):
                 msg = "a socket's path begins with a third slash"
                 raise ValueError(msg)
             return cls(path=path, db=_database("", options), options=_sorted(options), **known)
         words = path.strip("/").split("/")
         if is_sentinel:
-            return cls._of_service(words, places, options, known)
-        host, port = _split_place(places, _PORT)
+            return cls._of_service(words, hosts, options, known)
+        host, port = _split_host_port(hosts, _PORT)
         db = _database("/".join(words), options)
         made = cls(host or "localhost", port, db=db, options=_sorted(options), **known)
         made.check_tls()
@@ -128,7 +128,7 @@ class Address:
 
     @classmethod
     def _of_service(
-        cls, words: list[str], places: str, options: dict[str, str], known: dict[str, Any]
+        cls, words: list[str], hosts: str, options: dict[str, str], known: dict[str, Any]
     ) -> Address:
         if not words[0] or len(words) > 2:  # noqa: PLR2004
             msg = (
@@ -136,7 +136,7 @@ class Address:
                 "/mymaster/0"
             )
             raise ValueError(msg)
-        sentinels = tuple(_split_place(place, _SENTINEL_PORT) for place in places.split(","))
+        sentinels = tuple(_split_host_port(each, _SENTINEL_PORT) for each in hosts.split(","))
         if not all(host for host, _ in sentinels):
             msg = "one of its sentinels has no host"
             raise ValueError(msg)
@@ -208,7 +208,7 @@ def _database(written: str, options: dict[str, str]) -> int:
         raise ValueError(msg) from None
 
 
-def _split_place(written: str, default: int) -> tuple[str, int]:
+def _split_host_port(written: str, default: int) -> tuple[str, int]:
     """Parse `host[:port]`, with an IPv6 host in brackets."""
     host, _, port = (
         written.rpartition(":")
@@ -234,5 +234,5 @@ def _split_place(written: str, default: int) -> tuple[str, int]:
     return unquote(host), int(port or default)
 
 
-def _place(host: str, port: int) -> str:
+def _show_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

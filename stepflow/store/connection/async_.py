@@ -101,13 +101,13 @@ class AsyncConnection(Reconnecting):
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._wire is None or not self._queue:
+        if self._protocol is None or not self._queue:
             if self._queue and (self._connecting is None or self._connecting.done()):
                 self._start_connecting(first=False)
             return
         parts = []
         if not self._inflight:
-            self._wire.last_activity_at = self._loop.time()
+            self._protocol.last_activity_at = self._loop.time()
         while self._queue:
             waiting = self._queue.popleft()
             if waiting[1].done():
@@ -118,7 +118,7 @@ class AsyncConnection(Reconnecting):
                 waiting[1].set_exception(error)
                 continue
             self._inflight.append(waiting)
-        self._wire.transport.write(b"".join(parts))
+        self._protocol.transport.write(b"".join(parts))
 
     def _on_reply(self, owed: deque[Waiting], reply: Any) -> None:
         call, future = owed.popleft()
@@ -136,7 +136,7 @@ class AsyncConnection(Reconnecting):
         if waiting[1].done():
             return
         word = word_of(message)
-        is_left = owed is not self._inflight or self._wire is None
+        is_left = owed is not self._inflight or self._protocol is None
         if word == "NOSCRIPT" and not is_left:
             self._load_scripts()
             self._queue.append(waiting)
@@ -156,10 +156,10 @@ class AsyncConnection(Reconnecting):
             waiting[1].set_exception(refusal_of(message))
 
     def _load_scripts(self) -> None:
-        assert self._wire is not None
+        assert self._protocol is not None
         for script in all_scripts():
             done = self._loop.create_future()
             done.add_done_callback(lambda ended: ended.exception())
             load: Call[Any] = Call(None, (), ("SCRIPT", "LOAD", script.text), lambda reply: reply)
             self._inflight.append((load, done))
-            self._wire.transport.write(pack(load.command()))
+            self._protocol.transport.write(pack(load.command()))

@@ -37,10 +37,10 @@ _KEEPALIVE = (
     ("TCP_KEEPCNT", 3),
 )
 
-_Place = tuple[str, int]
+_HostPort = tuple[str, int]
 _Row = tuple[int, int, int, str, Any]
 #: name look-ups in progress: a resolver that hangs blocks one thread per name, not one per caller
-_lookups: dict[_Place, Future[list[_Row]]] = {}
+_lookups: dict[_HostPort, Future[list[_Row]]] = {}
 _lookups_lock = Lock()
 
 
@@ -65,7 +65,7 @@ class DialledSocket:
         """Close the socket."""
         self.sock.close()
 
-    def wrapped(self, timeout_s: float) -> socket.socket:
+    def wrap_tls(self, timeout_s: float) -> socket.socket:
         """Return the socket to use, after the TLS handshake if TLS is on; closes it on failure."""
         self.sock.settimeout(timeout_s)
         if self.tls is None:
@@ -95,23 +95,23 @@ def dial(address: Address, timeout_s: float | None = None) -> DialledSocket:
         raise OSError(str(error)) from None
     if address.service is not None:
         host, port = find_primary(
-            address, lambda place, seconds: _open(place, context, seconds), until
+            address, lambda host_port, seconds: _open(host_port, context, seconds), until
         )
     else:
         host, port = address.host, address.port
     return DialledSocket(_connect((host, port), until), context, host)
 
 
-def _open(place: _Place, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
+def _open(host_port: _HostPort, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
     """Connect to a sentinel."""
-    return DialledSocket(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(
-        timeout_s
-    )
+    return DialledSocket(
+        _connect(host_port, time.monotonic() + timeout_s), context, host_port[0]
+    ).wrap_tls(timeout_s)
 
 
-def _connect(place: _Place, until: float) -> socket.socket:
-    problem: OSError = OSError(f"{place[0]} has no address")
-    for family, kind, proto, _, target in resolve(place, _left(until)):
+def _connect(host_port: _HostPort, until: float) -> socket.socket:
+    problem: OSError = OSError(f"{host_port[0]} has no address")
+    for family, kind, proto, _, target in resolve(host_port, _left(until)):
         made = socket.socket(family, kind, proto)
         try:
             made.settimeout(_left(until))
@@ -134,32 +134,32 @@ def _keep_alive(made: socket.socket) -> None:
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def resolve(place: _Place, timeout_s: float) -> list[_Row]:
+def resolve(host_port: _HostPort, timeout_s: float) -> list[_Row]:
     """
     Resolve a host and port to the rows of `socket.getaddrinfo`.
 
     Raises OSError; TimeoutError when the resolver takes longer than *timeout_s*.
     """
     with _lookups_lock:
-        lookup = _lookups.get(place)
+        lookup = _lookups.get(host_port)
         if lookup is None:
-            lookup = _lookups[place] = run_in_thread(lambda: _look_up(place))
+            lookup = _lookups[host_port] = run_in_thread(lambda: _look_up(host_port))
     try:
         return lookup.result(timeout_s)
     except TimeoutError:
         raise TimeoutError(
-            f"the name {place[0]} is not resolved within {timeout_s:.1f} s"
+            f"the name {host_port[0]} is not resolved within {timeout_s:.1f} s"
         ) from None
 
 
-def _look_up(place: _Place) -> list[_Row]:
+def _look_up(host_port: _HostPort) -> list[_Row]:
     try:
-        return list(socket.getaddrinfo(*place, type=socket.SOCK_STREAM))
+        return list(socket.getaddrinfo(*host_port, type=socket.SOCK_STREAM))
     except UnicodeError:
-        raise OSError(f"{place[0]!r} is not a host name") from None
+        raise OSError(f"{host_port[0]!r} is not a host name") from None
     finally:
         with _lookups_lock:
-            _lookups.pop(place, None)
+            _lookups.pop(host_port, None)
 
 
 def _left(until: float) -> float:

@@ -29,7 +29,7 @@ class FakeConnection:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(self._connection.call(call))
-        except Exception as error:  # noqa: BLE001  delivered to whoever awaits it
+        except Exception as error:  # noqa: BLE001  raised where it is awaited
             future.set_exception(error)
         return future
 

@@ -9,7 +9,7 @@ from typing import Any
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call
 from stepflow.store.connection.error_replies import refused_by
-from stepflow.store.connection.protocol import Wire
+from stepflow.store.connection.protocol import RedisProtocol
 from stepflow.store.connection.retry_waits import growing_waits
 
 #: seconds without a refusal after which the waits start again from the shortest
@@ -27,7 +27,7 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self.wire: Wire | None = None
+        self.protocol: RedisProtocol | None = None
         self.owed: deque[Waiting] = deque()
         self.refused: deque[Waiting] = deque()
         self._refusal: RedisRefused | None = None

@@ -17,10 +17,10 @@ from stepflow.store.connection.dial import DialledSocket, check_greeting, dial, 
 from stepflow.store.connection.resp import make_reader, pack
 from stepflow.store.connection.thread_calls import await_in_thread
 
-OnLost = Callable[["Wire", Exception | None], None]
+OnLost = Callable[["RedisProtocol", Exception | None], None]
 
 
-class Wire(asyncio.Protocol):
+class RedisProtocol(asyncio.Protocol):
     """
     Parses incoming bytes and passes each reply to `on_reply`.
 
@@ -92,31 +92,36 @@ class Wire(asyncio.Protocol):
         return self._loop.time() - self.last_activity_at
 
 
-async def open_wire(address: Address, name: str | None, on_lost: OnLost) -> Wire:
+async def open_connection(address: Address, name: str | None, on_lost: OnLost) -> RedisProtocol:
     """Connect and log in within the address's connect timeout; raises OSError or RedisRefused."""
     loop = asyncio.get_running_loop()
-    wire = Wire(on_lost)
+    protocol = RedisProtocol(on_lost)
     async with asyncio.timeout(address.times.connect_s):
         try:
             dialled = await await_in_thread(lambda: dial(address), drop=DialledSocket.close)
-            await _adopt(loop, dialled, wire)
-            check_greeting(address, await wire.ask(greeting(address, name)))
+            await _adopt(loop, dialled, protocol)
+            check_greeting(address, await protocol.ask(greeting(address, name)))
         except BaseException:
-            wire.abort()
+            protocol.abort()
             raise
-    return wire
+    return protocol
 
 
-async def _adopt(loop: asyncio.AbstractEventLoop, dialled: DialledSocket, wire: Wire) -> None:
+async def _adopt(
+    loop: asyncio.AbstractEventLoop, dialled: DialledSocket, protocol: RedisProtocol
+) -> None:
     """Hand the socket to the loop, with a TLS handshake if TLS is on."""
     try:
         dialled.sock.setblocking(False)  # noqa: FBT003  the socket module's way
         if dialled.is_local:
-            await loop.create_unix_connection(lambda: wire, sock=dialled.sock)
+            await loop.create_unix_connection(lambda: protocol, sock=dialled.sock)
         else:
             server_hostname = None if dialled.tls is None else dialled.host
             await loop.create_connection(
-                lambda: wire, sock=dialled.sock, ssl=dialled.tls, server_hostname=server_hostname
+                lambda: protocol,
+                sock=dialled.sock,
+                ssl=dialled.tls,
+                server_hostname=server_hostname,
             )
     except BaseException:
         dialled.close()

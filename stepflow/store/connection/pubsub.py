@@ -11,12 +11,12 @@ from typing import Any
 from stepflow.errors import RedisRefused
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
-from stepflow.store.connection.protocol import Wire, open_wire
+from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.resp import ReplyError, pack
 
 log = logging.getLogger("stepflow.link")
 
-#: seconds between attempts to reconnect; whoever misses a message meanwhile polls as well
+#: seconds between attempts to reconnect; callers poll as well, for messages missed meanwhile
 _RECONNECT_S = 0.5
 #: seconds between checks of the connection, and seconds of silence after which it is pinged
 _LOOK_S, _SILENT_S = 1.0, 3.0
@@ -36,7 +36,7 @@ class Listener:
         self._address = address
         self._callbacks: dict[str, list[OnMessage]] = {}
         self._confirmed: dict[str, asyncio.Future[None]] = {}
-        self._wire: Wire | None = None
+        self._protocol: RedisProtocol | None = None
         self._closed = False
         self._connecting: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -53,7 +53,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         self._callbacks.setdefault(channel, []).append(on_message)
         confirmed = self._confirmed.setdefault(channel, loop.create_future())
-        if self._wire is None:
+        if self._protocol is None:
             if self._connecting is None or self._connecting.done():
                 self._connecting = loop.create_task(self._connect())
         elif not confirmed.done():
@@ -82,8 +82,8 @@ class Listener:
         if self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
-        if self._wire is not None:
-            self._wire.abort()
+        if self._protocol is not None:
+            self._protocol.abort()
 
     def renew(self) -> None:
         """
@@ -92,52 +92,52 @@ class Listener:
         Call it when another connection of the same age turned out to be dead.
         """
         if (
-            self._wire is not None
+            self._protocol is not None
             and not self._closed
             and (self._connecting is None or self._connecting.done())
         ):
             self._connecting = asyncio.get_running_loop().create_task(
-                self._replace(self._wire, is_dead=True)
+                self._replace(self._protocol, is_dead=True)
             )
 
     def _send(self, *command: str) -> None:
-        if self._wire is not None:
-            self._wire.transport.write(pack(command))
+        if self._protocol is not None:
+            self._protocol.transport.write(pack(command))
 
     async def _connect(self) -> None:
         while not self._closed:
             try:
-                wire = await open_wire(self._address, None, self._on_lost)
+                protocol = await open_connection(self._address, None, self._on_lost)
             except (OSError, RedisRefused) as error:
                 log.debug("cannot listen to %s yet (%s)", self._address.shown, error)
                 await asyncio.sleep(_RECONNECT_S)
             else:
-                self._listen_over(wire)
+                self._listen_over(protocol)
                 return
 
-    def _listen_over(self, wire: Wire) -> None:
-        """Subscribe *wire* to every channel and close the previous connection."""
-        before, self._wire = self._wire, wire
+    def _listen_over(self, protocol: RedisProtocol) -> None:
+        """Subscribe *protocol* to every channel and close the previous connection."""
+        before, self._protocol = self._protocol, protocol
         self._asked_at = None
-        wire.on_reply = partial(self._on_reply, wire)
+        protocol.on_reply = partial(self._on_reply, protocol)
         for channel in self._callbacks:
             self._send("SUBSCRIBE", channel)
         if before is not None:
             before.abort()
-        if wire.transport.is_closing():
-            self._on_lost(wire, None)
+        if protocol.transport.is_closing():
+            self._on_lost(protocol, None)
 
-    async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
-        """Open a second connection and move to it, unless the silent *wire* speaks meanwhile."""
-        last_activity_at = wire.last_activity_at
+    async def _replace(self, protocol: RedisProtocol, *, is_dead: bool = False) -> None:
+        """Open a second connection and move to it, unless *protocol* is active meanwhile."""
+        last_activity_at = protocol.last_activity_at
         try:
-            fresh = await open_wire(self._address, None, self._on_lost)
+            fresh = await open_connection(self._address, None, self._on_lost)
         except (OSError, RedisRefused):
             return
         if (
             self._closed
-            or self._wire is not wire
-            or (wire.last_activity_at != last_activity_at and not is_dead)
+            or self._protocol is not protocol
+            or (protocol.last_activity_at != last_activity_at and not is_dead)
         ):
             fresh.abort()
         else:
@@ -152,11 +152,11 @@ class Listener:
         self._looking = None
         if not self._callbacks or self._closed:
             return
-        loop, wire = asyncio.get_running_loop(), self._wire
+        loop, protocol = asyncio.get_running_loop(), self._protocol
         self._looking = loop.call_later(_LOOK_S, self._look)
-        if wire is None or wire.silent_s() < min(_SILENT_S, PATIENCE_S):
+        if protocol is None or protocol.silent_s() < min(_SILENT_S, PATIENCE_S):
             self._asked_at = None
-        elif self._asked_at is None and wire.silent_s() >= _SILENT_S:
+        elif self._asked_at is None and protocol.silent_s() >= _SILENT_S:
             self._asked_at = loop.time()
             self._send("PING")
         elif (
@@ -164,18 +164,18 @@ class Listener:
             and loop.time() - self._asked_at >= PATIENCE_S
             and (self._connecting is None or self._connecting.done())
         ):
-            self._connecting = loop.create_task(self._replace(wire))
+            self._connecting = loop.create_task(self._replace(protocol))
 
-    def _on_lost(self, wire: Wire, error: Exception | None) -> None:
-        if wire is not self._wire:
+    def _on_lost(self, protocol: RedisProtocol, error: Exception | None) -> None:
+        if protocol is not self._protocol:
             return
-        self._wire = None
+        self._protocol = None
         if not self._closed:
             log.debug("the listening connection was lost (%s)", error)
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
-    def _on_reply(self, wire: Wire, reply: Any) -> None:
-        if wire is not self._wire:
+    def _on_reply(self, protocol: RedisProtocol, reply: Any) -> None:
+        if protocol is not self._protocol:
             return
         if isinstance(reply, ReplyError):
             # this Redis user may not use the channel: callers poll, and must not wait here

@@ -21,7 +21,7 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import may_pass, refuse_errors
 from stepflow.store.connection.outage import Outage, Waiting
-from stepflow.store.connection.protocol import Wire, open_wire
+from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.sentinel import distrust
@@ -68,7 +68,7 @@ class Reconnecting:
         self._patience_s = min(patience_s, self._reply_timeout_s)
         self._queue: deque[Waiting] = deque()
         self._inflight: deque[Waiting] = deque()
-        self._wire: Wire | None = None
+        self._protocol: RedisProtocol | None = None
         self._flushing = False
         self._closed = False
         self._outage = Outage()
@@ -114,10 +114,10 @@ class Reconnecting:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for wire in (self._wire, self._outage.wire):
-            if wire is not None:
-                wire.abort()
-        self._wire = None
+        for protocol in (self._protocol, self._outage.protocol):
+            if protocol is not None:
+                protocol.abort()
+        self._protocol = None
         self._fail_all(RedisUnreachable(self._address.shown, "the connection was closed"))
 
     def renew(self) -> None:
@@ -126,8 +126,8 @@ class Reconnecting:
 
         Call it when another connection of the same age turned out to be dead.
         """
-        if self._wire is not None and (self._replacing is None or self._replacing.done()):
-            self._replacing = self._loop.create_task(self._replace(self._wire, is_dead=True))
+        if self._protocol is not None and (self._replacing is None or self._replacing.done()):
+            self._replacing = self._loop.create_task(self._replace(self._protocol, is_dead=True))
 
     def _leave(self, message: str) -> None:
         """
@@ -139,8 +139,8 @@ class Reconnecting:
             log, f"Redis at {self._address.shown}: {self._outage.note(message)}; connecting again"
         )
         distrust(self._address)
-        self._outage.wire, self._outage.owed = self._wire, self._inflight
-        self._wire, self._inflight = None, deque()
+        self._outage.protocol, self._outage.owed = self._protocol, self._inflight
+        self._protocol, self._inflight = None, deque()
         self._start_connecting(first=False)
 
     async def _drain(self) -> None:
@@ -153,10 +153,10 @@ class Reconnecting:
         # an event instead would cost every reply a check
         while outage.owed and self._loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_S)
-        wire, outage.wire = outage.wire, None
+        protocol, outage.protocol = outage.protocol, None
         self._take_back(outage.owed)
-        if wire is not None:
-            wire.abort()
+        if protocol is not None:
+            protocol.abort()
             await asyncio.sleep(outage.wait_s(self._loop.time()))
 
     def _send_again(self) -> None:
@@ -174,11 +174,13 @@ class Reconnecting:
                 future.set_exception(ReplyLost(call.name))
         owed.clear()
 
-    def _on_lost(self, owed: deque[Waiting], wire: Wire, error: Exception | None) -> None:
+    def _on_lost(
+        self, owed: deque[Waiting], protocol: RedisProtocol, error: Exception | None
+    ) -> None:
         self._take_back(owed)
-        if wire is not self._wire:
+        if protocol is not self._protocol:
             return
-        self._wire = None
+        self._protocol = None
         if self._closed:
             return
         log.warning(
@@ -202,7 +204,7 @@ class Reconnecting:
         began = self._loop.time()
         for wait_s in growing_waits():
             try:
-                wire, owed = await self._open()
+                protocol, owed = await self._open()
             except (TimeoutError, OSError, RedisRefused) as error:
                 if self._is_over(error, self._loop.time() - began, first=first):
                     problem = error if isinstance(error, RedisRefused) else self._unreachable(error)
@@ -216,7 +218,7 @@ class Reconnecting:
                     )
                 await asyncio.sleep(wait_s)
             else:
-                self._switch_to(wire, owed)
+                self._switch_to(protocol, owed)
                 if not first and self.on_reconnect is not None:
                     self.on_reconnect()
                 return
@@ -237,7 +239,7 @@ class Reconnecting:
     def _unreachable(self, error: Exception) -> RedisUnreachable:
         return RedisUnreachable(self._address.shown, _message_of(error))
 
-    async def _open(self) -> tuple[Wire, deque[Waiting]]:
+    async def _open(self) -> tuple[RedisProtocol, deque[Waiting]]:
         """
         Open a connection, greet the server and load the scripts.
 
@@ -245,39 +247,41 @@ class Reconnecting:
         matched with the calls of another connection.
         """
         owed: deque[Waiting] = deque()
-        wire = await open_wire(self._address, self._name, partial(self._on_lost, owed))
+        protocol = await open_connection(self._address, self._name, partial(self._on_lost, owed))
         try:
             async with asyncio.timeout(self._address.times.connect_s):
                 refuse_errors(
-                    await wire.ask([("SCRIPT", "LOAD", script.text) for script in all_scripts()])
+                    await protocol.ask(
+                        [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
+                    )
                 )
         except BaseException:
-            wire.abort()
+            protocol.abort()
             raise
-        if wire.transport.is_closing():
+        if protocol.transport.is_closing():
             raise ConnectionError("the connection was lost while it was made")
-        wire.on_reply = partial(self._on_reply, owed)
-        return wire, owed
+        protocol.on_reply = partial(self._on_reply, owed)
+        return protocol, owed
 
-    def _switch_to(self, wire: Wire, owed: deque[Waiting]) -> None:
-        before, self._wire = self._wire, wire
+    def _switch_to(self, protocol: RedisProtocol, owed: deque[Waiting]) -> None:
+        before, self._protocol = self._protocol, protocol
         still_owed, self._inflight = self._inflight, owed
         self._take_back(still_owed)
         if before is not None:
             before.abort()
         self._send_again()
 
-    async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
-        """Open a second connection and move to it, unless the silent *wire* speaks meanwhile."""
-        last_activity_at = wire.last_activity_at
+    async def _replace(self, protocol: RedisProtocol, *, is_dead: bool = False) -> None:
+        """Open a second connection and move to it, unless *protocol* is active meanwhile."""
+        last_activity_at = protocol.last_activity_at
         try:
             fresh, owed = await self._open()
         except (TimeoutError, OSError, RedisRefused):
             return
         if (
             self._closed
-            or self._wire is not wire
-            or (wire.last_activity_at != last_activity_at and not is_dead)
+            or self._protocol is not protocol
+            or (protocol.last_activity_at != last_activity_at and not is_dead)
         ):
             fresh.abort()
             return
@@ -293,11 +297,11 @@ class Reconnecting:
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-        wire = self._wire
-        silent_s = 0.0 if wire is None else wire.silent_s()
+        protocol = self._protocol
+        silent_s = 0.0 if protocol is None else protocol.silent_s()
         if self._retry_for_s is not None:
-            self._expire(wire is None or silent_s >= min(_SWEEP_S, self._patience_s))
-        if wire is None:
+            self._expire(protocol is None or silent_s >= min(_SWEEP_S, self._patience_s))
+        if protocol is None:
             return
         if silent_s > self._reply_timeout_s and self._inflight:
             log.warning(
@@ -305,7 +309,7 @@ class Reconnecting:
                 self._address.shown,
                 silent_s,
             )
-            wire.abort()
+            protocol.abort()
         elif silent_s > self._reply_timeout_s:
             self.send(Call(None, (), ("PING",), lambda reply: reply)).add_done_callback(
                 lambda ping: ping.exception()
@@ -316,7 +320,7 @@ class Reconnecting:
             # probe a slow server less and less often
             self._probe_at = self._loop.time() + silent_s
             if self._replacing is None or self._replacing.done():
-                self._replacing = self._loop.create_task(self._replace(wire))
+                self._replacing = self._loop.create_task(self._replace(protocol))
 
     def _expire(self, is_stuck: bool) -> None:  # noqa: FBT001
         """

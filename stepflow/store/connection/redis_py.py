@@ -81,7 +81,7 @@ class _AddressConnection(redis.Connection):
 
     def _connect(self) -> Any:
         timeout_s = self._address.times.connect_s
-        sock = dial(self._address, timeout_s).wrapped(timeout_s)
+        sock = dial(self._address, timeout_s).wrap_tls(timeout_s)
         sock.settimeout(self.socket_timeout)
         return sock
 

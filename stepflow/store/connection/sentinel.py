@@ -17,14 +17,14 @@ from stepflow.store.connection.resp import ReplyError, make_reader, pack
 #: seconds that one sentinel has to answer before the next is asked
 _EACH_S = 1.0
 
-_Place = tuple[str, int]
+_HostPort = tuple[str, int]
 #: index of the sentinel to ask first: the one that answered last, unless it was wrong
-_first: dict[tuple[_Place, ...], int] = {}
+_first: dict[tuple[_HostPort, ...], int] = {}
 
 
 def find_primary(
-    address: Address, connect: Callable[[_Place, float], socket.socket], until: float
-) -> _Place:
+    address: Address, connect: Callable[[_HostPort, float], socket.socket], until: float
+) -> _HostPort:
     """
     Ask the sentinels of *address* in turn and return the primary's host and port.
 
@@ -38,13 +38,13 @@ def find_primary(
         if left_s <= 0:
             break
         try:
-            place = _ask(address, sentinels[number], connect, min(_EACH_S, left_s))
+            host_port = _ask(address, sentinels[number], connect, min(_EACH_S, left_s))
         except OSError as error:
             host, port = sentinels[number]
             answers.append(f"{host}:{port}: {str(error) or type(error).__name__}")
             continue
         _first[sentinels] = number
-        return place
+        return host_port
     raise OSError(f"no sentinel knows the primary of {address.service!r} ({'; '.join(answers)})")
 
 
@@ -63,10 +63,10 @@ def is_primary(role: Any) -> bool:
 
 def _ask(
     address: Address,
-    sentinel: _Place,
-    connect: Callable[[_Place, float], socket.socket],
+    sentinel: _HostPort,
+    connect: Callable[[_HostPort, float], socket.socket],
     timeout_s: float,
-) -> _Place:
+) -> _HostPort:
     options = dict(address.options)
     commands = login_commands(options.get("sentinel_username"), options.get("sentinel_password"))
     commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", str(address.service)))
@@ -84,14 +84,14 @@ def _ask(
                 replies.append(reply)
     for reply in replies:
         if isinstance(reply, ReplyError):
-            raise OSError(_in_words(str(reply)))
+            raise OSError(_with_advice(str(reply)))
     if not isinstance(replies[-1], list):
         raise OSError("knows no such service")
     host, port = replies[-1]
     return host.decode(), int(port)
 
 
-def _in_words(message: str) -> str:
+def _with_advice(message: str) -> str:
     if "unknown command" in message:
         return "is no Sentinel; a plain Redis has a redis:// URL"
     return message

@@ -107,7 +107,7 @@ class RedisSocket:
         until = time.monotonic() + timeout_s
         sock = cls(
             address,
-            dial(address, timeout_s).wrapped(timeout_s),
+            dial(address, timeout_s).wrap_tls(timeout_s),
             patience_s=timeout_s,
             reply_s=timeout_s,
         )

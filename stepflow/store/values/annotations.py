@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from stepflow.store.values.kinds import Anything, Either, Items, Kind, Parts, Record
-from stepflow.store.values.models import annotations_of, is_model, look_at
+from stepflow.store.values.models import annotations_of, extra_check_of, is_model
 
 #: annotations that only qualify the one they wrap
 _WRAPPERS = {"ClassVar", "Final", "Required", "NotRequired", "ReadOnly"}
@@ -107,7 +107,7 @@ def _record(cls: type, given: Mapping[Any, Any], *, deep: bool) -> Record:
         _anything(deep=deep),
         names=_names,
         fields=fields,
-        look=lambda: look_at(cls) if is_model(cls) else None,
+        extra_check=lambda: extra_check_of(cls) if is_model(cls) else None,
         deep=deep or bool(given),  # only the holder knows the type arguments
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: ignore[import-untyped]
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
-from stepflow.store.values.kinds import step_to
+from stepflow.store.values.kinds import path_segment
 from stepflow.store.values.msgpack_ext import (
     CODE,
     EXT_BYTE,
@@ -179,7 +179,7 @@ def _check_leaf(shape: Any) -> None:
 def _children(path: str, shape: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(shape, dict):
         _check_keys(shape, path, "key", "map keys")
-        yield from ((path + step_to(key), item) for key, item in shape.items())
+        yield from ((path + path_segment(key), item) for key, item in shape.items())
     elif isinstance(shape, list) and shape and (shape[0] is SET or shape[0] is FROZENSET):
         _check_keys(shape[1:], path, "member", "set members")
     elif isinstance(shape, list):

@@ -29,7 +29,7 @@ _HOLDERS = (Mapping, list, tuple, set, frozenset)
 _SHOWN = 5
 
 
-def step_to(key: Any) -> str:
+def path_segment(key: Any) -> str:
     """Return the path segment for *key*, such as `.name` or `[3]`."""
     return (
         f".{key}"
@@ -71,7 +71,7 @@ class Kind:
         del value
         return None
 
-    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
+    def is_lossless(self, values: Iterable[Any], classes: set[type]) -> bool:
         """Return whether *values*, all of these *classes*, are known to lose nothing; fast."""
         del values, classes
         return False
@@ -149,7 +149,7 @@ class Parts(_Known):
             return self.otherwise.loss(value)
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             if key in self._parts and (found := self._parts[key].loss(item)) is not None:
-                return found.under(step_to(key))
+                return found.under(path_segment(key))
         return None
 
 
@@ -177,13 +177,13 @@ class Either(Kind):
         return None if None in losses else losses[0]
 
 
-class Look(Protocol):
+class ExtraCheck(Protocol):
     """A check that a record's class needs besides those of its fields."""
 
     def loss(self, value: Any) -> Loss | None:
         """Return what *value* would lose, or None."""
 
-    def takes_all(self, values: Iterable[Any]) -> bool:
+    def is_lossless(self, values: Iterable[Any]) -> bool:
         """Return whether *values* are known to lose nothing; fast."""
 
 
@@ -192,7 +192,7 @@ class Record(_Known):
     A dataclass or pydantic model.
 
     *names* returns the field names of any record class, *fields* the fields of this one with their
-    kinds, and *look* an additional check. *deep* is whether a value of exactly this class is
+    kinds, and *extra_check* one more check. *deep* is whether a value of exactly this class is
     checked inside: it is not where such a value is packed, and checked, by itself.
     """
 
@@ -203,13 +203,13 @@ class Record(_Known):
         *,
         names: Callable[[type], frozenset[str]],
         fields: Callable[[], Iterable[tuple[str, Kind]]],
-        look: Callable[[], Look | None],
+        extra_check: Callable[[], ExtraCheck | None],
         deep: bool,
     ) -> None:
         super().__init__(cls, otherwise)
         self._names = names
         self._made_by = fields
-        self._look_by = look
+        self._make_extra_check = extra_check
         self._deep = deep
         #: fields that do not appear in the path to what they contain
         self._bare = {
@@ -227,12 +227,12 @@ class Record(_Known):
         return tuple((name, kind) for name, kind in self._made_by() if not kind.is_safe)
 
     @cached_property
-    def _look(self) -> Look | None:
-        return self._look_by()
+    def _extra_check(self) -> ExtraCheck | None:
+        return self._make_extra_check()
 
     def loss(self, value: Any) -> Loss | None:
         if type(value) is self.cls:
-            return self.within(value) if self._deep else None
+            return self.loss_in_fields(value) if self._deep else None
         if not has_fields(value):
             return self.otherwise.loss(value)
         extra = getattr(value, "__pydantic_extra__", None) or ()
@@ -245,20 +245,26 @@ class Record(_Known):
                 "",
                 f"it is a {made}, annotated as {wanted}, which has no {shown}: that would be lost",
             )
-        return self.within(value) if isinstance(value, self.cls) else self.otherwise.loss(value)
+        return (
+            self.loss_in_fields(value)
+            if isinstance(value, self.cls)
+            else self.otherwise.loss(value)
+        )
 
-    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
+    def is_lossless(self, values: Iterable[Any], classes: set[type]) -> bool:
         if classes != {self.cls} or self.fields:
             return False
-        return not self._deep or (self._look is not None and self._look.takes_all(values))
+        return not self._deep or (
+            self._extra_check is not None and self._extra_check.is_lossless(values)
+        )
 
-    def within(self, value: Any) -> Loss | None:
+    def loss_in_fields(self, value: Any) -> Loss | None:
         """Return what the fields of *value* would lose if it is read as this class, or None."""
-        if self._look is not None and (found := self._look.loss(value)) is not None:
+        if self._extra_check is not None and (found := self._extra_check.loss(value)) is not None:
             return found
         for name, kind in self.fields:
-            held = getattr(value, name, None)
-            if type(held) not in LEAVES and (found := kind.loss(held)) is not None:
+            content = getattr(value, name, None)
+            if type(content) not in LEAVES and (found := kind.loss(content)) is not None:
                 return found if name in self._bare else found.under(f".{name}")
         return None
 
@@ -268,9 +274,9 @@ def _first_loss(value: Any, kind: Kind) -> Loss | None:
     is_map = isinstance(value, Mapping)
     members = value.values() if is_map else value
     classes = set(map(type, members))  # runs in C, as does the test below
-    if classes <= LEAVES or kind.takes_all(members, classes):
+    if classes <= LEAVES or kind.is_lossless(members, classes):
         return None
     for key, item in value.items() if is_map else enumerate(value):
         if type(item) not in LEAVES and (found := kind.loss(item)) is not None:
-            return found.under(step_to(key))
+            return found.under(path_segment(key))
     return None

@@ -23,7 +23,7 @@ from msgpack import ExtType, Timestamp  # type: ignore[import-untyped]
 from stepflow.core.outcomes import Outcome
 from stepflow.store.values.annotations import record_of
 from stepflow.store.values.kinds import Record
-from stepflow.store.values.models import WARNED, blame, is_model
+from stepflow.store.values.models import WARNED, find_misfit, is_model
 
 #: code of our extension, the last that applications may use; the byte is rare in packed text, so a
 #: search for it quickly shows that there is no extension
@@ -117,21 +117,21 @@ def _timedelta(value: timedelta) -> ExtType:
 
 def _attributes(names: tuple[str, ...], record: Record, value: Any) -> dict[str, Any]:
     try:
-        held = {name: getattr(value, name) for name in names}
+        content = {name: getattr(value, name) for name in names}
     except AttributeError as error:
         raise RefusedError(
             f"a {type(value).__name__} with a field that was never set cannot be stored ({error})"
         ) from error
     if record.fields:
         _check(record, value)
-    return held
+    return content
 
 
 def _model(record: Record, value: Any) -> Any:
     try:
         dumped = value.model_dump(round_trip=True, by_alias=False, warnings="error")
     except (TypeError, ValueError, RecursionError) as error:
-        if str(error).startswith(WARNED) and (found := blame(value)) is not None:
+        if str(error).startswith(WARNED) and (found := find_misfit(value)) is not None:
             raise _unexpected(*found, error) from error
         raise RefusedError(
             f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})"
@@ -142,21 +142,21 @@ def _model(record: Record, value: Any) -> Any:
 
 def _check(record: Record, value: Any) -> None:
     """Raise RefusedError if a reader who knows only the annotations would drop something."""
-    found = record.within(value)
+    found = record.loss_in_fields(value)
     if found is not None:
         raise RefusedError(found.why, found.where, found.advice)
 
 
-def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
+def _unexpected(where: str, content: Any, error: Exception) -> RefusedError:
     """Return the error for a field whose value cannot be stored or defies its annotation."""
     try:
-        plain(held)
+        plain(content)
     except RefusedError as refused:
         return RefusedError(str(refused), where + refused.where, refused.advice)
     wanted = re.search(r"Expected (`[^`]+`)", str(error))
     what = f"where {wanted[1]} is annotated" if wanted else "which is not what is annotated"
     return RefusedError(
-        f"it is a {type(held).__name__}, {what}: it would come back as something else",
+        f"it is a {type(content).__name__}, {what}: it would come back as something else",
         where,
         _AS_ANNOTATED,
     )
