@@ -96,7 +96,7 @@ class Reconnecting:
         raise NotImplementedError
 
     async def open(self) -> None:
-        """Connect; raises RedisUnreachable, or RedisRefused, after *open_for_s*."""
+        """Connect; raises RedisUnreachable after *open_for_s*, or RedisRefused."""
         self._start_connecting(first=True)
         assert self._connecting is not None
         await self._connecting

@@ -194,7 +194,7 @@ class RedisSocket:
                         2 * look_after_s,
                     )
                 elif fresh is not None and fresh.done():
-                    self._give_way_to(fresh, event)
+                    self._fail_if_dead(fresh, event)
                     fresh = None
         finally:
             if fresh is not None and not fresh.cancel():
@@ -228,7 +228,7 @@ class RedisSocket:
         self._unsent = unsent_now
         return time.monotonic() - self._last_activity_at
 
-    def _give_way_to(self, fresh: Future[RedisSocket], event: int) -> None:
+    def _fail_if_dead(self, fresh: Future[RedisSocket], event: int) -> None:
         """
         Raise ConnectionError if *fresh* connected and this connection is still silent.
 

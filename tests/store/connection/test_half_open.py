@@ -23,7 +23,7 @@ from tests.support import until
 
 @pytest.fixture
 def url(real, server):
-    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    """The URL of a user with full rights: these tests send commands that stepflow does not."""
     return server
 
 

@@ -29,11 +29,11 @@ from tests.support import until, until_blocking
 
 @pytest.fixture
 def url(real, server):
-    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    """The URL of a user with full rights: these tests send commands that stepflow does not."""
     return server
 
 
-#: one with an argument: a greeting has none
+#: has an argument, unlike the PING of a greeting
 PING = command("PING", "call", read=raw)
 ONCE = command("INCR", "n", read=raw, resend=False)
 
@@ -254,9 +254,7 @@ async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_agai
 
 
 async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
-    """
-    [C36] Was: two connections at once, and the replies of one given to the callers of the other.
-    """
+    """[C36] Was: of two connections, one got the replies of the other."""
 
     def behave(number, command_):
         if number < 4 and command_[0] == b"SCRIPT" and (number % 2 or len(toy.got) == 0):
