@@ -72,8 +72,9 @@ class AsyncConnection(Reconnecting):
 
     *retry_for_s* is the total time a call may take, retries included; after that it fails with
     RedisUnreachable, or with RedisRefused if the server kept refusing. None retries for ever, as
-    workers do. *open_for_s* is the same limit for the first connection: by default
-    *retry_for_s*, or a single attempt if that is None.
+    workers do. *open_for_s* is the same limit for the first connection: by default *retry_for_s*,
+    or a single attempt if that is None.
+
     After *patience_s* without a reply a second connection is opened to find out whether this one
     is dead; after *reply_timeout_s* this one is dropped in any case.
     """
