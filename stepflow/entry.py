@@ -35,7 +35,7 @@ from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
 from stepflow.rq.worker import StepWorker, rq_worker
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import may_pass
-from stepflow.store.connection.retry_waits import growing, say
+from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.server_check import check_server
 from stepflow.store.connection.sync import SyncConnection, carry_out, connect, redis_errors_as_ours
 from stepflow.store.keys import Keys
@@ -123,7 +123,7 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
     Waits for a server that becomes a replica just then, and connects anew where a connection is cut
     just then, as long as the server passes `check`.
     """
-    for wait_s in growing():
+    for wait_s in growing_waits():
         check(address, keys)
         worker = None
         try:
@@ -135,7 +135,7 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
             passes = isinstance(error, RedisUnreachable) or may_pass(error)
             if not passes or (worker is not None and worker.has_driven):
                 raise
-            say(log, f"Redis at {address.shown}: {error}; waiting for it")
+            warn_rarely(log, f"Redis at {address.shown}: {error}; waiting for it")
             time.sleep(wait_s)
 
 
@@ -148,7 +148,7 @@ def check(address: Address, keys: Keys) -> None:
     """
     connection = SyncConnection.to(address)
     try:
-        for wait_s in growing():
+        for wait_s in growing_waits():
             try:
                 warnings, waits_for = carry_out(connection, check_server())
             except RedisRefused as error:
@@ -157,7 +157,7 @@ def check(address: Address, keys: Keys) -> None:
                 waits_for = str(error)
             if waits_for is None:
                 break
-            say(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
+            warn_rarely(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
             connection.close()  # the name, or the sentinels, are asked anew
             time.sleep(wait_s)
         for warning in warnings:

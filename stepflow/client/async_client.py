@@ -28,7 +28,7 @@ from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.pubsub import Listener
-from stepflow.store.connection.thread_calls import aside_async
+from stepflow.store.connection.thread_calls import await_in_thread
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -110,7 +110,7 @@ class AsyncClient(BaseClient):
 
     async def _connected(self) -> AsyncCaller:
         if self._connection is None:
-            address = await aside_async(self._address)
+            address = await await_in_thread(self._address)
             if self._connection is None:
                 self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
                 self._connection, self._listener = self._own_link, Listener(address)

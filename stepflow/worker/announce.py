@@ -13,7 +13,7 @@ from stepflow.engine.outbox import app_hooks, untold_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import DataError
 from stepflow.store.calls import Call, batch_of
-from stepflow.store.connection.server_check import say_format
+from stepflow.store.connection.server_check import write_format
 from stepflow.store.hooks import MOST_UNTOLD, load_untold, save_app_hooks, tell_untold
 from stepflow.store.values.codec import pack
 
@@ -31,7 +31,7 @@ async def announce(registry: Registry, env: Env) -> None:
     end is noted after they are written. Safe to repeat, also by many workers at once, of which one
     takes each note.
     """
-    await say_format(env.keys)
+    await write_format(env.keys)
     names = registry.names
     if not names:
         return

@@ -1,5 +1,5 @@
 """
-Connections to Redis.
+Connections to Redis: sync, async and fake.
 
-Sync, async and fake, each within one budget of time for a call, whatever fails on the way.
+Each call has one time budget, which covers every retry and reconnect on the way.
 """

@@ -1,6 +1,4 @@
-"""
-Redis URLs: the forms that are taken, what they mean, and how they are shown without their password.
-"""
+"""Redis URLs: which forms are accepted, what they mean, and how to show them without secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +16,10 @@ __all__ = ["Address", "Times", "redacted", "redacted_url"]
 
 _SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True, "unix": False}
 _SENTINEL = "+sentinel"
-_FORMS = "write redis://[user:password@]host[:port]/[db], unix:///path or redis+sentinel://host:port,host:port/service[/db]"
+_FORMS = (
+    "write redis://[user:password@]host[:port]/[db], unix:///path "
+    "or redis+sentinel://host:port,host:port/service[/db]"
+)
 _UNESCAPED = (
     "it does not come apart; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
 )
@@ -27,7 +28,7 @@ _PORT, _SENTINEL_PORT, _LAST_PORT = 6379, 26379, 65535
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The time limits of everything that goes to a Redis, in seconds: see RedisSettings."""
+    """The time limits of every exchange with Redis, in seconds; RedisSettings explains them."""
 
     connect_s: float = 5.0
     reply_s: float = 30.0
@@ -35,17 +36,17 @@ class Times:
 
     @classmethod
     def of(cls, settings: RedisSettings) -> Times:
-        """Read them from the settings: the one place that does."""
+        """Take the time limits from the settings; nothing else reads those three fields."""
         return cls(settings.connect_timeout_s, settings.reply_timeout_s, settings.retry_for_s)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """
-    Where a Redis is and how to talk to it: all that any connection of ours is made from.
+    Where a Redis is and how to talk to it: everything a connection needs.
 
-    A socket path, a host and port, or a service and the sentinels that know where it is; the login;
-    the time limits.
+    Holds a socket path, or a host and port, or a service name with the sentinels to ask for it;
+    the login; the time limits.
     """
 
     host: str = "localhost"
@@ -65,29 +66,29 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The address for people: never a password."""
+        """The address as a URL for logs and errors, without the login."""
         if self.path is not None:
             return f"unix://{self.path}?db={self.db}"
         scheme = "rediss" if self.tls else "redis"
         if self.service is not None:
-            return f"{scheme}{_SENTINEL}://{','.join(_place(*each) for each in self.sentinels)}/{self.service}/{self.db}"
-        return f"{scheme}://{_place(self.host, self.port)}/{self.db}"
+            sentinels = ",".join(_show_host_port(*each) for each in self.sentinels)
+            return f"{scheme}{_SENTINEL}://{sentinels}/{self.service}/{self.db}"
+        return f"{scheme}://{_show_host_port(self.host, self.port)}/{self.db}"
 
     @classmethod
     def parse(cls, url: str, settings: RedisSettings | None = None) -> Address:
         """
-        Read a URL; the time limits are those of *settings*.
+        Parse a Redis URL; the time limits come from *settings*.
 
-        `redis:// rediss:// unix:// valkey:// valkeys://`, all but unix with `+sentinel` as well.
-        Raises InvalidOption, which says what is wrong with the password hidden.
+        Accepts `redis:// rediss:// unix:// valkey:// valkeys://`, and all but unix with `+sentinel`
+        as well. Raises InvalidOption with the reason; its message hides the password.
         """
         remember(url)
         try:
             return cls._parse(url, Times() if settings is None else Times.of(settings))
         except ValueError as error:
             _, _, tail = url.partition("://")[2].replace("?", "/").partition("/")
-            # a password that was not escaped has come apart, and what is wrong with its parts would
-            # quote them
+            # an unescaped password was split into parts, and the error about a part would quote it
             problem = _UNESCAPED if "@" in tail else str(error)
             msg = f"{redacted_url(url)!r} is no Redis URL ({redacted(problem)}); {_FORMS}"
             raise InvalidOption(msg) from None
@@ -105,21 +106,21 @@ class Address:
             raise ValueError(msg)
         try:
             parts = urlsplit(f"redis://{rest}")
-            login, _, places = parts.netloc.rpartition("@")
-        except ValueError:  # in its own words it quotes the URL, password and all
+            login, _, hosts = parts.netloc.rpartition("@")
+        except ValueError:  # its message quotes the whole URL, password included
             raise ValueError(_UNESCAPED) from None
         options = read_options(parts.query, tls=_SCHEMES[plain], sentinel=is_sentinel)
         known = _login(login, options) | {"tls": _SCHEMES[plain], "times": times}
         path = unquote(parts.path)
         if plain == "unix":
-            if places or not path.strip("/"):
+            if hosts or not path.strip("/"):
                 msg = "a socket's path begins with a third slash"
                 raise ValueError(msg)
             return cls(path=path, db=_database("", options), options=_sorted(options), **known)
         words = path.strip("/").split("/")
         if is_sentinel:
-            return cls._of_service(words, places, options, known)
-        host, port = _split_place(places, _PORT)
+            return cls._of_service(words, hosts, options, known)
+        host, port = _split_host_port(hosts, _PORT)
         db = _database("/".join(words), options)
         made = cls(host or "localhost", port, db=db, options=_sorted(options), **known)
         made.check_tls()
@@ -127,12 +128,15 @@ class Address:
 
     @classmethod
     def _of_service(
-        cls, words: list[str], places: str, options: dict[str, str], known: dict[str, Any]
+        cls, words: list[str], hosts: str, options: dict[str, str], known: dict[str, Any]
     ) -> Address:
         if not words[0] or len(words) > 2:  # noqa: PLR2004
-            msg = "the path of a Sentinel URL is the name of a service and perhaps a database: /mymaster/0"
+            msg = (
+                "the path of a Sentinel URL is the name of a service and perhaps a database: "
+                "/mymaster/0"
+            )
             raise ValueError(msg)
-        sentinels = tuple(_split_place(place, _SENTINEL_PORT) for place in places.split(","))
+        sentinels = tuple(_split_host_port(each, _SENTINEL_PORT) for each in hosts.split(","))
         if not all(host for host, _ in sentinels):
             msg = "one of its sentinels has no host"
             raise ValueError(msg)
@@ -149,14 +153,12 @@ class Address:
         return made
 
     def check_tls(self) -> None:
-        """
-        Raise ValueError for `ssl_*` options that make no context; nothing is read without any.
-        """
+        """Raise ValueError if the `ssl_*` options do not make a TLS context."""
         if any(name.startswith("ssl_") for name, _ in self.options):
             self.ssl_context()
 
     def handshake(self, client_name: str | None) -> list[tuple[str, ...]]:
-        """Give the commands that a fresh connection starts with."""
+        """Return the commands that log in, select the database and name the connection."""
         commands = login_commands(self.username, self.password)
         if self.db:
             commands.append(("SELECT", str(self.db)))
@@ -165,15 +167,15 @@ class Address:
         return commands
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Make the TLS context that the URL's `ssl_*` options ask for; None without TLS."""
+        """Build the TLS context from the URL's `ssl_*` options; None without TLS."""
         return tls_context(dict(self.options)) if self.tls else None
 
 
 def login_commands(username: str | None, password: str | None) -> list[tuple[str, ...]]:
     """
-    Give the command that logs in, or none.
+    Return the AUTH command as a list of one, or an empty list when there is no login.
 
-    A user without a password is one whom the server asks for none.
+    A username without a password is sent with an empty one, for users declared with `nopass`.
     """
     if username:
         return [("AUTH", username, password or "")]
@@ -181,7 +183,7 @@ def login_commands(username: str | None, password: str | None) -> list[tuple[str
 
 
 def _login(login: str, options: dict[str, str]) -> dict[str, Any]:
-    """Take user and password out of the authority and the options; those of the authority count."""
+    """Merge the user and password of the authority with those of the query; the authority wins."""
     user, colon, password = login.partition(":")
     named = options.pop("username", None), options.pop("password", None)
     return {
@@ -206,8 +208,8 @@ def _database(written: str, options: dict[str, str]) -> int:
         raise ValueError(msg) from None
 
 
-def _split_place(written: str, default: int) -> tuple[str, int]:
-    """Read `host[:port]`, the host of IPv6 in brackets."""
+def _split_host_port(written: str, default: int) -> tuple[str, int]:
+    """Parse `host[:port]`, with an IPv6 host in brackets."""
     host, _, port = (
         written.rpartition(":")
         if written.rpartition(":")[1] and not written.endswith("]")
@@ -221,7 +223,10 @@ def _split_place(written: str, default: int) -> tuple[str, int]:
             raise ValueError(msg)
         host = host[1:-1]
     elif ":" in host or "," in host:
-        msg = "it does not come apart; an IPv6 address stands in brackets, several hosts need +sentinel"
+        msg = (
+            "it does not come apart; an IPv6 address stands in brackets, "
+            "several hosts need +sentinel"
+        )
         raise ValueError(msg)
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
         msg = f"its port is not a number from 1 to {_LAST_PORT}"
@@ -229,5 +234,5 @@ def _split_place(written: str, default: int) -> tuple[str, int]:
     return unquote(host), int(port or default)
 
 
-def _place(host: str, port: int) -> str:
+def _show_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

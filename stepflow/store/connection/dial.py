@@ -1,10 +1,8 @@
 """
-How a connection is made.
+Opening a connection, for every kind: async, sync, pub/sub, and redis-py for RQ.
 
-The one way, for the async link, the listener, the blocking link, and redis-py where RQ wants it.
-
-Name and primary are looked up at every connect. Blocking, within a time limit; the loop has it done
-aside.
+The host name and the primary are looked up again at each connect. `dial` blocks, up to a time
+limit; async code runs it in a thread.
 """
 
 from __future__ import annotations
@@ -25,13 +23,13 @@ from typing import Any
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import refusal_of, refuse_errors
 from stepflow.store.connection.sentinel import distrust, find_primary, is_primary
-from stepflow.store.connection.thread_calls import aside
+from stepflow.store.connection.thread_calls import run_in_thread
 
-#: seconds that an answer may be owed before a fresh connection is made to see whether this one is
-#: dead
+#: seconds without a reply after which a second connection is opened, to find out whether the first
+#: is dead
 PATIENCE_S = 2.0
-#: seconds of silence, between two looks of the kernel, and looks, after which it calls a connection
-#: dead that nobody uses
+#: TCP keepalive: seconds of silence before the first probe (its name differs by system), seconds
+#: between probes, and unanswered probes after which the kernel drops the connection
 _KEEPALIVE = (
     ("TCP_KEEPIDLE", 20),
     ("TCP_KEEPALIVE", 20),
@@ -39,50 +37,48 @@ _KEEPALIVE = (
     ("TCP_KEEPCNT", 3),
 )
 
-Socket = socket.socket
-_Place = tuple[str, int]
+_HostPort = tuple[str, int]
 _Row = tuple[int, int, int, str, Any]
-#: look-ups in progress: a name whose server does not answer holds one thread, however often it is
-#: asked
-_asked: dict[_Place, Future[list[_Row]]] = {}
-_asking = Lock()
+#: name look-ups in progress: a resolver that hangs blocks one thread per name, not one per caller
+_lookups: dict[_HostPort, Future[list[_Row]]] = {}
+_lookups_lock = Lock()
 
 
 @dataclass(slots=True)
-class Dialled:
+class DialledSocket:
     """
-    A connected socket, not yet greeted.
+    A connected socket, before the TLS and Redis handshakes.
 
-    With TLS the context to wrap it in and the name that the other side must prove.
+    *tls* is None without TLS; *host* is the name that the server's certificate must match.
     """
 
-    socket: Socket
+    sock: socket.socket
     tls: ssl.SSLContext | None
     host: str
 
     @property
     def is_local(self) -> bool:
         """Whether it is a Unix socket."""
-        return self.socket.family == socket.AF_UNIX
+        return self.sock.family == socket.AF_UNIX
 
     def close(self) -> None:
-        """Let it go."""
-        self.socket.close()
+        """Close the socket."""
+        self.sock.close()
 
-    def wrapped(self, timeout_s: float) -> Socket:
-        """Give the socket to talk over, TLS agreed on if there is any."""
-        self.socket.settimeout(timeout_s)
+    def wrap_tls(self, timeout_s: float) -> socket.socket:
+        """Return the socket to use, after the TLS handshake if TLS is on; closes it on failure."""
+        self.sock.settimeout(timeout_s)
         if self.tls is None:
-            return self.socket
+            return self.sock
         try:
-            return self.tls.wrap_socket(self.socket, server_hostname=self.host)
+            return self.tls.wrap_socket(self.sock, server_hostname=self.host)
         except BaseException:
-            self.socket.close()
+            self.sock.close()
             raise
 
 
-def dial(address: Address, timeout_s: float | None = None) -> Dialled:
-    """Connect to *address* within *timeout_s*, else its connect timeout; raises OSError."""
+def dial(address: Address, timeout_s: float | None = None) -> DialledSocket:
+    """Connect to *address* within *timeout_s*, by default its connect timeout; raises OSError."""
     until = time.monotonic() + (address.times.connect_s if timeout_s is None else timeout_s)
     if address.path is not None:
         made = socket.socket(socket.AF_UNIX)
@@ -92,30 +88,30 @@ def dial(address: Address, timeout_s: float | None = None) -> Dialled:
         except BaseException:
             made.close()
             raise
-        return Dialled(made, None, "")
+        return DialledSocket(made, None, "")
     try:
         context = address.ssl_context()
-    except ValueError as error:  # files that were there when the URL was read
+    except ValueError as error:  # certificate files changed since the URL was parsed
         raise OSError(str(error)) from None
     if address.service is not None:
         host, port = find_primary(
-            address, lambda place, seconds: _open(place, context, seconds), until
+            address, lambda host_port, seconds: _open(host_port, context, seconds), until
         )
     else:
         host, port = address.host, address.port
-    return Dialled(_connect((host, port), until), context, host)
+    return DialledSocket(_connect((host, port), until), context, host)
 
 
-def _open(place: _Place, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
+def _open(host_port: _HostPort, context: ssl.SSLContext | None, timeout_s: float) -> socket.socket:
     """Connect to a sentinel."""
-    return Dialled(_connect(place, time.monotonic() + timeout_s), context, place[0]).wrapped(
-        timeout_s
-    )
+    return DialledSocket(
+        _connect(host_port, time.monotonic() + timeout_s), context, host_port[0]
+    ).wrap_tls(timeout_s)
 
 
-def _connect(place: _Place, until: float) -> socket.socket:
-    problem: OSError = OSError(f"{place[0]} has no address")
-    for family, kind, proto, _, target in resolve(place, _left(until)):
+def _connect(host_port: _HostPort, until: float) -> socket.socket:
+    problem: OSError = OSError(f"{host_port[0]} has no address")
+    for family, kind, proto, _, target in resolve(host_port, _left(until)):
         made = socket.socket(family, kind, proto)
         try:
             made.settimeout(_left(until))
@@ -138,32 +134,32 @@ def _keep_alive(made: socket.socket) -> None:
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def resolve(place: _Place, timeout_s: float) -> list[_Row]:
+def resolve(host_port: _HostPort, timeout_s: float) -> list[_Row]:
     """
-    Give the addresses of a host name.
+    Resolve a host and port to the rows of `socket.getaddrinfo`.
 
-    Raises OSError, TimeoutError when the resolver does not answer in time.
+    Raises OSError; TimeoutError when the resolver takes longer than *timeout_s*.
     """
-    with _asking:
-        asked = _asked.get(place)
-        if asked is None:
-            asked = _asked[place] = aside(lambda: _look_up(place))
+    with _lookups_lock:
+        lookup = _lookups.get(host_port)
+        if lookup is None:
+            lookup = _lookups[host_port] = run_in_thread(lambda: _look_up(host_port))
     try:
-        return asked.result(timeout_s)
+        return lookup.result(timeout_s)
     except TimeoutError:
         raise TimeoutError(
-            f"the name {place[0]} is not resolved within {timeout_s:.1f} s"
+            f"the name {host_port[0]} is not resolved within {timeout_s:.1f} s"
         ) from None
 
 
-def _look_up(place: _Place) -> list[_Row]:
+def _look_up(host_port: _HostPort) -> list[_Row]:
     try:
-        return list(socket.getaddrinfo(*place, type=socket.SOCK_STREAM))
+        return list(socket.getaddrinfo(*host_port, type=socket.SOCK_STREAM))
     except UnicodeError:
-        raise OSError(f"{place[0]!r} is not a host name") from None
+        raise OSError(f"{host_port[0]!r} is not a host name") from None
     finally:
-        with _asking:
-            _asked.pop(place, None)
+        with _lookups_lock:
+            _lookups.pop(host_port, None)
 
 
 def _left(until: float) -> float:
@@ -173,23 +169,23 @@ def _left(until: float) -> float:
     return left_s
 
 
-def unsent(wire: Any) -> int:
+def unsent(sock: Any) -> int:
     """
-    Say how many bytes the kernel holds that the other side has not confirmed.
+    Return how many sent bytes the other side has not acknowledged.
 
-    While they shrink, a connection lives.
+    A connection is alive while this number shrinks. 0 when the kernel cannot tell.
     """
     counted = array.array("i", [0])
     with suppress(OSError, ValueError):
-        fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, counted)
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, counted)
     return counted[0]
 
 
 def greeting(address: Address, name: str | None) -> list[tuple[str, ...]]:
     """
-    Give the commands that a fresh connection begins with.
+    Return the commands that open every connection: login, name and PING.
 
-    Where sentinels said who it is, that is asked as well.
+    With Sentinel they include ROLE, to verify that the server is the primary.
     """
     return [
         *address.handshake(name),
@@ -200,8 +196,9 @@ def greeting(address: Address, name: str | None) -> list[tuple[str, ...]]:
 
 def check_greeting(address: Address, replies: Sequence[Any]) -> None:
     """
-    Raise RedisRefused for a server that did not let us in, or that is not the primary the sentinels
-    said it is.
+    Raise RedisRefused if the server rejected the greeting or is not the primary.
+
+    *replies* are those to `greeting`, in order.
     """
     role = replies[-2] if address.service is not None else None
     refuse_errors([reply for reply in replies if reply is not role])

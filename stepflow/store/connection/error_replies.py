@@ -1,13 +1,10 @@
 """
-What a server answers instead of a result, by its first word.
+Redis error replies, classified by their first word, with advice for the user.
 
-What to do about it, here and by whoever reads of it.
-
-Three kinds. *Elsewhere*: this server cannot carry the call out now and another one, or the same one
-later, can; nothing was written, so the connection is dropped, the primary looked up and connected
-to again, and the call sent again, also one that must not arrive twice. *Later*: the same server
-will, in a moment; the call is sent again over the same connection. Anything else is a refusal, and
-the caller's to hear.
+There are three kinds. *Elsewhere*: this server cannot carry out the call, but another one can, or
+this one later. It wrote nothing, so the connection is dropped, the primary looked up again, and the
+call sent there, even one that must not be sent twice. *Later*: the same server can carry out the
+call in a moment; it is sent again over the same connection. Any other error goes to the caller.
 """
 
 from __future__ import annotations
@@ -19,17 +16,19 @@ from stepflow.errors import RedisRefused, UnreadableRecord
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.resp import ReplyError
 
-#: answers of a server that is not, or not yet, the one to write to
+#: error replies of a server that does not take writes, or not yet
 ELSEWHERE = {
     "READONLY": "this is a replica, or was made one: connect to the primary",
     "MASTERDOWN": "this is a replica that has lost its primary: connect to the primary",
     "LOADING": "it is still loading its data; try again shortly",
     "NOREPLICAS": "it has fewer replicas than min-replicas-to-write wants; bring them back",
     "UNBLOCKED": "it was made a replica: connect to the primary",
-    "CLUSTERDOWN": "this is a Redis Cluster, and it is down; stepflow needs a single Redis or Sentinel",
+    "CLUSTERDOWN": (
+        "this is a Redis Cluster, and it is down; stepflow needs a single Redis or Sentinel"
+    ),
     "MAXCLIENTS": "it has as many clients as maxclients allows; raise that, or close some",
 }
-#: answers of a server that is held up
+#: error replies of a server that is busy for the moment
 LATER = {
     "BUSY": "a script holds it up; wait, or end that with SCRIPT KILL",
     "TRYAGAIN": "it is moving keys; try again shortly",
@@ -45,7 +44,7 @@ _HINTS = ELSEWHERE | LATER | {
     "ASK": _CLUSTER,
     "CROSSSLOT": _CLUSTER,
 }  # fmt: skip
-#: what an ERR says, and the word it stands for or what to do
+#: a phrase in an ERR reply, and the error word it stands for, or the advice
 _PHRASES = {
     "max number of clients": "MAXCLIENTS",
     "Authentication required": "NOAUTH",
@@ -54,16 +53,16 @@ _PHRASES = {
     "without any password configured": "the server has no password: take it out of the URL",
     "DB index is out of range": "the server has fewer databases: correct the number in the URL",
     "SELECT is not allowed in cluster mode": _CLUSTER,
-    "unknown command": "the server lacks it: it may be a Sentinel (write redis+sentinel://HOST:PORT/SERVICE), too old, or it "
-                       "has the command renamed",
+    "unknown command": "the server lacks it: it may be a Sentinel (write redis+sentinel://"
+                       "HOST:PORT/SERVICE), too old, or it has the command renamed",
 }  # fmt: skip
 
 
 def word_of(message: str) -> str:
     """
-    Give the word that says what kind of error this is.
+    Return the word that classifies an error reply, such as READONLY or OOM.
 
-    A script's error carries that of the command it called.
+    Finds it inside a script's error, too, which wraps that of the command it called.
     """
     word = message.split(" ", 1)[0].lstrip("-")
     if word in _HINTS:
@@ -78,7 +77,7 @@ def word_of(message: str) -> str:
 
 
 def refusal_of(message: str) -> RedisRefused | UnreadableRecord:
-    """Make the error for something Redis answered with an error."""
+    """Return the exception for an error reply; UnreadableRecord for a key of the wrong type."""
     if "WRONGTYPE" in message:
         return UnreadableRecord(
             "a key of stepflow's", f"something else wrote it: {redacted(message)}"
@@ -87,7 +86,7 @@ def refusal_of(message: str) -> RedisRefused | UnreadableRecord:
 
 
 def refused_by(message: str) -> RedisRefused:
-    """Make the error for an answer that is a refusal, whatever the data are."""
+    """Return RedisRefused for an error reply, with advice for the user."""
     word = word_of(message)
     hint = _HINTS.get(word) or next(
         (hint for phrase, hint in _PHRASES.items() if phrase in message), None
@@ -103,5 +102,5 @@ def refuse_errors(replies: Sequence[Any]) -> None:
 
 
 def may_pass(error: RedisRefused) -> bool:
-    """Say whether the same call may go well a moment later, here or elsewhere."""
+    """Return whether the same call may succeed later, on this server or on another."""
     return error.word in ELSEWHERE or error.word in LATER

@@ -1,4 +1,4 @@
-"""What a link knows of a server that would not take its calls, until another one does."""
+"""What a connection remembers about a server that refuses its calls, until one accepts them."""
 
 from __future__ import annotations
 
@@ -9,51 +9,51 @@ from typing import Any
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call
 from stepflow.store.connection.error_replies import refused_by
-from stepflow.store.connection.protocol import Wire
-from stepflow.store.connection.retry_waits import growing
+from stepflow.store.connection.protocol import RedisProtocol
+from stepflow.store.connection.retry_waits import growing_waits
 
-#: seconds without a refusal after which the waits between refusals begin anew
+#: seconds without a refusal after which the waits start again from the shortest
 _FORGIVEN_S = 10.0
 
-#: a call and where its answer goes
+#: a call and the future for its result
 Waiting = tuple[Call[Any], "asyncio.Future[Any]"]
 
 
 class Outage:
     """
-    What a link knows of the server that refused it last.
+    What a connection remembers about the server that refused it last.
 
-    What that still owes, what it refused, how long to wait.
+    Replies the server still owes, calls it refused, and how long to wait before trying again.
     """
 
     def __init__(self) -> None:
-        self.wire: Wire | None = None
+        self.protocol: RedisProtocol | None = None
         self.owed: deque[Waiting] = deque()
         self.refused: deque[Waiting] = deque()
         self._refusal: RedisRefused | None = None
         self._at = float("-inf")
-        self._waits = growing()
+        self._waits = growing_waits()
 
     def note(self, message: str) -> RedisRefused:
-        """Keep what the server said, and give it in words."""
+        """Remember an error reply and return it as an exception."""
         self._refusal = refused_by(message)
         return self._refusal
 
     def wait_s(self, now: float) -> float:
         """
-        Say how long to wait now.
+        Return how many seconds to wait before the next try.
 
-        Longer each time, from the beginning when the last is long ago.
+        Grows with each call, and starts again after a while without refusals.
         """
         if not self.is_recent(now):
-            self._waits = growing()
+            self._waits = growing_waits()
         self._at = now
         return next(self._waits)
 
     def is_recent(self, now: float) -> bool:
-        """Whether a refusal is what calls are waiting for."""
+        """Return whether the server refused a call a moment ago."""
         return now - self._at < _FORGIVEN_S
 
     def refusal_at(self, now: float) -> RedisRefused | None:
-        """Give the refusal, when it is that what calls are waiting for."""
+        """Return the last refusal if it is recent, else None."""
         return self._refusal if self.is_recent(now) else None

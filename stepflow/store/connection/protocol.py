@@ -1,7 +1,7 @@
 """
-One connection on the loop, as long as it lasts.
+One asyncio connection to Redis: opened, greeted, and watched for signs of life.
 
-Made, greeted, and looked at for signs of life.
+It does not reconnect; `reconnecting.py` and `pubsub.py` do.
 """
 
 from __future__ import annotations
@@ -13,33 +13,37 @@ from typing import Any, cast
 
 from stepflow.store.calls import Part
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.dial import Dialled, check_greeting, dial, greeting, unsent
+from stepflow.store.connection.dial import DialledSocket, check_greeting, dial, greeting, unsent
 from stepflow.store.connection.resp import make_reader, pack
-from stepflow.store.connection.thread_calls import aside_async
+from stepflow.store.connection.thread_calls import await_in_thread
 
-OnLost = Callable[["Wire", Exception | None], None]
+OnLost = Callable[["RedisProtocol", Exception | None], None]
 
 
-class Wire(asyncio.Protocol):
-    """Bytes in, replies out to `on_reply`; *on_lost* is told when it ends, once it is greeted."""
+class RedisProtocol(asyncio.Protocol):
+    """
+    Parses incoming bytes and passes each reply to `on_reply`.
+
+    Calls *on_lost* once, when the connection ends, with the error or None.
+    """
 
     def __init__(self, on_lost: OnLost) -> None:
         self._reader = make_reader()
         self._loop = asyncio.get_running_loop()
-        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._replies_due: deque[asyncio.Future[Any]] = deque()
         self._unsent = 0
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.on_reply: Callable[[Any], None] = self._answer
         self.on_lost = on_lost
-        #: the loop's time when bytes last came, or were asked for while nothing was owed
-        self.heard_at = self._loop.time()
+        #: the loop's time when bytes last arrived, or when a call was sent while no reply was due
+        self.last_activity_at = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
-        self.heard_at = self._loop.time()
+        self.last_activity_at = self._loop.time()
         reader.feed(data)
         while True:
             reply = reader.gets()
@@ -48,71 +52,76 @@ class Wire(asyncio.Protocol):
             self.on_reply(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for asked in self._asked:
-            if not asked.done():
-                asked.set_exception(
+        for future in self._replies_due:
+            if not future.done():
+                future.set_exception(
                     exc or ConnectionError("the connection was lost while it was made")
                 )
-        self._asked.clear()
+        self._replies_due.clear()
         self.on_lost(self, exc)
 
     def abort(self) -> None:
-        """Hang up."""
+        """Close the connection at once."""
         if self.transport is not None:
             self.transport.abort()
 
     async def ask(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
         """
-        Send commands and give their replies, errors as values.
+        Send commands and return their replies, error replies as ReplyError values.
 
-        Before the connection is anybody's.
+        Only for the greeting, before `on_reply` is replaced.
         """
-        asked = [self._loop.create_future() for _ in commands]
-        self._asked += asked
+        futures = [self._loop.create_future() for _ in commands]
+        self._replies_due += futures
         self.transport.write(b"".join(pack(parts) for parts in commands))
-        return list(await asyncio.gather(*asked))
+        return list(await asyncio.gather(*futures))
 
     def _answer(self, reply: Any) -> None:
-        asked = self._asked.popleft()
-        if not asked.done():
-            asked.set_result(reply)
+        future = self._replies_due.popleft()
+        if not future.done():
+            future.set_result(reply)
 
     def silent_s(self) -> float:
-        """Say for how long nothing has come, nor gone: what still leaves here is a sign of life."""
+        """Return for how many seconds no bytes have arrived and none that we sent have left."""
         left = self.transport.get_write_buffer_size() + unsent(
             self.transport.get_extra_info("socket")
         )
         if left < self._unsent:
-            self.heard_at = self._loop.time()
+            self.last_activity_at = self._loop.time()
         self._unsent = left
-        return self._loop.time() - self.heard_at
+        return self._loop.time() - self.last_activity_at
 
 
-async def open_wire(address: Address, name: str | None, on_lost: OnLost) -> Wire:
-    """Connect and log in within the address's connect timeout; raises OSError, or RedisRefused."""
+async def open_connection(address: Address, name: str | None, on_lost: OnLost) -> RedisProtocol:
+    """Connect and log in within the address's connect timeout; raises OSError or RedisRefused."""
     loop = asyncio.get_running_loop()
-    wire = Wire(on_lost)
+    protocol = RedisProtocol(on_lost)
     async with asyncio.timeout(address.times.connect_s):
         try:
-            dialled = await aside_async(lambda: dial(address), drop=Dialled.close)
-            await _adopt(loop, dialled, wire)
-            check_greeting(address, await wire.ask(greeting(address, name)))
+            dialled = await await_in_thread(lambda: dial(address), drop=DialledSocket.close)
+            await _adopt(loop, dialled, protocol)
+            check_greeting(address, await protocol.ask(greeting(address, name)))
         except BaseException:
-            wire.abort()
+            protocol.abort()
             raise
-    return wire
+    return protocol
 
 
-async def _adopt(loop: asyncio.AbstractEventLoop, dialled: Dialled, wire: Wire) -> None:
-    """Put the socket under the loop's care, TLS agreed on if there is any."""
+async def _adopt(
+    loop: asyncio.AbstractEventLoop, dialled: DialledSocket, protocol: RedisProtocol
+) -> None:
+    """Hand the socket to the loop, with a TLS handshake if TLS is on."""
     try:
-        dialled.socket.setblocking(False)  # noqa: FBT003  the socket module's way
+        dialled.sock.setblocking(False)  # noqa: FBT003  the socket module's way
         if dialled.is_local:
-            await loop.create_unix_connection(lambda: wire, sock=dialled.socket)
+            await loop.create_unix_connection(lambda: protocol, sock=dialled.sock)
         else:
             server_hostname = None if dialled.tls is None else dialled.host
             await loop.create_connection(
-                lambda: wire, sock=dialled.socket, ssl=dialled.tls, server_hostname=server_hostname
+                lambda: protocol,
+                sock=dialled.sock,
+                ssl=dialled.tls,
+                server_hostname=server_hostname,
             )
     except BaseException:
         dialled.close()

@@ -1,11 +1,9 @@
 """
-One connection of the loop that is kept.
+An async connection that stays open: it reconnects when lost, dead or refused.
 
-Made, made again after it was lost, replaced when it is dead, left when refused.
-
-One that is silent while a fresh one answers is dead: bytes may vanish with nobody hanging up. A
-server that says it is not the one to write to is left, and what it refused is sent to the one that
-is found in its place.
+A connection is dead when it is silent while a fresh one answers: a network can drop packets without
+closing anything. A server that does not take writes is left, and the calls it refused are sent to
+the server found in its place.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import may_pass, refuse_errors
 from stepflow.store.connection.outage import Outage, Waiting
-from stepflow.store.connection.protocol import Wire, open_wire
+from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.retry_waits import growing, say
+from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.scripts import all_scripts
 
@@ -33,21 +31,21 @@ T = TypeVar("T")
 
 log = logging.getLogger("stepflow.link")
 
-#: seconds between looks for a connection that is silent, and for calls whose time is over
+#: seconds between checks for a silent connection and for calls whose time is up
 _SWEEP_S = 0.5
-#: seconds between looks whether a server that is left has answered what it owes
+#: seconds between checks whether a server being left has sent the replies it owes
 _DRAIN_S = 0.01
 
 
-def _said(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return redacted(str(error)) or type(error).__name__
 
 
 class Reconnecting:
     """
-    A connection that is kept, and the calls that wait for it or for an answer over it.
+    Keeps a connection open and holds the calls that wait to be sent or answered.
 
-    What is sent, and what an answer means, is for the class that derives from it.
+    The subclass says what is sent (`send`, `_flush`) and what a reply means (`_on_reply`).
     """
 
     def __init__(
@@ -70,41 +68,41 @@ class Reconnecting:
         self._patience_s = min(patience_s, self._reply_timeout_s)
         self._queue: deque[Waiting] = deque()
         self._inflight: deque[Waiting] = deque()
-        self._wire: Wire | None = None
+        self._protocol: RedisProtocol | None = None
         self._flushing = False
         self._closed = False
-        self._setback = Outage()
+        self._outage = Outage()
         self._connecting: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
-        self._look_at = 0.0
+        self._probe_at = 0.0
         self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._seen: dict[asyncio.Future[Any], float] = {}
-        #: called after each connection that follows a lost one
+        self._waiting_since: dict[asyncio.Future[Any], float] = {}
+        #: called after each reconnect
         self.on_reconnect: Callable[[], None] | None = None
-        #: called when a connection turned out to be dead although nobody hung up: others may be
+        #: called when the connection was dead without having been closed: others may be dead, too
         self.on_silent: Callable[[], None] | None = None
 
     def send(self, call: Call[T]) -> asyncio.Future[T]:
-        """Put *call* into the next write; the future has its answer."""
+        """Add *call* to the next write; the future resolves to its result."""
         raise NotImplementedError
 
     def _flush(self) -> None:
-        """Send what waits, or have a connection made for it."""
+        """Write the queued calls, or start connecting when there is no connection."""
         raise NotImplementedError
 
     def _on_reply(self, owed: deque[Waiting], reply: Any) -> None:
-        """Take in a reply to the first call of *owed*."""
+        """Handle a reply to the first call of *owed*."""
         raise NotImplementedError
 
     async def open(self) -> None:
-        """Connect; raises RedisUnreachable when that takes longer than *open_for_s*."""
+        """Connect; raises RedisUnreachable after *open_for_s*, or RedisRefused."""
         self._start_connecting(first=True)
         assert self._connecting is not None
         await self._connecting
 
     async def close(self) -> None:
-        """Drop the connection; calls still waiting fail."""
+        """Close the connection; calls that still wait fail with RedisUnreachable."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -116,56 +114,59 @@ class Reconnecting:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for wire in (self._wire, self._setback.wire):
-            if wire is not None:
-                wire.abort()
-        self._wire = None
-        self._fail_all(RedisUnreachable(self._address.shown, "the link was closed"))
+        for protocol in (self._protocol, self._outage.protocol):
+            if protocol is not None:
+                protocol.abort()
+        self._protocol = None
+        self._fail_all(RedisUnreachable(self._address.shown, "the connection was closed"))
 
     def renew(self) -> None:
         """
-        Go on over a fresh connection as soon as there is one.
+        Move to a fresh connection as soon as one is open.
 
-        Another of the same age was dead.
+        Call it when another connection of the same age turned out to be dead.
         """
-        if self._wire is not None and (self._replacing is None or self._replacing.done()):
-            self._replacing = self._loop.create_task(self._replace(self._wire, is_dead=True))
+        if self._protocol is not None and (self._replacing is None or self._replacing.done()):
+            self._replacing = self._loop.create_task(self._replace(self._protocol, is_dead=True))
 
     def _leave(self, message: str) -> None:
         """
-        Leave a server that is not the one to write to.
+        Leave a server that does not take writes.
 
-        What it still owes is waited for, then another is looked for.
+        Waits for the replies it still owes, then looks for another server.
         """
-        say(log, f"Redis at {self._address.shown}: {self._setback.note(message)}; connecting again")
+        warn_rarely(
+            log, f"Redis at {self._address.shown}: {self._outage.note(message)}; connecting again"
+        )
         distrust(self._address)
-        self._setback.wire, self._setback.owed = self._wire, self._inflight
-        self._wire, self._inflight = None, deque()
+        self._outage.protocol, self._outage.owed = self._protocol, self._inflight
+        self._protocol, self._inflight = None, deque()
         self._start_connecting(first=False)
 
-    async def _part(self) -> None:
+    async def _drain(self) -> None:
         """
-        Wait for what a server that is left still owes, hang up, and wait.
+        Wait for the replies of the server being left, hang up, and pause.
 
-        Longer each time, for it lets us in at once.
+        The pause grows each time: such a server accepts new connections at once.
         """
-        setback, until = self._setback, self._loop.time() + self._patience_s
-        while setback.owed and self._loop.time() < until:  # noqa: ASYNC110  an event would cost every reply a look
+        outage, until = self._outage, self._loop.time() + self._patience_s
+        # an event instead would cost every reply a check
+        while outage.owed and self._loop.time() < until:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_S)
-        wire, setback.wire = setback.wire, None
-        self._take_back(setback.owed)
-        if wire is not None:
-            wire.abort()
-            await asyncio.sleep(setback.wait_s(self._loop.time()))
+        protocol, outage.protocol = outage.protocol, None
+        self._take_back(outage.owed)
+        if protocol is not None:
+            protocol.abort()
+            await asyncio.sleep(outage.wait_s(self._loop.time()))
 
     def _send_again(self) -> None:
-        """Put what was refused before all else that waits."""
-        self._queue.extendleft(reversed(self._setback.refused))
-        self._setback.refused.clear()
+        """Put refused calls back at the head of the queue and send it."""
+        self._queue.extendleft(reversed(self._outage.refused))
+        self._outage.refused.clear()
         self._flush()
 
     def _take_back(self, owed: deque[Waiting]) -> None:
-        """Take from a connection what it owes: it goes over the next, where it may."""
+        """Requeue the calls of a lost connection; those that must not be sent twice fail."""
         for call, future in reversed(owed):
             if call.resend:
                 self._queue.appendleft((call, future))
@@ -173,11 +174,13 @@ class Reconnecting:
                 future.set_exception(ReplyLost(call.name))
         owed.clear()
 
-    def _on_lost(self, owed: deque[Waiting], wire: Wire, error: Exception | None) -> None:
+    def _on_lost(
+        self, owed: deque[Waiting], protocol: RedisProtocol, error: Exception | None
+    ) -> None:
         self._take_back(owed)
-        if wire is not self._wire:
+        if protocol is not self._protocol:
             return
-        self._wire = None
+        self._protocol = None
         if self._closed:
             return
         log.warning(
@@ -197,33 +200,34 @@ class Reconnecting:
             )
 
     async def _connect(self, *, first: bool) -> None:
-        await self._part()
+        await self._drain()
         began = self._loop.time()
-        for wait_s in growing():
+        for wait_s in growing_waits():
             try:
-                wire, owed = await self._open()
+                protocol, owed = await self._open()
             except (TimeoutError, OSError, RedisRefused) as error:
                 if self._is_over(error, self._loop.time() - began, first=first):
                     problem = error if isinstance(error, RedisRefused) else self._unreachable(error)
                     self._fail_all(problem)
                     raise problem from None
                 if self._retry_for_s is None:
-                    say(
+                    warn_rarely(
                         log,
-                        f"still no connection to Redis at {self._address.shown} ({_said(error)}); trying on",
+                        f"still no connection to Redis at {self._address.shown} "
+                        f"({_message_of(error)}); trying on",
                     )
                 await asyncio.sleep(wait_s)
             else:
-                self._go_on_over(wire, owed)
+                self._switch_to(protocol, owed)
                 if not first and self.on_reconnect is not None:
                     self.on_reconnect()
                 return
 
     def _is_over(self, error: Exception, tried_s: float, *, first: bool) -> bool:
         """
-        Say whether a connection is given up.
+        Return whether to stop trying to connect after *error*.
 
-        Workers never do, but at their start, and then not on a server that comes.
+        A worker gives up only on its first connection, and then not on a server that is loading.
         """
         limit_s = self._open_for_s if first else self._retry_for_s
         if limit_s is None:
@@ -233,65 +237,71 @@ class Reconnecting:
         return tried_s >= limit_s
 
     def _unreachable(self, error: Exception) -> RedisUnreachable:
-        return RedisUnreachable(self._address.shown, _said(error))
+        return RedisUnreachable(self._address.shown, _message_of(error))
 
-    async def _open(self) -> tuple[Wire, deque[Waiting]]:
+    async def _open(self) -> tuple[RedisProtocol, deque[Waiting]]:
         """
-        Make a connection and greet the server.
+        Open a connection, greet the server and load the scripts.
 
-        Only then is it the link's, and other calls go over it.
-
-        Each connection has its own list of what it owes: replies never meet the calls of another.
+        Returns it with its own queue of calls that await a reply, so that its replies can never be
+        matched with the calls of another connection.
         """
         owed: deque[Waiting] = deque()
-        wire = await open_wire(self._address, self._name, partial(self._on_lost, owed))
+        protocol = await open_connection(self._address, self._name, partial(self._on_lost, owed))
         try:
             async with asyncio.timeout(self._address.times.connect_s):
                 refuse_errors(
-                    await wire.ask([("SCRIPT", "LOAD", script.text) for script in all_scripts()])
+                    await protocol.ask(
+                        [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
+                    )
                 )
         except BaseException:
-            wire.abort()
+            protocol.abort()
             raise
-        if wire.transport.is_closing():
+        if protocol.transport.is_closing():
             raise ConnectionError("the connection was lost while it was made")
-        wire.on_reply = partial(self._on_reply, owed)
-        return wire, owed
+        protocol.on_reply = partial(self._on_reply, owed)
+        return protocol, owed
 
-    def _go_on_over(self, wire: Wire, owed: deque[Waiting]) -> None:
-        before, self._wire = self._wire, wire
+    def _switch_to(self, protocol: RedisProtocol, owed: deque[Waiting]) -> None:
+        before, self._protocol = self._protocol, protocol
         still_owed, self._inflight = self._inflight, owed
         self._take_back(still_owed)
         if before is not None:
             before.abort()
         self._send_again()
 
-    async def _replace(self, wire: Wire, *, is_dead: bool = False) -> None:
-        """Make a connection beside a silent one and go on over it, unless that speaks meanwhile."""
-        heard_at = wire.heard_at
+    async def _replace(self, protocol: RedisProtocol, *, is_dead: bool = False) -> None:
+        """Open a second connection and move to it, unless *protocol* is active meanwhile."""
+        last_activity_at = protocol.last_activity_at
         try:
             fresh, owed = await self._open()
         except (TimeoutError, OSError, RedisRefused):
             return
-        if self._closed or self._wire is not wire or (wire.heard_at != heard_at and not is_dead):
+        if (
+            self._closed
+            or self._protocol is not protocol
+            or (protocol.last_activity_at != last_activity_at and not is_dead)
+        ):
             fresh.abort()
             return
-        say(
+        warn_rarely(
             log,
-            f"a connection to Redis at {self._address.shown} is dead, a new one answers; going on over that",
+            f"a connection to Redis at {self._address.shown} is dead, a new one answers; "
+            "going on over that",
         )
-        self._go_on_over(fresh, owed)
-        for told in (self.on_reconnect, None if is_dead else self.on_silent):
-            if told is not None:
-                told()
+        self._switch_to(fresh, owed)
+        for callback in (self.on_reconnect, None if is_dead else self.on_silent):
+            if callback is not None:
+                callback()
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
-        wire = self._wire
-        silent_s = 0.0 if wire is None else wire.silent_s()
+        protocol = self._protocol
+        silent_s = 0.0 if protocol is None else protocol.silent_s()
         if self._retry_for_s is not None:
-            self._expire(wire is None or silent_s >= min(_SWEEP_S, self._patience_s))
-        if wire is None:
+            self._expire(protocol is None or silent_s >= min(_SWEEP_S, self._patience_s))
+        if protocol is None:
             return
         if silent_s > self._reply_timeout_s and self._inflight:
             log.warning(
@@ -299,47 +309,50 @@ class Reconnecting:
                 self._address.shown,
                 silent_s,
             )
-            wire.abort()
+            protocol.abort()
         elif silent_s > self._reply_timeout_s:
             self.send(Call(None, (), ("PING",), lambda reply: reply)).add_done_callback(
                 lambda ping: ping.exception()
             )
-        elif silent_s >= self._patience_s and self._inflight and self._loop.time() >= self._look_at:
-            self._look_at = (
-                self._loop.time() + silent_s
-            )  # a slow server is asked less and less often
+        elif (
+            silent_s >= self._patience_s and self._inflight and self._loop.time() >= self._probe_at
+        ):
+            # probe a slow server less and less often
+            self._probe_at = self._loop.time() + silent_s
             if self._replacing is None or self._replacing.done():
-                self._replacing = self._loop.create_task(self._replace(wire))
+                self._replacing = self._loop.create_task(self._replace(protocol))
 
     def _expire(self, is_stuck: bool) -> None:  # noqa: FBT001
         """
-        Fail the calls whose time is over while nothing comes of them.
+        Fail the calls whose time is up, unless the server keeps sending replies.
 
-        A server that sends is waited for.
+        A call that may have been carried out fails with ReplyLost.
         """
-        now, setback = self._loop.time(), self._setback
-        waiting = [*self._inflight, *setback.owed, *setback.refused, *self._queue]
-        self._seen = {
-            future: self._seen.get(future, now) for _, future in waiting if not future.done()
+        now, outage = self._loop.time(), self._outage
+        waiting = [*self._inflight, *outage.owed, *outage.refused, *self._queue]
+        self._waiting_since = {
+            future: self._waiting_since.get(future, now)
+            for _, future in waiting
+            if not future.done()
         }
-        if not (is_stuck or setback.is_recent(now)):
+        if not (is_stuck or outage.is_recent(now)):
             return
         assert self._retry_for_s is not None
         limit_s = max(self._retry_for_s, self._patience_s) - _SWEEP_S
-        sent = {future for _, future in (*self._inflight, *setback.owed)}
+        sent = {future for _, future in (*self._inflight, *outage.owed)}
         for call, future in waiting:
-            if not future.done() and now - self._seen[future] >= limit_s:
+            if not future.done() and now - self._waiting_since[future] >= limit_s:
                 if future in sent and not call.resend:
                     future.set_exception(ReplyLost(call.name))
                 else:
                     future.set_exception(
-                        setback.refusal_at(now)
+                        outage.refusal_at(now)
                         or self._unreachable(TimeoutError("no answer in time"))
                     )
 
     def _fail_all(self, error: StepflowError) -> None:
-        for waiting in (*self._inflight, *self._setback.owed, *self._setback.refused, *self._queue):
+        for waiting in (*self._inflight, *self._outage.owed, *self._outage.refused, *self._queue):
             if not waiting[1].done():
                 waiting[1].set_exception(error)
-        for each in (self._inflight, self._setback.owed, self._setback.refused, self._queue):
+        for each in (self._inflight, self._outage.owed, self._outage.refused, self._queue):
             each.clear()

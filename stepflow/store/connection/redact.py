@@ -1,26 +1,25 @@
-"""Secrets taken out of text: whatever may hold a Redis URL passes here before a person sees it."""
+"""Removes passwords from text that may contain a Redis URL, before anyone sees it."""
 
 from __future__ import annotations
 
 import re
 
-#: seconds-free heuristics, the widest first: up to the last @ of a word, for a password may hold
-#: '/' and '@' although it should not; then a password with spaces, told from a host by what follows
-#: the first colon; then those in a query
+#: what looks like a login, the widest pattern first: up to the last @ of a word, since a password
+#: may contain '/' and '@' unescaped; then a password with spaces, unless what follows the first
+#: colon shows it to be a host and port; then passwords in a query
 _SECRETS = re.compile(
     r"(?<=://)\S*@"
     r"|(?<=://)(?!\[|[\w.,-]*(?::\d+(?:,[\w.-]+)?)*(?:[\s/?\"'),;]|$))[^@\n]*@(?:\S*@)?"
     r"|(?<=password=)[^&\s]*"
 )
-#: the same in what is known to be one URL
+#: a password in the query of a text that is one URL
 _IN_QUERY = re.compile(r"(?<=password=)[^&]*")
-#: logins of the URLs this process was given, as they stand there, and what is shown instead: found
-#: in any text
+#: logins of the URLs this process has parsed, as written there, and their replacements
 _known: dict[str, str] = {}
 
 
 def remember(url: str) -> None:
-    """Have the login that *url* holds taken out of every text from now on."""
+    """Remember the login in *url*, so that `redacted` removes it from any text."""
     _, there, rest = url.partition("://")
     login = rest.rpartition("@")[0]
     if there and login:
@@ -31,7 +30,7 @@ def remember(url: str) -> None:
 
 
 def redacted(text: str) -> str:
-    """Give *text* with the user and password of every URL in it taken out."""
+    """Return *text* without the users and passwords of the URLs in it."""
     for secret, shown in list(_known.items()):
         text = text.replace(secret, shown)
     return _SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)
@@ -39,9 +38,9 @@ def redacted(text: str) -> str:
 
 def redacted_url(url: str) -> str:
     """
-    Give *url*, the whole of it one URL or meant to be, without its login.
+    Return *url* without its login, which is everything before the last @.
 
-    Whatever stands before the last @.
+    The whole text must be one URL, or be meant as one.
     """
     before, there, rest = _IN_QUERY.sub("***", url).partition("://")
     if not there:

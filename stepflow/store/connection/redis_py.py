@@ -1,7 +1,7 @@
 """
-redis-py's side.
+Connections through redis-py: the client that RQ needs, and sync calls over a given client.
 
-The client that RQ is given, and the link's connections over a client that is there, real or fake.
+Everything goes through one Address, as in the rest of this package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.resp import ReplyError
 from stepflow.store.connection.sentinel import distrust, is_primary
 
-#: the words that redis-py turns into classes
+#: the error words that redis-py turns into exception classes
 _WORDS = {
     redis.exceptions.BusyLoadingError: "LOADING",
     redis.exceptions.MasterDownError: "MASTERDOWN",
@@ -39,9 +39,9 @@ _WORDS = {
 
 def _as_answered(error: redis.RedisError) -> str | None:
     """
-    Give Redis's answer whole: redis-py makes a class of the first word and takes it off.
+    Restore the error reply as Redis sent it, or None for any other error.
 
-    None for what is no answer.
+    redis-py strips the first word of a reply when it has an exception class for it.
     """
     words = str(error)
     for kind, word in _WORDS.items():
@@ -56,7 +56,7 @@ def _as_answered(error: redis.RedisError) -> str | None:
 
 @contextmanager
 def redis_errors_as_ours(address: Address) -> Iterator[None]:
-    """Turn what redis-py raises in the block, where others call it, into our errors."""
+    """Turn redis-py exceptions of the block into RedisUnreachable or RedisRefused."""
     try:
         yield
     except redis.RedisError as error:
@@ -66,11 +66,11 @@ def redis_errors_as_ours(address: Address) -> Iterator[None]:
         raise refusal_of(answer) from None
 
 
-class _Dialled(redis.Connection):
+class _AddressConnection(redis.Connection):
     """
-    A connection that is made as all of ours are.
+    A redis-py connection that connects through `dial`, to an Address.
 
-    One that finds itself at a replica is dropped, and made anew.
+    It disconnects when the server turns out to be a replica, so that the next use reconnects.
     """
 
     def __init__(self, *, address: Address, **options: Any) -> None:
@@ -81,15 +81,15 @@ class _Dialled(redis.Connection):
 
     def _connect(self) -> Any:
         timeout_s = self._address.times.connect_s
-        wire = dial(self._address, timeout_s).wrapped(timeout_s)
-        wire.settimeout(self.socket_timeout)
-        return wire
+        sock = dial(self._address, timeout_s).wrap_tls(timeout_s)
+        sock.settimeout(self.socket_timeout)
+        return sock
 
     def _host_error(self) -> str:
         return self._address.shown
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """Read an answer."""
+        """Read a reply; disconnects on READONLY before raising it."""
         try:
             return super().read_response(*args, **options)
         except redis.exceptions.ReadOnlyError:
@@ -98,9 +98,9 @@ class _Dialled(redis.Connection):
             raise
 
 
-def _greet(connection: _Dialled) -> None:
+def _greet(connection: _AddressConnection) -> None:
     connection.on_connect()  # type: ignore[no-untyped-call]
-    address = connection._address  # noqa: SLF001  its other half
+    address = connection._address  # noqa: SLF001  called only by _AddressConnection
     if address.service is None:
         return
     connection.send_command("ROLE")  # type: ignore[no-untyped-call]
@@ -117,13 +117,13 @@ def _greet(connection: _Dialled) -> None:
 
 def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
     """
-    Make the one kind of redis-py client we use.
+    Return a redis-py client for *address*.
 
-    It never retries on its own, every time limit is explicit.
+    It never retries and sets every time limit; *reply_timeout_s* defaults to that of the address.
     """
     return redis.Redis.from_pool(
         redis.ConnectionPool(
-            connection_class=_Dialled,
+            connection_class=_AddressConnection,
             address=address,
             db=address.db,
             username=address.username,
@@ -137,8 +137,8 @@ def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
     )
 
 
-class RedisPyConnection:
-    """One connection of a redis-py client; what it raises is what a connection of ours would."""
+class RedisPySocket:
+    """The Socket protocol over a redis-py connection: same results, same exceptions."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -146,11 +146,11 @@ class RedisPyConnection:
     def send(self, data: bytes, until: float) -> None:
         """Write all of *data*."""
         del until
-        with _lost():
+        with _reply_errors_as_ours():
             self.connection.send_packed_command([data])
 
     def read(self, until: float) -> Any:
-        """Give the next reply, an error as a ReplyError."""
+        """Return the next reply, an error reply as a ReplyError; raises OSError."""
         del until
         try:
             return self.connection.read_response()
@@ -161,12 +161,12 @@ class RedisPyConnection:
             return ReplyError(answer)
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         self.connection.disconnect()
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
+def _reply_errors_as_ours() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
@@ -177,32 +177,32 @@ def _lost() -> Iterator[None]:
 
 
 class RedisPyPool:
-    """The connections of a redis-py client."""
+    """The Pool protocol over a redis-py client."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def take(self, until: float) -> RedisPyConnection:
-        """Give one of its connections."""
+    def take(self, until: float) -> RedisPySocket:
+        """Return a connection of the client."""
         del until
-        with _lost():
-            return RedisPyConnection(self.client.connection_pool.get_connection())
+        with _reply_errors_as_ours():
+            return RedisPySocket(self.client.connection_pool.get_connection())
 
-    def give(self, line: Any) -> None:
-        """Give it back."""
-        self.client.connection_pool.release(line.connection)
+    def give_back(self, sock: Any) -> None:
+        """Return a connection to the client's pool."""
+        self.client.connection_pool.release(sock.connection)
 
-    def drop(self) -> None:
-        """Hang up."""
+    def close_idle(self) -> None:
+        """Close the client."""
         with suppress(redis.RedisError, OSError):
             self.client.close()
 
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
-        """Listen to a channel."""
+        """Listen to a channel; see `Pool.listening`."""
         pubsub = self.client.pubsub(ignore_subscribe_messages=True)
 
-        def heard(timeout_s: float) -> None:
+        def wait_for_message(timeout_s: float) -> None:
             try:
                 pubsub.get_message(timeout=timeout_s)
             except (redis.RedisError, OSError):
@@ -211,6 +211,6 @@ class RedisPyPool:
         try:
             with suppress(redis.RedisError, OSError):
                 pubsub.subscribe(channel)
-            yield heard
+            yield wait_for_message
         finally:
             pubsub.close()

@@ -1,4 +1,4 @@
-"""The wire format (RESP2): hiredis when it is installed, else the same in Python."""
+"""The wire format (RESP2): hiredis if installed, else an equivalent in Python."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from stepflow.store.calls import Part
 
 
 class ReplyError(Exception):
-    """An error that Redis answered with."""
+    """An error reply from Redis, as a value."""
 
 
 class PyReader:
     """
-    Reads replies from bytes as they come.
+    Parses replies from chunks of bytes, with the interface of hiredis.Reader.
 
-    `gets` gives False while none is whole. hiredis.Reader's interface.
+    `gets` returns False until a reply is complete.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take more bytes."""
+        """Append received bytes."""
         self._buffer += data
 
     def gets(self) -> Any:
-        """Give the next whole reply, a ReplyError for an error, False when there is none yet."""
+        """Return the next complete reply, a ReplyError for an error, False if there is none yet."""
         parsed = self._parse(0)
         if parsed is None:
             return False
@@ -76,7 +76,7 @@ class PyReader:
 
 
 def py_pack(command: Sequence[Part]) -> bytes:
-    """Write one command."""
+    """Encode one command."""
     parts = [b"*%d\r\n" % len(command)]
     for part in command:
         data = part if isinstance(part, bytes) else str(part).encode()
@@ -86,9 +86,9 @@ def py_pack(command: Sequence[Part]) -> bytes:
 
 def not_text(error: UnicodeEncodeError) -> InvalidOption:
     """
-    Say which part of a command is no text, such as half a surrogate pair.
+    Return the error for a command part that is not valid Unicode, such as a lone surrogate.
 
-    Nothing of that command was sent.
+    The command was not sent.
     """
     return InvalidOption(
         f"{shown(error.object)} cannot be sent to Redis: it is not valid Unicode ({error.reason})"
@@ -96,7 +96,7 @@ def not_text(error: UnicodeEncodeError) -> InvalidOption:
 
 
 def pack(command: Sequence[Part]) -> bytes:
-    """Write one command; raises InvalidOption for text that is none."""
+    """Encode one command; raises InvalidOption for text that is not valid Unicode."""
     try:
         return _pack(command)
     except UnicodeEncodeError as error:
@@ -111,11 +111,11 @@ except ImportError:
     _pack = py_pack
 
     def make_reader() -> Any:
-        """Make a reader of replies."""
+        """Return a parser of replies."""
         return PyReader()
 else:
     _pack = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)
 
     def make_reader() -> Any:
-        """Make a reader of replies."""
+        """Return a parser of replies."""
         return hiredis.Reader(replyError=ReplyError)

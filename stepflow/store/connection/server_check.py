@@ -1,7 +1,7 @@
 """
-Whether a Redis can carry stepflow: version, cluster, eviction, persistence, data format.
+Checks whether a Redis can run stepflow: version, cluster, eviction, persistence, data format.
 
-What is wrong is said at start, in words.
+The checks run at start, so that a wrong server is reported before any work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stepflow.store.keys import Keys
 
 #: the oldest servers that know what the scripts use (LPOP with a count, ZADD GT, LMOVE)
 OLDEST_REDIS = (6, 2)
-#: number of the data format: raised when a version writes what earlier ones cannot read
+#: number of the data format; raise it when earlier versions cannot read what this one writes
 FORMAT = 2
 
 
@@ -26,16 +26,16 @@ def _info(reply: object) -> dict[str, str]:
 
 
 def server_info() -> Call[dict[str, str]]:
-    """Read INFO."""
+    """Return the fields of INFO as text."""
     return command("INFO", read=_info)
 
 
 async def check_server() -> tuple[list[str], str | None]:
     """
-    Raise ServerUnfit for a server that cannot carry stepflow.
+    Raise ServerUnfit for a server that stepflow cannot run on.
 
-    Gives the warnings about one that can, as sentences, and what keeps it from taking writes for
-    the moment, None for nothing.
+    Returns warnings about its configuration, as sentences, and the reason why it takes no writes at
+    the moment, or None.
     """
     info = await server_info()
     mode = info.get("redis_mode") or info.get("server_mode")  # Valkey's word for it
@@ -59,7 +59,7 @@ async def check_server() -> tuple[list[str], str | None]:
 
 
 def _obstacle(info: dict[str, str]) -> str | None:
-    """Say what keeps the server from taking writes and will pass by itself."""
+    """Return why the server takes no writes for now, or None."""
     if info.get("loading", "0") != "0":
         return "it is still loading its data"
     if info.get("role", "master") != "master":
@@ -90,14 +90,14 @@ def _warnings(info: dict[str, str]) -> list[str]:
     return found
 
 
-def say_format(keys: Keys) -> Call[None]:
-    """Write the number of the data format, unless there is one already."""
+def write_format(keys: Keys) -> Call[None]:
+    """Store the number of the data format, unless one is stored already."""
     return command("SET", keys.format, FORMAT, "NX", read=nothing)
 
 
 async def check_format(keys: Keys) -> None:
     """
-    Write the number of the data format where there is none.
+    Store the number of the data format if none is stored.
 
     Raises ServerUnfit for a number that this version does not read.
     """
@@ -106,7 +106,7 @@ async def check_format(keys: Keys) -> None:
         command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get
     )
     if not is_of_format_1 and not written:
-        _, written = await batch(say_format(keys), get)
+        _, written = await batch(write_format(keys), get)
     if written == b"%d" % FORMAT and not is_of_format_1:
         return
     if is_of_format_1 or (written.isdigit() and 0 < int(written) < FORMAT):

@@ -1,7 +1,7 @@
 """
-The connections of the blocking link.
+Blocking connections to Redis, and the pool that keeps them.
 
-One socket each, that is waited for with patience and replaced when it is dead.
+A blocking read or write notices a dead connection: it opens a second one to compare.
 """
 
 from __future__ import annotations
@@ -21,82 +21,83 @@ from stepflow.errors import StepflowError
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S, check_greeting, dial, greeting, unsent
 from stepflow.store.connection.resp import make_reader, pack
-from stepflow.store.connection.thread_calls import aside
+from stepflow.store.connection.thread_calls import run_in_thread
 
 T = TypeVar("T")
 
-#: seconds between looks while a fresh connection is made beside one that is silent
+#: seconds between checks while a second connection is opened beside a silent one
 _LOOK_S = 0.05
-#: seconds in which an answer may still come once a fresh connection has answered
+#: seconds that a silent connection still has to reply once a fresh one has answered
 _LAST_CHANCE_S = 0.1
-#: bytes that are read at a time
+#: bytes to read at a time
 _READ = 65536
 
 
 class Socket(Protocol):
-    """One connection: bytes out, replies in."""
+    """One blocking connection; every *until* is a `time.monotonic` time."""
 
     def send(self, data: bytes, until: float) -> None:
-        """Write all of *data*."""
+        """Write all of *data*; raises OSError when that is not possible in time."""
 
     def read(self, until: float) -> Any:
         """
-        Give the next reply, an error as a ReplyError.
+        Return the next reply, an error reply as a ReplyError.
 
-        Raises OSError when there is none in time.
+        Raises OSError when the connection breaks or no reply comes in time.
         """
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
-class Sockets(Protocol):
-    """Where the blocking link has its connections from."""
+class Pool(Protocol):
+    """Provides connections to SyncConnection."""
 
     def take(self, until: float) -> Socket:
         """
-        Give an idle connection or a new one.
+        Return an idle connection, or a new one.
 
-        Raises OSError, or RedisRefused of a server that lets nobody in.
+        Raises OSError when no server can be reached, RedisRefused when it rejects the login.
         """
 
-    def give(self, line: Socket) -> None:
-        """Take back a connection that owes nothing."""
+    def give_back(self, sock: Socket) -> None:
+        """Take back a connection that owes no reply."""
 
-    def drop(self) -> None:
-        """Hang up on all that are idle."""
+    def close_idle(self) -> None:
+        """Close the idle connections."""
 
     def listening(self, channel: str) -> Any:
         """
         Listen to a channel.
 
-        A context manager, whose callable waits for a message, at most so many seconds.
+        Returns a context manager. It yields a function that waits for a message, for at most the
+        number of seconds it is given.
         """
 
 
-class OneSocket:
+class RedisSocket:
     """
-    One connection of ours.
+    A connection over one socket, which detects that it is dead.
 
-    Waiting ends with OSError: when the other side hung up; when it is silent while a fresh
-    connection, made after *patience_s*, answers; when it has been silent for *reply_s*; when the
-    caller's time is over.
+    Waiting ends with OSError when the server hangs up; when it stays silent while a second
+    connection, opened after *patience_s*, gets an answer; after *reply_s* of silence; and when the
+    caller's time is up.
     """
 
     def __init__(
-        self, address: Address, wire: socket.socket, *, patience_s: float, reply_s: float
+        self, address: Address, raw: socket.socket, *, patience_s: float, reply_s: float
     ) -> None:
         self._address = address
-        self._wire = wire
+        self._raw = raw
         self._patience_s, self._reply_s = patience_s, reply_s
         self._reader = make_reader()
-        self._heard_at = time.monotonic()
+        self._last_activity_at = time.monotonic()
         self._unsent = 0
-        #: takes the fresh connection that showed this one to be dead
-        self.on_fresh: Callable[[OneSocket], None] = OneSocket.close
+        #: receives the fresh connection that showed this one to be dead
+        self.on_fresh: Callable[[RedisSocket], None] = RedisSocket.close
 
     def __del__(self) -> None:
-        self._wire.close()
+        self._raw.close()
 
     @classmethod
     def connect(
@@ -104,57 +105,57 @@ class OneSocket:
     ) -> Self:
         """Connect and log in within *timeout_s*; raises OSError or RedisRefused."""
         until = time.monotonic() + timeout_s
-        line = cls(
+        sock = cls(
             address,
-            dial(address, timeout_s).wrapped(timeout_s),
+            dial(address, timeout_s).wrap_tls(timeout_s),
             patience_s=timeout_s,
             reply_s=timeout_s,
         )
         try:
             commands = greeting(address, None)
-            line.send(b"".join(pack(command) for command in commands), until)
-            check_greeting(address, [line.read(until) for _ in commands])
+            sock.send(b"".join(pack(command) for command in commands), until)
+            check_greeting(address, [sock.read(until) for _ in commands])
         except BaseException:
-            line.close()
+            sock.close()
             raise
-        line._patience_s, line._reply_s = patience_s, reply_s
-        return line
+        sock._patience_s, sock._reply_s = patience_s, reply_s
+        return sock
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing has come that nobody asked for, such as the other side's parting."""
+        """Whether it can be used: nothing unexpected, such as a hang-up, has arrived."""
         try:
-            return not _stirs(self._wire, select.POLLIN, 0.0)
+            return not _is_ready(self._raw, select.POLLIN, 0.0)
         except (OSError, ValueError):
             return False
 
     def send(self, data: bytes, until: float) -> None:
-        """Write all of *data*."""
-        self._heard_at = time.monotonic()
+        """Write all of *data*; see `Socket.send`."""
+        self._last_activity_at = time.monotonic()
         view = memoryview(data)
         while view:
-            sent = self._patiently(partial(self._wire.send, view), until, select.POLLOUT)
+            sent = self._wait_patiently(partial(self._raw.send, view), until, select.POLLOUT)
             view = view[sent:]
 
     def read(self, until: float) -> Any:
-        """Give the next reply, an error as a ReplyError."""
+        """Return the next reply, an error reply as a ReplyError; see `Socket.read`."""
         while (reply := self._reader.gets()) is False:
-            data = self._patiently(lambda: self._wire.recv(_READ), until)
+            data = self._wait_patiently(lambda: self._raw.recv(_READ), until)
             if not data:
                 raise ConnectionError("it hung up")
             self._reader.feed(data)
         return reply
 
-    def hear(self, until: float) -> bool:
+    def wait_for_message(self, until: float) -> bool:
         """
-        Wait for what was published, at most *until*.
+        Wait until a published message arrives, at most *until*.
 
-        False when it was only a confirmation, or nothing.
+        Returns False when nothing came, or only the confirmation of the subscription.
         """
         while (reply := self._reader.gets()) is False:
-            self._wire.settimeout(max(0.001, until - time.monotonic()))
+            self._raw.settimeout(max(0.001, until - time.monotonic()))
             try:
-                data = self._wire.recv(_READ)
+                data = self._raw.recv(_READ)
             except TimeoutError:
                 return False
             if not data:
@@ -163,23 +164,23 @@ class OneSocket:
         return isinstance(reply, list) and reply[0] == b"message"
 
     def close(self) -> None:
-        """Hang up."""
-        self._wire.close()
+        """Close the connection."""
+        self._raw.close()
 
-    def _patiently(self, step: Callable[[], T], until: float, event: int = select.POLLIN) -> T:
-        """Do *step*, which waits on the socket, until it is done or the connection is given up."""
-        fresh: Future[OneSocket] | None = None
+    def _wait_patiently(self, step: Callable[[], T], until: float, event: int = select.POLLIN) -> T:
+        """Repeat *step*, which blocks on the socket, until it succeeds or fails for good."""
+        fresh: Future[RedisSocket] | None = None
         look_after_s = self._patience_s
         try:
             while True:
-                silent_s = time.monotonic() - self._heard_at
-                self._wire.settimeout(self._wait_s(fresh, silent_s, look_after_s, until))
+                silent_s = time.monotonic() - self._last_activity_at
+                self._raw.settimeout(self._wait_s(fresh, silent_s, look_after_s, until))
                 try:
                     done = step()
                 except TimeoutError:
                     pass
                 else:
-                    self._heard_at = time.monotonic()
+                    self._last_activity_at = time.monotonic()
                     return done
                 silent_s = self._silent_s()
                 over = time.monotonic() >= until and silent_s >= min(
@@ -188,17 +189,20 @@ class OneSocket:
                 if over or silent_s >= self._reply_s:
                     raise TimeoutError(f"no answer for {silent_s:.1f} s")
                 if fresh is None and silent_s >= look_after_s:
-                    fresh, look_after_s = aside(self._like, drop=OneSocket.close), 2 * look_after_s
+                    fresh, look_after_s = (
+                        run_in_thread(self._connect_another, drop=RedisSocket.close),
+                        2 * look_after_s,
+                    )
                 elif fresh is not None and fresh.done():
-                    self._judge(fresh, event)
+                    self._fail_if_dead(fresh, event)
                     fresh = None
         finally:
             if fresh is not None and not fresh.cancel():
                 with suppress(OSError, StepflowError):
                     fresh.result().close()
 
-    def _like(self) -> OneSocket:
-        return OneSocket.connect(
+    def _connect_another(self) -> RedisSocket:
+        return RedisSocket.connect(
             self._address,
             self._address.times.connect_s,
             patience_s=self._patience_s,
@@ -206,7 +210,7 @@ class OneSocket:
         )
 
     def _wait_s(self, fresh: object, silent_s: float, look_after_s: float, until: float) -> float:
-        """Say how long to wait for the socket until something else is to be looked at."""
+        """Return how many seconds to block on the socket before the next check is due."""
         left_s = max(_LOOK_S, until - time.monotonic())
         if fresh is not None:
             return min(_LOOK_S, left_s)
@@ -214,47 +218,46 @@ class OneSocket:
 
     def _silent_s(self) -> float:
         """
-        Say for how long nothing has come, nor gone.
+        Return for how many seconds no bytes have arrived or left.
 
-        What the kernel still sends is a sign of life.
+        Bytes that the kernel still sends count as a sign of life.
         """
-        unsent_now = unsent(self._wire)
+        unsent_now = unsent(self._raw)
         if unsent_now < self._unsent:
-            self._heard_at = time.monotonic()
+            self._last_activity_at = time.monotonic()
         self._unsent = unsent_now
-        return time.monotonic() - self._heard_at
+        return time.monotonic() - self._last_activity_at
 
-    def _judge(self, fresh: Future[OneSocket], event: int) -> None:
+    def _fail_if_dead(self, fresh: Future[RedisSocket], event: int) -> None:
         """
-        Raise when a fresh connection was made and this one is silent still.
+        Raise ConnectionError if *fresh* connected and this connection is still silent.
 
-        One that could not be made says nothing.
+        A failure to connect proves nothing about this connection.
         """
         try:
-            line = fresh.result()
+            sock = fresh.result()
         except (OSError, StepflowError):
             return
-        if _stirs(self._wire, event, _LAST_CHANCE_S):
-            line.close()
+        if _is_ready(self._raw, event, _LAST_CHANCE_S):
+            sock.close()
             return
-        self.on_fresh(line)
-        raise ConnectionError(
-            f"silent for {time.monotonic() - self._heard_at:.1f} s while a new connection answers"
-        )
+        self.on_fresh(sock)
+        silent_s = time.monotonic() - self._last_activity_at
+        raise ConnectionError(f"silent for {silent_s:.1f} s while a new connection answers")
 
 
-def _stirs(wire: socket.socket, event: int, timeout_s: float) -> bool:
-    """Say whether the socket is ready for *event*, or broken, within the time."""
+def _is_ready(raw: socket.socket, event: int, timeout_s: float) -> bool:
+    """Return whether the socket becomes ready for *event*, or breaks, within the time."""
     poll = select.poll()
-    poll.register(wire, event)
+    poll.register(raw, event)
     return bool(poll.poll(timeout_s * 1000))
 
 
 class SocketPool:
     """
-    Connections to *address*: those that are idle, and new ones.
+    A pool of connections to *address* without an upper limit.
 
-    Safe for threads, and in the child of a fork.
+    Safe to use from several threads, and in a forked child.
     """
 
     def __init__(
@@ -263,41 +266,38 @@ class SocketPool:
         self._address = address
         self._reply_s = address.times.reply_s if reply_s is None else reply_s
         self._patience_s = min(patience_s, self._reply_s)
-        self._idle: deque[OneSocket] = deque()
+        self._idle: deque[RedisSocket] = deque()
         self._pid = os.getpid()
 
-    def take(self, until: float) -> OneSocket:
-        """Give an idle connection or a new one."""
-        if (
-            self._pid != os.getpid()
-        ):  # a fork's child has the parent's connections, too, and must not talk over them
-            self.drop()
+    def take(self, until: float) -> RedisSocket:
+        """Return an idle connection, or a new one; see `Pool.take`."""
+        if self._pid != os.getpid():  # a forked child must not use its parent's connections
+            self.close_idle()
             self._pid = os.getpid()
         while self._idle:
             with suppress(IndexError):  # another thread took the last
-                line = self._idle.pop()
-                if line.is_idle:
-                    line.on_fresh = self.give
-                    return line
-                line.close()
+                sock = self._idle.pop()
+                if sock.is_idle:
+                    sock.on_fresh = self.give_back
+                    return sock
+                sock.close()
         timeout_s = min(
             self._address.times.connect_s, max(_LAST_CHANCE_S, until - time.monotonic())
         )
-        line = OneSocket.connect(
+        sock = RedisSocket.connect(
             self._address, timeout_s, patience_s=self._patience_s, reply_s=self._reply_s
         )
-        line.on_fresh = self.give
-        return line
+        sock.on_fresh = self.give_back
+        return sock
 
-    def give(self, line: Any) -> None:
-        """Take back a connection that owes nothing."""
-        line.on_fresh = (
-            OneSocket.close
-        )  # while it rests it knows nothing of its pool: both go as soon as nobody has them
-        self._idle.append(line)
+    def give_back(self, sock: Any) -> None:
+        """Take back a connection that owes no reply."""
+        # an idle connection must not refer to its pool: the cycle would delay closing both
+        sock.on_fresh = RedisSocket.close
+        self._idle.append(sock)
 
-    def drop(self) -> None:
-        """Hang up on all that are idle."""
+    def close_idle(self) -> None:
+        """Close the idle connections."""
         while self._idle:
             with suppress(IndexError):
                 self._idle.pop().close()
@@ -305,14 +305,14 @@ class SocketPool:
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
         """
-        Listen to a channel; the callable waits for a message, at most so many seconds.
+        Listen to a channel; see `Pool.listening`.
 
-        A lost connection only ends the wait, and is made again at the next: whoever listens looks
-        again anyway.
+        A lost connection ends the wait early and is reopened by the next one: callers poll as
+        well.
         """
-        line: OneSocket | None = None
+        sock: RedisSocket | None = None
 
-        def listen() -> OneSocket:
+        def listen() -> RedisSocket:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
                 made.send(pack(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s)
@@ -321,23 +321,23 @@ class SocketPool:
                 raise
             return made
 
-        def heard(timeout_s: float) -> None:
-            nonlocal line
+        def wait_for_message(timeout_s: float) -> None:
+            nonlocal sock
             until = time.monotonic() + timeout_s
             try:
-                line = line or listen()
-                while time.monotonic() < until and not line.hear(until):
+                sock = sock or listen()
+                while time.monotonic() < until and not sock.wait_for_message(until):
                     pass
             except (OSError, StepflowError):
-                if line is not None:
-                    line.close()
-                line = None
+                if sock is not None:
+                    sock.close()
+                sock = None
                 time.sleep(min(timeout_s, 0.1))
 
         try:
             with suppress(OSError, StepflowError):
-                line = listen()
-            yield heard
+                sock = listen()
+            yield wait_for_message
         finally:
-            if line is not None:
-                line.close()
+            if sock is not None:
+                sock.close()

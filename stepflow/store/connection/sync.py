@@ -1,8 +1,7 @@
 """
-The blocking connection.
+The sync connection, for the sync client, the command line and threads.
 
-It carries out calls for the sync client, the command line and threads, each within one budget of
-time.
+Each call has one time budget, which covers every retry and reconnect.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, 
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
 from stepflow.store.connection.resp import ReplyError, pack
-from stepflow.store.connection.retry_waits import growing
+from stepflow.store.connection.retry_waits import growing_waits
 from stepflow.store.connection.sentinel import distrust
-from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
+from stepflow.store.connection.sockets import Pool, Socket, SocketPool
 from stepflow.store.scripts import all_scripts
 
 __all__ = [
@@ -39,35 +38,34 @@ T = TypeVar("T")
 
 log = logging.getLogger("stepflow.link")
 
-#: calls of one round trip that are sent at a time: the server works on them while the next are
-#: written
-_PIECE = 50
+#: calls per write: the server works on one chunk while the next is written
+_CHUNK = 50
 
 
 class SyncCaller(Protocol):
-    """What carries out calls and waits for the answer."""
+    """Carries out calls and waits for their results: a SyncConnection, or a stand-in in tests."""
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Carry out several in one round trip, in order."""
+        """Carry out several calls in one round trip; returns their results in order."""
 
     def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Listen to a channel; the callable waits for a message, at most so many seconds."""
+        """Listen to a channel; yields a function that waits up to so many seconds for a message."""
 
 
-def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
+def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
     """
-    Carry out a plan over a blocking connection.
+    Carry out a plan over a sync connection and return its result.
 
-    An error of the connection is raised in the plan, where it awaits.
+    Connection errors are raised inside the plan, at its `await`.
     """
     try:
         calls = ensure_calls(plan.send(None))
         while True:
             try:
-                answers = link.calls(calls)
+                answers = connection.calls(calls)
             except BaseException as error:  # noqa: BLE001  raised where the plan awaits
                 calls = ensure_calls(plan.throw(error))
             else:
@@ -80,24 +78,24 @@ def carry_out(link: SyncCaller, plan: Plan[T]) -> T:
 
 class SyncConnection:
     """
-    Carries out calls over sockets (`to`), or over those of a redis-py client, real or fake.
+    Carries out calls over its own sockets (see `to`), or over a redis-py client, real or fake.
 
-    *retry_for_s* is the whole time of a call, whatever fails on the way. A call that may be sent
-    again is, with growing waits, and so is one that the server refused because it is not, or not
-    yet, the one to write to. Raises RedisUnreachable after that, or RedisRefused with the server's
-    own word; ReplyLost for a call that must not arrive twice and may have. Safe for threads.
+    *retry_for_s* is the total time a call may take, retries included. A call is sent again, with
+    growing waits, when it is safe to send twice, or when the server refused it because it does not
+    take writes yet or any more. When the time is up it raises RedisUnreachable, or RedisRefused
+    with the server's last refusal. A call that is not safe to send twice and may have arrived
+    raises ReplyLost. Safe to use from several threads.
     """
 
     def __init__(
         self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None
     ) -> None:
         self.client = client
-        self._lines: Sockets = client if hasattr(client, "take") else RedisPyPool(client)
+        self._pool: Pool = client if hasattr(client, "take") else RedisPyPool(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
-        #: seconds that a call is given however short its budget: an answer that is under way is
-        #: worth them
+        #: seconds that a call may wait for a reply even if its budget is shorter
         self._least_s = PATIENCE_S
 
     @classmethod
@@ -110,35 +108,35 @@ class SyncConnection:
         patience_s: float = PATIENCE_S,
     ) -> SyncConnection:
         """
-        Make a connection to *address*, which is opened at the first call.
+        Return a connection to *address* that connects at the first call.
 
-        The time limits are those of the address where no others are passed.
+        Time limits that are not passed come from the address.
         """
         budget_s = address.times.budget_s if retry_for_s is None else retry_for_s
-        lines = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
-        link = cls(lines, address.shown, retry_for_s=budget_s, address=address)
-        link._least_s = min(PATIENCE_S, patience_s)
-        return link
+        pool = SocketPool(address, reply_s=reply_timeout_s, patience_s=patience_s)
+        connection = cls(pool, address.shown, retry_for_s=budget_s, address=address)
+        connection._least_s = min(PATIENCE_S, patience_s)
+        return connection
 
     def call(self, call: Call[T]) -> T:
         """Carry out one call."""
         return self.calls([call])[0]
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Carry out several calls in one round trip, in order."""
-        errand = _Errand(calls)
+        """Carry out several calls in one round trip; returns their results in order."""
+        pending = _PendingCalls(calls)
         began = time.monotonic()
         no_more_tries = began + self._retry_for_s
         until = began + max(self._retry_for_s, self._least_s)
-        for wait_s in growing():
-            if not errand.open:
+        for wait_s in growing_waits():
+            if not pending.unanswered:
                 break
             problem: Exception | None = None
             try:
-                problem = self._try(errand, until)
+                problem = self._try(pending, until)
             except OSError as lost:
                 problem = lost
-            except RedisRefused as refused:  # by a server that lets nobody in
+            except RedisRefused as refused:  # while connecting
                 if not may_pass(refused):
                     raise
                 problem = refused
@@ -146,32 +144,32 @@ class SyncConnection:
                 if time.monotonic() + wait_s >= no_more_tries:
                     raise self._given_up(problem)
                 time.sleep(wait_s)
-        return errand.read()
+        return pending.read()
 
-    def _try(self, errand: _Errand, until: float) -> Exception | None:
+    def _try(self, pending: _PendingCalls, until: float) -> Exception | None:
         """
-        Send what has no answer yet and read the answers.
+        Send the unanswered calls and read the replies.
 
-        Gives the refusal that must pass before some of it is sent again, or None.
+        Returns the refusal because of which some must be sent again, or None.
         """
-        line = self._lines.take(until)
+        sock = self._pool.take(until)
         try:
-            again = errand.send(line, until)
+            again = pending.send(sock, until)
             if word_of(again) == "NOSCRIPT":
                 load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                line.send(b"".join(pack(command) for command in load), until)
+                sock.send(b"".join(pack(command) for command in load), until)
                 for _ in load:
-                    line.read(until)
-                again = errand.send(line, until)
+                    sock.read(until)
+                again = pending.send(sock, until)
         except BaseException:
-            line.close()
+            sock.close()
             raise
         word = word_of(again)
         if word not in ELSEWHERE:
-            self._lines.give(line)
+            self._pool.give_back(sock)
         else:
-            line.close()
-            self._lines.drop()
+            sock.close()
+            self._pool.close_idle()
             if self._address is not None:
                 distrust(self._address)
         return refusal_of(again) if again else None
@@ -183,56 +181,56 @@ class SyncConnection:
 
     def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
         """
-        Listen to *channel*; the callable waits for a message, at most so many seconds.
+        Listen to *channel*; yields a function that waits up to so many seconds for a message.
 
-        A lost connection only ends the wait: callers check again in any case.
+        A lost connection ends the wait early, so callers must poll as well.
         """
         return cast(
-            "AbstractContextManager[Callable[[float], None]]", self._lines.listening(channel)
+            "AbstractContextManager[Callable[[float], None]]", self._pool.listening(channel)
         )
 
     def close(self) -> None:
-        """Give the connections back."""
-        self._lines.drop()
+        """Close the idle connections."""
+        self._pool.close_idle()
 
 
-class _Errand:
-    """Some calls on their way, and the answers that have come."""
+class _PendingCalls:
+    """A batch of calls, and the replies received so far."""
 
     def __init__(self, calls: Sequence[Call[Any]]) -> None:
         self._calls = calls
-        self.open = list(range(len(calls)))
+        self.unanswered = list(range(len(calls)))
         self.answers: dict[int, Any] = {}
 
-    def send(self, line: Socket, until: float) -> str:
+    def send(self, sock: Socket, until: float) -> str:
         """
-        Send the calls without an answer over *line* and read their answers.
+        Send the unanswered calls over *sock* and read the replies.
 
-        Gives the answer of one that has to be sent again, or "". When the connection breaks, raises
-        ReplyLost if a call may not be sent again, else OSError.
+        Returns the error reply of a call that must be sent again, or "". When the connection
+        breaks, raises ReplyLost if a call is not safe to send twice, else OSError.
         """
-        waiting, sent = self.open, False
-        self.open, again = [], ""
+        waiting, sent = self.unanswered, False
+        self.unanswered, again = [], ""
         try:
-            for first in range(0, len(waiting), _PIECE):
-                piece = [
+            for first in range(0, len(waiting), _CHUNK):
+                chunk = [
                     pack(self._calls[number].command())
-                    for number in waiting[first : first + _PIECE]
+                    for number in waiting[first : first + _CHUNK]
                 ]
                 sent = True
-                line.send(b"".join(piece), until)
+                sock.send(b"".join(chunk), until)
             for number in waiting:
-                again = self._take(number, line.read(until)) or again
+                again = self._take(number, sock.read(until)) or again
         except OSError as error:
             left = [
                 number
                 for number in waiting
-                if number not in self.answers and number not in self.open
+                if number not in self.answers and number not in self.unanswered
             ]
             for number in left if sent else ():
                 if not self._calls[number].resend:
                     raise ReplyLost(self._calls[number].name) from error
-            self.open += left
+            self.unanswered += left
             raise
         return again
 
@@ -242,16 +240,16 @@ class _Errand:
             return None
         word = word_of(str(reply))
         if word == "NOSCRIPT" or word in ELSEWHERE or word in LATER:
-            self.open.append(number)
+            self.unanswered.append(number)
             return str(reply)
         self.answers[number] = reply
         return None
 
     def read(self) -> list[Any]:
         """
-        Read the answers, in order.
+        Return the results, in the order of the calls.
 
-        Raises RedisRefused for the first error that its call does not expect.
+        Raises RedisRefused for the first error reply that its call does not expect.
         """
         return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
 

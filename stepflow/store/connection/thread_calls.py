@@ -1,9 +1,8 @@
 """
-Blocking calls in a daemon thread of their own.
+Blocking calls, each in a daemon thread of its own, for what it takes to connect.
 
-For what the runtime needs to stay connected. The loop's thread pool has a few threads and user code
-may fill it for minutes; a call to the resolver cannot be given up, and nobody's leaving may wait
-for one.
+The loop's thread pool is small, and user code may fill it for minutes. A call to the resolver
+cannot be cancelled, and the process must be able to exit without waiting for it.
 """
 
 from __future__ import annotations
@@ -17,30 +16,36 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def aside(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> Future[T]:
+def run_in_thread(
+    function: Callable[[], T], *, drop: Callable[[T], object] | None = None
+) -> Future[T]:
     """
-    Call *function* in a thread of its own.
+    Call *function* in a new daemon thread and return a future of its result.
 
-    A result that comes after the future was cancelled is given to *drop*.
+    A result that arrives after the future was cancelled is passed to *drop*.
     """
     future: Future[T] = Future()
-    Thread(target=_call, args=(function, future, drop), name="stepflow-aside", daemon=True).start()
+    Thread(
+        target=_call, args=(function, future, drop), name="stepflow-connect", daemon=True
+    ).start()
     return future
 
 
-async def aside_async(function: Callable[[], T], *, drop: Callable[[T], object] | None = None) -> T:
+async def await_in_thread(
+    function: Callable[[], T], *, drop: Callable[[T], object] | None = None
+) -> T:
     """
-    Await *function*, called in a thread of its own.
+    Call *function* in a new daemon thread and await its result.
 
-    Its result is given to *drop* when nobody waits any more.
+    If the caller is cancelled, the result is passed to *drop*.
     """
-    return await asyncio.wrap_future(aside(function, drop=drop))
+    return await asyncio.wrap_future(run_in_thread(function, drop=drop))
 
 
 def _call(function: Callable[[], T], future: Future[T], drop: Callable[[T], object] | None) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001  whoever waits is told
+    except BaseException as error:  # noqa: BLE001  passed on through the future
         if future.set_running_or_notify_cancel():
             future.set_exception(error)
         return

@@ -1,8 +1,4 @@
-"""
-The options of a Redis URL.
-
-Which there are, what each takes, and what is wrong with one that is refused.
-"""
+"""The query options of a Redis URL: their names, their values, and errors that name them."""
 
 from __future__ import annotations
 
@@ -62,7 +58,7 @@ def _requirement(value: str) -> str:
     return plain
 
 
-#: every option, and what reads its value
+#: every option, and the function that validates and normalizes its value
 OPTIONS: Mapping[str, Callable[[str], str]] = {
     "db": _number,
     "username": _text,
@@ -81,9 +77,9 @@ OPTIONS: Mapping[str, Callable[[str], str]] = {
 
 def read_options(query: str, *, tls: bool, sentinel: bool) -> dict[str, str]:
     """
-    Read a URL's query.
+    Parse the query of a Redis URL into options.
 
-    Raises ValueError that names the option and says what is wrong with it.
+    Raises ValueError with the name of the option and what is wrong with it.
     """
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -123,8 +119,9 @@ def _unknown(name: str) -> str:
 
 def tls_context(options: Mapping[str, str]) -> ssl.SSLContext:
     """
-    Make the TLS context that the `ssl_*` options ask for; raises ValueError when their files do not
-    fit.
+    Build the TLS context from the `ssl_*` options.
+
+    Raises ValueError when their files cannot be read or do not match.
     """
     try:
         context = ssl.create_default_context(
@@ -135,9 +132,8 @@ def tls_context(options: Mapping[str, str]) -> ssl.SSLContext:
             context.check_hostname = False
         context.verify_mode = requirement
         if "ssl_certfile" in options:
-            password = options.get(
-                "ssl_password", ""
-            )  # without one, a key that wants it would ask on the terminal
+            # without a password, OpenSSL would ask for that of an encrypted key on the terminal
+            password = options.get("ssl_password", "")
             context.load_cert_chain(
                 options["ssl_certfile"], options.get("ssl_keyfile"), lambda: password
             )

@@ -1,1 +1,1 @@
-"""Values to bytes and back: msgpack, what it lacks, and digests of equal input."""
+"""Serializes values with msgpack and extensions, and computes digests of a run's input."""

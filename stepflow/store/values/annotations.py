@@ -1,4 +1,4 @@
-"""Annotations as kinds: made once for each class, of what `typing` and pydantic know about it."""
+"""Turns annotations into kinds, once per class, from what `typing` and pydantic know about it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from functools import lru_cache
 from typing import Any
 
 from stepflow.store.values.kinds import Anything, Either, Items, Kind, Parts, Record
-from stepflow.store.values.models import annotations_of, is_model, look_at
+from stepflow.store.values.models import annotations_of, extra_check_of, is_model
 
-#: annotations that only wrap another
+#: annotations that only qualify the one they wrap
 _WRAPPERS = {"ClassVar", "Final", "Required", "NotRequired", "ReadOnly"}
-#: pydantic's marks by which a user says how a value is written
+#: pydantic metadata with which users serialize a field themselves
 _SERIALIZERS = {"PlainSerializer", "WrapSerializer"}
 
 _FREE = Anything()
 
 
 def is_record(cls: type) -> bool:
-    """Whether a class has fields that say what they hold."""
+    """Return whether a class is a dataclass or a pydantic model."""
     return dataclasses.is_dataclass(cls) or is_model(cls)
 
 
 @lru_cache(maxsize=4096)
 def record_of(cls: type, *, deep: bool) -> Record:
     """
-    Give the kind that a dataclass or model is.
+    Return the kind of a dataclass or model.
 
-    *deep* also looks into values of just that class.
+    With *deep*, values of exactly that class are checked inside as well.
     """
     return _record(cls, {}, deep=deep)
 
 
 def kind_of(hint: Any, *, deep: bool = False) -> Kind:
     """
-    Give the kind that an annotation stands for.
+    Return the kind that an annotation stands for.
 
-    *deep* is for what is written as a whole, as a model writes all that it holds; else what is
-    within is written, and looked at, by its own class.
+    Pass *deep* for a value that is serialized with everything it contains, as a model dumps itself.
+    Otherwise each contained value is serialized, and checked, by its own class.
     """
     if hint is Any or hint is object or isinstance(hint, str | typing.ForwardRef):
         return _anything(deep=deep)
@@ -64,9 +64,9 @@ def kind_of(hint: Any, *, deep: bool = False) -> Kind:
 
 def kind_marked(hint: Any, marks: Iterable[Any], *, deep: bool) -> Kind:
     """
-    Give the kind of an annotation with marks.
+    Return the kind of an annotation with metadata.
 
-    What a serializer of the user's writes is the user's own.
+    What the user's own serializer writes is not checked.
     """
     names = {type(mark).__name__ for mark in marks}
     if names & _SERIALIZERS:
@@ -107,20 +107,20 @@ def _record(cls: type, given: Mapping[Any, Any], *, deep: bool) -> Record:
         _anything(deep=deep),
         names=_names,
         fields=fields,
-        look=lambda: look_at(cls) if is_model(cls) else None,
-        deep=deep or bool(given),  # only who holds it knows what it is of
+        extra_check=lambda: extra_check_of(cls) if is_model(cls) else None,
+        deep=deep or bool(given),  # only the holder knows the type arguments
     )
 
 
 def _hints(cls: type) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(cls, include_extras=True)
-    except Exception:  # noqa: BLE001  an annotation is user code; what cannot be resolved says nothing
+    except Exception:  # noqa: BLE001  annotations are user code and may fail
         return {}
 
 
 def _filled(hint: Any, given: Mapping[Any, Any]) -> Any:
-    """Put the arguments of a generic dataclass into the annotation of one of its fields."""
+    """Substitute the type arguments of a generic dataclass in a field's annotation."""
     if not given:
         return hint
     if isinstance(hint, typing.TypeVar):

@@ -1,11 +1,9 @@
 """
-Values to bytes and back: msgpack, and for what msgpack lacks the one extension of `shapes.py`.
+Serializes values with msgpack, plus the one extension defined in `msgpack_ext.py`.
 
-Nothing else knows msgpack.
-
-Whatever `pack` accepts, `unpack` reads; a run whose payload could be written but not read would be
-stuck for good. A plain value (None, bool, int, float, str, bytes, list, dict) is one call into C.
-The rest goes through `plain`, level by level, and is read back once before `pack` lets it out.
+`unpack` reads whatever `pack` accepts: a run whose payload could be written but not read would be
+stuck for good. A plain value (None, bool, int, float, str, bytes, list, dict) takes one call into
+C. Any other value goes through `plain`, level by level, and `pack` reads it back once as a check.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any
 from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: ignore[import-untyped]
 
 from stepflow.errors import PayloadTooLarge, UnreadableValue, UnsupportedValue
-from stepflow.store.values.kinds import step_to
+from stepflow.store.values.kinds import path_segment
 from stepflow.store.values.msgpack_ext import (
     CODE,
     EXT_BYTE,
@@ -30,45 +28,42 @@ from stepflow.store.values.msgpack_ext import (
     regroup,
 )
 
-#: containers in containers; every msgpack reads 1,024, those before 1.2 write less, later ones
-#: would write one more
+#: levels of nested containers: every msgpack reads 1,024; versions before 1.2 write fewer, later
+#: ones write one more than they read
 MAX_DEPTH = 1024 if version >= (1, 2) else 511
 
-#: a packer's buffer never shrinks: one that wrote more than this is not kept (bytes)
+#: bytes: an encoder that wrote more is discarded, since its buffer never shrinks
 _KEEP = 1 << 20
 
-#: what msgpack raises for a value it cannot write
+#: what msgpack raises for a value that it cannot write
 _WRITING = (TypeError, ValueError, OverflowError, BufferError, RecursionError)
-#: what reading raises, our own constructors' part included
+#: what reading raises, in msgpack and in our extension
 _READING = (TypeError, ValueError, ArithmeticError, BufferError, RecursionError, UnpackException)
-
-
-# ---- writing
 
 
 def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> bytes:
     """
-    Turn *value* into bytes that `unpack` gives back.
+    Serialize *value* to bytes that `unpack` reads.
 
-    *what* names it in errors, *limit* is in bytes.
+    *what* names the value in errors; *limit* is in bytes.
 
-    Tuples, sets, dates, Decimals, UUIDs and ints of any size come back as they are; dataclasses and
-    pydantic models as plain maps, enums as their values, bytearrays as bytes, named tuples as
-    tuples, subclasses as their base. Raises UnsupportedValue with the path of what cannot be
-    stored, PayloadTooLarge when over the limit.
+    Tuples, sets, dates, Decimals, UUIDs and ints of any size keep their types. Dataclasses and
+    pydantic models come back as dicts, enums as their values, bytearrays as bytes, named tuples as
+    tuples, and instances of subclasses as their base. Raises UnsupportedValue with the path of the
+    part that cannot be stored, and PayloadTooLarge above the limit.
     """
     try:
-        scribe = _idle.pop()
+        encoder = _idle.pop()
     except IndexError:
-        scribe = _Scribe()
+        encoder = _Encoder()
     try:
-        # the list takes up the one level that msgpack writes and does not read
-        data: bytes = scribe.pack([value])[1:]
+        # the list uses up the one level that msgpack writes but does not read
+        data: bytes = encoder.pack([value])[1:]
     except _WRITING as error:
         raise _explain(value, what, error) from error
-    was_plain, scribe.asked = not scribe.asked, False
+    was_plain, encoder.was_helped = not encoder.was_helped, False
     if len(data) < _KEEP:
-        _idle.append(scribe)
+        _idle.append(encoder)
     if limit is not None and len(data) > limit:
         raise PayloadTooLarge(what, len(data), limit)
     if not was_plain or EXT_BYTE in data:
@@ -76,30 +71,29 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
     return data
 
 
-class _Scribe:
-    """A packer that knows whether it had to ask for help with a value."""
+class _Encoder:
+    """A msgpack packer that records whether a value needed conversion by `plain`."""
 
-    __slots__ = ("asked", "pack")
+    __slots__ = ("pack", "was_helped")
 
     def __init__(self) -> None:
-        self.asked = False
+        self.was_helped = False
         self.pack = Packer(strict_types=True, default=self._help).pack
 
     def _help(self, value: Any) -> Any:
-        self.asked = True
+        self.was_helped = True
         return plain(value)
 
 
-#: scribes at rest; one is out of the list while it works, so neither threads nor finalizers share
-#: it
-_idle: list[_Scribe] = []
+#: idle encoders; one is removed while in use, so that threads and finalizers never share it
+_idle: list[_Encoder] = []
 
 
 def _read_back(value: Any, data: bytes, what: str) -> None:
     """
-    Refuse what cannot be read again.
+    Raise UnsupportedValue unless *data* can be read again.
 
-    Keys that come back unhashable, or as one, and extensions that are not ours.
+    Fails for keys that come back unhashable or equal, and for foreign uses of our extension.
     """
     try:
         _unpack(data, object_pairs_hook=_unique)
@@ -114,21 +108,19 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return made
 
 
-# ---- reading
-
-
 def unpack(data: bytes) -> Any:
     """
-    Give back what `pack` was given.
+    Deserialize bytes that `pack` produced.
 
-    Raises UnreadableValue for bytes that are not a packed value.
+    Raises UnreadableValue for any other bytes.
     """
     try:
         return _unpack(data)
     except _READING as error:
         problem = str(error) or type(error).__name__
         raise UnreadableValue(
-            f"{_size(data)} cannot be read as a packed value ({problem}); something else must have written the key"
+            f"{_size(data)} cannot be read as a packed value ({problem}); "
+            "something else must have written the key"
         ) from error
 
 
@@ -142,11 +134,8 @@ def _size(data: object) -> str:
     return f"{len(data):,} bytes" if isinstance(data, bytes) else f"a {type(data).__name__}"
 
 
-# ---- explaining: only when packing has failed
-
-
 def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:
-    """Find the first value that *error* may be about and name its path."""
+    """Return the error for a value that cannot be packed, with the path of the part at fault."""
     todo = [(what, value, 1)]
     while todo:
         path, item, depth = todo.pop()
@@ -173,7 +162,8 @@ def _check_leaf(shape: Any) -> None:
             shape.encode()
         except UnicodeEncodeError as error:
             raise RefusedError(
-                f"a str that is not valid Unicode cannot be stored ({error.reason} at {error.start})"
+                "a str that is not valid Unicode cannot be stored "
+                f"({error.reason} at {error.start})"
             ) from error
     elif isinstance(shape, memoryview) and not shape.c_contiguous:
         raise RefusedError("a memoryview that is not contiguous cannot be stored")
@@ -189,7 +179,7 @@ def _check_leaf(shape: Any) -> None:
 def _children(path: str, shape: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(shape, dict):
         _check_keys(shape, path, "key", "map keys")
-        yield from ((path + step_to(key), item) for key, item in shape.items())
+        yield from ((path + path_segment(key), item) for key, item in shape.items())
     elif isinstance(shape, list) and shape and (shape[0] is SET or shape[0] is FROZENSET):
         _check_keys(shape[1:], path, "member", "set members")
     elif isinstance(shape, list):
@@ -207,7 +197,8 @@ def _check_keys(keys: Any, path: str, word: str, plural: str) -> None:
         except TypeError as error:
             raise UnsupportedValue(
                 where,
-                f"it comes back as a {type(again).__name__} or holds one, and {plural} must be hashable",
+                f"it comes back as a {type(again).__name__} or holds one, "
+                f"and {plural} must be hashable",
             ) from error
         if known:
             raise UnsupportedValue(where, f"another of the {plural} comes back as the same value")

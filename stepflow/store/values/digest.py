@@ -1,7 +1,7 @@
 """
-The digest of a run's input.
+The digest of a run's input, which tells whether two submits are the same.
 
-The same for equal input, whatever the order of maps and sets, process or hash seed.
+Equal input has the same digest in every process, whatever the order of maps and sets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stepflow.errors import UnsupportedValue
 from stepflow.store.values.codec import pack
 from stepflow.store.values.msgpack_ext import FROZENSET, SET, plain
 
-#: 128 bits: two inputs of one run id do not meet by chance
+#: bytes: with 128 bits, two inputs of one run id do not collide by chance
 _SIZE = 16
 
 _KEY = itemgetter(0)
@@ -23,16 +23,16 @@ _KEY = itemgetter(0)
 
 def digest(runner: str, payload: Any) -> bytes:
     """
-    Give 16 bytes that stand for *runner* and *payload*; equal bytes mean the same submit.
+    Return a digest of 16 bytes of *runner* and *payload*; equal digests mean the same submit.
 
-    Map keys and set members count in the order of their packed bytes. A dataclass or pydantic model
-    is equal to its map, an enum to its value; 1, 1.0 and True differ, and so do list and tuple.
-    Raises UnsupportedValue as `pack` does.
+    The order of map keys and set members does not matter. A dataclass or pydantic model equals its
+    dict, and an enum its value; 1, 1.0 and True differ, and so do list and tuple. Raises
+    UnsupportedValue as `pack` does.
     """
     try:
         packed = pack(_form(payload))
     except (UnsupportedValue, TypeError, ValueError, RecursionError) as error:
-        # says it with the path of the value; the form has lost its keys
+        # raises with the path of the value, which the canonical form has lost
         pack(payload)
         raise UnsupportedValue("payload", f"it is nested too deeply ({error})") from error
     return blake2b(pack(runner) + packed, digest_size=_SIZE).digest()
@@ -40,9 +40,9 @@ def digest(runner: str, payload: Any) -> bytes:
 
 def _form(value: Any) -> Any:
     """
-    Put *value* in its one order.
+    Return the canonical form of *value*, with maps and sets sorted.
 
-    Keys that are no str, and members, stand as their packed bytes.
+    Set members and keys that are not str are replaced by their packed bytes.
     """
     shape = plain(value)
     if type(shape) is dict:
@@ -56,7 +56,7 @@ def _form(value: Any) -> Any:
 
 def _in_order(shape: dict[Any, Any]) -> Iterable[tuple[str | bytes, Any]]:
     if set(map(type, shape)) == {str}:
-        # the order of packed strs, found without packing: by length in UTF-8, then by code point
+        # sorts as the packed strs would, without packing: by UTF-8 length, then by code point
         return sorted(sorted(shape.items(), key=_KEY), key=_length)
     keyed = {pack(_form(key)): (key, item) for key, item in shape.items()}
     return [(_stand_in(keyed[packed][0], packed), keyed[packed][1]) for packed in sorted(keyed)]

@@ -1,9 +1,8 @@
 """
-Kinds: what annotations stand for, and what of a value a reader who knows them alone would drop
-without a word.
+Kinds model annotations, to find what a reader who knows only these would silently drop.
 
-A field annotated `Base` that holds a `Sub(Base)` with fields of its own is read back as a `Base`.
-Kinds that cannot hold such a value are *safe* and cost nothing. `annotations.py` makes them.
+A field annotated `Base` that holds a `Sub(Base)` with more fields is read back as a `Base`. Kinds
+that cannot hold such a value are *safe* and cost nothing. `annotations.py` creates kinds.
 """
 
 from __future__ import annotations
@@ -17,20 +16,21 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-#: what holds nothing else
+#: types whose values contain no other values
 LEAVES = frozenset(
-    {type(None), bool, int, float, complex, str, bytes, bytearray, datetime, date, time, timedelta, Decimal, UUID}
-)  # fmt: skip
+    {type(None), bool, int, float, complex, str, bytes, bytearray}
+    | {datetime, date, time, timedelta, Decimal, UUID}
+)
 
-#: what holds values of its own: of these, annotations say which
+#: containers: annotations say what they contain
 _HOLDERS = (Mapping, list, tuple, set, frozenset)
 
-#: fields named in one sentence
+#: how many lost fields an error names
 _SHOWN = 5
 
 
-def step_to(key: Any) -> str:
-    """Write one step of a path: to what stands under *key*."""
+def path_segment(key: Any) -> str:
+    """Return the path segment for *key*, such as `.name` or `[3]`."""
     return (
         f".{key}"
         if isinstance(key, str) and re.fullmatch(r"[^\W\d]\w{0,79}", key)
@@ -39,49 +39,49 @@ def step_to(key: Any) -> str:
 
 
 def has_fields(value: Any) -> bool:
-    """Whether a value is a dataclass or a pydantic model."""
+    """Return whether a value is an instance of a dataclass or a pydantic model."""
     cls = type(value)
     return hasattr(cls, "__dataclass_fields__") or hasattr(cls, "__pydantic_fields_set__")
 
 
 class Loss(NamedTuple):
-    """What would be lost: where, from outside in, why, and what to do about it."""
+    """What would be lost: the path to it, the reason, and advice for the user."""
 
     where: str
     why: str
     advice: str = "annotate it as what it is, or pass only what the annotation says"
 
     def under(self, step: str) -> Loss:
-        """Give the same, seen from one level further out."""
+        """Return this loss with *step* in front of its path."""
         return self._replace(where=step + self.where)
 
 
 class Kind:
-    """What an annotation stands for; this one for a value of its own, such as an int."""
+    """What an annotation stands for; the base class is for scalars, such as an int."""
 
-    #: whether nothing can be lost in it
+    #: whether values of this kind can lose nothing
     is_safe = True
 
     def admits(self, value: Any) -> bool:
-        """Whether a value may be of this kind."""
+        """Return whether a value may be of this kind."""
         return not has_fields(value) and not isinstance(value, _HOLDERS)
 
     def loss(self, value: Any) -> Loss | None:
-        """Say what of *value* its reader would drop; None when nothing."""
+        """Return what a reader would drop of *value*, or None."""
         del value
         return None
 
-    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
-        """Whether it is seen at a glance that nothing of many values, of these classes, is lost."""
+    def is_lossless(self, values: Iterable[Any], classes: set[type]) -> bool:
+        """Return whether *values*, all of these *classes*, are known to lose nothing; fast."""
         del values, classes
         return False
 
 
 class Anything(Kind):
     """
-    A value that is read as it was written.
+    A value that is read back as it was written.
 
-    With *record_of* it is looked through for records, which nobody else does.
+    With *record_of*, the records that it contains are checked as well.
     """
 
     def __init__(self, record_of: Callable[[type], Kind | None] | None = None) -> None:
@@ -104,9 +104,9 @@ class Anything(Kind):
 
 class _Known(Kind):
     """
-    A kind that can be told from others by the class of the value.
+    A kind whose values are instances of one class.
 
-    What is of another is looked at *otherwise*.
+    Values of other classes are checked by *otherwise*.
     """
 
     is_safe = False
@@ -120,7 +120,7 @@ class _Known(Kind):
 
 
 class Items(_Known):
-    """A list, a map or the like, of values of one kind."""
+    """A list, map or other container whose values are all of one kind."""
 
     def __init__(self, cls: type, inner: Kind, otherwise: Kind) -> None:
         super().__init__(cls, otherwise)
@@ -138,7 +138,7 @@ class Items(_Known):
 
 
 class Parts(_Known):
-    """A tuple or a map whose parts have a kind each, by position or by key."""
+    """A tuple or map with one kind per position or key."""
 
     def __init__(self, cls: type, parts: Mapping[Any, Kind], otherwise: Kind) -> None:
         super().__init__(cls, otherwise)
@@ -149,12 +149,12 @@ class Parts(_Known):
             return self.otherwise.loss(value)
         for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
             if key in self._parts and (found := self._parts[key].loss(item)) is not None:
-                return found.under(step_to(key))
+                return found.under(path_segment(key))
         return None
 
 
 class Either(Kind):
-    """A union: nothing is lost when one of its members takes the value whole."""
+    """A union: nothing is lost if one member admits the value without loss."""
 
     is_safe = False
 
@@ -177,23 +177,23 @@ class Either(Kind):
         return None if None in losses else losses[0]
 
 
-class Look(Protocol):
-    """What the class of a record wants to be looked at besides its fields."""
+class ExtraCheck(Protocol):
+    """A check that a record's class needs besides those of its fields."""
 
     def loss(self, value: Any) -> Loss | None:
-        """Say what of *value* would be lost."""
+        """Return what *value* would lose, or None."""
 
-    def takes_all(self, values: Iterable[Any]) -> bool:
-        """Whether it is seen at a glance that nothing of many values is lost."""
+    def is_lossless(self, values: Iterable[Any]) -> bool:
+        """Return whether *values* are known to lose nothing; fast."""
 
 
 class Record(_Known):
     """
     A dataclass or pydantic model.
 
-    *names* gives the names of a record's fields by its class, *fields* those of this one with their
-    kinds, *look* says what else a value would lose. *deep* is whether a value of just this class is
-    looked into: not where it is packed by itself.
+    *names* returns the field names of any record class, *fields* the fields of this one with their
+    kinds, and *extra_check* one more check. *deep* is whether a value of exactly this class is
+    checked inside: it is not where such a value is packed, and checked, by itself.
     """
 
     def __init__(
@@ -203,15 +203,15 @@ class Record(_Known):
         *,
         names: Callable[[type], frozenset[str]],
         fields: Callable[[], Iterable[tuple[str, Kind]]],
-        look: Callable[[], Look | None],
+        extra_check: Callable[[], ExtraCheck | None],
         deep: bool,
     ) -> None:
         super().__init__(cls, otherwise)
         self._names = names
         self._made_by = fields
-        self._look_by = look
+        self._make_extra_check = extra_check
         self._deep = deep
-        #: fields that are no step on the way to what they hold
+        #: fields that do not appear in the path to what they contain
         self._bare = {
             "__pydantic_extra__",
             "root" if getattr(cls, "__pydantic_root_model__", False) else "",
@@ -220,19 +220,19 @@ class Record(_Known):
     @cached_property
     def fields(self) -> tuple[tuple[str, Kind], ...]:
         """
-        The fields that may hold more than they say.
+        The fields that may hold more than their annotations say.
 
-        Found when first asked for, for classes may name each other.
+        Computed on first use, since classes may refer to each other.
         """
         return tuple((name, kind) for name, kind in self._made_by() if not kind.is_safe)
 
     @cached_property
-    def _look(self) -> Look | None:
-        return self._look_by()
+    def _extra_check(self) -> ExtraCheck | None:
+        return self._make_extra_check()
 
     def loss(self, value: Any) -> Loss | None:
         if type(value) is self.cls:
-            return self.within(value) if self._deep else None
+            return self.loss_in_fields(value) if self._deep else None
         if not has_fields(value):
             return self.otherwise.loss(value)
         extra = getattr(value, "__pydantic_extra__", None) or ()
@@ -245,32 +245,38 @@ class Record(_Known):
                 "",
                 f"it is a {made}, annotated as {wanted}, which has no {shown}: that would be lost",
             )
-        return self.within(value) if isinstance(value, self.cls) else self.otherwise.loss(value)
+        return (
+            self.loss_in_fields(value)
+            if isinstance(value, self.cls)
+            else self.otherwise.loss(value)
+        )
 
-    def takes_all(self, values: Iterable[Any], classes: set[type]) -> bool:
+    def is_lossless(self, values: Iterable[Any], classes: set[type]) -> bool:
         if classes != {self.cls} or self.fields:
             return False
-        return not self._deep or (self._look is not None and self._look.takes_all(values))
+        return not self._deep or (
+            self._extra_check is not None and self._extra_check.is_lossless(values)
+        )
 
-    def within(self, value: Any) -> Loss | None:
-        """Say what the fields of *value*, taken for one of this very class, would lose."""
-        if self._look is not None and (found := self._look.loss(value)) is not None:
+    def loss_in_fields(self, value: Any) -> Loss | None:
+        """Return what the fields of *value* would lose if it is read as this class, or None."""
+        if self._extra_check is not None and (found := self._extra_check.loss(value)) is not None:
             return found
         for name, kind in self.fields:
-            held = getattr(value, name, None)
-            if type(held) not in LEAVES and (found := kind.loss(held)) is not None:
+            content = getattr(value, name, None)
+            if type(content) not in LEAVES and (found := kind.loss(content)) is not None:
                 return found if name in self._bare else found.under(f".{name}")
         return None
 
 
 def _first_loss(value: Any, kind: Kind) -> Loss | None:
-    """Look at the members of a container, the values of a map."""
+    """Return the first loss among the members of a container or the values of a map."""
     is_map = isinstance(value, Mapping)
     members = value.values() if is_map else value
-    classes = set(map(type, members))  # in C, as what follows: most that is long is of one kind
-    if classes <= LEAVES or kind.takes_all(members, classes):
+    classes = set(map(type, members))  # runs in C, as does the test below
+    if classes <= LEAVES or kind.is_lossless(members, classes):
         return None
     for key, item in value.items() if is_map else enumerate(value):
         if type(item) not in LEAVES and (found := kind.loss(item)) is not None:
-            return found.under(step_to(key))
+            return found.under(path_segment(key))
     return None

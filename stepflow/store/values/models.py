@@ -1,8 +1,7 @@
 """
-What pydantic models lose when they are written, apart from what their annotations say.
+What pydantic models lose when they are serialized, apart from what their annotations show.
 
-Knows pydantic by looking at its classes, without importing it: a class that is one of its own has
-loaded it.
+Recognizes pydantic's classes without importing it: if a value is a model, pydantic is loaded.
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ from typing import Any
 
 from stepflow.store.values.kinds import Loss
 
-#: where a model keeps what it was given beyond its fields
+#: the attribute with the values that a model got beyond its fields
 EXTRA = "__pydantic_extra__"
-_HELD = attrgetter("__dict__")
-#: how pydantic's errors begin where it wrote a value and warns that it is not what the annotation
-#: says
+_VALUES = attrgetter("__dict__")
+#: start of pydantic's error when a value does not match its annotation
 WARNED = "Pydantic serializer warnings"
 
 
 def is_model(cls: type) -> bool:
-    """Whether a class is a pydantic model."""
+    """Return whether a class is a pydantic model."""
     base = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
     return base is not None and issubclass(cls, base)
 
 
 def annotations_of(cls: Any) -> Iterable[tuple[str, Any, Iterable[Any]]]:
     """
-    Give name, annotation and marks of each field that pydantic writes itself, without a serializer
-    of the user's.
+    Return name, annotation and metadata of each field that pydantic serializes itself.
+
+    Leaves out the fields with a serializer of the user's.
     """
     own = _own_serializers(cls)
     if own is None:
@@ -48,10 +47,8 @@ def annotations_of(cls: Any) -> Iterable[tuple[str, Any, Iterable[Any]]]:
     return fields
 
 
-class ModelLook:
-    """
-    Finds what a model has unset, excluded although it holds something, or private and set by hand.
-    """
+class ModelCheck:
+    """Finds unset fields, excluded fields with a value, and private attributes set by hand."""
 
     def __init__(self, cls: Any) -> None:
         fields = cls.model_fields
@@ -62,21 +59,21 @@ class ModelLook:
             for name, info in fields.items()
             if info.exclude or getattr(info, "exclude_if", None)
         }
-        self._private = {} if _makes_private_anew(cls) else cls.__private_attributes__
+        self._private = {} if _sets_private_itself(cls) else cls.__private_attributes__
 
     def loss(self, value: Any) -> Loss | None:
-        """Say what of *value* would be lost."""
-        held = value.__dict__
-        if not held.keys() >= self._fields:
-            name = min(self._fields - held.keys())
+        """Return what *value* would lose, or None."""
+        content = value.__dict__
+        if not content.keys() >= self._fields:
+            name = min(self._fields - content.keys())
             return Loss(
                 f".{name}",
                 f"a {self._name} with a field that was never set cannot be stored",
                 "set it",
             )
         for name, info in self._hidden.items():
-            if (info.exclude or info.exclude_if(held[name])) and not _is_default(
-                info, held[name], held
+            if (info.exclude or info.exclude_if(content[name])) and not _is_default(
+                info, content[name], content
             ):
                 return Loss(
                     f".{name}",
@@ -85,44 +82,44 @@ class ModelLook:
                 )
         return _private_loss(self._private, value.__pydantic_private__) if self._private else None
 
-    def takes_all(self, values: Iterable[Any]) -> bool:
-        """Whether it is seen at a glance that nothing of many values is lost."""
+    def is_lossless(self, values: Iterable[Any]) -> bool:
+        """Return whether *values* are known to lose nothing; fast."""
         if self._hidden or self._private:
             return False
-        return set(map(len, map(_HELD, values))) == {len(self._fields)}
+        return set(map(len, map(_VALUES, values))) == {len(self._fields)}
 
 
-def look_at(cls: Any) -> ModelLook | None:
+def extra_check_of(cls: Any) -> ModelCheck | None:
     """
-    Give what else a model of *cls* is looked at for.
+    Return the additional check for models of *cls*.
 
-    None for one that a serializer of the user's writes.
+    None if the user's own serializer writes the whole model.
     """
-    return None if _own_serializers(cls) is None else ModelLook(cls)
+    return None if _own_serializers(cls) is None else ModelCheck(cls)
 
 
-def blame(value: Any) -> tuple[str, Any] | None:
+def find_misfit(value: Any) -> tuple[str, Any] | None:
     """
-    Find the field that pydantic warns of, innermost: its path and what it holds.
+    Return the path and value of the innermost field that pydantic warns about.
 
-    None where it cannot be told.
+    None if no single field causes the warning.
     """
     for name in type(value).model_fields:
         try:
             value.model_dump(include={name}, round_trip=True, by_alias=False, warnings="error")
         except (TypeError, ValueError, RecursionError):
-            held = value.__dict__.get(name)
+            content = value.__dict__.get(name)
             step = "" if getattr(type(value), "__pydantic_root_model__", False) else f".{name}"
-            inner = blame(held) if is_model(type(held)) else None
-            return (step, held) if inner is None else (step + inner[0], inner[1])
+            inner = find_misfit(content) if is_model(type(content)) else None
+            return (step, content) if inner is None else (step + inner[0], inner[1])
     return None
 
 
 def _own_serializers(cls: Any) -> set[str] | None:
     """
-    Name the fields that serializers of the user's write.
+    Return the names of the fields that the user's own serializers write.
 
-    None when one writes the whole model.
+    None if one of them writes the whole model.
     """
     made = cls.__pydantic_decorators__
     if made.model_serializers:
@@ -131,20 +128,20 @@ def _own_serializers(cls: Any) -> set[str] | None:
     return set(cls.model_fields) if "*" in named else named
 
 
-def _is_default(info: Any, held: Any, given: dict[str, Any]) -> bool:
+def _is_default(info: Any, content: Any, given: dict[str, Any]) -> bool:
     if info.is_required():
         return False
     try:
-        return bool(info.get_default(call_default_factory=True, validated_data=given) == held)
+        return bool(info.get_default(call_default_factory=True, validated_data=given) == content)
     except Exception:  # noqa: BLE001  a factory or an __eq__ of user code
         return False
 
 
-def _makes_private_anew(cls: Any) -> bool:
+def _sets_private_itself(cls: Any) -> bool:
     """
-    Whether a class has code that sets private attributes when a model is made.
+    Return whether a class has code that may set private attributes on creation.
 
-    They are working state then.
+    They are working state then, not data.
     """
     hooks = (cls.model_post_init, cls.__init__)
     theirs = all((getattr(hook, "__module__", None) or "").startswith("pydantic") for hook in hooks)
@@ -153,12 +150,12 @@ def _makes_private_anew(cls: Any) -> bool:
 
 def _private_loss(attributes: dict[str, Any], private: dict[str, Any] | None) -> Loss | None:
     """
-    Find a private attribute that is data set by hand.
+    Return the loss of a private attribute that was set by hand.
 
-    Not what a model has anew, and no lock or the like.
+    Defaults do not count, nor objects that are new each time, such as locks.
     """
-    for name, held in (private or {}).items():
-        if name in attributes and not _is_made_anew(attributes[name], held):
+    for name, content in (private or {}).items():
+        if name in attributes and not _is_initial(attributes[name], content):
             return Loss(
                 f".{name}",
                 "it is a private attribute, which is not written, and would be lost",
@@ -167,15 +164,15 @@ def _private_loss(attributes: dict[str, Any], private: dict[str, Any] | None) ->
     return None
 
 
-def _is_made_anew(attribute: Any, held: Any) -> bool:
+def _is_initial(attribute: Any, content: Any) -> bool:
     make = attribute.default_factory
     if make is None:
-        return _is_like(held, attribute.default)
+        return _is_like(content, attribute.default)
     try:
         fresh, another = make(), make()
     except Exception:  # noqa: BLE001  a factory of user code, which may want the model's data
         return True
-    return _is_like(held, fresh) or not _is_like(fresh, another)
+    return _is_like(content, fresh) or not _is_like(fresh, another)
 
 
 def _is_like(one: Any, other: Any) -> bool:

@@ -1,8 +1,8 @@
 """
-What msgpack lacks, as it carries it: there and back, one level of a value at a time.
+Types that msgpack lacks, encoded as extension 127, one level of a value at a time.
 
-All of it is extension 127, its first byte the kind. A tuple, set or frozenset is an array that
-begins with the mark of its kind, so that nesting has one limit and costs no recursion.
+The first byte of the extension is the type. A tuple, set or frozenset becomes an array that begins
+with a marker of its type, so that all nesting has one limit and needs no recursion.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from msgpack import ExtType, Timestamp  # type: ignore[import-untyped]
 from stepflow.core.outcomes import Outcome
 from stepflow.store.values.annotations import record_of
 from stepflow.store.values.kinds import Record
-from stepflow.store.values.models import WARNED, blame, is_model
+from stepflow.store.values.models import WARNED, find_misfit, is_model
 
-#: our extension's code, the last an application may use; a byte rare in packed text, so a missing
-#: one is seen quickly
+#: code of our extension, the last that applications may use; the byte is rare in packed text, so a
+#: search for it quickly shows that there is no extension
 CODE = 127
 EXT_BYTE = bytes([CODE])
 
-#: the first member of an array that is not a list
+#: markers: the first member of an array that stands for another type
 TUPLE, SET, FROZENSET = ExtType(CODE, b"t"), ExtType(CODE, b"s"), ExtType(CODE, b"f")
 _MARKS = {b"t": TUPLE, b"s": SET, b"f": FROZENSET}
 
-#: what C packs, and reads back, without our help
+#: types that msgpack packs and reads without conversion
 _NATIVE = frozenset(
-    {type(None), bool, int, float, str, bytes, bytearray, memoryview, list, dict, ExtType, Timestamp}
-)  # fmt: skip
+    {type(None), bool, int, float, str, bytes, bytearray, memoryview}
+    | {list, dict, ExtType, Timestamp}
+)
 
-
-#: what to do about a field that holds what it should not
+#: advice about a field whose value does not match its annotation
 _AS_ANNOTATED = "give it what its annotation says, or annotate it as what it holds"
 
 
@@ -48,7 +48,7 @@ class RefusedError(TypeError):
     """
     A single value that cannot be stored.
 
-    Says why, *where* within it, and what to do, if that is something special.
+    Holds the reason, the path to the part at fault (*where*), and *advice* for special cases.
     """
 
     def __init__(self, why: str, where: str = "", advice: str | None = None) -> None:
@@ -57,18 +57,16 @@ class RefusedError(TypeError):
         self.advice = advice
 
 
-# ---- there: one level of a value as msgpack carries it
-
-
 def plain(value: Any) -> Any:
     """
-    Turn the outermost level of *value* into what msgpack carries; what it holds is left as it is.
+    Convert the outermost level of *value* to a type that msgpack packs.
 
-    A tuple, set or frozenset becomes a list that begins with its mark. Raises a TypeError that says
-    what is wrong.
+    A tuple, set or frozenset becomes a list that begins with its marker; the members stay as they
+    are. Raises RefusedError, a TypeError, for a value that cannot be stored.
     """
     while (cls := type(value)) not in _NATIVE:
-        value = _shape_of(cls)(value)  # type: ignore[arg-type]  # mypy doubts that every class is hashable
+        # mypy doubts that every class is hashable
+        value = _shape_of(cls)(value)  # type: ignore[arg-type]
     if cls is int and not -(1 << 63) <= value < 1 << 64:
         return _int(value)
     return value
@@ -119,21 +117,21 @@ def _timedelta(value: timedelta) -> ExtType:
 
 def _attributes(names: tuple[str, ...], record: Record, value: Any) -> dict[str, Any]:
     try:
-        held = {name: getattr(value, name) for name in names}
+        content = {name: getattr(value, name) for name in names}
     except AttributeError as error:
         raise RefusedError(
             f"a {type(value).__name__} with a field that was never set cannot be stored ({error})"
         ) from error
     if record.fields:
         _check(record, value)
-    return held
+    return content
 
 
 def _model(record: Record, value: Any) -> Any:
     try:
         dumped = value.model_dump(round_trip=True, by_alias=False, warnings="error")
     except (TypeError, ValueError, RecursionError) as error:
-        if str(error).startswith(WARNED) and (found := blame(value)) is not None:
+        if str(error).startswith(WARNED) and (found := find_misfit(value)) is not None:
             raise _unexpected(*found, error) from error
         raise RefusedError(
             f"a {type(value).__name__} that cannot be dumped cannot be stored ({error})"
@@ -143,31 +141,28 @@ def _model(record: Record, value: Any) -> Any:
 
 
 def _check(record: Record, value: Any) -> None:
-    """Refuse a value of which its reader, who knows the annotations, would drop something."""
-    found = record.within(value)
+    """Raise RefusedError if a reader who knows only the annotations would drop something."""
+    found = record.loss_in_fields(value)
     if found is not None:
         raise RefusedError(found.why, found.where, found.advice)
 
 
-def _unexpected(where: str, held: Any, error: Exception) -> RefusedError:
-    """
-    Say of a field that it holds what its annotation does not allow, or what cannot be stored
-    anyway.
-    """
+def _unexpected(where: str, content: Any, error: Exception) -> RefusedError:
+    """Return the error for a field whose value cannot be stored or defies its annotation."""
     try:
-        plain(held)
+        plain(content)
     except RefusedError as refused:
         return RefusedError(str(refused), where + refused.where, refused.advice)
     wanted = re.search(r"Expected (`[^`]+`)", str(error))
     what = f"where {wanted[1]} is annotated" if wanted else "which is not what is annotated"
     return RefusedError(
-        f"it is a {type(held).__name__}, {what}: it would come back as something else",
+        f"it is a {type(content).__name__}, {what}: it would come back as something else",
         where,
         _AS_ANNOTATED,
     )
 
 
-#: subclasses count as the first base they match: datetime is a date
+#: the first base that matches counts: datetime comes before date, its base
 _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (Enum, lambda value: value.value),
     (tuple, lambda value: [TUPLE, *value]),
@@ -179,7 +174,7 @@ _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (timedelta, _timedelta),
     (Decimal, lambda value: _ext(b"n", Decimal.__str__(value).encode())),
     (UUID, lambda value: _ext(b"u", value.bytes)),
-    # the base's own method: a subclass may print as something else
+    # the base's own method, since a subclass may override it
     (str, str.__str__),
     (int, int.__int__),
     (float, float.__float__),
@@ -192,7 +187,7 @@ _SHAPES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 @lru_cache(maxsize=1024)
 def _shape_of(cls: type) -> Callable[[Any], Any]:
-    if issubclass(cls, Outcome):  # a dataclass as well: as a map a verdict would pass for a value
+    if issubclass(cls, Outcome):  # a dataclass, which would otherwise be stored as a dict
         raise RefusedError(
             f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself"
         )
@@ -210,19 +205,16 @@ def _shape_of(cls: type) -> Callable[[Any], Any]:
 
 
 def _is_pydantic(cls: type, module: str, name: str) -> bool:
-    """Ask without importing pydantic: a class that is one of its own has loaded it."""
+    """Return whether *cls* derives from a pydantic class, without importing pydantic."""
     base = getattr(sys.modules.get(module), name, None)
     return base is not None and issubclass(cls, base)
 
 
-# ---- and back
-
-
 def decode_ext(code: int, data: bytes) -> Any:
     """
-    Make what an extension stands for; another's stays as it is.
+    Decode an extension; one with a foreign code is returned as an ExtType.
 
-    Raises a ValueError for bytes that `plain` never made.
+    Raises ValueError for bytes that `plain` never produces.
     """
     if code != CODE:
         return ExtType(code, data)
@@ -237,9 +229,9 @@ def decode_ext(code: int, data: bytes) -> Any:
 
 def regroup(items: list[Any]) -> Any:
     """
-    Make a tuple, set or frozenset of an array that begins with its mark.
+    Turn an array that begins with a marker into a tuple, set or frozenset.
 
-    Any other stays a list.
+    Returns any other array unchanged. Raises ValueError if two set members are equal.
     """
     head = items[0] if items else None
     if head is TUPLE:

@@ -23,7 +23,8 @@ FORMS = {
     "redis://viewer:@h": Address("h", username="viewer"),
     "redis+sentinel://s/main": Address("s", 26379, service="main", sentinels=(("s", 26379),)),
     "valkey+sentinel://u:p@a:1,b,[::1]:3/main/2": Address(
-        "a", 1, db=2, username="u", password="p", service="main", sentinels=(("a", 1), ("b", 26379), ("::1", 3))
+        "a", 1, db=2, username="u", password="p", service="main",
+        sentinels=(("a", 1), ("b", 26379), ("::1", 3)),
     ),
     "rediss+sentinel://a/main?db=3&sentinel_username=s&sentinel_password=q": Address(
         "a", 26379, db=3, tls=True, service="main", sentinels=(("a", 26379),),

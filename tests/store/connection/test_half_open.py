@@ -1,7 +1,4 @@
-"""
-[B21] Bytes vanish on the connections there are while new ones work: each kind of link goes on over
-a new one.
-"""
+"""[B21] Existing connections go silent while new ones work: each kind moves to a new one."""
 
 import asyncio
 import os
@@ -26,7 +23,7 @@ from tests.support import until
 
 @pytest.fixture
 def url(real, server):
-    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    """The URL of a user with full rights: these tests send commands that stepflow does not."""
     return server
 
 
@@ -60,51 +57,49 @@ def quick_sweeps(monkeypatch):
 
 async def test_the_async_link_goes_on_over_a_new_connection(proxy, quick_sweeps):
     """[B21]"""
-    link = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
+    connection = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
     told = []
-    link.on_silent = lambda: told.append(True)
-    await link.open()
+    connection.on_silent = lambda: told.append(True)
+    await connection.open()
     proxy.go_silent()
-    assert await asyncio.gather(*[link.call(echo(str(number))) for number in range(50)]) == [
+    assert await asyncio.gather(*[connection.call(echo(str(number))) for number in range(50)]) == [
         str(n) for n in range(50)
     ]
     assert told == [True]
-    await link.close()
+    await connection.close()
 
 
 async def test_of_calls_over_a_dead_connection_one_that_must_not_arrive_twice_is_lost(
     proxy, quick_sweeps
 ):
     """[B21]"""
-    link = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
-    await link.open()
+    connection = AsyncConnection(Address.parse(proxy.url), patience_s=0.1)
+    await connection.open()
     proxy.go_silent()
-    lost, behind = link.send(ONCE), link.send(echo("behind"))
+    lost, behind = connection.send(ONCE), connection.send(echo("behind"))
     with pytest.raises(ReplyLost):
         await lost
     assert await behind == "behind"
-    await link.close()
+    await connection.close()
 
 
 def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy):
     """[B21]"""
-    link = SyncConnection.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
-    assert link.call(echo("a")) == "a"
+    connection = SyncConnection.to(Address.parse(proxy.url), retry_for_s=5.0, patience_s=0.1)
+    assert connection.call(echo("a")) == "a"
     proxy.go_silent()
-    assert link.calls([echo(str(number)) for number in range(200)]) == [
+    assert connection.calls([echo(str(number)) for number in range(200)]) == [
         str(number) for number in range(200)
     ]
     proxy.go_silent()
     with pytest.raises(ReplyLost):
-        link.call(ONCE)
-    assert link.call(echo("after")) == "after"
-    link.close()
+        connection.call(ONCE)
+    assert connection.call(echo("after")) == "after"
+    connection.close()
 
 
 def slow_for(seconds, connections):
-    """
-    A server that answers nothing on any connection for so long, and then everything it was asked.
-    """
+    """Return a server that stays silent for some seconds and then answers everything."""
     began = time.monotonic()
 
     def behave(number, command_):
@@ -118,15 +113,16 @@ def slow_for(seconds, connections):
 
 async def test_a_server_that_is_only_slow_is_waited_for(quick_sweeps):
     """
-    [B21] Negative control: nobody is silent here while another is not, and what may be sent once
-    is.
+    [B21] Negative control: no connection is silent while another answers.
+
+    A call that must not be sent twice is sent once.
     """
     seen = set()
     with Toy(slow_for(0.6, seen)) as toy:
-        link = AsyncConnection(Address.parse(toy.url), patience_s=0.1)
-        await link.open()
-        assert await link.call(ONCE) == 1
-        await link.close()
+        connection = AsyncConnection(Address.parse(toy.url), patience_s=0.1)
+        await connection.open()
+        assert await connection.call(ONCE) == 1
+        await connection.close()
     assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
     with Toy(slow_for(0.6, seen)) as toy:
         blocking = SyncConnection.to(Address.parse(toy.url), patience_s=0.1)
@@ -143,12 +139,12 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
         address = Address(
             address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s)
         )
-        link = AsyncConnection(address, retry_for_s=budget_s, patience_s=0.1)
-        await link.open()
+        connection = AsyncConnection(address, retry_for_s=budget_s, patience_s=0.1)
+        await connection.open()
         before = time.monotonic()
         with pytest.raises(RedisUnreachable):
-            await link.call(echo("x"))
-        await link.close()
+            await connection.call(echo("x"))
+        await connection.close()
     with Toy(lambda number, command_: b"") as toy:
         address = Address.parse(toy.url)
         address = Address(
@@ -185,12 +181,16 @@ async def test_a_listener_without_channels_sends_nothing(proxy, monkeypatch):
 
 def test_a_client_in_the_child_of_a_fork_has_connections_of_its_own(url):
     """[B21] Two processes over one connection read each other's answers."""
-    link = SyncConnection.to(Address.parse(url))
-    assert link.call(echo("parent")) == "parent"
+    connection = SyncConnection.to(Address.parse(url))
+    assert connection.call(echo("parent")) == "parent"
     child = os.fork()
     if child == 0:
-        fine = all(link.call(echo(f"child{number}")) == f"child{number}" for number in range(50))
+        fine = all(
+            connection.call(echo(f"child{number}")) == f"child{number}" for number in range(50)
+        )
         os._exit(0 if fine else 1)
-    assert all(link.call(echo(f"parent{number}")) == f"parent{number}" for number in range(50))
+    assert all(
+        connection.call(echo(f"parent{number}")) == f"parent{number}" for number in range(50)
+    )
     assert os.waitpid(child, 0)[1] == 0
-    link.close()
+    connection.close()

@@ -1,7 +1,4 @@
-"""
-The links: what is sent again and what is not, forgotten scripts, cut connections, refusals in
-words.
-"""
+"""The connections: which calls are sent again, forgotten scripts, cut connections, refusals."""
 
 import asyncio
 import time
@@ -32,11 +29,11 @@ from tests.support import until, until_blocking
 
 @pytest.fixture
 def url(real, server):
-    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    """The URL of a user with full rights: these tests send commands that stepflow does not."""
     return server
 
 
-#: one with an argument: a greeting has none
+#: has an argument, unlike the PING of a greeting
 PING = command("PING", "call", read=raw)
 ONCE = command("INCR", "n", read=raw, resend=False)
 
@@ -50,14 +47,11 @@ def submit(keys, run_id="a", request="r1"):
     return submit_run(keys, run, request=request, data=["payload", pack(1)])
 
 
-# ---- blocking
-
-
 @pytest.fixture
 def blocking(url):
-    link = SyncConnection.to(Address.parse(url), retry_for_s=2.0)
-    yield link
-    link.close()
+    connection = SyncConnection.to(Address.parse(url), retry_for_s=2.0)
+    yield connection
+    connection.close()
 
 
 def test_several_calls_are_answered_in_order(link):
@@ -98,22 +92,22 @@ def hangs_up_on(word, times):
 def test_a_call_that_may_arrive_twice_is_sent_again_after_a_lost_reply():
     """[C13]"""
     with Toy(hangs_up_on(b"GET", 2)) as toy:
-        link = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
-        assert link.call(command("GET", "k", read=raw)) == 1
+        connection = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
+        assert connection.call(command("GET", "k", read=raw)) == 1
         assert [got[1][0] for got in toy.got] == [b"GET"] * 3
-        link.close()
+        connection.close()
 
 
 def test_a_call_that_must_not_arrive_twice_is_not_sent_again():
     """[C13] Negative control: the same lost reply."""
     with Toy(hangs_up_on(b"INCR", 9)) as toy:
-        link = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
+        connection = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         with pytest.raises(ReplyLost, match="the reply to INCR was lost"):
-            link.call(ONCE)
+            connection.call(ONCE)
         with pytest.raises(ReplyLost):
-            link.calls([PING, ONCE])
+            connection.calls([PING, ONCE])
         assert [got[1][0] for got in toy.got].count(b"INCR") == 2
-        link.close()
+        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -133,11 +127,11 @@ async def test_a_refusal_is_told_in_words_with_what_to_do(answer, hint):
         with pytest.raises(RedisRefused, match=hint):
             await asyncio.to_thread(blocking.call, PING)
         blocking.close()
-        link = AsyncConnection(Address.parse(toy.url))
-        await link.open()
+        connection = AsyncConnection(Address.parse(toy.url))
+        await connection.open()
         with pytest.raises(RedisRefused, match=hint):
-            await link.call(PING)
-        await link.close()
+            await connection.call(PING)
+        await connection.close()
     assert len(toy.got) == 2
 
 
@@ -154,23 +148,23 @@ async def test_a_server_that_is_still_loading_is_waited_for():
         )
 
     with Toy(behave) as toy:
-        link = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
-        await link.open()
-        assert await link.calls([echo("x"), PING]) == ["PONG", b"PONG"]
-        await link.close()
+        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
+        await connection.open()
+        assert await connection.calls([echo("x"), PING]) == ["PONG", b"PONG"]
+        await connection.close()
         blocking = SyncConnection.to(Address.parse(toy.url), retry_for_s=5.0)
         assert await asyncio.to_thread(blocking.call, PING) is not None
         blocking.close()
 
 
 def test_a_redis_that_is_not_there_is_unreachable_after_the_time_given():
-    link = SyncConnection.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
+    connection = SyncConnection.to(Address.parse("redis://:s3cret@127.0.0.1:1"), retry_for_s=0.05)
     with pytest.raises(
         RedisUnreachable, match=r"Redis at redis://127.0.0.1:1/0 does not answer"
     ) as caught:
-        link.call(PING)
+        connection.call(PING)
     assert "s3cret" not in str(caught.value)
-    link.close()
+    connection.close()
 
 
 def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, real):
@@ -185,25 +179,22 @@ def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, rea
         heard(0.01)
 
 
-# ---- on the loop
-
-
 @pytest.fixture
-async def alink(url):
-    link = AsyncConnection(Address.parse(url))
-    await link.open()
-    yield link
-    await link.close()
+async def async_connection(url):
+    connection = AsyncConnection(Address.parse(url))
+    await connection.open()
+    yield connection
+    await connection.close()
 
 
-async def test_what_is_sent_together_is_answered_to_each_its_own(alink):
-    assert await asyncio.gather(*[alink.call(echo(str(number))) for number in range(500)]) == [
-        str(number) for number in range(500)
-    ]
+async def test_what_is_sent_together_is_answered_to_each_its_own(async_connection):
+    assert await asyncio.gather(
+        *[async_connection.call(echo(str(number))) for number in range(500)]
+    ) == [str(number) for number in range(500)]
 
 
-async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
-    sent = [alink.send(echo(str(number))) for number in range(10)]
+async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(async_connection):
+    sent = [async_connection.send(echo(str(number))) for number in range(10)]
     sent[3].cancel()
     await asyncio.sleep(0)
     sent[4].cancel()
@@ -213,48 +204,48 @@ async def test_a_cancelled_call_does_not_shift_the_replies_of_the_others(alink):
     ]
 
 
-async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(alink):
+async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(async_connection):
     bad = [
-        alink.send(command("ECHO", "\ud800", read=raw)),
-        alink.send(command("ECHO", {}, read=raw)),
-        alink.send(command("ECHO", "x", read=int)),
+        async_connection.send(command("ECHO", "\ud800", read=raw)),
+        async_connection.send(command("ECHO", {}, read=raw)),
+        async_connection.send(command("ECHO", "x", read=int)),
     ]
-    assert await alink.call(echo("fine")) == "fine"
+    assert await async_connection.call(echo("fine")) == "fine"
     kinds = [type(error) for error in await asyncio.gather(*bad, return_exceptions=True)]
     assert kinds == [InvalidOption, TypeError, ValueError]
 
 
-async def test_the_async_link_loads_scripts_the_server_forgot(alink, keys, real):
+async def test_the_async_link_loads_scripts_the_server_forgot(async_connection, keys, real):
     real.script_flush()
-    assert await alink.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
+    assert await async_connection.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
     real.script_flush()
     call = claim_steps(
         keys, sources_of(keys, "default"), given="1.0", stem="w.", number=0, lease_s=9, limit=9,
         live_workers=1, worker="w", now=1.0, runners=["x"],
     )  # fmt: skip
-    assert len((await alink.call(call)).taken) == 2, (
+    assert len((await async_connection.call(call)).taken) == 2, (
         "a script that was not known was not carried out: it may be sent again"
     )
 
 
-async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(alink, real):
+async def test_the_async_link_goes_on_over_a_new_connection_and_says_so(async_connection, real):
     """[C36]"""
     told = []
-    alink.on_reconnect = lambda: told.append(True)
+    async_connection.on_reconnect = lambda: told.append(True)
     for number in range(1, 4):
         real.client_kill_filter(_type="normal", skipme=True)
-        assert await asyncio.gather(*[alink.call(echo(str(each))) for each in range(50)]) == [
-            str(each) for each in range(50)
-        ]
+        assert await asyncio.gather(
+            *[async_connection.call(echo(str(each))) for each in range(50)]
+        ) == [str(each) for each in range(50)]
         await until(lambda number=number: len(told) == number)
 
 
 async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_again_that_may_be(
-    alink, real
+    async_connection, real
 ):
     """[C13]"""
-    blocked = alink.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
-    behind = alink.send(echo("behind"))
+    blocked = async_connection.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
+    behind = async_connection.send(echo("behind"))
     await until(lambda: any(client["cmd"] == "blpop" for client in real.client_list()))
     real.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(ReplyLost, match="the reply to BLPOP was lost"):
@@ -263,9 +254,7 @@ async def test_of_calls_in_flight_when_the_connection_is_cut_those_are_sent_agai
 
 
 async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
-    """
-    [C36] Was: two connections at once, and the replies of one given to the callers of the other.
-    """
+    """[C36] Was: of two connections, one got the replies of the other."""
 
     def behave(number, command_):
         if number < 4 and command_[0] == b"SCRIPT" and (number % 2 or len(toy.got) == 0):
@@ -275,32 +264,32 @@ async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
         )
 
     with Toy(behave) as toy:
-        link = AsyncConnection(Address.parse(toy.url), retry_for_s=10.0)
-        opening = asyncio.ensure_future(link.open())
-        calls = [asyncio.ensure_future(link.call(echo(str(number)))) for number in range(20)]
+        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=10.0)
+        opening = asyncio.ensure_future(connection.open())
+        calls = [asyncio.ensure_future(connection.call(echo(str(number)))) for number in range(20)]
         await opening
         assert await asyncio.gather(*calls) == [str(number) for number in range(20)]
-        assert await link.call(echo("last")) == "last"
-        await link.close()
+        assert await connection.call(echo("last")) == "last"
+        await connection.close()
 
 
 async def test_a_first_connection_that_fails_is_said_at_once_or_after_the_time_given():
     with pytest.raises(RedisUnreachable):
         await AsyncConnection(Address.parse("redis://127.0.0.1:1")).open()
-    link = AsyncConnection(Address.parse("redis://127.0.0.1:1"), retry_for_s=0.05)
+    connection = AsyncConnection(Address.parse("redis://127.0.0.1:1"), retry_for_s=0.05)
     with pytest.raises(RedisUnreachable):
-        await link.call(PING)
+        await connection.call(PING)
     with pytest.raises(RedisUnreachable):
-        await link.call(PING)
-    await link.close()
+        await connection.call(PING)
+    await connection.close()
 
 
-async def test_a_closed_link_fails_what_waits_and_what_comes(alink):
-    waiting = alink.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
+async def test_a_closed_link_fails_what_waits_and_what_comes(async_connection):
+    waiting = async_connection.send(command("BLPOP", "nothing", 0, read=raw, resend=False))
     await asyncio.sleep(0)
-    await alink.close()
-    for call in (waiting, alink.call(PING)):
-        with pytest.raises(RedisUnreachable, match="the link was closed"):
+    await async_connection.close()
+    for call in (waiting, async_connection.call(PING)):
+        with pytest.raises(RedisUnreachable, match="the connection was closed"):
             await call
 
 
@@ -312,24 +301,21 @@ async def test_a_server_that_stopped_answering_is_connected_to_again(monkeypatch
         return greet(command_) or (b"" if number == 0 else b"+PONG\r\n")
 
     with Toy(behave) as toy:
-        link = AsyncConnection(Address.parse(toy.url), reply_timeout_s=0.1)
-        await link.open()
-        assert await link.call(PING) == b"PONG"
+        connection = AsyncConnection(Address.parse(toy.url), reply_timeout_s=0.1)
+        await connection.open()
+        assert await connection.call(PING) == b"PONG"
         assert toy.connections == 2
-        await link.close()
+        await connection.close()
 
 
 async def test_the_stand_in_for_the_fake_carries_out_the_same_calls(fake, keys):
-    link = FakeConnection(SyncConnection(fake, "fake"))
-    await link.open()
-    assert await link.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
-    assert await link.send(PING)
+    connection = FakeConnection(SyncConnection(fake, "fake"))
+    await connection.open()
+    assert await connection.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
+    assert await connection.send(PING)
     with pytest.raises(UnreadableRecord):
-        await link.send(Call(None, (), ("HGET", "rq:queues", "x"), raw))
-    await link.close()
-
-
-# ---- listening
+        await connection.send(Call(None, (), ("HGET", "rq:queues", "x"), raw))
+    await connection.close()
 
 
 @pytest.fixture
@@ -363,7 +349,7 @@ async def test_a_listener_that_unsubscribed_hears_nothing_more(listener, real):
 
 async def test_a_listener_listens_again_after_its_connection_was_cut(listener, real, monkeypatch):
     """[C36]"""
-    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.02)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._RECONNECT_S", 0.02)
     heard = []
     await listener.subscribe("a", heard.append)
     await listener.subscribe("b", heard.append)
@@ -375,7 +361,7 @@ async def test_a_listener_listens_again_after_its_connection_was_cut(listener, r
 
 
 async def test_a_listener_without_a_server_does_not_hang(monkeypatch):
-    monkeypatch.setattr("stepflow.store.connection.pubsub._AGAIN_S", 0.01)
+    monkeypatch.setattr("stepflow.store.connection.pubsub._RECONNECT_S", 0.01)
     listener = Listener(Address.parse("redis://127.0.0.1:1"))
     subscribing = asyncio.ensure_future(listener.subscribe("a", print))
     await asyncio.sleep(0.05)

@@ -31,7 +31,8 @@ def encode(reply):
 
 
 replies = st.recursive(
-    st.none() | numbers | st.binary(max_size=40) | st.tuples(st.just("+"), lines) | st.just("null array"),
+    st.none() | numbers | st.binary(max_size=40) | st.tuples(st.just("+"), lines)
+    | st.just("null array"),
     lambda inner: st.lists(inner, max_size=4), max_leaves=12,
 ) | st.tuples(st.just("-"), words)  # fmt: skip
 

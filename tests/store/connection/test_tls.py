@@ -1,7 +1,4 @@
-"""
-TLS: both links prove to whom they speak, by the name that the URL has, also where it was looked up
-aside.
-"""
+"""TLS: both connections verify the server by the name in the URL, however it was resolved."""
 
 import asyncio
 import socket
@@ -73,18 +70,22 @@ async def test_each_kind_of_connection_speaks_tls(tls):
     """[B22]"""
     port, ca = tls
     address = Address.parse(f"rediss://localhost:{port}?ssl_ca_certs={ca}")
-    link, blocking, theirs = AsyncConnection(address), SyncConnection.to(address), connect(address)
-    await link.open()
-    assert await link.calls([PING] * 100) == [b"PONG"] * 100
+    connection, blocking, theirs = (
+        AsyncConnection(address),
+        SyncConnection.to(address),
+        connect(address),
+    )
+    await connection.open()
+    assert await connection.calls([PING] * 100) == [b"PONG"] * 100
     assert await asyncio.to_thread(blocking.calls, [PING] * 100) == [b"PONG"] * 100
     assert await asyncio.to_thread(theirs.ping)
-    await link.close()
+    await connection.close()
     blocking.close()
     theirs.close()
 
 
 async def test_a_certificate_for_another_name_is_refused_unless_the_url_says_otherwise(tls):
-    """[B22] [B10] The name is resolved aside, and is the one that counts all the same."""
+    """[B22] [B10] The name is resolved in a thread; TLS still verifies the name in the URL."""
     port, ca = tls
     wrong = Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}")
     with pytest.raises(RedisUnreachable, match="certificate verify failed"):
@@ -93,9 +94,9 @@ async def test_a_certificate_for_another_name_is_refused_unless_the_url_says_oth
     with pytest.raises(RedisUnreachable, match="certificate verify failed"):
         await asyncio.to_thread(blocking.call, PING)
     for option in ("ssl_check_hostname=no", "ssl_cert_reqs=none"):
-        link = AsyncConnection(
+        connection = AsyncConnection(
             Address.parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={ca}&{option}")
         )
-        await link.open()
-        assert await link.call(PING) == b"PONG"
-        await link.close()
+        await connection.open()
+        assert await connection.call(PING) == b"PONG"
+        await connection.close()

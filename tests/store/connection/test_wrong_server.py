@@ -1,6 +1,7 @@
 """
-[B20] A server that is not the one to write to is left: nothing was written, so what it refused is
-sent to the next.
+[B20] A connection leaves a server that does not take writes.
+
+That server wrote nothing, so the calls it refused are sent to the next.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from tests.support import until
 
 @pytest.fixture
 def url(real, server):
-    """The URL of the real server for all it can: what is sent here are no calls of stepflow's."""
+    """The URL of a user with full rights: these tests send commands that stepflow does not."""
     return server
 
 
@@ -30,7 +31,10 @@ ASK = command("GET", "k", read=raw)
 ELSEWHERE = [
     b"READONLY You can't write against a read only replica.",
     b"READONLY You can't write against a read only replica. script: 28d4, on @user_script:1.",
-    b"ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write against a read only replica.",
+    (
+        b"ERR Error running script (call to f_1): @user_script:3: "
+        b"-READONLY You can't write against a read only replica."
+    ),
     b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
     b"LOADING Redis is loading the dataset in memory",
     b"NOREPLICAS Not enough good replicas to write.",
@@ -64,11 +68,11 @@ async def test_a_server_that_will_not_write_is_left_and_the_call_sent_to_the_nex
         assert toy.connections == 3
         blocking.close()
     with Toy(refuses(answer, 2)) as toy:
-        link = AsyncConnection(Address.parse(toy.url))
-        await link.open()
-        assert await link.call(ONCE) == 1
+        connection = AsyncConnection(Address.parse(toy.url))
+        await connection.open()
+        assert await connection.call(ONCE) == 1
         assert toy.connections == 3
-        await link.close()
+        await connection.close()
 
 
 @pytest.mark.parametrize("answer", LATER)
@@ -77,12 +81,12 @@ async def test_a_server_that_is_held_up_is_asked_again_over_the_same_connection(
     with Toy(refuses(answer, 2)) as toy:
         blocking = SyncConnection.to(Address.parse(toy.url))
         assert await asyncio.to_thread(blocking.call, ONCE) == 1
-        link = AsyncConnection(Address.parse(toy.url))
-        await link.open()
-        assert await link.call(ONCE) == 1
+        connection = AsyncConnection(Address.parse(toy.url))
+        await connection.open()
+        assert await connection.call(ONCE) == 1
         assert toy.connections == 2
         blocking.close()
-        await link.close()
+        await connection.close()
 
 
 async def test_calls_keep_their_order_and_those_answered_their_answers():
@@ -97,10 +101,10 @@ async def test_calls_keep_their_order_and_those_answered_their_answers():
 
     calls = [command("ECHO", str(number), read=raw, resend=False) for number in range(5)]
     with Toy(behave) as toy:
-        link = AsyncConnection(Address.parse(toy.url))
-        await link.open()
-        assert await link.calls(calls) == [b"0", b"1", b"2", b"3", b"4"]
-        await link.close()
+        connection = AsyncConnection(Address.parse(toy.url))
+        await connection.open()
+        assert await connection.calls(calls) == [b"0", b"1", b"2", b"3", b"4"]
+        await connection.close()
     assert [got[1] for _, got in toy.got] == [b"0", b"1", b"2", b"3", b"4", b"2", b"3"]
     with Toy(behave) as toy:
         blocking = SyncConnection.to(Address.parse(toy.url))
@@ -118,11 +122,11 @@ async def test_a_client_gives_up_after_its_budget_with_the_servers_own_word(answ
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
             await asyncio.to_thread(blocking.call, ONCE)
         blocking.close()
-        link = AsyncConnection(Address.parse(toy.url), retry_for_s=0.3, patience_s=0.1)
-        await link.open()
+        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=0.3, patience_s=0.1)
+        await connection.open()
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
-            await link.call(ONCE)
-        await link.close()
+            await connection.call(ONCE)
+        await connection.close()
         assert len(toy.got) < 20, "a demoted primary lets one in at once: that must be no hot loop"
 
 
@@ -130,18 +134,21 @@ async def test_a_primary_that_is_demoted_is_left_and_found_again(real, url):
     """[B20] A real one, with connections left open."""
     real.execute_command("REPLICAOF", "127.0.0.1", "1")
     try:
-        link, blocking = AsyncConnection(Address.parse(url)), SyncConnection.to(Address.parse(url))
-        await link.open()
-        first = link.send(command("SET", "a", 1, "EX", 5, read=raw))
+        connection, blocking = (
+            AsyncConnection(Address.parse(url)),
+            SyncConnection.to(Address.parse(url)),
+        )
+        await connection.open()
+        first = connection.send(command("SET", "a", 1, "EX", 5, read=raw))
         second = asyncio.ensure_future(
             asyncio.to_thread(blocking.call, command("SET", "b", 1, "EX", 5, read=raw))
         )
-        await until(lambda: link._setback.is_recent(asyncio.get_running_loop().time()))
+        await until(lambda: connection._outage.is_recent(asyncio.get_running_loop().time()))
         assert not first.done()
     finally:
         real.execute_command("REPLICAOF", "NO", "ONE")
     assert await first == await second == b"OK"
-    await link.close()
+    await connection.close()
     blocking.close()
 
 
@@ -164,11 +171,11 @@ async def test_what_is_no_single_redis_says_what_it_is(answer, words):
         blocking = SyncConnection.to(Address.parse(toy.url))
         with pytest.raises(RedisRefused, match=words):
             await asyncio.to_thread(blocking.call, ASK)
-        link = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
+        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=5.0)
         with pytest.raises(RedisRefused, match=words):
-            await link.call(ASK)
+            await connection.call(ASK)
         blocking.close()
-        await link.close()
+        await connection.close()
 
 
 @pytest.mark.parametrize(
@@ -193,16 +200,16 @@ async def test_reconnecting_needs_no_thread_of_the_loops_pool(real, url):
     """[B10] User code may fill it for minutes."""
     over = threading.Event()
     stuck = [asyncio.get_running_loop().run_in_executor(None, over.wait, 30) for _ in range(40)]
-    link = AsyncConnection(Address.parse(url))
-    await link.open()
+    connection = AsyncConnection(Address.parse(url))
+    await connection.open()
     real.client_kill_filter(_type="normal", skipme=True)
-    assert await link.call(command("PING", read=raw)) == b"PONG"
+    assert await connection.call(command("PING", read=raw)) == b"PONG"
     named = AsyncConnection(Address.parse("redis://localhost:1"), retry_for_s=0.05)
     with pytest.raises(RedisUnreachable, match=r"refused|Errno"):
         await named.call(ASK)
     over.set()
     await asyncio.gather(*stuck)
-    await link.close()
+    await connection.close()
     await named.close()
 
 

@@ -151,7 +151,8 @@ def test_digests_are_what_they_were_whatever_process_and_hash_seed():
     code = (
         "from stepflow.store.values.digest import digest; from decimal import Decimal;"
         "print(digest('etl',"
-        "{'tags': {'a', 'b', 'c', 'dd', (1, 'x')}, 'n': 1, 1: [Decimal('1.5'), frozenset('xyz')]}).hex())"
+        "{'tags': {'a', 'b', 'c', 'dd', (1, 'x')}, 'n': 1,"
+        " 1: [Decimal('1.5'), frozenset('xyz')]}).hex())"
     )
     seen = {
         subprocess.run(

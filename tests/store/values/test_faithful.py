@@ -1,7 +1,4 @@
-"""
-Nothing of a model or dataclass is lost without a word: what its reader would drop is refused where
-it is packed.
-"""
+"""Nothing of a model or dataclass is lost silently: `pack` refuses what a reader would drop."""
 
 from __future__ import annotations
 
@@ -234,9 +231,6 @@ def test_models_that_name_themselves_are_looked_through():
     assert caught.value.path == "payload.children[1].children[0]"
 
 
-# ---- excluded, private, computed, extra
-
-
 class Hidden(BaseModel):
     kept: int = 1
     secret: str = Field("", exclude=True)
@@ -346,9 +340,6 @@ def test_extra_fields_are_kept_where_they_are_allowed():
     assert caught.value.path == "payload.more.it"
 
 
-# ---- what pydantic warns of
-
-
 @pytest.mark.parametrize(
     ("value", "path", "problem"),
     [
@@ -449,9 +440,6 @@ def test_json_fields_are_written_as_they_are_read():
 
     packed = pack(Carried(it="[1, 2]"))
     assert Carried(**unpack(packed)).it == [1, 2]
-
-
-# ---- what costs nothing
 
 
 @pytest.mark.parametrize(
