@@ -14,7 +14,7 @@ from typing import Any, cast
 from stepflow.store.calls import Part
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import Dialled, check_greeting, dial, greeting, unsent
-from stepflow.store.connection.resp import make_reader, pack
+from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import aside_async
 
 OnLost = Callable[["Wire", Exception | None], None]
@@ -69,7 +69,7 @@ class Wire(asyncio.Protocol):
         """
         asked = [self._loop.create_future() for _ in commands]
         self._asked += asked
-        self.transport.write(b"".join(pack(parts) for parts in commands))
+        self.transport.write(b"".join(encode_command(parts) for parts in commands))
         return list(await asyncio.gather(*asked))
 
     def _answer(self, reply: Any) -> None:

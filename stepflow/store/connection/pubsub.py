@@ -15,7 +15,7 @@ from stepflow.errors import RedisRefused
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.protocol import Wire, open_wire
-from stepflow.store.connection.resp import ReplyError, pack
+from stepflow.store.connection.resp import ReplyError, encode_command
 
 log = logging.getLogger("stepflow.link")
 
@@ -106,7 +106,7 @@ class Listener:
 
     def _send(self, *command: str) -> None:
         if self._wire is not None:
-            self._wire.transport.write(pack(command))
+            self._wire.transport.write(encode_command(command))
 
     async def _connect(self) -> None:
         while not self._closed:

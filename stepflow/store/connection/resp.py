@@ -95,7 +95,7 @@ def not_text(error: UnicodeEncodeError) -> InvalidOption:
     )
 
 
-def pack(command: Sequence[Part]) -> bytes:
+def encode_command(command: Sequence[Part]) -> bytes:
     """Write one command; raises InvalidOption for text that is none."""
     try:
         return _pack(command)

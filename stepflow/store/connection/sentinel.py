@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.store.connection.address import Address, login_commands
-from stepflow.store.connection.resp import ReplyError, make_reader, pack
+from stepflow.store.connection.resp import ReplyError, encode_command, make_reader
 
 #: seconds that one sentinel is given: the others are asked after it
 _EACH_S = 1.0
@@ -73,7 +73,7 @@ def _ask(
     commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", str(address.service)))
     with connect(sentinel, timeout_s) as wire:
         wire.settimeout(timeout_s)
-        wire.sendall(b"".join(pack(command) for command in commands))
+        wire.sendall(b"".join(encode_command(command) for command in commands))
         reader = make_reader()
         replies: list[Any] = []
         while len(replies) < len(commands):

@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 from stepflow.errors import StepflowError
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S, check_greeting, dial, greeting, unsent
-from stepflow.store.connection.resp import make_reader, pack
+from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import aside
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class OneSocket:
         )
         try:
             commands = greeting(address, None)
-            line.send(b"".join(pack(command) for command in commands), until)
+            line.send(b"".join(encode_command(command) for command in commands), until)
             check_greeting(address, [line.read(until) for _ in commands])
         except BaseException:
             line.close()
@@ -315,7 +315,9 @@ class SocketPool:
         def listen() -> OneSocket:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
-                made.send(pack(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s)
+                made.send(
+                    encode_command(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s
+                )
             except BaseException:
                 made.close()
                 raise

@@ -20,7 +20,7 @@ from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
-from stepflow.store.connection.resp import ReplyError, pack
+from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.connection.retry_waits import growing
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Socket, SocketPool, Sockets
@@ -159,7 +159,7 @@ class SyncConnection:
             again = errand.send(line, until)
             if word_of(again) == "NOSCRIPT":
                 load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                line.send(b"".join(pack(command) for command in load), until)
+                line.send(b"".join(encode_command(command) for command in load), until)
                 for _ in load:
                     line.read(until)
                 again = errand.send(line, until)
@@ -216,7 +216,7 @@ class _Errand:
         try:
             for first in range(0, len(waiting), _PIECE):
                 piece = [
-                    pack(self._calls[number].command())
+                    encode_command(self._calls[number].command())
                     for number in waiting[first : first + _PIECE]
                 ]
                 sent = True
