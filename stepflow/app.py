@@ -32,7 +32,7 @@ F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)
 
 
-class Stepflow:
+class CoreApp:
     """
     An app: it registers your runners, jobs and hooks.
 

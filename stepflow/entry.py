@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stepflow.app import Stepflow
+from stepflow.app import CoreApp
 from stepflow.engine.env import Env
 from stepflow.errors import (
     AppNotFound,
@@ -41,7 +41,7 @@ from stepflow.store.connection.sync import SyncConnection, carry_out, connect, r
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
 from stepflow.worker.single import work_one
-from stepflow.worker.worker import Worker, WorkerOptions, describe, new_worker_name
+from stepflow.worker.worker import Worker, WorkerOptions, facts_of, new_worker_name
 
 log = logging.getLogger("stepflow.worker")
 
@@ -58,7 +58,7 @@ WATCH_S = 0.1
 YOUNG_OBJECTS = 10_000
 
 
-def load_app(target: str) -> Stepflow:
+def load_app(target: str) -> CoreApp:
     """
     Import `package.module:app`, the working directory on the path.
 
@@ -80,12 +80,12 @@ def load_app(target: str) -> Stepflow:
             ) from None
         raise
     app = getattr(module, name, None)
-    if not isinstance(app, Stepflow):
+    if not isinstance(app, CoreApp):
         raise AppNotFound(target, f"{module_name!r} has no Stepflow object called {name!r}")
     return app
 
 
-def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> int:
+def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int:
     """
     Be one worker process until told to leave, and return the exit code: not 0 if nobody told it.
 
@@ -106,7 +106,7 @@ def work(app: Stepflow, options: WorkerOptions, *, url: str | None = None) -> in
         left.append(live(app, options, str(url or app.url), rq_side, departure))
         return True
 
-    facts = {"runners": ",".join(sorted(app.registry.runners)), **describe(options)}
+    facts = {"runners": ",".join(sorted(app.registry.runners)), **facts_of(options)}
     try:
         _register_and_work(
             address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts)
@@ -124,7 +124,7 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
     just then, as long as the server passes `check`.
     """
     for wait_s in growing_waits():
-        check(address, keys)
+        check_redis(address, keys)
         worker = None
         try:
             with redis_errors_as_ours(address):
@@ -139,7 +139,7 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
             time.sleep(wait_s)
 
 
-def check(address: Address, keys: Keys) -> None:
+def check_redis(address: Address, keys: Keys) -> None:
     """
     Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data.
 
@@ -170,7 +170,7 @@ def check(address: Address, keys: Keys) -> None:
 
 
 def live(
-    app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
+    app: CoreApp, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
 ) -> int:
     """Run the worker on a loop that user code cannot end; return the exit code."""
     try:
@@ -185,7 +185,7 @@ def live(
 
 
 async def serve(
-    app: Stepflow, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
+    app: CoreApp, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
 ) -> int:
     """Run the worker on this loop with its signals; return the exit code."""
     async with Deliverer(app.settings.webhook) as deliverer:
@@ -315,7 +315,7 @@ def _run_one(namespace: str, rq_id: str) -> None:
     asyncio.run(one())
 
 
-def _app_of_environment() -> Stepflow:
+def _app_of_environment() -> CoreApp:
     target = os.environ.get(APP_VARIABLE)
     if not target:
         msg = (

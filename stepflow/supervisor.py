@@ -60,7 +60,7 @@ class ReadyPipe:
             os.close(self._reader)
 
 
-class Child:
+class WorkerProcess:
     """One worker process and its name, by which its claims are found."""
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -137,11 +137,11 @@ class _ProcessPool:
         self._recover = recover
         self._burst = burst
         self._patience_s = grace_s + PATIENCE_S
-        self._children: list[Child] = []
+        self._children: list[WorkerProcess] = []
         #: monotonic times at which a child is to be started
         self.due: list[float] = []
         #: children of a burst that ended with 0, and what is found under their names
-        self._done: list[tuple[Child, Future[object]]] = []
+        self._done: list[tuple[WorkerProcess, Future[object]]] = []
         self._recovering: list[Future[object]] = []
         self._signal: int | None = None
         self._false_starts = 0
@@ -156,7 +156,7 @@ class _ProcessPool:
     def start(self) -> None:
         """Start a child; one that starts while the signal to leave arrives gets it, too."""
         try:
-            child = Child(self._command)
+            child = WorkerProcess(self._command)
         except OSError as error:  # no memory, no more processes
             log.error("no worker can be started (%s); trying again in %g s", error, LONGEST_WAIT_S)
             self.due.append(time.monotonic() + LONGEST_WAIT_S)
@@ -205,7 +205,7 @@ class _ProcessPool:
         while not all(found.done() for found in self._recovering) and time.monotonic() < until:
             time.sleep(LOOK_S)
 
-    def _reap(self, child: Child, code: int) -> None:
+    def _reap(self, child: WorkerProcess, code: int) -> None:
         """Hand over the claims of a child that ended, and replace it unless it was to end."""
         if self._signal is not None:
             # one that was told before it could listen dies of the signal, and that is leaving, too
@@ -225,7 +225,7 @@ class _ProcessPool:
         self._hand_over(child)
         self._replace(child)
 
-    def _replace(self, child: Child) -> None:
+    def _replace(self, child: WorkerProcess) -> None:
         """Start a successor: at once, or after a wait when children cannot start."""
         if self._signal is not None:
             return
@@ -233,7 +233,7 @@ class _ProcessPool:
         wait_s = min(LONGEST_WAIT_S, 0.1 * 2**self._false_starts) if self._false_starts > 1 else 0.0
         self.due.append(time.monotonic() + wait_s)
 
-    def _hand_over(self, child: Child) -> Future[object]:
+    def _hand_over(self, child: WorkerProcess) -> Future[object]:
         """Begin to hand over a child's claims, in a thread: nothing else may hold that up."""
         found: Future[object] = Future()
         self._recovering = [other for other in self._recovering if not other.done()]

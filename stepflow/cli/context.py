@@ -20,7 +20,7 @@ from stepflow.cli.output import Output
 from stepflow.errors import AppNotFound, StepflowError
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
+    from stepflow.app import CoreApp
     from stepflow.client import Client
     from stepflow.settings import Settings
 
@@ -50,7 +50,7 @@ class CliContext:
 
         return load_settings()
 
-    def load_app(self, target: str | None = None) -> Stepflow | None:
+    def load_app(self, target: str | None = None) -> CoreApp | None:
         """Import the app of *target*, --app or STEPFLOW_APP; None when nothing names one."""
         target = target or self.app or os.environ.get("STEPFLOW_APP")
         if target is None:
@@ -70,7 +70,7 @@ class CliContext:
             app.namespace = self.namespace
         return app
 
-    def url(self, app: Stepflow | None = None) -> str:
+    def url(self, app: CoreApp | None = None) -> str:
         """
         Return the URL to connect to.
 

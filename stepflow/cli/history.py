@@ -13,7 +13,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
+    from stepflow.app import CoreApp
 
 
 @click.command("export", short_help="Print RUN and all that it remembers as JSON.")
@@ -68,9 +68,9 @@ def check_command(context: CliContext, app_path: str, paths: tuple[Path, ...]) -
     return Exit.OK if all(item["fits"] for item in found) else Exit.ERROR
 
 
-async def _check_all(app: Stepflow, files: Sequence[Path]) -> list[dict[str, Any]]:
+async def _check_all(app: CoreApp, files: Sequence[Path]) -> list[dict[str, Any]]:
     from stepflow.errors import StepflowError
-    from stepflow.kits.flow.replayer import check
+    from stepflow.kits.flow.replayer import check_history
 
     found = []
     for file in files:
@@ -78,7 +78,7 @@ async def _check_all(app: Stepflow, files: Sequence[Path]) -> list[dict[str, Any
         try:
             history = json.loads(file.read_text(encoding="utf-8"))
             item |= {"id": history["run"]["id"], "runner": history["run"]["runner"]}
-            difference = await check(history, app.registry)
+            difference = await check_history(history, app.registry)
         except (StepflowError, OSError) as error:
             difference = str(error)
         except (ValueError, KeyError, TypeError, RecursionError):

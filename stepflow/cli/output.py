@@ -36,7 +36,7 @@ class Output:
 
     def data(self, value: Any) -> None:
         """Print *value* as JSON: indented for people, one line for programs."""
-        self.document(plain(value), indent=2 if self.is_terminal and not self.json else None)
+        self.document(jsonable(value), indent=2 if self.is_terminal and not self.json else None)
 
     def document(self, value: Any, *, indent: int | None) -> None:
         """Print a JSON document; it escapes what the encoding of stdout lacks."""
@@ -123,8 +123,8 @@ def span(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Turn a value into what JSON can carry; times become ISO 8601."""
-    from stepflow.hooks.body import plain as jsonable
+    from stepflow.hooks.body import json_value as jsonable
 
     return jsonable(value)

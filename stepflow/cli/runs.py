@@ -6,7 +6,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.output import Output, ago, plain, span, text
+from stepflow.cli.output import Output, ago, jsonable, span, text
 from stepflow.core.run import RunState, RunStatus
 
 #: the columns of a list of runs; `row_of` fills them
@@ -73,7 +73,7 @@ def show_command(context: CliContext, run: str) -> None:
             raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
         done = carry_out(client.connection, steps(run_id, client.env))
     if context.json:
-        context.output.data({**plain(status), "steps": done})
+        context.output.data({**jsonable(status), "steps": done})
         return
     _print_facts(status, context.output)
     if done:
@@ -110,7 +110,7 @@ def _print_facts(run: RunStatus, output: Output) -> None:
     import json
 
     def data(value: object) -> str:
-        return "" if value is None else json.dumps(plain(value), ensure_ascii=False)
+        return "" if value is None else json.dumps(jsonable(value), ensure_ascii=False)
 
     facts = {
         "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None,

@@ -12,7 +12,7 @@ from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.params import DURATION
 
 if TYPE_CHECKING:
-    from stepflow.app import Stepflow
+    from stepflow.app import CoreApp
 
 
 @click.command("worker", short_help="Work the runs of APP (package.module:app).")
@@ -104,7 +104,7 @@ def worker_command(
     )
 
 
-def _supervise(context: CliContext, app: Stepflow, count: int, *, burst: bool) -> int:
+def _supervise(context: CliContext, app: CoreApp, count: int, *, burst: bool) -> int:
     """
     Run this same command line in *count* child processes.
 

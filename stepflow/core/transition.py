@@ -66,7 +66,7 @@ class Transition:
         return cls(TransitionKind.ADVANCE, _waiting(due_at), step, due_at=due_at, payload=payload)
 
     @classmethod
-    def restart(cls, step: int, payload: Any, *, count: int) -> Transition:
+    def continue_as_new(cls, step: int, payload: Any, *, count: int) -> Transition:
         """Close the present step and begin a new history with *step*, for the *count*-th time."""
         return cls(TransitionKind.ADVANCE, RunState.PENDING, step, payload=payload, restarts=count)
 

@@ -139,7 +139,7 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
         case ContinueAsNew(payload=payload, count=count):
             if _is_late(run, now):
                 return end_of_stop(run, StopRequest(StopKind.DEADLINE))
-            return Transition.restart(step + 1, payload, count=count)
+            return Transition.continue_as_new(step + 1, payload, count=count)
         case Park():
             return Transition.park(run, outcome)
         case Yield(needs_cleanup=wants):

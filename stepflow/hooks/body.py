@@ -69,7 +69,9 @@ def body_of(outcome: RunOutcome) -> bytes:
             {"type": failed.type, "message": failed.message}
             for failed in outcome.compensation_errors
         ]
-    whole = plain({"type": f"run.{outcome.status}", "timestamp": outcome.ended_at, "data": data})
+    whole = json_value(
+        {"type": f"run.{outcome.status}", "timestamp": outcome.ended_at, "data": data}
+    )
     # half a surrogate pair has no UTF-8, but JSON has an escape for it
     return _json(whole).encode("utf-8", "backslashreplace")
 
@@ -78,7 +80,7 @@ def _json(shown: Any) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def json_value(value: Any, depth: int = 0) -> Any:
     """Turn *value* into what JSON can carry, by the table above."""
     if depth > MAX_DEPTH:
         return "…"
@@ -94,11 +96,11 @@ def _fields_of(value: Any, depth: int) -> Any:
     )
     if not isinstance(names, Mapping):
         return f"<{type(value).__name__}>"
-    return {name: plain(getattr(value, name, None), depth + 1) for name in names}
+    return {name: json_value(getattr(value, name, None), depth + 1) for name in names}
 
 
 def _members(value: Any, depth: int) -> list[Any]:
-    return [plain(item, depth + 1) for item in value]
+    return [json_value(item, depth + 1) for item in value]
 
 
 def _integer(value: int) -> int | str:
@@ -108,22 +110,22 @@ def _integer(value: int) -> int | str:
 
 
 def _mapping(value: Mapping[Any, Any], depth: int) -> Any:
-    pairs = [(_key(key, depth), plain(item, depth + 1)) for key, item in value.items()]
+    pairs = [(_key(key, depth), json_value(item, depth + 1)) for key, item in value.items()]
     whole = dict(pairs)
     if len(whole) == len(pairs):
         return whole
-    return [[plain(key, depth + 1), item] for key, (_, item) in zip(value, pairs, strict=True)]
+    return [[json_value(key, depth + 1), item] for key, (_, item) in zip(value, pairs, strict=True)]
 
 
 def _key(key: Any, depth: int) -> str:
-    shown = plain(key, depth + 1)
+    shown = json_value(key, depth + 1)
     return shown if isinstance(shown, str) else _json(shown)
 
 
 #: how each type is written: the first row that fits (an Enum may be an int, a bool is one)
 _FORMS: tuple[tuple[Any, Callable[[Any, int], Any]], ...] = (
     ((bool, type(None)), lambda value, _: value),
-    (Enum, lambda value, depth: plain(value.value, depth + 1)),
+    (Enum, lambda value, depth: json_value(value.value, depth + 1)),
     (str, lambda value, _: str(value)),
     (int, lambda value, _: _integer(value)),
     (float, lambda value, _: float(value) if math.isfinite(value) else None),

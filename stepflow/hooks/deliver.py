@@ -22,10 +22,10 @@ import httpx
 from stepflow.errors import InvalidOption, WebhookRefused
 from stepflow.hooks.limiter import HostLimiter
 from stepflow.hooks.resolver import Resolver
+from stepflow.hooks.response import Verdict, VerdictKind, judge
 from stepflow.hooks.signature import signed_headers
 from stepflow.hooks.ssrf import Allowlist, Lookup, resolve
 from stepflow.hooks.target import Target
-from stepflow.hooks.verdict import Verdict, VerdictKind, judge
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import WebhookSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_chain, wait_fixed
 
-from stepflow.hooks.verdict import LONGEST_WAIT_S
+from stepflow.hooks.response import LONGEST_WAIT_S
 
 #: seconds between one try and the next; the first try is made at once
 WAITS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)

@@ -19,7 +19,7 @@ W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
 
 
-class Stepflow(app.Stepflow):
+class Stepflow(app.CoreApp):
     """
     An app, with which you register what its workers run.
 

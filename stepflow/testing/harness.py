@@ -19,7 +19,7 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.kits.app import Stepflow
-from stepflow.kits.flow.replayer import check
+from stepflow.kits.flow.replayer import check_history
 from stepflow.settings import Settings
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys
@@ -142,7 +142,7 @@ class Harness:
 
         Raises ReplayMismatch when they do not fit.
         """
-        difference = await check(history, self.app.registry)
+        difference = await check_history(history, self.app.registry)
         if difference is not None:
             raise ReplayMismatch(history["run"]["id"], difference)
 

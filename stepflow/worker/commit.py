@@ -31,7 +31,7 @@ from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
-from stepflow.engine.user_code.calls import describe
+from stepflow.engine.user_code.calls import error_info
 from stepflow.store.calls import Call, Part
 from stepflow.store.runs import (
     DONE,
@@ -80,7 +80,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         except BaseException as error:  # values are user code too: packing them may raise anything
             if isinstance(outcome, Raised):
                 raise
-            outcome = Raised(describe(error), retryable=False)
+            outcome = Raised(error_info(error), retryable=False)
             continue
         probes.at("commit.ready")
         answer = await _send(call, run, worker_state)

@@ -22,7 +22,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
-from stepflow.engine.user_code.calls import describe, ends_task, raised, settled, stay
+from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
 from stepflow.errors import ClaimLost, UnreadableRecord, shown
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
@@ -97,7 +97,7 @@ def _unread(error: BaseException, claimed: ClaimedRun) -> Outcome:
     """Say what becomes of a run whose payload today's runner does not accept."""
     if claimed.run.has_journal:
         # it has begun: what it did may have to be undone, by code that can read the payload
-        return Pause(f"code changed: {describe(error).message}")
+        return Pause(f"code changed: {error_info(error).message}")
     return raised(error, claimed.policy)
 
 

@@ -17,7 +17,7 @@ from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
 from stepflow.engine.registry import Registry
-from stepflow.engine.user_code.calls import call, describe, ends_task, passes, stay
+from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import ClaimedDelivery
@@ -242,5 +242,5 @@ class Notifier:
 def _left_by(error: BaseException) -> Verdict:
     """Say what an exception out of a terminal hook means: another try."""
     stay()
-    info = describe(error)
+    info = error_info(error)
     return Verdict.retry(f"{info.type}: {info.message}")

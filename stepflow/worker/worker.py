@@ -215,6 +215,6 @@ def handle_message(message: str, state: WorkerState) -> None:
         state.stop(told.run_id, told.stop)
 
 
-def describe(options: WorkerOptions) -> Mapping[str, Any]:
+def facts_of(options: WorkerOptions) -> Mapping[str, Any]:
     """Give what `stepflow workers` shows of this process besides RQ's own fields."""
     return {"concurrency": options.concurrency, "pid": os.getpid()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stepflow import AsyncClient, Client, Stepflow, Succeed, Webhook
-from stepflow.entry import check
+from stepflow.entry import check_redis
 from stepflow.errors import RedisRefused, RightsMissing
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import SyncConnection, carry_out
@@ -153,13 +153,13 @@ def test_a_worker_whose_user_lacks_one_right_is_refused_at_its_start_by_name(
 ):
     """[B24] Also the channels, which Redis 7 gives to no new user."""
     with pytest.raises(RedisRefused) as refused:
-        check(Address.parse(user("worker", without=[right])), keys)
+        check_redis(Address.parse(user("worker", without=[right])), keys)
     assert right.lstrip("+").partition("|")[0] in str(refused.value)
 
 
 def test_a_worker_with_its_rights_is_not_refused(user, keys):
     """[B24] Negative control."""
-    check(Address.parse(user("worker")), keys)
+    check_redis(Address.parse(user("worker")), keys)
 
 
 @pytest.mark.parametrize("right", ["+hset", "+evalsha", "~rq:*", "~stepflow:*"])

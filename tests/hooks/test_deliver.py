@@ -9,8 +9,8 @@ import pytest
 
 from stepflow.hooks import Webhook
 from stepflow.hooks.deliver import Deliverer
+from stepflow.hooks.response import Verdict, VerdictKind
 from stepflow.hooks.ssrf import Lookup
-from stepflow.hooks.verdict import Verdict, VerdictKind
 from stepflow.settings import WebhookSettings
 
 from .receiver import (

@@ -9,7 +9,7 @@ import trustme
 
 from stepflow.hooks import Webhook
 from stepflow.hooks.deliver import Deliverer
-from stepflow.hooks.verdict import Verdict, VerdictKind
+from stepflow.hooks.response import Verdict, VerdictKind
 from stepflow.settings import WebhookSettings
 
 from .receiver import Receiver

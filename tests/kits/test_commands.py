@@ -45,7 +45,7 @@ class Host:
     def write(self, command: Any, kind: EntryKind, data: bytes = b"") -> None:
         self.written.append(kind)
         entry = Entry(kind, command.place, command.name, 0.0, data)
-        if command.is_answered_by(entry):
+        if command.is_resolved_by(entry):
             command.answer(entry)
 
     def write_computed(self, command: Any, kind: EntryKind, send: Any) -> None:

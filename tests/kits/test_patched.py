@@ -11,7 +11,7 @@ import pytest
 
 from stepflow import AsyncClient, Context, RunState, Stepflow, Succeed, TransientError
 from stepflow.core.outcomes import Park, Pause, Raised
-from stepflow.kits.flow.replayer import check
+from stepflow.kits.flow.replayer import check_history
 from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.kits.memory import MemoryRuntime, World, activate, to_the_end
@@ -213,4 +213,4 @@ async def test_a_history_that_ends_at_a_patch_is_checked_without_writing_anythin
     new.workflow("w")(after)
     async with Harness(old) as h:
         history = await h.history(await h.submit("w"))
-    assert await check(history, new.registry) is None
+    assert await check_history(history, new.registry) is None

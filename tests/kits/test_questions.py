@@ -16,7 +16,7 @@ from stepflow import AsyncClient, Client, Context, RunState, Stepflow, Succeed
 from stepflow.core.outcomes import Park, Raised
 from stepflow.engine.questions import Question
 from stepflow.errors import AnswerMisfit, ClaimLost, QuestionClosed, QuestionNotFound
-from stepflow.kits.flow.replayer import check
+from stepflow.kits.flow.replayer import check_history
 from stepflow.store.questions import (
     QuestionOutcome,
     answer_question,
@@ -433,7 +433,7 @@ async def test_what_cannot_be_asked_is_refused_in_words_and_a_check_asks_nobody(
     async with Harness(app) as h:
         run = await h.submit("race")
         await h.signal(run, "skip")
-        assert await check(await h.history(run), app.registry) is None
+        assert await check_history(await h.history(run), app.registry) is None
 
 
 async def test_another_prompt_is_no_other_code_but_another_kind_of_wait_is() -> None:

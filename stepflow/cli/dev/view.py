@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import click
 
-from stepflow.cli.output import plain, rich_table
+from stepflow.cli.output import jsonable, rich_table
 from stepflow.cli.runs import COLUMNS, row_of
 from stepflow.core.run import RunStatus
 
@@ -70,4 +70,4 @@ class View:
                     f"run={run.id} runner={run.runner} step={run.step} attempt={run.attempt} "
                     f"{run.state}{where}"
                 )
-                click.echo(json.dumps(plain(run), ensure_ascii=False) if self._as_json else line)
+                click.echo(json.dumps(jsonable(run), ensure_ascii=False) if self._as_json else line)

@@ -169,7 +169,7 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(
         error, policy.give_up_on
     )
-    return Raised(describe(error), retryable=retryable, retry_after_s=max(waits, default=None))
+    return Raised(error_info(error), retryable=retryable, retry_after_s=max(waits, default=None))
 
 
 def _wait_asked_by(error: TransientError) -> float | None:
@@ -202,7 +202,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield one.error if isinstance(one, EscapedError) else one
 
 
-def describe(error: BaseException) -> ErrorInfo:
+def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
     error = error.error if isinstance(error, EscapedError) else error
     return ErrorInfo(type(error).__name__, _message(error), _tail(error))

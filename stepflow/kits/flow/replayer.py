@@ -22,7 +22,7 @@ from stepflow.settings import MOST_BYTES
 _SHOWN = 3
 
 
-async def check(document: Mapping[str, Any], registry: Registry) -> str | None:
+async def check_history(document: Mapping[str, Any], registry: Registry) -> str | None:
     """
     Replay an exported history against the workflows of *registry*.
 

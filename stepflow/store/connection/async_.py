@@ -18,7 +18,7 @@ from stepflow.store.calls import Call, Plan, ensure_calls
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, refusal_of, word_of
 from stepflow.store.connection.outage import Waiting
 from stepflow.store.connection.reconnecting import Reconnecting
-from stepflow.store.connection.resp import ReplyError, pack
+from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class AsyncConnection(Reconnecting):
             if waiting[1].done():
                 continue
             try:
-                parts.append(pack(waiting[0].command()))
+                parts.append(encode_command(waiting[0].command()))
             except (TypeError, UsageError) as error:  # fails this call alone
                 waiting[1].set_exception(error)
                 continue
@@ -164,4 +164,4 @@ class AsyncConnection(Reconnecting):
             done.add_done_callback(lambda ended: ended.exception())
             load: Call[Any] = Call(None, (), ("SCRIPT", "LOAD", script.text), lambda reply: reply)
             self._inflight.append((load, done))
-            self._protocol.transport.write(pack(load.command()))
+            self._protocol.transport.write(encode_command(load.command()))

@@ -13,8 +13,14 @@ from typing import Any, cast
 
 from stepflow.store.calls import Part
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.dial import DialledSocket, check_greeting, dial, greeting, unsent
-from stepflow.store.connection.resp import make_reader, pack
+from stepflow.store.connection.dial import (
+    DialledSocket,
+    check_greeting,
+    dial,
+    greeting,
+    unsent,
+)
+from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import await_in_thread
 
 OnLost = Callable[["RedisProtocol", Exception | None], None]
@@ -73,7 +79,7 @@ class RedisProtocol(asyncio.Protocol):
         """
         futures = [self._loop.create_future() for _ in commands]
         self._replies_due += futures
-        self.transport.write(b"".join(pack(parts) for parts in commands))
+        self.transport.write(b"".join(encode_command(parts) for parts in commands))
         return list(await asyncio.gather(*futures))
 
     def _answer(self, reply: Any) -> None:

@@ -12,7 +12,7 @@ from stepflow.errors import RedisRefused
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.protocol import RedisProtocol, open_connection
-from stepflow.store.connection.resp import ReplyError, pack
+from stepflow.store.connection.resp import ReplyError, encode_command
 
 log = logging.getLogger("stepflow.link")
 
@@ -102,7 +102,7 @@ class Listener:
 
     def _send(self, *command: str) -> None:
         if self._protocol is not None:
-            self._protocol.transport.write(pack(command))
+            self._protocol.transport.write(encode_command(command))
 
     async def _connect(self) -> None:
         while not self._closed:

@@ -95,7 +95,7 @@ def not_text(error: UnicodeEncodeError) -> InvalidOption:
     )
 
 
-def pack(command: Sequence[Part]) -> bytes:
+def encode_command(command: Sequence[Part]) -> bytes:
     """Encode one command; raises InvalidOption for text that is not valid Unicode."""
     try:
         return _pack(command)

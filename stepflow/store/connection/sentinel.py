@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stepflow.store.connection.address import Address, login_commands
-from stepflow.store.connection.resp import ReplyError, make_reader, pack
+from stepflow.store.connection.resp import ReplyError, encode_command, make_reader
 
 #: seconds that one sentinel has to answer before the next is asked
 _EACH_S = 1.0
@@ -72,7 +72,7 @@ def _ask(
     commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", str(address.service)))
     with connect(sentinel, timeout_s) as sock:
         sock.settimeout(timeout_s)
-        sock.sendall(b"".join(pack(command) for command in commands))
+        sock.sendall(b"".join(encode_command(command) for command in commands))
         reader = make_reader()
         replies: list[Any] = []
         while len(replies) < len(commands):

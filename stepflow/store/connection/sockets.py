@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 from stepflow.errors import StepflowError
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S, check_greeting, dial, greeting, unsent
-from stepflow.store.connection.resp import make_reader, pack
+from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import run_in_thread
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class RedisSocket:
         )
         try:
             commands = greeting(address, None)
-            sock.send(b"".join(pack(command) for command in commands), until)
+            sock.send(b"".join(encode_command(command) for command in commands), until)
             check_greeting(address, [sock.read(until) for _ in commands])
         except BaseException:
             sock.close()
@@ -315,7 +315,9 @@ class SocketPool:
         def listen() -> RedisSocket:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
-                made.send(pack(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s)
+                made.send(
+                    encode_command(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s
+                )
             except BaseException:
                 made.close()
                 raise

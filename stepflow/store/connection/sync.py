@@ -19,7 +19,7 @@ from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
-from stepflow.store.connection.resp import ReplyError, pack
+from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.connection.retry_waits import growing_waits
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Pool, Socket, SocketPool
@@ -157,7 +157,7 @@ class SyncConnection:
             again = pending.send(sock, until)
             if word_of(again) == "NOSCRIPT":
                 load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                sock.send(b"".join(pack(command) for command in load), until)
+                sock.send(b"".join(encode_command(command) for command in load), until)
                 for _ in load:
                     sock.read(until)
                 again = pending.send(sock, until)
@@ -214,7 +214,7 @@ class _PendingCalls:
         try:
             for first in range(0, len(waiting), _CHUNK):
                 chunk = [
-                    pack(self._calls[number].command())
+                    encode_command(self._calls[number].command())
                     for number in waiting[first : first + _CHUNK]
                 ]
                 sent = True

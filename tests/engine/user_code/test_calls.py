@@ -13,7 +13,7 @@ import pytest
 from pydantic import AfterValidator
 
 from stepflow import PermanentError, RetryPolicy, RunState, Step, Stepflow, Succeed, TransientError
-from stepflow.engine.user_code.calls import call, describe, is_async, raised, settled
+from stepflow.engine.user_code.calls import call, error_info, is_async, raised, settled
 from stepflow.worker.threads import Threads
 from tests.support import until
 
@@ -371,7 +371,7 @@ def test_the_message_of_a_group_names_its_leaves():
         "g",
         [ExceptionGroup("h", [PermanentError("no such card")]), *[ValueError(n) for n in range(9)]],
     )
-    message = describe(group).message
+    message = error_info(group).message
     assert message.startswith("g: PermanentError: no such card; ValueError: 0; ")
     assert message.endswith("; and 5 more")
 
@@ -492,4 +492,4 @@ async def test_an_exit_out_of_a_function_is_no_exit_of_the_loop():
     for function in (sys.exit, functools.partial(sys.exit, "no")):
         with pytest.raises(Exception, match="SystemExit") as caught:
             await call(function, (), {}, Threads())
-        assert describe(caught.value).type == "SystemExit"
+        assert error_info(caught.value).type == "SystemExit"

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from stepflow import AsyncClient, ChildFailed, Context, RunState, Stepflow
-from stepflow.kits.flow.replayer import check
+from stepflow.kits.flow.replayer import check_history
 from tests.conftest import Working
 from tests.support import until
 
@@ -124,7 +124,7 @@ async def test_a_history_with_children_and_maps_fits_the_code_that_made_it(
         await parked.wait(10)
         for run_id in (run.id, parked.id):
             document = await aclient.history(run_id)
-            assert await check(document, family.registry) is None
+            assert await check_history(document, family.registry) is None
 
 
 async def _waits(client: AsyncClient, run_id: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from stepflow import Context, RunFailed, Stepflow
 from stepflow.errors import UnknownRunner
-from stepflow.kits.flow.replayer import check
+from stepflow.kits.flow.replayer import check_history
 from stepflow.testing import Harness
 from stepflow.testing.errors import ReplayMismatch
 
@@ -69,8 +69,8 @@ async def test_the_same_code_fits_at_every_stop_and_nothing_is_executed(historie
         ]
 
     for history in histories.values():
-        assert await check(history, app_of(trip).registry) is None
-        assert await check(history, app_of(same).registry) is None
+        assert await check_history(history, app_of(trip).registry) is None
+        assert await check_history(history, app_of(same).registry) is None
 
 
 async def test_another_step_is_told_with_what_was_remembered_and_what_is_found(
@@ -82,7 +82,7 @@ async def test_another_step_is_told_with_what_was_remembered_and_what_is_found(
         await ctx.step("first", never, name)
         await asyncio.gather(ctx.step("left", never), ctx.step("wrong", never))
 
-    said = await check(histories["asleep"], app_of(other).registry)
+    said = await check_history(histories["asleep"], app_of(other).registry)
     assert said is not None
     assert (
         said.splitlines()[0]
@@ -106,9 +106,9 @@ async def test_steps_taken_away_or_exchanged_and_an_early_end_do_not_fit(histori
         raise KeyError(name)
 
     for function in (early, exchanged):
-        assert await check(histories["asleep"], app_of(function).registry)
-    assert await check(histories["asleep"], app_of(raising).registry) is None
-    said = await check(histories["ended"], app_of(raising).registry)
+        assert await check_history(histories["asleep"], app_of(function).registry)
+    assert await check_history(histories["asleep"], app_of(raising).registry) is None
+    said = await check_history(histories["ended"], app_of(raising).registry)
     assert said == "it is succeeded, and would fail now with KeyError: 'a'"
 
 
@@ -117,7 +117,7 @@ async def test_input_that_todays_code_does_not_take_does_not_fit(histories: Any)
         del number
         await ctx.step("first", never)
 
-    said = await check(histories["asleep"], app_of(typed).registry)
+    said = await check_history(histories["asleep"], app_of(typed).registry)
     assert said is not None
     assert "does not fit" in said
 
@@ -127,7 +127,7 @@ async def test_awaiting_what_cannot_be_replayed_does_not_fit(histories: Any) -> 
         await trip(ctx, name)
         await asyncio.sleep(1)
 
-    said = await check(histories["ended"], app_of(sleeps).registry)
+    said = await check_history(histories["ended"], app_of(sleeps).registry)
     assert said is not None
     assert "asyncio.sleep" in said
 
@@ -177,7 +177,7 @@ async def test_the_harness_raises_the_difference(histories: Any) -> None:
 
 async def test_unknown_runners_and_runners_that_are_no_workflows(histories: Any) -> None:
     with pytest.raises(UnknownRunner, match="trip"):
-        await check(histories["ended"], Stepflow().registry)
+        await check_history(histories["ended"], Stepflow().registry)
     app = Stepflow()
     app.register("trip", never)
-    assert await check(histories["ended"], app.registry) is None
+    assert await check_history(histories["ended"], app.registry) is None

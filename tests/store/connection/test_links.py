@@ -54,16 +54,18 @@ def blocking(url):
     connection.close()
 
 
-def test_several_calls_are_answered_in_order(link):
-    assert link.calls([echo("a"), echo("b"), echo("c")]) == ["a", "b", "c"]
-    assert link.calls([]) == []
+def test_several_calls_are_answered_in_order(connection):
+    assert connection.calls([echo("a"), echo("b"), echo("c")]) == ["a", "b", "c"]
+    assert connection.calls([]) == []
 
 
-def test_scripts_the_server_forgot_are_loaded_and_called_again(link, keys, redis_client):
+def test_scripts_the_server_forgot_are_loaded_and_called_again(connection, keys, redis_client):
     redis_client.script_flush()
-    assert link.call(submit(keys, "a")) is None
+    assert connection.call(submit(keys, "a")) is None
     redis_client.script_flush()
-    answers = link.calls([submit(keys, "b"), echo("x"), submit(keys, "c"), submit(keys, "b", "r2")])
+    answers = connection.calls(
+        [submit(keys, "b"), echo("x"), submit(keys, "c"), submit(keys, "b", "r2")]
+    )
     assert answers[:3] == [None, "x", None]
     assert answers[3][b"runner"] == b"x"
     redis_client.flushall()

@@ -117,10 +117,10 @@ class ChildCommand(AwaitEndCommand):
         end = ChildEnd.read(entry.data)
         return end.packed if end.is_success else None
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         end = ChildEnd.read(entry.data)
         if end.is_success:
-            self.answer_with(end.packed)
+            self.resolve_with(end.packed)
         else:
             self.future.set_exception(failure_of(self.awaited, end))
 

@@ -68,7 +68,7 @@ class Command:
         """Whether the workflow still waits for it."""
         return not self.future.cancelled()
 
-    def is_answered_by(self, entry: Entry) -> bool:
+    def is_resolved_by(self, entry: Entry) -> bool:
         """Take in a remembered fact at this place; False when it is not the answer yet."""
         if entry.kind in (EntryKind.DUE, EntryKind.TRY):
             self.due_at = float(entry.data)
@@ -79,12 +79,12 @@ class Command:
         """Return the packed value that an answer brings, with which a compensation is called."""
         return entry.data if entry.kind is EntryKind.VALUE else None
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         """Answer with a remembered fact; with None where the kind has nothing to say."""
         del entry
         self.future.set_result(None)
 
-    def answer_with(self, packed: bytes) -> None:
+    def resolve_with(self, packed: bytes) -> None:
         """Answer with a packed value, as the type that is expected."""
         # outside of the try: a value that nobody can unpack is not the workflow's to answer for
         value = unpack(packed)

@@ -148,7 +148,7 @@ class MapCommand(AwaitEndCommand):
         if self._loading is not None:
             self._loading.cancel()
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         if entry.data.startswith(b"failed|"):
             self.future.set_exception(failure_of(self.awaited, ChildEnd.read(entry.data)))
             return

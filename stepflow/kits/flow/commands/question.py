@@ -66,9 +66,9 @@ class QuestionCommand(Command):
             ):
                 self._seen = host.inbox_version
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         if entry.data:
-            self.answer_with(entry.data[1:])
+            self.resolve_with(entry.data[1:])
         else:
             self.future.set_result(None)
 

@@ -89,8 +89,8 @@ class SignalCommand(Command):
         elif self.due_at is not None and self.due_at <= now:
             host.write(self, EntryKind.NONE)
 
-    def is_answered_by(self, entry: Entry) -> bool:
-        return super().is_answered_by(entry) and (
+    def is_resolved_by(self, entry: Entry) -> bool:
+        return super().is_resolved_by(entry) and (
             entry.kind is EntryKind.NONE or self._fits(entry.data)
         )
 
@@ -111,5 +111,5 @@ class SignalCommand(Command):
             return False
         return True
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         self.future.set_result(self._value if entry.kind is EntryKind.SIGNAL else None)

@@ -66,17 +66,17 @@ class StepCommand(Command):
         #: does not count
         self.is_abandoned = False
 
-    def is_answered_by(self, entry: Entry) -> bool:
+    def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
             self._failures += 1
-        return super().is_answered_by(entry)
+        return super().is_resolved_by(entry)
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, _ = unpack(entry.data)
             self.future.set_exception(StepFailed(self.name, kind, message))
         else:
-            self.answer_with(entry.data)
+            self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:

@@ -65,7 +65,7 @@ class VariableCommand(Command):
             lambda index, head: host.runtime.touch_var(index, head, *access),
         )
 
-    def answer(self, entry: Entry) -> None:
+    def resolve(self, entry: Entry) -> None:
         if self._verb == "incr" and entry.data == _NO_SUM:
             self.future.set_exception(NotAnInteger(self._variable))
         else:

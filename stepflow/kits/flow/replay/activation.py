@@ -147,14 +147,14 @@ class Activation:
         if command is None:
             self.loop.now = entry.at
             return None
-        if not command.is_answered_by(entry):
+        if not command.is_resolved_by(entry):
             return None
         self.commands.remove(entry.place)
         self.loop.now = entry.at
         if command.compensation is not None:
             self._compensations.push(command, command.value_in(entry))
         if not command.future.done():
-            command.answer(entry)
+            command.resolve(entry)
         self.loop.run_ready()
         return None
 

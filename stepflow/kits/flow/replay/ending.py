@@ -24,7 +24,7 @@ from stepflow.core.outcomes import (
     Succeed,
 )
 from stepflow.core.run import Run
-from stepflow.engine.user_code.calls import describe, raised
+from stepflow.engine.user_code.calls import error_info, raised
 from stepflow.errors import TransientError, shown
 from stepflow.store.values.codec import pack, unpack
 
@@ -150,7 +150,7 @@ class Ending:
     def _end(self, facts: Facts) -> Outcome | None:
         """Say how the function ended, None while it goes on."""
         if facts.misuse is not None:
-            return Raised(describe(facts.misuse), retryable=False)
+            return Raised(error_info(facts.misuse), retryable=False)
         if facts.main.done() and not facts.is_closing:
             return self._without_return(facts.main) or self._storable(_end_of(facts.main))
         if facts.is_grace_over:
@@ -194,7 +194,7 @@ class Ending:
         try:
             pack(value, what=what, limit=self._limit)
         except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
-            return Raised(describe(error), retryable=False)
+            return Raised(error_info(error), retryable=False)
         return end
 
     def _is_bad(self, end: Outcome) -> bool:

@@ -47,17 +47,17 @@ class Keyed:
         count = self._forgotten[place]
         return f"{place}#{count}" if count else place
 
-    def answer(self, command: Command, compensations: CompensationStack) -> bool:
+    def resolve(self, command: Command, compensations: CompensationStack) -> bool:
         """
         Answer *command* with what is remembered under its key; False when that is no answer yet.
 
         The value goes onto *compensations* once.
         """
         for entry in self._entries.get(command.place, ()):
-            if command.is_answered_by(entry):
+            if command.is_resolved_by(entry):
                 if command.place in self._unasked:
                     self._unasked.remove(command.place)
                     compensations.push(command, entry.data)
-                command.answer(entry)
+                command.resolve(entry)
                 return True
         return False

@@ -53,7 +53,7 @@ class PendingCommands:
             return True
         if first is not None:  # cancelled; its entry, on the way already, is for this one
             command.is_busy = command.is_writing = first.is_writing
-        return self.keyed.answer(command, self._compensations)
+        return self.keyed.resolve(command, self._compensations)
 
     def at(self, place: str) -> Command | None:
         """Return the command at *place*."""

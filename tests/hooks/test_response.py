@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stepflow.hooks.verdict import Verdict, VerdictKind, judge, read_retry_after
+from stepflow.hooks.response import Verdict, VerdictKind, judge, read_retry_after
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 AGAIN = {408, 425, 429, *range(500, 600)}
