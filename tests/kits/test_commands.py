@@ -46,7 +46,7 @@ class Host:
         self.written.append(kind)
         entry = Entry(kind, command.place, command.name, 0.0, data)
         if command.is_resolved_by(entry):
-            command.answer(entry)
+            command.resolve(entry)
 
     def write_computed(self, command: Any, kind: EntryKind, send: Any) -> None:
         raise NotImplementedError
