@@ -218,7 +218,7 @@ class Chaos:
                 delay=self._dice.choice([None, 0.1]),
             )
         key = self._dice.choice(
-            ["claims", "due", "deadlines", "pending:default", "expiry", "awaited"]
+            ["claims", "due", "deadlines", "queued_at:default", "expiry", "waiting_lists"]
         )
         member, score = (
             self._dice.choice(MEMBERS),
@@ -226,7 +226,7 @@ class Chaos:
         )
         with redis.pipeline(transaction=False) as pipe:
             pipe.hset(f"stepflow:run:{run_id}", field, garbage)
-            if key == "awaited":
+            if key == "waiting_lists":
                 pipe.sadd(f"stepflow:{key}", member)
             else:
                 pipe.zadd(f"stepflow:{key}", {member: score})
