@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,9 +105,11 @@ class Address:
         if "#" in rest:
             msg = "a '#' begins what is not read; write it as %23"
             raise ValueError(msg)
+        authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+        login, _, hosts = authority.rpartition("@")
         try:
-            parts = urlsplit(f"redis://{rest}")
-            login, _, hosts = parts.netloc.rpartition("@")
+            # without the hosts: patched Pythons refuse an address in brackets behind another host
+            parts = urlsplit(f"redis://{login}@-{rest[len(authority) :]}")
         except ValueError:  # its message quotes the whole URL, password included
             raise ValueError(_UNESCAPED) from None
         options = read_options(parts.query, tls=_SCHEMES[plain], sentinel=is_sentinel)
