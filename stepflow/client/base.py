@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow import embedded
 from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
+from stepflow.engine.outbox import hooks_of
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
@@ -18,13 +19,17 @@ from stepflow.engine.versions import Versions
 from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed, UnreadableRecord
 from stepflow.hooks.ssrf import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
-from stepflow.store.calls import Plan
+from stepflow.store.calls import Plan, batch
 from stepflow.store.connection.address import Address
+from stepflow.store.connection.server_check import check_number, read_format
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
 from stepflow.store.runs import load_kv
 from stepflow.store.values.codec import unpack
+
+if TYPE_CHECKING:
+    from stepflow.engine.registry import Registry
 
 T = TypeVar("T")
 
@@ -70,14 +75,28 @@ def result_of(run: RunStatus) -> Any:
 
 
 class BaseClient:
-    """What both clients are built from."""
+    """
+    What both clients are built from.
 
-    def __init__(self, url: str | None, namespace: str | None, settings: Settings | None) -> None:
+    With the *registry* of an app its versions and hooks are known without asking the workers.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        namespace: str | None,
+        settings: Settings | None,
+        registry: Registry | None,
+    ) -> None:
         self.settings = settings or load_settings()
         self._url = url
         self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
-        self.versions = Versions()
-        self.env = Env(Keys(namespace or self.settings.redis.namespace), self.settings)
+        keys = Keys(namespace or self.settings.redis.namespace)
+        if registry is None:
+            self.versions, self.env = Versions(), Env(keys, self.settings)
+        else:
+            self.versions = Versions(registry.newest)
+            self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
@@ -123,10 +142,14 @@ class BaseClient:
         """
         Carry out *plan* by the server's clock, not by this machine's.
 
-        Due times and deadlines are reckoned with it.
+        Due times and deadlines are reckoned with it. At the same time it is seen whether the data
+        are of the format that this version writes, so that no client writes among other data.
         """
         if self.env.clock.is_stale:
-            self.env.clock.learn(await server_time())
+            now, number = await batch(server_time(), read_format(self.env.keys))
+            if number:
+                check_number(number, self.env.keys)
+            self.env.clock.learn(now)
         return await plan
 
     async def _kv(self, run_id: str, key: str) -> Any:

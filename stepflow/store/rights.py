@@ -61,8 +61,9 @@ class Role:
 
 #: what reads runs, queues, workers, hooks
 _LOOKING = (
-    "client|setname", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping", "script|load",
-    "select", "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
+    "client|setname", "get", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping",
+    "script|load", "select", "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan",
+    "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)
@@ -79,7 +80,7 @@ WORKER = Role(
     "worker",
     scripts.all_scripts(),
     (
-        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "get", "info", "lpos", "multi",
+        *CLIENT.plain, "blpop", "del", "exec", "expire", "hset", "info", "lpos", "multi",
         "scard", "set", "srem", "sscan", "zadd",
     ),
     ("{ns}:", "rq:pubsub:"),

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from stepflow import AsyncClient, Client, PermanentError, RetryPolicy, RunFailed, Succeed
-from stepflow.errors import InvalidOption, RedisUnreachable, RunNotFound
+from stepflow.errors import InvalidOption, RedisUnreachable, RunNotFound, ServerUnfit
 from stepflow.settings import RedisSettings, RetentionSettings, Settings
 from tests.support import until, until_blocking
 
@@ -374,3 +374,11 @@ def test_a_run_is_waited_for_without_a_loop(client, url, settings):
     assert run.cancel()
     assert until_blocking(lambda: run.status().is_finished)
     assert repr(run) == "RunHandle('b', created=True)"
+
+
+async def test_an_async_client_writes_nothing_among_data_of_another_format(aclient, real, keys):
+    """[B13]"""
+    real.set(keys.format, b"3")
+    with pytest.raises(ServerUnfit, match="a later stepflow has worked here"):
+        await aclient.submit("etl", {"n": 1})
+    assert real.keys("*") == [keys.format.encode()]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stepflow import Client
 from stepflow.core.run import Damage, RunState
 from stepflow.errors import ServerUnfit, UnreadableRecord
 from stepflow.store.calls import NO_HASH
@@ -372,3 +373,21 @@ def test_a_format_of_another_type_is_refused_in_words(store, keys):
     store.client.rpush(keys.format, "1")
     with pytest.raises(ServerUnfit, match="no number of a data format"):
         carry_out(store.connection, check_format(keys))
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (b"3", "a later stepflow has worked here"),
+        (b"1", "an earlier stepflow has worked here"),
+        (b"zz", "no number of a data format"),
+    ],
+)
+def test_a_client_writes_nothing_among_data_of_another_format(store, keys, held, words):
+    """[B13] Workers refuse them too; but a web app may be upgraded before them, or after."""
+    store.client.set(keys.format, held)
+    before = store.dump()
+    client = Client(connection=store.connection, namespace=keys.namespace)
+    with pytest.raises(ServerUnfit, match=words):
+        client.submit("etl", {"n": 1})
+    assert store.dump() == before

@@ -95,26 +95,36 @@ def write_format(keys: Keys) -> Call[None]:
     return command("SET", keys.format, FORMAT, "NX", read=nothing)
 
 
+def read_format(keys: Keys) -> Call[bytes]:
+    """Read the number of the data format, empty when none is stored; see `check_number`."""
+    return command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
+
+
 async def check_format(keys: Keys) -> None:
     """
     Store the number of the data format if none is stored.
 
     Raises ServerUnfit for a number that this version does not read.
     """
-    get = command("GET", keys.format, read=_as_it_is, misfit=lambda: b"(not a text)")
     is_of_format_1, written = await batch(
-        command("EXISTS", f"{keys.namespace}:apphooks", read=bool), get
+        command("EXISTS", f"{keys.namespace}:apphooks", read=bool), read_format(keys)
     )
-    if not is_of_format_1 and not written:
-        _, written = await batch(write_format(keys), get)
-    if written == b"%d" % FORMAT and not is_of_format_1:
+    if is_of_format_1:
+        written = b"1"
+    elif not written:
+        _, written = await batch(write_format(keys), read_format(keys))
+    check_number(written, keys)
+
+
+def check_number(written: bytes, keys: Keys) -> None:
+    """Raise ServerUnfit when *written*, the number of a data format, is not the one we read."""
+    if written == b"%d" % FORMAT:
         return
-    if is_of_format_1 or (written.isdigit() and 0 < int(written) < FORMAT):
-        number = 1 if is_of_format_1 else int(written)
+    if written.isdigit() and 0 < int(written) < FORMAT:
         msg = (
             f"an earlier stepflow has worked here: the name space {keys.namespace!r} is of data "
-            f"format {number}, this version reads {FORMAT}; let the earlier version finish its "
-            "runs, then point this one to another Redis or name space"
+            f"format {int(written)}, this version reads {FORMAT}; let the earlier version finish "
+            "its runs, then point this one to another Redis or name space"
         )
         raise ServerUnfit(msg)
     if written.isdigit() and int(written) > FORMAT:
