@@ -13,7 +13,6 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
-from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
 from stepflow.errors import DataError
@@ -72,8 +71,12 @@ class CoreApp:
     def client(self) -> Client:
         """The blocking client of this app's Redis, made on first use."""
         if self._client is None:
-            self._client = Client(self._url, namespace=self.namespace, settings=self.settings)
-            self._introduce(self._client)
+            self._client = Client(
+                self._url,
+                namespace=self.namespace,
+                settings=self.settings,
+                registry=self.registry,
+            )
         return self._client
 
     @property
@@ -86,24 +89,13 @@ class CoreApp:
                 for known, client in self._async_clients.items()
                 if not known.is_closed()
             }
-            client = AsyncClient(self._url, namespace=self.namespace, settings=self.settings)
-            self._introduce(client)
-            self._async_clients[loop] = client
+            self._async_clients[loop] = AsyncClient(
+                self._url,
+                namespace=self.namespace,
+                settings=self.settings,
+                registry=self.registry,
+            )
         return self._async_clients[loop]
-
-    def _introduce(self, client: Client | AsyncClient) -> None:
-        """Tell a client of this app which workflow versions and hooks the app has."""
-        client.versions.registered = self.registry.newest
-        client.env.hooks_of = self._hooks_of
-
-    def _hooks_of(self, runner: str) -> list[list[str]] | None:
-        """
-        Name the hooks that a run of *runner* has.
-
-        None when this app does not know the runner, or has no hooks: what workers have announced
-        decides then.
-        """
-        return (app_hooks(self.registry) if runner in self.registry.names else []) or None
 
     def runner(
         self,

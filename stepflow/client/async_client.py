@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
@@ -31,6 +31,9 @@ from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import await_in_thread
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
+
+if TYPE_CHECKING:
+    from stepflow.engine.registry import Registry
 
 T = TypeVar("T")
 
@@ -83,8 +86,9 @@ class AsyncClient(BaseClient):
         namespace: str | None = None,
         settings: Settings | None = None,
         connection: AsyncCaller | None = None,
+        registry: Registry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings)
+        super().__init__(url, namespace, settings, registry)
         self._own_link: AsyncConnection | None = None
         self._connection = connection
         self._listener: Listener | None = None

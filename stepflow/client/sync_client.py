@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
@@ -29,6 +29,9 @@ from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
+
+if TYPE_CHECKING:
+    from stepflow.engine.registry import Registry
 
 T = TypeVar("T")
 
@@ -83,8 +86,9 @@ class Client(BaseClient):
         namespace: str | None = None,
         settings: Settings | None = None,
         connection: SyncCaller | None = None,
+        registry: Registry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings)
+        super().__init__(url, namespace, settings, registry)
         self._own_link: SyncConnection | None = None
         self._connection = connection
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
-from stepflow.engine.env import Env
+from stepflow.engine.env import Env, HooksOf
 from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
@@ -31,6 +31,16 @@ def app_hooks(registry: Registry) -> list[list[str]]:
     return [[FUNCTION, name] for name in registry.hooks] + [
         [APP_WEBHOOK, name] for name in registry.webhooks
     ]
+
+
+def hooks_of(registry: Registry) -> HooksOf:
+    """
+    Give what names the hooks of a run by its runner, from the app at hand.
+
+    It says None for a runner that the app does not know, and where the app has no hooks: what
+    workers have announced decides then.
+    """
+    return lambda runner: (app_hooks(registry) if runner in registry.names else []) or None
 
 
 def outcome_of(run: Run, end: Transition, options: StoredOptions, now: float) -> RunOutcome:

@@ -53,7 +53,12 @@ class InProcessClient(AsyncClient):
     def __init__(self, harness: Settling) -> None:
         app = harness.app
         connection = FakeConnection(harness.server.connection)
-        super().__init__(namespace=app.namespace, settings=harness.settings, connection=connection)
+        super().__init__(
+            namespace=app.namespace,
+            settings=harness.settings,
+            connection=connection,
+            registry=app.registry,
+        )
         self.env.clock = harness.clock
         self._harness = harness
 

@@ -88,10 +88,12 @@ class Harness:
         app, loop = self.app, asyncio.get_running_loop()
         self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
         blocking = Client(
-            namespace=app.namespace, settings=self.settings, connection=self.server.connection
+            namespace=app.namespace,
+            settings=self.settings,
+            connection=self.server.connection,
+            registry=app.registry,
         )
         blocking.env.clock = self.clock
-        blocking.versions.registered = self.client.versions.registered = app.registry.newest
         app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
         await self._start_worker()
         return self

@@ -13,12 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stepflow.supervisor import ReadyPipe
+from stepflow.supervisor import PATIENCE_S, ReadyPipe
 
 #: folders that hold no code of the app
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "build", "dist"}
-#: seconds after the grace at which a worker that was told to stop, and has not, is killed
-_PATIENCE_S = 10.0
 
 
 class ReloadedWorker:
@@ -126,7 +124,7 @@ class ReloadedWorker:
             return
         try:
             child.terminate()
-            child.wait(timeout=self._grace_s + _PATIENCE_S)
+            child.wait(timeout=self._grace_s + PATIENCE_S)
         except (KeyboardInterrupt, subprocess.TimeoutExpired):
             child.kill()
             child.wait()

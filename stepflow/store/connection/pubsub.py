@@ -14,7 +14,7 @@ from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.resp import ReplyError, encode_command
 
-log = logging.getLogger("stepflow.link")
+log = logging.getLogger("stepflow.connection")
 
 #: seconds between attempts to reconnect; callers poll as well, for messages missed meanwhile
 _RECONNECT_S = 0.5

@@ -29,7 +29,7 @@ from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
 
-log = logging.getLogger("stepflow.link")
+log = logging.getLogger("stepflow.connection")
 
 #: seconds between checks for a silent connection and for calls whose time is up
 _SWEEP_S = 0.5

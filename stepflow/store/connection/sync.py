@@ -36,7 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-log = logging.getLogger("stepflow.link")
+log = logging.getLogger("stepflow.connection")
 
 #: calls per write: the server works on one chunk while the next is written
 _CHUNK = 50
