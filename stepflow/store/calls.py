@@ -34,9 +34,13 @@ class CalledScript(Protocol):
         """The digest by which the server knows the script."""
 
 
+#: parts of an EVALSHA before its keys
+_BEFORE_KEYS = 3
+
+
 class Call(Generic[T]):
     """
-    One command, or one script with its keys and arguments.
+    One command, or one script with its keys and arguments; *parts* is what is sent.
 
     *read* turns the raw reply into what the caller wants, and awaiting the call in a plan gives
     that. *resend* says that a second arrival does no harm: after a lost connection such a call is
@@ -45,21 +49,19 @@ class Call(Generic[T]):
     that is an error.
     """
 
-    __slots__ = ("args", "keys", "misfit", "read", "resend", "script")
+    __slots__ = ("misfit", "parts", "read", "resend", "script")
 
     def __init__(
         self,
         script: CalledScript | None,
-        keys: Sequence[str],
-        args: Sequence[Part],
+        parts: tuple[Part, ...],
         read: Callable[[Any], T],
         *,
         resend: bool = True,
         misfit: Callable[[], T] | None = None,
     ) -> None:
         self.script = script
-        self.keys = keys
-        self.args = args
+        self.parts = parts
         self.read = read
         self.resend = resend
         self.misfit = misfit
@@ -75,13 +77,17 @@ class Call(Generic[T]):
     @property
     def name(self) -> str:
         """What the call is called in errors and logs."""
-        return self.script.name if self.script is not None else str(self.args[0])
+        return self.script.name if self.script is not None else str(self.parts[0])
 
-    def command(self) -> tuple[Part, ...]:
-        """Give the command as it is sent."""
-        if self.script is None:
-            return tuple(self.args)
-        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+    @property
+    def keys(self) -> tuple[Part, ...]:
+        """The keys of a script: EVALSHA, digest and their number stand before them."""
+        return self.parts[_BEFORE_KEYS:][: int(self.parts[_BEFORE_KEYS - 1])] if self.script else ()
+
+    @property
+    def args(self) -> tuple[Part, ...]:
+        """The arguments of a script; of a command all of it, with its name."""
+        return self.parts[_BEFORE_KEYS + len(self.keys) :] if self.script else self.parts
 
 
 def command(
@@ -91,7 +97,7 @@ def command(
     misfit: Callable[[], T] | None = None,
 ) -> Call[T]:
     """Make the call of a plain command; *resend* as for `Call`."""
-    return Call(None, (), args, read, resend=resend, misfit=misfit)
+    return Call(None, args, read, resend=resend, misfit=misfit)
 
 
 #: stands for a key that is no hash: no reader finds a field of its own in it

@@ -23,7 +23,7 @@ _NO_LISTS: Mapping[str, Sequence[Part]] = {}
 _NO_KEY_LISTS: Mapping[str, Sequence[str]] = {}
 
 
-#: makes KEYS and ARGV of keys, lists of keys, arguments and lists of arguments, by name
+#: makes an EVALSHA of keys, lists of keys, arguments and lists of arguments, by name
 _Packer = Callable[
     [
         Mapping[str, str],
@@ -31,24 +31,23 @@ _Packer = Callable[
         Mapping[str, Part],
         Mapping[str, Sequence[Part]],
     ],
-    tuple[tuple[str, ...], tuple[Part, ...]],
+    tuple[Part, ...],
 ]
 
 
-def _packer(keys: Names, args: Names) -> _Packer:
+def _packer(sha: str, keys: Names, args: Names) -> _Packer:
     """Write the function that puts names in order: a call costs a lookup for each, and no loop."""
+    counts = [f"len(key_lists[{name!r}])" for name in keys.lists]
+    number = " + ".join([str(len(keys.single)), *counts])
     sent_keys = [f"keys[{name!r}]" for name in keys.single]
     sent_keys += [f"*key_lists[{name!r}]" for name in keys.lists]
     sent = [f"args[{name!r}]" for name in args.single]
-    sent += [f"len(key_lists[{name!r}])" for name in keys.lists[:-1]]
+    sent += counts[:-1]
     sent += [f"len(lists[{name!r}]), *lists[{name!r}]" for name in args.lists]
-    text = f"lambda keys, key_lists, args, lists: (({_tuple(sent_keys)}), ({_tuple(sent)}))"
+    parts = ", ".join([repr("EVALSHA"), repr(sha), number, *sent_keys, *sent])
+    text = f"lambda keys, key_lists, args, lists: ({parts},)"
     packer: _Packer = eval(text, {"len": len})  # noqa: S307  made of the names in our own headers
     return packer
-
-
-def _tuple(items: Sequence[str]) -> str:
-    return "".join(f"{item}, " for item in items)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +68,7 @@ class Script:
     def __post_init__(self) -> None:
         sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         object.__setattr__(self, "sha", sha)
-        object.__setattr__(self, "_pack", _packer(self.keys, self.args))
+        object.__setattr__(self, "_pack", _packer(sha, self.keys, self.args))
 
     def call(
         self,
@@ -88,10 +87,10 @@ class Script:
         tests/store/test_scripts.py looks at all callers.
         """
         try:
-            sent_keys, sent = self._pack(keys, key_lists, args, lists)
+            parts = self._pack(keys, key_lists, args, lists)
         except KeyError as missing:
             raise TypeError(f"{self.name} is called without its {missing}") from None
-        return Call(self, sent_keys, sent, read, resend=resend)
+        return Call(self, parts, read, resend=resend)
 
 
 class Group:

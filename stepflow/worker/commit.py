@@ -10,7 +10,7 @@ the run goes back to its queue or into the due set (`hand_over`). Succeed, Fail 
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from stepflow.core import probes
@@ -32,6 +32,7 @@ from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
 from stepflow.engine.user_code.calls import error_info
+from stepflow.errors import RedisRefused
 from stepflow.store.calls import Call, Part
 from stepflow.store.runs import (
     DONE,
@@ -218,17 +219,20 @@ def _writes(effects: Mapping[str, Any], limit: int) -> Writes:
     return Writes(deleted, written)
 
 
-def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Coroutine[Any, Any, Any]:
+async def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
     """
     Carry the call out.
 
     While Redis refuses to write, for whatever reason, the step is kept and its commit tried again.
     """
-    return insist(
-        lambda: worker_state.connection.send(call),
-        f"run={run.id} step={run.step} cannot be committed",
-        whatever_refused=True,
-    )
+    try:
+        return await worker_state.connection.send(call)
+    except RedisRefused:
+        return await insist(
+            lambda: worker_state.connection.send(call),
+            f"run={run.id} step={run.step} cannot be committed",
+            whatever_refused=True,
+        )
 
 
 async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:

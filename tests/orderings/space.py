@@ -169,16 +169,14 @@ class Space:
 
     def _carry_out(self, place: Place, asked: Any) -> tuple[Place, Any]:
         passes = isinstance(asked, Passes)
-        key = (id(place), repr(asked if passes else [call.command() for call in asked]))
+        key = (id(place), repr(asked if passes else [call.parts for call in asked]))
         if key not in self._led:
             self._enter(place)
             reply = None
             if isinstance(asked, Passes):
                 self.world.clock.advance(asked.seconds)
             else:
-                reply = self.world.connection.calls(
-                    [Call(c.script, c.keys, c.args, raw) for c in asked]
-                )
+                reply = self.world.connection.calls([Call(c.script, c.parts, raw) for c in asked])
             self._led[key] = (self._place(), reply)
             compare(place.seen, self._led[key][0].seen)
         return self._led[key]

@@ -275,7 +275,12 @@ class AlteredLink:
     def _altered(self, call):
         if call.script is None or call.script.name != self.script.name:
             return call
-        return Call(self.script, call.keys, call.args, call.read, resend=call.resend)
+        return Call(
+            self.script,
+            ("EVALSHA", self.script.sha, *call.parts[2:]),
+            call.read,
+            resend=call.resend,
+        )
 
 
 def without(guard):

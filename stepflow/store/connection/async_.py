@@ -115,7 +115,7 @@ class AsyncConnection(Reconnecting):
             if waiting[1].done():
                 continue
             try:
-                parts.append(encode_command(waiting[0].command()))
+                parts.append(encode_command(waiting[0].parts))
             except (TypeError, UsageError) as error:  # fails this call alone
                 waiting[1].set_exception(error)
                 continue
@@ -162,6 +162,6 @@ class AsyncConnection(Reconnecting):
         for script in all_scripts():
             done = self._loop.create_future()
             done.add_done_callback(lambda ended: ended.exception())
-            load: Call[Any] = Call(None, (), ("SCRIPT", "LOAD", script.text), lambda reply: reply)
+            load: Call[Any] = Call(None, ("SCRIPT", "LOAD", script.text), lambda reply: reply)
             self._inflight.append((load, done))
-            self._protocol.transport.write(encode_command(load.command()))
+            self._protocol.transport.write(encode_command(load.parts))

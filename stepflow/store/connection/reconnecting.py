@@ -311,7 +311,7 @@ class Reconnecting:
             )
             protocol.abort()
         elif silent_s > self._reply_timeout_s:
-            self.send(Call(None, (), ("PING",), lambda reply: reply)).add_done_callback(
+            self.send(Call(None, ("PING",), lambda reply: reply)).add_done_callback(
                 lambda ping: ping.exception()
             )
         elif (

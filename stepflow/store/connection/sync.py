@@ -214,7 +214,7 @@ class _PendingCalls:
         try:
             for first in range(0, len(waiting), _CHUNK):
                 chunk = [
-                    encode_command(self._calls[number].command())
+                    encode_command(self._calls[number].parts)
                     for number in waiting[first : first + _CHUNK]
                 ]
                 sent = True

@@ -316,7 +316,7 @@ async def test_the_stand_in_for_the_fake_carries_out_the_same_calls(fake, keys):
     assert await connection.calls([submit(keys, "a"), echo("x")]) == [None, "x"]
     assert await connection.send(PING)
     with pytest.raises(UnreadableRecord):
-        await connection.send(Call(None, (), ("HGET", "rq:queues", "x"), raw))
+        await connection.send(Call(None, ("HGET", "rq:queues", "x"), raw))
     await connection.close()
 
 
