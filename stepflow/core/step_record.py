@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stepflow.core.ids import worker_of
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(NamedTuple):
     """
     How one attempt of a step ended.
 
@@ -29,8 +28,8 @@ class StepRecord:
 
     def write(self) -> str:
         """Return the record as Redis has it."""
-        times = f"{self.started_at:.3f} {self.ended_at:.3f}"
-        return f"{self.token}{self.outcome} {self.attempt} {times}"
+        token, outcome, attempt, started_at, ended_at = self
+        return f"{token}{outcome} {attempt} {started_at:.3f} {ended_at:.3f}"
 
     @classmethod
     def read(cls, written: bytes) -> StepRecord:

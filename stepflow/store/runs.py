@@ -47,8 +47,7 @@ class Writes:
 NO_WRITES = Writes()
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(NamedTuple):
     """
     Who moves the run.
 

@@ -191,9 +191,9 @@ def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) 
     record = StepRecord(
         run.token,
         outcome.word,
-        attempt=run.failures + 1,
-        started_at=claimed.attempt.started_at,
-        ended_at=now,
+        run.failures + 1,
+        claimed.attempt.started_at,
+        now,
     )
     return Fence(run.token, name, record.write())
 
