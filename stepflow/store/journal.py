@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepflow.core.ids import run_member
-from stepflow.core.run import Cleanup, Run, RunState
+from stepflow.core.run import Cleanup, Run
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, raw
-from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import format_time, rq_time
+from stepflow.store.wake import wake
 
 #: signals that a run's mailbox holds at most
 MAILBOX = 1000
@@ -92,33 +90,17 @@ def send_signal(
     Gives 'delivered', 'buffered', 'full', 'heavy' (with bytes), 'ended', 'unknown' or 'moved': look
     again.
     """
-    base, queue = keys.run(run.id), keys.queue_of(run)
+    base, delivery = keys.run(run.id), wake(keys, run, now)
     return scripts.SEND_SIGNAL.call(
         lambda reply: str(reply.decode()),
-        keys={
-            "run": base,
-            "mail": f"{base}:mail",
-            "sent": f"{base}:sent",
-            "list": keys.rq_list(queue),
-            "queued_at": keys.queued_at(queue),
-            "wake": keys.wake_of(run.queue),
-            "due": keys.due,
-            "scheduled": keys.rq_scheduled(queue),
-        },
+        keys={"mail": f"{base}:mail", "sent": f"{base}:sent", **delivery.keys},
         args={
             "signal_id": signal_id,
             "item": item,
             "most_items": MAILBOX,
-            "member": run_member(run.id),
-            "now": format_time(now),
-            "rq_time": rq_time(now),
-            "ns": keys.namespace,
-            "queue": queue,
-            "pending": RunState.PENDING,
-            "channels": keys.tell_channel(""),
-            "message": ChannelMessage(run.id).write(),
             "most_bytes": most_bytes,
             "most_ids": SENT,
             "long_bytes": LONG,
+            **delivery.args,
         },
     )

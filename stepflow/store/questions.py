@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepflow.core.ids import run_member
-from stepflow.core.run import Run, RunState
+from stepflow.core.run import Run
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
-from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import LATEST_S, format_time, rq_time
+from stepflow.store.run_hash import LATEST_S, format_time
+from stepflow.store.wake import wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +106,21 @@ def answer_question(
     Gives what became of it, *mark* itself when this call did it, None when there is no such
     question.
     """
-    base, queue = keys.run(run.id), keys.queue_of(run)
+    base, delivery = keys.run(run.id), wake(keys, run, now)
     return scripts.ANSWER_QUESTION.call(
         lambda reply: QuestionOutcome.read(reply) if reply else None,
         keys={
-            "run": base,
             "questions": f"{base}:questions",
             "replies": f"{base}:replies",
             "questions_index": keys.questions,
-            "list": keys.rq_list(queue),
-            "queued_at": keys.queued_at(queue),
-            "wake": keys.wake_of(run.queue),
-            "due": keys.due,
-            "scheduled": keys.rq_scheduled(queue),
+            **delivery.keys,
         },
         args={
             "digest": digest,
             "outcome": mark.write(),
             "answer": packed,
             "run_id": run.id,
-            "member": run_member(run.id),
-            "now": format_time(now),
-            "rq_time": rq_time(now),
-            "ns": keys.namespace,
-            "queue": queue,
-            "pending": RunState.PENDING,
-            "channels": keys.tell_channel(""),
-            "message": ChannelMessage(run.id).write(),
+            **delivery.args,
         },
     )
 

@@ -239,7 +239,7 @@ def test_a_step_handed_back_counts_nothing():
 
 
 @pytest.mark.parametrize("had", list(Cleanup))
-def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_last_word(had):
+def test_a_run_that_makes_room_stands_where_it_stood_and_keeps_its_cleanup(had):
     move = decide(
         run(failures=1, crashes=2, cleanup=had), 4, Yield(needs_cleanup=True), POLICY, NOW
     )
@@ -311,7 +311,7 @@ def test_grace_is_given_to_marked_runs_only():
 
 @pytest.mark.parametrize("kind", [StopKind.CANCEL, StopKind.DEADLINE])
 @pytest.mark.parametrize("state", ["scheduled", "waiting", "paused"])
-def test_a_run_with_a_last_word_is_handed_over_once_more_to_say_it(state, kind):
+def test_a_run_with_compensations_is_handed_over_once_more_for_its_cleanup(state, kind):
     """[F15]"""
     stop, waiting = (
         StopRequest(kind, "why", NOW),
@@ -330,7 +330,7 @@ def test_a_run_with_a_last_word_is_handed_over_once_more_to_say_it(state, kind):
 
 
 @pytest.mark.parametrize("state", ["pending", "running"])
-def test_a_run_with_a_last_word_that_is_on_its_way_is_only_marked(state):
+def test_a_run_with_a_cleanup_that_is_on_its_way_is_only_marked(state):
     """[F15]"""
     stop = StopRequest(StopKind.CANCEL, "why", NOW)
     assert (
@@ -340,7 +340,7 @@ def test_a_run_with_a_last_word_that_is_on_its_way_is_only_marked(state):
 
 
 @pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
-def test_failing_by_hand_waits_for_no_last_word_and_for_no_worker_that_was_told_already(state):
+def test_failing_by_hand_waits_for_no_cleanup_and_for_no_worker_that_was_told_already(state):
     """[F5]"""
     stop = StopRequest(StopKind.FAIL, "why", NOW)
     move = decide_stop(run(state=RunState(state), token="", cleanup=Cleanup.NEEDED), stop)
@@ -354,7 +354,7 @@ def test_failing_by_hand_waits_for_no_last_word_and_for_no_worker_that_was_told_
 
 @pytest.mark.parametrize("mark", ["cancel", "deadline"])
 @pytest.mark.parametrize("outcome", UNSAID, ids=repr)
-def test_what_a_stopped_run_does_before_its_last_word_goes_on(outcome, mark):
+def test_what_a_stopped_run_does_before_its_cleanup_goes_on(outcome, mark):
     """[F15]"""
     late = run(stop=MARKS[mark], cleanup=Cleanup.STARTED, deadline_at=NOW - 1)
     move = decide(late, 4, outcome, POLICY, NOW)
@@ -379,7 +379,7 @@ def test_a_park_that_crossed_a_stop_is_handed_over_again_when_its_finally_blocks
 @pytest.mark.parametrize(
     ("mark", "state"), [("cancel", "cancelled"), ("deadline", "failed"), ("fail", "failed")]
 )
-def test_a_last_word_ends_the_run_as_it_was_asked_to(mark, state):
+def test_the_end_of_a_cleanup_ends_the_run_as_it_was_asked_to(mark, state):
     """[F15]"""
     move = decide(
         run(stop=MARKS[mark], cleanup=Cleanup.STARTED), 4, CleanedUp(errors=(BOOM,)), POLICY, NOW
@@ -395,7 +395,7 @@ def test_a_run_that_failed_and_was_then_asked_to_stop_ends_by_its_failure():
     assert (move.state, move.error) == ("failed", BOOM)
 
 
-def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_last_word():
+def test_a_stopped_run_that_keeps_killing_its_workers_ends_without_its_cleanup():
     move = decide(
         run(stop=MARKS["cancel"], cleanup=Cleanup.NEEDED, crashes=10), 4, Lost(), POLICY, NOW
     )

@@ -370,10 +370,10 @@ def a_slow_signal_and_a_restart(world: World, look: Look) -> None:
     )
 
 
-# knocks
+# deliveries
 
 
-def an_old_knock(world: World, look: Look) -> None:
+def an_old_delivery(world: World, look: Look) -> None:
     """RQ puts a delivery back that was taken out long ago, while the run waits for another."""
     commit(world, just_claimed(world), Continue(1), lets_go=True)
     world.client.lpush("rq:queue:default", "run-a-0")
@@ -381,14 +381,14 @@ def an_old_knock(world: World, look: Look) -> None:
     look()
 
 
-def an_old_knock_and_a_run_in_progress(world: World, look: Look) -> None:
+def an_old_delivery_and_a_run_in_progress(world: World, look: Look) -> None:
     claimed = just_claimed(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim())
     assert look().run.token == claimed.run.token
 
 
-def an_early_knock(world: World, look: Look) -> None:
+def an_early_delivery(world: World, look: Look) -> None:
     """RQ's own scheduler goes by its own clock and enqueues what is not due yet."""
     submitted(world, delay=5.0)
     world.client.rpush("rq:queue:default", "run-a-0")
@@ -396,14 +396,14 @@ def an_early_knock(world: World, look: Look) -> None:
     assert look().run.state == "scheduled"
 
 
-def an_old_knock_for_a_stock_worker(world: World, look: Look) -> None:
+def an_old_delivery_for_a_stock_worker(world: World, look: Look) -> None:
     claimed = just_claimed(world)
     world.client.lpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker("w2").claim_as_stock())
     assert look().run.token == claimed.run.token
 
 
-def an_early_knock_for_a_stock_worker(world: World, look: Look) -> None:
+def an_early_delivery_for_a_stock_worker(world: World, look: Look) -> None:
     submitted(world, delay=500.0)
     world.client.rpush("rq:queue:default", "run-a-0")
     assert not world.carry_out(world.worker().claim_as_stock())

@@ -202,7 +202,7 @@ class Model:
         else:
             self._queue()
 
-    def say_last_word(self, *, failed: bool) -> None:
+    def clean_up(self, *, failed: bool) -> None:
         self._end_by("fail" if failed else self.stop or "cancel")
 
     # what others do

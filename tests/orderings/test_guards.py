@@ -160,15 +160,15 @@ GUARDS = [
         "",
         meet.a_slow_signal_and_a_restart,
     ),
-    Guard("claim_steps", "delivery", "row[1] ~= id or ", "", meet.an_old_knock),
+    Guard("claim_steps", "delivery", "row[1] ~= id or ", "", meet.an_old_delivery),
     Guard(
         "claim_steps",
         "delivery of a claimed run",
         "row[1] ~= id or ",
         "",
-        meet.an_old_knock_and_a_run_in_progress,
+        meet.an_old_delivery_and_a_run_in_progress,
     ),
-    Guard("claim_steps", "due", CLAIM_DUE, "", meet.an_early_knock),
+    Guard("claim_steps", "due", CLAIM_DUE, "", meet.an_early_delivery),
     Guard(
         "claim_steps",
         "known",
@@ -176,8 +176,10 @@ GUARDS = [
         "if false then",
         meet.a_runner_that_is_not_known,
     ),
-    Guard("claim_one", "delivery", "row[1] ~= rq_id or ", "", meet.an_old_knock_for_a_stock_worker),
-    Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_knock_for_a_stock_worker),
+    Guard(
+        "claim_one", "delivery", "row[1] ~= rq_id or ", "", meet.an_old_delivery_for_a_stock_worker
+    ),
+    Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_delivery_for_a_stock_worker),
     Guard(
         "claim_one",
         "token",

@@ -396,7 +396,7 @@ def test_two_restarts_at_once(explore):
 @pytest.mark.parametrize(
     "outcome", [Park(SOON, None, "time", needs_cleanup=True), Continue(1), Raised(ERROR)]
 )
-def test_a_stop_and_a_run_with_a_last_word(explore, outcome):
+def test_a_stop_and_a_run_with_compensations(explore, outcome):
     """
     [C25] [F15] Whatever comes first, the run is heard once more before it ends, and ends as it was
     asked to.

@@ -340,8 +340,8 @@ class Orderings(RuleBasedStateMachine):
             (Pause("why"), Model.pause),
             (HandBack(), Model.hand_back),
             (Yield(), Model.hand_back),
-            (CleanedUp(), partial(Model.say_last_word, failed=False)),
-            (CleanedUp(ERROR, [ERROR]), partial(Model.say_last_word, failed=True)),
+            (CleanedUp(), partial(Model.clean_up, failed=False)),
+            (CleanedUp(ERROR, [ERROR]), partial(Model.clean_up, failed=True)),
         ]),
         fate=FATES,
     )  # fmt: skip
