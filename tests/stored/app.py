@@ -8,10 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from stepflow import Cancel, Continue, Fail, RetryPolicy, Step, Stepflow, Succeed
-from stepflow.settings import Settings, WebhookSettings, WorkerSettings
+from stepflow.settings import RetentionSettings, Settings, WebhookSettings, WorkerSettings
 
 #: values of every kind that msgpack lacks
 ODD = {"at": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal("1.10"), 1: {"a"}, "big": 2**80}
+
+
+#: fifty years, in seconds: samples are read for as long as their format is
+FAR_S = 50 * 365.25 * 86_400.0
 
 
 def make_app(url: str) -> Stepflow:
@@ -19,6 +23,7 @@ def make_app(url: str) -> Stepflow:
     settings = Settings(
         worker=WorkerSettings(lease_s=2.0, grace_s=1.0, stop_grace_s=0.3),
         webhook=WebhookSettings(allow_cidrs=("127.0.0.0/8",)),
+        retention=RetentionSettings(result_s=FAR_S, hook_s=FAR_S, delivered_s=FAR_S),
     )
     app = Stepflow(url, settings=settings)
 
@@ -30,7 +35,7 @@ def make_app(url: str) -> Stepflow:
             case "cancel":
                 return Cancel("as asked")
             case "later":
-                return Continue("done", delay=3600)
+                return Continue("done", delay=FAR_S)
         return Succeed(step.payload)
 
     @app.workflow("talks")
@@ -41,7 +46,7 @@ def make_app(url: str) -> Stepflow:
             case "signal":
                 return [first, await ctx.wait_for_signal("go")]
             case "sleep":
-                await ctx.sleep(3600)
+                await ctx.sleep(FAR_S)
             case "question":
                 return await ctx.ask(bool, "May it?")
             case "child":

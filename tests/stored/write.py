@@ -15,7 +15,7 @@ from stepflow.store.connection.redis_py import connect
 from stepflow.store.connection.server_check import FORMAT
 from stepflow.worker.worker import WorkerOptions
 from tests import servers
-from tests.stored.app import ODD, make_app
+from tests.stored.app import FAR_S, ODD, make_app
 from tests.stored.database import write
 
 
@@ -36,7 +36,7 @@ async def fill(url: str) -> None:
                 RunSpec("chain", "fail", run_id="failed"),
                 RunSpec("chain", "cancel", run_id="cancelled"),
                 RunSpec("chain", "later", run_id="between"),
-                RunSpec("chain", 1, run_id="delayed", delay=3600, timeout=7200),
+                RunSpec("chain", 1, run_id="delayed", delay=FAR_S, timeout=FAR_S),
                 *(
                     RunSpec("talks", what, run_id=what)
                     for what in ("signal", "sleep", "question", "child", "map")
