@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.status import Page as Page
+    from stepflow.engine.timeline import StepStatus as StepStatus
+    from stepflow.engine.timeline import Timeline as Timeline
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import ChildFailed as ChildFailed
     from stepflow.errors import HookNotFound as HookNotFound
@@ -74,6 +76,7 @@ _EXPORTS = {
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
     "engine.status": "Page",
+    "engine.timeline": "StepStatus Timeline",
     "errors": """
         AnswerMisfit ChildFailed HookNotFound InvalidRunId MailboxFull NotResumable NotRetryable
         PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused

@@ -1,4 +1,4 @@
-"""`stepflow watch` and `result`: follow a run to its end and exit as it did."""
+"""`stepflow result`: wait for a run's end and exit as it did."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ _EXIT_OF = {
     RunState.FAILED: Exit.RUN_FAILED,
     RunState.CANCELLED: Exit.RUN_CANCELLED,
 }
-#: seconds between two looks at a run that is watched; its end is published at once
-_LOOK_S = 1.0
 
 
 @click.command("result", short_help="Wait for RUN's end and print its result.")
@@ -36,31 +34,6 @@ def result_command(context: CliContext, run: str, timeout: float | None) -> int:
     with context.client() as client:
         run_id = context.run_id(client, run)
         return report_end(wait_for_end(client, run_id, timeout, context.output), context.output)
-
-
-@click.command("watch", short_help="Print what happens to RUN until it ends.")
-@click.argument("run")
-@common_options
-@pass_context
-def watch_command(context: CliContext, run: str) -> int:
-    """Print what happens to RUN until it ends, and exit as the run did."""
-    output = context.output
-    with context.client() as client:
-        run_id = context.run_id(client, run)
-        shown: object = None
-        try:
-            while True:
-                status = client.status(run_id)
-                if status is None:
-                    raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
-                if (now := (status.state, status.step, status.attempt, status.worker)) != shown:
-                    shown = now
-                    _tell(status, output)
-                if status.is_finished:
-                    return end_code(status)
-                _until_end(client, run_id, _LOOK_S)
-        except KeyboardInterrupt:
-            raise goes_on(run_id) from None
 
 
 def wait_for_end(client: Client, run_id: str, timeout: float | None, output: Output) -> RunStatus:
@@ -99,26 +72,3 @@ def end_sentence(run: RunStatus) -> str:
     """Write how a run ended, and why."""
     why = f"{run.error.type}: {run.error.message}" if run.error is not None else run.reason
     return f"run {run.id} {run.state}" + (f": {why}" if why else "")
-
-
-def _until_end(client: Client, run_id: str, timeout_s: float) -> None:
-    try:
-        client.wait(run_id, timeout_s)
-    except TimeoutError:
-        return
-
-
-def _tell(run: RunStatus, output: Output) -> None:
-    if output.json:
-        output.data(run)
-        return
-    from stepflow.cli.output import text
-
-    where = f" on {run.worker}" if run.worker and not run.is_finished else ""
-    waits = f", waits for {run.waits_for}" if run.waits_for else ""
-    line = (
-        end_sentence(run)
-        if run.is_finished
-        else f"run {run.id} {run.state}, step {run.step}, attempt {run.attempt}"
-    )
-    output.line(f"{text(run.updated_at or run.created_at)}  {line}{where}{waits}")

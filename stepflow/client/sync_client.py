@@ -23,6 +23,7 @@ from stepflow.engine.signal import resume, signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.submit import Submitted
+from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -299,6 +300,15 @@ class Client(BaseClient):
         Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
         return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
+
+    def steps(self, run_id: str) -> Timeline:
+        """
+        Give what the run has done and what it is doing, step by step; raises RunNotFound.
+
+        Of a workflow these are the steps, waits and children that its code asked for; of a runner
+        the attempts of its steps.
+        """
+        return self._do(timeline(run_id, self.env))
 
     def history(self, run_id: str) -> dict[str, Any]:
         """

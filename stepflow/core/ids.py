@@ -212,6 +212,12 @@ def step_key(run_id: str, generation: int, number: int) -> str:
     return f"{run_id}.{generation}.{number}"
 
 
+def question_digest(run_id: str, generation: int, restarts: int, place: str) -> str:
+    """Make what the token of a question ends in: the same on every replay."""
+    asked = f"{run_id}|{generation}|{restarts}|{place}".encode()
+    return blake2b(asked, digest_size=10).hexdigest()
+
+
 def child_run_id(run_id: str, generation: int, restarts: int, place: str) -> str:
     """
     Make the id of what a run begins at a place.

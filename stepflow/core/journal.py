@@ -2,7 +2,9 @@
 The journal: what a workflow's run remembers, entry by entry, in the order in which it came.
 
 An entry is `kind|place|name|unix time|data`: text up to the data, which is a packed value, a due
-time, or nothing. This module alone writes and reads that form. The functions at its end take
+time, or nothing. After the time of a step's attempt stand `_000` and how many milliseconds it took:
+a reader who does not know of them reads both as one number, and still gets the time to the
+microsecond. This module alone writes and reads that form. The functions at its end take
 entries as they are stored, so that a damaged entry is of no concern to who does not look at it.
 """
 
@@ -21,6 +23,9 @@ MISREAD = (ValueError, TypeError, KeyError, IndexError, AttributeError, Stepflow
 
 #: what stands between the parts of an entry; places and names hold none
 SEPARATOR = b"|"
+#: what stands between the time of an attempt and how long it took; to a reader who does not know
+#: of it, the digits after it begin at the tenth of a nanosecond
+_TOOK = "_000"
 #: how the place of a keyed step begins
 KEYED = "key:"
 
@@ -65,10 +70,12 @@ class Entry:
     name: str
     at: float
     data: bytes = b""
+    #: how many milliseconds the attempt took that it remembers; None for what is no attempt
+    took_ms: int | None = None
 
     def head(self) -> bytes:
         """Write all but the data."""
-        return write_head(self.kind, self.place, self.name, self.at)
+        return write_head(self.kind, self.place, self.name, self.at, self.took_ms)
 
     def write(self) -> bytes:
         """Write the entry."""
@@ -81,23 +88,26 @@ class Entry:
     @classmethod
     def read(cls, written: bytes) -> Entry:
         """Read an entry; a damaged one raises ValueError."""
-        kind, place, name, at, data = split(written)
-        return cls(EntryKind(kind), place, name, at, data)
+        kind, place, name, at, data, took_ms = split(written)
+        return cls(EntryKind(kind), place, name, at, data, took_ms)
 
 
-def write_head(kind: str, place: str, name: str, at: float) -> bytes:
+def write_head(kind: str, place: str, name: str, at: float, took_ms: int | None = None) -> bytes:
     """Write all of an entry but its data."""
-    return f"{kind}|{place}|{name}|{at:.6f}|".encode()
+    took = "" if took_ms is None else f"{_TOOK}{took_ms}"
+    return f"{kind}|{place}|{name}|{at:.6f}{took}|".encode()
 
 
-def split(written: bytes) -> tuple[str, str, str, float, bytes]:
+def split(written: bytes) -> tuple[str, str, str, float, bytes, int | None]:
     """
-    Return an entry's kind, place, name, time and data, of whatever kind it is.
+    Return an entry's kind, place, name, time, data and milliseconds, of whatever kind it is.
 
     Raises ValueError for bytes that are no entry.
     """
-    kind, place, name, at, data = written.split(SEPARATOR, 4)
-    return kind.decode(), place.decode(), name.decode(), float(at), data
+    kind, place, name, time, data = written.split(SEPARATOR, 4)
+    at, has_taken, took = time.decode().partition(_TOOK)
+    took_ms = int(took) if has_taken else None
+    return kind.decode(), place.decode(), name.decode(), float(at), data, took_ms
 
 
 def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:

@@ -262,6 +262,11 @@ class RunStatus:
     ended_at: datetime | None = None
     deadline_at: datetime | None = None
     version: int = 1
+    #: the id of the run that began this one with `ctx.spawn` or `ctx.map`
+    parent: str | None = None
+    #: whether it is known to be a workflow's: *step* then counts activations, and `client.steps`
+    #: gives the steps
+    is_workflow: bool = False
     #: what in the run's record cannot be read, None for a sound one; the fields concerned hold
     #: words that say so, or nothing
     unreadable: str | None = None

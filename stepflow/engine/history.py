@@ -117,8 +117,10 @@ def ended_well(run: Run) -> bool:
 def _show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
-        kind, place, name, at, data = split(entry)
+        kind, place, name, at, data, took_ms = split(entry)
         parts = {"kind": kind, "place": place, "name": name, "at": at, **_show(data)}
+        if took_ms is not None:
+            parts["took_ms"] = took_ms
         if _read_entry(json.loads(json.dumps(parts))) == entry:
             return parts
     except (ValueError, RecursionError):
@@ -129,7 +131,9 @@ def _show_entry(entry: bytes) -> dict[str, Any]:
 def _read_entry(parts: Mapping[str, Any]) -> bytes:
     if "entry" in parts:
         return base64.b64decode(parts["entry"])
-    head = write_head(parts["kind"], parts["place"], parts["name"], parts["at"])
+    head = write_head(
+        parts["kind"], parts["place"], parts["name"], parts["at"], parts.get("took_ms")
+    )
     return head + _read(parts)
 
 

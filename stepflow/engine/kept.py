@@ -72,6 +72,14 @@ class KeptData:
             self._note(b"spec")
             return {}
 
+    def parent(self) -> str | None:
+        """Give the id of the run that began this one; None for a run without a parent."""
+        try:
+            parent = read_options(self._data.get(b"spec")).parent
+        except StepflowError:  # `headers` has noted it
+            return None
+        return None if parent is None else parent.run_id
+
     def _note(self, name: bytes) -> None:
         held = self._data.get(name, b"")
         self.problems.append(f"field {name.decode()!r} of its data holds {held[:60]!r}")

@@ -65,7 +65,7 @@ async def questions(env: Env, *, limit: int) -> list[Question]:
         rows = await batch_of([load_questions(env.keys, run_id) for run_id in run_ids])
         for run_id, row in zip(run_ids, rows, strict=True):
             of_run = [
-                _read(run_id, digest.decode("utf-8", "replace"), packed)
+                read_question(run_id, digest.decode("utf-8", "replace"), packed)
                 for digest, packed in row.items()
                 if digest
             ]
@@ -73,7 +73,7 @@ async def questions(env: Env, *, limit: int) -> list[Question]:
     return found[:limit]
 
 
-def _read(run_id: str, digest: str, packed: bytes) -> Question:
+def read_question(run_id: str, digest: str, packed: bytes) -> Question:
     """Read a question; one that cannot be read says so as its prompt, and takes any answer."""
     token = f"{run_id}.{digest}"
     try:
@@ -112,7 +112,7 @@ async def answer(token: str, value: Any, env: Env) -> None:
     if run is None or question is None or run.is_finished:
         raise QuestionNotFound(token)
     check_readable(run)
-    problem = misfit(unpack(packed), _read(run_id, digest, question).schema)
+    problem = misfit(unpack(packed), read_question(run_id, digest, question).schema)
     if problem is not None:
         raise AnswerMisfit(token, problem)
     now = env.clock.now()

@@ -43,7 +43,11 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
     if run is None:
         return None
     live = await live_versions(run.runner, env) if run.unroutable_since else ()
-    shown = status_of(run, data, live)
+    return await with_progress(status_of(run, data, live), run, env)
+
+
+async def with_progress(shown: RunStatus, run: Run, env: Env) -> RunStatus:
+    """Add to a status how far the maps have come that the run waits for."""
     waits_for_children = run.has_children and run.state is RunState.WAITING
     far = await progress(run, env) if waits_for_children else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
@@ -91,6 +95,8 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         ended_at=as_datetime(run.ended_at),
         deadline_at=as_datetime(run.deadline_at),
         version=run.version,
+        parent=kept.parent(),
+        is_workflow=run.has_journal or run.state is RunState.WAITING,
         unreadable="; ".join(kept.problems) or None,
     )
 

@@ -73,7 +73,7 @@ async def test_a_run_that_waits_says_what_for_and_the_clock_stands_still_meanwhi
         await ctx.sleep(0.01)
 
     run = await h.submit("nap")
-    with pytest.raises(RunUnfinished, match="waits for sleep"):
+    with pytest.raises(RunUnfinished, match="waits for the end of its sleep"):
         await h.result(run)
     await h.advance(0.01)
     assert await h.result(run) is None

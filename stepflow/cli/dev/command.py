@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,10 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
+    from stepflow.cli.dev.view import View
     from stepflow.client import Client
     from stepflow.core.run import RunStatus
+    from stepflow.engine.timeline import Timeline
 
 #: seconds between two looks at files, worker and runs
 LOOK_S = 0.5
@@ -73,10 +76,23 @@ def dev_command(
         try:
             while True:
                 worker.look()
-                view.show(_runs(client))
+                runs = _runs(client)
+                view.show(runs, _timelines(client, runs or (), view))
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
             view.say("ending: running steps may finish; Ctrl-C again ends at once")
+
+
+def _timelines(client: Client, runs: Sequence[RunStatus], view: View) -> dict[str, Timeline]:
+    """Return the steps of those runs that may have gone on since they were shown last."""
+    from stepflow.errors import RunNotFound, UnavailableError
+
+    found = {}
+    for run in runs:
+        if not run.is_finished or view.is_news(run):
+            with suppress(RunNotFound, UnavailableError):
+                found[run.id] = client.steps(run.id)
+    return found
 
 
 def _runs(client: Client) -> list[RunStatus] | None:

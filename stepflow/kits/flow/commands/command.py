@@ -27,6 +27,7 @@ class Command:
     """
 
     __slots__ = (
+        "began_at",
         "compensation",
         "due_at",
         "future",
@@ -58,6 +59,8 @@ class Command:
         self.due_at: float | None = None
         #: what undoes it once it has its value
         self.compensation: Compensation | None = None
+        #: when (unix seconds) the attempt began that is under way; None for what has no attempts
+        self.began_at: float | None = None
         #: a try is running, or an entry is being written for it
         self.is_busy = False
         #: an entry is being written for it

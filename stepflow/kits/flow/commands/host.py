@@ -28,6 +28,7 @@ class Writable(Protocol):
     place: str
     name: str
     compensation: Compensation | None
+    began_at: float | None
     is_busy: bool
     is_writing: bool
 

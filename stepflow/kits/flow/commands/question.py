@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from hashlib import blake2b
 from typing import Any
 
+from stepflow.core.ids import question_digest
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.expected import ExpectedType
@@ -36,8 +36,7 @@ class QuestionCommand(Command):
     ) -> None:
         super().__init__(place, "decision", future, expected.read)
         run = host.run
-        identity = f"{run.id}|{run.generation}|{host.restarts}|{place}"
-        self._digest = blake2b(identity.encode(), digest_size=10).hexdigest()
+        self._digest = question_digest(run.id, run.generation, host.restarts, place)
         self._host = host
         self._schema = expected.schema
         self._prompt = prompt

@@ -31,6 +31,9 @@ class SleepCommand(Command):
         super().__init__(place, "sleep", future)
         self._wait_s = wait_s
 
+    def describe(self) -> str:
+        return "the end of its sleep"
+
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None:
             self.due_at = now + self._wait_s
@@ -69,6 +72,9 @@ class SignalCommand(Command):
         #: the inbox version at which it looked into the mailbox last; 0 during a replay
         self._seen = 0
         self._run_id = ""
+
+    def describe(self) -> str:
+        return f"signal {' or '.join(map(repr, self.names))}"
 
     def expects(self) -> dict[str, dict[str, Any]]:
         schema = None if self._expected is None else self._expected.schema

@@ -80,7 +80,7 @@ class StepCommand(Command):
 
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
-            self.is_busy = True
+            self.is_busy, self.began_at = True, now
             self._task = host.spawn(self._call(host.runtime), partial(self._tried, host))
 
     def abandon(self) -> None:

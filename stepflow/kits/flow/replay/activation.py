@@ -419,7 +419,9 @@ class Activation:
         is_first_to_undo = (
             kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
         )
-        entry = Entry(kind, command.place, command.name, self.runtime.now(), data)
+        now, began_at = self.runtime.now(), command.began_at
+        took_ms = None if began_at is None else max(0, round((now - began_at) * 1000))
+        entry = Entry(kind, command.place, command.name, now, data, took_ms)
         self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
 
     def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:

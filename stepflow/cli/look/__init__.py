@@ -1,0 +1,1 @@
+"""How a person sees a run: `stepflow show` and `watch`, and what `dev` says of it."""

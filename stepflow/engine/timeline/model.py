@@ -1,0 +1,137 @@
+"""The timeline of a run, as values that JSON can carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.run import RunStatus
+
+
+class StepKind(StrEnum):
+    """What a step of a run is: a call of your function, a wait, a child, or a note of the run."""
+
+    STEP = "step"
+    COMPENSATION = "compensation"
+    SLEEP = "sleep"
+    SIGNAL = "signal"
+    QUESTION = "question"
+    CHILD = "child"
+    MAP = "map"
+    VARIABLE = "variable"
+    #: `ctx.forget`
+    FORGET = "forget"
+    #: `ctx.patched` took the new way
+    PATCH = "patch"
+    #: the run continued as new here
+    RESTART = "restart"
+    #: the run was asked to stop here
+    STOP = "stop"
+    #: from here on what was done is undone
+    UNDO = "undo"
+    #: an entry that this version cannot read
+    UNREADABLE = "unreadable"
+
+
+class StepState(StrEnum):
+    """Where a step is; those from `succeeded` on are ends."""
+
+    SCHEDULED = "scheduled"
+    PENDING = "pending"
+    RUNNING = "running"
+    #: an attempt failed, the next one is due
+    RETRYING = "retrying"
+    WAITING = "waiting"
+    #: of a child: somebody has to resume it
+    PAUSED = "paused"
+    #: of a child: it was asked to stop
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: a wait ended because its time was up
+    TIMED_OUT = "timed out"
+    #: the attempt was lost with its worker
+    LOST = "lost"
+    #: the attempt was handed back by a leaving worker
+    HANDED_BACK = "handed back"
+
+
+#: the states in which a step is not over
+OPEN_STATES = (
+    StepState.SCHEDULED, StepState.PENDING, StepState.RUNNING, StepState.RETRYING,
+    StepState.WAITING, StepState.PAUSED, StepState.CANCELLING,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """
+    One step of a run: of a workflow what its code asked of `ctx`, of a runner an attempt.
+
+    *name* is empty for a step that is under way and has left nothing in Redis yet. *attempt* counts
+    from 1. Times are aware datetimes, None where they are not known. *until* is when an open wait
+    ends at the latest, or the next attempt is due. *run_id* is the run of a child; *done* of
+    *total* children of a map have ended.
+    """
+
+    kind: StepKind
+    name: str
+    state: StepState
+    attempt: int = 1
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: how long it took, for steps the last attempt; None while it is under way or not known
+    took_s: float | None = None
+    until: datetime | None = None
+    error: ErrorInfo | None = None
+    value: Any = None
+    worker: str | None = None
+    run_id: str | None = None
+    #: answers the question
+    token: str | None = None
+    done: int | None = None
+    total: int | None = None
+    #: the key of a keyed step
+    key: str | None = None
+    #: where in a workflow it stands; None for the steps of a runner
+    place: str | None = None
+    #: the number of a runner's step, from 0; None in a workflow
+    number: int | None = None
+    #: what the runner said of its step (`continue`, `succeed`, `raised` ...); None in a workflow
+    outcome: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """
+    The steps of a run in the order in which they began, and the run's status at that time.
+
+    *is_workflow* tells a run that has a journal from one whose steps a runner does one by one.
+    *restarts* counts how often the run has continued as new; only its present history is kept.
+    """
+
+    run: RunStatus
+    steps: Sequence[StepStatus]
+    is_workflow: bool
+    restarts: int = 0
+
+    def __iter__(self) -> Iterator[StepStatus]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def open(self) -> Sequence[StepStatus]:
+        """Those that are not over: what is under way, and what the run waits for."""
+        return [] if self.run.is_finished else [step for step in self.steps if step.is_open]

@@ -1,0 +1,170 @@
+"""timeline: what a run has done, step by step, and what it is doing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from stepflow.core.ids import question_digest
+from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.engine.env import Env
+from stepflow.engine.inspect import steps as load_records
+from stepflow.engine.questions import Question, read_question
+from stepflow.engine.status import status_of, with_progress
+from stepflow.engine.timeline.entries import JournalReader
+from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline
+from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, steps_of_runner
+from stepflow.errors import RunNotFound
+from stepflow.store.calls import batch, batch_of
+from stepflow.store.children import load_maps
+from stepflow.store.journal import load_journal
+from stepflow.store.questions import load_questions
+from stepflow.store.runs import load_data, load_run
+from stepflow.times import as_datetime
+
+#: children whose states are looked up
+MOST_CHILDREN = 200
+#: the parts of what a parked run says that it waits for
+_WAITS = re.compile(r", (?=(?:signal|sleep|child|map|children|step) |an answer to |the end of )")
+
+
+async def timeline(run_id: str, env: Env) -> Timeline:
+    """
+    Read what a run has done and what it is doing; raises RunNotFound.
+
+    Reads only what is there: a step that is under way for the first time is known to its worker
+    alone, so it has no name here.
+    """
+    run, data, journal = await batch(
+        load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id)
+    )
+    if run is None:
+        raise RunNotFound(run_id)
+    status = await with_progress(status_of(run, data), run, env)
+    records = await load_records(run_id, env)
+    is_workflow = (
+        bool(journal)
+        or run.state is RunState.WAITING
+        or any(record.outcome in WORKFLOW_OUTCOMES for record in records)
+    )
+    if not is_workflow:
+        return Timeline(status, steps_of_runner(run, status, records), is_workflow=False)
+    reader = JournalReader(run)
+    reader.read(journal)
+    steps = reader.steps
+    if run.is_finished:
+        steps = [_closed(step) for step in steps]
+    else:
+        steps = await _with_questions(steps, run, reader.restarts, env)
+        steps = [*_with_waits(steps, run), *_under_way(steps, run, status)]
+        steps = await _with_maps(steps, run, env)
+    steps = await _with_children(steps, env)
+    return Timeline(status, steps, is_workflow=True, restarts=reader.restarts)
+
+
+def _closed(step: StepStatus) -> StepStatus:
+    """Close a step that was open when its run ended; a child lives on or ends by itself."""
+    if not step.is_open or step.kind in {StepKind.CHILD, StepKind.MAP}:
+        return step
+    return replace(step, state=StepState.CANCELLED, until=None)
+
+
+async def _with_questions(
+    steps: Sequence[StepStatus], run: Run, restarts: int, env: Env
+) -> list[StepStatus]:
+    """Put the open questions in, those with a time limit where the journal has that."""
+    row: Mapping[bytes, bytes] = await load_questions(env.keys, run.id)
+    waiting = {
+        digest.decode("utf-8", "replace"): packed for digest, packed in row.items() if digest
+    }
+    found = list(steps)
+    for index, step in enumerate(found):
+        if step.kind is StepKind.QUESTION and step.is_open and step.place is not None:
+            digest = question_digest(run.id, run.generation, restarts, step.place)
+            if (packed := waiting.pop(digest, None)) is not None:
+                found[index] = _asking(read_question(run.id, digest, packed), step.place)
+    rest = [_asking(read_question(run.id, digest, packed)) for digest, packed in waiting.items()]
+    return [*found, *rest]
+
+
+def _asking(question: Question, place: str | None = None) -> StepStatus:
+    return StepStatus(
+        StepKind.QUESTION, question.prompt, StepState.WAITING, 1, question.asked_at,
+        until=question.until, token=question.token, place=place,
+    )  # fmt: skip
+
+
+def _with_waits(steps: Sequence[StepStatus], run: Run) -> list[StepStatus]:
+    """Put in the signals that a parked run waits for without a time limit."""
+    found = list(steps)
+    if run.state is not RunState.WAITING:
+        return found
+    known = {step.name for step in steps if step.kind is StepKind.SIGNAL and step.is_open}
+    for wait in _WAITS.split(run.waits_for):
+        what, _, rest = wait.partition(" ")
+        if what == "signal" and (name := _signal_names(rest)) not in known:
+            since = as_datetime(run.updated_at)
+            found.append(StepStatus(StepKind.SIGNAL, name, StepState.WAITING, 1, since))
+        elif what == "children":
+            found.append(StepStatus(StepKind.CHILD, "its children", StepState.WAITING))
+    return found
+
+
+def _signal_names(words: str) -> str:
+    """Give the names of a signal that is waited for, as the journal joins them."""
+    return ",".join(re.findall(r"'([^']*)'", words)) or words
+
+
+def _under_way(steps: Sequence[StepStatus], run: Run, status: RunStatus) -> list[StepStatus]:
+    """
+    Say what a claimed run is doing that is not in its journal yet.
+
+    It is about as old as the last thing that the journal remembers.
+    """
+    if not run.is_claimed or run.is_finished:
+        return []
+    ends = [step.ended_at for step in steps if step.ended_at is not None]
+    since = max(ends, default=as_datetime(run.started_at))
+    return [StepStatus(StepKind.STEP, "", StepState.RUNNING, 1, since, worker=status.worker)]
+
+
+async def _with_maps(steps: Sequence[StepStatus], run: Run, env: Env) -> list[StepStatus]:
+    """Put in how far the maps have come that are not settled."""
+    if not any(step.kind is StepKind.MAP and step.is_open for step in steps):
+        return list(steps)
+    row = await load_maps(env.keys, run)
+
+    def ended(group_id: str | None) -> int:
+        counts = [row.get(f"{group_id}.{what}".encode(), b"") for what in ("ok", "bad")]
+        return sum(int(count) for count in counts if count.isdigit())
+
+    return [
+        replace(step, done=ended(step.run_id))
+        if step.kind is StepKind.MAP and step.is_open
+        else step
+        for step in steps
+    ]
+
+
+async def _with_children(steps: Sequence[StepStatus], env: Env) -> list[StepStatus]:
+    """Put in the states of the children whose ends the run has not taken in."""
+    ids = [
+        step.run_id
+        for step in steps
+        if step.kind is StepKind.CHILD and step.is_open and step.run_id
+    ][:MOST_CHILDREN]
+    if not ids:
+        return list(steps)
+    runs = await batch_of([load_run(env.keys, run_id) for run_id in ids])
+    children = dict(zip(ids, runs, strict=True))
+    return [
+        _of_child(step, child) if (child := children.get(step.run_id or "")) else step
+        for step in steps
+    ]
+
+
+def _of_child(step: StepStatus, child: Run) -> StepStatus:
+    is_stopping = child.stop is not None and not child.is_finished
+    state = StepState.CANCELLING if is_stopping else StepState(child.state.value)
+    return replace(step, state=state, ended_at=as_datetime(child.ended_at))
