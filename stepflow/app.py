@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, overload
@@ -55,7 +54,7 @@ class CoreApp:
         self.registry.webhooks.update(webhooks or {})
         self._url = url
         self._client: Client | None = None
-        self._async_clients: dict[asyncio.AbstractEventLoop, AsyncClient] = {}
+        self._async_client: AsyncClient | None = None
 
     @property
     def url(self) -> str:
@@ -81,21 +80,15 @@ class CoreApp:
 
     @property
     def async_client(self) -> AsyncClient:
-        """The async client of this app's Redis, one for each running loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._async_clients:
-            self._async_clients = {
-                known: client
-                for known, client in self._async_clients.items()
-                if not known.is_closed()
-            }
-            self._async_clients[loop] = AsyncClient(
+        """The async client of this app's Redis, made on first use; for any event loop."""
+        if self._async_client is None:
+            self._async_client = AsyncClient(
                 self._url,
                 namespace=self.namespace,
                 settings=self.settings,
                 registry=self.registry,
             )
-        return self._async_clients[loop]
+        return self._async_client
 
     def runner(
         self,

@@ -30,7 +30,7 @@ class Submitters(Protocol):
 
     @property
     def async_client(self) -> AsyncClient:
-        """A client of the running loop."""
+        """A client for asyncio."""
 
 
 class Job:

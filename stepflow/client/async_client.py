@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.per_loop import PerLoop
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -27,9 +28,7 @@ from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
-from stepflow.store.connection.pubsub import Listener
-from stepflow.store.connection.thread_calls import await_in_thread
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
@@ -77,7 +76,8 @@ class AsyncClient(BaseClient):
     """
     The client for asyncio: one connection, all that waits sent in one write.
 
-    Lives on the loop it is first used on.
+    You may make it once, at the top of a module, and use it on any event loop, also on several at a
+    time. Each loop gets a connection of its own, which is closed when the loop ends.
     """
 
     def __init__(
@@ -90,9 +90,8 @@ class AsyncClient(BaseClient):
         registry: Registry | None = None,
     ) -> None:
         super().__init__(url, namespace, settings, registry)
-        self._own_link: AsyncConnection | None = None
         self._connection = connection
-        self._listener: Listener | None = None
+        self._per_loop = PerLoop(self._address)
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,20 +113,15 @@ class AsyncClient(BaseClient):
                 raise self._naming(lacking, refusal) from None
 
     async def _connected(self) -> AsyncCaller:
-        if self._connection is None:
-            address = await await_in_thread(self._address)
-            if self._connection is None:
-                self._own_link = AsyncConnection(address, retry_for_s=address.times.budget_s)
-                self._connection, self._listener = self._own_link, Listener(address)
-        return self._connection
+        return self._connection or (await self._per_loop.here()).connection
 
     async def close(self) -> None:
-        """Drop the connections."""
-        if self._listener is not None:
-            await self._listener.close()
-        if self._own_link is not None:
-            await self._own_link.close()
-            self._connection = self._own_link = self._listener = None
+        """
+        Close the connection of the running loop; the next call opens another one.
+
+        Those of other loops are closed when their loops end.
+        """
+        await self._per_loop.close()
 
     async def submit(
         self,
@@ -188,10 +182,11 @@ class AsyncClient(BaseClient):
             del message
             ended.set()
 
+        opened = self._per_loop.known()
         try:
             async with asyncio.timeout(limit_s):
-                if self._listener is not None:
-                    await self._listener.subscribe(channel, heard)
+                if opened is not None:
+                    await opened.listener.subscribe(channel, heard)
                 while not (run := await self._found(run_id)).is_finished:
                     await _either(ended, SAFETY_NET_S)
                 return run
@@ -199,8 +194,8 @@ class AsyncClient(BaseClient):
             msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
             raise TimeoutError(msg) from None
         finally:
-            if self._listener is not None:
-                self._listener.unsubscribe(channel, heard)
+            if opened is not None:
+                opened.listener.unsubscribe(channel, heard)
 
     async def _found(self, run_id: str) -> RunStatus:
         run = await self.status(run_id)

@@ -82,11 +82,11 @@ class Harness:
         self._lock = asyncio.Lock()
         self._env = Env(Keys(app.namespace), self.settings, self.clock)
         self._current_worker: HarnessWorker | None = None
-        self._clients_before: tuple[Any, Any] = (None, {})
+        self._clients_before: tuple[Any, Any] = (None, None)
 
     async def __aenter__(self) -> Self:
-        app, loop = self.app, asyncio.get_running_loop()
-        self._clients_before = app._client, app._async_clients  # noqa: SLF001  what tests alone may do
+        app = self.app
+        self._clients_before = app._client, app._async_client  # noqa: SLF001  what tests alone may do
         blocking = Client(
             namespace=app.namespace,
             settings=self.settings,
@@ -94,12 +94,12 @@ class Harness:
             registry=app.registry,
         )
         blocking.env.clock = self.clock
-        app._client, app._async_clients = blocking, {loop: self.client}  # noqa: SLF001  what tests alone may do
+        app._client, app._async_client = blocking, self.client  # noqa: SLF001  what tests alone may do
         await self._start_worker()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        self.app._client, self.app._async_clients = self._clients_before  # noqa: SLF001  what tests alone may do
+        self.app._client, self.app._async_client = self._clients_before  # noqa: SLF001  what tests alone may do
         await self._worker.end()
         self.server.close()
         missing = [crash.name for crash in self._crashes if crash.left > 0]

@@ -71,6 +71,13 @@ class RedisProtocol(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def drop(self) -> None:
+        """Close the socket of a connection whose loop is closed: no transport can do that then."""
+        sock = getattr(self.transport, "_sock", None)
+        if sock is not None:
+            sock.close()
+            self.transport._sock = None  # type: ignore[attr-defined]  # noqa: SLF001  else it warns
+
     async def ask(self, commands: Sequence[Sequence[Part]]) -> list[Any]:
         """
         Send commands and return their replies, error replies as ReplyError values.

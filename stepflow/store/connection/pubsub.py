@@ -85,6 +85,13 @@ class Listener:
         if self._protocol is not None:
             self._protocol.abort()
 
+    def drop(self) -> None:
+        """Close the socket; for one whose loop was closed before it."""
+        self._closed = True
+        if self._protocol is not None:
+            self._protocol.drop()
+            self._protocol = None
+
     def renew(self) -> None:
         """
         Move to a fresh connection as soon as one is open.

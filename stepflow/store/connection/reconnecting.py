@@ -120,6 +120,14 @@ class Reconnecting:
         self._protocol = None
         self._fail_all(RedisUnreachable(self._address.shown, "the connection was closed"))
 
+    def drop(self) -> None:
+        """Close the sockets; for one whose loop was closed before it."""
+        self._closed = True
+        for protocol in (self._protocol, self._outage.protocol):
+            if protocol is not None:
+                protocol.drop()
+        self._protocol = self._outage.protocol = None
+
     def renew(self) -> None:
         """
         Move to a fresh connection as soon as one is open.
