@@ -207,13 +207,13 @@ class AsyncClient(BaseClient):
         """See Client.result."""
         return result_of(await self.wait(run_id, timeout))
 
-    async def cancel(self, run_id: str, reason: str = "") -> bool:
+    async def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.cancel."""
-        return await self._do(cancel(run_id, reason, self.env))
+        return await self._do(cancel(run_id, reason, self.env, by=by))
 
-    async def fail(self, run_id: str, reason: str = "") -> bool:
+    async def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.fail."""
-        return await self._do(fail(run_id, reason, self.env))
+        return await self._do(fail(run_id, reason, self.env, by=by))
 
     async def retry(self, run_id: str) -> None:
         """See Client.retry."""

@@ -213,24 +213,24 @@ class Client(BaseClient):
         """
         return result_of(self.wait(run_id, timeout))
 
-    def cancel(self, run_id: str, reason: str = "") -> bool:
+    def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
-        Cancel the run.
+        Cancel the run; *by* is who asks, for those who look at it later.
 
         True when it will end, by this call or by an earlier one, whose reason stays. False when it
         is unknown or has ended; `status` tells which.
         """
-        return self._do(cancel(run_id, reason, self.env))
+        return self._do(cancel(run_id, reason, self.env, by=by))
 
-    def fail(self, run_id: str, reason: str = "") -> bool:
+    def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
-        End the run as failed.
+        End the run as failed; *by* is who does it, for those who look at it later.
 
         One that waits or is paused ends at once, without compensation; a running one is told to
         stop, and a second call ends it if it does not. True when it will end, False when it is
         unknown or has ended.
         """
-        return self._do(fail(run_id, reason, self.env))
+        return self._do(fail(run_id, reason, self.env, by=by))
 
     def retry(self, run_id: str) -> None:
         """

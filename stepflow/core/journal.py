@@ -40,7 +40,7 @@ class EntryKind(StrEnum):
 
     VALUE = "value"  # a step gave this
     ERROR = "error"  # a step failed for good with this
-    TRY = "try"  # an attempt of a step failed; the next is due then
+    TRY = "try"  # an attempt of a step failed; the next is due then, and with what error
     DUE = "due"  # a sleep, or a signal's timeout, ends then
     OVER = "over"  # the sleep is over
     SIGNAL = "signal"  # this signal was taken
@@ -208,6 +208,21 @@ def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
         if group_id.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS:
             found.append(ChildGroup(group_id.decode(), int(total), 0, 0, 0))
     return found
+
+
+def write_try(due_at: float, error: str) -> bytes:
+    """Write the data of a failed attempt: when the next is due, and how this one failed."""
+    return f"{due_at:.6f}|{error}".encode("utf-8", "backslashreplace")
+
+
+def read_try(data: bytes) -> tuple[float, str]:
+    """
+    Read when the next attempt of a step is due, and how the last one failed.
+
+    The error is empty for a wait that is no attempt's, and in entries of versions before.
+    """
+    due, _, error = data.partition(SEPARATOR)
+    return float(due), error.decode("utf-8", "backslashreplace")
 
 
 def write_map_end(group: ChildGroup, counts: bytes) -> bytes:

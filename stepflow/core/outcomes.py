@@ -13,6 +13,9 @@ from stepflow.times import seconds, unix_time
 #: characters of an error's message or of a reason that are kept
 LONGEST_TEXT = 10_000
 _CUT = " … (cut)"
+#: bytes of an error that the record of an attempt keeps
+LONGEST_BRIEF = 200
+_MORE = "…".encode()
 
 
 def readable(text: object) -> str:
@@ -108,6 +111,19 @@ class ErrorInfo:
     message: str
     traceback: str = ""
 
+    def brief(self) -> str:
+        """Write it as `Type: message`, in LONGEST_BRIEF bytes at most."""
+        text = f"{self.type}: {self.message}".encode("utf-8", "backslashreplace")
+        if len(text) > LONGEST_BRIEF:
+            text = text[: LONGEST_BRIEF - len(_MORE)] + _MORE
+        return text.decode("utf-8", "ignore")
+
+    @classmethod
+    def of_brief(cls, text: str) -> ErrorInfo | None:
+        """Read back what `brief` wrote; None for an empty text."""
+        kind, _, message = text.partition(": ")
+        return cls(kind, message) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Park(Outcome):
@@ -128,6 +144,8 @@ class Park(Outcome):
     needs_cleanup: bool = False
     #: the JSON schemas of the signals it waits for, by name, packed
     expects: bytes = b""
+    #: the commands that it waits for, packed (`core/open_command.py`); none for a sleep alone
+    commands: bytes = b""
     #: whether it knows that it was asked to stop: it waits in the course of its cleanup
     knows_stop: bool = False
 

@@ -82,6 +82,8 @@ class StopRequest:
     reason: str = ""
     #: unix seconds: when it was asked for
     at: float = 0.0
+    #: who asked, where that is known
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ class Run:
     origin: str = ""
     #: whether the run has begun children
     has_children: bool = False
+    #: who asked it to stop, or ended it; empty where that is not known
+    stopped_by: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from stepflow.core.ids import worker_of
+
+#: stands in a record for a time or an error that there is none of
+_NONE = "-"
+#: what of an error needs no escape in a record, whose words have spaces between them
+_PLAIN = "!\"#$&'()*+,/:;<=>?@[]^`{|}"
 
 
 class StepRecord(NamedTuple):
@@ -12,7 +18,8 @@ class StepRecord(NamedTuple):
     How one attempt of a step ended.
 
     Written `<token><outcome> <attempt> <started> <ended>`, times in unix seconds. *token* is that
-    of the claim, `<worker>.<number>.`: its last dot parts it from *outcome*.
+    of the claim, `<worker>.<number>.`: its last dot parts it from *outcome*. An attempt that
+    failed, or whose step is due again, has two more words: when that is, and the error.
     """
 
     token: str
@@ -20,6 +27,10 @@ class StepRecord(NamedTuple):
     attempt: int
     started_at: float
     ended_at: float
+    #: when (unix seconds) the step is due again, 0 for at once and for a step that is closed
+    due_at: float = 0.0
+    #: `Type: message` of the error that ended the attempt, "" without one; see `ErrorInfo.brief`
+    error: str = ""
 
     @property
     def worker(self) -> str:
@@ -28,20 +39,27 @@ class StepRecord(NamedTuple):
 
     def write(self) -> str:
         """Return the record as Redis has it."""
-        token, outcome, attempt, started_at, ended_at = self
-        return f"{token}{outcome} {attempt} {started_at:.3f} {ended_at:.3f}"
+        token, outcome, attempt, started_at, ended_at, due_at, error = self
+        written = f"{token}{outcome} {attempt} {started_at:.3f} {ended_at:.3f}"
+        if not due_at and not error:
+            return written
+        due = f"{due_at:.3f}" if due_at else _NONE
+        return f"{written} {due} {quote(error, safe=_PLAIN) or _NONE}"
 
     @classmethod
     def read(cls, written: bytes) -> StepRecord:
         """Read a record back; raises ValueError for anything else."""
-        head, attempt, started, ended = written.decode().split(" ")
+        head, attempt, started, ended, *more = written.decode().split(" ")
         token, outcome = head.rsplit(".", 1)
+        due, error = more[:2] if more else (_NONE, _NONE)
         return cls(
             f"{token}.",
             outcome,
             attempt=int(attempt),
             started_at=float(started),
             ended_at=float(ended),
+            due_at=0.0 if due == _NONE else float(due),
+            error="" if error == _NONE else unquote(error),
         )
 
 

@@ -53,6 +53,8 @@ class Transition:
     inbox: int | None = None
     #: the JSON schemas of the signals that a parked run waits for, packed
     expects: bytes = b""
+    #: the commands that a parked run waits for, packed
+    commands: bytes = b""
     #: for a restart: how often the run has been restarted, this time included
     restarts: int = 0
     #: whether the run needs a cleanup before a stop may end it
@@ -112,6 +114,7 @@ class Transition:
             why=park.waits_for,
             cleanup=cleanup,
             expects=park.expects,
+            commands=park.commands,
         )
 
     @classmethod

@@ -42,28 +42,28 @@ from stepflow.store.runs import (
 log = logging.getLogger("stepflow.run")
 
 
-async def cancel(run_id: str, reason: str, env: Env) -> bool:
+async def cancel(run_id: str, reason: str, env: Env, *, by: str = "") -> bool:
     """
-    Stop the run: it ends as cancelled.
+    Stop the run: it ends as cancelled. *by* is who asks, for those who look at it later.
 
     True when this call ends it, now or soon, or an earlier stop does; False when it is unknown or
     has ended.
     """
     return await stop_run(
-        run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now()), env
+        run_id, StopRequest(StopKind.CANCEL, readable(reason), env.clock.now(), readable(by)), env
     )
 
 
-async def fail(run_id: str, reason: str, env: Env) -> bool:
+async def fail(run_id: str, reason: str, env: Env, *, by: str = "") -> bool:
     """
-    End the run as failed by hand.
+    End the run as failed by hand. *by* is who does it, for those who look at it later.
 
     True when this call ends it, now or soon, or an earlier stop does; False when it is unknown or
     has ended. A run that waits, is paused or was stopped before ends at once, and compensates
     nothing.
     """
     return await stop_run(
-        run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now()), env
+        run_id, StopRequest(StopKind.FAIL, readable(reason), env.clock.now(), readable(by)), env
     )
 
 
@@ -93,7 +93,7 @@ async def stop_run(run_id: str, stop: StopRequest, env: Env) -> bool:
         probes.at("cancel.ready")
         match move.kind:
             case TransitionKind.FINISH:
-                answer = await finish_from_outside(run, move, Fence("", request), env)
+                answer = await finish_from_outside(run, move, Fence("", request), env, by=stop.by)
             case TransitionKind.HAND_OVER:
                 answer = await hand_over(
                     env.keys, run, Fence("", request), state=move.state, step=move.step,
@@ -127,15 +127,18 @@ async def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> 
     """
     if stop.kind is StopKind.DEADLINE:
         return await set_run_aside(run, env)
-    answer = await finish_from_outside(run, end_of_stop(run, stop), Fence("", request), env)
+    end = end_of_stop(run, stop)
+    answer = await finish_from_outside(run, end, Fence("", request), env, by=stop.by)
     if answer[0] == STALE:
         return False
     log.warning("run=%s ended by hand, though unreadable: %s", run.id, run.unreadable)
     return True
 
 
-async def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env) -> Answer:
-    """End *run* without its claim; gives the script's answer."""
+async def finish_from_outside(
+    run: Run, move: Transition, fence: Fence, env: Env, *, by: str = ""
+) -> Answer:
+    """End *run* without its claim, *by* somebody if that is known; gives the script's answer."""
     data, packed = await batch(load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner))
     now = env.clock.now()
     options, fields = _options(run, data), end_fields(move, env.settings.limits.payload_bytes)
@@ -144,7 +147,7 @@ async def finish_from_outside(run: Run, move: Transition, fence: Fence, env: Env
     answer = await finish_run(
         env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
-        untold=note_untold(run, move, options, now) if known is None else None,
+        untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
     )  # fmt: skip
     if run.unroutable_since and answer[0] != STALE:
         # its delivery stands in a waiting list that no live worker reads; it must stay there until

@@ -92,6 +92,10 @@ class StepInfo:
     is_closed: bool
     started_at: datetime | None
     ended_at: datetime | None
+    #: `Type: message` of the error that ended it; None without one
+    error: str | None = None
+    #: when the step was due again; None for at once, and for one that was closed
+    due_at: datetime | None = None
 
 
 async def queues(env: Env) -> list[QueueInfo]:
@@ -244,7 +248,8 @@ def _step(name: bytes, record: bytes) -> StepInfo:
         )  # fmt: skip
     return StepInfo(
         step, attempt=read.attempt, outcome=read.outcome, worker=read.worker, is_closed=is_closed,
-        started_at=started_at, ended_at=ended_at,
+        started_at=started_at, ended_at=ended_at, error=read.error or None,
+        due_at=as_datetime(read.due_at),
     )  # fmt: skip
 
 

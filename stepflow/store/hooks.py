@@ -110,6 +110,18 @@ def write_hook_jobs(hooks: Sequence[HookJob]) -> Sequence[Part]:
     return args
 
 
+def hook_queue_keys(keys: Keys) -> dict[str, str]:
+    """Give the keys of the hook queue, for the scripts that leave deliveries in it."""
+    queue = keys.hook_queue
+    return {
+        "hook_list": keys.rq_list(queue),
+        "hook_queued_at": keys.queued_at(queue),
+        "hook_wake": keys.wake(queue),
+        "live_hooks": keys.live_hooks,
+        "rq_queues": RQ_QUEUES,
+    }
+
+
 def hook_job_keys(keys: Keys, hooks: Sequence[HookJob]) -> Sequence[str]:
     """Give the keys of deliveries as `lib/hook.lua` takes them: of each its record and its job."""
     return [key for hook in hooks for key in (keys.hook(hook.id), keys.rq_job(hook.rq_id))]
@@ -151,6 +163,7 @@ def commit_hook(
             "claimed_job": keys.rq_job(hook.claimed_rq_id),
             "wip": keys.rq_wip(keys.hook_queue),
             "dead_hooks": keys.dead_hooks,
+            "live_hooks": keys.live_hooks,
             "due": keys.due,
         },
         args={
@@ -188,6 +201,7 @@ def requeue_hook(
             "claimed_job": keys.rq_job(hook.claimed_rq_id or hook.delivery),
             "wip": keys.rq_wip(queue),
             "dead_hooks": keys.dead_hooks,
+            "live_hooks": keys.live_hooks,
             "job": keys.rq_job(rq_id),
             "list": keys.rq_list(queue),
             "queued_at": keys.queued_at(queue),
@@ -248,6 +262,7 @@ def tell_untold(
             "list": keys.rq_list(queue),
             "queued_at": keys.queued_at(queue),
             "wake": keys.wake(queue),
+            "live_hooks": keys.live_hooks,
             "rq_queues": RQ_QUEUES,
         },
         args={

@@ -33,6 +33,7 @@ Every key stepflow uses, in one table.
 
     of hooks, sessions and workers                                  lives until
     <ns>:hook:<hook id>              hash     one hook delivery     hook TTL
+    <ns>:hooks:live                  zset     hook id -> queued at  until it is told or dead
     <ns>:hooks:dead                  zset     hook id -> died at    hook TTL
     <ns>:app_hooks                   hash     runner -> its hooks   for good
     <ns>:untold:<runner>             zset     noted end -> when     result TTL, or announced
@@ -79,6 +80,7 @@ class Keys:
         "format",
         "job_prefix",
         "live",
+        "live_hooks",
         "namespace",
         "questions",
         "versions",
@@ -99,6 +101,7 @@ class Keys:
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
         self.versions = f"{namespace}:versions"
+        self.live_hooks = f"{namespace}:hooks:live"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
 

@@ -212,6 +212,7 @@ def bury_hook(
             "due": keys.due,
             "queued_at": keys.queued_at(queue),
             "dead_hooks": keys.dead_hooks,
+            "live_hooks": keys.live_hooks,
             "wip": keys.rq_wip(queue),
             "job": keys.rq_job(hook.claimed_rq_id or hook.delivery),
         },

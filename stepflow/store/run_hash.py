@@ -177,6 +177,7 @@ _FIELDS = (
     Field("cleanup", "cleanup", "cleanup", is_new=True),
     Field("origin", "origin", "origin", is_new=True),
     Field("has_children", "children", "is_set"),
+    Field("stopped_by", "stop_by", "text"),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
@@ -310,6 +311,11 @@ def write_new(run: Run, keys: Keys) -> list[Part]:
         if value:
             fields += (name, write(value) if write else value)
     return fields
+
+
+def stop_fields(stop: StopRequest) -> list[Part]:
+    """Write a stop into the record: what is asked for, and who asked where that is known."""
+    return ["stop", write_stop(stop), *(("stop_by", stop.by) if stop.by else ())]
 
 
 def write_stop(stop: StopRequest) -> str:

@@ -13,13 +13,20 @@ from typing import Any, NamedTuple
 from stepflow.core.ids import run_member, worker_of
 from stepflow.core.journal import start_entry
 from stepflow.core.run import Cleanup, Parked, Run, RunState, StopRequest
+from stepflow.core.step_record import closed_name
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
-from stepflow.store.hooks import MOST_UNTOLD, HookJob, hook_job_keys, write_hook_jobs
+from stepflow.store.hooks import (
+    MOST_UNTOLD,
+    HookJob,
+    hook_job_keys,
+    hook_queue_keys,
+    write_hook_jobs,
+)
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.run_hash import format_time, mended, read_run, rq_time, write_new, write_stop
+from stepflow.store.run_hash import format_time, mended, read_run, rq_time, stop_fields, write_new
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by
 #: this very command; not parked, for the inbox holds what the step has not seen
@@ -219,7 +226,7 @@ def hand_over(
     if not fence.token:
         fields += ("request", fence.name, "parked", "")
     if stop is not None:
-        fields += ("stop", write_stop(stop))
+        fields += stop_fields(stop)
     if cleanup > run.cleanup:
         fields += ("cleanup", int(cleanup))
     if restarts:
@@ -264,11 +271,13 @@ def finish_run(
     hooks: Sequence[HookJob] = (),
     update: FamilyUpdate = NO_UPDATE,
     untold: bytes | None = None,
+    stopped_by: str = "",
 ) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
-    A record that could not be read can be from then on. *untold* notes the end for hooks of its app
+    A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
+    by hand. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
@@ -278,9 +287,10 @@ def finish_run(
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
+    if stopped_by:
+        fields += ("stop_by", stopped_by)
     if not fence.token:
         fields += ("request", fence.name)
-    hook_queue = keys.hook_queue
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -290,9 +300,7 @@ def finish_run(
             "wip": keys.rq_wip(queue), "live": keys.live, "done_index": keys.done_index(state),
             "expiry": keys.expiry, "deadlines": keys.deadlines, "due": keys.due,
             "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
-            "hook_list": keys.rq_list(hook_queue), "hook_queued_at": keys.queued_at(hook_queue),
-            "hook_wake": keys.wake(hook_queue), "rq_queues": RQ_QUEUES, **_flow_keys(base),
-            "questions_index": keys.questions,
+            **hook_queue_keys(keys), **_flow_keys(base), "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -301,7 +309,7 @@ def finish_run(
             "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
             "message": state, "now": time, "rq_time": rq_time(now), "ns": keys.namespace,
-            "hook_queue": hook_queue,
+            "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
@@ -332,8 +340,7 @@ def mark_run(
     Answers as `keep_step`.
     """
     fields: list[Part] = [
-        "rev", run.rev + 1, "stop", write_stop(stop), "updated", format_time(now), "request",
-        request,
+        "rev", run.rev + 1, *stop_fields(stop), "updated", format_time(now), "request", request,
     ]  # fmt: skip
     return scripts.MARK_RUN.call(
         raw,
@@ -368,6 +375,7 @@ def park_run(
     now: float,
     cleanup: Cleanup = Cleanup.NONE,
     expects: bytes = b"",
+    commands: bytes = b"",
 ) -> Call[Answer]:
     """
     Close the present step and let the run stand until its due time or its inbox wakes it.
@@ -395,6 +403,7 @@ def park_run(
             "rev": run.rev, "token": fence.token, "fence": fence.name,
             "inbox": "" if inbox is None else inbox, "member": run_member(run.id),
             "wip_member": _wip_member(run), "due": format_time(due_at), "expects": expects,
+            "open": commands,
         },
         lists={"fields": fields, "records": fence.records()},
     )  # fmt: skip
@@ -461,26 +470,27 @@ def retry_run(
         run.handoff + 1, "due", "", "delivery", rq_id, "parked", "", "stop", "", "ended", "",
         "deadline", "", "updated", format_time(now), "request", request,
     ]  # fmt: skip
+    if run.stopped_by:
+        fields += ("stop_by", "")
     kept = _flow_keys(base)
     journal = kept.pop("journal")
     return scripts.RETRY_RUN.call(
         raw,
         keys={
-            "run": base, "data": f"{base}:data", "journal": journal, "job": keys.rq_job(rq_id),
-            "list": keys.rq_list(queue), "queued_at": keys.queued_at(queue),
-            "wake": keys.wake_of(run.queue), "live": keys.live,
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "journal": journal,
+            "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), "live": keys.live,
             "done_index": keys.done_index(run.state), "expiry": keys.expiry,
         },
         args={
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "expiry_member": expiry_member(run),
+            "expiry_member": expiry_member(run), "step": closed_name(run.step),
         },
         lists={"forget": forget, "fields": fields},
         key_lists={
             "rest": (
-                f"{base}:steps",
                 f"{base}:kv",
                 f"{base}:memo",
                 *kept.values(),

@@ -142,7 +142,7 @@ def _call(
     if move.kind is TransitionKind.PARK:
         return park_run(
             env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
-            cleanup=move.cleanup, expects=move.expects,
+            cleanup=move.cleanup, expects=move.expects, commands=move.commands,
         ), b""  # fmt: skip
     if move.kind is TransitionKind.PAUSE:
         return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
@@ -188,12 +188,15 @@ def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) 
     run = claimed.run
     is_open = move.kind in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
     name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
+    error = outcome.error if isinstance(outcome, Raised) else move.error
     record = StepRecord(
         run.token,
         outcome.word,
         run.failures + 1,
         claimed.attempt.started_at,
         now,
+        (is_open and move.due_at) or 0.0,
+        "" if error is None else error.brief(),
     )
     return Fence(run.token, name, record.write())
 

@@ -98,8 +98,9 @@ async def hand_over_again(
         run, run.step, outcome, RetryPolicy(), now, spread=env.rng.random(), max_crashes=most
     )
     record = StepRecord(
-        run.token, "lost", attempt=run.failures + 1, started_at=run.updated_at, ended_at=now
-    )
+        run.token, "lost", attempt=run.failures + 1, started_at=run.updated_at, ended_at=now,
+        due_at=move.due_at or 0.0,
+    )  # fmt: skip
     fence = Fence("", env.request_id(), lapsed=lapsed)
     probes.at("recover.ready")
     if move.kind is TransitionKind.FINISH:

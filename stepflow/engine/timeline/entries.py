@@ -9,7 +9,7 @@ from typing import Any
 
 from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
-from stepflow.core.journal import KEYED, SEPARATOR, Entry, EntryKind
+from stepflow.core.journal import KEYED, SEPARATOR, Entry, EntryKind, read_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
 from stepflow.engine.timeline.model import StepKind, StepState, StepStatus
@@ -86,7 +86,7 @@ class JournalReader:
             )  # fmt: skip
             self._child_at[value] = self._at[place]
             return
-        self._put(place, entry, state=StepState.SUCCEEDED, value=value, until=None)
+        self._put(place, entry, state=StepState.SUCCEEDED, value=value, until=None, error=None)
 
     def _is_child(self, place: str, value: Any) -> bool:
         """Whether *value* is the id of the child that the run, or its origin, begins at a place."""
@@ -105,10 +105,11 @@ class JournalReader:
         self._put(entry.place, entry, state=StepState.FAILED, error=error, until=None)
 
     def _try(self, entry: Entry) -> None:
-        due_at = as_datetime(float(entry.data))
+        due_at, error = read_try(entry.data)
         step = self._put(
-            entry.place, entry, state=StepState.RETRYING, until=due_at, ended_at=None, took_s=None
-        )
+            entry.place, entry, state=StepState.RETRYING, until=as_datetime(due_at), ended_at=None,
+            took_s=None, error=ErrorInfo.of_brief(error),
+        )  # fmt: skip
         self._steps[self._at[entry.place]] = replace(step, attempt=step.attempt + 1)
 
     def _due(self, entry: Entry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunState, RunStatus
 from stepflow.engine.inspect import StepInfo
 from stepflow.engine.timeline.model import StepKind, StepState, StepStatus
@@ -34,7 +35,8 @@ def _ended(record: StepInfo, status: RunStatus) -> StepStatus:
         StepKind.STEP, f"step {record.number}",
         _STATES.get(record.outcome, StepState.SUCCEEDED), record.attempt, start, end,
         took_s=None if start is None or end is None else (end - start).total_seconds(),
-        error=status.error if is_last else None, worker=record.worker or None,
+        error=status.error if is_last and status.error else ErrorInfo.of_brief(record.error or ""),
+        worker=record.worker or None,
         number=record.number, outcome=record.outcome,
     )  # fmt: skip
 

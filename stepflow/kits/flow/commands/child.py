@@ -70,6 +70,10 @@ class AwaitEndCommand(Command):
         self._seen = 0
         self._is_abandoned = False
 
+    @property
+    def awaited_id(self) -> str:
+        return self.awaited
+
     def advance(self, host: CommandHost, now: float) -> None:
         del now
         if self._seen != host.inbox_version:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from stepflow.core.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind, read_try
 from stepflow.engine.user_code.calls import EscapedError
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.step_options import Compensation
@@ -33,6 +33,7 @@ class Command:
         "future",
         "is_busy",
         "is_writing",
+        "last_error",
         "name",
         "place",
         "read",
@@ -57,6 +58,8 @@ class Command:
         self.future = future
         self.read = read
         self.due_at: float | None = None
+        #: `Type: message` of the attempt that failed last
+        self.last_error = ""
         #: what undoes it once it has its value
         self.compensation: Compensation | None = None
         #: when (unix seconds) the attempt began that is under way; None for what has no attempts
@@ -74,7 +77,7 @@ class Command:
     def is_resolved_by(self, entry: Entry) -> bool:
         """Take in a remembered fact at this place; False when it is not the answer yet."""
         if entry.kind in (EntryKind.DUE, EntryKind.TRY):
-            self.due_at = float(entry.data)
+            self.due_at, self.last_error = read_try(entry.data)
             return False
         return True
 
@@ -103,6 +106,11 @@ class Command:
     def describe(self) -> str:
         """Say in a few words what a run waits for that waits for this."""
         return f"{self.what} {self.name}"
+
+    @property
+    def awaited_id(self) -> str:
+        """The id of the run, map or question that it waits for; empty for what has none."""
+        return ""
 
     def expects(self) -> dict[str, dict[str, Any]]:
         """Return the JSON schemas that a signal sent to it must fit, by the signal's name."""

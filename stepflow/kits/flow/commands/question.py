@@ -44,6 +44,10 @@ class QuestionCommand(Command):
         #: the inbox version at which it looked for an answer last
         self._seen = 0
 
+    @property
+    def awaited_id(self) -> str:
+        return self._digest
+
     def describe(self) -> str:
         return f"an answer to {self._prompt!r}"
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import raised
 from stepflow.errors import ClaimLost, StepFailed
@@ -141,4 +141,5 @@ class StepCommand(Command):
             "run=%s step %r not done (%s); attempt %s of %s in %.3g s", host.run.id,
             self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
         )  # fmt: skip
-        host.write(self, EntryKind.TRY, f"{runtime.now() + wait_s:.6f}".encode())
+        due_at = runtime.now() + wait_s
+        host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.open_command import MOST_OPEN, OpenCommand
 from stepflow.core.outcomes import Park, Yield
 from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.sleep_and_signal import SleepCommand
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.store.values.codec import pack
 
@@ -46,4 +48,19 @@ def park(
         needs_cleanup=loop.called_ctx_while_evicted,
         knows_stop=knows_stop,
         expects=pack(expects) if expects else b"",
+        commands=_pack_commands(waits),
     )
+
+
+def _pack_commands(waits: Sequence[Command]) -> bytes:
+    """Write what a parked run waits for; nothing for a sleep alone, whose end its record has."""
+    if len(waits) == 1 and isinstance(waits[0], SleepCommand):
+        return b""
+    shown = [
+        OpenCommand(
+            command.what, command.place, command.name, command.due_at or 0.0, command.awaited_id,
+            command.last_error,
+        ).parts()
+        for command in waits[:MOST_OPEN]
+    ]  # fmt: skip
+    return pack(shown)

@@ -7,7 +7,7 @@
 --@ include lists
 --@ include job
 --@ include enqueue
---@ keys hook claims claimed_job wip dead_hooks job list queued_at wake due rq_queues
+--@ keys hook claims claimed_job wip dead_hooks live_hooks job list queued_at wake due rq_queues
 --@ args rev member wip_member hook_id rq_id now rq_time ns queue lapsed fields*
 if redis.call('HGET', hook_key, 'rev') ~= rev then return 0 end
 local lease = lapsed ~= '' and redis.call('ZSCORE', claims_key, member)
@@ -17,6 +17,7 @@ redis.call('PERSIST', hook_key)
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
 redis.call('ZREM', dead_hooks_key, hook_id)
+soft('ZADD', live_hooks_key, now, hook_id)
 soft('ZREM', queued_at_key, member)
 redis.call('ZREM', due_key, member)
 redis.call('DEL', claimed_job_key)

@@ -5,11 +5,11 @@
 -- hook queue.
 -- Gives 1 written, 0 it had been.
 --@ include hook
---@ keys notes list queued_at wake rq_queues hook*
+--@ keys notes list queued_at wake live_hooks rq_queues hook*
 --@ args note now rq_time ns queue hooks*
 if redis.call('ZREM', notes_key, note) == 0 then return 0 end
 leave_hooks({
   list = list_key, queued_at = queued_at_key, wake = wake_key, queue = queue,
-  rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+  live = live_hooks_key, rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
 }, hook_keys, table_of(hooks))
 return 1

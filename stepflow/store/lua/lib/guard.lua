@@ -3,7 +3,7 @@
 --
 -- A worker brings its claim token, an outsider '' and a request id. A second arrival of the same
 -- command, sent again because its reply was lost, recognises itself: a worker's by its token in the
--- step record *fence*, an outsider's by its request id *fence*. *lapsed* is a time by which the
+-- step record *fence* (or where a retry has put that), an outsider's by its request id *fence*. *lapsed* is a time by which the
 -- run's lease must have run out, or ''.
 --@ include total
 local function refusal(run, steps, claims, rev, token, fence, lapsed, member)
@@ -16,8 +16,9 @@ local function refusal(run, steps, claims, rev, token, fence, lapsed, member)
   end
   if same then return nil end
   if token ~= '' then
-    local written = soft('HGET', steps, fence)
-    if written and string.sub(written, 1, #token) == token then return {2} end
+    for _, written in ipairs(soft('HMGET', steps, fence, fence .. '.' .. token) or {}) do
+      if written and string.sub(written, 1, #token) == token then return {2} end
+    end
   elseif soft('HGET', run, 'request') == fence then
     return {2}
   end

@@ -1,5 +1,6 @@
 -- Write hook deliveries: for each its record, its RQ job and its place in the hook queue.
--- to: list, queued_at, wake and name of the hook queue, rq_queues, now, rq_time, ns.
+-- to: list, queued_at, wake and name of the hook queue, live: the hooks in progress, rq_queues, now,
+-- rq_time, ns.
 --@ include lists
 --@ include job
 --@ include enqueue
@@ -11,6 +12,7 @@ local function leave_hook(to, record, job, hooks, at)
   put(record, unpack(hooks, at + 3, last))
   write_job(job, id, to.ns, 'run_hook', to.queue, 'queued', to.rq_time)
   enqueue(to.list, to.queued_at, to.wake, id, member, to.now)
+  soft('ZADD', to.live, to.now, string.sub(member, 6))
   redis.call('SADD', to.rq_queues, to.list)
   return last + 1
 end

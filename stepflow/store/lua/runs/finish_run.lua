@@ -15,7 +15,7 @@
 --@ include hook
 --@ include family_update
 --@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
---@      scheduled queued_at hook_list hook_queued_at hook_wake rq_queues journal mail sent
+--@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies questions_index hook* own* parent* note*
 --@ args rev token fence lapsed member wip_member delivery run_id created ttl_s expires_at
 --@      expiry_member channel message now rq_time ns hook_queue
@@ -54,7 +54,7 @@ end
 if hook_keys[1] or own_keys[1] or parent_keys[1] then
   local to = {
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
-    rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
+    live = live_hooks_key, rq_queues = rq_queues_key, now = now, rq_time = rq_time, ns = ns,
   }
   if hook_keys[1] then leave_hooks(to, hook_keys, table_of(hooks)) end
   if own_keys[1] then leave_children(own_keys, table_of(stop_hook), ttl_s, to) end

@@ -1,20 +1,28 @@
 -- Take an ended run up again: its keys live on, its index entries move, its last step is handed
--- over.
+-- over. The record of the attempt that ended it stays, as that of an attempt.
 -- Caller: store/runs.py retry_run, for engine/retry.py.
--- Names: forget: journal entries that go; rest: all other keys that the run keeps.
+-- Names: forget: journal entries that go; step: the last one; rest: all other keys that the run
+-- keeps.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
 --@ include lists
 --@ include guard
 --@ include job
 --@ include enqueue
---@ keys run data journal job list queued_at wake live done_index expiry rest*
---@ args rev request run_id member created rq_id now rq_time ns queue expiry_member forget* fields*
+--@ keys run data steps journal job list queued_at wake live done_index expiry rest*
+--@ args rev request run_id member created rq_id now rq_time ns queue expiry_member step forget*
+--@      fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
 if refused then return refused end
 for _, entry in ipairs(table_of(forget)) do redis.call('LREM', journal_key, -1, entry) end
 set_fields(run_key, fields)
 soft('HDEL', data_key, 'result', 'error', 'reason')
-for _, key in ipairs({run_key, data_key, journal_key, unpack(rest_keys)}) do
+local record = soft('HGET', steps_key, step)
+local token = record and string.match(record, '^[^ ]*%.')
+if token then
+  redis.call('HSET', steps_key, step .. '.' .. token, record)
+  redis.call('HDEL', steps_key, step)
+end
+for _, key in ipairs({run_key, data_key, steps_key, journal_key, unpack(rest_keys)}) do
   redis.call('PERSIST', key)
 end
 redis.call('ZREM', done_index_key, run_id)
