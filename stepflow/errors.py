@@ -439,7 +439,8 @@ class StepFailed(StepflowError):
     """
     A `ctx.step` failed for good: its attempts are used up, or it raised PermanentError.
 
-    Holds names and texts, not the exception itself, so that it is the same live and on replay.
+    Its own fields are names and texts, the same live and on replay: decide by these. Live its
+    `__cause__` is what the step raised; on replay a note has the text of that.
     """
 
     def __init__(self, name: str, kind: str, message: str) -> None:

@@ -66,9 +66,12 @@ def result_of(run: RunStatus) -> Any:
         raise RunCancelled(run.id, run.reason)
     if run.state is RunState.FAILED:
         error = run.error
-        raise RunFailed(
+        failed = RunFailed(
             run.id, error.type if error else "Fail", error.message if error else run.reason or ""
         )
+        if error and error.traceback:
+            failed.add_note(f"On the worker:\n{error.traceback.rstrip()}")
+        raise failed
     if isinstance(run.result, UnreadableText):
         raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
     return run.result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,14 @@ _CUT = " … (cut)"
 #: bytes of an error that the record of an attempt keeps
 LONGEST_BRIEF = 200
 _MORE = "…".encode()
+#: characters of an error's message in one line
+_SHORT = 300
+#: a frame of a traceback, as Python writes it
+_FRAME = re.compile(
+    r'^  File "(?P<file>[^"\n]+)", line (?P<line>\d{1,9}), in (?P<function>[^\n]+)'
+    r"(?:\n    (?P<code>[^\n]*))?",
+    re.MULTILINE,
+)
 
 
 def readable(text: object) -> str:
@@ -104,8 +113,23 @@ class Cancel(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorFrame:
+    """Where a call stood: *code* is the source of its line, empty where that is not known."""
+
+    file: str
+    line: int
+    function: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An error as it is stored: the name of its type, its message, the tail of its traceback."""
+    """
+    An error as it is stored: the name of its type, its message, its traceback.
+
+    The traceback has the frames of your code; those of stepflow are folded, and of a long one the
+    end is kept.
+    """
 
     type: str
     message: str
@@ -123,6 +147,22 @@ class ErrorInfo:
         """Read back what `brief` wrote; None for an empty text."""
         kind, _, message = text.partition(": ")
         return cls(kind, message) if text else None
+
+    @property
+    def summary(self) -> str:
+        """Type and message in one line, the message cut."""
+        message = " ".join(self.message.split())
+        if len(message) > _SHORT:
+            message = f"{message[: _SHORT - 1]}…"
+        return f"{self.type}: {message}" if message else self.type
+
+    @property
+    def frames(self) -> Sequence[ErrorFrame]:
+        """The frames of the traceback, the last call last."""
+        return [
+            ErrorFrame(found["file"], int(found["line"]), found["function"], found["code"] or "")
+            for found in _FRAME.finditer(self.traceback)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ def _after_error(
         )
     wait_s = min(FOREVER_S, max(policy.wait_s(failures, spread), raised.retry_after_s or 0.0))
     due_at = _later(now + wait_s, now)
-    why = f"attempt {failures + 1} of {policy.max_attempts} in {wait_s:.3g} s"
+    why = f"attempt {failures} of {policy.max_attempts} failed; next in {wait_s:.3g} s"
     return Transition.hand_over(run, failures=failures, crashes=run.crashes, due_at=due_at, why=why)
 
 

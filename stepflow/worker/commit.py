@@ -32,7 +32,7 @@ from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
 from stepflow.engine.user_code.calls import error_info
-from stepflow.errors import RedisRefused
+from stepflow.errors import RedisRefused, StepFailed
 from stepflow.store.calls import Call, Part
 from stepflow.store.runs import (
     DONE,
@@ -283,15 +283,24 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
     if move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
     elif move.kind is TransitionKind.HAND_OVER:
-        kind = outcome.error.type if isinstance(outcome, Raised) else type(outcome).__name__
-        log.warning("run=%s step=%s not done (%s); %s", run.id, run.step, kind, move.why)
+        log.warning("run=%s step=%s %s", run.id, run.step, _why_again(outcome, move))
     elif isinstance(move.error, ErrorInfo):
+        error = move.error
+        # that of a step is in the log already
+        trace = "" if error.type == StepFailed.__name__ else error.traceback.rstrip()
         log.error(
-            "run=%s step=%s failed for good: %s: %s",
-            run.id,
-            run.step,
-            move.error.type,
-            move.error.message,
-        )
+            "run=%s step=%s failed for good: %s%s", run.id, run.step, error.summary,
+            f"\n{trace}" if trace else "",
+        )  # fmt: skip
     else:
         log.info("run=%s %s after step %s", run.id, move.state, run.step)
+
+
+def _why_again(outcome: Outcome, move: Transition) -> str:
+    """Say what an attempt came to, and when the next one is."""
+    if not isinstance(outcome, Raised):
+        return f"not done ({type(outcome).__name__}); {move.why}"
+    failed, sign, rest = move.why.partition(" failed; ")
+    if not sign:  # it is handed over to clean up
+        return f"failed: {outcome.error.summary}; {move.why}"
+    return f"{failed} failed: {outcome.error.summary}; {rest}"

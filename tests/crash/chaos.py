@@ -362,10 +362,10 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
 
 def own_tracebacks(said: str) -> list[str]:
     """
-    Give the tracebacks of stepflow itself: what detached tasks of user code raise, asyncio says
-    with one of theirs.
+    Give the tracebacks of stepflow itself: what steps and detached tasks of user code raise is
+    logged with one of theirs.
     """
-    return [found for found in _TRACEBACK.findall(said) if "/crash/support/odd.py" not in found]
+    return [found for found in _TRACEBACK.findall(said) if "/crash/support/" not in found]
 
 
 def report(

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from stepflow.cli.output import span
-from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Timeline
 
 #: seconds: a time that is nearer than this is shown with its seconds
 _NEAR_S = 120.0
-#: characters of an error's message that a table shows
-_SHORT = 80
 
 #: kinds that are notes of the run, told only when all is asked for
 QUIET = (StepKind.VARIABLE, StepKind.FORGET, StepKind.PATCH)
@@ -97,7 +94,7 @@ def _called(step: StepStatus) -> str:
 def told(step: StepStatus, now: datetime) -> str:
     """Say in a line what became of a step, or what it has come to."""
     took = "" if step.took_s is None else f" in {length(step.took_s)}"
-    why = "" if step.error is None else f": {error_line(step.error)}"
+    why = "" if step.error is None else f": {step.error.summary}"
     many = f" after {step.attempt} attempts" if step.attempt > 1 and not step.is_open else ""
     match step.kind:
         case StepKind.RESTART:
@@ -126,7 +123,7 @@ def told(step: StepStatus, now: datetime) -> str:
 def detail(step: StepStatus, now: datetime) -> str:
     """Write what a table of steps says of one in its last column."""
     if step.error is not None:
-        return error_line(step.error)
+        return step.error.summary
     if step.kind is StepKind.CHILD and step.run_id:
         return f"run {step.run_id}"
     if step.kind is StepKind.MAP:
@@ -137,13 +134,6 @@ def detail(step: StepStatus, now: datetime) -> str:
     if step.is_open and step.worker:
         return f"on worker {step.worker}"
     return "" if step.key is None else f"key {step.key!r}"
-
-
-def error_line(error: ErrorInfo) -> str:
-    """Write an error in a line, its message cut."""
-    message = " ".join(error.message.split())
-    short = message if len(message) <= _SHORT else f"{message[: _SHORT - 1]}…"
-    return f"{error.type}: {short}" if short else error.type
 
 
 def length(seconds: float) -> str:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import CoroutineType
@@ -36,11 +35,10 @@ from typing import Any, Protocol
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
 from stepflow.core.outcomes import ErrorInfo, Raised, readable
+from stepflow.engine.user_code.traces import kept
 from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
 from stepflow.times import wait_asked
 
-#: characters of a traceback that are kept
-TRACEBACK_TAIL = 4000
 #: exceptions of a group that its message names
 SHOWN = 5
 #: awaitables that give awaitables: no more of them than this are awaited
@@ -159,7 +157,7 @@ def stay() -> None:
 
 def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     """Read the table above for what left user code by *error*: try again, or the end."""
-    error = error.error if isinstance(error, EscapedError) else error
+    error = escaped(error)
     leaves = list(_leaves(error))
     waits = [
         wait_s
@@ -204,8 +202,13 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
-    error = error.error if isinstance(error, EscapedError) else error
+    error = escaped(error)
     return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+
+
+def escaped(error: BaseException) -> BaseException:
+    """Give the user's own error, should *error* only carry it."""
+    return error.error if isinstance(error, EscapedError) else error
 
 
 def _message(error: BaseException) -> str:
@@ -225,6 +228,6 @@ def _message(error: BaseException) -> str:
 
 def _tail(error: BaseException) -> str:
     try:
-        return readable("".join(traceback.format_exception(error))[-TRACEBACK_TAIL:])
+        return readable(kept(error))
     except BaseException:  # noqa: BLE001  as above: what a traceback is made of may be user code
         return ""

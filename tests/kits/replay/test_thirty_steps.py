@@ -145,7 +145,9 @@ async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: b
             [f"undo book-{n}" for n in reversed(range(4))] if fails else []
         ), crash_after
         if isinstance(outcome, CleanedUp):
-            assert (outcome.error, outcome.errors) == (expected.error, expected.errors), crash_after
+            # its traceback has what the step raised, or on replay the text of that
+            assert outcome.error.summary == expected.error.summary, crash_after
+            assert outcome.errors == expected.errors, crash_after
         else:
             assert outcome == expected, crash_after
 

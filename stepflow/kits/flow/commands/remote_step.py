@@ -52,7 +52,9 @@ def _has_result(done: asyncio.Future[Any], answer: asyncio.Future[Any], name: st
         return False
     error = done.exception()
     if isinstance(error, ChildFailed):
-        answer.set_exception(StepFailed(name, error.error_type, error.error_message))
+        failed = StepFailed(name, error.error_type, error.error_message)
+        failed.__cause__ = error
+        answer.set_exception(failed)
     elif error is not None:
         answer.set_exception(error)
     return error is None

@@ -15,7 +15,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import raised
+from stepflow.engine.user_code.calls import escaped, raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
@@ -30,6 +30,7 @@ class StepCommand(Command):
 
     __slots__ = (
         "_args",
+        "_error",
         "_failures",
         "_function",
         "_kwargs",
@@ -61,6 +62,8 @@ class StepCommand(Command):
         self._policy = policy
         self._timeout_s = timeout_s
         self._failures = 0
+        #: what its last attempt raised; None on replay
+        self._error: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
         #: nobody wants its value any more: what its function does from here on, cancelled or not,
         #: does not count
@@ -73,8 +76,13 @@ class StepCommand(Command):
 
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
-            kind, message, _ = unpack(entry.data)
-            self.future.set_exception(StepFailed(self.name, kind, message))
+            kind, message, trace = unpack(entry.data)
+            failed = StepFailed(self.name, kind, message)
+            if self._error is not None:
+                failed.__cause__, self._error = self._error, None
+            elif trace:
+                failed.add_note(f"The step's own error:\n{trace.rstrip()}")
+            self.future.set_exception(failed)
         else:
             self.resolve_with(entry.data)
 
@@ -131,15 +139,20 @@ class StepCommand(Command):
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
-        if not fault.retryable or failures >= self._policy.max_attempts:
-            info = fault.error
+        info, most = fault.error, self._policy.max_attempts
+        if not fault.retryable or failures >= most:
+            self._error = escaped(error)
+            log.warning(
+                "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
+                failures, most, info.summary, info.traceback.rstrip(),
+            )  # fmt: skip
             host.write(self, EntryKind.ERROR, pack([info.type, info.message, info.traceback]))
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
         log.warning(
-            "run=%s step %r not done (%s); attempt %s of %s in %.3g s", host.run.id,
-            self.name, fault.error.type, failures + 1, self._policy.max_attempts, wait_s,
+            "run=%s step %r attempt %s of %s failed: %s; next in %.3g s", host.run.id, self.name,
+            failures, most, info.summary, wait_s,
         )  # fmt: skip
         due_at = runtime.now() + wait_s
         host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
