@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     webhook: WebhookSettings = WebhookSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
+    embedded: bool | None = Field(
+        default=None,
+        description="Whether the embedded server may start when no URL is set: 1 without a word, "
+        "0 never; else with a warning, unless at a terminal.",
+    )
 
     @classmethod
     def settings_customise_sources(
