@@ -19,7 +19,7 @@ from stepflow.hooks.body import body_of
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
 from stepflow.jobs import Job, call_runner
-from stepflow.settings import Settings, load_settings
+from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.connection.address import Address
 from stepflow.store.keys import Keys
 from stepflow.times import seconds
@@ -65,6 +65,11 @@ class CoreApp:
         """
         self._url = resolve(self._url, self.settings)
         return self._url
+
+    @property
+    def given_url(self) -> str | None:
+        """The URL that this app was given or finds set; None means the embedded server."""
+        return redis_url(self._url, self.settings)
 
     @property
     def client(self) -> Client:

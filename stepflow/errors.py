@@ -431,6 +431,20 @@ class EmbeddedServerError(StepflowError):
     """The embedded server could not be started, joined or stopped."""
 
 
+class NoServer(EmbeddedServerError):
+    """No Redis URL is set, and no embedded server runs here that this call could join."""
+
+    def __init__(self, folder: object, *, is_off: bool) -> None:
+        self.folder = folder
+        super().__init__(
+            "STEPFLOW_REDIS_URL is not set, and STEPFLOW_EMBEDDED=0 forbids the embedded server; "
+            "set STEPFLOW_REDIS_URL to the URL of your Redis"
+            if is_off
+            else "no server runs here; STEPFLOW_REDIS_URL is not set. Set it to the URL of your "
+            f"Redis, or start `stepflow dev` or a worker where {folder} is the data's folder"
+        )
+
+
 class CancelRequested(StepflowError):
     """Your run was asked to stop, for the reason given; `step.cancel.raise_if_set` raises it."""
 

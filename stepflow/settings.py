@@ -8,7 +8,11 @@ is its row in docs/operations.md.
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +28,15 @@ from pydantic_settings import (
 )
 
 from stepflow.errors import InvalidOption
+
+log = logging.getLogger("stepflow.settings")
+
+#: variables that begin as ours do and are no settings
+_VARIABLES = ("APP", "COMPLETE", "DEBUG", "READY_FD", "REDIS_SERVER", "SUPERVISOR", "TEST_SERVER")
+#: what Kubernetes sets in every container for a Service called stepflow or stepflow-...
+_OF_KUBERNETES = re.compile(r"(^|_)(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)$")
+#: how alike a name must be to be suggested
+_ALIKE = 0.6
 
 #: seconds: upper bounds of settings
 HOUR_S, DAY_S, CENTURY_S = 3600.0, 86_400.0, 36_525 * 86_400.0
@@ -139,6 +152,11 @@ class Settings(BaseSettings):
     webhook: WebhookSettings = WebhookSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
+    embedded: bool | None = Field(
+        default=None,
+        description="Whether the embedded server may start when no URL is set: 1 without a word, "
+        "0 never; else with a warning, unless at a terminal.",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -162,14 +180,55 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """
-    Read the settings of this process, once.
+    Read the settings of this process, once; names that are no settings are a warning in the log.
 
     Raises InvalidOption, which names the variable, for a value that does not fit.
     """
     try:
-        return Settings()
+        settings = Settings()
+        unknown = list(unknown_names())
     except ValueError as error:  # a ValidationError, or a file that is no TOML
         raise InvalidOption(wrong_setting(error)) from None
+    for sentence in unknown:
+        log.warning("%s", sentence)
+    return settings
+
+
+def unknown_names() -> Iterator[str]:
+    """Write a sentence for each variable STEPFLOW_... and each key of a file that sets nothing."""
+    known = list(_known_keys())
+    variables = {key.replace(".", "_").upper() for key in known}
+    accepted = {*variables, *_VARIABLES, *(group.upper() for group in Settings.model_fields)}
+    for variable in os.environ:
+        name = variable.upper().removeprefix("STEPFLOW_")
+        if name in {variable.upper(), *accepted} or _OF_KUBERNETES.search(name):
+            continue
+        yield _no_setting(variable, "STEPFLOW_", name, sorted({*variables, *_VARIABLES[:3]}))
+    for file, source in (
+        ("stepflow.toml", TomlConfigSettingsSource(Settings)),
+        ("[tool.stepflow]", PyprojectTomlConfigSettingsSource(Settings)),
+    ):
+        for key in _keys_in(source.toml_data):
+            if key not in {*known, *Settings.model_fields}:
+                yield _no_setting(f"{key} in {file}", "", key, known)
+
+
+def _known_keys() -> Iterator[str]:
+    """Give every setting as a file names it: `group.name`, or `name`."""
+    for group, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        yield from [group] if inner is None else (f"{group}.{name}" for name in inner)
+
+
+def _keys_in(table: dict[str, Any]) -> Iterator[str]:
+    for group, value in table.items():
+        yield from (f"{group}.{name}" for name in value) if isinstance(value, dict) else [group]
+
+
+def _no_setting(what: str, prefix: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
+    hint = f"; did you mean {prefix}{near[0]}?" if near else "; `stepflow config show` lists them"
+    return f"{what} is no setting of stepflow and changes nothing{hint}"
 
 
 def wrong_setting(error: ValueError) -> str:

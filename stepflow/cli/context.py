@@ -70,24 +70,35 @@ class CliContext:
             app.namespace = self.namespace
         return app
 
-    def url(self, app: CoreApp | None = None) -> str:
+    def url(self, app: CoreApp | None = None, *, starts: bool = True, asked: bool = False) -> str:
         """
         Return the URL to connect to.
 
-        With none set it starts the embedded server, and prints that to stderr.
+        With none set it starts the embedded server, and prints that to stderr. With *asked* that is
+        what the verb is for; without *starts* it only joins one that runs, or raises NoServer.
         """
         from stepflow import embedded
-        from stepflow.client import resolve
+        from stepflow.settings import redis_url
 
         settings = self.settings() if app is None else app.settings
-        was_up = self.redis_url or embedded.status(settings.home)
-        url = self.redis_url or (resolve(None, settings) if app is None else app.url)
-        if not was_up and (server := embedded.status(settings.home)) and server.url == url:
-            click.echo(f"embedded {server.name} (started), data in {server.home}", err=True)
-        return url
+        known = self.redis_url or (redis_url(None, settings) if app is None else app.given_url)
+        if known:
+            return known
+        wanted = settings.embedded
+        if not starts:
+            return embedded.join(settings.home, wanted).url
+        asked = asked and wanted is None
+        server = embedded.start_or_join(settings.home, True if asked else wanted)
+        if server.started and (wanted or asked or embedded.is_interactive()):
+            click.echo(server.describe(), err=True)
+        return server.url
 
-    def client(self) -> Client:
-        """Make a client of the Redis and name space of the options, or else of the app."""
+    def client(self, *, starts: bool = True, asked: bool = False) -> Client:
+        """
+        Make a client of the Redis and name space of the options, or else of the app.
+
+        A verb that only looks must not start a server (*starts*), `dev` is asked to.
+        """
         from stepflow.client import Client
 
         app = self.load_app()
@@ -95,7 +106,8 @@ class CliContext:
         namespace = self.namespace or (None if app is None else app.namespace)
         if namespace is not None:
             _check_namespace(namespace)
-        return Client(self.url(app), namespace=namespace, settings=settings)
+        url = self.url(app, starts=starts, asked=asked)
+        return Client(url, namespace=namespace, settings=settings)
 
     def run_id(self, client: Client, given: str) -> str:
         """Return the id of the one run that *given* is, or is the beginning of."""

@@ -26,7 +26,7 @@ def export_command(context: CliContext, run: str) -> None:
 
     Webhooks and their secrets are left out.
     """
-    with context.client() as client:
+    with context.client(starts=False) as client:
         history = client.history(context.run_id(client, run))
     context.output.document(history, indent=None if context.json else 2)
 

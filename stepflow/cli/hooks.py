@@ -26,7 +26,7 @@ def hooks_command() -> None:
 @pass_context
 def list_command(context: CliContext, run: str | None, limit: int) -> None:
     """List the dead deliveries, the latest first, or all deliveries of one run."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         run_id = None if run is None else context.run_id(client, run)
         found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
     if context.json:

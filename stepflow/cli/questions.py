@@ -18,7 +18,7 @@ from stepflow.cli.params import JSON
 @pass_context
 def questions_command(context: CliContext, limit: int) -> None:
     """List the open questions: what runs ask people and nobody has answered yet."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         found = client.questions(limit=limit)
     if context.json:
         context.output.data(list(found))

@@ -29,7 +29,7 @@ def list_command(
     context: CliContext, state: str | None, runner: str | None, limit: int, cursor: str | None
 ) -> None:
     """List runs, newest first."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         page = client.list(state=state, runner=runner, limit=limit, cursor=cursor)
     if context.json:
         context.output.data({"runs": list(page.runs), "cursor": page.cursor})

@@ -31,7 +31,7 @@ _EXIT_OF = {
 @pass_context
 def result_command(context: CliContext, run: str, timeout: float | None) -> int:
     """Wait for RUN's end, print its result as JSON, and exit as the run did."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         run_id = context.run_id(client, run)
         return report_end(wait_for_end(client, run_id, timeout, context.output), context.output)
 

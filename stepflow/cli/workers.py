@@ -13,7 +13,7 @@ from stepflow.cli.output import ago, span
 @pass_context
 def workers_command(context: CliContext) -> None:
     """List the workers and how many steps each of them is running."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         found = client.workers()
     if context.json:
         context.output.data(found)
@@ -39,7 +39,7 @@ def workers_command(context: CliContext) -> None:
 @pass_context
 def queues_command(context: CliContext) -> None:
     """List the queues: what waits in each, for how long, and what is running."""
-    with context.client() as client:
+    with context.client(starts=False) as client:
         found = client.queues()
     if context.json:
         context.output.data(found)

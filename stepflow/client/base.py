@@ -46,9 +46,10 @@ def resolve(url: str | None, settings: Settings) -> str:
     """
     Give the URL to connect to.
 
-    Argument, environment, or the embedded server, which is started or joined.
+    Argument, environment, or the embedded server, which is joined or started.
     """
-    return redis_url(url, settings) or embedded.ensure(settings.home).url
+    found = redis_url(url, settings)
+    return found or embedded.start_or_join(settings.home, settings.embedded).url
 
 
 def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:

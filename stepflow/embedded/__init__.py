@@ -7,5 +7,15 @@ nothing but the standard library.
 """
 
 from stepflow.embedded.server import Server, ensure, release, status, stop
+from stepflow.embedded.unasked import is_interactive, join, start_or_join
 
-__all__ = ["Server", "ensure", "release", "status", "stop"]
+__all__ = [
+    "Server",
+    "ensure",
+    "is_interactive",
+    "join",
+    "release",
+    "start_or_join",
+    "status",
+    "stop",
+]

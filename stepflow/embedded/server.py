@@ -74,7 +74,7 @@ def ensure(
     has ended. *appendfsync* "always" also makes a running server stricter; nothing makes it laxer.
     Raises EmbeddedServerError.
     """
-    folder = _locate(home)
+    folder = locate(home)
     with _guard:
         try:
             _prepare(folder)
@@ -94,7 +94,7 @@ def ensure(
 
 def status(home: Path | None = None) -> Server | None:
     """Return the server of *home* if it answers, without joining it; else None."""
-    folder = _locate(home)
+    folder = locate(home)
     stamp = read_stamp(folder)
     # a server answers BUSY while it runs a long script
     if stamp is None or not _ask(folder, "PING").startswith((b"+PONG", b"-BUSY")):
@@ -113,7 +113,7 @@ def stop(home: Path | None = None) -> bool:
 
     False when none was running.
     """
-    folder = _locate(home)
+    folder = locate(home)
     with _guard:
         return read_stamp(folder) is not None and _shut_down(folder)
 
@@ -124,7 +124,7 @@ def release(home: Path | None = None) -> bool:
 
     True when this process was the last user and has shut the server down.
     """
-    folder = _locate(home)
+    folder = locate(home)
     with _guard:
         membership = _memberships.pop(folder, None)
         if membership is None:
@@ -138,7 +138,8 @@ def release(home: Path | None = None) -> bool:
             os.close(membership)
 
 
-def _locate(home: Path | None) -> Path:
+def locate(home: Path | None) -> Path:
+    """Return the folder of the server: *home*, STEPFLOW_HOME, else `./.stepflow`."""
     return Path(home or os.environ.get("STEPFLOW_HOME") or ".stepflow").absolute()
 
 

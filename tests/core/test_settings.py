@@ -71,6 +71,68 @@ def test_a_name_nobody_knows_is_let_be(monkeypatch):
     Settings()
 
 
+@pytest.fixture
+def loaded(caplog):
+    """Load the settings of this process anew, and give what was logged meanwhile."""
+
+    def load():
+        load_settings.cache_clear()
+        load_settings()
+        load_settings()
+        return [record.getMessage() for record in caplog.records]
+
+    yield load
+    load_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("STEPFLOW_WORKER_CONCURENCY", "STEPFLOW_WORKER_CONCURRENCY"),
+        ("STEPFLOW_REDISURL", "STEPFLOW_REDIS_URL"),
+        ("STEPFLOW_LEASE_S", "STEPFLOW_WORKER_LEASE_S"),
+        ("STEPFLOW_HOMES", "STEPFLOW_HOME"),
+        ("stepflow_worker_proceses", "STEPFLOW_WORKER_PROCESSES"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_warned_of_once_with_the_nearest(
+    loaded, monkeypatch, wrong, meant
+):
+    """[U4]"""
+    monkeypatch.setenv(wrong, "1")
+    (said,) = loaded()
+    assert said == f"{wrong} is no setting of stepflow and changes nothing; did you mean {meant}?"
+
+
+def test_a_variable_like_no_setting_is_warned_of_without_a_guess(loaded, monkeypatch):
+    """[U4]"""
+    monkeypatch.setenv("STEPFLOW_QUUX", "1")
+    (said,) = loaded()
+    assert said.endswith("`stepflow config show` lists them")
+
+
+def test_keys_of_files_that_are_no_settings_are_warned_of(loaded, nowhere):
+    """[U4]"""
+    (nowhere / "stepflow.toml").write_text("hoem = 'x'\n[worker]\nconcurency = 3\nbatch = 5\n")
+    (nowhere / "pyproject.toml").write_text("[tool.stepflow.retentoin]\nresult_s = 3\n")
+    assert [
+        said.replace(" is no setting of stepflow and changes nothing", "") for said in loaded()
+    ] == [
+        "hoem in stepflow.toml; did you mean home?",
+        "worker.concurency in stepflow.toml; did you mean worker.concurrency?",
+        "retentoin.result_s in [tool.stepflow]; did you mean retention.result_s?",
+    ]
+
+
+def test_what_is_set_for_others_is_not_warned_of(loaded, monkeypatch):
+    """[U4] Nor what Kubernetes sets for a Service called stepflow, or stepflow-redis."""
+    for name in ("APP", "DEBUG", "REDIS_SERVER", "WORKER_LEASE_S", "EMBEDDED", "SERVICE_HOST"):
+        monkeypatch.setenv(f"STEPFLOW_{name}", "1")
+    for name in ("PORT", "PORT_6379_TCP_ADDR", "REDIS_PORT", "REDIS_SERVICE_PORT_HTTP"):
+        monkeypatch.setenv(f"STEPFLOW_{name}", "tcp://10.0.0.1")
+    assert loaded() == []
+
+
 def test_the_url_argument_beats_stepflows_variable_beats_redis_url(monkeypatch):
     assert redis_url(None, Settings()) is None
     monkeypatch.setenv("REDIS_URL", "redis://plain")

@@ -67,7 +67,7 @@ def dev_command(
     context.app = target
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
-    with context.client() as client, ExitStack() as stack:
+    with context.client(asked=True) as client, ExitStack() as stack:
         view = stack.enter_context(View(as_json=context.json))
         worker = stack.enter_context(
             ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s)

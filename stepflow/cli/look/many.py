@@ -29,7 +29,7 @@ def for_each(context: CliContext, runs: Sequence[str], verb: Callable[[Client, s
     run that could not be done has its id and the error. A Problem of one run does not keep the
     others back.
     """
-    with context.client() as client:
+    with context.client(starts=False) as client:
         if len(runs) == 1:
             answer = verb(client, runs[0])
             if context.json:

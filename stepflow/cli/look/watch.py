@@ -27,7 +27,7 @@ def watch_command(context: CliContext, run: str) -> int:
     """Print what happens to RUN, step by step, until it ends; exit as the run did."""
     from stepflow.cli.look.changes import Changes
 
-    with context.client() as client:
+    with context.client(starts=False) as client:
         run_id = context.run_id(client, run)
         changes, shown = Changes(), None
         try:
