@@ -64,6 +64,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.app import Stepflow as Stepflow
     from stepflow.kits.flow.context import Context as Context
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
+    from stepflow.logs import StepFilter as StepFilter
+    from stepflow.logs import StepLog as StepLog
+    from stepflow.logs import log as log
 
 #: the public names of each module
 _EXPORTS = {
@@ -88,6 +91,7 @@ _EXPORTS = {
     "kits.app": "Stepflow",
     "kits.flow.context": "Context",
     "kits.flow.sync_context": "SyncContext",
+    "logs": "StepFilter StepLog log",
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 

@@ -12,7 +12,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 #: how the names of our loggers begin
 OURS = "stepflow"
 #: how the names of our loggers go on
-ROOMS = ("flow", "hook", "link", "run", "supervisor", "worker")
+ROOMS = ("flow", "hook", "link", "log", "run", "supervisor", "worker")
 
 
 def log_to_stderr(level: str) -> None:

@@ -133,9 +133,19 @@ def misread(run_id: str, index: int, written: bytes, error: Exception) -> Unread
     )
 
 
-def start_entry(restarts: int, now: float) -> bytes:
-    """Write the first entry of a run that has continued as new *restarts* times."""
-    return write_head(EntryKind.START, EntryKind.START, str(restarts), now)
+def start_entry(restarts: int, now: float, step: int = 0) -> bytes:
+    """
+    Write the first entry of a run that has continued as new *restarts* times.
+
+    *step* is the number of the activation with which the new history begins.
+    """
+    head = write_head(EntryKind.START, EntryKind.START, str(restarts), now)
+    return head + b"%d" % step
+
+
+def first_step(start: Entry) -> int:
+    """Read with which activation a history began; 0 in entries of versions before."""
+    return int(start.data) if start.data.isdigit() else 0
 
 
 def place_of(written: bytes) -> str:

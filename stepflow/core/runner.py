@@ -12,6 +12,7 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
 from stepflow.core.outcomes import Outcome
 from stepflow.errors import InvalidOption, StepOver
+from stepflow.logs import StepFacts, StepLog, current
 from stepflow.times import as_datetime, seconds
 
 P = TypeVar("P")
@@ -239,6 +240,14 @@ class Step(Generic[P]):
         self._is_over = True
         if self._effects is not None:
             self._effects.is_over = True
+
+    @property
+    def log(self) -> StepLog:
+        """A logger whose lines say run, step and attempt."""
+        known = current()
+        runner = known.runner if known is not None and known.run == self.run_id else ""
+        facts = StepFacts(self.run_id, runner, self.number, self.attempt)
+        return StepLog(lambda: facts)
 
     @property
     def runtime(self) -> StepRuntime:

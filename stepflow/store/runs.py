@@ -247,7 +247,7 @@ def hand_over(
             "member": run_member(run.id), "wip_member": _wip_member(run), "rq_id": rq_id,
             "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
             "is_brief": _brief(due_at or 0.0, now), "drop_memo": 1 if drop_memo else 0,
-            "start": start_entry(restarts, now) if restarts else "", "old_rq_id": old_rq_id,
+            "start": start_entry(restarts, now, step) if restarts else "", "old_rq_id": old_rq_id,
             "run_id": run.id,
         },
         lists={

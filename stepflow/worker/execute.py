@@ -24,6 +24,7 @@ from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
 from stepflow.errors import ClaimLost, UnreadableRecord, shown
+from stepflow.logs import StepFacts, enter
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
 from stepflow.worker.step_runtime import StepRuntime
@@ -48,6 +49,7 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
         return _unread(error, claimed)
     step = _make_step(claimed, payload, worker_state)
+    enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
     limit_s = runner.step_timeout_s
     attempt.begin(
         step,

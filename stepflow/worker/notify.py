@@ -19,6 +19,7 @@ from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.errors import StepflowError, UnreadableValue
+from stepflow.logs import StepFacts, enter
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -169,6 +170,7 @@ class Notifier:
         hook = self._registry.hooks.get(name)
         if hook is None:
             return Verdict.dead(f"this app has no terminal hook {name!r} any more")
+        enter(StepFacts(outcome.run_id, outcome.runner))
         try:
             async with asyncio.timeout(FUNCTION_TIMEOUT_S):
                 await call(hook, (outcome,), {}, self._threads)

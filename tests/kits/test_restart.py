@@ -111,7 +111,7 @@ async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_h
     assert dump(real) == before
     assert restart(2, "w.1.")[0] == DONE
     after = dump(real)
-    assert real.lrange(f"{key}:journal", 0, -1) == [start_entry(1, 2.0)]
+    assert real.lrange(f"{key}:journal", 0, -1) == [start_entry(1, 2.0, 1)]
     assert not real.exists(f"{key}:questions", "stepflow:questions")
     assert restart(2, "w.1.")[0] == AGAIN
     assert dump(real) == after

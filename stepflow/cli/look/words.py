@@ -114,7 +114,7 @@ def told(step: StepStatus, now: datetime) -> str:
             return f"map {step.name!r} {step.state}{far}{took}{why}"
         case StepKind.STEP | StepKind.COMPENSATION if step.state is StepState.RETRYING:
             due = "" if step.until is None else f", {_due(step.until, now)}"
-            return f"{_called(step)} failed; attempt {step.attempt}{due}"
+            return f"{_called(step)} failed{why}; attempt {step.attempt}{due}"
     if step.is_open:
         return _doing(step, "", now)
     return f"{_called(step)} {step.state}{took}{many}{why}"

@@ -57,7 +57,7 @@ async def timeline(run_id: str, env: Env) -> Timeline:
         steps = [_closed(step) for step in steps]
     else:
         steps = await _with_questions(steps, run, reader.restarts, env)
-        steps = [*_with_waits(steps, run), *_under_way(steps, run, status)]
+        steps = _under_way(_with_waits(steps, run), run, status, env.clock.now())
         steps = await _with_maps(steps, run, env)
     steps = await _with_children(steps, env)
     return Timeline(status, steps, is_workflow=True, restarts=reader.restarts)
@@ -116,17 +116,29 @@ def _signal_names(words: str) -> str:
     return ",".join(re.findall(r"'([^']*)'", words)) or words
 
 
-def _under_way(steps: Sequence[StepStatus], run: Run, status: RunStatus) -> list[StepStatus]:
+def _under_way(
+    steps: Sequence[StepStatus], run: Run, status: RunStatus, now: float
+) -> list[StepStatus]:
     """
-    Say what a claimed run is doing that is not in its journal yet.
+    Say what a claimed run is doing: the attempts that are due, or something not yet in the journal.
 
-    It is about as old as the last thing that the journal remembers.
+    What is not there is about as old as the last thing that is.
     """
-    if not run.is_claimed or run.is_finished:
-        return []
+    if not run.is_claimed:
+        return list(steps)
+    at = as_datetime(now)
+    found = [
+        replace(step, state=StepState.RUNNING, started_at=step.until, worker=status.worker)
+        if step.state is StepState.RETRYING and step.until and at and step.until <= at
+        else step
+        for step in steps
+    ]
+    if any(step.state is StepState.RUNNING for step in found):
+        return found
     ends = [step.ended_at for step in steps if step.ended_at is not None]
     since = max(ends, default=as_datetime(run.started_at))
-    return [StepStatus(StepKind.STEP, "", StepState.RUNNING, 1, since, worker=status.worker)]
+    unknown = StepStatus(StepKind.STEP, "", StepState.RUNNING, 1, since, worker=status.worker)
+    return [*found, unknown]
 
 
 async def _with_maps(steps: Sequence[StepStatus], run: Run, env: Env) -> list[StepStatus]:

@@ -36,6 +36,7 @@ from stepflow.kits.flow.step_options import (
     options_of,
     step_name,
 )
+from stepflow.logs import StepLog
 from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
@@ -250,6 +251,11 @@ class Context:
             limit=limit,
             policy=policy,
         )
+
+    @property
+    def log(self) -> StepLog:
+        """A logger for the workflow's own code; silent where that only repeats what it did."""
+        return self._activation.log
 
     def now(self) -> datetime:
         """Return the time of the last thing remembered: the same on replay, and free."""

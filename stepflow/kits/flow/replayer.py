@@ -56,6 +56,7 @@ async def _replay(
     Returns the end that this led to, or the misfit, if any.
     """
     remembered.run.has_journal = bool(remembered.journal)
+    remembered.run.handoff = 1  # so that it logs nothing
     runtime = RecordedRuntime(remembered, entry.policy)
     try:
         return await workflow.activate(runtime, payload, remembered.headers)

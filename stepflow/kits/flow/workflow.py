@@ -14,6 +14,7 @@ from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.runtime import FlowRuntime, runtime_of
 from stepflow.kits.flow.step_options import Readers
 from stepflow.kits.flow.sync_context import carry_plain
+from stepflow.logs import StepFacts, current, enter
 
 WorkflowFunction = Callable[..., Any]
 
@@ -33,6 +34,9 @@ class Workflow(StepRunner):
 
     async def run_step(self, step: Step[Any]) -> Outcome:
         """Activate the workflow on the worker that runs *step*."""
+        known = current()
+        if known is not None:  # what it logs is of the run, not of one of its steps
+            enter(StepFacts(known.run, known.runner))
         return await self.activate(runtime_of(step), step.payload, step.headers)
 
     async def activate(

@@ -20,6 +20,7 @@ from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.logs import StepFacts, enter, leave
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
@@ -89,7 +90,10 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy, self.began_at = True, now
+            run = host.run
+            token = enter(StepFacts(run.id, run.runner, self.name, self._failures + 1))
             self._task = host.spawn(self._call(host.runtime), partial(self._tried, host))
+            leave(token)
 
     def abandon(self) -> None:
         self.is_abandoned = True

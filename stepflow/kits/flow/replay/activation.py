@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from stepflow.core.journal import MISREAD, Entry, EntryKind, misread, read_journal
+from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
 from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome, Pause
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
@@ -30,10 +30,11 @@ from stepflow.kits.flow.replay.journal_writer import JournalWriter
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
-from stepflow.kits.flow.replay.suspend import park, yield_slot
+from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
 from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.replay.wakeup import Wakeup
 from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.logs import StepFacts, StepLog
 
 log = logging.getLogger("stepflow.flow")
 
@@ -85,6 +86,10 @@ class Activation:
         self._time_slice = TimeSlice(runtime)
         self._compensations = CompensationStack()
         self.commands = PendingCommands(self._compensations, self._on_dropped)
+        self._is_repeating = True
+        facts = StepFacts(self.run.id, self.run.runner)
+        #: logs what the workflow's code says; silent where that is replayed
+        self.log = StepLog(lambda: facts, self._is_silent)
 
     async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         """
@@ -117,10 +122,13 @@ class Activation:
         """Hand over all that *journal* remembers; returns the outcome where that does not fit."""
         entries = read_journal(journal, self.run.id)
         self._writer.index = len(journal)
+        began_with = 0
         if entries and entries[0].kind is EntryKind.START:
             start = entries.pop(0)
             self.restarts = int(start.name) if start.name.isdecimal() else 0
             self.loop.now = start.at
+            began_with = first_step(start)
+        self._is_repeating = was_here(self.run, began_with)
         self._patches, self._left = Patches(entries), len(entries)
         self._time_slice.begin_replay()
         self._main = self.loop.create_task(workflow())
@@ -192,6 +200,10 @@ class Activation:
         if with_children:
             await self.start(StopChildrenCommand(self.create_future()))
         return await self._compensations.undo(self)
+
+    def _is_silent(self) -> bool:
+        """Whether the code that runs now only does again what it did in an earlier activation."""
+        return not self.is_live and (bool(self._left) or self._is_repeating)
 
     # the second half: what is new
 

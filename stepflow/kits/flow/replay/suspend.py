@@ -7,6 +7,7 @@ from typing import Any
 
 from stepflow.core.open_command import MOST_OPEN, OpenCommand
 from stepflow.core.outcomes import Park, Yield
+from stepflow.core.run import Run
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.sleep_and_signal import SleepCommand
 from stepflow.kits.flow.replay.loop import WorkflowLoop
@@ -64,3 +65,15 @@ def _pack_commands(waits: Sequence[Command]) -> bytes:
         for command in waits[:MOST_OPEN]
     ]  # fmt: skip
     return pack(shown)
+
+
+def was_here(run: Run, began_with: int) -> bool:
+    """
+    Say whether an earlier activation has run the workflow's code past the end of its journal.
+
+    It has when it parked or yielded; after a crash or an error the code is really run again.
+    *began_with* is the activation with which the present history began.
+    """
+    if run.crashes or run.failures:
+        return False
+    return run.step > began_with or run.handoff > 0

@@ -1,0 +1,123 @@
+"""
+Which step the present code belongs to, and loggers whose lines say so.
+
+The worker notes it in a context variable around each step, runner, job and hook; tasks and threads
+that these begin inherit it. `facts` gives it to formatters, `StepFilter` to every record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple
+
+
+class StepFacts(NamedTuple):
+    """
+    The step that code belongs to.
+
+    *step* is the number of a runner's step or the name of a workflow's; None in the workflow's own
+    code and in hooks. *attempt* counts from 1.
+    """
+
+    run: str
+    runner: str = ""
+    step: int | str | None = None
+    attempt: int = 1
+
+    def words(self) -> str:
+        """Write it as the lines of the worker begin: `run=o1 step='charge' attempt=2`."""
+        if self.step is None:
+            return f"run={self.run}"
+        return f"run={self.run} step={self.step!r} attempt={self.attempt}"
+
+    def as_dict(self) -> dict[str, object]:
+        """Give what is known of it by name."""
+        known: dict[str, object] = {"run": self.run}
+        if self.runner:
+            known["runner"] = self.runner
+        if self.step is not None:
+            known |= {"step": self.step, "attempt": self.attempt}
+        return known
+
+
+_current: ContextVar[StepFacts | None] = ContextVar("stepflow_step", default=None)
+
+
+def enter(facts: StepFacts) -> Token[StepFacts | None]:
+    """Note that the code from here on belongs to a step; `leave` takes it back."""
+    return _current.set(facts)
+
+
+def leave(token: Token[StepFacts | None]) -> None:
+    """Take back what `enter` noted."""
+    _current.reset(token)
+
+
+def current() -> StepFacts | None:
+    """Return the step that the present code belongs to; None outside of all."""
+    return _current.get()
+
+
+def facts() -> dict[str, object]:
+    """Return run, runner, step and attempt of the present code, as far as there are any."""
+    known = _current.get()
+    return {} if known is None else known.as_dict()
+
+
+class StepFilter(logging.Filter):
+    """
+    Gives every record that passes the attributes `run`, `runner`, `step` and `attempt`.
+
+    Add it to a handler: `handler.addFilter(StepFilter())`. They are None outside of a step.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        known = facts()
+        for name in ("run", "runner", "step", "attempt"):
+            if not hasattr(record, name):
+                setattr(record, name, known.get(name))
+        return True
+
+
+class StepLog(logging.LoggerAdapter[logging.Logger]):
+    """
+    A logger whose lines begin with run, step and attempt, and carry them as attributes.
+
+    *facts* says of which step; by default it is the one that the present code belongs to. While
+    *is_silent* says so, nothing is logged.
+    """
+
+    def __init__(
+        self,
+        facts: Callable[[], StepFacts | None] = current,
+        is_silent: Callable[[], bool] | None = None,
+    ) -> None:
+        super().__init__(logging.getLogger("stepflow.log"), {})
+        self._facts = facts
+        self._is_silent = is_silent
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        """Whether a line of this *level* is logged now."""
+        return not (self._is_silent is not None and self._is_silent()) and super().isEnabledFor(
+            level
+        )
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a line of *level*, as `logging.Logger.log` does."""
+        if not self.isEnabledFor(level):
+            return
+        step = self._facts()
+        if step is not None:
+            words = step.words()
+            msg = f"{words.replace('%', '%%') if args else words} {msg}"
+            own: MutableMapping[str, Any] = kwargs.get("extra") or {}
+            kwargs["extra"] = {**step.as_dict(), **own}
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the line is the caller's
+        self.logger.log(level, msg, *args, **kwargs)
+
+
+#: logs for the step that the calling code belongs to, wherever it stands
+log = StepLog()
