@@ -59,6 +59,14 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence that names the nearest of the known names; "" without one."""
+    from difflib import get_close_matches  # noqa: PLC0415  wanted only for a mistake
+
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 class StepflowError(Exception):
     """The root of the tree: catch it to catch all that stepflow raises on purpose."""
 
@@ -161,11 +169,12 @@ class AnswerMisfit(UsageError):
 
 
 class UnknownRunner(UsageError):
-    """The app has registered no runner of that name."""
+    """The app has registered no runner of that name, or no worker knows one."""
 
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(
             f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}"
+            f"{did_you_mean(name, known)}"
         )
 
 
