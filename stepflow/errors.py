@@ -9,7 +9,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable
-    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
@@ -304,6 +304,16 @@ class MailboxFull(RunStateError):
             "STEPFLOW_LIMITS_MAILBOX_BYTES"
             if of_bytes
             else f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more"
+        )
+
+
+class UnknownChild(RunStateError):
+    """A workflow begins a run of a runner that no worker has known within a month."""
+
+    def __init__(self, runner: str, known: list[str]) -> None:
+        super().__init__(
+            f"no worker knows a runner {runner!r} to begin; known: {', '.join(known) or 'none'}"
+            f"{did_you_mean(runner, known)}"
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import UnknownRunner, did_you_mean
+from stepflow.errors import UnknownChild, UnknownRunner, did_you_mean
 from stepflow.store.query import load_versions
 
 log = logging.getLogger("stepflow.client")
@@ -94,12 +94,12 @@ class Versions:
         """
         Give the specs, each with its version.
 
-        Raises UnknownRunner for a runner that neither this worker nor, within a month, another one
+        Raises UnknownChild for a runner that neither this worker nor, within a month, another one
         has known.
         """
         for runner in {spec.runner for spec in specs}:
             if self.registered(runner) is None and runner not in await self._names(env, runner):
-                raise UnknownRunner(runner, _shown_names(self._said))
+                raise UnknownChild(runner, _shown_names(self._said))
         return await self.choose(specs, env)
 
     async def _version(self, spec: RunSpec, env: Env) -> int:

@@ -145,9 +145,9 @@ async def test_a_child_of_an_unknown_workflow_fails_the_call(
     async with working(app):
         await announced("parent", "child")
         kind, message = await (await aclient.submit("parent")).result(10)
-    assert kind == "UnknownRunner"
-    assert sum("of 4 failed: UnknownRunner" in one.getMessage() for one in caplog.records) == 3
-    assert "no runner is called 'chidl' here" in message
+    assert kind == "UnknownChild"
+    assert sum("of 4 failed: UnknownChild" in one.getMessage() for one in caplog.records) == 3
+    assert "no worker knows a runner 'chidl' to begin" in message
     assert message.endswith("did you mean 'child'?")
     assert [run.runner for run in await aclient.list()] == ["parent"]
 

@@ -16,7 +16,7 @@ from stepflow.errors import (
     ChildFailed,
     SpawnRefused,
     StepflowError,
-    UnknownRunner,
+    UnknownChild,
     UnreadableRecord,
 )
 from stepflow.kits.flow.commands.command import Command, WorkflowHost
@@ -49,8 +49,7 @@ class SpawnCommand(StepCommand):
     __slots__ = ()
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
-        if isinstance(error, UnknownRunner):
-            error.retryable = True  # type: ignore[misc]  # here, for a while
+        if isinstance(error, UnknownChild):
             self._policy = replace(self._policy, max_attempts=MOST_MISSES)
         super()._write_failure(host, error)
 
