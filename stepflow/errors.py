@@ -9,7 +9,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable
-    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownStep
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
@@ -57,6 +57,14 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}{bits}>"
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence that names the nearest of the known names; "" without one."""
+    from difflib import get_close_matches  # noqa: PLC0415  wanted only for a mistake
+
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class StepflowError(Exception):
@@ -161,11 +169,12 @@ class AnswerMisfit(UsageError):
 
 
 class UnknownRunner(UsageError):
-    """The app has registered no runner of that name."""
+    """The app has registered no runner of that name, or no worker knows one."""
 
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(
             f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}"
+            f"{did_you_mean(name, known)}"
         )
 
 
@@ -295,6 +304,16 @@ class MailboxFull(RunStateError):
             "STEPFLOW_LIMITS_MAILBOX_BYTES"
             if of_bytes
             else f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more"
+        )
+
+
+class UnknownChild(RunStateError):
+    """A workflow begins a run of a runner that no worker has known within a month."""
+
+    def __init__(self, runner: str, known: list[str]) -> None:
+        super().__init__(
+            f"no worker knows a runner {runner!r} to begin; known: {', '.join(known) or 'none'}"
+            f"{did_you_mean(runner, known)}"
         )
 
 

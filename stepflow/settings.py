@@ -12,7 +12,6 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -226,6 +225,8 @@ def _keys_in(table: dict[str, Any]) -> Iterator[str]:
 
 
 def _no_setting(what: str, prefix: str, name: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  wanted only for a mistake
+
     near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
     hint = f"; did you mean {prefix}{near[0]}?" if near else "; `stepflow config show` lists them"
     return f"{what} is no setting of stepflow and changes nothing{hint}"

@@ -13,6 +13,8 @@ from stepflow.cli.params import DURATION, JSON, PAIR
 from stepflow.cli.wait import report_end, wait_for_end
 
 if TYPE_CHECKING:
+    from stepflow.cli.output import Output
+    from stepflow.client import Client
     from stepflow.hooks import Webhook
 
 
@@ -96,12 +98,23 @@ def submit_command(
         if wait:
             if not context.json:
                 context.output.note(f"run {run.id}")
+            _note_no_worker(client, context.output, runner, options["queue"])
             return report_end(wait_for_end(client, run.id, None, context.output), context.output)
         if context.json:
             context.output.data({"id": run.id, "created": run.created})
         else:
             context.output.line(run.id)
     return None
+
+
+def _note_no_worker(client: Client, output: Output, runner: str, queue: str) -> None:
+    """Say at once that nobody will work the run for now, before its end is waited for."""
+    from stepflow.engine.inspect import unserved
+
+    missing = unserved(runner, queue, client.workers(), client.env)
+    if missing is not None:
+        more = "" if queue == "default" else f" --queue {queue}"
+        output.note(f"{missing}; start one with stepflow worker package.module:app{more}")
 
 
 def read_webhooks(urls: tuple[str, ...], variable: str | None) -> list[Webhook]:

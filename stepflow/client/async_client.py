@@ -139,6 +139,7 @@ class AsyncClient(BaseClient):
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
+        strict: bool = False,
     ) -> AsyncRunHandle:
         """See Client.submit."""
         spec = RunSpec(
@@ -155,6 +156,7 @@ class AsyncClient(BaseClient):
             retry=retry,
             on_conflict=on_conflict,
             version=version,
+            strict=strict,
         )
         return AsyncRunHandle(await self._do(self._submit(spec)), self)
 

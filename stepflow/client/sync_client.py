@@ -140,6 +140,7 @@ class Client(BaseClient):
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
+        strict: bool = False,
     ) -> RunHandle:
         """
         Submit a run.
@@ -165,6 +166,7 @@ class Client(BaseClient):
             retry=retry,
             on_conflict=on_conflict,
             version=version,
+            strict=strict,
         )
         return RunHandle(self._do(self._submit(spec)), self)
 

@@ -57,9 +57,9 @@ async def spawn_children(
     *depth* counts from the first run of the tree. Each spec has a run id, which ends in its index
     for a child of *group*; *versions* chooses the version of those without one. False when the
     group is settled already. Raises ClaimLost, SpawnRefused for a run that is being stopped or is
-    too deep, RunConflict for an id that another runner has.
+    too deep, RunConflict for an id that another runner has, UnknownChild.
     """
-    specs = await versions.choose(specs, env)
+    specs = await versions.choose_for_children(specs, env)
     calls = []
     for spec in specs:
         if depth > MAX_DEPTH:

@@ -12,6 +12,7 @@ from stepflow.core.run import ENDS
 from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
 from stepflow.engine.versions import LIVE_S
+from stepflow.errors import did_you_mean
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
 from stepflow.store.keys import RQ_QUEUES
@@ -150,6 +151,24 @@ async def workers(env: Env) -> list[WorkerInfo]:
     infos = [_worker(name, row, claims) for name, row in zip(names, rows, strict=True) if row]
     found = await together([_with_liveness(info, env) for info in infos])
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
+
+
+def unserved(runner: str, queue: str, found: Sequence[WorkerInfo], env: Env) -> str | None:
+    """Say in words that none of the live workers takes runs of *runner* on *queue*; else None."""
+    here = [
+        worker
+        for worker in found
+        if worker.is_live and queue in {env.keys.split_queue(name)[0] for name in worker.queues}
+    ]
+    if not here:
+        return f"no live worker listens to {queue!r}"
+    # what a worker that is not stepflow's own knows, it does not say
+    if any(not worker.runners for worker in here):
+        return None
+    known = sorted({key.partition("@")[0] for worker in here for key in worker.runners})
+    if runner in known:
+        return None
+    return f"no live worker on {queue!r} knows runner {runner!r}{did_you_mean(runner, known)}"
 
 
 async def _with_liveness(info: WorkerInfo, env: Env) -> WorkerInfo:

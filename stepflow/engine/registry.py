@@ -86,11 +86,6 @@ class Registry:
         """The names of the runners, whatever their versions."""
         return list(dict.fromkeys(entry.name for entry in self.runners.values()))
 
-    @property
-    def versioned(self) -> list[str]:
-        """The keys of the runners that have versions."""
-        return [key for key, entry in self.runners.items() if entry.version is not None]
-
     def newest(self, name: str) -> int | None:
         """
         Give the newest version registered of a runner, 1 for one that has none.

@@ -41,6 +41,8 @@ class RunSpec:
     retry: RetryPolicy | None = None
     on_conflict: Literal["return", "restart"] = "return"
     version: int | None = None
+    #: whether a runner that no live worker knows is an error
+    strict: bool = False
     #: set by the runtime for the children of a run
     parent: Parent | None = None
 

@@ -106,10 +106,10 @@ def _waits_for(run: Run, live: Sequence[int]) -> str | None:
     if run.is_finished or run.is_claimed:
         return None
     if run.unroutable_since:
-        which = f" in version {run.version}" if live or run.version > 1 else ""
+        which = f" in version {run.version}" if run.version > 1 or set(live) - {1} else ""
         others = (
             f"live workers hold version {' and '.join(map(str, live))}"
-            if live
+            if live and run.version not in live
             else "none that came by did"
         )
         since = in_words(run.unroutable_since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -9,7 +10,10 @@ from dataclasses import replace
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
+from stepflow.errors import UnknownChild, UnknownRunner, did_you_mean
 from stepflow.store.query import load_versions
+
+log = logging.getLogger("stepflow.client")
 
 #: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
 LIVE_S = 5.0
@@ -17,6 +21,11 @@ LIVE_S = 5.0
 FRESH_S = 5.0
 #: seconds after which a version that no worker has is forgotten
 FORGET_S = 30 * 86400.0
+
+#: seconds after which they are read anew because a runner is not among them
+RECHECK_S = 1.0
+#: runners that a warning names
+MOST_NAMED = 20
 
 #: runner keys, each with the time of the last report
 Said = Sequence[tuple[str, float]]
@@ -57,30 +66,86 @@ class Versions:
     Chooses the version of runs that are submitted without one, for one client.
 
     *registered* gives the newest version of a runner in the code at hand. When that is None the
-    newest that workers have is taken, which is read once in FRESH_S at most.
+    newest that workers have is taken, which is read once in FRESH_S at most. The same reports tell
+    of a runner that nobody knows.
     """
 
     def __init__(self, registered: Callable[[str], int | None] | None = None) -> None:
         self.registered = registered or _nothing
         self._said: Said = ()
         self._read_at = -FRESH_S
+        #: the unknown runners that were warned about
+        self._warned: set[str] = set()
 
     async def choose(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:
-        """Give the specs, each with its version."""
+        """
+        Give the specs, each with its version.
+
+        A runner that no live worker knows, although there are some, is a warning, once; for a
+        strict spec it is UnknownRunner, also when no worker lives.
+        """
         chosen = []
         for spec in specs:
             version = await self._version(spec, env)
             chosen.append(replace(spec, version=version))
         return chosen
 
+    async def choose_for_children(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:
+        """
+        Give the specs, each with its version.
+
+        Raises UnknownChild for a runner that neither this worker nor, within a month, another one
+        has known.
+        """
+        for runner in {spec.runner for spec in specs}:
+            if self.registered(runner) is None and runner not in await self._names(env, runner):
+                raise UnknownChild(runner, _shown_names(self._said))
+        return await self.choose(specs, env)
+
     async def _version(self, spec: RunSpec, env: Env) -> int:
-        version = self.registered(spec.runner) if spec.version is None else spec.version
+        at_hand = self.registered(spec.runner)
+        version = at_hand if spec.version is None else spec.version
+        if version is not None and (at_hand is not None or not spec.strict):
+            return version
+        if spec.runner not in await self._names(env, spec.runner, since=env.clock.now() - LIVE_S):
+            self._miss(spec, env)
         if version is not None:
             return version
-        if time.monotonic() - self._read_at >= FRESH_S:
-            self._said = await load_versions(env.keys)
-            self._read_at = time.monotonic()
         return newest_version(spec.runner, self._said, env.clock.now())
+
+    async def _names(self, env: Env, wanted: str, since: float = 0.0) -> set[str]:
+        """
+        Give the runners that workers have said since then that they know.
+
+        Where *wanted* is not among them, that was read a second ago at most.
+        """
+        for fresh_s in (FRESH_S, RECHECK_S):
+            if time.monotonic() - self._read_at >= fresh_s:
+                self._said = await load_versions(env.keys)
+                self._read_at = time.monotonic()
+            names = {name for at, name, _ in _read(self._said) if at > since}
+            if wanted in names:
+                break
+        return names
+
+    def _miss(self, spec: RunSpec, env: Env) -> None:
+        """Say that no live worker knows the runner of *spec*."""
+        known = _shown_names(self._said, since=env.clock.now() - LIVE_S)
+        if spec.strict:
+            raise UnknownRunner(spec.runner, known)
+        if known and spec.runner not in self._warned:
+            self._warned.add(spec.runner)
+            log.warning(
+                "no live worker knows runner %r, and its runs wait for one that does; known: %s%s",
+                spec.runner, ", ".join(known[:MOST_NAMED]), did_you_mean(spec.runner, known),
+            )  # fmt: skip
+
+
+def _shown_names(said: Said, since: float = 0.0) -> list[str]:
+    """Give the runners that workers have said since then, without the steps of workflows."""
+    return sorted(
+        {name for at, name, _ in _read(said) if at > since and not name.startswith("step:")}
+    )
 
 
 def _nothing(runner: str) -> None:

@@ -103,7 +103,7 @@ class WorkerParts:
         }
         self.maintenance = Maintenance(
             self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
-            serves=serves, versions=self._registry.versioned, on_look=self._apply_scan,
+            serves=serves, versions=runners, on_look=self._apply_scan,
             announce=self.announce, has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [

@@ -204,3 +204,27 @@ def test_a_submit_through_an_app_takes_the_newest_version_that_it_registers(
     assert [client.status(each).version for each in ("a1", "a2")] == [3, 1]
     wrong = run("--app", "vapp:app", "submit", "v")
     assert "known: w" in wrong.stderr
+
+
+def test_waiting_for_a_run_that_no_worker_takes_says_so_at_once(start, url):
+    """[U4] Nobody listens to its queue."""
+    process = start("submit", "etl", "--queue", "other", "--wait", STEPFLOW_REDIS_URL=url)
+    assert process.stderr.readline().startswith("run ")
+    said = process.stderr.readline()
+    assert said == (
+        "no live worker listens to 'other'; "
+        "start one with stepflow worker package.module:app --queue other\n"
+    )
+
+
+def test_waiting_for_a_runner_that_no_worker_knows_says_so_at_once(start, url, at_work):
+    """[U4]"""
+    process = start("submit", "countdwon", "--wait", STEPFLOW_REDIS_URL=url)
+    said = next(line for line in process.stderr if "no live worker on" in line)
+    assert "on 'default' knows runner 'countdwon'; did you mean 'countdown'?" in said
+
+
+def test_waiting_for_a_run_that_a_worker_takes_says_nothing_more(program, at_work):
+    """[U4]"""
+    done = program("submit", "countdown", '{"n": 1}', "--id", "a1", "--wait")
+    assert (done.stderr, done.returncode) == ("run a1\n", 0)

@@ -224,7 +224,7 @@ async def test_a_run_of_a_later_version_whose_worker_died_runs_again_on_it(
 
 def test_versions_are_registered_side_by_side_and_each_once(holding):
     app = holding(1, 2)
-    assert (app.registry.names, app.registry.versioned, app.registry.newest("w")) == (
+    assert (app.registry.names, list(app.registry.runners), app.registry.newest("w")) == (
         ["w"],
         ["w", "w@2"],
         2,

@@ -37,6 +37,10 @@ def answers_of(real: redis.Redis, run_id: str) -> dict[bytes, bytes]:
     return found
 
 
+async def _nothing(ctx: Context) -> None:
+    """Stand for a child that is never begun."""
+
+
 @pytest.fixture
 def family(app: Stepflow) -> Stepflow:
     """An app with a child that waits for a word, and fails when that is "fail"."""
@@ -372,6 +376,7 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
                 said.append(str(error))
                 raise
 
+    app.workflow("child")(_nothing)
     async with working(app):
         run = await aclient.submit("parent")
         await started.wait()
@@ -390,6 +395,7 @@ async def test_an_id_that_another_runner_has_is_no_child(
     async def parent(ctx: Context) -> None:
         await ctx.spawn("child")
 
+    app.workflow("child")(_nothing)
     async with working(app):
         taken = await aclient.submit("other", run_id=child_run_id("p", 0, 0, "0"))
         run = await aclient.submit("parent", run_id="p")
@@ -413,6 +419,7 @@ async def test_a_child_whose_input_cannot_be_read_is_paused_and_its_parent_hears
     async def parent(ctx: Context, how: dict[str, Any]) -> None:
         await (await ctx.spawn("child", 1)).result()
 
+    real.zadd("stepflow:versions", {"child": 1.0})  # its worker has been here
     async with working(alone):
         run = await aclient.submit("parent", {})
         await until(lambda: is_in(aclient, run.id, "waiting"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,13 @@ from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import ChildFailed, SpawnRefused, StepflowError, UnreadableRecord
+from stepflow.errors import (
+    ChildFailed,
+    SpawnRefused,
+    StepflowError,
+    UnknownChild,
+    UnreadableRecord,
+)
 from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
@@ -19,6 +26,9 @@ from stepflow.store.values.codec import pack, unpack
 
 #: how often the making of children is tried while Redis refuses
 SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
+#: tries after which a runner that no worker has said it knows is a mistake: a worker says so a
+#: second after its start
+MOST_MISSES = 4
 
 _NOT_FORWARDED = (
     "it belongs to the run that this one was forked from, and had not ended then; "
@@ -31,6 +41,17 @@ END_NOT_FORWARDED = ChildEnd("failed", pack(["NotTold", _NOT_FORWARDED]))
 def id_at(host: CommandHost, place: str) -> str:
     """Make the id of what the run begins at *place*: the same on every replay."""
     return child_run_id(host.run.id, host.run.generation, host.restarts, place)
+
+
+class SpawnCommand(StepCommand):
+    """The making of children: a step, patient with workers that have just started."""
+
+    __slots__ = ()
+
+    def _write_failure(self, host: CommandHost, error: BaseException) -> None:
+        if isinstance(error, UnknownChild):
+            self._policy = replace(self._policy, max_attempts=MOST_MISSES)
+        super()._write_failure(host, error)
 
 
 def failure_of(run_id: str, end: ChildEnd) -> ChildFailed:
@@ -206,7 +227,7 @@ def spawn(host: WorkflowHost, place: str, spec: RunSpec, *, abandon: bool) -> as
         await host.runtime.spawn_children([spec], abandon=abandon)
         return str(spec.run_id)
 
-    command = StepCommand(
+    command = SpawnCommand(
         place, f"spawn {spec.runner}", host.create_future(), begin, policy=SPAWN_RETRY,
         read=lambda run_id: Child(host, run_id, is_ours=run_id == spec.run_id),
     )  # fmt: skip

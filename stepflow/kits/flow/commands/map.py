@@ -16,10 +16,15 @@ from stepflow.core.children import ChildEnd, ChildGroup
 from stepflow.core.journal import Entry, EntryKind, read_map_end, settled_maps, write_map_end
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.commands.child import SPAWN_RETRY, AwaitEndCommand, failure_of, id_at
+from stepflow.kits.flow.commands.child import (
+    SPAWN_RETRY,
+    AwaitEndCommand,
+    SpawnCommand,
+    failure_of,
+    id_at,
+)
 from stepflow.kits.flow.commands.command import WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import unpack
 
@@ -87,7 +92,7 @@ async def carry_map(
     def step(part: str, name: str, function: Any) -> asyncio.Future[Any]:
         future = host.create_future()
         return host.start(
-            StepCommand(f"{place}.{part}", name, future, function, policy=SPAWN_RETRY)
+            SpawnCommand(f"{place}.{part}", name, future, function, policy=SPAWN_RETRY)
         )
 
     name = f"{spec.runner} of {total}"
