@@ -38,8 +38,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import HookNotFound as HookNotFound
     from stepflow.errors import InvalidRunId as InvalidRunId
     from stepflow.errors import MailboxFull as MailboxFull
+    from stepflow.errors import NotPausable as NotPausable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
+    from stepflow.errors import NotScheduled as NotScheduled
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
     from stepflow.errors import QuestionClosed as QuestionClosed
@@ -81,9 +83,9 @@ _EXPORTS = {
     "engine.status": "Page",
     "engine.timeline": "StepStatus Timeline",
     "errors": """
-        AnswerMisfit ChildFailed HookNotFound InvalidRunId MailboxFull NotResumable NotRetryable
-        PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused
-        RedisUnreachable ReservedHeader RunCancelled RunConflict RunFailed RunNotFound
+        AnswerMisfit ChildFailed HookNotFound InvalidRunId MailboxFull NotPausable NotResumable
+        NotRetryable NotScheduled PayloadTooLarge PermanentError QuestionClosed QuestionNotFound
+        RedisRefused RedisUnreachable ReservedHeader RunCancelled RunConflict RunFailed RunNotFound
         SignalMisfit SignalRefused StepFailed StepflowError TransientError UnknownStep
         UnreadableRecord UnsupportedValue UsageError
     """,

@@ -8,7 +8,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
-    │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable
+    │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -250,6 +250,23 @@ class NotResumable(RunStateError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(f"run {run_id!r} is {state}; only a paused run can be resumed")
+
+
+class NotPausable(RunStateError):
+    """You called `pause` for a run that has ended or is being stopped."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"run {run_id!r} cannot be paused: {why}")
+
+
+class NotScheduled(RunStateError):
+    """You called `run_now` for a run that waits for no time of its own."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id!r} is {state}; only one that is scheduled, or waits for its next "
+            "attempt, can run now"
+        )
 
 
 class UnknownStep(RunStateError):

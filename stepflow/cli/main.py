@@ -27,7 +27,9 @@ VERBS = {
     "signal": "signal",
     "questions": "questions",
     "answer": "questions",
+    "pause": "steering.runs",
     "resume": "signal",
+    "run-now": "steering.runs",
     "fail": "cancel",
     "retry": "cancel",
     "fork": "history",
@@ -65,7 +67,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"stepflow.cli.{VERBS[cmd_name]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.per_loop import PerLoop
+from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -20,9 +21,10 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import resume, signal
+from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
@@ -72,7 +74,7 @@ class AsyncRunHandle:
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncSteering, BaseClient):
     """
     The client for asyncio: one connection, all that waits sent in one write.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
 from stepflow.engine.cancel import cancel, fail
@@ -19,9 +20,10 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import resume, signal
+from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
@@ -71,7 +73,7 @@ class RunHandle:
         return self._client.cancel(self.id, reason)
 
 
-class Client(BaseClient):
+class Client(Steering, BaseClient):
     """
     The blocking client. Safe to share between threads.
 

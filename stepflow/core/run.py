@@ -87,6 +87,35 @@ class StopRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stood when it was paused: `resume` puts it there again."""
+
+    state: RunState
+    #: what was to wake it, empty for one that was not parked
+    parked: str = ""
+    #: unix seconds, 0 for at once
+    due_at: float = 0.0
+    #: how many arrivals its inbox had had: more of them wake it when it is resumed
+    inbox: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequest:
+    """
+    Somebody's request, written into the run's record, that it stand until it is resumed.
+
+    A worker that has claimed the run finishes the present step first.
+    """
+
+    by: str = ""
+    reason: str = ""
+    #: unix seconds: when it was asked for
+    at: float = 0.0
+    #: None while a worker still has the run
+    stood: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Damage:
     """
     One thing in a record that cannot be read: a *field*, and the bytes it *held*.
@@ -154,6 +183,10 @@ class Run:
     has_journal: bool = False
     #: what a parked run waits for, in a few words
     waits_for: str = ""
+    #: what wakes a parked run, one of `Parked`; empty for one that is not parked
+    parked: str = ""
+    #: who asked it to pause, None when nobody did
+    pause: PauseRequest | None = None
     #: whether the run needs a cleanup before a stop ends it
     cleanup: Cleanup = Cleanup.NONE
     #: the version of its workflow; 1 for a runner without versions

@@ -7,12 +7,12 @@ A transition: what becomes of a run, as a value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo, Park
-from stepflow.core.run import Cleanup, Run, RunState, StopRequest
+from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, Standing, StopRequest
 
 
 class TransitionKind(StrEnum):
@@ -61,6 +61,23 @@ class Transition:
     cleanup: Cleanup = Cleanup.NONE
     #: the compensations that failed
     errors: Sequence[ErrorInfo] = ()
+    #: somebody's request to pause: the run stands after this instead of going on
+    paused: PauseRequest | None = None
+
+    def then_pause(self, pause: PauseRequest) -> Transition:
+        """
+        Have the run stand after this transition until it is resumed.
+
+        It keeps what it was to wait for: its due time, its inbox.
+        """
+        parked = ""
+        if self.kind is TransitionKind.PARK:
+            parked = Parked.DUE if self.inbox is None else Parked.INBOX
+        stood = Standing(self.state, parked, self.due_at or 0.0, self.inbox or 0)
+        return replace(
+            self, state=RunState.PAUSED, due_at=None, paused=replace(pause, stood=stood),
+            why=f"paused by {pause.by or 'somebody'}",
+        )  # fmt: skip
 
     @classmethod
     def advance(cls, step: int, payload: Any, *, due_at: float | None) -> Transition:
@@ -136,6 +153,34 @@ class Transition:
         return cls(TransitionKind.HAND_OVER, RunState.PENDING, run.step, why="resumed")
 
     @classmethod
+    def stand(cls, run: Run, pause: PauseRequest) -> Transition:
+        """Take a run that no worker has claimed out of where it waits, and have it stand."""
+        stood = Standing(run.state, run.parked, run.due_at, run.inbox)
+        return cls(
+            TransitionKind.HAND_OVER, RunState.PAUSED, run.step, run.failures, run.crashes,
+            paused=replace(pause, stood=stood), why="paused",
+        )  # fmt: skip
+
+    @classmethod
+    def go_back(cls, run: Run, stood: Standing, now: float) -> Transition:
+        """Put a paused run back to where it stood, or into its queue if that wait is over."""
+        is_due = 0 < stood.due_at <= now
+        if (
+            stood.parked
+            and not is_due
+            and not (stood.parked == Parked.INBOX and run.inbox > stood.inbox)
+        ):
+            return cls(
+                TransitionKind.PARK, RunState.WAITING, run.step, due_at=stood.due_at or None,
+                inbox=stood.inbox if stood.parked == Parked.INBOX else None, why=run.waits_for,
+            )  # fmt: skip
+        due_at = stood.due_at if stood.due_at and not is_due and not stood.parked else None
+        return cls(
+            TransitionKind.HAND_OVER, _waiting(due_at), run.step, run.failures, run.crashes,
+            due_at=due_at, why="resumed",
+        )  # fmt: skip
+
+    @classmethod
     def clean_up(cls, run: Run, stop: StopRequest | None, why: str) -> Transition:
         """
         Hand the run over once more, so that it can clean up before it ends.
@@ -178,6 +223,13 @@ class Transition:
     def mark(cls, run: Run, stop: StopRequest) -> Transition:
         """Leave the run with its worker, and tell the worker to stop it."""
         return cls(TransitionKind.MARK, run.state, run.step, run.failures, run.crashes, stop=stop)
+
+    @classmethod
+    def mark_pause(cls, run: Run, pause: PauseRequest | None) -> Transition:
+        """Leave the run with its worker, which is to have it stand after its step; None: not."""
+        return cls(
+            TransitionKind.MARK, run.state, run.step, run.failures, run.crashes, paused=pause
+        )
 
     @classmethod
     def retry(cls, run: Run) -> Transition:

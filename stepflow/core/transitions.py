@@ -33,11 +33,17 @@ A live run is in exactly one of these states, and each says where its next move 
     running, marked         Succeed, ContinueAsNew, or a Park     clean_up         pending
                             that did not know of the stop
     running                 CleanedUp                             finish           cancelled, failed
+    running                 asked to pause                        mark             running
+    running, asked to       what would close or hand over the     the same         paused
+    pause                   step
+    scheduled ... waiting   asked to pause                        hand_over        paused
     scheduled ... paused    asked to stop                         finish           cancelled, failed
     scheduled ... paused    asked to stop, cleanup needed         clean_up         pending, shown
                                                                                    as cancelling
     waiting                 due, or an arrival in its inbox       (a script)       pending
     paused                  resumed                               resume           pending
+    paused by somebody      resumed                               go_back          where it stood
+    scheduled               asked to run now                      hand_over        pending
     pending                 its queue entry was lost              hand_over        pending
     failed                  somebody asks to retry it             retry            pending
     any                     the claim is another's, or the step   drop             unchanged
@@ -75,9 +81,12 @@ from stepflow.core.outcomes import (
     Succeed,
     Yield,
 )
-from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
+from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.durations import FOREVER_S
+
+#: what a run that was asked to pause stands after; an end, or a pause of its own, stays one
+_PAUSABLE = (TransitionKind.ADVANCE, TransitionKind.HAND_OVER, TransitionKind.PARK)
 
 
 def decide(
@@ -112,6 +121,8 @@ def decide(
     ):
         why = f"{move.why or move.state}; it cleans up first"
         return replace(Transition.clean_up(run, _stop_of(move, now), why), failures=0, crashes=0)
+    if run.pause is not None and run.stop is None and move.kind in _PAUSABLE:
+        return move.then_pause(run.pause)
     return move
 
 
@@ -202,6 +213,42 @@ def decide_retry(run: Run) -> Transition:
             run, "what it did is undone, or its children were stopped; fork it or submit it anew"
         )
     return Transition.retry(run)
+
+
+def decide_pause(run: Run, pause: PauseRequest) -> Transition:
+    """Decide what becomes of *run* when somebody asks to pause it."""
+    if run.is_finished:
+        return Transition.drop(run, f"it is {run.state}")
+    if run.stop is not None:
+        return Transition.drop(run, f"it was asked to stop ({run.stop.kind})")
+    if run.state is RunState.PAUSED or run.pause is not None:
+        return Transition.drop(run, "")
+    return Transition.mark_pause(run, pause) if run.is_claimed else Transition.stand(run, pause)
+
+
+def decide_resume(run: Run, now: float) -> Transition:
+    """
+    Decide what becomes of *run* when somebody asks to resume it.
+
+    A request to pause that its worker has not come to is taken back.
+    """
+    if run.state is RunState.PAUSED:
+        stood = None if run.pause is None else run.pause.stood
+        return Transition.resume(run) if stood is None else Transition.go_back(run, stood, now)
+    if run.pause is not None and run.is_claimed:
+        return Transition.mark_pause(run, None)
+    return Transition.drop(run, f"it is {run.state}")
+
+
+def decide_run_now(run: Run) -> Transition:
+    """Decide what becomes of *run* when somebody asks that it be due now."""
+    if run.state is RunState.PENDING:
+        return Transition.drop(run, "")
+    if run.state is not RunState.SCHEDULED:
+        return Transition.drop(run, f"it is {run.state}")
+    return Transition.hand_over(
+        run, failures=run.failures, crashes=run.crashes, due_at=None, why="due now, by hand"
+    )
 
 
 def end_of_stop(run: Run, stop: StopRequest, errors: Sequence[ErrorInfo] = ()) -> Transition:

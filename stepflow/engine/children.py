@@ -75,7 +75,8 @@ async def spawn_children(
         )  # fmt: skip
     replies = await batch_of(calls)
     if not all(
-        _check_spawned(reply, spec, run, env) for spec, reply in zip(specs, replies, strict=True)
+        _check_spawned(reply, spec, run, env, listed=not abandon)
+        for spec, reply in zip(specs, replies, strict=True)
     ):
         return False
     if not abandon:
@@ -83,7 +84,7 @@ async def spawn_children(
     return True
 
 
-def _check_spawned(reply: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool:
+def _check_spawned(reply: SpawnReply, spec: RunSpec, run: Run, env: Env, *, listed: bool) -> bool:
     """Say whether the child exists now, and note what the script did to the record of *run*."""
     match reply.refused:
         case "lost":
@@ -94,7 +95,10 @@ def _check_spawned(reply: SpawnReply, spec: RunSpec, run: Run, env: Env) -> bool
             raise SpawnRefused(run.id)
         case "settled":
             return False
-    run.rev, run.has_children = max(run.rev, reply.rev), True
+    # what else raised the rev, such as a request to pause, has the commit read the record again
+    if reply.rev == run.rev + 1 and (not run.has_children or (listed and not run.cleanup)):
+        run.rev = reply.rev
+    run.has_children = True
     if reply.there is not None:
         there = read_run(str(spec.run_id), reply.there, env.keys)
         if there.runner != spec.runner:

@@ -1,4 +1,4 @@
-"""Signals, which a run keeps in its mailbox until it takes them; and resuming a paused run."""
+"""Signals, which a run keeps in its mailbox until it takes them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 
 from stepflow.core.ids import check_text
 from stepflow.core.run import RunState
-from stepflow.core.transition import Transition
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import (
     InvalidName,
     MailboxFull,
-    NotResumable,
     RunNotFound,
     SignalMisfit,
     SignalRefused,
@@ -23,8 +21,7 @@ from stepflow.errors import (
 )
 from stepflow.store.calls import batch
 from stepflow.store.journal import MAILBOX, load_expected, load_sent, send_signal
-from stepflow.store.maintenance import put_deadline
-from stepflow.store.runs import STALE, Fence, hand_over, load_run
+from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack, unpack
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -105,28 +102,3 @@ def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:
     """
     problems = (misfit(payload, schema) for schema in schemas)
     return next((problem for problem in problems if problem is not None), None)
-
-
-async def resume(run_id: str, env: Env) -> None:
-    """
-    Let a paused run go on.
-
-    Raises RunNotFound, NotResumable, UnreadableRecord for one that was not repaired.
-    """
-    request = env.request_id()
-    while True:
-        run = await load_run(env.keys, run_id)
-        if run is None:
-            raise RunNotFound(run_id)
-        if run.state is not RunState.PAUSED:
-            raise NotResumable(run_id, run.state)
-        check_readable(run)
-        move = Transition.resume(run)
-        answer = await hand_over(
-            env.keys, run, Fence("", request), state=move.state, step=move.step, failures=0,
-            crashes=0, due_at=None, now=env.clock.now(),
-        )  # fmt: skip
-        if answer[0] != STALE:
-            if run.deadline_at:  # one that had been set aside has none in the index
-                await put_deadline(env.keys, run_id, run.deadline_at)
-            return

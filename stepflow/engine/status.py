@@ -70,6 +70,8 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
     reason = kept.text(b"reason")
     if reason is None and run.stop is not None:
         reason = run.stop.reason
+    if run.state is RunState.PAUSED and run.pause is not None:
+        reason = run.pause.reason or None
     return RunStatus(
         id=run.id,
         runner=run.runner,
@@ -105,6 +107,9 @@ def _waits_for(run: Run, live: Sequence[int]) -> str | None:
     """Say in words what a run that does not move waits for."""
     if run.is_finished or run.is_claimed:
         return None
+    if run.state is RunState.PAUSED and run.pause is not None:
+        who, at = run.pause.by or "somebody", in_words(run.pause.at)
+        return f"somebody to resume it; {who} paused it at {at}"
     if run.unroutable_since:
         which = f" in version {run.version}" if run.version > 1 or set(live) - {1} else ""
         others = (

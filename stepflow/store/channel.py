@@ -1,4 +1,4 @@
-"""What is published on a worker's channel: a stop of a run it has claimed, or mail for one."""
+"""What is published on a worker's channel: a stop of a run it has claimed, a pause, or mail."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from stepflow.store.run_hash import read_stop, write_stop
 
 #: stands in the place of a stop when something came into the run's inbox
 _INBOX = "inbox||"
+#: and when the worker is to leave the run after its present step
+_LETS_GO = "let_go||"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +18,25 @@ class ChannelMessage:
     """
     What a worker is told about a run that it has claimed.
 
-    *stop* asks the run to end; None says that something came into its inbox. Written
-    `<run id>|<stop>` or `<run id>|inbox||`.
+    *stop* asks the run to end; with *lets_go* the worker is to leave it after its present step;
+    without either something came into its inbox. Written `<run id>|<stop>`, `<run id>|let_go||` or
+    `<run id>|inbox||`.
     """
 
     run_id: str
     stop: StopRequest | None = None
+    lets_go: bool = False
 
     def write(self) -> str:
         """Give the message as it is published."""
+        if self.lets_go:
+            return f"{self.run_id}|{_LETS_GO}"
         return f"{self.run_id}|{_INBOX if self.stop is None else write_stop(self.stop)}"
 
     @classmethod
     def read(cls, message: str) -> ChannelMessage:
         """Read a message back; raises ValueError for anything else."""
         run_id, _, what = message.partition("|")
+        if what == _LETS_GO:
+            return cls(run_id, lets_go=True)
         return cls(run_id, None if what == _INBOX else read_stop(what.encode()))

@@ -181,7 +181,7 @@ def renew_claims(
     Lengthen claims, each (member, token, seconds from now; 0 only asks).
 
     Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how
-    much its inbox ever held.
+    much its inbox ever held, negative when it was asked to pause.
     """
     return scripts.RENEW_CLAIMS.call(
         lambda reply: (float(reply[0]), reply[1:]),

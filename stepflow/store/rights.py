@@ -70,8 +70,9 @@ VIEWER = Role("viewer", (), _LOOKING)
 CLIENT = Role(
     "client",
     (
-        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.MARK_RUN,
-        scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
+        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.PARK_RUN,
+        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
+        scripts.REQUEUE_HOOK,
     ),
     (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
     ("{ns}:",),

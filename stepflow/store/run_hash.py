@@ -12,9 +12,20 @@ from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from stepflow.core.ids import Delivery, split_runner
-from stepflow.core.run import ENDS, Cleanup, Damage, Run, RunState, StopKind, StopRequest
+from stepflow.core.run import (
+    ENDS,
+    Cleanup,
+    Damage,
+    PauseRequest,
+    Run,
+    RunState,
+    Standing,
+    StopKind,
+    StopRequest,
+)
 from stepflow.store.calls import NO_HASH, Part
 from stepflow.store.keys import Keys
 
@@ -105,6 +116,17 @@ class Fields:
             self.note(name)
             return None
 
+    def pause(self, name: bytes) -> PauseRequest | None:
+        """Read a request to pause, and where the run stood that was paused by it."""
+        written = self.row.get(name)
+        if not written:
+            return None
+        try:
+            return read_pause(written, self.row.get(b"stood", b""))
+        except ValueError:
+            self.note(name)
+            return None
+
     def raw(self, name: bytes) -> bytes:
         """Give the bytes as they are."""
         return self.row.get(name, b"")
@@ -174,6 +196,8 @@ _FIELDS = (
     Field("inbox", "inbox", "count"),
     Field("has_journal", "journal", "is_set", is_new=True),
     Field("waits_for", "waits_for", "text"),
+    Field("parked", "parked", "text"),
+    Field("pause", "pause", "pause"),
     Field("cleanup", "cleanup", "cleanup", is_new=True),
     Field("origin", "origin", "origin", is_new=True),
     Field("has_children", "children", "is_set"),
@@ -330,3 +354,33 @@ def read_stop(field: bytes) -> StopRequest:
         msg = f"{at} is no time"
         raise ValueError(msg)
     return StopRequest(StopKind(kind), reason, float(at))
+
+
+def write_pause(pause: PauseRequest) -> list[Part]:
+    """Write a request to pause, and where the run stood, as the fields of a run."""
+    stood = pause.stood
+    return [
+        "pause", f"{pause.at:.6f}|{quote(pause.by, safe='@. ')}|{pause.reason}", "stood",
+        "" if stood is None
+        else f"{stood.state}|{stood.parked}|{stood.inbox}|{format_time(stood.due_at)}",
+    ]  # fmt: skip
+
+
+#: what takes a request to pause out of a run's record
+NO_PAUSE: list[Part] = ["pause", "", "stood", ""]
+
+
+def read_pause(field: bytes, stood: bytes) -> PauseRequest:
+    """Read a request to pause back; raises ValueError for what is none."""
+    at, by, reason = field.decode().split("|", 2)
+    if not 0 <= float(at) <= LATEST_S:
+        msg = f"{at} is no time"
+        raise ValueError(msg)
+    return PauseRequest(unquote(by), reason, float(at), _read_standing(stood.decode()))
+
+
+def _read_standing(written: str) -> Standing | None:
+    if not written:
+        return None
+    state, parked, inbox, due = written.split("|")
+    return Standing(RunState(state), parked, float(due or 0), int(inbox))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from stepflow.core.ids import run_member, worker_of
 from stepflow.core.journal import start_entry
-from stepflow.core.run import Cleanup, Parked, Run, RunState, StopRequest
+from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, StopRequest
 from stepflow.core.step_record import closed_name
 from stepflow.store import scripts
 from stepflow.store.calls import NO_HASH, Call, Part, command, flat_map, load_hash, raw
@@ -26,7 +26,16 @@ from stepflow.store.hooks import (
     write_hook_jobs,
 )
 from stepflow.store.keys import RQ_QUEUES, Keys
-from stepflow.store.run_hash import format_time, mended, read_run, rq_time, stop_fields, write_new
+from stepflow.store.run_hash import (
+    NO_PAUSE,
+    format_time,
+    mended,
+    read_run,
+    rq_time,
+    stop_fields,
+    write_new,
+    write_pause,
+)
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by
 #: this very command; not parked, for the inbox holds what the step has not seen
@@ -84,6 +93,13 @@ def _flow_keys(base: str) -> dict[str, str]:
         "questions": f"{base}:questions",
         "replies": f"{base}:replies",
     }
+
+
+def _pause_fields(run: Run, pause: PauseRequest | None = None) -> Sequence[Part]:
+    """Write *pause*, or take the request that the run holds out of its record."""
+    if pause is not None:
+        return write_pause(pause)
+    return () if run.pause is None else NO_PAUSE
 
 
 def _wip_member(run: Run) -> str:
@@ -207,21 +223,22 @@ def hand_over(
     stop: StopRequest | None = None,
     cleanup: Cleanup = Cleanup.NONE,
     restarts: int = 0,
+    pause: PauseRequest | None = None,
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
-    With *restarts* above 0 it begins a new history: its journal and step records go. Answers as
-    `keep_step`.
+    With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
+    history: its journal and step records go. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
-    rq_id, due = keys.rq_id(delivery), format_time(due_at)
+    rq_id, due = "" if pause else keys.rq_id(delivery), format_time(due_at)
     old_rq_id = run.claimed_rq_id or run.delivery
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time,
+        "updated", time, *_pause_fields(run, pause),
     ]  # fmt: skip
     if not fence.token:
         fields += ("request", fence.name, "parked", "")
@@ -284,6 +301,7 @@ def finish_run(
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
+        *_pause_fields(run),
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
@@ -376,12 +394,14 @@ def park_run(
     cleanup: Cleanup = Cleanup.NONE,
     expects: bytes = b"",
     commands: bytes = b"",
+    pause: PauseRequest | None = None,
 ) -> Call[Answer]:
     """
     Close the present step and let the run stand until its due time or its inbox wakes it.
 
     The inbox does once it holds more than the *inbox* that the step has seen; None waits for
-    *due_at* alone. Answers as `keep_step`, or [NOT_YET].
+    *due_at* alone. With *pause* it stands until it is resumed, and waits for them then. Answers as
+    `keep_step`, or [NOT_YET].
     """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
@@ -392,6 +412,10 @@ def park_run(
     ]  # fmt: skip
     if cleanup is not run.cleanup:
         fields += ("cleanup", int(cleanup))
+    if pause is not None:
+        fields += (
+            "state", RunState.PAUSED, "delivery", "", "due", "", "parked", "", *write_pause(pause)
+        )  # fmt: skip
     return scripts.PARK_RUN.call(
         raw,
         keys={
@@ -415,6 +439,7 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "",
         "claimed_id", "", "updated", format_time(now), "parked", "", "waits_for", "resume",
+        *_pause_fields(run),
     ]  # fmt: skip
     return scripts.PAUSE_RUN.call(
         raw,

@@ -77,7 +77,7 @@ class InboxWatch:
     The activation sets *is_waiting* and *on_inbox*; the renewing thread sets *seen*.
     """
 
-    __slots__ = ("is_waiting", "on_inbox", "seen")
+    __slots__ = ("is_waiting", "on_inbox", "on_let_go", "seen")
 
     def __init__(self, seen: int) -> None:
         #: how much was ever put into the inbox, as far as this worker was told
@@ -86,6 +86,8 @@ class InboxWatch:
         self.is_waiting = False
         #: called on the loop when there is something new
         self.on_inbox: Callable[[], None] | None = None
+        #: called on the loop when the worker is to leave the run as soon as a step has ended
+        self.on_let_go: Callable[[], None] | None = None
 
 
 class ClaimedRun:
@@ -103,6 +105,7 @@ class ClaimedRun:
         "inbox_watch",
         "is_leaving",
         "is_lost",
+        "must_let_go",
         "must_yield",
         "options",
         "policy",
@@ -136,6 +139,8 @@ class ClaimedRun:
         self.slice_until = 0.0
         #: whether others are owed the slot after the present step
         self.must_yield = False
+        #: whether the run is to be left as soon as its present step has ended: it is to pause
+        self.must_let_go = False
         self.is_lost = False
         #: whether the worker leaves and hands the step back
         self.is_leaving = False
@@ -158,6 +163,12 @@ class ClaimedRun:
         run.step += 1
         run.failures = run.crashes = run.handoff = 0
         self.attempt = Attempt(payload, is_first=False)
+
+    def let_go(self) -> None:
+        """Have the run left as soon as its present step, or a step of its workflow, has ended."""
+        self.must_let_go = self.must_yield = True
+        if self.inbox_watch.on_let_go is not None:
+            self.inbox_watch.on_let_go()
 
     def stop(self, stop: StopRequest, loop_time: float) -> None:
         """Fire the token: the run was asked to stop."""

@@ -116,6 +116,7 @@ def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) 
         # the next step must not inherit a lease that this one lengthened
         and not claimed.attempt.extended_until
         and not move.restarts
+        and move.paused is None
     )
 
 
@@ -142,7 +143,7 @@ def _call(
     if move.kind is TransitionKind.PARK:
         return park_run(
             env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
-            cleanup=move.cleanup, expects=move.expects, commands=move.commands,
+            cleanup=move.cleanup, expects=move.expects, commands=move.commands, pause=move.paused,
         ), b""  # fmt: skip
     if move.kind is TransitionKind.PAUSE:
         return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
@@ -162,6 +163,7 @@ def _call(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
+        pause=move.paused,
     ), b""  # fmt: skip
 
 
@@ -280,7 +282,9 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
     """One line a fact: what happened, to what, and what happens next."""
     if answer[0] != DONE:
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)
-    if move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield):
+    if move.paused is not None:
+        log.info("run=%s step=%s %s: %s", run.id, run.step, move.why, move.paused.reason)
+    elif move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
     elif move.kind is TransitionKind.HAND_OVER:
         log.warning("run=%s step=%s %s", run.id, run.step, _why_again(outcome, move))

@@ -116,6 +116,7 @@ async def hand_over_again(
         answer = await hand_over(
             env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
             crashes=move.crashes, due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
+            pause=move.paused,
         )  # fmt: skip
     else:
         return False

@@ -128,15 +128,20 @@ class Renewer:
                     self._read_reply(claimed, claim[1], answer)
 
     def _read_reply(self, claimed: ClaimedRun, token: str, answer: Any) -> None:
-        """Pass on what the reply says of a claim: lost, a stop, or the size of the inbox."""
+        """Pass on what the reply says of a claim: lost, a stop, a pause, the size of the inbox."""
         if claimed.run.token != token:
             return
         if answer == 0:
             self._call_on_loop(self._lost, claimed, token)
-        elif isinstance(answer, bytes):
+            return
+        if isinstance(answer, bytes):
             self._read_stop(claimed, answer)
-        elif answer - 1 > claimed.inbox_watch.seen:  # the message that says so may have been lost
-            claimed.inbox_watch.seen = answer - 1
+            return
+        seen = abs(answer) - 1
+        if answer < 0 and not claimed.must_let_go:  # the messages that say so may have been lost
+            self._call_on_loop(self._worker_state.let_go, claimed.run.id)
+        if seen > claimed.inbox_watch.seen:
+            claimed.inbox_watch.seen = seen
             self._call_on_loop(self._worker_state.notify_inbox, claimed.run.id)
 
     def _read_stop(self, claimed: ClaimedRun, written: bytes) -> None:

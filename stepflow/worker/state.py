@@ -221,6 +221,12 @@ class WorkerState:
         if claimed is not None:
             claimed.stop(stop, self.loop.time())
 
+    def let_go(self, run_id: str) -> None:
+        """Leave a run after its present step, if this worker has claimed it: it is to pause."""
+        claimed = self.runs.get(run_id)
+        if claimed is not None:
+            claimed.let_go()
+
     def notify_inbox(self, run_id: str) -> None:
         """Wake a run that this worker has claimed: something was put into its inbox."""
         claimed = self.runs.get(run_id)

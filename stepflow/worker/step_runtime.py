@@ -102,6 +102,15 @@ class StepRuntime:
         self._claimed.inbox_watch.on_inbox = listener
 
     @property
+    def on_let_go(self) -> Callable[[], None] | None:
+        """Called when the worker is to leave the run as soon as a step has ended."""
+        return self._claimed.inbox_watch.on_let_go
+
+    @on_let_go.setter
+    def on_let_go(self, listener: Callable[[], None] | None) -> None:
+        self._claimed.inbox_watch.on_let_go = listener
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the runner itself waits for a time or a wake-up."""
         return self._claimed.inbox_watch.is_waiting
@@ -162,7 +171,7 @@ class StepRuntime:
     async def is_slot_wanted(self) -> bool:
         """Say whether others wait for the run's slot, or its worker is not to keep any run."""
         worker_state = self._worker_state
-        if worker_state.must_let_go:
+        if worker_state.must_let_go or self._claimed.must_let_go:
             return True
         lengths: list[int] = await self._connection.calls(
             [list_length(name) for name in worker_state.competing_lists(self._claimed.run)]

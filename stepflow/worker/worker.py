@@ -203,13 +203,15 @@ class Worker:
 
 
 def handle_message(message: str, state: WorkerState) -> None:
-    """Take in what came over the worker's channel: a stop, or news in a run's inbox."""
+    """Take in what came over the worker's channel: a stop, a pause, news in a run's inbox."""
     try:
         told = ChannelMessage.read(message)
     except ValueError:
         log.warning("a message on this worker's channel says nothing: %.100r", message)
         return
-    if told.stop is None:
+    if told.lets_go:
+        state.let_go(told.run_id)
+    elif told.stop is None:
         state.notify_inbox(told.run_id)
     else:
         state.stop(told.run_id, told.stop)

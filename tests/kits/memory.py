@@ -60,6 +60,7 @@ class MemoryRuntime:
         self.cancel = CancelToken()
         self.policy = RetryPolicy()
         self.on_inbox: Callable[[], None] | None = None
+        self.on_let_go: Callable[[], None] | None = None
         self.is_waiting = False
 
     def now(self) -> float:

@@ -14,7 +14,8 @@ from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
 from stepflow.engine.cancel import cancel
 from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import resume, signal
+from stepflow.engine.signal import signal
+from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
 from stepflow.store.calls import Call, Plan
@@ -280,6 +281,73 @@ def two_stops(world: World, look: Look) -> None:
     stop = look().run.stop
     assert stop is not None
     assert stop.reason == "first"
+
+
+def two_pauses(world: World, look: Look) -> None:
+    """Two have seen the running run and ask that it stand: the first one's reason stays."""
+    just_claimed(world)
+    other, asked = begun(world, pause("a", "second", "bob", world.env()), 1)
+    assert not world.carry_out(pause("a", "first", "ann", world.env()))
+    assert not world.carry_out(other, asked=asked)
+    request = look().run.pause
+    assert request is not None
+    assert request.reason == "first"
+
+
+def a_pause_of_a_running_run_sent_twice(world: World, look: Look) -> None:
+    just_claimed(world)
+    assert not world.carry_out(pause("a", "enough", "ann", world.env()), twice=True)
+    look()
+
+
+def a_pause_and_a_claim(world: World, look: Look) -> None:
+    """The pause saw a pending run, and a worker has it when that is taken out of its queue."""
+    submitted(world)
+    asks, asked = begun(world, pause("a", "enough", "ann", world.env()), 1)
+    just_claimed(world)
+    assert not world.carry_out(asks, asked=asked)
+    assert look().run.state == "running"
+
+
+def a_pause_of_a_pending_run_sent_twice(world: World, look: Look) -> None:
+    submitted(world)
+    assert world.carry_out(pause("a", "enough", "ann", world.env()), twice=True)
+    look()
+
+
+def parked_and_paused(world: World) -> None:
+    """The run waits for whatever comes into its inbox, and somebody pauses it."""
+    commit(world, just_claimed(world), Park(None, 0, "signal"))
+    assert world.carry_out(pause("a", "enough", "ann", world.env()))
+
+
+def a_signal_before_the_run_is_put_back(world: World, look: Look) -> None:
+    """A signal comes between the look of who resumes it and the write that has it wait again."""
+    parked_and_paused(world)
+    resumes, asked = begun(world, resume("a", world.env()), 2)
+    world.carry_out(signal("a", "go", 1, None, world.env()))
+    world.carry_out(resumes, asked=asked)
+    assert look().run.state == "pending", "it waits for what is there"
+
+
+def two_resumes_of_a_run_that_comes_due(world: World, look: Look) -> None:
+    """The second one has it wait again although a worker has it by now."""
+    commit(world, just_claimed(world), Park(world.clock.now() + 50.0, None, "time"))
+    assert world.carry_out(pause("a", "enough", "ann", world.env()))
+    other, asked = begun(world, resume("a", world.env()), 2)
+    world.carry_out(resume("a", world.env()))
+    world.clock.advance(60.0)
+    world.carry_out(world.worker("w9").move_due())
+    just_claimed(world, "w2")
+    with suppress(Exception):
+        world.carry_out(other, asked=asked)
+    assert look().run.token.startswith("w2.")
+
+
+def a_resume_of_a_parked_run_sent_twice(world: World, look: Look) -> None:
+    parked_and_paused(world)
+    world.carry_out(resume("a", world.env()), twice=True)
+    look()
 
 
 def two_retries_and_a_claim(world: World, look: Look) -> None:

@@ -26,7 +26,8 @@ from stepflow.core.outcomes import (
 from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import resume, signal
+from stepflow.engine.signal import signal
+from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
@@ -334,6 +335,42 @@ def test_two_resume_a_paused_run_and_one_cancels_it(explore):
     for each in ends:
         assert NotResumable in (each.results["one"], each.results["other"])
         assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")
+
+
+def test_one_pauses_a_run_one_resumes_it_and_one_signals_it(explore):
+    """[O9] Whatever comes first, nothing is lost, and it does not stand for ever unasked."""
+    ends = explore(
+        begun=["first"],
+        at_least=300,
+        first=waiter("w1"),
+        pauser=asks(lambda env: pause("a", "why", "ann", env), name="p"),
+        resumer=asks(lambda env: resume("a", env), name="r"),
+        sender=asks(send(), name="s"),
+    )
+    for each in ends:
+        seen = each.seen["a"]
+        assert len(seen.mail) + len(seen.journal) == 1
+        assert not (seen.parked and seen.mail), "it waits for what is there"
+        if each.results["resumer"] is None:
+            assert seen.run.state != "paused"
+
+
+@each_outcome
+def test_a_pause_and_a_worker(explore, outcome, end):
+    """[O9] It ends as its step says, or stands; what the step said counts once."""
+    ends = explore(
+        begun=["first"],
+        at_least=20,
+        first=worker("w1", outcome),
+        pauser=asks(lambda env: pause("a", "why", "ann", env), name="p"),
+        resumer=asks(lambda env: resume("a", env), name="r"),
+    )
+    for each in ends:
+        run = each.seen["a"].run
+        assert run.is_finished or run.state in (
+            "pending", "scheduled", "waiting", "paused",
+        )  # fmt: skip
+        assert not (run.is_finished and run.pause)
 
 
 # what an operator does meets what a worker does too late

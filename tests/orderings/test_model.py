@@ -41,7 +41,8 @@ from stepflow.core.outcomes import (
 from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import resume, signal
+from stepflow.engine.signal import signal
+from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import submit
 from stepflow.errors import (
     NotResumable,

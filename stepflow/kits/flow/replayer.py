@@ -108,6 +108,7 @@ class RecordedRuntime:
     """The runtime of a replay that has a recorded history and nothing else: it never goes live."""
 
     on_inbox: Callable[[], None] | None = None
+    on_let_go: Callable[[], None] | None = None
     is_waiting = False
     stop_grace_s = slice_s = 0.0
     runs_in_hand = 1

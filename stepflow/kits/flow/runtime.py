@@ -27,6 +27,8 @@ class FlowRuntime(Protocol):
 
     #: called when something was put into the run's inbox; None while nobody listens
     on_inbox: Callable[[], None] | None
+    #: called on the worker's loop when the run is to be left as soon as a step has ended
+    on_let_go: Callable[[], None] | None
     #: whether the workflow itself waits for a time or a wake-up, whatever runs on its behalf
     is_waiting: bool
 

@@ -213,6 +213,7 @@ class Activation:
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
+        self.runtime.on_let_go = self._time_slice.end
         unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
         try:
             while True:
@@ -231,7 +232,7 @@ class Activation:
                 elif self._is_waiting():
                     return self._park()
         finally:
-            self.runtime.on_inbox = None
+            self.runtime.on_inbox = self.runtime.on_let_go = None
             unsubscribe()
             self.commands.abandon_all()
 

@@ -40,6 +40,10 @@ class TimeSlice:
             SLICES * self._runtime.slice_s, REPLAYS * replay_s * self._runtime.runs_in_hand
         )
 
+    def end(self) -> None:
+        """Have it be over after the present step: the run is to be left."""
+        self.until = self._began
+
     async def is_over(self) -> bool:
         """
         Whether its time has passed and other runs wait.

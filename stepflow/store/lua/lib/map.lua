@@ -7,7 +7,7 @@
 
 -- Begin the next child of a map that was made waiting. Each number is passed once in the life of
 -- the map, so all these loops together are as long as it. A child that is not there yet begins when
--- it is made, one whose record is gone does not.
+-- it is made, one whose record is gone does not. One that somebody paused has its turn from then on.
 -- to: as lib/wake has it, for the queue of the child that ended.
 local function release(maps, answers, group, total, to)
   while true do
@@ -15,8 +15,14 @@ local function release(maps, answers, group, total, to)
     if not passed or passed > total then return end
     local id = group .. '-' .. passed - 1
     local run = run_of(to.ns, id)
-    local row = soft('HMGET', run, 'rev', 'parked', 'delivery', 'ended', 'state', 'queue')
+    local row = soft('HMGET', run, 'rev', 'parked', 'delivery', 'ended', 'state', 'queue',
+      'stood')
     if row and not row[5] and soft('HEXISTS', answers, id) ~= 1 then return end
+    if row and string.find(row[7] or '', '|' .. PARKED_LIMIT .. '|', 1, true) then
+      local seen = whole(row[1])
+      redis.call('HSET', run, 'stood', to.state .. '||0|', 'rev', seen and seen + 1 or row[1] or '')
+      return
+    end
     local waits = row and row[2] == PARKED_LIMIT and (row[4] or '') == ''
     if waits and (row[3] or '') ~= '' then
       local queue = row[6]

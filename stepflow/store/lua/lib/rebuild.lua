@@ -34,7 +34,8 @@ local function restore(id, row, now, index)
   elseif delivery ~= '' and state == STATE_PENDING and not row[8] and is_queue(queue) then
     added = soft('ZADD', queued_at_of(index.ns, queue), 'NX', stamp_of(now), member) or 0
   end
-  if deadline and deadline < 1e12 and (row[7] or '') == '' and state ~= STATE_PAUSED then
+  local stands = state == STATE_PAUSED and (row[12] or '') == '' -- set aside, perhaps
+  if deadline and deadline < 1e12 and (row[7] or '') == '' and not stands then
     added = added + redis.call('ZADD', index.deadlines, 'NX', row[6], id)
   end
   return added > 0
@@ -48,7 +49,7 @@ local function rebuild(live, page, now, index, strays)
   for _, id in ipairs(page) do
     local run = run_of(index.ns, id)
     local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
-      'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation') or {}
+      'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation', 'pause') or {}
     if redis.call('EXISTS', run) == 0 then
       redis.call('ZREM', live, id)
       strays[#strays + 1] = live .. ' ' .. id

@@ -2,7 +2,7 @@
 -- recovery.
 -- Caller: store/runs.py hand_over, for worker/commit.py, worker/recover.py and engine/signal.py.
 -- Names: as lib/guard has them; claimed_job: the job of the claim or delivery that ends, wip_member
--- its mark; job, rq_id: of the new delivery; due: or '' for at once; is_brief, drop_memo: 1 or 0;
+-- its mark; job, rq_id: of the new delivery, '' for a run that stands until it is resumed; due: or '' for at once; is_brief, drop_memo: 1 or 0;
 -- start: the first entry of a new history, or ''; deleted, written: of the run's own space.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
 --@ include lists
@@ -34,6 +34,7 @@ if token == '' then
   soft('ZREM', scheduled_key, old_rq_id)
 end
 redis.call('DEL', claimed_job_key)
+if rq_id == '' then return {1} end
 if due == '' then
   write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
   enqueue(list_key, queued_at_key, wake_key, rq_id, member, now)

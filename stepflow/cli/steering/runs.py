@@ -1,0 +1,58 @@
+"""`stepflow pause` and `run-now`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.look.many import for_each, runs_argument
+
+if TYPE_CHECKING:
+    from stepflow.client import Client
+
+
+@click.command("pause", short_help="Pause RUN until somebody resumes it.")
+@runs_argument
+@click.option("--reason", default="", metavar="TEXT", help="Stored with the run and shown.")
+@common_options
+@pass_context
+def pause_command(context: CliContext, runs: Sequence[str], reason: str) -> int:
+    """
+    Pause RUN until somebody resumes it: at once when it waits, else when its step is done.
+
+    It takes signals and answers meanwhile, and its timeout goes on.
+    """
+
+    def pause(client: Client, run: str) -> Any:
+        run_id = context.run_id(client, run)
+        if client.pause(run_id, reason):
+            _say(context, f"run {run_id} is paused")
+        else:
+            _say(context, f"run {run_id} is running; it is paused when its step is done")
+        return client.status(run_id)
+
+    return for_each(context, runs, pause)
+
+
+@click.command("run-now", short_help="Start a scheduled RUN, or its next attempt, now.")
+@runs_argument
+@common_options
+@pass_context
+def run_now_command(context: CliContext, runs: Sequence[str]) -> int:
+    """Start RUN now that is scheduled for later, or that waits for its next attempt."""
+
+    def start(client: Client, run: str) -> Any:
+        run_id = context.run_id(client, run)
+        moved = client.run_now(run_id)
+        _say(context, f"run {run_id} is {'due now' if moved else 'in its queue already'}")
+        return client.status(run_id)
+
+    return for_each(context, runs, start)
+
+
+def _say(context: CliContext, sentence: str) -> None:
+    if not context.json:
+        context.output.line(sentence)

@@ -1,0 +1,1 @@
+"""What operators do to runs and queues beside stopping and retrying them."""

@@ -1,0 +1,34 @@
+"""`stepflow pause`, `run-now` and their like."""
+
+import json
+
+
+def test_a_run_is_paused_and_resumed_by_hand(run, client):
+    """[O9]"""
+    client.submit("etl", run_id="a1", delay=1000)
+    said = run("pause", "a1", "--reason", "provider down")
+    assert (said.exit_code, said.stdout) == (0, "run a1 is paused\n")
+    status = client.status("a1")
+    assert (status.state, status.reason) == ("paused", "provider down")
+    assert "@" in status.waits_for
+    assert run("resume", "a1").exit_code == 0
+    assert client.status("a1").state == "scheduled"
+
+
+def test_many_are_paused_and_each_is_told_by_itself(run, client):
+    """[O9]"""
+    client.submit("etl", run_id="a1")
+    client.submit("etl", run_id="a2")
+    client.cancel("a2")
+    said = run("pause", "a1", "a2", "--json")
+    assert said.exit_code == 1
+    assert [item.get("state", "no") for item in json.loads(said.stdout)] == ["paused", "no"]
+    assert "a2' cannot be paused: it is cancelled" in said.stderr
+
+
+def test_a_scheduled_run_is_started_now(run, client):
+    """[O10]"""
+    client.submit("etl", run_id="a1", delay=1000)
+    assert run("run-now", "a1").stdout == "run a1 is due now\n"
+    assert run("run-now", "a1").stdout == "run a1 is in its queue already\n"
+    assert client.status("a1").state == "pending"
