@@ -19,6 +19,7 @@ from stepflow.hooks.body import body_of
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
 from stepflow.jobs import Job, call_runner
+from stepflow.names import dotted_name
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.connection.address import Address
 from stepflow.store.keys import Keys
@@ -178,7 +179,7 @@ class CoreApp:
         def make(function: Callable[..., Any]) -> Job:
             job = Job(
                 function,
-                name or f"{function.__module__}.{function.__qualname__}".replace(".<locals>", ""),
+                name or dotted_name(function).replace(".<locals>", ""),
                 self,
                 queue,
                 dedup=dedup,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
@@ -13,7 +13,8 @@ from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
 from stepflow.engine.user_code.lossless import check_lossless
-from stepflow.errors import shown
+from stepflow.errors import InvalidOption, shown
+from stepflow.names import is_importable
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
 
@@ -57,7 +58,7 @@ class Job:
 
         Raises InvalidOption when the arguments do not fit the function.
         """
-        payload = bind(self.function, args, kwargs)
+        payload = self._bind(args, kwargs)
         client = self._app.async_client
         handle = await client.submit(
             self.name, payload, run_id=self._run_id(payload), queue=self._queue
@@ -66,10 +67,20 @@ class Job:
 
     def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
         """Submit the call as a run, like `submit`, from code without a loop."""
-        payload = bind(self.function, args, kwargs)
+        payload = self._bind(args, kwargs)
         client = self._app.client
         handle = client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
         return handle.read_by(self._read)
+
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if not is_importable(self.name):
+            msg = (
+                f"job {self.name.partition('.')[2]!r} is defined in a notebook or at a prompt, "
+                "where no worker finds it; define it in a module, or give it the name that the "
+                "workers know: @app.job(name=...)"
+            )
+            raise InvalidOption(msg)
+        return bind(self.function, args, kwargs)
 
     def _run_id(self, payload: Any) -> str | None:
         if not self._dedup:

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["durations", "errors", "logs", "settings", "times"],
+    ["durations", "errors", "logs", "names", "settings", "times"],
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],

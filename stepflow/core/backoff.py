@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from stepflow.durations import FOREVER_S
 from stepflow.errors import InvalidOption, shown
+from stepflow.names import dotted_name, is_importable
 from stepflow.times import seconds
 
 #: seconds: the wait before the second recovery of a step whose workers keep dying; it doubles
@@ -121,7 +122,8 @@ class RetryPolicy:
         for name in ("retry_on", "give_up_on"):
             if name in fields:
                 fields[name] = [
-                    item if isinstance(item, str) else _dotted(item) for item in fields[name]
+                    item if isinstance(item, str) else _importable(name, item)
+                    for item in fields[name]
                 ]
         return fields
 
@@ -142,8 +144,15 @@ def crash_wait_s(crashes: int, spread: float) -> float:
     return float(min(CRASH_MAX_S, CRASH_INITIAL_S * 2 ** min(crashes - 2, 20) * (0.5 + spread)))
 
 
-def _dotted(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _importable(option: str, kind: type) -> str:
+    name = dotted_name(kind)
+    if not is_importable(name):
+        msg = (
+            f"{option} of RetryPolicy holds {kind.__qualname__}, which is defined in a notebook or "
+            "at a prompt, where no worker finds it; define it in a module"
+        )
+        raise InvalidOption(msg)
+    return name
 
 
 def is_one_of(error: BaseException, kinds: Kinds) -> bool:
@@ -154,7 +163,7 @@ def is_one_of(error: BaseException, kinds: Kinds) -> bool:
     """
     for kind in cast("tuple[type[BaseException] | str, ...]", kinds):
         if isinstance(kind, str):
-            if any(kind in (_dotted(base), base.__qualname__) for base in type(error).__mro__):
+            if any(kind in (dotted_name(base), base.__qualname__) for base in type(error).__mro__):
                 return True
         elif isinstance(error, kind):
             return True

@@ -13,6 +13,7 @@ from stepflow.engine.user_code.arguments import input_type, reader_for
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.step_options import StepOptions, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
+from stepflow.names import dotted_name
 from stepflow.times import seconds
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -91,7 +92,7 @@ class Stepflow(app.CoreApp):
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
         def mark(function: S) -> S:
-            own = f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
+            own = dotted_name(function).replace(".<locals>", "")
             runner = f"step:{name or own}"
             declare(function, StepOptions(name, retry, limit_s, compensate, queue, runner))
             self.registry.add(
