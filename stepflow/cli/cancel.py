@@ -32,7 +32,7 @@ def cancel_command(context: CliContext, runs: tuple[str, ...], reason: str, wait
     """Cancel RUN: at once when it waits; else its step is told to stop, and no other starts."""
     output = context.output
 
-    def cancel(client: Client, run: str) -> Answer:
+    def cancel(client: Client, run: str) -> RunStatus | Answer:
         run_id = context.run_id(client, run)
         before = client.status(run_id)
         ends = client.cancel(run_id, reason)
@@ -60,10 +60,10 @@ def _kept(client: Client, run_id: str) -> RunStatus:
     return status
 
 
-def _say(context: CliContext, status: RunStatus) -> Answer:
+def _say(context: CliContext, status: RunStatus) -> RunStatus:
     if not context.json:
         context.output.line(f"run {status.id} is {status.state}")
-    return Answer(status)
+    return status
 
 
 def _say_end(context: CliContext, run: RunStatus) -> None:
@@ -85,7 +85,7 @@ def _say_end(context: CliContext, run: RunStatus) -> None:
 def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int:
     """End RUN as failed without any cleanup: for a paused run that you will not resume."""
 
-    def fail(client: Client, run: str) -> Answer:
+    def fail(client: Client, run: str) -> RunStatus:
         run_id = context.run_id(client, run)
         changed = client.fail(run_id, reason)
         status = _kept(client, run_id)
@@ -107,12 +107,11 @@ def retry_command(context: CliContext, runs: tuple[str, ...]) -> int:
     When the run ends again, its hooks fire again.
     """
 
-    def retry(client: Client, run: str) -> Answer:
+    def retry(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)
         client.retry(run_id)
-        if context.json:
-            return Answer(client.status(run_id))
-        context.output.line(f"run {run_id} goes on")
-        return Answer()
+        if not context.json:
+            context.output.line(f"run {run_id} goes on")
+        return client.status(run_id) if context.json else None
 
     return for_each(context, runs, retry)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.look.many import Answer, for_each, runs_argument
+from stepflow.cli.look.many import for_each, runs_argument
 from stepflow.cli.params import JSON
 
 if TYPE_CHECKING:
     from stepflow.client import Client
+    from stepflow.core.run import RunStatus
 
 
 @click.command("signal", short_help="Send RUN a signal.")
@@ -41,12 +42,11 @@ def signal_command(
 def resume_command(context: CliContext, runs: tuple[str, ...]) -> int:
     """Let a paused RUN continue at the step where it stopped."""
 
-    def resume(client: Client, run: str) -> Answer:
+    def resume(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)
         client.resume(run_id)
-        if context.json:
-            return Answer(client.status(run_id))
-        context.output.line(f"run {run_id} goes on")
-        return Answer()
+        if not context.json:
+            context.output.line(f"run {run_id} goes on")
+        return client.status(run_id) if context.json else None
 
     return for_each(context, runs, resume)

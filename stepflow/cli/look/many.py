@@ -22,37 +22,37 @@ def runs_argument(command: F) -> F:
 
 
 class Answer(NamedTuple):
-    """What a verb answers for one run: a *document* for --json, and the exit code."""
+    """What a verb answers for one run that exits with *code*: a *document* for --json."""
 
-    document: Any = None
-    code: int = 0
+    document: Any
+    code: int
 
 
 def for_each(
     context: CliContext,
     runs: Sequence[str],
-    verb: Callable[[Client, str], Answer],
+    verb: Callable[[Client, str], Any],
     *,
     starts: bool = True,
 ) -> int:
     """
     Do *verb* to each of *runs* and return the exit code of the worst.
 
-    With --json the documents are printed: alone for a single run, in a list for several, where a
+    A verb returns a document, or an Answer for another exit code than 0. With --json the documents are printed: alone for a single run, in a list for several, where a
     run that could not be done has its id and the problem. A Problem of one run does not keep the
     others back, but for one of Redis. *starts* is as of `CliContext.client`.
     """
     with context.client(starts=starts) as client:
         if len(runs) == 1:
-            answer = verb(client, runs[0])
+            document, code = _answer(verb(client, runs[0]))
             if context.json:
-                context.output.data(answer.document)
-            return answer.code
+                context.output.data(document)
+            return code
         worst, documents = 0, []
         for run in runs:
             try:
                 with failing_in_words():
-                    document, code = verb(client, run)
+                    document, code = _answer(verb(client, run))
             except Problem as problem:
                 problem.show()
                 document, code = {"id": run, "problem": problem.message}, problem.exit_code
@@ -63,3 +63,7 @@ def for_each(
         if context.json:
             context.output.data(documents)
         return worst
+
+
+def _answer(answer: Any) -> Answer:
+    return answer if isinstance(answer, Answer) else Answer(answer, Exit.OK)

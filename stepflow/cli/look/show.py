@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.look.many import Answer, for_each, runs_argument
+from stepflow.cli.look.many import for_each, runs_argument
 from stepflow.cli.output import Output, jsonable, text
 from stepflow.core.run import RunStatus
 
@@ -35,7 +35,7 @@ def show_command(
     """Show all about RUN: its state, its input, what it waits for, how its steps ended."""
     output, shown = context.output, 0
 
-    def show(client: Client, run: str) -> Answer:
+    def show(client: Client, run: str) -> dict[str, Any]:
         nonlocal shown
         timeline = client.steps(context.run_id(client, run))
         variables = client.vars(timeline.run.id) if with_vars else None
@@ -48,7 +48,7 @@ def show_command(
             _print_errors(timeline, output)
         shown += 1
         more = {} if variables is None else {"vars": variables}
-        return Answer({**document_of(timeline), **more})
+        return {**document_of(timeline), **more}
 
     return for_each(context, runs, show, starts=False)
 
