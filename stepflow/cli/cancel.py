@@ -1,17 +1,23 @@
-"""`stepflow cancel`, `fail` and `retry`."""
+"""`stepflow cancel`, `fail` and `retry`, each for one RUN or several."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.wait import end_code, report_end, wait_for_end
-from stepflow.core.run import RunState
+from stepflow.cli.look.many import Answer, for_each, runs_argument
+from stepflow.cli.wait import end_code, end_sentence, wait_for_end
+from stepflow.core.run import RunState, RunStatus
+
+if TYPE_CHECKING:
+    from stepflow.client import Client
 
 
-@click.command("cancel", short_help="Cancel RUN.")
-@click.argument("run")
+@click.command("cancel", short_help="Cancel RUNs.")
+@runs_argument
 @click.option(
     "--reason", default="", metavar="TEXT", help="Stored with the run and sent to its hooks."
 )
@@ -22,81 +28,90 @@ from stepflow.core.run import RunState
 )
 @common_options
 @pass_context
-def cancel_command(context: CliContext, run: str, reason: str, wait: bool) -> int | None:
+def cancel_command(context: CliContext, runs: tuple[str, ...], reason: str, wait: bool) -> int:
     """Cancel RUN: at once when it waits; else its step is told to stop, and no other starts."""
     output = context.output
-    with context.client() as client:
+
+    def cancel(client: Client, run: str) -> RunStatus | Answer:
         run_id = context.run_id(client, run)
         before = client.status(run_id)
         ends = client.cancel(run_id, reason)
-        status = client.status(run_id)
-        if status is None:
-            raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
+        status = _kept(client, run_id)
         if not ends:
             raise Problem(f"run {run_id} is {status.state} already; there is nothing to cancel")
         if before is not None and before.state is RunState.CANCELLING:
             output.note(f"run {run_id} was being cancelled already")
-        if wait:
-            ended = wait_for_end(client, run_id, None, output)
-            return (
-                report_end(ended, output)
-                if context.json
-                else _say_end(context, ended.id, end_code(ended))
-            )
-        if context.json:
-            output.data(status)
-        else:
-            output.line(f"run {run_id} is {status.state}")
-    return None
+        if not wait:
+            return _say(context, status)
+        ended = wait_for_end(client, run_id, None, output)
+        if not context.json:
+            _say_end(context, ended)
+        elif ended.state is not RunState.SUCCEEDED:
+            output.note(end_sentence(ended))
+        return Answer(ended, end_code(ended))
+
+    return for_each(context, runs, cancel)
 
 
-def _say_end(context: CliContext, run_id: str, code: int) -> int:
+def _kept(client: Client, run_id: str) -> RunStatus:
+    status = client.status(run_id)
+    if status is None:
+        raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
+    return status
+
+
+def _say(context: CliContext, status: RunStatus) -> RunStatus:
+    if not context.json:
+        context.output.line(f"run {status.id} is {status.state}")
+    return status
+
+
+def _say_end(context: CliContext, run: RunStatus) -> None:
     words = {
         Exit.OK: "had succeeded first",
         Exit.RUN_FAILED: "failed first",
         Exit.RUN_CANCELLED: "is cancelled",
     }
-    context.output.line(f"run {run_id} {words[Exit(code)]}")
-    return code
+    context.output.line(f"run {run.id} {words[Exit(end_code(run))]}")
 
 
-@click.command("fail", short_help="End RUN as failed, without any cleanup.")
-@click.argument("run")
+@click.command("fail", short_help="End RUNs as failed, without any cleanup.")
+@runs_argument
 @click.option(
     "--reason", default="failed by hand", metavar="TEXT", help="Stored with the run as its error."
 )
 @common_options
 @pass_context
-def fail_command(context: CliContext, run: str, reason: str) -> None:
+def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int:
     """End RUN as failed without any cleanup: for a paused run that you will not resume."""
-    with context.client() as client:
+
+    def fail(client: Client, run: str) -> RunStatus:
         run_id = context.run_id(client, run)
         changed = client.fail(run_id, reason)
-        status = client.status(run_id)
-        if status is None:
-            raise Problem(f"run {run_id!r} is no longer kept", Exit.NOT_FOUND)
+        status = _kept(client, run_id)
         if not changed:
             raise Problem(f"run {run_id} is {status.state} already; there is nothing to fail")
-        if context.json:
-            context.output.data(status)
-        else:
-            context.output.line(f"run {run_id} is {status.state}")
+        return _say(context, status)
+
+    return for_each(context, runs, fail)
 
 
-@click.command("retry", short_help="Run the last step of a failed RUN again.")
-@click.argument("run")
+@click.command("retry", short_help="Run the last step of failed RUNs again.")
+@runs_argument
 @common_options
 @pass_context
-def retry_command(context: CliContext, run: str) -> None:
+def retry_command(context: CliContext, runs: tuple[str, ...]) -> int:
     """
     Run the last step of a failed RUN again, its attempts counted from 1.
 
     When the run ends again, its hooks fire again.
     """
-    with context.client() as client:
+
+    def retry(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)
         client.retry(run_id)
-        if context.json:
-            context.output.data(client.status(run_id))
-        else:
+        if not context.json:
             context.output.line(f"run {run_id} goes on")
+        return client.status(run_id) if context.json else None
+
+    return for_each(context, runs, retry)

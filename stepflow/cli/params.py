@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -71,4 +72,21 @@ class Pair(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return key, content
 
 
-JSON, DURATION, PAIR = Json(), Duration(), Pair()
+class Since(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A moment in ISO 8601, local without an offset, or how long ago that was: 90s, 2h, 1d."""
+
+    name = "since"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        """Return the moment, or the time since then."""
+        if isinstance(value, datetime | timedelta):
+            return value
+        try:
+            return datetime.fromisoformat(str(value)).astimezone()
+        except (ValueError, OverflowError):
+            return timedelta(seconds=DURATION.convert(value, param, ctx))
+
+
+JSON, DURATION, PAIR, SINCE = Json(), Duration(), Pair(), Since()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago
+from stepflow.cli.params import PAIR, SINCE
 from stepflow.core.run import RunState, RunStatus
 
 #: the columns of a list of runs; `row_of` fills them
@@ -22,21 +25,42 @@ COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows at most."
 )
+@click.option("--queue", "-q", metavar="NAME", help="Only runs on this queue.")
+@click.option("--parent", metavar="RUN", help="Only runs that RUN began.")
+@click.option("--roots", is_flag=True, help="Only runs that no other run began.")
+@click.option(
+    "--since", type=SINCE, metavar="TIME", help="Submitted since: 2h ago, or an ISO 8601 time."
+)
+@click.option(
+    "--header", "headers", type=PAIR, multiple=True, metavar="K=V", help="Only with this header."
+)
 @click.option("--cursor", metavar="TEXT", help="Continue where the previous page ended.")
 @common_options
 @pass_context
 def list_command(
-    context: CliContext, state: str | None, runner: str | None, limit: int, cursor: str | None
+    context: CliContext,
+    /,
+    parent: str | None,
+    headers: tuple[tuple[str, str], ...],
+    **options: Any,
 ) -> None:
-    """List runs, newest first."""
+    """
+    List runs, newest first.
+
+    --queue, --parent, --roots and --header look at 10,000 runs at a time; --cursor goes on.
+    """
     with context.client(starts=False) as client:
-        page = client.list(state=state, runner=runner, limit=limit, cursor=cursor)
+        parent = None if parent is None else context.run_id(client, parent)
+        page = client.list(parent=parent, headers=dict(headers), **options)
     if context.json:
-        context.output.data({"runs": list(page.runs), "cursor": page.cursor})
+        found = {"runs": list(page.runs), "cursor": page.cursor, "scanned": page.scanned}
+        context.output.data(found)
         return
     context.output.table(COLUMNS, [row_of(run) for run in page.runs], empty="no such runs")
     if page.cursor is not None:
-        context.output.note(f"there may be more: --cursor '{page.cursor}'")
+        context.output.note(
+            f"looked at {page.scanned} runs; there may be more: --cursor '{page.cursor}'"
+        )
 
 
 def row_of(run: RunStatus) -> tuple[object, ...]:

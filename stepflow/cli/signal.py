@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.look.many import for_each, runs_argument
 from stepflow.cli.params import JSON
+
+if TYPE_CHECKING:
+    from stepflow.client import Client
+    from stepflow.core.run import RunStatus
 
 
 @click.command("signal", short_help="Send RUN a signal.")
@@ -30,16 +35,18 @@ def signal_command(
             context.output.line(f"signal {name} for run {run_id}: {answer}")
 
 
-@click.command("resume", short_help="Let a paused RUN continue.")
-@click.argument("run")
+@click.command("resume", short_help="Let paused RUNs continue.")
+@runs_argument
 @common_options
 @pass_context
-def resume_command(context: CliContext, run: str) -> None:
+def resume_command(context: CliContext, runs: tuple[str, ...]) -> int:
     """Let a paused RUN continue at the step where it stopped."""
-    with context.client() as client:
+
+    def resume(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)
         client.resume(run_id)
-        if context.json:
-            context.output.data(client.status(run_id))
-        else:
+        if not context.json:
             context.output.line(f"run {run_id} goes on")
+        return client.status(run_id) if context.json else None
+
+    return for_each(context, runs, resume)

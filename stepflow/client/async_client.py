@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.per_loop import PerLoop
+from stepflow.client.reading import AsyncReading
 from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
@@ -26,7 +27,6 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
-from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -74,7 +74,7 @@ class AsyncRunHandle:
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(AsyncSteering, BaseClient):
+class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
     """
     The client for asyncio: one connection, all that waits sent in one write.
 
@@ -248,11 +248,19 @@ class AsyncClient(AsyncSteering, BaseClient):
         runner: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        queue: str | None = None,
+        parent: str | None = None,
+        roots: bool = False,
+        since: float | datetime | timedelta | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Page:
         """See Client.list."""
         return await self._do(
-            list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor)
-        )
+            list_runs(
+                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
+                parent=parent, roots=roots, since=since, headers=headers,
+            )
+        )  # fmt: skip
 
     async def kv(self, run_id: str, key: str) -> Any:
         """See Client.kv."""
@@ -265,15 +273,6 @@ class AsyncClient(AsyncSteering, BaseClient):
         return AsyncRunHandle(
             await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self
         )
-
-    async def steps(self, run_id: str) -> Timeline:
-        """
-        Give what the run has done and what it is doing, step by step; raises RunNotFound.
-
-        Of a workflow these are the steps, waits and children that its code asked for; of a runner
-        the attempts of its steps.
-        """
-        return await self._do(timeline(run_id, self.env))
 
     async def history(self, run_id: str) -> dict[str, Any]:
         """See Client.history."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.reading import Reading
 from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority, RunStatus
@@ -25,7 +26,6 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
-from stepflow.engine.timeline import Timeline, timeline
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -73,7 +73,7 @@ class RunHandle:
         return self._client.cancel(self.id, reason)
 
 
-class Client(Steering, BaseClient):
+class Client(Reading, Steering, BaseClient):
     """
     The blocking client. Safe to share between threads.
 
@@ -280,9 +280,26 @@ class Client(Steering, BaseClient):
         runner: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        queue: str | None = None,
+        parent: str | None = None,
+        roots: bool = False,
+        since: float | datetime | timedelta | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Page:
-        """List runs, newest first; pass the page's `cursor` for the next one."""
-        return self._do(list_runs(self.env, state=state, runner=runner, limit=limit, cursor=cursor))
+        """
+        List runs, newest first; pass the page's `cursor` for the next one.
+
+        *parent* gives the children of a run, *roots* those that no run began, *since* (a moment, or
+        a timedelta back from now) those submitted from then on, *headers* those that have all of
+        these. For queue, parent, roots and headers there is no index: a page looks at 10,000 runs
+        at most, says in `scanned` at how many, and may be empty and still have a `cursor`.
+        """
+        return self._do(
+            list_runs(
+                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
+                parent=parent, roots=roots, since=since, headers=headers,
+            )
+        )  # fmt: skip
 
     def kv(self, run_id: str, key: str) -> Any:
         """
@@ -304,15 +321,6 @@ class Client(Steering, BaseClient):
         Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
         return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
-
-    def steps(self, run_id: str) -> Timeline:
-        """
-        Give what the run has done and what it is doing, step by step; raises RunNotFound.
-
-        Of a workflow these are the steps, waits and children that its code asked for; of a runner
-        the attempts of its steps.
-        """
-        return self._do(timeline(run_id, self.env))
 
     def history(self, run_id: str) -> dict[str, Any]:
         """

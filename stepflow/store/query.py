@@ -34,19 +34,26 @@ def _name_or_none(member: bytes | None) -> str:
 
 
 def newest(
-    index: str, *, before: float | None, count: int, offset: int = 0
+    index: str,
+    *,
+    before: float | None,
+    count: int,
+    offset: int = 0,
+    since: float | None = None,
 ) -> Call[list[tuple[str, float]]]:
     """
     Read a page of (member, score) of an index, the highest score first.
 
-    At most *count*, after skipping *offset*, of those with a score up to *before*, itself included.
+    At most *count*, after skipping *offset*, of those with a score up to *before* and from *since*
+    on, both included.
     """
     top = "+inf" if before is None else f"{before:.6f}"
+    lowest = "-inf" if since is None else f"{since:.6f}"
     return command(
         "ZREVRANGEBYSCORE",
         index,
         top,
-        "-inf",
+        lowest,
         "WITHSCORES",
         "LIMIT",
         offset,

@@ -470,6 +470,11 @@ def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     return load_hash(f"{keys.run(run_id)}:data")
 
 
+def load_spec(keys: Keys, run_id: str) -> Call[bytes | None]:
+    """Read what the run kept of its submit, packed: headers, parent and others."""
+    return command("HGET", f"{keys.run(run_id)}:data", "spec", read=raw, misfit=lambda: None)
+
+
 def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
     """Read one value of the run's own space, packed."""
     return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.errors import UnreadableValue
 from stepflow.store import scripts
-from stepflow.store.calls import Call, raw
+from stepflow.store.calls import Call, load_hash, raw
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack, unpack
 
@@ -82,3 +82,13 @@ def touch_var(
         },
         lists={"operands": args},
     )
+
+
+def load_vars(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the variables of a run, as `write_var` wrote them."""
+    return load_hash(f"{keys.run(run_id)}:vars")
+
+
+def load_session_vars(keys: Keys, session: str) -> Call[dict[bytes, bytes]]:
+    """Read the variables of a session, as `write_var` wrote them."""
+    return load_hash(keys.session(session))

@@ -25,26 +25,32 @@ _RUNNERS_COLUMNS = ("step", "state", "attempt", "started", "took", "worker", "de
 
 @click.command("show", short_help="Show all about one or several RUNs.")
 @runs_argument
+@click.option("--vars", "with_vars", is_flag=True, help="The variables of the run, too.")
 @click.option("--all", "everything", is_flag=True, help="Every step, also uses of variables.")
 @common_options
 @pass_context
-def show_command(context: CliContext, runs: tuple[str, ...], everything: bool) -> int:
+def show_command(
+    context: CliContext, runs: tuple[str, ...], with_vars: bool, everything: bool
+) -> int:
     """Show all about RUN: its state, its input, what it waits for, how its steps ended."""
     output, shown = context.output, 0
 
     def show(client: Client, run: str) -> dict[str, Any]:
         nonlocal shown
         timeline = client.steps(context.run_id(client, run))
+        variables = client.vars(timeline.run.id) if with_vars else None
         if not output.json:
             if shown:
                 output.line("")
             _print_facts(timeline, output)
             _print_steps(timeline, output, everything=everything)
+            _print_vars(variables, output)
             _print_errors(timeline, output)
         shown += 1
-        return document_of(timeline)
+        more = {} if variables is None else {"vars": variables}
+        return {**document_of(timeline), **more}
 
-    return for_each(context, runs, show)
+    return for_each(context, runs, show, starts=False)
 
 
 def document_of(timeline: Timeline) -> dict[str, Any]:
@@ -114,6 +120,16 @@ def _row(step: StepStatus, now: datetime) -> tuple[object, ...]:
     if step.number is not None:
         return (step.number, *facts, step.worker, detail(step, now))
     return (step.kind, step.name, *facts, detail(step, now))
+
+
+def _print_vars(variables: dict[str, Any] | None, output: Output) -> None:
+    if variables is None:
+        return
+    output.line("")
+    rows = [
+        (name, json.dumps(jsonable(value), ensure_ascii=False)) for name, value in variables.items()
+    ]
+    output.table(("variable", "value"), rows, empty="it has no variables")
 
 
 def _print_errors(timeline: Timeline, output: Output) -> None:

@@ -1,0 +1,85 @@
+"""What both clients read of a run beside its status: its steps and its variables."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from stepflow.engine.env import Env
+from stepflow.engine.timeline import Timeline, timeline
+from stepflow.engine.timeline.variables import session_variables, variables
+from stepflow.store.calls import Plan
+
+T = TypeVar("T")
+
+
+class Reading:
+    """What `Client` reads of a run."""
+
+    env: Env
+
+    def _do(self, plan: Plan[T]) -> T:
+        raise NotImplementedError
+
+    def steps(self, run_id: str) -> Timeline:
+        """
+        Give what the run has done and what it is doing, step by step; raises RunNotFound.
+
+        Of a workflow these are the steps, waits and children that its code asked for; of a runner
+        the attempts of its steps.
+        """
+        return self._do(timeline(run_id, self.env))
+
+    def vars(self, run_id: str) -> dict[str, Any]:
+        """Give the variables of the run by name, as they are now; raises RunNotFound."""
+        return self._do(variables(run_id, self.env))
+
+    def session(self, session_id: str) -> SessionReader:
+        """Give what the runs of a session share: `client.session("user-7").vars()`."""
+        return SessionReader(self, session_id)
+
+
+class SessionReader:
+    """A session as `Client` reads it."""
+
+    def __init__(self, client: Reading, session_id: str) -> None:
+        self.id = session_id
+        self._client = client
+
+    def vars(self) -> dict[str, Any]:
+        """Give the variables of the session by name, as they are now."""
+        client = self._client
+        return client._do(session_variables(self.id, client.env))  # noqa: SLF001  one module
+
+
+class AsyncReading:
+    """What `AsyncClient` reads of a run."""
+
+    env: Env
+
+    async def _do(self, plan: Plan[T]) -> T:
+        raise NotImplementedError
+
+    async def steps(self, run_id: str) -> Timeline:
+        """See Client.steps."""
+        return await self._do(timeline(run_id, self.env))
+
+    async def vars(self, run_id: str) -> dict[str, Any]:
+        """See Client.vars."""
+        return await self._do(variables(run_id, self.env))
+
+    def session(self, session_id: str) -> AsyncSessionReader:
+        """Give what the runs of a session share: `await client.session("user-7").vars()`."""
+        return AsyncSessionReader(self, session_id)
+
+
+class AsyncSessionReader:
+    """A session as `AsyncClient` reads it."""
+
+    def __init__(self, client: AsyncReading, session_id: str) -> None:
+        self.id = session_id
+        self._client = client
+
+    async def vars(self) -> dict[str, Any]:
+        """See SessionReader.vars."""
+        client = self._client
+        return await client._do(session_variables(self.id, client.env))  # noqa: SLF001  one module
