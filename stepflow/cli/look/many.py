@@ -38,9 +38,10 @@ def for_each(
     """
     Do *verb* to each of *runs* and return the exit code of the worst.
 
-    A verb returns a document, or an Answer for another exit code than 0. With --json the documents are printed: alone for a single run, in a list for several, where a
-    run that could not be done has its id and the problem. A Problem of one run does not keep the
-    others back, but for one of Redis. *starts* is as of `CliContext.client`.
+    A verb returns a document, or an Answer for another exit code than 0. With --json the documents
+    are printed: alone for a single run, in a list for several, where a run that could not be done
+    has its id and the problem. A Problem of one run does not keep the others back, but for one of
+    Redis. *starts* is as of `CliContext.client`.
     """
     with context.client(starts=starts) as client:
         if len(runs) == 1:
