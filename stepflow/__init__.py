@@ -51,16 +51,14 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
     from stepflow.errors import MailboxFull as MailboxFull
-    from stepflow.errors import NotPausable as NotPausable
-    from stepflow.errors import NotResumable as NotResumable
-    from stepflow.errors import NotRetryable as NotRetryable
-    from stepflow.errors import NotScheduled as NotScheduled
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotPausable as NotPausable
     from stepflow.errors import NotReplayable as NotReplayable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
+    from stepflow.errors import NotScheduled as NotScheduled
     from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
@@ -126,13 +124,13 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
-        NameTaken NoServer NotAnInteger NotReplayable NotResumable NotRetryable PayloadMismatch
-        PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused
-        RedisUnreachable ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled
-        RunConflict RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UnknownChild UnknownRunner UnknownStep UnreadableHistory UnreadableRecord UnreadableValue
-        UnsupportedValue UsageError WebhookRefused
+        NameTaken NoServer NotAnInteger NotPausable NotReplayable NotResumable NotRetryable
+        NotScheduled PayloadMismatch PayloadTooLarge PermanentError QuestionClosed
+        QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
+        RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
+        SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
+        TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
+        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job",

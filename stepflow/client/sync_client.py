@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.options import SubmitOptions
 from stepflow.client.reading import Reading
 from stepflow.client.steering import Steering
-from stepflow.client.options import SubmitOptions
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Priority, RunStatus
