@@ -15,15 +15,21 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import Client as Client
     from stepflow.client import HookInfo as HookInfo
     from stepflow.client import RunHandle as RunHandle
+    from stepflow.client import SubmitOptions as SubmitOptions
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
+    from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
+    from stepflow.core.outcomes import ErrorInfo as ErrorInfo
     from stepflow.core.outcomes import Fail as Fail
     from stepflow.core.outcomes import Outcome as Outcome
     from stepflow.core.outcomes import Succeed as Succeed
+    from stepflow.core.run import Priority as Priority
     from stepflow.core.run import RunOutcome as RunOutcome
     from stepflow.core.run import RunState as RunState
     from stepflow.core.run import RunStatus as RunStatus
+    from stepflow.core.runner import Effects as Effects
+    from stepflow.core.runner import Memo as Memo
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.engine.inspect import QueueInfo as QueueInfo
@@ -34,66 +40,108 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.timeline import StepStatus as StepStatus
     from stepflow.engine.timeline import Timeline as Timeline
     from stepflow.errors import AnswerMisfit as AnswerMisfit
+    from stepflow.errors import AppNotFound as AppNotFound
+    from stepflow.errors import CancelRequested as CancelRequested
     from stepflow.errors import ChildFailed as ChildFailed
+    from stepflow.errors import ClaimLost as ClaimLost
+    from stepflow.errors import DataError as DataError
+    from stepflow.errors import EmbeddedServerError as EmbeddedServerError
     from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidName as InvalidName
+    from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
     from stepflow.errors import MailboxFull as MailboxFull
+    from stepflow.errors import NameTaken as NameTaken
+    from stepflow.errors import NoServer as NoServer
+    from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotPausable as NotPausable
+    from stepflow.errors import NotReplayable as NotReplayable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
     from stepflow.errors import NotScheduled as NotScheduled
+    from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
     from stepflow.errors import RedisRefused as RedisRefused
     from stepflow.errors import RedisUnreachable as RedisUnreachable
+    from stepflow.errors import ReplyLost as ReplyLost
     from stepflow.errors import ReservedHeader as ReservedHeader
+    from stepflow.errors import ResultMismatch as ResultMismatch
+    from stepflow.errors import RightsMissing as RightsMissing
     from stepflow.errors import RunCancelled as RunCancelled
     from stepflow.errors import RunConflict as RunConflict
     from stepflow.errors import RunFailed as RunFailed
     from stepflow.errors import RunNotFound as RunNotFound
+    from stepflow.errors import RunStateError as RunStateError
+    from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import SpawnRefused as SpawnRefused
+    from stepflow.errors import StepError as StepError
     from stepflow.errors import StepFailed as StepFailed
     from stepflow.errors import StepflowError as StepflowError
+    from stepflow.errors import StepOver as StepOver
     from stepflow.errors import TransientError as TransientError
+    from stepflow.errors import UnavailableError as UnavailableError
+    from stepflow.errors import UnknownChild as UnknownChild
+    from stepflow.errors import UnknownRunner as UnknownRunner
     from stepflow.errors import UnknownStep as UnknownStep
+    from stepflow.errors import UnreadableHistory as UnreadableHistory
     from stepflow.errors import UnreadableRecord as UnreadableRecord
+    from stepflow.errors import UnreadableValue as UnreadableValue
     from stepflow.errors import UnsupportedValue as UnsupportedValue
     from stepflow.errors import UsageError as UsageError
+    from stepflow.errors import WebhookRefused as WebhookRefused
     from stepflow.hooks.webhook import Webhook as Webhook
+    from stepflow.jobs import Job as Job
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.steps import StepCaller as StepCaller
+    from stepflow.kits.flow.commands.child import Child as Child
+    from stepflow.kits.flow.commands.variable import Session as Session
+    from stepflow.kits.flow.commands.variable import Variables as Variables
     from stepflow.kits.flow.context import Context as Context
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
     from stepflow.logs import log as log
+    from stepflow.settings import Settings as Settings
 
 #: the public names of each module
 _EXPORTS = {
-    "client": "AsyncClient AsyncRunHandle Client HookInfo RunHandle",
+    "client": "AsyncClient AsyncRunHandle Client HookInfo RunHandle SubmitOptions",
     "core.backoff": "RetryPolicy",
-    "core.outcomes": "Cancel Continue Fail Outcome Succeed",
-    "core.run": "RunOutcome RunState RunStatus",
-    "core.runner": "Step StepRunner",
+    "core.cancel": "CancelToken",
+    "core.outcomes": "Cancel Continue ErrorInfo Fail Outcome Succeed",
+    "core.run": "Priority RunOutcome RunState RunStatus",
+    "core.runner": "Effects Memo Step StepRunner",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
     "engine.status": "Page",
     "engine.timeline": "StepStatus Timeline",
     "errors": """
-        AnswerMisfit ChildFailed HookNotFound InvalidRunId MailboxFull NotPausable NotResumable
-        NotRetryable NotScheduled PayloadTooLarge PermanentError QuestionClosed QuestionNotFound
-        RedisRefused RedisUnreachable ReservedHeader RunCancelled RunConflict RunFailed RunNotFound
-        SignalMisfit SignalRefused StepFailed StepflowError TransientError UnknownStep
-        UnreadableRecord UnsupportedValue UsageError
+        AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
+        EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
+        NameTaken NoServer NotAnInteger NotPausable NotReplayable NotResumable NotRetryable
+        NotScheduled PayloadMismatch PayloadTooLarge PermanentError QuestionClosed
+        QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
+        RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
+        SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
+        TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
+        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
     """,
     "hooks.webhook": "Webhook",
+    "jobs": "Job",
     "kits.app": "Stepflow",
+    "kits.flow.calls.steps": "StepCaller",
+    "kits.flow.commands.child": "Child",
+    "kits.flow.commands.variable": "Session Variables",
     "kits.flow.context": "Context",
     "kits.flow.sync_context": "SyncContext",
     "logs": "StepFilter StepLog log",
+    "settings": "Settings",
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
@@ -14,12 +14,19 @@ from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
-from stepflow.errors import DataError
+from stepflow.engine.user_code.declarations import (
+    check_declared,
+    check_hook,
+    check_runner,
+    own_name,
+)
+from stepflow.engine.user_code.registered import Registration, mark
+from stepflow.errors import DataError, InvalidOption
 from stepflow.hooks.body import body_of
+from stepflow.hooks.given import read_named_webhooks
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
-from stepflow.jobs import Job, call_runner
-from stepflow.names import dotted_name
+from stepflow.jobs import Job, JobDecorator, call_runner
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.connection.address import Address
 from stepflow.store.keys import Keys
@@ -29,6 +36,8 @@ from stepflow.worker.worker import Worker, WorkerOptions
 
 F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class CoreApp:
@@ -37,8 +46,8 @@ class CoreApp:
 
     Use `@app.runner`, `@app.job` and `@app.on_terminal`. *url* beats STEPFLOW_REDIS_URL, that beats
     REDIS_URL; with none of them the app uses the embedded server. It connects when it first has
-    to. Every run of this app calls *webhooks*, by name, when it ends. *namespace* is the prefix of
-    all keys in Redis.
+    to. Every run of this app calls *webhooks*, Webhook objects or URLs, when it ends: a list, or by
+    names of yours. *namespace* is the prefix of all keys in Redis.
     """
 
     def __init__(
@@ -47,12 +56,13 @@ class CoreApp:
         *,
         namespace: str | None = None,
         settings: Settings | None = None,
-        webhooks: Mapping[str, Webhook] | None = None,
+        webhooks: Mapping[str, Webhook | str] | Sequence[Webhook | str] | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
-        self.registry.webhooks.update(webhooks or {})
+        if webhooks:
+            self.registry.webhooks.update(read_named_webhooks(webhooks))
         self._url = url
         self._client: Client | None = None
         self._async_client: AsyncClient | None = None
@@ -96,25 +106,47 @@ class CoreApp:
             )
         return self._async_client
 
+    @overload
+    def runner(self, name: F, /) -> F: ...
+
+    @overload
     def runner(
         self,
-        name: str,
+        name: str | None = None,
         *,
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[F], F]: ...
+
+    def runner(
+        self,
+        name: Any = None,
+        *,
+        retry: RetryPolicy | None = None,
+        step_timeout: float | timedelta | None = None,
+    ) -> Any:
         """
         Register the function below as runner *name*: it gets a Step and returns an Outcome.
 
-        *retry* applies where a submit brings no policy of its own; *step_timeout* (seconds or a
-        timedelta) limits one attempt. Raises InvalidName or InvalidOption for what cannot be.
+        Without a name it is called as the function. *retry* applies where a submit brings no policy
+        of its own; *step_timeout* (seconds or a timedelta) limits one attempt. Raises InvalidName
+        or InvalidOption for what cannot be.
         """
 
         def register(function: F) -> F:
-            self.register(name, function, retry=retry, step_timeout=step_timeout)
+            check_declared(function, "@app.runner")
+            self.register(
+                own_name(function, "@app.runner") if name is None else name,
+                function,
+                retry=retry,
+                step_timeout=step_timeout,
+            )
             return function
 
-        return register
+        if name is None or isinstance(name, str):
+            return register
+        function, name = name, None
+        return register(function)
 
     def register(
         self,
@@ -125,7 +157,12 @@ class CoreApp:
         step_timeout: float | timedelta | None = None,
     ) -> None:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
-        kind = payload_type(runner.run_step if isinstance(runner, StepRunner) else runner)
+        if isinstance(runner, StepRunner):
+            kind = payload_type(runner.run_step)
+        else:
+            check_declared(runner, "app.register")
+            check_runner(runner, name)
+            kind = payload_type(runner)
         what = f"step_timeout of runner {name!r}"
         self.registry.add(
             name,
@@ -134,6 +171,8 @@ class CoreApp:
             step_timeout_s=None if step_timeout is None else seconds(step_timeout, what),
             read=None if kind is None else reader_for(name, kind),
         )
+        if not isinstance(runner, StepRunner):
+            mark(runner, Registration(self.registry, "runner", name))
 
     def on_terminal(self, hook: H) -> H:
         """
@@ -141,11 +180,18 @@ class CoreApp:
 
         At least once for each end; when it raises, it is called again, for some 28 hours in all.
         """
+        check_declared(hook, "@app.on_terminal")
+        check_hook(hook)
         self.registry.add_hook(hook)
         return hook
 
     @overload
-    def job(self, function: Callable[..., Any]) -> Job: ...
+    def job(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> Job[P, Coroutine[Any, Any, T], T]: ...
+
+    @overload
+    def job(self, function: Callable[P, T], /) -> Job[P, T, T]: ...
 
     @overload
     def job(
@@ -156,11 +202,11 @@ class CoreApp:
         timeout: float | timedelta | None = None,
         queue: str = "default",
         dedup: bool = False,
-    ) -> Callable[[Callable[..., Any]], Job]: ...
+    ) -> JobDecorator: ...
 
     def job(
         self,
-        function: Callable[..., Any] | None = None,
+        function: Any = None,
         *,
         name: str | None = None,
         retry: RetryPolicy | None = None,
@@ -176,20 +222,20 @@ class CoreApp:
         timedelta) limits one attempt.
         """
 
-        def make(function: Callable[..., Any]) -> Job:
-            job = Job(
-                function,
-                name or dotted_name(function).replace(".<locals>", ""),
-                self,
-                queue,
-                dedup=dedup,
-            )
+        def make(function: Callable[..., Any]) -> Job[..., Any, Any]:
+            check_declared(function, "@app.job")
+            called = own_name(function, "@app.job", is_dotted=True) if name is None else name
+            job = Job[..., Any, Any](function, called, self, queue, dedup=dedup)
             limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(
                 job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit
             )
+            mark(job, Registration(self.registry, "job", job.name))
             return job
 
+        if isinstance(function, str):
+            msg = f"@app.job takes its name by keyword; write @app.job(name={function!r})"
+            raise InvalidOption(msg)
         return make if function is None else make(function)
 
     def make_worker(

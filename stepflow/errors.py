@@ -3,9 +3,9 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
 
     StepflowError
     ├── UsageError            your call: change the call
-    │   ├── InvalidRunId, InvalidName, InvalidOption, ReservedHeader
+    │   ├── InvalidRunId, InvalidName and its NameTaken, InvalidOption, ReservedHeader
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit, StepOver
-    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable
+    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
@@ -92,6 +92,19 @@ class InvalidName(UsageError):
 
     def __init__(self, kind: str, name: object, rule: str) -> None:
         super().__init__(f"{kind} name {shown(name)} is not valid; {rule}")
+
+
+class NameTaken(InvalidName):
+    """A runner, workflow or hook of that name, and version, is registered already."""
+
+    def __init__(
+        self, name: str, version: int | None = None, free_version: int | None = None
+    ) -> None:
+        what = f"{name!r}" if version is None else f"{name!r} version {version}"
+        advice = "rename one of the two"
+        if free_version is not None:
+            advice = f"rename it or pass version={free_version}"
+        UsageError.__init__(self, f"{what} is already registered; {advice}")
 
 
 class InvalidOption(UsageError):
@@ -199,6 +212,16 @@ class NotReplayable(UsageError):
         super().__init__(
             f"workflow code may not use {what}: it would not repeat itself on replay; put it into "
             "a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
+        )
+
+
+class ResultMismatch(UsageError):
+    """A workflow returned something other than what it declares."""
+
+    def __init__(self, workflow: str, result: object, problem: str) -> None:
+        super().__init__(
+            f"workflow {workflow!r} returned {shown(result)}, which does not fit its return "
+            f"annotation: {problem}; return what it declares, or correct the annotation"
         )
 
 
@@ -395,6 +418,7 @@ class PayloadMismatch(DataError):
     """A payload does not fit the runner's annotation."""
 
     def __init__(self, runner: str, problem: str) -> None:
+        self.problem = problem
         super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
 
 

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
@@ -22,6 +31,11 @@ if TYPE_CHECKING:
     from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
 class Submitters(Protocol):
     """The app, as its jobs see it."""
 
@@ -34,25 +48,30 @@ class Submitters(Protocol):
         """A client for asyncio."""
 
 
-class Job:
-    """A function that you can call here, or submit to run on a worker."""
+class Job(Generic[P, R, T]):
+    """
+    A function that you can call here, or submit to run on a worker.
+
+    A call gives an R, which for an `async def` is a coroutine; the result of a run is a T.
+    """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, app: Submitters, queue: str, *, dedup: bool
+        self, function: Callable[P, R], name: str, app: Submitters, queue: str, *, dedup: bool
     ) -> None:
         self.function = function
         self.name = name
         self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", name)
         self._app = app
         self._queue = queue
         self._dedup = dedup
         self._read = result_reader(function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now."""
         return self.function(*args, **kwargs)
 
-    async def submit(self, *args: Any, **kwargs: Any) -> AsyncRunHandle:
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncRunHandle[T]:
         """
         Submit the call as a run; the handle's `result()` gives the function's value.
 
@@ -63,14 +82,14 @@ class Job:
         handle = await client.submit(
             self.name, payload, run_id=self._run_id(payload), queue=self._queue
         )
-        return handle.read_by(self._read)
+        return handle.read_by(cast("Callable[[Any], T]", self._read))
 
-    def submit_blocking(self, *args: Any, **kwargs: Any) -> RunHandle:
+    def submit_blocking(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[T]:
         """Submit the call as a run, like `submit`, from code without a loop."""
         payload = self._bind(args, kwargs)
         client = self._app.client
         handle = client.submit(self.name, payload, run_id=self._run_id(payload), queue=self._queue)
-        return handle.read_by(self._read)
+        return handle.read_by(cast("Callable[[Any], T]", self._read))
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if not is_importable(self.name):
@@ -86,6 +105,17 @@ class Job:
         if not self._dedup:
             return None
         return "job-" + hashlib.blake2b(digest(self.name, payload), digest_size=16).hexdigest()
+
+
+class JobDecorator(Protocol):
+    """What `@app.job(...)` with options gives: it makes a Job of the function below."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> Job[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[P, T], /) -> Job[P, T, T]: ...
 
 
 def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]], Any]:

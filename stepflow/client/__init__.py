@@ -8,6 +8,15 @@ and no worker code.
 from stepflow.client.async_client import AsyncClient, AsyncRunHandle
 from stepflow.client.base import resolve
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.options import SubmitOptions
 from stepflow.client.sync_client import Client, RunHandle
 
-__all__ = ["AsyncClient", "AsyncRunHandle", "Client", "HookInfo", "RunHandle", "resolve"]
+__all__ = [
+    "AsyncClient",
+    "AsyncRunHandle",
+    "Client",
+    "HookInfo",
+    "RunHandle",
+    "SubmitOptions",
+    "resolve",
+]

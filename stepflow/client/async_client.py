@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
-from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.options import SubmitOptions
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
 from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Priority, RunStatus
+from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import fork
 from stepflow.engine.history import history
@@ -28,6 +31,7 @@ from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -38,23 +42,33 @@ if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
 
 T = TypeVar("T")
+R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741  the input of a workflow
+C = TypeVar("C", bound=WorkflowContext)
 
 
-class AsyncRunHandle:
-    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+class AsyncRunHandle(Generic[T]):
+    """
+    A submitted run: its id, whether this submit created it, and the client's methods for it.
 
-    def __init__(self, submitted: Submitted, client: AsyncClient) -> None:
+    `result` gives what the function that you submitted returns, as its type; of a run that you
+    submitted by name, plain values.
+    """
+
+    def __init__(
+        self, submitted: Submitted, client: AsyncClient, read: Callable[[Any], Any] | None = None
+    ) -> None:
         self.id, self.created = submitted.id, submitted.created
         self._client = client
-        self._read: Callable[[Any], Any] | None = None
+        self._read = read
 
     def __repr__(self) -> str:
         return f"AsyncRunHandle({self.id!r}, created={self.created})"
 
-    def read_by(self, read: Callable[[Any], Any]) -> Self:
+    def read_by(self, read: Callable[[Any], R]) -> AsyncRunHandle[R]:
         """Have `result` turned into what *read* makes of it; gives the handle."""
         self._read = read
-        return self
+        return cast("AsyncRunHandle[R]", self)
 
     async def status(self) -> RunStatus | None:
         """See AsyncClient.status."""
@@ -64,10 +78,12 @@ class AsyncRunHandle:
         """See AsyncClient.wait."""
         return await self._client.wait(self.id, timeout)
 
-    async def result(self, timeout: float | timedelta | None = None) -> Any:
+    async def result(self, timeout: float | timedelta | None = None) -> T:
         """See AsyncClient.result."""
-        result = await self._client.result(self.id, timeout)
-        return result if self._read is None else self._read(result)
+        result: T = await self._client.result(self.id, timeout)
+        if self._read is not None:
+            result = self._read(result)
+        return result
 
     async def cancel(self, reason: str = "") -> bool:
         """See AsyncClient.cancel."""
@@ -125,9 +141,42 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
         """
         await self._per_loop.close()
 
+    @overload
     async def submit(
         self,
-        runner: str,
+        runner: Callable[[Step[I]], Outcome | Awaitable[Outcome]],
+        payload: I,
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]: ...
+    @overload
+    async def submit(
+        self,
+        runner: Callable[[Step[Any]], Outcome | Awaitable[Outcome]],
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C], Awaitable[T]], **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C, I], T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C], T], **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[Any]: ...
+    async def submit(
+        self,
+        runner: str | Callable[..., Any],
         payload: Any = None,
         *,
         run_id: str | None = None,
@@ -137,15 +186,15 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
-        webhooks: Sequence[Any] = (),
+        webhooks: Sequence[Webhook | str] = (),
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
-    ) -> AsyncRunHandle:
+    ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
         spec = RunSpec(
-            runner,
+            runner,  # type: ignore[arg-type]  # a function gets its name below
             payload,
             run_id=run_id,
             headers=headers or {},
@@ -160,14 +209,16 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
             version=version,
             strict=strict,
         )
-        return AsyncRunHandle(await self._do(self._submit(spec)), self)
+        spec, read = self._named(spec, "client.submit")
+        return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
 
-    async def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[AsyncRunHandle]:
+    async def submit_many(
+        self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
+    ) -> list[AsyncRunHandle[Any]]:
         """See Client.submit_many."""
-        return [
-            AsyncRunHandle(item, self)
-            for item in await self._do(self._submit_many(read_specs(specs)))
-        ]
+        named, readers = self._all_named(specs)
+        found = await self._do(self._submit_many(named))
+        return [AsyncRunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     async def status(self, run_id: str) -> RunStatus | None:
         """See Client.status."""
@@ -268,7 +319,7 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
 
     async def fork(
         self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
-    ) -> AsyncRunHandle:
+    ) -> AsyncRunHandle[Any]:
         """See Client.fork."""
         return AsyncRunHandle(
             await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self

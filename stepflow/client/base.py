@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow import embedded
@@ -15,8 +16,10 @@ from stepflow.engine.outbox import hooks_of
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.user_code.registered import registration_of
 from stepflow.engine.versions import Versions
 from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed, UnreadableRecord
+from stepflow.hooks.given import read_webhooks
 from stepflow.hooks.ssrf import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.calls import Plan, batch
@@ -30,6 +33,7 @@ from stepflow.store.values.codec import unpack
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
+    from stepflow.engine.user_code.arguments import Reader
 
 T = TypeVar("T")
 
@@ -50,11 +54,6 @@ def resolve(url: str | None, settings: Settings) -> str:
     """
     found = redis_url(url, settings)
     return found or embedded.start_or_join(settings.home, settings.embedded).url
-
-
-def read_specs(specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunSpec]:
-    """Read what submit_many takes: RunSpecs, or (runner, payload)."""
-    return [spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs]
 
 
 def result_of(run: RunStatus) -> Any:
@@ -94,6 +93,7 @@ class BaseClient:
     ) -> None:
         self.settings = settings or load_settings()
         self._url = url
+        self._registry = registry
         self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
         keys = Keys(namespace or self.settings.redis.namespace)
         if registry is None:
@@ -115,14 +115,38 @@ class BaseClient:
             return refusal
         return RightsMissing(self._address().username or "default", CLIENT.name, lacking)
 
+    def _named(self, spec: RunSpec, verb: str) -> tuple[RunSpec, Reader | None]:
+        """
+        Give *spec* with the name of its runner, where that is a function.
+
+        And what turns the result into the type that this function declares.
+        """
+        runner: object = spec.runner
+        if isinstance(runner, str):
+            return spec, None
+        found = registration_of(runner, self._registry, spec.version, verb)
+        version = found.version if spec.version is None else spec.version
+        return replace(spec, runner=found.name, version=version), found.read
+
+    def _all_named(
+        self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
+    ) -> tuple[list[RunSpec], list[Reader | None]]:
+        """Read what submit_many takes: RunSpecs, or (runner, payload)."""
+        read = (spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs)  # type: ignore[arg-type]
+        named = [self._named(spec, "client.submit_many") for spec in read]
+        return [spec for spec, _ in named], [reader for _, reader in named]
+
     def _checked(self, specs: list[RunSpec]) -> list[RunSpec]:
         """
-        Refuse webhooks that would never be called.
+        Refuse webhooks that would never be called, and give the specs with Webhook objects.
 
         Host names are looked up only when they are called.
         """
-        for spec in specs:
-            for webhook in spec.webhooks:
+        for number, spec in enumerate(specs):
+            if not spec.webhooks:
+                continue
+            specs[number] = replace(spec, webhooks=read_webhooks(spec.webhooks))
+            for webhook in specs[number].webhooks:
                 check_url(webhook.url, self._allowed)
                 if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
                     _SAID_IN_CLEAR.set()

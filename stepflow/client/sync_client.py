@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
-from stepflow.client.base import SAFETY_NET_S, BaseClient, read_specs, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.options import SubmitOptions
 from stepflow.client.reading import Reading
 from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Priority, RunStatus
+from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import fork
 from stepflow.engine.history import history
@@ -27,6 +30,7 @@ from stepflow.engine.status import Page, list_runs, status
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
@@ -37,23 +41,33 @@ if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
 
 T = TypeVar("T")
+R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741  the input of a workflow
+C = TypeVar("C", bound=WorkflowContext)
 
 
-class RunHandle:
-    """A submitted run: its id, whether this submit created it, and the client's methods for it."""
+class RunHandle(Generic[T]):
+    """
+    A submitted run: its id, whether this submit created it, and the client's methods for it.
 
-    def __init__(self, submitted: Submitted, client: Client) -> None:
+    `result` gives what the function that you submitted returns, as its type; of a run that you
+    submitted by name, plain values.
+    """
+
+    def __init__(
+        self, submitted: Submitted, client: Client, read: Callable[[Any], Any] | None = None
+    ) -> None:
         self.id, self.created = submitted.id, submitted.created
         self._client = client
-        self._read: Callable[[Any], Any] | None = None
+        self._read = read
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r}, created={self.created})"
 
-    def read_by(self, read: Callable[[Any], Any]) -> Self:
+    def read_by(self, read: Callable[[Any], R]) -> RunHandle[R]:
         """Have `result` turned into what *read* makes of it; gives the handle."""
         self._read = read
-        return self
+        return cast("RunHandle[R]", self)
 
     def status(self) -> RunStatus | None:
         """See Client.status."""
@@ -63,10 +77,12 @@ class RunHandle:
         """See Client.wait."""
         return self._client.wait(self.id, timeout)
 
-    def result(self, timeout: float | timedelta | None = None) -> Any:
+    def result(self, timeout: float | timedelta | None = None) -> T:
         """See Client.result."""
-        result = self._client.result(self.id, timeout)
-        return result if self._read is None else self._read(result)
+        result: T = self._client.result(self.id, timeout)
+        if self._read is not None:
+            result = self._read(result)
+        return result
 
     def cancel(self, reason: str = "") -> bool:
         """See Client.cancel."""
@@ -126,9 +142,42 @@ class Client(Reading, Steering, BaseClient):
         if self._own_link is not None:
             self._own_link.close()
 
+    @overload
     def submit(
         self,
-        runner: str,
+        runner: Callable[[Step[I]], Outcome | Awaitable[Outcome]],
+        payload: I,
+        **options: Unpack[SubmitOptions],
+    ) -> RunHandle[Any]: ...
+    @overload
+    def submit(
+        self,
+        runner: Callable[[Step[Any]], Outcome | Awaitable[Outcome]],
+        **options: Unpack[SubmitOptions],
+    ) -> RunHandle[Any]: ...
+    @overload
+    def submit(
+        self, runner: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
+        self, runner: Callable[[C], Awaitable[T]], **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
+        self, runner: Callable[[C, I], T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
+        self, runner: Callable[[C], T], **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
+        self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
+    ) -> RunHandle[Any]: ...
+    def submit(
+        self,
+        runner: str | Callable[..., Any],
         payload: Any = None,
         *,
         run_id: str | None = None,
@@ -138,12 +187,12 @@ class Client(Reading, Steering, BaseClient):
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
-        webhooks: Sequence[Any] = (),
+        webhooks: Sequence[Webhook | str] = (),
         retry: RetryPolicy | None = None,
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
-    ) -> RunHandle:
+    ) -> RunHandle[Any]:
         """
         Submit a run.
 
@@ -155,7 +204,7 @@ class Client(Reading, Steering, BaseClient):
         is written then.
         """
         spec = RunSpec(
-            runner,
+            runner,  # type: ignore[arg-type]  # a function gets its name below
             payload,
             run_id=run_id,
             headers=headers or {},
@@ -170,11 +219,16 @@ class Client(Reading, Steering, BaseClient):
             version=version,
             strict=strict,
         )
-        return RunHandle(self._do(self._submit(spec)), self)
+        spec, read = self._named(spec, "client.submit")
+        return RunHandle(self._do(self._submit(spec)), self, read)
 
-    def submit_many(self, specs: Iterable[RunSpec | tuple[str, Any]]) -> list[RunHandle]:
+    def submit_many(
+        self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
+    ) -> list[RunHandle[Any]]:
         """Submit thousands of runs in a few round trips; gives their handles in order."""
-        return [RunHandle(item, self) for item in self._do(self._submit_many(read_specs(specs)))]
+        named, readers = self._all_named(specs)
+        found = self._do(self._submit_many(named))
+        return [RunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     def status(self, run_id: str) -> RunStatus | None:
         """Give the run's status, None when no such run is kept."""
@@ -311,7 +365,7 @@ class Client(Reading, Steering, BaseClient):
 
     def fork(
         self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
-    ) -> RunHandle:
+    ) -> RunHandle[Any]:
         """
         Make a new run from the run's input, headers and journal, up to step *at*.
 

@@ -168,3 +168,15 @@ def is_one_of(error: BaseException, kinds: Kinds) -> bool:
         elif isinstance(error, kind):
             return True
     return False
+
+
+def check_policy(retry: object, what: str) -> None:
+    """Raise InvalidOption unless *retry*, of *what*, is a RetryPolicy or None."""
+    if retry is None or isinstance(retry, RetryPolicy):
+        return
+    attempts = retry if type(retry) is int and retry >= 1 else 3
+    msg = (
+        f"retry of {what} is {shown(retry)}, which is no RetryPolicy; "
+        f"write retry=RetryPolicy(max_attempts={attempts})"
+    )
+    raise InvalidOption(msg)

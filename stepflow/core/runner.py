@@ -18,6 +18,14 @@ from stepflow.times import as_datetime, seconds
 P = TypeVar("P")
 
 
+class WorkflowContext:
+    """
+    The `ctx` that a workflow is called with: a Context, or the SyncContext of a plain `def`.
+
+    The kits make them; here it only tells type checkers a workflow from other functions.
+    """
+
+
 class StepRunner(ABC):
     """A runner as a class: each worker calls one object for every step of its runs."""
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.core.backoff import RetryPolicy
+from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.user_code.calls import is_async
-from stepflow.errors import InvalidName, InvalidOption
+from stepflow.errors import InvalidOption, NameTaken
 
 RunnerFunction = Callable[[Step[Any]], Any]
 HookFunction = Callable[[RunOutcome], None] | Callable[[RunOutcome], Awaitable[None]]
@@ -59,9 +59,10 @@ class Registry:
             check_name("runner", name), 1 if version is None else check_version(version)
         )
         if key in self.runners:
-            raise InvalidName(
-                "runner", name, "it is registered already, and a name means one runner"
-            )
+            newest = self.newest(name) or 1
+            is_versioned = version is not None and self.runners[key].version is not None
+            raise NameTaken(name, version, newest + 1 if is_versioned else None)
+        check_policy(retry, f"runner {name!r}")
         if step_timeout_s is not None and step_timeout_s <= 0:
             msg = (
                 f"step_timeout of runner {name!r} is {step_timeout_s}; "
@@ -103,4 +104,4 @@ class Registry:
             "hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", "")
         )
         if self.hooks.setdefault(name, hook) is not hook:
-            raise InvalidName("hook", name, "it is registered already, and a name means one hook")
+            raise NameTaken(name)

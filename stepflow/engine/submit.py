@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepflow.core import probes
+from stepflow.core.backoff import check_policy
 from stepflow.core.ids import (
     Delivery,
     check_name,
@@ -93,6 +94,8 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
             "raise STEPFLOW_LIMITS_WEBHOOKS"
         )
         raise InvalidOption(msg)
+    if spec.retry is not None:
+        check_policy(spec.retry, f"a run of {spec.runner!r}")
     run_id = (
         new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
 from stepflow import app
-from stepflow.core.backoff import RetryPolicy
+from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.engine.user_code.arguments import input_type, reader_for
+from stepflow.engine.user_code.callables import check_callable
+from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
+from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.step_options import StepOptions, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
-from stepflow.names import dotted_name
 from stepflow.times import seconds
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -32,30 +34,46 @@ class Stepflow(app.CoreApp):
     app.
     """
 
-    def workflow(
-        self, name: str, *, version: int = 1, retry: RetryPolicy | None = None
-    ) -> Callable[[W], W]:
-        """
-        Register the function below as workflow *name*.
+    @overload
+    def workflow(self, name: W, /) -> W: ...
 
-        `async def research(ctx: Context, topic: Topic) -> Report`. A run keeps the *version* it was
-        submitted for, and only workers with that version claim it; you may register several side by
-        side. *retry* is the default of its steps, and says how often a TransientError of the
-        function itself has the activation tried again.
+    @overload
+    def workflow(
+        self, name: str | None = None, *, version: int = 1, retry: RetryPolicy | None = None
+    ) -> Callable[[W], W]: ...
+
+    def workflow(
+        self, name: Any = None, *, version: int = 1, retry: RetryPolicy | None = None
+    ) -> Any:
+        """
+        Register the function below as workflow *name*, by default its own.
+
+        `async def research(ctx: Context, topic: Topic) -> Report`. Its input is validated before it
+        is called, and its result when it returns. A run keeps the *version* it was submitted for,
+        and only workers with that version claim it; you may register several side by side. *retry*
+        is the default of its steps, and says how often a TransientError of the function itself has
+        the activation tried again.
         """
 
         def register(function: W) -> W:
-            parameters = list(inspect.signature(function).parameters.values())
-            takes_input = len(parameters) > 1
-            policy = retry or RetryPolicy()
-            expected = input_type(function) if takes_input else None
+            check_declared(function, "@app.workflow")
+            called = own_name(function, "@app.workflow") if name is None else name
+            has_input = takes_input(function, called)
+            check_policy(retry, f"workflow {called!r}")
+            expected = input_type(function) if has_input else None
+            workflow = Workflow(function, takes_input=has_input, registry=self.registry)
             self.registry.add(
-                name, Workflow(function, takes_input=takes_input), retry=policy,
-                read=None if expected is None else reader_for(name, expected), version=version,
+                called, workflow, retry=retry or RetryPolicy(),
+                read=None if expected is None else reader_for(called, expected), version=version,
             )  # fmt: skip
+            read = workflow.returned.read
+            mark(function, Registration(self.registry, "workflow", called, version, read))
             return function
 
-        return register
+        if name is None or isinstance(name, str):
+            return register
+        function, name = name, None
+        return register(function)
 
     @overload
     def step(self, function: S) -> S: ...
@@ -91,13 +109,18 @@ class Stepflow(app.CoreApp):
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
-        def mark(function: S) -> S:
-            own = dotted_name(function).replace(".<locals>", "")
-            runner = f"step:{name or own}"
-            declare(function, StepOptions(name, retry, limit_s, compensate, queue, runner))
+        def declare_step(function: S) -> S:
+            check_declared(function, "@app.step")
+            check_policy(retry, f"step {getattr(function, '__name__', name)!r}")
+            if compensate is not None:
+                check_callable(compensate, "compensate of @app.step", "compensate={}")
+            options = StepOptions(name, retry, limit_s, compensate, queue)
+            declare(function, options)
+            runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
+            declare(function, replace(options, runner=runner))
             self.registry.add(
                 runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s
             )
             return function
 
-        return mark if function is None else mark(function)
+        return declare_step if function is None else declare_step(function)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar, Unpack, overload
 
-from stepflow.client import AsyncRunHandle, Client
+from stepflow.client import AsyncRunHandle, Client, SubmitOptions
+from stepflow.core.outcomes import Outcome
 from stepflow.core.run import RunStatus
+from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.env import Env
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.kits.app import Stepflow
@@ -33,6 +35,10 @@ from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import LAST, seconds, unix_time
 from stepflow.worker.threads import Threads
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  the input of a workflow
+C = TypeVar("C", bound=WorkflowContext)
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -108,25 +114,72 @@ class Harness:
 
     # what a test does
 
-    async def submit(self, runner: str, payload: Any = None, **options: Any) -> AsyncRunHandle:
+    @overload
+    async def submit(
+        self,
+        runner: Callable[[Step[I]], Outcome | Awaitable[Outcome]],
+        payload: I,
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]: ...
+    @overload
+    async def submit(
+        self,
+        runner: Callable[[Step[Any]], Outcome | Awaitable[Outcome]],
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C], Awaitable[T]], **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C, I], T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: Callable[[C], T], **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
+        self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[Any]: ...
+    async def submit(
+        self,
+        runner: str | Callable[..., Any],
+        payload: Any = None,
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]:
         """Submit a run, with the options of Client.submit, and let it go as far as it can."""
         return await self.client.submit(runner, payload, **options)
 
     async def signal(
-        self, run: str | AsyncRunHandle, name: str, payload: Any = None, *, dedup: str | None = None
+        self,
+        run: str | AsyncRunHandle[Any],
+        name: str,
+        payload: Any = None,
+        *,
+        dedup: str | None = None,
     ) -> str:
         """Send a signal; see Client.signal."""
         return await self.client.signal(_id(run), name, payload, dedup=dedup)
 
-    async def cancel(self, run: str | AsyncRunHandle, reason: str = "") -> bool:
+    async def cancel(self, run: str | AsyncRunHandle[Any], reason: str = "") -> bool:
         """Cancel a run; see Client.cancel."""
         return await self.client.cancel(_id(run), reason)
 
-    async def status(self, run: str | AsyncRunHandle) -> RunStatus:
+    async def status(self, run: str | AsyncRunHandle[Any]) -> RunStatus:
         """Return a run's status; raises RunNotFound."""
         return await self.client._found(_id(run))  # noqa: SLF001  one house
 
-    async def result(self, run: str | AsyncRunHandle) -> Any:
+    @overload
+    async def result(self, run: AsyncRunHandle[T]) -> T: ...
+    @overload
+    async def result(self, run: str) -> Any: ...
+    async def result(self, run: str | AsyncRunHandle[Any]) -> Any:
         """
         Return the result of a run that has succeeded.
 
@@ -134,7 +187,7 @@ class Harness:
         """
         return await (self.client.result(run) if isinstance(run, str) else run.result())
 
-    async def history(self, run: str | AsyncRunHandle) -> dict[str, Any]:
+    async def history(self, run: str | AsyncRunHandle[Any]) -> dict[str, Any]:
         """Return a run and what it remembers; see Client.history."""
         return await self.client.history(_id(run))
 
@@ -328,5 +381,5 @@ def _keeping(settings: Settings) -> Settings:
     return settings.model_copy(update={"retention": retention})
 
 
-def _id(run: str | AsyncRunHandle) -> str:
+def _id(run: str | AsyncRunHandle[Any]) -> str:
     return run if isinstance(run, str) else run.id

@@ -316,7 +316,7 @@ async def test_two_hooks_of_one_name_are_refused(app):
         return note
 
     app.on_terminal(make())
-    with pytest.raises(InvalidName, match="it is registered already"):
+    with pytest.raises(InvalidName, match="is already registered; rename one"):
         app.on_terminal(make())
 
 

@@ -196,6 +196,14 @@ class ResultReader:
                 f"the result of {self._name!r} does not fit its return annotation: {error}"
             ) from error.__cause__
 
+    def problem(self, result: Any) -> str | None:
+        """Say what of a plain *result* does not fit; None when it does."""
+        try:
+            self._validate(result)
+        except _MisfitError as error:
+            return str(error)
+        return None
+
     def check(self, result: Any, what: str) -> None:
         """Raise UnsupportedValue for a result with more in it than its annotation reads."""
         check_lossless(self._kind, result, what)

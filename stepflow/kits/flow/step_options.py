@@ -18,6 +18,8 @@ _MARK = "__stepflow_step__"
 #: things made for types that are kept at most: a workflow that makes classes as it runs must not
 #: fill the worker
 _MOST_TYPES = 1000
+#: shapes of arguments kept for one function, which may take any number of them
+_MOST_SHAPES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,24 @@ def compensation_of(
     return Compensation(function, own.retry or policy, own.timeout_s or timeout_s)
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFunction:
+    """
+    What is known of a function: *read* turns its value into the type that it declares.
+
+    *shapes* has the shapes of arguments with which it has been called before, and may be again.
+    """
+
+    read: Callable[[Any], Any]
+    shapes: set[tuple[Any, ...]]
+
+    def learn(self, shape: tuple[Any, ...]) -> None:
+        """Note that the function takes arguments of *shape*."""
+        if len(self.shapes) >= _MOST_SHAPES:
+            self.shapes.clear()
+        self.shapes.add(shape)
+
+
 class Readers:
     """
     What turns remembered values into types, made once for all activations of a workflow.
@@ -95,20 +115,20 @@ class Readers:
     """
 
     def __init__(self) -> None:
-        self._by_function: WeakKeyDictionary[Any, Callable[[Any], Any]] = WeakKeyDictionary()
+        self._by_function: WeakKeyDictionary[Any, KnownFunction] = WeakKeyDictionary()
         self._by_type: dict[Any, Any] = {}
 
-    def of(self, function: Callable[..., Any]) -> Callable[[Any], Any]:
-        """Return the reader of what *function* returns, by its annotation."""
+    def of(self, function: Callable[..., Any]) -> KnownFunction:
+        """Return what is known of *function*."""
         # a method is another object each time it is looked up; the function below it is not
         key = getattr(function, "__func__", function)
         try:
-            reader = self._by_function.get(key)
-            if reader is None:
-                reader = self._by_function[key] = result_reader(function)
+            known = self._by_function.get(key)
+            if known is None:
+                known = self._by_function[key] = KnownFunction(result_reader(function), set())
         except TypeError:  # it is not hashable, or takes no weak reference
-            return result_reader(function)
-        return reader
+            return KnownFunction(result_reader(function), set())
+        return known
 
     def known(self, key: Any, make: Callable[[], T]) -> T:
         """Return what is made once for *key*, a type or something with types in it."""

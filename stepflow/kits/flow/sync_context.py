@@ -2,93 +2,48 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Never, TypeVar
 
+from stepflow.core.runner import WorkflowContext
+from stepflow.kits.flow.calls.sync_children import (
+    SyncChildCalls,
+    SyncSession,
+    SyncVariables,
+    SyncWaitCalls,
+)
+from stepflow.kits.flow.calls.sync_steps import SyncStepCalls
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
 from stepflow.kits.flow.replay.loop import WorkflowLoop
+from stepflow.logs import StepLog
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
-#: where the objects come from whose methods are to block as well: handles, variables
-_OURS = "stepflow.kits."
 
-
-def _blocking(
-    method: Callable[Concatenate[Context, P], Awaitable[T]],
-) -> Callable[Concatenate[SyncContext, P], T]:
-    """Make a method that is awaited one that blocks."""
-
-    @functools.wraps(method)
-    def block(self: SyncContext, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return current_fiber(self._loop).wait(method(self._of, *args, **kwargs))
-
-    return block
-
-
-def _same(method: Callable[Concatenate[Context, P], T]) -> Callable[Concatenate[SyncContext, P], T]:
-    """Make a method that answers at once."""
-
-    @functools.wraps(method)
-    def answer(self: SyncContext, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return method(self._of, *args, **kwargs)
-
-    return answer
-
-
-class _Blocking:
-    """
-    Stands for an object of ours in plain code.
-
-    What is awaited of it blocks, whatever methods it has.
-    """
-
-    def __init__(self, of: Any, loop: WorkflowLoop) -> None:
-        self._of = of
-        self._loop = loop
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._of, name)
-        if not inspect.isroutine(value):
-            return self._plain(value)
-
-        @functools.wraps(value)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            current_fiber(self._loop)
-            return self._plain(value(*args, **kwargs))
-
-        return call
-
-    def _plain(self, value: Any) -> Any:
-        """Return what plain code can use: the result of an awaitable, objects that block."""
-        if inspect.isawaitable(value):
-            value = current_fiber(self._loop).wait(value)
-        return _Blocking(value, self._loop) if type(value).__module__.startswith(_OURS) else value
-
-
-class SyncContext(_Blocking):
+class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext):
     """
     The plain workflow's side of its run: `Context`, but each call returns its value.
 
     Everything here is remembered: on replay it answers at once, with what it answered first. Code
     between the calls runs on the worker's loop: it may compute, but what takes time belongs into a
-    step. Methods that do not stand here are those of `Context`, blocking.
+    step.
     """
 
     _of: Context
 
-    step = _blocking(Context.step)
-    sleep = _blocking(Context.sleep)
-    sleep_until = _blocking(Context.sleep_until)
-    wait_for_signal = _blocking(Context.wait_for_signal)
-    poll = _blocking(Context.poll)
-    now = _same(Context.now)
-    random = _same(Context.random)
-    uuid = _same(Context.uuid)
+    @property
+    def run_id(self) -> str:
+        """The id of this run."""
+        return self._of.run_id
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that the run was submitted with."""
+        return self._of.headers
 
     def parallel(self, *calls: Callable[[], T]) -> list[T]:
         """
@@ -98,7 +53,47 @@ class SyncContext(_Blocking):
         which may make several `ctx` calls. When one raises, the others are cancelled and its error
         is raised.
         """
-        return current_fiber(self._loop).wait(run_all(calls, self._loop)) if calls else []
+        fiber = current_fiber(self._loop)
+        return fiber.wait(run_all(calls, self._loop)) if calls else []
+
+    def patched(self, name: str) -> bool:
+        """Choose the way at a change of your code; see `Context.patched`."""
+        current_fiber(self._loop)
+        return self._of.patched(name)
+
+    def continue_as_new(self, new_input: Any = None) -> Never:
+        """
+        End this history and go on under the same run id with *new_input*.
+
+        Write `return ctx.continue_as_new(new_input)`; see `Context.continue_as_new`.
+        """
+        return self._wait(self._of.continue_as_new, new_input)  # type: ignore[misc]  # the workflow returns it, and ends there
+
+    @property
+    def vars(self) -> SyncVariables:
+        """The variables of this run: `ctx.vars.incr("turns")`."""
+        return SyncVariables(self._of.vars, self._loop)
+
+    def session(self, session_id: str) -> SyncSession:
+        """Return what the runs of a session share: `ctx.session(user).vars`."""
+        return SyncSession(self._of.session(session_id), self._loop)
+
+    @property
+    def log(self) -> StepLog:
+        """A logger for the workflow's own code; silent where that only repeats what it did."""
+        return self._of.log
+
+    def now(self) -> datetime:
+        """Return the time of the last thing remembered: the same on replay, and free."""
+        return self._of.now()
+
+    def random(self) -> random.Random:
+        """Return a source of random numbers that follows from the run and this place."""
+        return self._of.random()
+
+    def uuid(self) -> uuid.UUID:
+        """Return a UUID that follows from the run and this place: the same on replay, and free."""
+        return self._of.uuid()
 
 
 async def carry_plain(

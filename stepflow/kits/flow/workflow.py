@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from stepflow.core.outcomes import Outcome
 from stepflow.core.runner import Step, StepRunner
+from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import is_async
+from stepflow.engine.user_code.results import DeclaredResult
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.runtime import FlowRuntime, runtime_of
@@ -23,12 +25,21 @@ class Workflow(StepRunner):
     """
     Runs *function* as a workflow.
 
-    `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`.
+    `async def function(ctx)` or `async def function(ctx, input)`, or a plain `def`. *registry* is
+    what its app has registered.
     """
 
-    def __init__(self, function: WorkflowFunction, *, takes_input: bool) -> None:
+    def __init__(
+        self,
+        function: WorkflowFunction,
+        *,
+        takes_input: bool,
+        registry: Registry | None = None,
+    ) -> None:
         self.function = function
+        self.returned = DeclaredResult(function)
         self._takes_input = takes_input
+        self._registry = registry
         self._is_plain = not is_async(_wrapped(function))
         self._readers = Readers()
 
@@ -44,13 +55,25 @@ class Workflow(StepRunner):
     ) -> Outcome:
         """Replay what is remembered and go on from there, until the workflow ends or waits."""
         activation = Activation(runtime)
-        ctx = Context(activation, headers=headers, readers=self._readers)
+        ctx = Context(activation, headers=headers, readers=self._readers, registry=self._registry)
         args = (payload,) if self._takes_input else ()
+        if self.returned.says_something:
+            return await activation.carry(lambda: self._checked(activation, ctx, args))
+        return await activation.carry(lambda: self._call(activation, ctx, args))
+
+    def _call(
+        self, activation: Activation, ctx: Context, args: tuple[Any, ...]
+    ) -> Coroutine[Any, Any, Any]:
         if self._is_plain:
-            return await activation.carry(
-                lambda: carry_plain(self.function, ctx, activation.loop, *args)
-            )
-        return await activation.carry(lambda: self.function(ctx, *args))
+            return carry_plain(self.function, ctx, activation.loop, *args)
+        called: Coroutine[Any, Any, Any] = self.function(ctx, *args)
+        return called
+
+    async def _checked(self, activation: Activation, ctx: Context, args: tuple[Any, ...]) -> Any:
+        """Call the function and refuse a result that is not what it declares."""
+        result = await self._call(activation, ctx, args)
+        self.returned.check(result)
+        return result
 
 
 def _wrapped(function: WorkflowFunction) -> WorkflowFunction:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import ChildEnd
@@ -23,6 +24,8 @@ from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.store.values.codec import pack, unpack
+
+T = TypeVar("T")
 
 #: how often the making of children is tried while Redis refuses
 SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
@@ -190,19 +193,27 @@ class StopChildrenCommand(Command):
             self._task.cancel()
 
 
-class Child:
+class Child(Generic[T]):
     """A run that a workflow began: `id`, and `await child.result()`."""
 
-    def __init__(self, host: WorkflowHost, run_id: str, *, is_ours: bool) -> None:
+    def __init__(
+        self,
+        host: WorkflowHost,
+        run_id: str,
+        *,
+        is_ours: bool,
+        read: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.id = run_id
+        self._read = read
         self._is_ours = is_ours
         self._host = host
-        self._result: asyncio.Future[Any] | None = None
+        self._result: asyncio.Future[T] | None = None
 
     def __repr__(self) -> str:
         return f"Child({self.id!r})"
 
-    def result(self) -> asyncio.Future[Any]:
+    def result(self) -> asyncio.Future[T]:
         """
         Wait until the child has ended and return its result, however often you ask.
 
@@ -217,11 +228,25 @@ class Child:
 
     def end_at(self, place: str, name: str) -> ChildCommand:
         """Make the command for its end at a place, called *name* there."""
-        return ChildCommand(place, name, self._host.create_future(), self.id, is_ours=self._is_ours)
+        future = self._host.create_future()
+        command = ChildCommand(place, name, future, self.id, is_ours=self._is_ours)
+        command.read = self._read
+        return command
 
 
-def spawn(host: WorkflowHost, place: str, spec: RunSpec, *, abandon: bool) -> asyncio.Future[Child]:
-    """Begin the child of *spec*, whose id is set here, at *place*; returns its handle."""
+def spawn(
+    host: WorkflowHost,
+    place: str,
+    spec: RunSpec,
+    *,
+    abandon: bool,
+    read: Callable[[Any], Any] | None = None,
+) -> asyncio.Future[Child[Any]]:
+    """
+    Begin the child of *spec*, whose id is set here, at *place*; returns its handle.
+
+    *read* turns its result into the type that is expected.
+    """
 
     async def begin() -> str:
         await host.runtime.spawn_children([spec], abandon=abandon)
@@ -229,6 +254,6 @@ def spawn(host: WorkflowHost, place: str, spec: RunSpec, *, abandon: bool) -> as
 
     command = SpawnCommand(
         place, f"spawn {spec.runner}", host.create_future(), begin, policy=SPAWN_RETRY,
-        read=lambda run_id: Child(host, run_id, is_ours=run_id == spec.run_id),
+        read=lambda run_id: Child(host, run_id, is_ours=run_id == spec.run_id, read=read),
     )  # fmt: skip
     return host.start(command)

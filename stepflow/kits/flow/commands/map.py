@@ -7,7 +7,7 @@ The workflow is woken once, when the policy is met or can no longer be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -64,11 +64,13 @@ async def carry_map(
     *,
     limit: int | None,
     policy: Policy,
+    read: Callable[[Any], Any] | None = None,
 ) -> list[Any]:
     """
     Begin one child like *spec* for each item, and return the results as *policy* has them.
 
-    Waits until the policy is settled, then stops the rest.
+    Waits until the policy is settled, then stops the rest. *read* turns each result into the type
+    that is expected.
     """
     total = len(items)
     if not total:
@@ -104,7 +106,7 @@ async def carry_map(
     ended, ends = await host.start(command)
     if ended < total and is_ours:
         await step("stop", "stop the rest", stop_the_rest)
-    return conclude(group, policy, ends)
+    return conclude(group, policy, ends, read or as_it_is)
 
 
 class MapCommand(AwaitEndCommand):
@@ -179,7 +181,17 @@ async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | No
     return found
 
 
-def conclude(group: ChildGroup, policy: Policy, ends: Sequence[ChildEnd | None]) -> list[Any]:
+def as_it_is(value: Any) -> Any:
+    """Leave a result as it was unpacked."""
+    return value
+
+
+def conclude(
+    group: ChildGroup,
+    policy: Policy,
+    ends: Sequence[ChildEnd | None],
+    read: Callable[[Any], Any] = as_it_is,
+) -> list[Any]:
     """
     Return what `ctx.map` returns: the same at any later time.
 
@@ -187,9 +199,9 @@ def conclude(group: ChildGroup, policy: Policy, ends: Sequence[ChildEnd | None])
     whose end the policy could no longer be met.
     """
     if policy == "settled":
-        return [_value(group.child(index), end) for index, end in enumerate(ends)]
+        return [_value(group.child(index), end, read) for index, end in enumerate(ends)]
     won = [
-        (index, unpack(end.packed))
+        (index, read(unpack(end.packed)))
         for index, end in enumerate(ends)
         if end is not None and end.is_success and 1 <= end.number <= group.need
     ]
@@ -202,7 +214,7 @@ def conclude(group: ChildGroup, policy: Policy, ends: Sequence[ChildEnd | None])
     raise AssertionError(msg)
 
 
-def _value(run_id: str, end: ChildEnd | None) -> Any:
+def _value(run_id: str, end: ChildEnd | None, read: Callable[[Any], Any]) -> Any:
     if end is None:
         return None
-    return unpack(end.packed) if end.is_success else failure_of(run_id, end)
+    return read(unpack(end.packed)) if end.is_success else failure_of(run_id, end)

@@ -30,7 +30,7 @@ def step_remotely(
     """
     answer = host.create_future()
 
-    def begun(done: asyncio.Future[Child]) -> None:
+    def begun(done: asyncio.Future[Child[Any]]) -> None:
         if answer.done() or not _has_result(done, answer, name):
             return
         command = done.result().end_at(f"{place}.end", name)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from stepflow.core.ids import check_text
 from stepflow.core.journal import Entry, EntryKind
-from stepflow.errors import InvalidOption, NotAnInteger, shown
+from stepflow.engine.user_code.arguments import reader_for
+from stepflow.engine.user_code.calls import EscapedError
+from stepflow.errors import InvalidOption, NotAnInteger, PayloadMismatch, UnreadableValue, shown
 from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.step_options import Readers
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
 
 #: the answer of an incr of what cannot be counted up
@@ -22,6 +25,8 @@ _NO_SUM = b"!"
 
 #: what turns the data of an entry into what the workflow sees
 Reader = Callable[[bytes], Any]
+
+T = TypeVar("T")
 
 
 class VariableCommand(Command):
@@ -68,27 +73,66 @@ class VariableCommand(Command):
     def resolve(self, entry: Entry) -> None:
         if self._verb == "incr" and entry.data == _NO_SUM:
             self.future.set_exception(NotAnInteger(self._variable))
+            return
+        # outside of the try: a value that nobody can unpack is not the workflow's to answer for
+        value = self._reader(entry.data)
+        try:
+            value = value if self.read is None else self.read(value)
+        except (StopIteration, GeneratorExit) as error:  # awaited, they would end who awaits
+            self.future.set_exception(EscapedError(error))
+        except BaseException as error:  # noqa: BLE001  what reads it may be a validator, user code
+            self.future.set_exception(error)
         else:
-            self.future.set_result(self._reader(entry.data))
+            self.future.set_result(value)
 
 
 class Variables:
     """
     Named values that outlive activations and `continue_as_new`; None is the same as not there.
 
-    Values come back plain, as `unpack` gives them. All methods are awaited; the place is taken when
-    they are called.
+    Values come back plain, unless you say as which type. All methods are awaited; the place is
+    taken when they are called.
     """
 
-    def __init__(self, host: WorkflowHost, session: str | None = None) -> None:
+    def __init__(
+        self, host: WorkflowHost, session: str | None = None, readers: Readers | None = None
+    ) -> None:
         self._host = host
         self._session = session
+        self._readers = readers or Readers()
 
-    def get(self, name: str, default: Any = None) -> asyncio.Future[Any]:
-        """Return the value, or *default* when there is none."""
-        return self._touch(
-            "get", name, (), lambda data: default if (value := read_var(data)) is None else value
-        )
+    @overload
+    def get(
+        self, name: str, default: None = None, *, type: type[T]
+    ) -> asyncio.Future[T | None]: ...
+    @overload
+    def get(self, name: str, default: T, *, type: type[T]) -> asyncio.Future[T]: ...
+    @overload
+    def get(self, name: str, default: Any = None, *, type: Any = None) -> asyncio.Future[Any]: ...
+    def get(
+        self,
+        name: str,
+        default: Any = None,
+        *,
+        type: Any = None,  # noqa: A002  as of ctx.wait_for_signal
+    ) -> asyncio.Future[Any]:
+        """
+        Return the value, as *type*, or *default* when there is none.
+
+        Raises UnreadableValue for a value that is not of that type.
+        """
+        if type is None:
+            return self._touch("get", name, (), lambda data: _found(read_var(data), default))
+        convert = self._readers.known(("variable", type), lambda: reader_for("a variable", type))
+
+        def read(value: Any) -> Any:
+            try:
+                return default if value is None else convert(value)
+            except PayloadMismatch as misfit:
+                msg = f"variable {name!r} is {shown(value)}, not of the type asked for"
+                raise UnreadableValue(f"{msg}: {misfit.problem}") from misfit
+
+        return self._touch("get", name, (), read_var, read)
 
     def set(self, name: str, value: Any) -> asyncio.Future[None]:
         """Write the value; None removes it."""
@@ -119,7 +163,12 @@ class Variables:
         return write_var(value, what=f"variable {name!r}", limit=self._host.runtime.limit)
 
     def _touch(
-        self, verb: str, name: str, args: Sequence[bytes], reader: Reader
+        self,
+        verb: str,
+        name: str,
+        args: Sequence[bytes],
+        reader: Reader,
+        read: Callable[[Any], Any] | None = None,
     ) -> asyncio.Future[Any]:
         host = self._host
         place = host.next_place()
@@ -127,15 +176,20 @@ class Variables:
             place, host.create_future(), self._session, verb, check_variable("variable", name),
             args, reader,
         )  # fmt: skip
+        command.read = read
         return host.start(command)
 
 
 class Session:
     """What the runs of a session share."""
 
-    def __init__(self, host: WorkflowHost, session_id: str) -> None:
+    def __init__(self, host: WorkflowHost, session_id: str, readers: Readers | None = None) -> None:
         self.id = check_variable("session", session_id)
-        self.vars = Variables(host, session_id)
+        self.vars = Variables(host, session_id, readers)
+
+
+def _found(value: Any, default: Any) -> Any:
+    return default if value is None else value
 
 
 def check_variable(kind: str, name: str) -> str:

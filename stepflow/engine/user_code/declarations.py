@@ -1,0 +1,115 @@
+"""Functions that you register, checked where you do it: what they are, and what they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from stepflow.core.runner import Step, WorkflowContext
+from stepflow.engine.user_code.callables import check_callable
+from stepflow.engine.user_code.calls import is_async
+from stepflow.engine.user_code.hints import hints_of, says_nothing, without_extras
+from stepflow.errors import InvalidOption
+from stepflow.names import dotted_name
+
+
+def check_declared(function: object, decorator: str) -> None:
+    """Raise InvalidOption unless *function* is one that *decorator*, like `@app.job`, may mark."""
+    if isinstance(function, type):
+        name = function.__name__
+        advice = (
+            f"register an object: app.register({name!r}, {name}())"
+            if hasattr(function, "run_step")
+            else "put it above a def"
+        )
+        raise InvalidOption(f"{decorator} was given the class {name}; {advice}")
+    check_callable(function, decorator, f"{decorator} above def {{}}(...)")
+
+
+def own_name(function: Callable[..., Any], decorator: str, *, is_dotted: bool = False) -> str:
+    """Return what *function* is called, with its module if *is_dotted*."""
+    name = getattr(function, "__qualname__" if is_dotted else "__name__", "<lambda>")
+    if "<lambda>" in name:
+        raise InvalidOption(
+            f"{decorator} was given a function without a name; write {decorator}(name=...)"
+        )
+    return dotted_name(function).replace(".<locals>", "") if is_dotted else str(name)
+
+
+def check_runner(function: Callable[..., Any], name: str) -> None:
+    """Raise InvalidOption unless runner *name* can be called with a Step alone."""
+    if not _takes(function, 1):
+        raise InvalidOption(
+            f"runner {name!r} is called with one Step, and its function takes "
+            f"{_parameters(function)}; write def {_called(function)}(step: Step)"
+        )
+
+
+def check_hook(function: Callable[..., Any]) -> None:
+    """Raise InvalidOption unless a hook can be called with a RunOutcome alone."""
+    if not _takes(function, 1):
+        raise InvalidOption(
+            f"hook {_called(function)} is called with one RunOutcome, and takes "
+            f"{_parameters(function)}; write def {_called(function)}(outcome: RunOutcome)"
+        )
+
+
+def takes_input(function: Callable[..., Any], name: str) -> bool:
+    """
+    Say whether workflow *name* takes an input beside its ctx.
+
+    Raises InvalidOption for a function that cannot be called with either.
+    """
+    written = f"{'async ' if is_async(function) else ''}def {_called(function)}"
+    if not _takes(function, 1) and not _takes(function, 2):
+        raise InvalidOption(
+            f"workflow {name!r} is called with its ctx and, if it takes one, its input; its "
+            f"function takes {_parameters(function)}: write {written}(ctx) or "
+            f"{written}(ctx, input), with all that it needs in the input"
+        )
+    _check_first(function, name, written)
+    return _takes(function, 2)
+
+
+def _check_first(function: Callable[..., Any], name: str, written: str) -> None:
+    """Refuse a first parameter that is annotated as something which no ctx is."""
+    try:
+        first = next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):
+        return
+    hint = without_extras(hints_of(function).get(first or ""))
+    hint = getattr(hint, "__origin__", hint)
+    if says_nothing(hint) or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
+        return
+    if issubclass(hint, WorkflowContext):
+        return
+    what = (
+        f"is a Step; that is a runner: put @app.runner above {_called(function)}"
+        if issubclass(hint, Step)
+        else f"is a {hint.__name__}, and gets the ctx; write {written}(ctx, {first}, ...)"
+    )
+    raise InvalidOption(f"the first parameter of workflow {name!r}, {first!r}, {what}")
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether *function* can be called with so many arguments, by position."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say
+        return True
+    return True
+
+
+def _parameters(function: Callable[..., Any]) -> str:
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return "something else"
+    return f"({', '.join(names)})" if names else "no parameter"
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)

@@ -1,0 +1,45 @@
+"""What all calls of `ctx` share: the activation that they speak to, and what they know of types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stepflow.core.ids import check_text
+from stepflow.core.runner import WorkflowContext
+from stepflow.errors import InvalidOption, shown
+from stepflow.kits.flow.replay.activation import Activation
+from stepflow.kits.flow.step_options import Readers
+
+if TYPE_CHECKING:
+    from stepflow.engine.registry import Registry
+
+
+class ContextBase(WorkflowContext):
+    """One activation as its `ctx` sees it; *registry* is what the workflow's app has registered."""
+
+    def __init__(
+        self,
+        activation: Activation,
+        *,
+        headers: Mapping[str, str],
+        readers: Readers,
+        registry: Registry | None = None,
+    ) -> None:
+        self._activation = activation
+        self._policy = activation.runtime.policy
+        self._readers = readers
+        self._registry = registry
+        self.run_id = activation.run.id
+        self.headers = headers
+
+
+def checked_name(name: str) -> str:
+    """Return *name* if it can be that of a step; raises InvalidOption."""
+    try:
+        return check_text("the name", name, without="|")
+    except InvalidOption:
+        msg = (
+            f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
+        )
+        raise InvalidOption(msg) from None

@@ -1,0 +1,222 @@
+"""`ctx.spawn` and `ctx.map`: runs of their own that a workflow begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+
+from stepflow.core.ids import check_name
+from stepflow.core.run import Priority
+from stepflow.core.runner import WorkflowContext
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.user_code.arguments import Reader
+from stepflow.engine.user_code.registered import registration_of
+from stepflow.errors import ChildFailed
+from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.commands.child import Child, id_at, spawn
+from stepflow.kits.flow.commands.map import Policy, carry_map
+from stepflow.times import seconds
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741  the input of a workflow
+C = TypeVar("C", bound=WorkflowContext)
+
+
+class MapKeywords(TypedDict, total=False):
+    """The options of `ctx.map`, but for `policy`."""
+
+    limit: int | None
+    queue: str | None
+    priority: str | Priority | None
+    headers: Mapping[str, str] | None
+    timeout: float | timedelta | None
+    version: int | None
+
+
+class SpawnKeywords(TypedDict, total=False):
+    """The options of `ctx.spawn`."""
+
+    key: str | None
+    queue: str | None
+    priority: str | Priority | None
+    headers: Mapping[str, str] | None
+    timeout: float | timedelta | None
+    version: int | None
+    abandon: bool
+
+
+class ChildCalls(ContextBase):
+    """Children."""
+
+    @overload
+    def spawn(
+        self, workflow: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SpawnKeywords]
+    ) -> asyncio.Future[Child[T]]: ...
+    @overload
+    def spawn(
+        self, workflow: Callable[[C], Awaitable[T]], **options: Unpack[SpawnKeywords]
+    ) -> asyncio.Future[Child[T]]: ...
+    @overload
+    def spawn(
+        self, workflow: Callable[[C, I], T], payload: I, **options: Unpack[SpawnKeywords]
+    ) -> asyncio.Future[Child[T]]: ...
+    @overload
+    def spawn(
+        self, workflow: Callable[[C], T], **options: Unpack[SpawnKeywords]
+    ) -> asyncio.Future[Child[T]]: ...
+    @overload
+    def spawn(
+        self, workflow: str, payload: Any = None, **options: Unpack[SpawnKeywords]
+    ) -> asyncio.Future[Child[Any]]: ...
+    def spawn(
+        self,
+        workflow: str | Callable[..., Any],
+        payload: Any = None,
+        *,
+        key: str | None = None,
+        queue: str | None = None,
+        priority: str | Priority | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | timedelta | None = None,
+        version: int | None = None,
+        abandon: bool = False,
+    ) -> asyncio.Future[Child[Any]]:
+        """
+        Begin a child run, once whatever is replayed: `child = await ctx.spawn(publish, page)`.
+
+        *workflow* is the function, whose type `child.result()` then has, or its name.
+
+        *queue* and *priority* are this run's own by default, *version* is the newest one known to
+        this worker; *timeout* (seconds or timedelta) is of the whole child. With a *key* the child
+        is known by that key wherever it stands. A child that still runs when this run ends is
+        cancelled, unless you *abandon* it. `await child.result()` waits for its end.
+        """
+        place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
+        spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
+        spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
+        return spawn(self._activation, place, spec, abandon=abandon, read=read)
+
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], Awaitable[T]],
+        items: Iterable[I],
+        *,
+        policy: Literal["all"] = "all",
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], T],
+        items: Iterable[I],
+        *,
+        policy: Literal["all"] = "all",
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[T]]: ...
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], Awaitable[T]],
+        items: Iterable[I],
+        *,
+        policy: Literal["settled"],
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], T],
+        items: Iterable[I],
+        *,
+        policy: Literal["settled"],
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], Awaitable[T]],
+        items: Iterable[I],
+        *,
+        policy: int,
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
+    @overload
+    def map(
+        self,
+        workflow: Callable[[C, I], T],
+        items: Iterable[I],
+        *,
+        policy: int,
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
+    @overload
+    def map(
+        self,
+        workflow: str,
+        items: Iterable[Any],
+        *,
+        policy: Policy = "all",
+        **options: Unpack[MapKeywords],
+    ) -> Coroutine[Any, Any, list[Any]]: ...
+    def map(
+        self,
+        workflow: str | Callable[..., Any],
+        items: Iterable[Any],
+        *,
+        limit: int | None = None,
+        policy: Policy = "all",
+        queue: str | None = None,
+        priority: str | Priority | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | timedelta | None = None,
+        version: int | None = None,
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """
+        Begin a child run for each item, at most *limit* at once, and wait until *policy* is met.
+
+        *workflow* is the function, whose type the results then have, or its name.
+
+        "all" returns the results in the order of the items; "settled" a result or a ChildFailed for
+        each; a number n returns (index, result) of the first n that succeeded. Once n have
+        succeeded, the rest is cancelled. *timeout* (seconds or timedelta) counts from the beginning
+        of the map, also for a child that has not begun.
+
+        Raises ChildFailed of the child by whose end the policy can no longer be met; the rest is
+        cancelled then too.
+        """
+        spec, read = self._child("ctx.map", workflow, queue, priority, headers, timeout, version)
+        return carry_map(
+            self._activation,
+            self._activation.next_place(),
+            spec,
+            list(items),
+            limit=limit,
+            policy=policy,
+            read=read,
+        )
+
+    def _child(
+        self,
+        verb: str,
+        workflow: str | Callable[..., Any],
+        queue: str | None,
+        priority: str | Priority | None,
+        headers: Mapping[str, str] | None,
+        timeout: float | timedelta | None,
+        version: int | None,
+    ) -> tuple[RunSpec, Reader | None]:
+        run, read = self._activation.run, None
+        if not isinstance(workflow, str):
+            found = registration_of(workflow, self._registry, version, verb)
+            workflow, read = found.name, found.read
+            version = found.version if version is None else version
+        spec = RunSpec(
+            check_name("runner", workflow), headers=headers or {}, queue=queue or run.queue,
+            timeout=None if timeout is None else seconds(timeout, f"timeout of child {workflow!r}"),
+            priority=run.priority if priority is None else priority, version=version,
+        )  # fmt: skip
+        return spec, read

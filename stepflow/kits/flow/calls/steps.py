@@ -1,0 +1,257 @@
+"""`ctx.step`, `ctx.options`, `ctx.poll` and `ctx.forget`: functions whose values are remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, ParamSpec, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
+
+from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.journal import KEYED
+from stepflow.engine.spec import RunSpec
+from stepflow.engine.user_code.arguments import bind
+from stepflow.engine.user_code.callables import check_callable
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
+from stepflow.kits.flow.commands.child import id_at
+from stepflow.kits.flow.commands.forget import ForgetCommand
+from stepflow.kits.flow.commands.remote_step import step_remotely
+from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.step_options import StepOptions, compensation_of, options_of
+from stepflow.times import seconds
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+#: the policy of a single try
+ONCE = RetryPolicy(max_attempts=1)
+
+
+class StepKeywords(TypedDict, total=False):
+    """The options of `ctx.step`, but for `compensate`."""
+
+    key: str | None
+    retry: RetryPolicy | None
+    timeout: float | timedelta | None
+    queue: str | None
+
+
+class StepCalls(ContextBase):
+    """Steps, and what is made of them."""
+
+    @overload
+    def step(
+        self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, name: str, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self,
+        function: Callable[[*Ts], Awaitable[T]],
+        /,
+        *args: *Ts,
+        compensate: Callable[[T], Any] | None = None,
+        **options: Unpack[StepKeywords],
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self,
+        function: Callable[[*Ts], T],
+        /,
+        *args: *Ts,
+        compensate: Callable[[T], Any] | None = None,
+        **options: Unpack[StepKeywords],
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self,
+        name: str,
+        function: Callable[[*Ts], Awaitable[T]],
+        /,
+        *args: *Ts,
+        compensate: Callable[[T], Any] | None = None,
+        **options: Unpack[StepKeywords],
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self,
+        name: str,
+        function: Callable[[*Ts], T],
+        /,
+        *args: *Ts,
+        compensate: Callable[[T], Any] | None = None,
+        **options: Unpack[StepKeywords],
+    ) -> asyncio.Future[T]: ...
+    def step(  # type: ignore[misc]  # the options' names are taken out of the function's keywords
+        self,
+        name: str | Callable[..., Any],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        compensate: Callable[[Any], Any] | None = None,
+        queue: str | None = None,
+        **kwargs: Any,
+    ) -> asyncio.Future[Any]:
+        """
+        Run a function once and remember its value: `await ctx.step("search", search_web, topic)`.
+
+        The function may be `async def`, or plain: then it runs in a thread. What you do not pass
+        here comes from `@app.step` above the function. *retry* is the workflow's by default,
+        *timeout* (seconds or timedelta) is of one attempt. With a *key* the step is known by that
+        key wherever it stands, and a second call returns the remembered value. Should the run fail
+        or be cancelled, *compensate* is called with the step's value, and tried as the step itself
+        is. On another *queue* the step is a child run of one step, done by a worker of that queue:
+        its function must be declared. The place is taken when you call this. For a function that
+        has a parameter of one of these names, see `options`.
+
+        Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
+        for arguments that the function does not take.
+        """
+        name, function, args = named(name, args)
+        return self._start_step(
+            name, function, args, kwargs, key, retry, timeout, compensate, queue
+        )
+
+    def _start_step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        key: str | None,
+        retry: RetryPolicy | None,
+        timeout: float | timedelta | None,
+        compensate: Callable[[Any], Any] | None,
+        queue: str | None,
+    ) -> asyncio.Future[Any]:
+        known = self._readers.of(function)
+        shape = (type(function), len(args), *kwargs)
+        if shape not in known.shapes:
+            check_call(name, function, args, kwargs)
+            known.learn(shape)
+        check_arguments(name, args, kwargs)
+        own = options_of(function)
+        place = self._activation.next_place() if key is None else self._keyed_place(key)
+        if retry is not None:
+            check_policy(retry, f"step {name!r}")
+        policy = retry or own.retry or self._policy
+        timeout_s = (
+            own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
+        )
+        if compensate is not None:
+            check_callable(compensate, f"compensate of step {name!r}", "compensate={}")
+        undo = compensate or own.compensate
+        compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
+        queue = queue or own.queue
+        if queue is not None:
+            _check_remote(name, own, timeout)
+            occurrence = self._activation.commands.keyed.occurrence(place)
+            spec = RunSpec(
+                own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
+                queue=queue, retry=policy, priority=self._activation.run.priority, version=1,
+            )  # fmt: skip
+            return step_remotely(
+                self._activation, place, name, spec, read=known.read, compensation=compensation
+            )
+        command = StepCommand(
+            place, name, self._activation.create_future(), function, args, kwargs,
+            policy=policy, timeout_s=timeout_s, read=known.read,
+        )  # fmt: skip
+        command.compensation = compensation
+        return self._activation.start(command)
+
+    def options(
+        self,
+        *,
+        key: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+        compensate: Callable[[Any], Any] | None = None,
+        queue: str | None = None,
+    ) -> StepCaller:
+        """
+        Set options of a step apart from its function's arguments.
+
+        `await ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own, the 30
+        is the step's. The options are those of `step`.
+        """
+        return StepCaller(self, (key, retry, timeout, compensate, queue))
+
+    def _keyed_place(self, key: str) -> str:
+        self._activation.check_caller()
+        return KEYED + checked_name(key)
+
+    def forget(self, key: str) -> asyncio.Future[None]:
+        """
+        Forget the values of steps with this *key*: the next one runs its function again.
+
+        That is remembered, and holds from this call on.
+        """
+        self._activation.commands.keyed.forget(checked_name(key))
+        return self._activation.start(
+            ForgetCommand(self._activation.next_place(), key, self._activation.create_future())
+        )
+
+
+class StepCaller:
+    """Runs functions as steps whose options are set: `ctx.options(timeout=30).step(fetch, url)`."""
+
+    __slots__ = ("_ctx", "_options")
+
+    def __init__(self, ctx: StepCalls, options: tuple[Any, Any, Any, Any, Any]) -> None:
+        self._ctx = ctx
+        self._options = options
+
+    @overload
+    def step(
+        self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, name: str, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def step(
+        self, name: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]: ...
+    def step(
+        self, name: str | Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> asyncio.Future[Any]:
+        """Run a function as `ctx.step` does; every argument here is the function's own."""
+        name, function, args = named(name, args)
+        return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
+
+
+def _check_remote(name: str, own: StepOptions, timeout: float | timedelta | None) -> None:
+    if not own.runner:
+        msg = (
+            f"step {name!r} is to run on another queue, whose workers find it by the app: "
+            "put @app.step above its function"
+        )
+        raise InvalidOption(msg)
+    if timeout is not None:
+        msg = (
+            f"step {name!r} runs on another queue, as its own run: "
+            "give its timeout to @app.step, not to ctx.step"
+        )
+        raise InvalidOption(msg)

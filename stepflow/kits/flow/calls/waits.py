@@ -1,0 +1,125 @@
+"""`ctx.sleep`, `ctx.wait_for_signal` and `ctx.ask`: waits that keep no worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, overload
+
+from stepflow.core.ids import check_text
+from stepflow.core.outcomes import LONGEST_TEXT
+from stepflow.engine.signal import check_signal
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.calls.base import ContextBase
+from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
+from stepflow.kits.flow.commands.question import QuestionCommand
+from stepflow.kits.flow.commands.sleep_and_signal import SignalCommand, SleepCommand
+from stepflow.store.values.codec import pack
+from stepflow.times import seconds, unix_time
+
+T = TypeVar("T")
+
+
+class WaitCalls(ContextBase):
+    """Waits for a time, a signal or an answer."""
+
+    def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
+        """
+        Wait that long (seconds or timedelta), without keeping a worker.
+
+        The end is fixed once: a crash does not start the wait anew.
+        """
+        wait_s = seconds(duration, "the time of ctx.sleep")
+        return self._activation.start(
+            SleepCommand(self._activation.next_place(), self._activation.create_future(), wait_s)
+        )
+
+    def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
+        """Wait until then (unix seconds or an aware datetime)."""
+        wait_s = max(
+            0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now()
+        )
+        return self._activation.start(
+            SleepCommand(self._activation.next_place(), self._activation.create_future(), wait_s)
+        )
+
+    @overload
+    def wait_for_signal(
+        self, *names: str, type: type[T], timeout: None = None
+    ) -> asyncio.Future[T]: ...
+    @overload
+    def wait_for_signal(
+        self, *names: str, type: type[T], timeout: float | timedelta | None
+    ) -> asyncio.Future[T | None]: ...
+    @overload
+    def wait_for_signal(
+        self, *names: str, type: Any = None, timeout: float | timedelta | None = None
+    ) -> asyncio.Future[Any]: ...
+    def wait_for_signal(
+        self,
+        *names: str,
+        timeout: float | timedelta | None = None,
+        type: Any = None,  # noqa: A002  the public face
+    ) -> asyncio.Future[Any]:
+        """
+        Wait for the first signal of these names; returns its payload, as *type*.
+
+        Returns None after *timeout* (seconds or timedelta). While the run waits, a sender cannot
+        send what is not of that type; a signal that came before and does not fit is set aside.
+        """
+        if not names:
+            msg = "ctx.wait_for_signal needs a name to wait for"
+            raise InvalidOption(msg)
+        what = f"signal {','.join(check_signal(name) for name in names)}"
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.wait_for_signal")
+        expected = None
+        if type is not None:
+            expected = self._readers.known((what, type), lambda: ExpectedType(what, type))
+        return self._activation.start(
+            SignalCommand(
+                self._activation.next_place(),
+                self._activation.create_future(),
+                names,
+                wait_s,
+                expected,
+            )
+        )
+
+    @overload
+    def ask(self, wanted: type[T], prompt: str, timeout: None = None) -> asyncio.Future[T]: ...
+    @overload
+    def ask(
+        self, wanted: type[T], prompt: str, timeout: float | timedelta | None
+    ) -> asyncio.Future[T | None]: ...
+    @overload
+    def ask(
+        self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
+    ) -> asyncio.Future[Any]: ...
+    def ask(
+        self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
+    ) -> asyncio.Future[Any]:
+        """
+        Ask people a question and wait for the answer; returns None after *timeout*.
+
+        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`. *wanted* is a type, as
+        which the answer comes, or a JSON schema. `client.questions` lists the question, and
+        `client.answer` answers it, once.
+        """
+        wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
+        check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
+        key = repr(wanted) if isinstance(wanted, Mapping) else wanted
+        answer = self._readers.known(("ask", key), lambda: ExpectedAnswer(wanted))
+        pack(
+            [prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit
+        )
+        return self._activation.start(
+            QuestionCommand(
+                self._activation.next_place(),
+                self._activation.create_future(),
+                self._activation,
+                answer,
+                prompt,
+                wait_s,
+            )
+        )

@@ -1,0 +1,80 @@
+"""What type checkers make of calls of the public API: mypy and pyright, both strict."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+USES = HERE / "uses.py"
+
+#: rules of basedpyright that pyright does not have are off in its mode "strict"
+PYRIGHT = {
+    "include": [str(USES)],
+    "extraPaths": [str(ROOT)],
+    "typeCheckingMode": "strict",
+    "pythonVersion": f"{sys.version_info.major}.{sys.version_info.minor}",
+}
+
+
+def marked():
+    lines = USES.read_text().splitlines()
+    return {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def by_mypy(tmp_path):
+    done = run("mypy", "--strict", "--no-error-summary", "tests/typing/uses.py")
+    found = re.findall(r"^tests/typing/uses.py:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return found, done.stdout
+
+
+def by_pyright(tmp_path):
+    settings = tmp_path / "pyrightconfig.json"
+    settings.write_text(json.dumps(PYRIGHT))
+    done = run("basedpyright", "-p", str(settings), "--outputjson")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["summary"]["filesAnalyzed"] == 1
+    found = [
+        (each["range"]["start"]["line"] + 1, each["message"])
+        for each in report["generalDiagnostics"]
+        if each["severity"] == "error"
+    ]
+    return found, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "check"), [("mypy", by_mypy), ("basedpyright", by_pyright)], ids=["mypy", "pyright"]
+)
+def test_right_calls_have_their_types_and_wrong_ones_are_reported(module, check, tmp_path):
+    """[U1] Each line marked as an error is one for both checkers, and no other line is."""
+    if find_spec(module) is None and not os.environ.get("CI"):
+        pytest.skip(f"{module} is not installed")
+    found, output = check(tmp_path)
+    lines = {int(line) for line, _ in found}
+    unexpected = [(line, message) for line, message in found if int(line) not in marked()]
+    assert not unexpected, output
+    assert marked() - lines == set()
+
+
+def test_a_wrong_call_is_marked_for_each_kind_of_call():
+    """[U1] The file does not lose its wrong calls."""
+    assert len(marked()) > 40

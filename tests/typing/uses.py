@@ -1,0 +1,313 @@
+"""
+Calls of the public API as type checkers see them; `test_checkers.py` runs mypy and pyright over it.
+
+`assert_type` says what a right call gives. A line with `# error` has a wrong call, which both
+checkers must report; they may report nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+from stepflow import (
+    AsyncClient,
+    AsyncRunHandle,
+    Child,
+    ChildFailed,
+    Client,
+    Context,
+    Continue,
+    Outcome,
+    RetryPolicy,
+    RunHandle,
+    Step,
+    Stepflow,
+    SyncContext,
+    Webhook,
+)
+from stepflow.testing import Harness
+
+app = Stepflow("redis://localhost/0", webhooks=["https://example.com/hook"])
+
+
+class Topic(BaseModel):
+    text: str
+
+
+class Hit(BaseModel):
+    id: int
+
+
+class Report(BaseModel):
+    hits: list[Hit]
+
+
+class Decision(BaseModel):
+    publish: bool
+
+
+# functions that are steps
+
+
+async def search(text: str, limit: int = 3) -> list[Hit]:
+    return [Hit(id=limit)] if text else []
+
+
+def read(hit: Hit, *, deep: bool = False) -> str:
+    return f"{hit.id} {deep}"
+
+
+async def fetch(url: str, timeout: float) -> bytes:
+    return f"{url} {timeout}".encode()
+
+
+@app.step
+def count(text: str) -> int:
+    return len(text)
+
+
+@app.step(retry=RetryPolicy(max_attempts=5), timeout=timedelta(seconds=3))
+async def charge(order: str, amount: int) -> Hit:
+    return Hit(id=len(order) + amount)
+
+
+async def look_up(job: int) -> Hit | None:
+    return Hit(id=job) if job else None
+
+
+def produce() -> Report:
+    return Report(hits=[])
+
+
+def undo(hits: list[Hit]) -> None:
+    del hits
+
+
+def undo_text(text: str) -> None:
+    del text
+
+
+# workflows
+
+
+@app.workflow
+async def lone(ctx: Context) -> Report:
+    return await ctx.step(produce)
+
+
+@app.workflow("render", version=2)
+async def render(ctx: Context, page: int) -> str:
+    return await ctx.step("render", str, page)
+
+
+@app.workflow
+def plain(ctx: SyncContext, topic: Topic) -> Report:
+    assert_type(ctx.step(search, topic.text), list[Hit])
+    assert_type(ctx.step("search", search, topic.text, limit=3), list[Hit])
+    assert_type(ctx.step(count, topic.text, key="k"), int)
+    assert_type(ctx.options(timeout=30).step(fetch, "u", timeout=3), bytes)
+    assert_type(ctx.wait_for_signal("review", type=Decision), Decision)
+    assert_type(ctx.wait_for_signal("review", type=Decision, timeout=3), Decision | None)
+    assert_type(ctx.ask(Decision, "Publish?"), Decision)
+    assert_type(ctx.ask(Decision, "Publish?", timeout=3), Decision | None)
+    assert_type(ctx.poll(look_up, 3, every=5), Hit)
+    assert_type(ctx.poll("look", look_up, 3, every=5, timeout=60), Hit | None)
+    assert_type(ctx.map(render, [1, 2]), list[str])
+    assert_type(ctx.spawn(render, 1).result(), str)
+    assert_type(ctx.spawn(lone).result(), Report)
+    assert_type(ctx.vars.incr("turns"), int)
+    assert_type(ctx.vars.get("topic", type=Topic), Topic | None)
+    assert_type(ctx.session("user-7").vars.get("turns", 0, type=int), int)
+
+    def note(text: str) -> int:
+        return ctx.step(count, text)
+
+    assert_type(ctx.parallel(*(partial(note, each) for each in "ab")), list[int])
+    assert_type(ctx.parallel(lambda: ctx.step(count, "a")), list[int])
+    ctx.step(search, 5)  # error
+    ctx.step(search, "x", limit="3")  # error
+    ctx.step(search("x"))  # error
+    ctx.map(render, ["x"])  # error
+    ctx.spawn(plain, 5)  # error
+    ctx.stepp(search, "x")  # error
+    if ctx.patched("v2"):
+        return ctx.continue_as_new(topic)
+    return ctx.step(produce)
+
+
+@app.workflow("research", retry=RetryPolicy(max_attempts=3))
+async def research(ctx: Context, topic: Topic) -> Report:
+    # without options, keyword arguments are checked as well
+    assert_type(await ctx.step(search, topic.text), list[Hit])
+    assert_type(await ctx.step(search, "x", limit=4), list[Hit])
+    assert_type(await ctx.step("search", search, "x", 4), list[Hit])
+    assert_type(await ctx.step(read, Hit(id=1), deep=True), str)
+    assert_type(await ctx.step("read", read, Hit(id=1), deep=True), str)
+    assert_type(await ctx.step(count, "x"), int)
+    assert_type(await ctx.step(charge, "o", amount=5), Hit)
+    assert_type(await ctx.step("five", lambda: 5), int)
+    assert_type(await ctx.step(partial(read, deep=True), Hit(id=1)), str)
+    assert_type(ctx.step(count, "x"), asyncio.Future[int])
+
+    # with options
+    assert_type(await ctx.step(search, "x", key="k"), list[Hit])
+    assert_type(await ctx.step(search, "x", 3, retry=RetryPolicy(), timeout=3), list[Hit])
+    assert_type(await ctx.step("search", search, "x", key="k", compensate=undo), list[Hit])
+    assert_type(await ctx.step(read, Hit(id=1), timeout=timedelta(hours=1)), str)
+    assert_type(await ctx.step(charge, "o", 5, queue="gpu"), Hit)
+    assert_type(await ctx.step("five", lambda: 5, key="k"), int)
+
+    # options apart from the function's arguments
+    assert_type(await ctx.options(timeout=30).step(fetch, "u", timeout=3), bytes)
+    assert_type(await ctx.options(key="k").step("read", read, Hit(id=1), deep=True), str)
+
+    # side by side
+    hits = [Hit(id=1)]
+    notes = await asyncio.gather(*(ctx.step(f"read-{hit.id}", read, hit) for hit in hits))
+    assert_type(notes, list[str])
+    number, found = await asyncio.gather(ctx.step(count, "x"), ctx.step(search, "x"))
+    assert_type(number, int)
+    assert_type(found, list[Hit])
+
+    # wrong calls of steps
+    await ctx.step(search)  # error
+    await ctx.step(search, 5)  # error
+    await ctx.step("search", search, 5)  # error
+    await ctx.step(search, "x", lim=4)  # error
+    await ctx.step(count, 5)  # error
+    await ctx.step(charge, "o", "5")  # error
+    await ctx.step(search, 5, key="k")  # error
+    await ctx.step("search", search, 5, timeout=4)  # error
+    await ctx.step(search, "x", compensate=undo_text)  # error
+    await ctx.step(search, "x", retry=3)  # error
+    await ctx.step(search, "x", timeout="5")  # error
+    await ctx.step(search("x"))  # error
+    await ctx.step("search")  # error
+    await ctx.step("search", "x")  # error
+    await ctx.options(timeout="5").step(search, "x")  # error
+    await ctx.options(timeout=5).step(fetch, "u", timeout="3")  # error
+
+    await more(ctx)
+    if ctx.patched("again"):
+        return await ctx.continue_as_new(topic)
+    return await ctx.step(produce)
+
+
+async def more(ctx: Context) -> None:
+    # waits
+    assert_type(await ctx.wait_for_signal("review", type=Decision), Decision)
+    assert_type(await ctx.wait_for_signal("a", "b", type=int, timeout=3), int | None)
+    assert_type(await ctx.wait_for_signal("review"), Any)
+    assert_type(await ctx.ask(Decision, "Publish?"), Decision)
+    assert_type(await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)), bool | None)
+    assert_type(await ctx.ask({"type": "string"}, "Publish?"), Any)
+    assert_type(await ctx.poll(look_up, 3, every=5), Hit)
+    assert_type(await ctx.poll(look_up, 3, every=5, timeout=60), Hit | None)
+    assert_type(await ctx.poll("look", look_up, 3, every=5, max_errors=9), Hit)
+    assert_type(await ctx.sleep(3), None)
+    await ctx.wait_for_signal(5, type=int)  # error
+    await ctx.ask(Decision, 5)  # error
+    await ctx.poll(look_up, 3)  # error
+    await ctx.poll(look_up, "3", every=5)  # error
+    await ctx.sleep("3")  # error
+
+    # variables
+    assert_type(await ctx.vars.incr("turns"), int)
+    assert_type(await ctx.vars.compare_and_set("lock", None, 1), bool)
+    assert_type(await ctx.vars.get("topic", type=Topic), Topic | None)
+    assert_type(await ctx.vars.get("turns", 0, type=int), int)
+    assert_type(await ctx.vars.get("anything"), Any)
+    assert_type(await ctx.session("user-7").vars.incr("visits", 2), int)
+    await ctx.vars.incr("turns", "x")  # error
+
+    # children
+    child = await ctx.spawn(render, 1, key="k", timeout=60)
+    assert_type(child, Child[str])
+    assert_type(await child.result(), str)
+    assert_type(await (await ctx.spawn(lone)).result(), Report)
+    assert_type(await (await ctx.spawn(plain, Topic(text="x"))).result(), Report)
+    assert_type(await (await ctx.spawn("render", 1)).result(), Any)
+    assert_type(await ctx.map(render, range(9), limit=3), list[str])
+    assert_type(await ctx.map(plain, [Topic(text="x")]), list[Report])
+    assert_type(await ctx.map(render, [1], policy="settled"), list[str | ChildFailed])
+    assert_type(await ctx.map(render, [1, 2, 3], policy=2), list[tuple[int, str]])
+    assert_type(await ctx.map("render", [1]), list[Any])
+    await ctx.spawn(render, "1")  # error
+    await ctx.spawn(render)  # error
+    await ctx.spawn(search, "x")  # error
+    await ctx.spawn(render, 1, timout=3)  # error
+    await ctx.map(render, ["1"])  # error
+    await ctx.map(render, [1], policy="any")  # error
+
+
+# runners and jobs
+
+
+@app.runner("triage", retry=RetryPolicy())
+async def triage(step: Step[Topic]) -> Outcome:
+    return Continue(step.payload.text)
+
+
+@app.runner
+def sort(step: Step[Topic]) -> Outcome:
+    return Continue(step.payload.text)
+
+
+@app.job
+async def resize(path: str, size: int = 80) -> Hit:
+    return Hit(id=len(path) + size)
+
+
+@app.job(queue="slow", timeout=30)
+def shrink(path: str) -> int:
+    return len(path)
+
+
+app.workflow(retry=3)  # error
+
+
+# from outside
+
+
+def blocking(client: Client) -> None:
+    run = client.submit(research, Topic(text="x"), run_id="a", webhooks=["https://example.com"])
+    assert_type(run, RunHandle[Report])
+    assert_type(run.result(10), Report)
+    assert_type(client.submit(plain, Topic(text="x")).result(), Report)
+    assert_type(client.submit(lone, queue="slow").result(), Report)
+    assert_type(client.submit("research", {"text": "x"}).result(), Any)
+    assert_type(client.submit(triage, Topic(text="x")).result(), Any)
+    assert_type(shrink.submit_blocking("a.png").result(), int)
+    assert_type(shrink("a.png"), int)
+    client.submit(research, "x")  # error
+    client.submit(research)  # error
+    client.submit(research, Topic(text="x"), run_ids="a")  # error
+    client.submit(research, Topic(text="x"), retry=3)  # error
+    client.submit(search, "x")  # error
+    client.submit(triage, "x")  # error
+    shrink.submit_blocking(5)  # error
+
+
+async def awaiting(client: AsyncClient) -> None:
+    run = await client.submit(research, Topic(text="x"), webhooks=[Webhook("https://example.com")])
+    assert_type(run, AsyncRunHandle[Report])
+    assert_type(await run.result(), Report)
+    assert_type(await (await client.submit("research")).result(), Any)
+    assert_type(await (await resize.submit("a.png", size=3)).result(), Hit)
+    assert_type(await resize("a.png"), Hit)
+    await client.submit(research, 5)  # error
+    await resize.submit("a.png", size="3")  # error
+
+
+async def in_a_test() -> None:
+    async with Harness(app) as h:
+        run = await h.submit(research, Topic(text="x"))
+        assert_type(await h.result(run), Report)
+        assert_type(await run.result(), Report)
+        assert_type(await h.result("a1"), Any)
+        await h.submit(research, "x")  # error
