@@ -208,10 +208,11 @@ class WebhookRefused(UsageError):
 class NotReplayable(UsageError):
     """Workflow code used something that a replay could not repeat."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, place: str = "") -> None:
+        where = f" ({place})" if place else ""
         super().__init__(
-            f"workflow code may not use {what}: it would not repeat itself on replay; put it into "
-            "a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
+            f"workflow code may not use {what}{where}: it would not repeat itself on replay; put "
+            "it into a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
         )
 
 

@@ -26,7 +26,7 @@ def dotted_name(thing: Any) -> str:
 
 
 def is_importable(dotted: str) -> bool:
-    """Whether another process can import what `dotted_name` gave: it is of no notebook or prompt."""
+    """Whether others can import what `dotted_name` gave: it is of no notebook or prompt."""
     return not dotted.startswith("__main__.")
 
 

@@ -23,6 +23,7 @@ from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
 from stepflow.kits.flow.commands.map import recall
+from stepflow.kits.flow.replay.blocking import watch_blocking
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.ending import Ending, Facts, Undo, read_end
@@ -106,6 +107,7 @@ class Activation:
             self.loop.evict()
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
+        watch_blocking()
         journal = await self.runtime.load_journal() if self.run.has_journal else []
         self.recalled |= await recall(journal, self.runtime)
         outcome = self._replay(workflow, journal)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from stepflow.kits.flow.replay.loop import WorkflowLoop
+from stepflow.kits.flow.replay.loop import OUTSIDE, WorkflowLoop
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def current_fiber(loop: WorkflowLoop) -> Fiber:
     loop.branch()
     fiber = getcurrent()
     if not isinstance(fiber, Fiber) or fiber.loop is not loop:
-        loop.refuse("ctx outside of the workflow's own code, such as inside a step")
+        loop.refuse(OUTSIDE)
     return fiber
 
 

@@ -16,8 +16,13 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
+from stepflow.kits.flow.replay.misuse import find_call
 
 log = logging.getLogger("stepflow.flow")
+
+
+#: what is refused where no code of the workflow runs
+OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
 
 
 class Evicted(BaseException):
@@ -119,7 +124,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             raise Evicted
         task = asyncio.current_task(self)
         if task is None:
-            self.refuse("ctx outside of the workflow's own code, such as inside a step")
+            self.refuse(OUTSIDE)
         return self._branches[task]
 
     @property
@@ -205,8 +210,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def refuse(self, what: str) -> NoReturn:
         """Refuse what a replay could not repeat, and remember that it was tried."""
-        self.misuse = NotReplayable(what)
-        raise self.misuse
+        call = find_call(self._branches, what)
+        error = NotReplayable(what) if call is None else NotReplayable(call.name, call.place)
+        self.misuse = self.misuse or error
+        raise error
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:

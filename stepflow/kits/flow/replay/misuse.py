@@ -1,0 +1,91 @@
+"""Which call of workflow code a replay could not repeat, and where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+_PACKAGE = f"{Path(__file__).parents[3]}{os.sep}"
+_LIBRARY = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")})
+#: calls by another name than the one that you write
+_WRITTEN = {"asyncio.Timeout.__aenter__": "asyncio.timeout"}
+
+
+class Call(NamedTuple):
+    """A call in the user's code: what is called, and where."""
+
+    name: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """The line and the file in words, which is relative to the working directory if it can."""
+        return f"line {self.line} of {os.path.relpath(self.file)}"
+
+
+def find_call(tasks: Iterable[asyncio.Task[Any]], otherwise: str) -> Call | None:
+    """
+    Find the call of the user's code that is being made; None when no code of theirs is there.
+
+    A library may make it in a task of its own: then it is the call that one of *tasks*, the
+    branches of the workflow, waits for. *otherwise* is the name of what is called without a Python frame.
+    """
+    found = _innermost(running_frames(), otherwise)
+    for task in () if found else tasks:
+        found = found or _innermost(reversed(list(_waiting(task.get_coro()))), otherwise)
+    return found
+
+
+def _innermost(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> Call | None:
+    """Return the first frame of the user's among *frames*, from the inside, and what it calls."""
+    called = otherwise
+    for code, module, line in frames:
+        if _is_users(code.co_filename):
+            return Call(_WRITTEN.get(called, called), code.co_filename, line)
+        if not code.co_filename.startswith(_PACKAGE):
+            called = _public_name(module, code.co_qualname)
+    return None
+
+
+def _public_name(module: str, name: str) -> str:
+    """Return the name of a function as you write it: of the outermost package that has it."""
+    parts, first = module.split("."), name.partition(".")[0]
+    for end in range(1, len(parts)):
+        package = ".".join(parts[:end])
+        if hasattr(sys.modules.get(package), first):
+            return f"{package}.{name}"
+    return f"{module}.{name}"
+
+
+def running_frames() -> Iterator[tuple[CodeType, str, int]]:
+    """Give the frames of this thread, the innermost first."""
+    frame = sys._getframe(1)  # noqa: SLF001  the way to one's own frames
+    while frame is not None:
+        yield frame.f_code, str(frame.f_globals.get("__name__", "")), frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+def _waiting(coro: Any) -> Iterator[tuple[CodeType, str, int]]:
+    """Give the frames of a coroutine that waits, the outermost first."""
+    while coro is not None:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+        if frame is None:
+            return
+        yield frame.f_code, str(frame.f_globals.get("__name__", "")), frame.f_lineno
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
+
+
+@cache
+def _is_users(file: str) -> bool:
+    """Whether code of *file* is neither Python's own nor a library's nor ours."""
+    if file.startswith(("<frozen", _PACKAGE)) or "site-packages" in file or "dist-packages" in file:
+        return False
+    return not file.startswith(_LIBRARY)

@@ -1,0 +1,157 @@
+"""What workflow code may not do: the error names the call and its line."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import logging.handlers
+import socket
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from stepflow import Context, RunFailed, Stepflow, StepflowError, SyncContext
+from stepflow.settings import Settings
+from stepflow.testing import Harness
+
+HERE = Path(__file__).name
+
+
+@pytest.fixture
+async def h() -> AsyncIterator[Harness]:
+    async with Harness(Stepflow("redis://nowhere", settings=Settings())) as h:
+        yield h
+
+
+async def nap(ctx: Context) -> None:
+    await asyncio.sleep(1)
+
+
+async def limit(ctx: Context) -> None:
+    await asyncio.wait_for(ctx.wait_for_signal("x"), 3)
+
+
+async def limit_a_block(ctx: Context) -> None:
+    async with asyncio.timeout(3):
+        await ctx.wait_for_signal("x")
+
+
+async def use_a_thread(ctx: Context) -> None:
+    await asyncio.to_thread(len, "x")
+
+
+async def fetch(ctx: Context) -> None:
+    async with httpx.AsyncClient() as client:
+        await client.get("http://localhost:1")
+
+
+async def fetch_blocking(ctx: Context) -> None:
+    httpx.get("http://localhost:1")
+
+
+async def fetch_plainly(ctx: Context) -> None:
+    urllib.request.urlopen("http://localhost:1")
+
+
+async def block(ctx: Context) -> None:
+    time.sleep(0.01)
+
+
+async def connect(ctx: Context) -> None:
+    socket.create_connection(("localhost", 1))
+
+
+async def in_a_branch(ctx: Context) -> None:
+    await asyncio.gather(ctx.wait_for_signal("x"), nap(ctx))
+
+
+async def caught(ctx: Context) -> None:
+    try:
+        await nap(ctx)
+    except StepflowError:
+        return
+
+
+def block_plainly(ctx: SyncContext) -> None:
+    time.sleep(0.01)
+
+
+def line_in(function: Any) -> int:
+    """The line below the definition, or that of the innermost call of a block."""
+    lines, first = inspect.getsourcelines(function)
+    inner = [number for number, line in enumerate(lines) if "client.get" in line]
+    return first + (inner[0] if inner else 1)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "call", "where"),
+    [
+        (nap, "asyncio.sleep", nap),
+        (limit, "asyncio.wait_for", limit),
+        (limit_a_block, "asyncio.timeout", limit_a_block),
+        (use_a_thread, "asyncio.to_thread", use_a_thread),
+        (fetch, "httpx.AsyncClient.get", fetch),
+        (fetch_blocking, "httpx.get", fetch_blocking),
+        (fetch_plainly, "urllib.request.urlopen", fetch_plainly),
+        (block, "time.sleep", block),
+        (connect, "socket.create_connection", connect),
+        (in_a_branch, "asyncio.sleep", nap),
+        (caught, "asyncio.sleep", nap),
+        (block_plainly, "time.sleep", block_plainly),
+    ],
+)
+async def test_a_call_that_no_replay_repeats_is_named_with_its_line(
+    h: Harness, workflow: Any, call: str, where: Any
+) -> None:
+    """[U21]"""
+    h.app.workflow("wrong")(workflow)
+    run = await h.submit("wrong")
+    with pytest.raises(RunFailed, match="NotReplayable: workflow code may not use") as failed:
+        await run.result()
+    assert f"may not use {call} (line {line_in(where)} of " in str(failed.value)
+    assert f"{HERE}): it would not repeat itself" in str(failed.value)
+
+
+async def test_steps_and_other_code_may_do_all_that(h: Harness) -> None:
+    """[U21]"""
+
+    def block() -> str:
+        time.sleep(0.001)
+        return "slept"
+
+    async def nap() -> str:
+        time.sleep(0.001)
+        await asyncio.sleep(0.001)
+        return "napped"
+
+    @h.app.workflow("right")
+    async def right(ctx: Context) -> list[str]:
+        return [await ctx.step(block), await ctx.step(nap)]
+
+    assert await (await h.submit("right")).result() == ["slept", "napped"]
+    time.sleep(0.001)
+
+
+async def test_a_line_for_the_log_may_be_sent_anywhere(h: Harness) -> None:
+    """[U21] A handler may connect to wherever the lines go."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        handler = logging.handlers.SocketHandler(*server.getsockname())
+
+        @h.app.workflow("tells")
+        async def tells(ctx: Context) -> str:
+            logging.getLogger("mine").warning("here")
+            return "told"
+
+        logging.getLogger("mine").addHandler(handler)
+        try:
+            assert await (await h.submit("tells")).result() == "told"
+            server.accept()[0].close()
+        finally:
+            logging.getLogger("mine").removeHandler(handler)
+            handler.close()
