@@ -185,6 +185,16 @@ class CoreApp:
         self.registry.add_hook(hook)
         return hook
 
+    def on_paused(self, hook: H) -> H:
+        """
+        Call the function below with a RunOutcome of status "paused" when a run of this app pauses.
+
+        That is when no live worker has code that fits the run: its *reason* says what does not, and
+        `stepflow resume` takes the run up again. Delivered as `on_terminal` is.
+        """
+        self.registry.add_hook(hook, on_paused=True)
+        return hook
+
     @overload
     def job(
         self, function: Callable[P, Coroutine[Any, Any, T]], /

@@ -421,6 +421,7 @@ class PayloadMismatch(DataError):
     def __init__(self, runner: str, problem: str) -> None:
         self.problem = problem
         super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
+        self.runner = runner
 
 
 class UnreadableHistory(DataError):

@@ -87,6 +87,17 @@ def runner_key(name: str, version: int) -> str:
     return name if version == 1 else f"{name}@{version}"
 
 
+def build_key(key: str, build: str) -> str:
+    """Name the runner *key* in one build, whose workers read a waiting list of their own."""
+    return f"{key}#{build}"
+
+
+def split_build(name: str) -> tuple[str, str]:
+    """Read runner key and build back; the build is empty for a runner in whatever build."""
+    key, _, build = name.partition("#")
+    return key, build
+
+
 def split_runner(key: str) -> tuple[str, int]:
     """
     Read name and version back from a runner's key; raises ValueError for anything else.

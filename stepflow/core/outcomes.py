@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -206,11 +206,35 @@ class Yield(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Outcome):
-    """The run stops until somebody resumes it; made by kits, not by runners."""
+    """
+    The code at hand does not fit the run, which stops until somebody resumes it.
+
+    Made by kits, not by runners. While live workers have other code, those are tried first.
+    """
 
     word: ClassVar[str] = "pause"
 
     reason: str = ""
+    #: what the journal has and what the code does, line by line, for the log
+    diff: str = field(default="", compare=False)
+    #: what becomes of the run instead of the pause, once no other code is left to try
+    otherwise: Outcome | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TryElsewhere(Outcome):
+    """
+    The code at hand does not fit the run, and some live worker has code that was not tried yet.
+
+    Made by the worker. It counts neither as an attempt nor as a crash.
+    """
+
+    word: ClassVar[str] = "elsewhere"
+
+    #: the build that is to try it next
+    build: str = ""
+    #: whose code was tried, packed
+    tried: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

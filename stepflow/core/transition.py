@@ -20,6 +20,7 @@ class TransitionKind(StrEnum):
 
     ADVANCE = "advance"
     HAND_OVER = "hand_over"
+    HAND_ON = "hand_on"
     PARK = "park"
     PAUSE = "pause"
     FINISH = "finish"
@@ -61,6 +62,9 @@ class Transition:
     cleanup: Cleanup = Cleanup.NONE
     #: the compensations that failed
     errors: Sequence[ErrorInfo] = ()
+    #: the build whose workers are to try the run next, and whose code was tried, packed
+    build: str = ""
+    tried: bytes = b""
     #: somebody's request to pause: the run stands after this instead of going on
     paused: PauseRequest | None = None
 
@@ -102,6 +106,20 @@ class Transition:
             crashes,
             due_at=due_at,
             why=why,
+        )
+
+    @classmethod
+    def hand_on(cls, run: Run, build: str, tried: bytes) -> Transition:
+        """Hand the present step to the workers of another build; nothing of it counts."""
+        return cls(
+            TransitionKind.HAND_ON,
+            RunState.PENDING,
+            run.step,
+            run.failures,
+            run.crashes,
+            why="handed on to workers with other code",
+            build=build,
+            tried=tried,
         )
 
     @classmethod

@@ -19,6 +19,7 @@ A live run is in exactly one of these states, and each says where its next move 
     running                 Park                                  park             waiting
     running                 Yield                                 yield_slot       pending
     running                 Pause                                 pause            paused
+    running                 TryElsewhere                          hand_on          pending
     running                 Succeed, Fail, Cancel                 finish           an end
     running                 raised, attempts left                 hand_over        scheduled
     running                 raised for good, attempts used up     finish           failed
@@ -79,6 +80,7 @@ from stepflow.core.outcomes import (
     Pause,
     Raised,
     Succeed,
+    TryElsewhere,
     Yield,
 )
 from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopKind, StopRequest
@@ -159,6 +161,10 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
             return Transition.yield_slot(run, needs_cleanup=wants)
         case Pause(reason=reason):
             return Transition.pause(run, reason)
+        case TryElsewhere(build=build, tried=tried):
+            if _is_late(run, now):
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+            return Transition.hand_on(run, build, tried)
         case Succeed(result=result):
             return Transition.finish(run, RunState.SUCCEEDED, result=result)
         case Fail(reason=reason):

@@ -11,10 +11,11 @@ from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
+from stepflow.core.tried import Trial, Tried
 from stepflow.engine.spec import read_options
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
-from stepflow.store.values.codec import unpack
+from stepflow.store.values.codec import pack, unpack
 
 
 class KeptData:
@@ -83,6 +84,21 @@ class KeptData:
     def _note(self, name: bytes) -> None:
         held = self._data.get(name, b"")
         self.problems.append(f"field {name.decode()!r} of its data holds {held[:60]!r}")
+
+
+def pack_tried(tried: Tried) -> bytes:
+    """Pack whose code was tried on a run, for its data."""
+    return pack([[trial.build, trial.worker, trial.problem] for trial in tried.trials])
+
+
+def read_tried(packed: bytes | None) -> Tried | None:
+    """Read whose code was tried; None for nobody's, and for what cannot be read."""
+    if not packed:
+        return None
+    try:
+        return Tried([Trial(*map(str, trial)) for trial in unpack(packed)])
+    except (StepflowError, TypeError, ValueError):
+        return None  # the run is tried everywhere once more
 
 
 def _error_in(kept: Any) -> ErrorInfo:

@@ -33,6 +33,15 @@ def app_hooks(registry: Registry) -> list[list[str]]:
     ]
 
 
+def paused_hooks(registry: Registry) -> list[list[str]]:
+    """Name the hooks of an app that are told of pauses, as (kind, name)."""
+    return [[FUNCTION, name] for name in registry.paused_hooks] + [
+        [APP_WEBHOOK, name]
+        for name, webhook in registry.webhooks.items()
+        if webhook.wants(RunState.PAUSED)
+    ]
+
+
 def hooks_of(registry: Registry) -> HooksOf:
     """
     Give what names the hooks of a run by its runner, from the app at hand.
@@ -57,7 +66,7 @@ def outcome_of(run: Run, end: Transition, options: StoredOptions, now: float) ->
         final_step=run.step,
         attempts=failures + 1,
         generation=run.generation,
-        end=run.ends + 1,
+        end=run.ends + (end.state is not RunState.PAUSED),
         created_at=as_datetime(run.created_at),
         started_at=as_datetime(run.started_at),
         ended_at=as_datetime(now),
@@ -101,6 +110,28 @@ def plan_hooks(
     return _deliveries(
         run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, options, now)), env, now
     )
+
+
+def plan_pause_hooks(
+    run: Run,
+    pause: Transition,
+    options: StoredOptions,
+    paused_hooks: Sequence[Sequence[str]],
+    env: Env,
+    now: float,
+) -> list[HookJob]:
+    """Give the deliveries to write with a pause of *run*: to those hooks that want to know."""
+    targets: list[tuple[str, list[Any]]] = [
+        (ANYONE, [RUN_WEBHOOK, web])
+        for web in options.webhooks
+        if RunState.PAUSED in web.get("events", ())
+    ]
+    targets += [(run.runner, list(hook)) for hook in paused_hooks]
+    if not targets:
+        return []
+    body = pack_outcome(outcome_of(run, pause, options, now))
+    stem = f"{run.id}-{run.generation}-p{run.rev}"  # each pause is told of, and each once
+    return _deliveries(run.id, stem, 0, targets, body, env, now)
 
 
 def _wanting(end: Transition, options: StoredOptions) -> list[Any]:

@@ -41,6 +41,8 @@ class Registry:
 
     runners: dict[str, RegisteredRunner] = field(default_factory=dict)
     hooks: dict[str, HookFunction] = field(default_factory=dict)
+    #: functions that are called when a run pauses
+    paused_hooks: dict[str, HookFunction] = field(default_factory=dict)
     #: webhooks that every run of this app gets, by name
     webhooks: dict[str, Any] = field(default_factory=dict)
 
@@ -98,10 +100,15 @@ class Registry:
             default=None,
         )
 
-    def add_hook(self, hook: HookFunction) -> None:
-        """Register a function to be called with the outcome of every run of this app."""
+    def add_hook(self, hook: HookFunction, *, on_paused: bool = False) -> None:
+        """
+        Register a function to be called with the outcome of every run of this app.
+
+        With *on_paused* it is called when a run pauses instead.
+        """
+        hooks = self.paused_hooks if on_paused else self.hooks
         name = check_name(
             "hook", getattr(hook, "__qualname__", type(hook).__name__).replace("<locals>.", "")
         )
-        if self.hooks.setdefault(name, hook) is not hook:
+        if hooks.setdefault(name, hook) is not hook:
             raise NameTaken(name)

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from stepflow.core.ids import worker_of
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
+from stepflow.core.tried import Tried
 from stepflow.engine.children import progress
 from stepflow.engine.env import Env
-from stepflow.engine.kept import KeptData
+from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.spec import read_options
 from stepflow.engine.versions import live_versions
 from stepflow.errors import InvalidOption, StepflowError
@@ -81,7 +82,10 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
     """
     state = state_of(run)
     kept = KeptData(data, run)
+    tried = read_tried(data.get(b"tried")) if data else None
     reason = kept.text(b"reason")
+    if tried is not None and _is_handed_on(run):
+        reason = tried.trials[-1].problem
     if reason is None and run.stop is not None:
         reason = run.stop.reason
     if run.state is RunState.PAUSED and run.pause is not None:
@@ -102,7 +106,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         error=kept.error(b"error"),
         reason=reason,
         compensation_errors=kept.errors(b"undo_errors"),
-        waits_for=_waits_for(run, live),
+        waits_for=_waits_for(run, live, tried),
         worker=worker_of(run.token) or None,
         created_at=as_datetime(run.created_at),
         due_at=as_datetime(run.due_at),
@@ -117,13 +121,20 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
     )
 
 
-def _waits_for(run: Run, live: Sequence[int]) -> str | None:
-    """Say in words what a run that does not move waits for."""
+def _is_handed_on(run: Run) -> bool:
+    """Whether a run on which code was tried stands in the waiting list of another build."""
+    return not run.is_claimed and run.state is RunState.PENDING and bool(run.unroutable_since)
+
+
+def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str | None:
+    """Say in words what a run that does not move waits for; *tried* is whose code was tried."""
     if run.is_finished or run.is_claimed:
         return None
     if run.state is RunState.PAUSED and run.pause is not None:
         who, at = run.pause.by or "somebody", in_words(run.pause.at)
         return f"somebody to resume it; {who} paused it at {at}"
+    if tried is not None and _is_handed_on(run):
+        return f"a worker whose code fits: tried by {tried.workers}"
     if run.unroutable_since:
         which = f" in version {run.version}" if run.version > 1 or set(live) - {1} else ""
         others = (

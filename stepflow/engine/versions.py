@@ -1,17 +1,29 @@
-"""Versions of workflows: which one a submit takes, and which ones live workers have."""
+"""
+Versions and builds of workflows.
+
+Which version a submit takes, and which versions and builds live workers have.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import UnknownChild, UnknownRunner, did_you_mean
-from stepflow.store.query import load_versions
+from stepflow.errors import StepflowError, UnknownChild, UnknownRunner, did_you_mean
+from stepflow.store.calls import batch_of
+from stepflow.store.query import (
+    forget_builds,
+    load_builds,
+    load_versions,
+    save_builds,
+    worker_seen,
+)
+from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.client")
 
@@ -21,6 +33,8 @@ LIVE_S = 5.0
 FRESH_S = 5.0
 #: seconds after which a version that no worker has is forgotten
 FORGET_S = 30 * 86400.0
+#: seconds after which the builds of a worker that was not seen any more are forgotten
+GONE_S = 60.0
 
 #: seconds after which they are read anew because a runner is not among them
 RECHECK_S = 1.0
@@ -49,6 +63,54 @@ async def live_versions(runner: str, env: Env) -> list[int]:
     said = await load_versions(env.keys)
     since = env.clock.now() - LIVE_S
     return sorted(version for at, name, version in _read(said) if at > since and name == runner)
+
+
+async def announce_builds(worker: str, group: str, builds: Mapping[str, str], env: Env) -> bool:
+    """
+    Write which build a worker has of each runner key, and forget what the dead have written.
+
+    *group* names the workers with the same queues, as they report that they live. False when
+    something else stands where builds are kept.
+    """
+    packed = pack([env.clock.now(), group, dict(builds)])
+    written = await save_builds(env.keys, worker, packed)
+    await _living(env)
+    return written is not None
+
+
+async def live_builds(key: str, queue: str, env: Env) -> set[str]:
+    """Give the builds of runner *key* that live workers of *queue* have."""
+    return {
+        builds[key]
+        for group, builds in await _living(env)
+        if key in builds and queue in group.split("+")
+    }
+
+
+async def _living(env: Env) -> list[tuple[str, Mapping[str, str]]]:
+    """Give what live workers have written, as (group, builds); forgets the dead."""
+    kept = await load_builds(env.keys)
+    if not kept:
+        return []
+    said = {name.decode("utf-8", "replace"): _builds_in(packed) for name, packed in kept.items()}
+    seen = await batch_of(
+        [worker_seen(env.keys, group, worker) for worker, (_, group, _) in said.items()]
+    )
+    now, last = env.clock.now(), zip(said.items(), seen, strict=True)
+    ages = {worker: now - max(at, seen_at or 0.0) for (worker, (at, _, _)), seen_at in last}
+    gone = [worker for worker, age in ages.items() if age > GONE_S]
+    if gone:
+        await forget_builds(env.keys, gone)
+    return [said[worker][1:] for worker, age in ages.items() if age < LIVE_S]
+
+
+def _builds_in(packed: bytes) -> tuple[float, str, Mapping[str, str]]:
+    """Read what a worker wrote of its builds; what is nothing of ours is long gone."""
+    try:
+        at, group, builds = unpack(packed)
+        return float(at), str(group), dict(builds)
+    except (StepflowError, TypeError, ValueError):
+        return 0.0, "", {}
 
 
 def _read(said: Said) -> Iterator[tuple[float, str, int]]:

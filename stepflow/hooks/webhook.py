@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from stepflow.core.run import ENDS
+from stepflow.core.run import ENDS, RunState
 from stepflow.errors import InvalidOption, UnreadableValue, UsageError
 from stepflow.hooks.target import Target, read_target, shown
 
 _PREFIX = "whsec_"
-_EVENTS = tuple(state.value for state in ENDS)
+_ENDS = tuple(state.value for state in ENDS)
+_EVENTS = (*_ENDS, RunState.PAUSED.value)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -44,7 +45,8 @@ class Webhook:
     for a while: deliveries then carry both signatures. *headers_env* maps headers to the variables
     that hold their values; such a variable must have WEBHOOK in its name, for its value is sent in
     clear. A delivery whose variable is not set is tried again like one without an answer. *events*
-    are the ends to be told of: `succeeded`, `failed`, `cancelled`.
+    are the ends to be told of: `succeeded`, `failed`, `cancelled`, by default all three. With
+    `paused` it is also told when a run stops because no worker's code fits it.
 
     What you write into the code itself, *secret*, *previous_secret*, *headers* and the URL's query,
     is stored in clear in Redis for as long as the run is kept.
@@ -57,7 +59,7 @@ class Webhook:
     secret: str | None = None
     _: KW_ONLY
     previous_secret: str | None = None
-    events: Iterable[str] = _EVENTS
+    events: Iterable[str] = _ENDS
     headers: Mapping[str, str] = field(default_factory=_empty, hash=False)
     secret_env: str | None = None
     previous_secret_env: str | None = None

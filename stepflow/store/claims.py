@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.run import RunState
+from stepflow.core.ids import build_key, run_member
+from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, command, flat_map, load_hash, nothing
+from stepflow.store.calls import Call, Part, command, flat_map, load_hash, nothing, raw
 from stepflow.store.keys import RQ_SUSPENDED, Keys
-from stepflow.store.run_hash import rq_time
+from stepflow.store.run_hash import format_time, rq_time
+from stepflow.store.runs import Answer, Fence, wip_member
 
 #: what RQ shows of a job that somebody put on a queue of ours
 FOREIGN_JOB = (
@@ -203,6 +205,38 @@ def extend_claim(keys: Keys, member: str, token: str, seconds: float, *, given: 
         keys={"claims": keys.claims, "record": keys.record(member)},
         args={"given": given, "token": token, "member": member, "seconds": seconds},
     )
+
+
+def hand_on(
+    keys: Keys, run: Run, fence: Fence, *, build: str, tried: bytes, now: float
+) -> Call[Answer]:
+    """
+    Give the run to the workers that have *build*, which read a waiting list of their own.
+
+    *tried* says whose code did not fit it. Answers as `keep_step`.
+    """
+    base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
+    delivery, runner = run.next_delivery(run.step), build_key(run.runner_key, build)
+    rq_id = keys.rq_id(delivery)
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PENDING, "handoff", delivery.handoff, "delivery",
+        rq_id, "due", "", "token", "", "claimed_id", "", "updated", time, "unroutable", time,
+    ]  # fmt: skip
+    return scripts.HAND_ON.call(
+        raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "claims": keys.claims,
+            "claimed_job": keys.rq_job(run.claimed_rq_id), "wip": keys.rq_wip(queue),
+            "job": keys.rq_job(rq_id), "list": keys.waiting_list(queue, runner),
+            "waiting_lists": keys.waiting_lists,
+        },
+        args={
+            "rev": run.rev, "token": fence.token, "fence": fence.name, "member": run_member(run.id),
+            "wip_member": wip_member(run), "rq_id": rq_id, "rq_time": rq_time(now),
+            "ns": keys.namespace, "queue": queue, "entry": f"{queue}|{runner}", "tried": tried,
+        },
+        lists={"fields": fields, "records": fence.records()},
+    )  # fmt: skip
 
 
 def put_memo(

@@ -28,7 +28,8 @@ Every key stepflow uses, in one table.
     <ns>:idx:runner:<runner>         zset     run id -> created at, of all kept runs
     <ns>:expiry                      zset     <state>|<runner>|<id> -> its record expires
     <ns>:wake:<rq queue>             list     at most one token, while the queue has jobs
-    <ns>:waiting:<rq queue>:<runner> list     deliveries that no worker that came by could run
+    <ns>:waiting:<rq queue>:<runner> list     deliveries that no worker that came by could run;
+                                              of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
 
     of hooks, sessions and workers                                  lives until
@@ -39,6 +40,7 @@ Every key stepflow uses, in one table.
     <ns>:untold:<runner>             zset     noted end -> when     result TTL, or announced
     <ns>:session:<id>                hash     variables, as :vars   days after their last use
     <ns>:versions                    zset     runner key -> seen    a month after that
+    <ns>:builds                      hash     worker -> its builds  while it lives
     <ns>:workers:<queue>             zset     worker -> last seen   a minute after the last
     <ns>:format                      string   data format number    for good
     <ns>:tell:<worker>               channel  run ids whose cancel token fires
@@ -72,6 +74,7 @@ class Keys:
     __slots__ = (
         "_queue_prefix",
         "app_hooks",
+        "builds",
         "claims",
         "dead_hooks",
         "deadlines",
@@ -102,6 +105,7 @@ class Keys:
         self.app_hooks = f"{namespace}:app_hooks"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
+        self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
 

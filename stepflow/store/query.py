@@ -242,3 +242,22 @@ def load_versions(keys: Keys) -> Call[list[tuple[str, float]]]:
 def forget_versions(keys: Keys, before: float) -> Call[int]:
     """Forget what no worker has said since *before*."""
     return command("ZREMRANGEBYSCORE", keys.versions, "-inf", format_time(before), read=int)
+
+
+def save_builds(keys: Keys, worker: str, packed: bytes) -> Call[int | None]:
+    """
+    Write which builds a worker has, once at its start; see `engine/versions.py`.
+
+    Gives None when something else stands where they are kept.
+    """
+    return command("HSET", keys.builds, worker, packed, read=int, misfit=lambda: None)
+
+
+def load_builds(keys: Keys) -> Call[dict[bytes, bytes]]:
+    """Read which builds each worker has, as it wrote them."""
+    return load_hash(keys.builds)
+
+
+def forget_builds(keys: Keys, workers: Sequence[str]) -> Call[int]:
+    """Forget the builds of workers that have left, or are gone."""
+    return command("HDEL", keys.builds, *workers, read=int, misfit=int)

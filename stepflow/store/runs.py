@@ -102,7 +102,7 @@ def _pause_fields(run: Run, pause: PauseRequest | None = None) -> Sequence[Part]
     return () if run.pause is None else NO_PAUSE
 
 
-def _wip_member(run: Run) -> str:
+def wip_member(run: Run) -> str:
     """Name the claim of *run* as RQ's registry of started jobs holds it."""
     return f"{run.claimed_rq_id}:{run.token}"
 
@@ -261,7 +261,7 @@ def hand_over(
         },
         args={
             "rev": run.rev, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
-            "member": run_member(run.id), "wip_member": _wip_member(run), "rq_id": rq_id,
+            "member": run_member(run.id), "wip_member": wip_member(run), "rq_id": rq_id,
             "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
             "is_brief": _brief(due_at or 0.0, now), "drop_memo": 1 if drop_memo else 0,
             "start": start_entry(restarts, now, step) if restarts else "", "old_rq_id": old_rq_id,
@@ -322,7 +322,7 @@ def finish_run(
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
-            "member": run_member(run.id), "wip_member": _wip_member(run), "delivery": run.delivery,
+            "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "created": format_time(run.created_at or now),
             "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
@@ -426,15 +426,21 @@ def park_run(
         args={
             "rev": run.rev, "token": fence.token, "fence": fence.name,
             "inbox": "" if inbox is None else inbox, "member": run_member(run.id),
-            "wip_member": _wip_member(run), "due": format_time(due_at), "expects": expects,
+            "wip_member": wip_member(run), "due": format_time(due_at), "expects": expects,
             "open": commands,
         },
         lists={"fields": fields, "records": fence.records()},
     )  # fmt: skip
 
 
-def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) -> Call[Answer]:
-    """Let the run stand at its present step until it is resumed. Answers as `keep_step`."""
+def pause_run(
+    keys: Keys, run: Run, fence: Fence, *, reason: str, now: float, hooks: Sequence[HookJob] = ()
+) -> Call[Answer]:
+    """
+    Let the run stand at its present step until it is resumed, and tell *hooks*.
+
+    Answers as `keep_step`.
+    """
     base, queue = keys.run(run.id), keys.queue_of(run)
     fields: list[Part] = [
         "rev", run.rev + 1, "state", RunState.PAUSED, "delivery", "", "due", "", "token", "",
@@ -446,13 +452,15 @@ def pause_run(keys: Keys, run: Run, fence: Fence, *, reason: str, now: float) ->
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "claims": keys.claims,
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "wip": keys.rq_wip(queue),
+            "wip": keys.rq_wip(queue), **hook_queue_keys(keys),
         },
         args={
             "rev": run.rev, "token": fence.token, "fence": fence.name, "member": run_member(run.id),
-            "wip_member": _wip_member(run), "reason": reason,
+            "wip_member": wip_member(run), "reason": reason, "now": format_time(now),
+            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
         },
-        lists={"fields": fields, "records": fence.records()},
+        lists={"fields": fields, "records": fence.records(), "hooks": write_hook_jobs(hooks)},
+        key_lists={"hook": hook_job_keys(keys, hooks)},
     )  # fmt: skip
 
 

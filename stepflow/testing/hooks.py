@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict
-from stepflow.engine.registry import Registry
+from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.user_code.calls import is_async
 from stepflow.hooks.webhook import Webhook
 
@@ -49,9 +49,11 @@ class Recorder:
 
 def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
     """Return a copy of *registry* whose terminal hooks are recorded when they are called."""
-    return replace(
-        registry, hooks={name: _recorded(name, hook, seen) for name, hook in registry.hooks.items()}
-    )
+
+    def each(hooks: Mapping[str, HookFunction]) -> dict[str, HookFunction]:
+        return {name: _recorded(name, hook, seen) for name, hook in hooks.items()}
+
+    return replace(registry, hooks=each(registry.hooks), paused_hooks=each(registry.paused_hooks))
 
 
 def _recorded(

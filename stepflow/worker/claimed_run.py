@@ -11,7 +11,9 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import run_member, split_member
 from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
+from stepflow.core.tried import Tried
 from stepflow.engine.gate import member_of_delivery
+from stepflow.engine.kept import read_tried
 from stepflow.engine.registry import RegisteredRunner, Registry
 from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError, UnreadableRecord
@@ -114,6 +116,7 @@ class ClaimedRun:
         "slice_until",
         "stopped_at",
         "task",
+        "tried",
         "unreadable",
     )
 
@@ -132,6 +135,8 @@ class ClaimedRun:
         self.policy: RetryPolicy = options.policy or runner.policy
         #: what of the run's data cannot be read
         self.unreadable = unreadable
+        #: whose code did not fit the run; None for most
+        self.tried: Tried | None = None
         self.attempt = Attempt(payload, is_first=True)
         self.inbox_watch = InboxWatch(run.inbox)
         self.cancel = CancelToken()
@@ -194,7 +199,13 @@ def claimed_run_of(run: Run, data: Mapping[bytes, bytes], registry: Registry) ->
 
     Data that cannot be read pauses the run: somebody may repair it, or a later version can read it.
     """
-    runner = registry.runners[run.runner_key]
+    claimed = _read_claimed(run, data, registry.runners[run.runner_key])
+    if b"tried" in data:
+        claimed.tried = read_tried(data[b"tried"])
+    return claimed
+
+
+def _read_claimed(run: Run, data: Mapping[bytes, bytes], runner: RegisteredRunner) -> ClaimedRun:
     options = NO_OPTIONS
     try:
         if data is NO_HASH:

@@ -20,8 +20,10 @@ from stepflow.core.outcomes import (
     ErrorInfo,
     Fail,
     Outcome,
+    Pause,
     Raised,
     Succeed,
+    TryElsewhere,
     Yield,
 )
 from stepflow.core.run import Run
@@ -30,10 +32,16 @@ from stepflow.core.step_record import StepRecord, attempt_name, closed_name
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
-from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks
+from stepflow.engine.outbox import (
+    end_fields,
+    plan_family_update,
+    plan_hooks,
+    plan_pause_hooks,
+)
 from stepflow.engine.user_code.calls import error_info
 from stepflow.errors import RedisRefused, StepFailed
 from stepflow.store.calls import Call, Part
+from stepflow.store.claims import hand_on
 from stepflow.store.runs import (
     DONE,
     NO_WRITES,
@@ -146,9 +154,12 @@ def _call(
             cleanup=move.cleanup, expects=move.expects, commands=move.commands, pause=move.paused,
         ), b""  # fmt: skip
     if move.kind is TransitionKind.PAUSE:
-        return pause_run(env.keys, run, fence, reason=move.why, now=now), b""
+        hooks = plan_pause_hooks(run, move, claimed.options, worker_state.paused_hooks, env, now)
+        return pause_run(env.keys, run, fence, reason=move.why, now=now, hooks=hooks), b""
     if move.kind is TransitionKind.FINISH:
         return _finish(claimed, move, fence, effects, now, worker_state), b""
+    if move.kind is TransitionKind.HAND_ON:
+        return hand_on(env.keys, run, fence, build=move.build, tried=move.tried, now=now), b""
     closes = move.kind is TransitionKind.ADVANCE
     drop_memo = closes and (claimed.attempt.is_first or (step is not None and step.used_memo))
     payload = (
@@ -188,7 +199,11 @@ def _finish(
 def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Make the step record: how the step was closed, or what became of this attempt."""
     run = claimed.run
-    is_open = move.kind in (TransitionKind.HAND_OVER, TransitionKind.PAUSE)
+    is_open = move.kind in (
+        TransitionKind.HAND_OVER,
+        TransitionKind.HAND_ON,
+        TransitionKind.PAUSE,
+    )
     name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
     error = outcome.error if isinstance(outcome, Raised) else move.error
     record = StepRecord(
@@ -284,10 +299,21 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)
     if move.paused is not None:
         log.info("run=%s step=%s %s: %s", run.id, run.step, move.why, move.paused.reason)
-    elif move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield):
+    elif move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield | TryElsewhere):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
     elif move.kind is TransitionKind.HAND_OVER:
         log.warning("run=%s step=%s %s", run.id, run.step, _why_again(outcome, move))
+    elif isinstance(outcome, Pause) and move.kind is TransitionKind.PAUSE:
+        log.warning(
+            "run=%s of runner %r is paused at step %s: %s; `stepflow resume %s` takes it up again"
+            "%s",
+            run.id,
+            run.runner,
+            run.step,
+            outcome.reason,
+            run.id,
+            f"\n{outcome.diff}" if outcome.diff else "",
+        )
     elif isinstance(move.error, ErrorInfo):
         error = move.error
         # that of a step is in the log already

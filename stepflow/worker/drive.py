@@ -1,15 +1,20 @@
 """
 A claimed step's way through the engine: execute and commit.
 
-The same for the next step, for as long as the worker keeps the run.
+The same for the next step, for as long as the worker keeps the run. A run that the code here does
+not fit is handed on to workers with other code, and pauses once no live worker is left to try.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from stepflow.core import probes
+from stepflow.core.outcomes import Outcome, Pause, TryElsewhere
+from stepflow.core.tried import Trial, Tried
+from stepflow.engine.kept import pack_tried
 from stepflow.engine.user_code.calls import passes
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of
@@ -40,7 +45,7 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
         keeps = True
         while keeps:
             try:
-                outcome = await perform(claimed, worker_state)
+                outcome = await _perform(claimed, worker_state)
             except GeneratorExit as error:
                 # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):
@@ -60,3 +65,49 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
         )
     finally:
         worker_state.remove(claimed)
+
+
+async def _perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | None:
+    """Run the present step, unless it is known that the code here does not fit the run."""
+    if claimed.tried is not None:
+        elsewhere = await _hand_on_again(claimed, claimed.tried, worker_state)
+        if elsewhere is not None:
+            return elsewhere
+    outcome = await perform(claimed, worker_state)
+    if isinstance(outcome, Pause):
+        return await _try_elsewhere(claimed, outcome, worker_state)
+    return outcome
+
+
+async def _hand_on_again(
+    claimed: ClaimedRun, tried: Tried, worker_state: WorkerState
+) -> Outcome | None:
+    """Hand on a run that the code here was tried on before; None when nobody else is left."""
+    run = claimed.run
+    if worker_state.builds[run.runner_key] not in tried.builds:
+        return None
+    left = tried.left(await worker_state.live_builds(run))
+    # with nobody left it is tried here once more, which pauses it
+    return TryElsewhere(worker_state.env.rng.choice(left), pack_tried(tried)) if left else None
+
+
+async def _try_elsewhere(claimed: ClaimedRun, pause: Pause, worker_state: WorkerState) -> Outcome:
+    """Hand on a run that does not fit, or say what becomes of it once no build is left to try."""
+    run, before = claimed.run, claimed.tried or Tried()
+    build = worker_state.builds[run.runner_key]
+    tried = before.with_trial(Trial(build, worker_state.name, pause.reason))
+    left = tried.left(await worker_state.live_builds(run))
+    if left:
+        log.info(
+            "run=%s step=%s does not fit the code of this worker (%s); handed on to workers with "
+            "other code",
+            run.id,
+            run.step,
+            pause.reason,
+        )
+        return TryElsewhere(worker_state.env.rng.choice(left), pack_tried(tried))
+    if pause.otherwise is not None:
+        return pause.otherwise
+    if len(tried.trials) == 1:
+        return pause
+    return replace(pause, reason=f"{pause.reason}; tried by {tried.workers}")

@@ -23,7 +23,7 @@ from stepflow.core.outcomes import (
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
-from stepflow.errors import ClaimLost, UnreadableRecord, shown
+from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
 from stepflow.logs import StepFacts, enter
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
@@ -47,7 +47,7 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     try:
         payload = attempt.payload if runner.read is None else runner.read(attempt.payload)
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
-        return _unread(error, claimed)
+        return _unread(error, claimed, raised(error, claimed.policy))
     step = _make_step(claimed, payload, worker_state)
     enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
     limit_s = runner.step_timeout_s
@@ -68,6 +68,9 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         return None
     except UnreadableRecord as error:
         return pause_for(error) if error.run_id == run.id else left_by(error, claimed)
+    except PayloadMismatch as error:
+        end = left_by(error, claimed)
+        return _unread(error, claimed, end) if error.runner == runner.name else end
     except BaseException as error:
         if ends_task(error, is_over=worker_state.is_over):
             raise
@@ -95,12 +98,11 @@ def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> 
     )
 
 
-def _unread(error: BaseException, claimed: ClaimedRun) -> Outcome:
-    """Say what becomes of a run whose payload today's runner does not accept."""
-    if claimed.run.has_journal:
-        # it has begun: what it did may have to be undone, by code that can read the payload
-        return Pause(f"code changed: {error_info(error).message}")
-    return raised(error, claimed.policy)
+def _unread(error: BaseException, claimed: ClaimedRun, end: Outcome) -> Outcome:
+    """Say what becomes of a run whose payload the runner here does not accept; *end* is its own."""
+    # one that has begun: what it did may have to be undone, by code that can read the payload
+    otherwise = None if claimed.run.has_journal else end
+    return Pause(f"code changed: {error_info(error).message}", otherwise=otherwise)
 
 
 def _no_outcome(runner: str, result: Any) -> Outcome:

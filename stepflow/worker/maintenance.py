@@ -12,18 +12,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import ParamSpec
 
+from stepflow.core.ids import split_build
 from stepflow.core.run import StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.children import tell_of_gone
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one, put_away, report_strays
-from stepflow.engine.versions import FORGET_S, LIVE_S
+from stepflow.engine.versions import FORGET_S, LIVE_S, live_builds
 from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_list, waiting_source
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
-from stepflow.store.query import forget_versions, say_versions
+from stepflow.store.query import forget_builds, forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 
 P = ParamSpec("P")
@@ -74,7 +75,8 @@ class Maintenance:
         self._connection = connection
         self._worker = worker
         self._sources = list(sources)
-        self._group = "+".join(sorted(queues))
+        #: names the workers with the same queues
+        self.group = "+".join(sorted(queues))
         self._serves = serves
         self._versions = versions
         self._on_look = on_look
@@ -137,7 +139,7 @@ class Maintenance:
         call = scan_maintenance(
             env.keys,
             self._sources,
-            self._group,
+            self.group,
             self._worker,
             given=env.clock.given,
             silent_s=LIVE_S,
@@ -222,7 +224,7 @@ class Maintenance:
         """Give the waiting lists that this worker serves; empty ones are removed."""
         parts = [entry.partition("|") for entry in entries]
         mine = [
-            (queue, runner) for queue, _, runner in parts if runner in self._serves.get(queue, ())
+            (queue, runner) for queue, _, runner in parts if await self._is_served(queue, runner)
         ]
         sources = []
         for queue, runner in mine:
@@ -230,6 +232,20 @@ class Maintenance:
             if await self._connection.call(prune_waiting_list(self._env.keys, source, entry)):
                 sources.append(source)
         return sources
+
+    async def _is_served(self, rq_queue: str, runner: str) -> bool:
+        """
+        Say whether this worker takes from a waiting list.
+
+        That is from those of its runners, of its builds, and of builds that no live worker has.
+        """
+        served = self._serves.get(rq_queue, ())
+        key, build = split_build(runner)
+        if runner in served or not build or key not in served:
+            return runner in served
+        queue, _ = self._env.keys.split_queue(rq_queue)
+        live = await carry_out(self._connection, live_builds(key, queue, self._env))
+        return build not in live
 
     def note_due(self, due_at: float | None) -> None:
         """Set the timer to *due_at* if that is earlier than what it is set to."""
@@ -278,8 +294,9 @@ class Maintenance:
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._connection.call(
-                    no_longer_live(self._env.keys, self._group, self._worker)
+                    no_longer_live(self._env.keys, self.group, self._worker)
                 )
+                await self._connection.call(forget_builds(self._env.keys, [self._worker]))
                 if self._versions:  # others that have them report it within a second
                     now = self._env.clock.now()
                     await self._connection.call(

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.ids import hook_member
-from stepflow.core.run import RunOutcome
+from stepflow.core.run import RunOutcome, RunState
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
@@ -167,9 +167,12 @@ class Notifier:
         return await self._deliver(what, record.id, outcome)
 
     async def _call(self, name: str, outcome: RunOutcome) -> Verdict:
-        hook = self._registry.hooks.get(name)
+        is_pause = outcome.status == RunState.PAUSED
+        hooks = self._registry.paused_hooks if is_pause else self._registry.hooks
+        hook = hooks.get(name)
         if hook is None:
-            return Verdict.dead(f"this app has no terminal hook {name!r} any more")
+            kind = "hook for pauses" if is_pause else "terminal hook"
+            return Verdict.dead(f"this app has no {kind} {name!r} any more")
         enter(StepFacts(outcome.run_id, outcome.runner))
         try:
             async with asyncio.timeout(FUNCTION_TIMEOUT_S):

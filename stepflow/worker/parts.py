@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from stepflow.core.ids import build_key
 from stepflow.engine.env import Env
-from stepflow.engine.outbox import app_hooks
+from stepflow.engine.outbox import app_hooks, paused_hooks
 from stepflow.engine.registry import Registry
+from stepflow.engine.versions import announce_builds
 from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.connection.sync import SyncCaller
@@ -65,7 +67,8 @@ class WorkerParts:
         self._adopting: set[asyncio.Task[None]] = set()
         self.state = WorkerState(
             name, env, registry, main, concurrency=concurrency, queues=queues,
-            app_hooks=app_hooks(registry), on_due=self._note_due, call_function=call_function,
+            app_hooks=app_hooks(registry), paused_hooks=paused_hooks(registry),
+            on_due=self._note_due, call_function=call_function,
         )  # fmt: skip
         self.notifier = Notifier(
             env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,
@@ -97,8 +100,9 @@ class WorkerParts:
         steps = [source for queue in queues for source in sources_of(keys, queue)]
         runners = list(self._registry.runners)
         hook_runners = [*self._registry.names, ANYONE]  # hooks know no versions
+        builds = [build_key(*item) for item in self.state.builds.items()]
         serves: dict[str, Collection[str]] = {
-            **{source.rq_queue: self._registry.runners for source in steps},
+            **{source.rq_queue: {*self._registry.runners, *builds} for source in steps},
             keys.hook_queue: hook_runners,
         }
         self.maintenance = Maintenance(
@@ -173,6 +177,8 @@ class WorkerParts:
     async def announce(self) -> None:
         """Say what a worker says once at its start, and again should Redis forget it."""
         await carry_out(self._main, announce(self._registry, self._env))
+        group, builds = self.maintenance.group, self.state.builds
+        await carry_out(self._main, announce_builds(self._name, group, builds, self._env))
 
     async def adopt(self) -> None:
         """Begin with what this worker has claimed without knowing: the reply was lost."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from stepflow.core.ids import split_member
 from stepflow.engine.env import Env
 from stepflow.engine.gate import member_of_delivery
-from stepflow.engine.outbox import app_hooks
+from stepflow.engine.outbox import app_hooks, paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.errors import UnknownRunner
 from stepflow.store.claims import ClaimedDelivery, claim_one, load_record
@@ -46,8 +46,9 @@ async def work_one(
     is_step = split_member(member)[0] == "run"
     async with _connected(name, address, env.keys) as connection:
         state = WorkerState(
-            name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry)
-        )
+            name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry),
+            paused_hooks=paused_hooks(registry),
+        )  # fmt: skip
         state.is_leaving = True  # it keeps no run past this step
         notifier = Notifier(
             env,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from stepflow.core.run import Run, StopRequest
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.registry import Registry
+from stepflow.engine.user_code.build import build_of
 from stepflow.engine.user_code.calls import call
+from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.worker.claimed_run import ClaimedRun
@@ -46,7 +49,8 @@ class WorkerState:
     The claimed runs of one worker and what their steps are carried out with; lives on one loop.
 
     *queues* are those the worker serves, the most important one first; *app_hooks* are those each
-    run of the app gets; *on_due* is told of due times (unix seconds) this worker sets.
+    run of the app gets at its end, *paused_hooks* those it gets when it pauses; *on_due* is told of
+    due times (unix seconds) this worker sets.
     *call_function* is how functions are called within a step: the testing harness has its own.
     """
 
@@ -60,6 +64,7 @@ class WorkerState:
         concurrency: int,
         queues: Sequence[str] = (),
         app_hooks: Sequence[Sequence[str]] = (),
+        paused_hooks: Sequence[Sequence[str]] = (),
         on_due: Callable[[float | None], None] | None = None,
         call_function: CallFunction = call_function,
     ) -> None:
@@ -68,6 +73,7 @@ class WorkerState:
         self.registry = registry
         self.connection = connection
         self.app_hooks = app_hooks
+        self.paused_hooks = paused_hooks
         self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
         self.threads = Threads()
@@ -96,6 +102,15 @@ class WorkerState:
     def must_let_go(self) -> bool:
         """Whether no run may be kept past its present step."""
         return self.is_leaving or self.is_suspended or self.is_lagging
+
+    @cached_property
+    def builds(self) -> dict[str, str]:
+        """The build of each runner, by its key."""
+        return {key: build_of(entry.run) for key, entry in self.registry.runners.items()}
+
+    async def live_builds(self, run: Run) -> set[str]:
+        """Give the builds that live workers of the queue of *run* have for its runner."""
+        return await carry_out(self.connection, live_builds(run.runner_key, run.queue, self.env))
 
     def call(
         self,

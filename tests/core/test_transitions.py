@@ -23,6 +23,7 @@ from stepflow.core.outcomes import (
     Pause,
     Raised,
     Succeed,
+    TryElsewhere,
     Yield,
 )
 from stepflow.core.run import ENDS, Cleanup, Run, RunState, StopKind, StopRequest
@@ -48,6 +49,7 @@ UNMARKED = {
     Park(): (TransitionKind.PARK, "waiting"),
     Yield(): (TransitionKind.HAND_OVER, "pending"),
     Pause("why"): (TransitionKind.PAUSE, "paused"),
+    TryElsewhere("other", b"tried"): (TransitionKind.HAND_ON, "pending"),
     ContinueAsNew("p"): (TransitionKind.ADVANCE, "pending"),
     CleanedUp(BOOM): (TransitionKind.FINISH, "failed"),
 }
@@ -62,6 +64,7 @@ UNSAID = {
     Park(knows_stop=True): (TransitionKind.PARK, "waiting"),
     Yield(): (TransitionKind.HAND_OVER, "pending"),
     Pause("why"): (TransitionKind.PAUSE, "paused"),
+    TryElsewhere("other", b"tried"): (TransitionKind.HAND_ON, "pending"),
 }
 MARKS = {
     "unmarked": None,

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
-from stepflow.core.outcomes import Continue, Park, Pause, Succeed
+from stepflow.core.outcomes import Continue, Park, Pause, Succeed, TryElsewhere
 from stepflow.store import scripts
 from stepflow.store.calls import Call
 from tests.orderings import meetings as meet
 from tests.orderings.invariants import Watcher
-from tests.orderings.world import World
+from tests.orderings.world import OTHER_BUILD, World
 
 
 class Guard(NamedTuple):
@@ -49,6 +49,7 @@ SETTLING = {
     "finish_run": (Succeed(1), {}),
     "park_run": (Park(1_800_000_050.0, None, "time"), {}),
     "pause_run": (Pause("why"), {}),
+    "hand_on": (TryElsewhere(OTHER_BUILD, b"tried"), {}),
 }
 CLAIM_DUE = " or (tonumber(row[2]) or 0) > now"
 

@@ -22,6 +22,7 @@ from stepflow.core.outcomes import (
     Pause,
     Raised,
     Succeed,
+    TryElsewhere,
 )
 from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
@@ -31,7 +32,7 @@ from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
-from tests.orderings.world import GRACE_S, LEASE_S, NumberedEnv, Worker, World, spec
+from tests.orderings.world import GRACE_S, LEASE_S, OTHER_BUILD, NumberedEnv, Worker, World, spec
 
 #: with STEPFLOW_ORDERINGS set the first delivery may be claimed at any time as well: some million
 #: orders
@@ -52,6 +53,7 @@ OUTCOMES = {
     "park": (Park(None, 0, "signal"), None),
     "sleep": (Park(SOON, None, "time"), None),
     "pause": (Pause("why"), None),
+    "try elsewhere": (TryElsewhere(OTHER_BUILD, b"tried"), None),
 }
 #: those that the plain suite explores; the others take as long again, several times, and are left
 #: to `-m crash`

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import build_key
 from stepflow.core.outcomes import CleanedUp, Continue, Outcome, Park, Succeed
 from stepflow.core.run import Cleanup, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import fail, stop_run
@@ -57,6 +58,8 @@ SETTINGS = Settings(
         max_crashes=CRASHES,
     )
 )
+#: a build that a run may be handed on to, and that no worker of the world has
+OTHER_BUILD = "other"
 #: what every run of these tests tells its end to; nobody delivers it
 HOOK = Webhook("https://example.org/told")
 
@@ -141,6 +144,8 @@ class Worker:
         sources = [
             *sources_of(keys, queue),
             *(waiting_source(keys, queue, runner) for runner in runners),
+            # of a build that no live worker has: whoever knows the runner takes it over
+            *(waiting_source(keys, queue, build_key(runner, OTHER_BUILD)) for runner in runners),
         ]
         claims = await claim_steps(
             keys, sources, given=self.clock.given, stem=f"{self.name}.", number=self.number,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NoReturn
@@ -17,9 +16,6 @@ from stepflow.engine.registry import RegisteredRunner, Registry
 from stepflow.errors import UnknownRunner
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
-
-#: entries shown before the one that does not fit
-_SHOWN = 3
 
 
 async def check_history(document: Mapping[str, Any], registry: Registry) -> str | None:
@@ -66,34 +62,14 @@ async def _replay(
 
 def _difference(remembered: Remembered, outcome: Outcome | None) -> str | None:
     match outcome:
-        case Pause(reason):
-            return "\n".join([reason, *_around(remembered.journal, reason)])
+        case Pause(reason=reason, diff=diff):
+            return f"{reason}\n{diff}" if diff else reason
         case Raised(error) if ended_well(remembered.run):
             return (
                 f"it is {remembered.run.state}, "
                 f"and would fail now with {error.type}: {error.message}"
             )
     return None
-
-
-def _around(journal: Sequence[bytes], reason: str) -> list[str]:
-    """Show the entry that *reason* speaks of, and those before it."""
-    entries = [Entry.read(written) for written in journal]
-    found = [
-        index
-        for index, entry in enumerate(entries)
-        if re.search(rf"place {re.escape(entry.place)}(?![\w.:])", reason)
-    ]
-    if not found:
-        return []
-    shown = range(max(0, found[0] - _SHOWN), found[0] + 1)
-    return [
-        f"{'>' if index == found[0] else ' '} {_line(index, entries[index])}" for index in shown
-    ]
-
-
-def _line(index: int, entry: Entry) -> str:
-    return f"{index:>4}  {entry.kind:<7} {entry.name}  (place {entry.place})"
 
 
 class _MemoryEndsError(BaseException):

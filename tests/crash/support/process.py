@@ -37,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["worker", "supervisor", "submit", "cancel"])
     parser.add_argument("--name", default=None)
+    parser.add_argument("--app", default=APP)
     parser.add_argument("--queue", action="append")
     parser.add_argument("--concurrency", type=int, default=20)
     parser.add_argument("--processes", type=int, default=1)
@@ -64,7 +65,7 @@ def main() -> int:
 def _work(options: argparse.Namespace) -> int:
     name = options.name or new_worker_name()
     return work(
-        load_app(APP),
+        load_app(options.app),
         WorkerOptions(options.queue or ["default"], options.concurrency, options.burst, name),
     )
 

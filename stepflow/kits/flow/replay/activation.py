@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
-from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome, Pause
+from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
-from stepflow.errors import DataError
+from stepflow.errors import DataError, UnreadableValue
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
@@ -29,6 +29,7 @@ from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.ending import Ending, Facts, Undo, read_end
 from stepflow.kits.flow.replay.journal_writer import JournalWriter
 from stepflow.kits.flow.replay.loop import WorkflowLoop
+from stepflow.kits.flow.replay.misfit import misfit
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
@@ -143,8 +144,16 @@ class Activation:
                 index = len(journal) - 1 - self._left
                 raise misread(self.run.id, index, entry.write(), error) from error
             if problem is not None:
-                return self._ending.another_try(self._main) or Pause(f"code changed: {problem}")
-        return None
+                index = len(journal) - 1 - self._left
+                return self._ending.another_try(self._main) or misfit(problem, journal, index)
+        return self._misread(journal)
+
+    def _misread(self, journal: Sequence[bytes]) -> Outcome | None:
+        """Pause where the function ended by a remembered value that it cannot read any more."""
+        main = self._main
+        error = main.exception() if main.done() and not main.cancelled() else None
+        is_old = isinstance(error, UnreadableValue) and bool(journal)
+        return misfit(str(error), journal, len(journal) - 1) if is_old else None
 
     def _hand_over(self, entry: Entry) -> str | None:
         """Give a remembered fact to the command at its place; says in words why it does not fit."""

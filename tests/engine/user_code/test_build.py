@@ -1,0 +1,136 @@
+"""[U7] Builds: the same code has the same one in every process, other code has another one."""
+
+import subprocess
+import sys
+from functools import partial, wraps
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from stepflow import Stepflow
+from stepflow.engine.user_code.build import build_of
+
+APP = """
+from stepflow import Context, Stepflow
+from deployed.steps import work
+app = Stepflow("redis://localhost:1")
+
+@app.workflow("order")
+async def order(ctx: Context, names: frozenset = frozenset({"a", "b", "c"})) -> str:
+    if "x" in {"p", "q", "r", "x"}:
+        return await ctx.step("work", work)
+    return "no"
+
+@app.job
+def job(number: int) -> int:
+    return number
+"""
+STEPS = "def work():\n    return 1\n"
+PRINT = """
+import sys
+from deployed.app import app
+from stepflow.engine.user_code.build import build_of
+for key, entry in sorted(app.registry.runners.items()):
+    print(key, build_of(entry.run))
+"""
+
+
+def deploy(folder: Path, *, app: str = APP, steps: str = STEPS) -> Path:
+    package = folder / "deployed"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "app.py").write_text(app)
+    (package / "steps.py").write_text(steps)
+    return folder
+
+
+def builds(folder: Path, seed: int) -> str:
+    """Give the builds of a deployed app, as another process has them."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT], cwd=folder, check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": f"{folder}:{':'.join(sys.path)}", "PYTHONHASHSEED": str(seed)},
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.parametrize("inside", ["", "site-packages"])
+def test_two_processes_of_one_deploy_have_the_same_builds_wherever_it_stands(tmp_path, inside):
+    one = builds(deploy(tmp_path / "one" / inside), 1)
+    assert one.count("\n") == 2
+    assert builds(tmp_path / "one" / inside, 2) == one
+    assert builds(deploy(tmp_path / "two" / inside), 3) == one
+
+
+@pytest.mark.parametrize("inside", ["", "site-packages"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"app": APP.replace('"work", work', '"other", work')},
+        {"app": APP.replace('"x"', '"y"')},
+        {"app": APP + "\n# a comment, which may be all that a type says\n"},
+        {"steps": STEPS.replace("1", "2")},
+    ],
+)
+def test_another_workflow_or_another_helper_is_another_build(tmp_path, inside, changed):
+    before = builds(deploy(tmp_path / "before" / inside), 1)
+    after = builds(deploy(tmp_path / "after" / inside, **changed), 1)
+    assert not set(before.splitlines()) & set(after.splitlines())
+
+
+def test_what_a_function_is_made_of_makes_its_build():
+    def made(name):
+        async def workflow(ctx):
+            return await ctx.step(name, len, "x")
+
+        return workflow
+
+    def wrapped(function):
+        @wraps(function)
+        async def inside(*args):
+            return await function(*args)
+
+        return inside
+
+    def default(ctx, name="a"):
+        return name
+
+    def other_default(ctx, name="b"):
+        return name
+
+    parts = [
+        made("a"), made("b"), wrapped(made("a")), wrapped(made("b")), partial(made("a"), 1),
+        partial(made("a"), 2), default, other_default,
+    ]  # fmt: skip
+    assert all(build_of(one) != build_of(other) for one, other in combinations(parts, 2))
+    assert build_of(made("a")) == build_of(made("a"))
+
+
+def test_a_function_that_holds_itself_has_a_build():
+    def again(number):
+        return again(number - 1) if number else 0
+
+    assert build_of(again) == build_of(again)
+
+
+def test_every_kind_of_runner_has_a_build():
+    app = Stepflow("redis://localhost:1")
+
+    @app.workflow("w")
+    async def workflow(ctx):
+        return 1
+
+    @app.workflow("w", version=2)
+    async def second(ctx):
+        return 2
+
+    @app.runner("r")
+    async def runner(step):
+        return None
+
+    @app.job(name="j")
+    def job():
+        return 3
+
+    found = [build_of(entry.run) for entry in app.registry.runners.values()]
+    assert len(set(found)) == len(found) == 4
