@@ -3,8 +3,8 @@ Every Python block of the docs runs.
 
 Those of the README and the tutorial are files, which their own tests run. On every other page the
 blocks run one after the other in one namespace, against a harness. It begins with what
-`snippets/<page>.py` defines: the names that the page's reader has at hand. Its `check` then tries
-what the blocks have defined. A block below
+`snippets/<page>.py` defines: the names that the page's reader has at hand. Its `prepare` submits
+what they look at, its `check` tries what the blocks have defined. A block below
 `<!-- in a workflow -->` is the body of one; one below `<!-- in another app -->` may reuse names.
 """
 
@@ -72,6 +72,8 @@ async def test_the_python_blocks_run(page, tmp_path, monkeypatch):
         exec(compile(setup.read_text(), setup, "exec", dont_inherit=True), space)
     async with Harness(space["app"]) as harness:
         space.update(h=harness, client=harness.client)
+        if "prepare" in space:
+            await space["prepare"](harness)
         for block in python_blocks(page):
             await run(block, page, space)
         if "check" in space:

@@ -53,6 +53,15 @@ def handle(message: object) -> None:
     pass
 
 
+@app.workflow("order")
+async def order(ctx: Context, item: str) -> str:
+    return await ctx.step("ship", str, item)
+
+
+async def prepare(h):
+    await h.submit("order", "a kite", run_id="order-7")
+
+
 def register(app: Stepflow) -> None:
     """Register the workflows that the page's own start."""
 
