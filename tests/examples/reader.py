@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -47,12 +46,15 @@ class Reader:
         self.workers: dict[str, subprocess.Popen[str]] = {}
 
     def read(self, page: Path) -> None:
-        for action, what, text in walk(page):
+        actions = list(walk(page))
+        # all files first: `stepflow dev` restarts its worker for each, amid a command
+        for action, what, text in actions:
+            if action == "write":
+                file = self.home / what
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+        for action, what, text in actions:
             match action:
-                case "write":
-                    file = self.home / what
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_text(text)
                 case "start":
                     self.start(what)
                 case "stop":
@@ -63,14 +65,14 @@ class Reader:
     def start(self, command: str) -> None:
         if command in self.workers:
             return
-        self.workers[command] = subprocess.Popen(
-            command, shell=True, cwd=self.home, env=self.environment, text=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        if port := re.search(r"--port (\d+)", command):
-            self.until(lambda: answers(int(port[1])), command)
-        else:
-            self.until((self.home / "server" / "redis.sock").exists, command)
+        log = self.home / f"{len(self.workers)}.log"
+        with log.open("w") as out:
+            self.workers[command] = subprocess.Popen(
+                command, shell=True, cwd=self.home, env=self.environment, text=True,
+                stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        ready = "listens to " if command.startswith("stepflow") else "running on http"
+        self.until(lambda: ready in log.read_text(), f"{command}: {log.read_text()}")
 
     def stop(self) -> None:
         for command, worker in self.workers.items():
@@ -80,14 +82,12 @@ class Reader:
         self.workers = {}
 
     def type(self, command: str, printed: str) -> None:
-        if LOOKS.match(command):
-            shown: list[str] = []
-            with contextlib.suppress(TimeoutError):
-                self.until(lambda: masked(shown.append(self.run(command)) or shown[-1])
-                           == masked(printed), command)  # fmt: skip
-            assert masked(shown[-1]) == masked(printed), command
-        else:
-            assert masked(self.run(command)) == masked(printed), command
+        shown = self.run(command)
+        end = time.monotonic() + PATIENCE_S
+        while masked(shown) != masked(printed) and LOOKS.match(command) and time.monotonic() < end:
+            time.sleep(0.1)
+            shown = self.run(command)
+        assert masked(shown) == masked(printed), f"$ {command}\n{shown}"
 
     def run(self, command: str) -> str:
         done = subprocess.run(
@@ -103,11 +103,6 @@ class Reader:
             if time.monotonic() > end:
                 raise TimeoutError(what)
             time.sleep(0.1)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as wire:
-        return wire.connect_ex(("127.0.0.1", port)) == 0
 
 
 def masked(text: str) -> list[str]:

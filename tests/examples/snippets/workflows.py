@@ -53,13 +53,13 @@ def handle(message: object) -> None:
     pass
 
 
-@app.workflow("order")
+@app.workflow("order-of-kites")
 async def order(ctx: Context, item: str) -> str:
     return await ctx.step("ship", str, item)
 
 
 async def prepare(h):
-    await h.submit("order", "a kite", run_id="order-7")
+    await h.submit("order-of-kites", "a kite", run_id="order-7")
 
 
 def register(app: Stepflow) -> None:
