@@ -32,10 +32,13 @@ COMMANDS = {
     "demo": [["stepflow", "demo"]],
     "test": [["python", "-m", "pytest", "-n", str(TESTERS), "--dist", "loadfile"]],
     "lint": [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]],
+    "docs": [["sphinx-build", "--fail-on-warning", "--keep-going", "docs"]],
     "bench": [["python", "-m", "benchmarks"]],
     "chaos": [["python", "-m", "tests.crash.chaos"]],
     "shell": [["python", "-i", "-c", "import stepflow"]],
 }
+#: what a command gets that is called without arguments
+DEFAULTS = {"docs": ["build/docs"]}
 
 
 def main(arguments: list) -> None:
@@ -53,7 +56,7 @@ def main(arguments: list) -> None:
     programs = [[str(VENV / "bin" / program), *fixed] for program, *fixed in COMMANDS[arguments[0]]]
     if len(programs) > 1:
         sys.exit(max(subprocess.call(program) for program in programs))
-    os.execv(programs[0][0], programs[0] + arguments[1:])
+    os.execv(programs[0][0], programs[0] + (arguments[1:] or DEFAULTS.get(arguments[0], [])))
 
 
 def start_over_with_a_newer_python(arguments: list) -> None:

@@ -3,7 +3,7 @@ Settings: what you may set by environment, `stepflow.toml` or `[tool.stepflow]`.
 
 The variables are `STEPFLOW_<GROUP>_<FIELD>`. A flag or argument beats the environment, the
 environment beats the files, the files beat the defaults written here. The docstring of each field
-is its row in docs/operations.md.
+is its row in docs/reference/settings.md.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def export_command(context: CliContext, run: str) -> None:
 @pass_context
 def check_command(context: CliContext, app_path: str, paths: tuple[Path, ...]) -> int:
     """
-    Replay exported histories, files or folders of *.json, against the workflows of APP.
+    Replay exported histories, JSON files or folders of them, against the workflows of APP.
 
     Exits with 1 when one no longer fits. It executes no step and needs no Redis: a replay stops
     where its history ends.

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from stepflow import embedded
+from tests.examples.reader import Reader
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,3 +93,11 @@ def background(environment: dict[str, str]) -> Background:
         assert process.returncode in (0, -signal.SIGTERM), said
 
     return start
+
+
+@pytest.fixture
+def reader(home: Path, environment: dict[str, str]) -> Iterator[Reader]:
+    """Someone who does what a page says, in a folder of their own."""
+    one = Reader(home, environment)
+    yield one
+    one.stop()

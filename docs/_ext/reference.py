@@ -1,0 +1,97 @@
+"""
+The reference of public names, from docstrings.
+
+    .. public:: errors
+
+documents each name that `stepflow` exports from `stepflow.errors`, in the order of that module's
+source; `.. public:: Client AsyncClient` documents these names. The build warns of an exported name
+that no page has.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import ClassVar
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.logging import getLogger
+
+import stepflow
+
+logger = getLogger(__name__)
+
+
+class Public(SphinxDirective):
+    """Document public names, or all those of a module."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = False
+    option_spec: ClassVar = {}
+
+    def run(self) -> list[nodes.Node]:
+        """Write an autodoc directive for each name."""
+        lines = StringList()
+        for name in _names(self.arguments[0].split()):
+            for line in _directive(name):
+                lines.append(line, "public", 0)
+        parent = nodes.Element()
+        self.state.nested_parse(lines, self.content_offset, parent)
+        return parent.children
+
+
+def _names(given: list[str]) -> Iterator[str]:
+    for word in given:
+        if word in stepflow.__all__:
+            yield word
+        else:
+            found = [
+                name
+                for name in stepflow.__all__
+                if getattr(stepflow, name).__module__ == f"stepflow.{word}"
+            ]
+            if not found:
+                logger.warning("stepflow exports nothing of stepflow.%s", word)
+            yield from sorted(found, key=lambda name: _line(getattr(stepflow, name)))
+
+
+def _line(value: object) -> int:
+    return inspect.getsourcelines(value)[1] if inspect.isclass(value) else 0
+
+
+def _directive(name: str) -> Iterator[str]:
+    value = getattr(stepflow, name)
+    if inspect.isclass(value) and issubclass(value, BaseException):
+        yield f".. autoexception:: stepflow.{name}"
+        yield "   :show-inheritance:"
+    elif inspect.isclass(value):
+        yield f".. autoclass:: stepflow.{name}"
+        yield "   :members:"
+        yield "   :inherited-members: object, Exception"
+    elif callable(value):
+        yield f".. autofunction:: stepflow.{name}"
+    else:
+        yield f".. autodata:: stepflow.{name}"
+        yield "   :no-value:"
+    yield ""
+
+
+def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each public name that no page of the reference has."""
+    del app
+    found = {name for name, *_ in env.get_domain("py").get_objects()}
+    for name in stepflow.__all__:
+        if f"stepflow.{name}" not in found:
+            logger.warning("stepflow.%s is public, and no page of docs/reference has it", name)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx what is here."""
+    app.add_directive("public", Public)
+    app.connect("env-check-consistency", warn_of_missing_names)
+    return {"parallel_read_safe": True}
