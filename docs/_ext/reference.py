@@ -64,6 +64,13 @@ def _line(value: object) -> int:
     return inspect.getsourcelines(value)[1] if inspect.isclass(value) else 0
 
 
+def _foreign_bases(value: type) -> list[str]:
+    """List the bases whose members are no concern of ours, such as pydantic's."""
+    return sorted(
+        {base.__name__ for base in value.__mro__ if not base.__module__.startswith("stepflow")}
+    )
+
+
 def _directive(name: str) -> Iterator[str]:
     value = getattr(stepflow, name)
     if inspect.isclass(value) and issubclass(value, BaseException):
@@ -72,7 +79,7 @@ def _directive(name: str) -> Iterator[str]:
     elif inspect.isclass(value):
         yield f".. autoclass:: stepflow.{name}"
         yield "   :members:"
-        yield "   :inherited-members: object, Exception"
+        yield f"   :inherited-members: {', '.join(_foreign_bases(value))}"
     elif callable(value):
         yield f".. autofunction:: stepflow.{name}"
     else:

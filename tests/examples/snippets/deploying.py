@@ -1,6 +1,6 @@
-"""What the reader of docs/how-to/deploying.md has at hand."""
+"""What the reader of docs/deploying.md has at hand."""
 
-from stepflow import Context, Stepflow
+from stepflow import Context, RunOutcome, Stepflow, Webhook
 
 app = Stepflow()
 hits = "hits"
@@ -19,4 +19,4 @@ async def check(h, space):
     assert await h.result(await h.submit("research", "bees", version=1)) == "hits of bees"
 
 
-__all__ = ["Context"]
+__all__ = ["Context", "RunOutcome", "Webhook"]
