@@ -120,7 +120,7 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format":
+            case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
                 pass
             case "waiting":
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]

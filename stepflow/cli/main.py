@@ -37,6 +37,7 @@ VERBS = {
     "check": "history",
     "workers": "workers",
     "queues": "workers",
+    "queue": "steering.queue",
     "hooks": "hooks",
     "redis": "server",
     "config": "config",

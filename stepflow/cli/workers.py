@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago, span
+
+if TYPE_CHECKING:
+    from stepflow.engine.inspect import QueueInfo
 
 
 @click.command("workers", short_help="List the workers and what they run.")
@@ -34,6 +39,14 @@ def workers_command(context: CliContext) -> None:
     )
 
 
+def _note(queue: QueueInfo) -> str:
+    """Say what is special about a queue."""
+    if queue.paused is not None:
+        reason = f": {queue.paused.reason}" if queue.paused.reason else ""
+        return f"paused by {queue.paused.by} {ago(queue.paused.at)} ago{reason}"
+    return "not stepflow's" if queue.is_foreign else "hook deliveries" if queue.is_hooks else ""
+
+
 @click.command("queues", short_help="List the queues and what waits in them.")
 @common_options
 @pass_context
@@ -48,7 +61,7 @@ def queues_command(context: CliContext) -> None:
         (
             queue.queue, queue.priority, queue.length, queue.running,
             None if queue.oldest_s is None else span(queue.oldest_s),
-            "not stepflow's" if queue.is_foreign else "hook deliveries" if queue.is_hooks else "",
+            _note(queue),
         )
         for queue in found
     ]  # fmt: skip

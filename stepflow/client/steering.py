@@ -1,4 +1,4 @@
-"""What both clients do for operators beside cancel and retry: pause, run now."""
+"""What both clients do for operators beside cancel and retry: pause runs and queues, run now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TypeVar
 from stepflow.engine.env import Env
 from stepflow.engine.steering.audit import name_of, noted
 from stepflow.engine.steering.pause import pause, run_now
+from stepflow.engine.steering.queues import pause_queue, resume_queue
 from stepflow.store.calls import Plan
 
 T = TypeVar("T")
@@ -42,6 +43,23 @@ class Steering:
         who = name_of(by)
         return self._do(noted(run_now(run_id, self.env), "run-now", run_id, who))
 
+    def pause_queue(self, queue: str, reason: str = "", *, by: str | None = None) -> bool:
+        """
+        Pause a queue: no worker takes anything from it until somebody resumes it.
+
+        Workers leave the runs of it that they have after their present step. False when it was
+        paused already. Raises InvalidName.
+        """
+        who = name_of(by)
+        return self._do(
+            noted(pause_queue(queue, reason, who, self.env), "pause-queue", queue, who, reason)
+        )
+
+    def resume_queue(self, queue: str, *, by: str | None = None) -> bool:
+        """Have workers take from a queue again; False when it was not paused."""
+        who = name_of(by)
+        return self._do(noted(resume_queue(queue, self.env), "resume-queue", queue, who))
+
 
 class AsyncSteering:
     """The verbs of operators, for `AsyncClient`."""
@@ -62,3 +80,15 @@ class AsyncSteering:
         """See Client.run_now."""
         who = name_of(by)
         return await self._do(noted(run_now(run_id, self.env), "run-now", run_id, who))
+
+    async def pause_queue(self, queue: str, reason: str = "", *, by: str | None = None) -> bool:
+        """See Client.pause_queue."""
+        who = name_of(by)
+        return await self._do(
+            noted(pause_queue(queue, reason, who, self.env), "pause-queue", queue, who, reason)
+        )
+
+    async def resume_queue(self, queue: str, *, by: str | None = None) -> bool:
+        """See Client.resume_queue."""
+        who = name_of(by)
+        return await self._do(noted(resume_queue(queue, self.env), "resume-queue", queue, who))

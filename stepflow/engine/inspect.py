@@ -11,6 +11,7 @@ from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
 from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
+from stepflow.engine.steering.queues import QueuePause, queue_pauses
 from stepflow.engine.versions import LIVE_S
 from stepflow.errors import did_you_mean
 from stepflow.store.calls import batch, batch_of, together
@@ -53,6 +54,8 @@ class QueueInfo:
     oldest_s: float | None
     is_foreign: bool = False
     is_hooks: bool = False
+    #: who paused the queue, why, and when; None for one that is not paused
+    paused: QueuePause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ async def queues(env: Env) -> list[QueueInfo]:
     entries = await members(RQ_QUEUES)
     names = [entry.removeprefix(_LIST) for entry in entries]
     names = [name for name in names if _is_shown(name, env)]
+    pauses = await queue_pauses(env)
+    names += [name for queue in pauses if (name := env.keys.rq_queues(queue)[1]) not in names]
     facts = await together([load_queue_facts(env.keys, name) for name in names])
     found = []
     for name, (entries_there, head, pending, since, claimed) in zip(names, facts, strict=True):
@@ -124,6 +129,7 @@ async def queues(env: Env) -> list[QueueInfo]:
             oldest_s=None if since is None else max(0.0, now - since),
             is_foreign=is_foreign,
             is_hooks=is_hooks,
+            paused=None if is_hooks else pauses.get(queue),
         )
         found.append((is_hooks, queue, priority or 0, info))
     return [info for *_, info in sorted(found, key=lambda row: row[:3])]

@@ -20,6 +20,7 @@ from stepflow.errors import shown as in_short
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.query import newest
 from stepflow.store.runs import load_data, load_run, load_spec
+from stepflow.store.steering.queues import PausedQueue, load_queue_pause
 from stepflow.times import as_datetime, in_words, seconds, unix_time
 
 #: index members looked at in one round trip of a listing
@@ -58,7 +59,11 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
 
 
 async def with_progress(shown: RunStatus, run: Run, env: Env) -> RunStatus:
-    """Add to a status how far the maps have come that the run waits for."""
+    """Add to a status who paused the run's queue, or how far the maps have come it waits for."""
+    if run.state is RunState.PENDING and not run.unroutable_since:
+        paused = await load_queue_pause(env.keys, env.keys.queue_name(run.queue))
+        if paused is not None:
+            return replace(shown, waits_for=_waits_for_queue(run, paused))
     waits_for_children = run.has_children and run.state is RunState.WAITING
     far = await progress(run, env) if waits_for_children else ""
     return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
@@ -124,6 +129,14 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
 def _is_handed_on(run: Run) -> bool:
     """Whether a run on which code was tried stands in the waiting list of another build."""
     return not run.is_claimed and run.state is RunState.PENDING and bool(run.unroutable_since)
+
+
+def _waits_for_queue(run: Run, paused: PausedQueue) -> str:
+    why = f": {paused.reason}" if paused.reason else ""
+    return (
+        f"somebody to resume queue {run.queue!r}; {paused.by or 'somebody'} paused it at "
+        f"{in_words(paused.at)}{why}"
+    )
 
 
 def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str | None:

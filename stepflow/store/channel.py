@@ -11,6 +11,8 @@ from stepflow.store.run_hash import read_stop, write_stop
 _INBOX = "inbox||"
 #: and when the worker is to leave the run after its present step
 _LETS_GO = "let_go||"
+#: and what stands before the name of a queue, in the place of a run id, when all its runs are meant
+_QUEUE = "@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,16 @@ class ChannelMessage:
     run_id: str
     stop: StopRequest | None = None
     lets_go: bool = False
+
+    @classmethod
+    def of_queue(cls, name: str) -> ChannelMessage:
+        """Make the message that the runs of a paused queue are to be left."""
+        return cls(f"{_QUEUE}{name}", lets_go=True)
+
+    @property
+    def queue(self) -> str:
+        """The queue whose runs are meant; empty when it is one run."""
+        return self.run_id[1:] if self.run_id.startswith(_QUEUE) else ""
 
     def write(self) -> str:
         """Give the message as it is published."""

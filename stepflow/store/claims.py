@@ -103,6 +103,7 @@ def claim_steps(
         keys={
             "claims": keys.claims,
             "suspended": RQ_SUSPENDED,
+            "paused_queues": keys.paused_queues,
             "waiting_lists": keys.waiting_lists,
             "due": keys.due,
         },
@@ -164,6 +165,7 @@ def claim_one(
             "record": record,
             "data": f"{record}:data",
             "queued_at": keys.queued_at(rq_queue),
+            "paused_queues": keys.paused_queues,
         },
         args={
             "given": given,
@@ -172,6 +174,7 @@ def claim_one(
             "lease_s": lease_s,
             "running": RunState.RUNNING,
             "member": member,
+            "queue": rq_queue,
         },
     )
 

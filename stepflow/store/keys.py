@@ -31,6 +31,7 @@ Every key stepflow uses, in one table.
     <ns>:waiting:<rq queue>:<runner> list     deliveries that no worker that came by could run;
                                               of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
+    <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
 
     of hooks, sessions and workers                                  lives until
     <ns>:hook:<hook id>              hash     one hook delivery     hook TTL
@@ -85,6 +86,7 @@ class Keys:
         "live",
         "live_hooks",
         "namespace",
+        "paused_queues",
         "questions",
         "versions",
         "waiting_lists",
@@ -103,6 +105,7 @@ class Keys:
         self.questions = f"{namespace}:questions"
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
+        self.paused_queues = f"{namespace}:paused_queues"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
         self.builds = f"{namespace}:builds"
@@ -158,6 +161,10 @@ class Keys:
     def rq_queues(self, queue: str) -> list[str]:
         """Name the RQ queues behind *queue*, the most urgent first."""
         return [self.rq_queue(queue, priority) for priority in Priority]
+
+    def queue_name(self, queue: str) -> str:
+        """Name *queue* as the paused ones are named: as RQ would, without a priority."""
+        return f"{self._queue_prefix}{queue}"
 
     def wake_of(self, queue: str) -> str:
         """Name the wake list of *queue*: one for its three RQ queues."""

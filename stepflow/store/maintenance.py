@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from stepflow.core.ids import hook_member, run_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, command, nothing
+from stepflow.store.calls import Call, Part, command, flat_map, nothing
 from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import RQ_SUSPENDED, Keys
@@ -39,6 +39,8 @@ class MaintenanceScan(NamedTuple):
     #: (parent, child on its list whose record is gone)
     orphans: list[tuple[str, str]]
     is_new: bool = False
+    #: the queues that somebody paused, as RQ names them without a priority
+    paused_queues: frozenset[str] = frozenset()
 
 
 class Moved(NamedTuple):
@@ -100,6 +102,7 @@ def scan_maintenance(
             "due": keys.due,
             "deadlines": keys.deadlines,
             "suspended": RQ_SUSPENDED,
+            "paused_queues": keys.paused_queues,
             "waiting_lists": keys.waiting_lists,
             "workers": keys.workers(queue),
             "expiry": keys.expiry,
@@ -139,6 +142,7 @@ def _read_scan(reply: Any) -> MaintenanceScan:
         restored=as_text(reply[10]),
         orphans=list(zip(gone[::2], gone[1::2], strict=True)),
         is_new=bool(reply[12]),
+        paused_queues=frozenset(as_text(list(flat_map(reply[13])))),
     )
 
 

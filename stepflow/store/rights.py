@@ -74,7 +74,10 @@ CLIENT = Role(
         scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
         scripts.REQUEUE_HOOK,
     ),
-    (*_LOOKING, "lrem", "subscribe", "unsubscribe", "zrem", "zremrangebyscore"),
+    (
+        *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",
+        "zremrangebyscore",
+    ),
     ("{ns}:",),
 )  # fmt: skip
 WORKER = Role(

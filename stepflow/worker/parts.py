@@ -156,6 +156,7 @@ class WorkerParts:
                 *(("suspended", "holding") if scan.suspended else ("resumed", "going on")),
             )
         self.state.is_suspended = scan.suspended
+        self.state.leave_queues(scan.paused_queues)
         self.live_workers = scan.live_workers
         hook_queue = self._env.keys.hook_queue
         of_steps = [source for source in waiting_lists if source.rq_queue != hook_queue]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -235,6 +235,13 @@ class WorkerState:
         claimed = self.runs.get(run_id)
         if claimed is not None:
             claimed.stop(stop, self.loop.time())
+
+    def leave_queues(self, names: Collection[str]) -> None:
+        """Leave the runs of paused queues, each after its present step."""
+        if names:
+            for claimed in list(self.runs.values()):
+                if self.env.keys.queue_name(claimed.run.queue) in names:
+                    claimed.let_go()
 
     def let_go(self, run_id: str) -> None:
         """Leave a run after its present step, if this worker has claimed it: it is to pause."""

@@ -209,7 +209,9 @@ def handle_message(message: str, state: WorkerState) -> None:
     except ValueError:
         log.warning("a message on this worker's channel says nothing: %.100r", message)
         return
-    if told.lets_go:
+    if told.queue:
+        state.leave_queues({told.queue})
+    elif told.lets_go:
         state.let_go(told.run_id)
     elif told.stop is None:
         state.notify_inbox(told.run_id)

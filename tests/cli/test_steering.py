@@ -32,3 +32,20 @@ def test_a_scheduled_run_is_started_now(run, client):
     assert run("run-now", "a1").stdout == "run a1 is due now\n"
     assert run("run-now", "a1").stdout == "run a1 is in its queue already\n"
     assert client.status("a1").state == "pending"
+
+
+def test_a_queue_is_paused_and_resumed(run, client):
+    """[O12]"""
+    assert run("queue", "pause", "mail", "--reason", "down").stdout == "queue mail is paused\n"
+    assert run("queue", "pause", "mail").stdout == "queue mail was paused already\n"
+    listed = run("queues").stdout
+    assert "paused by" in listed
+    assert "ago: down" in listed
+    client.submit("etl", run_id="a1", queue="mail")
+    assert "provider" not in client.status("a1").waits_for
+    assert "somebody to resume queue 'mail'" in client.status("a1").waits_for
+    assert json.loads(run("queue", "resume", "mail", "--json").stdout) == {
+        "queue": "mail",
+        "changed": True,
+    }
+    assert run("queue", "resume", "mail").stdout == "queue mail is not paused\n"

@@ -16,6 +16,7 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.steering.pause import pause, resume
+from stepflow.engine.steering.queues import pause_queue, resume_queue
 from stepflow.engine.submit import submit
 from stepflow.errors import SignalRefused
 from stepflow.store.calls import Call, Plan
@@ -482,6 +483,22 @@ def a_runner_that_is_not_known(world: World, look: Look) -> None:
     submitted(world)
     with suppress(KeyError):
         world.carry_out(Worker("w1", world.clock, runners=("y",)).claim())
+    assert look().run.state == "pending"
+
+
+def a_claim_from_a_paused_queue(world: World, look: Look) -> None:
+    submitted(world)
+    assert world.carry_out(pause_queue("default", "down", "ann", world.env()))
+    assert not world.carry_out(world.worker().claim())
+    assert look().run.state == "pending"
+    world.carry_out(resume_queue("default", world.env()))
+    just_claimed(world)
+
+
+def a_paused_queue_and_a_stock_worker(world: World, look: Look) -> None:
+    submitted(world)
+    assert world.carry_out(pause_queue("default", "down", "ann", world.env()))
+    assert not world.carry_out(world.worker().claim_as_stock())
     assert look().run.state == "pending"
 
 

@@ -191,6 +191,20 @@ GUARDS = [
         meet.a_runner_that_is_not_known,
     ),
     Guard(
+        "claim_steps",
+        "paused queue",
+        "not is_paused and soft('LLEN', list)",
+        "soft('LLEN', list)",
+        meet.a_claim_from_a_paused_queue,
+    ),
+    Guard(
+        "claim_one",
+        "paused queue",
+        "soft('HEXISTS', paused_queues_key, queue_of(queue)) == 1",
+        "false",
+        meet.a_paused_queue_and_a_stock_worker,
+    ),
+    Guard(
         "claim_one", "delivery", "row[1] ~= rq_id or ", "", meet.an_old_delivery_for_a_stock_worker
     ),
     Guard("claim_one", "due", CLAIM_DUE, "", meet.an_early_delivery_for_a_stock_worker),

@@ -172,6 +172,7 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"queued_at_of({ns}, '{queue}')": keys.queued_at(queue),
         f"state_index_of({ns}, 'failed')": keys.done_index(RunState.FAILED),
         f"runner_index_of({ns}, 'x')": keys.runner_index("x"),
+        f"queue_of('{queue}')": keys.queue_name("default"),
         f"wake_of({ns}, '{queue}')": keys.wake_of("default"),
         f"runner_wake_of({ns}, 'x@2')": keys.wake("@x@2"),
         f"waiting_list_of({ns}, '{queue}', 'x')": keys.waiting_list(queue, "x"),

@@ -3,16 +3,19 @@
 -- Caller: store/claims.py claim_one, for stepflow.entry.
 -- Names: record: of the run or hook; given: now, or ''.
 -- Gives {now, run hash, data hash}, {now} when the record does not wait for this delivery, or {now,
--- run hash} when its rev cannot be read: nothing is taken then. A key that holds no hash is false.
+-- run hash} when its rev cannot be read: nothing is taken then, nor from a paused queue; its entry
+-- counts as lost, and maintenance brings it back. A key that holds no hash is false.
 --@ include total
 --@ include clock
---@ keys claims record data queued_at
---@ args given rq_id token lease_s running member
+--@ include keys
+--@ keys claims record data queued_at paused_queues
+--@ args given rq_id token lease_s running member queue
 local now = clock(given)
 local row = soft('HMGET', record_key, 'delivery', 'due', 'rev', 'started', 'token')
 if not row then return {stamp_of(now), false} end
 if row[5] ~= token then
   if row[1] ~= rq_id or (tonumber(row[2]) or 0) > now then return {stamp_of(now)} end
+  if soft('HEXISTS', paused_queues_key, queue_of(queue)) == 1 then return {stamp_of(now)} end
   if not whole(row[3]) then return {stamp_of(now), redis.call('HGETALL', record_key)} end
   redis.call('HSET', record_key, 'rev', row[3] + 1, 'token', token, 'claimed_id', rq_id,
     'delivery', '', 'state', running, 'started', row[4] or stamp_of(now))

@@ -8,23 +8,26 @@
 -- source: for each its list, queued_at, wip, wake; queues: the RQ queue of each; runners: that this
 -- worker knows; refusal_text: what RQ shows of a job that is not ours.
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1
--- while RQ is suspended. The token is '' where nothing was taken, for the record cannot be read; a
+-- while RQ is suspended. A queue that is paused counts as empty. The token is '' where nothing was taken, for the record cannot be read; a
 -- key that holds no hash is false.
 --@ include lists
 --@ include clock
 --@ include ids
 --@ include keys
 --@ include turn_away
---@ keys claims suspended waiting_lists due source*
+--@ include enqueue
+--@ keys claims suspended paused_queues waiting_lists due source*
 --@ args given ns prefix stem first_number lease_s limit live_workers worker rq_time running
 --@      refusal_text runners* queues*
 local now, limit = clock(given), tonumber(limit)
-if redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(now), -1, ''} end
+local is_held = redis.call('EXISTS', suspended_key, paused_queues_key) > 0
+if is_held and redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(now), -1, ''} end
 local known, sources, waiting = {}, {}, 0
 for _, runner in ipairs(table_of(runners)) do known[runner] = true end
 for number, queue in ipairs(table_of(queues)) do
   local list, queued_at, wip, wake = unpack(source_keys, 4 * number - 3, 4 * number)
-  local left = soft('LLEN', list) or 0
+  local is_paused = is_held and soft('HEXISTS', paused_queues_key, queue_of(queue)) == 1
+  local left = not is_paused and soft('LLEN', list) or 0
   waiting = waiting + left
   sources[number] = {list = list, queued_at = queued_at, wip = wip, wake = wake, queue = queue,
     waiting_lists = waiting_lists_key, ns = ns, now = now, left = left,
@@ -78,9 +81,6 @@ for _, source in ipairs(sources) do
   end
   busy[source.wake] = busy[source.wake] or source.left > 0
 end
-for wake, has_jobs in pairs(busy) do
-  if not has_jobs then redis.call('DEL', wake)
-  elseif redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
-end
+for wake, has_jobs in pairs(busy) do leave_token(wake, has_jobs) end
 local next_due = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')[2] or ''
 return {stamp_of(now), waiting, next_due, unpack(taken)}

@@ -7,6 +7,12 @@ local function enqueue(list, queued_at, wake, id, member, now)
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 
+-- Leave a token in a wake list that stands for jobs, and none in one that does not.
+local function leave_token(wake, has_jobs)
+  if not has_jobs then redis.call('DEL', wake)
+  elseif redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+end
+
 -- Put a delivery into the due set; an idle worker is told when it is the first one due. A brief
 -- delay shows in RQ's registry of scheduled jobs as well.
 local function delay(due_set, scheduled, wake, id, member, due, is_brief)

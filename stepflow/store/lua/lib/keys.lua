@@ -8,10 +8,11 @@ local function queued_at_of(ns, queue) return ns .. ':queued_at:' .. queue end
 local function state_index_of(ns, state) return ns .. ':idx:' .. state end
 local function runner_index_of(ns, runner) return ns .. ':idx:runner:' .. runner end
 
--- The three RQ queues behind a queue share one wake list.
-local function wake_of(ns, queue)
-  return ns .. ':wake:' .. string.gsub(string.gsub(queue, '%.high$', ''), '%.low$', '')
+-- The three RQ queues behind a queue share one wake list, and are paused together.
+local function queue_of(rq_queue)
+  return (string.gsub(string.gsub(rq_queue, '%.high$', ''), '%.low$', ''))
 end
+local function wake_of(ns, queue) return ns .. ':wake:' .. queue_of(queue) end
 
 local function runner_wake_of(ns, runner) return ns .. ':wake:@' .. runner end
 local function waiting_list_of(ns, queue, runner)

@@ -5,13 +5,14 @@
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, waiting lists,
 -- whether records have expired, members whose entry left the queue, what named nothing and was
 -- taken out, live runs that an index had lost, parent and child for each child whose record is
--- gone, whether the worker was not known}; a list holds at most 50, but for the last three.
+-- gone, whether the worker was not known, queue and who paused it for each that is}; a list holds at
+-- most 50, but for those after the strays.
 --@ include total
 --@ include clock
 --@ include ids
 --@ include keys
 --@ include rebuild
---@ keys claims due deadlines suspended waiting_lists workers expiry dead_hooks live source*
+--@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live source*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)
 local time = stamp_of(now)
@@ -76,5 +77,5 @@ return {
   redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')[2] or '',
   lapsed, overdue, waiting_lists,
   #(soft('ZRANGEBYSCORE', expiry_key, '-inf', time, 'LIMIT', 0, 1) or {}),
-  missing, strays, restored, orphans, is_new,
+  missing, strays, restored, orphans, is_new, soft('HGETALL', paused_queues_key) or {},
 }
