@@ -24,6 +24,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.outcomes import Fail as Fail
     from stepflow.core.outcomes import Outcome as Outcome
     from stepflow.core.outcomes import Succeed as Succeed
+    from stepflow.core.output import OutputEnd as OutputEnd
+    from stepflow.core.output import OutputEvent as OutputEvent
+    from stepflow.core.output import OutputGap as OutputGap
+    from stepflow.core.output import OutputItem as OutputItem
+    from stepflow.core.output import OutputReset as OutputReset
+    from stepflow.core.output import OutputView as OutputView
+    from stepflow.core.output import emit as emit
     from stepflow.core.run import Priority as Priority
     from stepflow.core.run import RunOutcome as RunOutcome
     from stepflow.core.run import RunState as RunState
@@ -114,6 +121,9 @@ _EXPORTS = {
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.outcomes": "Cancel Continue ErrorInfo Fail Outcome Succeed",
+    "core.output": """
+        OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit
+    """,
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner",
     "engine.inspect": "QueueInfo WorkerInfo",

@@ -20,6 +20,7 @@ from stepflow.core.outcomes import (
     Succeed,
     Yield,
 )
+from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
@@ -50,6 +51,9 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         return _unread(error, claimed, raised(error, claimed.policy))
     step = _make_step(claimed, payload, worker_state)
     enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
+    current_emitter.set(step)
+    if run.has_output and run.handoff and attempt.is_first and runner.version is None:
+        step.runtime.reset_output()
     limit_s = runner.step_timeout_s
     attempt.begin(
         step,
