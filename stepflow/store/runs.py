@@ -308,8 +308,7 @@ def finish_run(
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
-    if stopped_by:
-        fields += ("stop_by", stopped_by)
+    fields += ("stop_by", stopped_by) if stopped_by else ()
     fields += () if fence.token else ("request", fence.name)
     return scripts.FINISH_RUN.call(
         raw,
