@@ -61,11 +61,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
     from stepflow.errors import NotReplayable as NotReplayable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
     from stepflow.errors import NotScheduled as NotScheduled
+    from stepflow.errors import OutputOverflow as OutputOverflow
     from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
@@ -134,9 +136,9 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
-        NameTaken NoServer NotAnInteger NotPausable NotReplayable NotResumable NotRetryable
-        NotScheduled PayloadMismatch PayloadTooLarge PermanentError QuestionClosed
-        QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
+        NameTaken NoServer NotAnInteger NotInStep NotPausable NotReplayable NotResumable
+        NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge PermanentError
+        QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
         RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
         SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
         TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory

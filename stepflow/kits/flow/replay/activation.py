@@ -15,7 +15,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
-from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
+from stepflow.core.outcomes import (
+    ContinueAsNew,
+    ErrorInfo,
+    Outcome,
+    Park,
+    Pause,
+    TryElsewhere,
+    Yield,
+)
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError, UnreadableValue
