@@ -138,8 +138,8 @@ _EXPORTS = {
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
         NameTaken NoServer NotAnInteger NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge PermanentError
-        QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
-        RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
+        QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader
+        ResultMismatch RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
         SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
         TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
