@@ -24,6 +24,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.outcomes import Fail as Fail
     from stepflow.core.outcomes import Outcome as Outcome
     from stepflow.core.outcomes import Succeed as Succeed
+    from stepflow.core.output import OutputEnd as OutputEnd
+    from stepflow.core.output import OutputEvent as OutputEvent
+    from stepflow.core.output import OutputGap as OutputGap
+    from stepflow.core.output import OutputItem as OutputItem
+    from stepflow.core.output import OutputReset as OutputReset
+    from stepflow.core.output import OutputView as OutputView
+    from stepflow.core.output import emit as emit
     from stepflow.core.run import Priority as Priority
     from stepflow.core.run import RunOutcome as RunOutcome
     from stepflow.core.run import RunState as RunState
@@ -54,11 +61,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
     from stepflow.errors import NotReplayable as NotReplayable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
     from stepflow.errors import NotScheduled as NotScheduled
+    from stepflow.errors import OutputOverflow as OutputOverflow
     from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
@@ -114,6 +123,9 @@ _EXPORTS = {
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.outcomes": "Cancel Continue ErrorInfo Fail Outcome Succeed",
+    "core.output": """
+        OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit
+    """,
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner",
     "engine.inspect": "QueueInfo WorkerInfo",
@@ -124,10 +136,10 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
-        NameTaken NoServer NotAnInteger NotPausable NotReplayable NotResumable NotRetryable
-        NotScheduled PayloadMismatch PayloadTooLarge PermanentError QuestionClosed
-        QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch
-        RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
+        NameTaken NoServer NotAnInteger NotInStep NotPausable NotReplayable NotResumable
+        NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge PermanentError
+        QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader
+        ResultMismatch RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
         SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
         TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused

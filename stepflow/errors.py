@@ -4,7 +4,8 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName and its NameTaken, InvalidOption, ReservedHeader
-    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit, StepOver
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
+    │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
@@ -133,21 +134,42 @@ class UnsupportedValue(UsageError):
 class PayloadTooLarge(UsageError):
     """A payload, result or set of headers is larger than the limit, both in packed bytes."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
+    def __init__(self, what: str, size: int, limit: int, *, setting: str = "PAYLOAD_BYTES") -> None:
         self.size, self.limit = size, limit
         super().__init__(
             f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and "
-            "pass a reference, or raise STEPFLOW_LIMITS_PAYLOAD_BYTES"
+            f"pass a reference, or raise STEPFLOW_LIMITS_{setting}"
         )
 
 
 class StepOver(UsageError):
-    """An effect was written after its step had returned."""
+    """An effect was written, or something emitted, after its step had returned."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__(
-            f"effect {key!r} comes too late: its step has returned, and its commit would not "
-            "apply it; write effects before"
+            f"{what} comes too late: its step has returned, and its commit would not apply it; "
+            "do it before, and wait for your own threads and tasks"
+        )
+
+
+class NotInStep(UsageError):
+    """`stepflow.emit` was called where no step, runner or job is running."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "stepflow.emit was called outside of a step, or in a thread that does not know of its "
+            "step: start threads with asyncio.to_thread or contextvars.copy_context().run; in "
+            "workflow code call ctx.emit; in a unit test use stepflow.testing.captured_output()"
+        )
+
+
+class OutputOverflow(UsageError):
+    """A step emits faster than Redis takes it, and does not wait."""
+
+    def __init__(self, run_id: str, waiting: int) -> None:
+        super().__init__(
+            f"run {run_id!r}: {waiting:,} emitted items are not written yet; "
+            "write `await stepflow.emit(...)`, which waits until Redis has taken them"
         )
 
 

@@ -79,6 +79,12 @@ class LimitSettings(_Group):
     """Packed size of all the signals that wait in the mailbox of one run."""
     webhooks: int = Field(default=10, ge=0)
     """Webhooks that one run may have."""
+    output_item_bytes: int = Field(default=65_536, gt=0, le=MOST_BYTES)
+    """Packed size of one item that a step emits."""
+    output_items: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Items that the output stream of one run keeps; the oldest go first."""
+    output_bytes: int = Field(default=8 * 1_048_576, gt=0, le=MOST_BYTES)
+    """Packed size of all that the output stream of one run keeps."""
 
 
 class WorkerSettings(_Group):
@@ -111,6 +117,8 @@ class RetentionSettings(_Group):
 
     result_s: float = Field(default=7 * 86400.0, gt=0, le=CENTURY_S)
     """Seconds to keep the record of a finished run."""
+    output_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    """Seconds to keep the output of a finished run; as long as its record without one."""
     hook_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
     """Seconds to keep a hook delivery that was given up."""
     session_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)

@@ -22,6 +22,7 @@ VERBS = {
     "list": "runs",
     "show": "look.show",
     "watch": "look.watch",
+    "output": "look.output",
     "result": "wait",
     "cancel": "cancel",
     "signal": "signal",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
+from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
 from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
+from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
@@ -85,12 +88,25 @@ class AsyncRunHandle(Generic[T]):
             result = self._read(result)
         return result
 
+    def output(
+        self,
+        *,
+        after: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        live: bool = True,
+        committed: bool = False,
+    ) -> AsyncIterator[OutputEvent]:
+        """See AsyncClient.output."""
+        return self._client.output(
+            self.id, after=after, topics=topics, live=live, committed=committed
+        )
+
     async def cancel(self, reason: str = "") -> bool:
         """See AsyncClient.cancel."""
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
+class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
     """
     The client for asyncio: one connection, all that waits sent in one write.
 
@@ -243,7 +259,7 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
                 if opened is not None:
                     await opened.listener.subscribe(channel, heard)
                 while not (run := await self._found(run_id)).is_finished:
-                    await _either(ended, SAFETY_NET_S)
+                    await pause(ended, SAFETY_NET_S)
                 return run
         except TimeoutError:
             msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
@@ -344,12 +360,3 @@ class AsyncClient(AsyncReading, AsyncSteering, BaseClient):
     async def workers(self) -> Sequence[WorkerInfo]:
         """See Client.workers."""
         return await self._do(workers(self.env))
-
-
-async def _either(event: asyncio.Event, timeout_s: float) -> None:
-    """Wait for *event*, or for the time to pass."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
+from stepflow.client.output import Following
 from stepflow.client.reading import Reading
 from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
+from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
@@ -84,12 +86,25 @@ class RunHandle(Generic[T]):
             result = self._read(result)
         return result
 
+    def output(
+        self,
+        *,
+        after: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        live: bool = True,
+        committed: bool = False,
+    ) -> Iterator[OutputEvent]:
+        """See Client.output."""
+        return self._client.output(
+            self.id, after=after, topics=topics, live=live, committed=committed
+        )
+
     def cancel(self, reason: str = "") -> bool:
         """See Client.cancel."""
         return self._client.cancel(self.id, reason)
 
 
-class Client(Reading, Steering, BaseClient):
+class Client(Following, Reading, Steering, BaseClient):
     """
     The blocking client. Safe to share between threads.
 

@@ -46,6 +46,7 @@ class EntryKind(StrEnum):
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
     ANSWER = "answer"  # a question was answered, or its time is up
+    EMIT = "emit"  # the workflow emitted this item of its output, known by its id
     VAR = "var"  # a variable was read or changed, with this answer
     FORGET = "forget"  # what keyed steps of this name had given counts no more
     PATCH = "patch"  # the run takes the new way at this patch

@@ -197,6 +197,8 @@ class Run:
     has_children: bool = False
     #: who asked it to stop, or ended it; empty where that is not known
     stopped_by: str = ""
+    #: whether the run has ever emitted something
+    has_output: bool = False
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
 from stepflow.core.outcomes import Outcome
+from stepflow.core.output import TOPIC
 from stepflow.errors import InvalidOption, StepOver
 from stepflow.logs import StepFacts, StepLog, current
 from stepflow.times import as_datetime, seconds
@@ -56,6 +57,12 @@ class StepRuntime(Protocol):
 
     def extend(self, seconds_: float) -> Any:
         """Keep the claim at least that long; None or an awaitable."""
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Add an item to the run's output; what is returned is done when it is written."""
+
+    def reset_output(self) -> None:
+        """Declare void what earlier attempts of the step have emitted."""
 
 
 class Memo:
@@ -112,7 +119,7 @@ class Effects:
     def _check(self, key: str, *, deleting: bool) -> None:
         check_text("the key of an effect", key)
         if self.is_over:
-            raise StepOver(key)
+            raise StepOver(f"effect {key!r}")
         if key in self.writes and (self.writes[key] is DELETED) is not deleting:
             msg = f"effects of one step both put and delete key {key!r}; decide for one"
             raise InvalidOption(msg)
@@ -140,6 +147,13 @@ class _LocalRuntime:
     def extend(self, seconds_: float) -> Any:
         del seconds_
         return _for_either(None)
+
+    def emit(self, data: Any, topic: str) -> Any:
+        del data, topic
+        return _for_either(None)
+
+    def reset_output(self) -> None:
+        pass
 
 
 def _for_either(value: Any) -> Any:
@@ -270,6 +284,16 @@ class Step(Generic[P]):
         function it blocks. Raises ClaimLost when the claim is gone.
         """
         return self._runtime_side().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
+
+    def emit(self, data: Any, topic: str = TOPIC) -> Awaitable[None]:
+        """
+        Say *data* to whoever reads the run's output; `stepflow.emit` says more.
+
+        Awaiting what it returns waits until the item is written; you need not.
+        """
+        if self._is_over:
+            raise StepOver(f"run {self.run_id!r} step {self.number}: what it emits")
+        return self._runtime_side().emit(data, topic)
 
     def _runtime_side(self) -> StepRuntime:
         if self._runtime is None:

@@ -16,6 +16,7 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:vars               hash     name -> value: decimal text, or "=" and packed
     <ns>:run:<id>:questions          hash     digest -> open question; ends with a restart
     <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= -> answer; likewise
+    <ns>:run:<id>:out                stream   what the run emits; bounded, the oldest go first
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
@@ -46,6 +47,7 @@ Every key stepflow uses, in one table.
     <ns>:format                      string   data format number    for good
     <ns>:tell:<worker>               channel  run ids whose cancel token fires
     <ns>:done:<id>                   channel  the run has ended
+    <ns>:out:<id>                    channel  the run has emitted something
 
 RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>,
 rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue with priorities is three RQ
@@ -151,6 +153,9 @@ class Keys:
 
     def done_channel(self, run_id: str) -> str:
         return f"{self.namespace}:done:{run_id}"
+
+    def output_channel(self, run_id: str) -> str:
+        return f"{self.namespace}:out:{run_id}"
 
     # RQ's side
 

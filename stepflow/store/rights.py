@@ -64,6 +64,7 @@ _LOOKING = (
     "client|setname", "get", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping",
     "script|load", "select", "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan",
     "zscore",
+    "xrange", "xrevrange",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)

@@ -92,6 +92,7 @@ def _flow_keys(base: str) -> dict[str, str]:
         "variables": f"{base}:vars",
         "questions": f"{base}:questions",
         "replies": f"{base}:replies",
+        "output": f"{base}:out",
     }
 
 
@@ -289,6 +290,7 @@ def finish_run(
     update: FamilyUpdate = NO_UPDATE,
     untold: bytes | None = None,
     stopped_by: str = "",
+    output_ttl_s: float | None = None,
 ) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
@@ -296,6 +298,7 @@ def finish_run(
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
     by hand. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
+    The output stream may live shorter than the record: for *output_ttl_s*.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -305,10 +308,8 @@ def finish_run(
     ]  # fmt: skip
     if failures is not None:
         fields += ("failures", failures)
-    if stopped_by:
-        fields += ("stop_by", stopped_by)
-    if not fence.token:
-        fields += ("request", fence.name)
+    fields += ("stop_by", stopped_by) if stopped_by else ()
+    fields += () if fence.token else ("request", fence.name)
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -325,6 +326,7 @@ def finish_run(
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "created": format_time(run.created_at or now),
             "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
+            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
             "message": state, "now": time, "rq_time": rq_time(now), "ns": keys.namespace,
             "hook_queue": keys.hook_queue,

@@ -144,6 +144,8 @@ SEND_SIGNAL = load("journal/send_signal")
 COMMIT_HOOK = load("hooks/commit_hook")
 REQUEUE_HOOK = load("hooks/requeue_hook")
 TELL_UNTOLD = load("hooks/tell_untold")
+EMIT = load("output/emit")
+EMIT_ENTRY = load("output/emit_entry")
 CHECK_RIGHTS = load("maintenance/check_rights")
 
 

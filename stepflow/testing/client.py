@@ -67,6 +67,10 @@ class InProcessClient(AsyncClient):
         await self._harness.settle()
         return answer
 
+    async def _pause(self, woken: asyncio.Event, timeout_s: float) -> None:
+        del woken, timeout_s
+        await asyncio.sleep(_LOOK_S)
+
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """
         Return the status of a run that has ended.

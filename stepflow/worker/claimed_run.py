@@ -22,6 +22,7 @@ from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from stepflow.store.values.codec import unpack
+from stepflow.worker.events.writer import OutputWriter
 
 
 class Attempt:
@@ -104,12 +105,14 @@ class ClaimedRun:
     __slots__ = (
         "attempt",
         "cancel",
+        "claim_rev",
         "inbox_watch",
         "is_leaving",
         "is_lost",
         "must_let_go",
         "must_yield",
         "options",
+        "output",
         "policy",
         "run",
         "runner",
@@ -139,6 +142,10 @@ class ClaimedRun:
         self.tried: Tried | None = None
         self.attempt = Attempt(payload, is_first=True)
         self.inbox_watch = InboxWatch(run.inbox)
+        #: the rev that the claim made; ids in the output stream begin with it
+        self.claim_rev = run.rev
+        #: writes what its steps emit; None while none has emitted anything
+        self.output: OutputWriter | None = None
         self.cancel = CancelToken()
         self.stopped_at = 0.0
         self.slice_until = 0.0

@@ -190,6 +190,7 @@ def _finish(
     data = end_fields(move, env.settings.limits.payload_bytes)
     return finish_run(
         env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
+        output_ttl_s=env.settings.retention.output_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
         hooks=plan_hooks(run, move, claimed.options, worker_state.app_hooks, env, now),
         update=plan_family_update(run, move, claimed.options, data, env, now),

@@ -53,6 +53,8 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
                 outcome = left_by(error, claimed)
             probes.at("execute.done")
             claimed.attempt.end()
+            if claimed.output is not None:
+                await claimed.output.flush()
             keeps = outcome is not None and await commit(claimed, outcome, worker_state)
             worker_state.finished_steps += 1
     except asyncio.CancelledError:

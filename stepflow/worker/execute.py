@@ -20,6 +20,7 @@ from stepflow.core.outcomes import (
     Succeed,
     Yield,
 )
+from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
@@ -50,6 +51,7 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         return _unread(error, claimed, raised(error, claimed.policy))
     step = _make_step(claimed, payload, worker_state)
     enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
+    _lead_output(claimed, step)
     limit_s = runner.step_timeout_s
     attempt.begin(
         step,
@@ -80,6 +82,15 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     if attempt.abandoned is not None:
         _take_back(claimed)
     return result if isinstance(result, _OUTCOMES) else _no_outcome(runner.name, result)
+
+
+def _lead_output(claimed: ClaimedRun, step: Step[Any]) -> None:
+    """Have what the step emits lead to its run; what it has emitted before is void."""
+    current_emitter.set(step)
+    run = claimed.run
+    was_handed_over = run.handoff and claimed.attempt.is_first
+    if run.has_output and was_handed_over and claimed.runner.version is None:
+        step.runtime.reset_output()
 
 
 def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> Step[Any]:

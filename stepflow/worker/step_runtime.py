@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
+from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
@@ -21,15 +23,20 @@ from stepflow.store.calls import Call, Plan
 from stepflow.store.children import count_children, load_answers, load_inbox
 from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.connection.async_ import carry_out
+from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.questions import QuestionOutcome, close_question, settle_question
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import touch_var
 from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.events.writer import OutputWriter, Scope, bounds_of
 from stepflow.worker.state import WorkerState
 
 T = TypeVar("T")
+
+#: several threads of one run may emit first
+_making_writer = threading.Lock()
 
 
 class StepRuntime:
@@ -47,6 +54,7 @@ class StepRuntime:
         "_keys",
         "_memo",
         "_number",
+        "_scope",
         "_token",
         "_worker_state",
         "blocking",
@@ -62,6 +70,7 @@ class StepRuntime:
         self._token = claimed.run.token
         self._number = claimed.run.step
         self._memo: dict[str, Any] | None = None
+        self._scope: Scope | None = None
 
     def memo_get(self, key: str, default: Any) -> Any:
         """Return a memo value, or an awaitable of it."""
@@ -75,7 +84,49 @@ class StepRuntime:
         """Keep the claim at least that long; None or an awaitable."""
         return self._either(self._extend(seconds_))
 
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Add an item to the run's output."""
+        return self._own_scope().emit(data, topic)
+
+    def reset_output(self) -> None:
+        """Declare void what earlier attempts of the step have emitted."""
+        scope = self._own_scope()
+        scope.reset(scope.attempt)
+
+    def _own_scope(self) -> Scope:
+        if self._scope is None:
+            self._scope = self.output_scope(str(self._number), self._claimed.run.failures + 1)
+        return self._scope
+
     # for kits: `kits.flow.runtime.FlowRuntime` says what each is
+
+    def output_scope(self, name: str, attempt: int) -> Scope:
+        """Make where the emits of one attempt of a `ctx.step` lead."""
+        return Scope(self._output_writer, self._claimed.run.id, name, attempt, self.output_limit)
+
+    def _output_writer(self) -> OutputWriter:
+        claimed = self._claimed
+        with _making_writer:
+            if claimed.output is None:
+                claimed.output = OutputWriter(
+                    claimed.run.id, self._token, claimed.claim_rev, self._env, self._connection,
+                    self._worker_state.loop,
+                )  # fmt: skip
+        claimed.run.has_output = True
+        return claimed.output
+
+    def emit_entry(
+        self, index: int, head: bytes, data: bytes, topic: str
+    ) -> asyncio.Future[list[bytes]]:
+        """Add an item to the run's output and remember it as entry *index*, in one write."""
+        claimed = self._claimed
+        claimed.run.has_journal = True
+        call = emit_entry(
+            self._keys, claimed.run.id, self._token, index, head,
+            rev=claimed.claim_rev, data=data, topic="" if topic == TOPIC else topic,
+            bounds=bounds_of(self._env),
+        )  # fmt: skip
+        return self._connection.send(call)
 
     @property
     def run(self) -> Run:
@@ -157,6 +208,11 @@ class StepRuntime:
     def limit(self) -> int:
         """The most bytes that a packed value may have."""
         return self._env.settings.limits.payload_bytes
+
+    @property
+    def output_limit(self) -> int:
+        """The most bytes that a packed item of the output may have."""
+        return self._env.settings.limits.output_item_bytes
 
     @property
     def slice_s(self) -> float:

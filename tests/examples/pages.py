@@ -19,7 +19,7 @@ WALKTHROUGHS = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*
 OTHERS = [page for page in PAGES if page not in WALKTHROUGHS]
 
 #: the languages of blocks; each but `python` and `console` is only shown
-LANGUAGES = {"python", "console", "sh", "text", "toml", "ini", "json", "yaml"}
+LANGUAGES = {"python", "console", "sh", "text", "toml", "ini", "json", "yaml", "js"}
 #: what MyST makes of a fence, no code of ours
 DIRECTIVES = {"{toctree}", "{include}", "{eval-rst}"}
 

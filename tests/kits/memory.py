@@ -6,7 +6,7 @@ one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -22,7 +22,7 @@ from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.step_options import Readers
 from stepflow.store.questions import QuestionOutcome
-from stepflow.store.values.codec import pack
+from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.threads import Threads
 
 
@@ -30,10 +30,40 @@ class Crash(BaseException):
     """The worker is gone."""
 
 
+class MemoryScope:
+    """Puts what is emitted, and what is void, into the output in memory."""
+
+    def __init__(self, runtime: MemoryRuntime, name: str, attempt: int) -> None:
+        self.runtime, self.output = runtime, runtime.output
+        self.name, self.attempt = name, attempt
+        self.has_emitted = self.is_over = False
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        del topic
+        self.has_emitted = self.runtime.run.has_output = True
+        self.output.append((self.name, data))
+        return asyncio.sleep(0)
+
+    def reset(self, attempt: int | None) -> None:
+        del attempt
+        self.output.append((self.name, RESET))
+
+    def close(self) -> None:
+        self.is_over = True
+
+    async def end(self) -> None:
+        self.close()
+
+
+#: stands in the output where what a scope has said is void
+RESET = object()
+
+
 class MemoryRuntime:
     """What an activation needs of the runtime; survives activations as the record in Redis does."""
 
     limit = 1_000_000
+    output_limit = 65_536
     stop_grace_s = 5.0
     #: with 0 seconds and 0 runs a workflow's time slice is over after each step
     slice_s = 1000.0
@@ -50,6 +80,8 @@ class MemoryRuntime:
         self.replies: dict[str, bytes] = {}
         #: variables by session (None for the run's own) and name
         self.vars: dict[tuple[str | None, str], bytes] = {}
+        #: what was emitted, each with its scope
+        self.output: list[tuple[str | None, Any]] = []
         self.clock = 1_800_000_000.0
         self.threads = Threads()
         #: the number of writes after which the worker is gone before the reply arrives
@@ -105,6 +137,21 @@ class MemoryRuntime:
         if self.crash_after is not None and len(self.journal) >= self.crash_after:
             return asyncio.get_running_loop().create_future() if False else self._reply(0)
         return self._reply(1)
+
+    def output_scope(self, name: str, attempt: int) -> MemoryScope:
+        return MemoryScope(self, name, attempt)
+
+    def emit_entry(
+        self, index: int, head: bytes, data: bytes, topic: str
+    ) -> asyncio.Future[list[bytes]]:
+        del topic
+        self.run.has_journal = True
+        if self.is_gone:
+            return self._reply([])
+        assert index == len(self.journal)
+        self.output.append((None, unpack(data)))
+        self.journal.append(head + b"1-%d" % len(self.output))
+        return self._reply([] if self.is_gone else [b"1-%d" % len(self.output)])
 
     def touch_var(
         self,

@@ -42,6 +42,9 @@ class Host:
         task.add_done_callback(then)
         return task
 
+    def was_begun_before(self, command: Any) -> bool:
+        return False
+
     def write(self, command: Any, kind: EntryKind, data: bytes = b"") -> None:
         self.written.append(kind)
         entry = Entry(kind, command.place, command.name, 0.0, data)

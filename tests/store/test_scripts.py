@@ -62,7 +62,7 @@ def test_a_library_is_cut_down_to_what_is_used():
 
 def callers():
     """Every call of a script in the store: where, which, and the names it spells out."""
-    for path in sorted(STORE.glob("*.py")):
+    for path in sorted(STORE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Call)

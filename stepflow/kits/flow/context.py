@@ -8,9 +8,12 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Never
 
+from stepflow.core.output import TOPIC
+from stepflow.engine.events.emitting import pack_output
 from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.calls.children import ChildCalls
 from stepflow.kits.flow.calls.polls import PollCalls
+from stepflow.kits.flow.commands.emit import EmitCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
 from stepflow.logs import StepLog
 
@@ -46,6 +49,18 @@ class Context(PollCalls, ChildCalls):
         future = self._activation.create_future()
         future.set_result(self._activation.continue_as_new(new_input))
         return future
+
+    def emit(self, data: Any, topic: str = TOPIC) -> asyncio.Future[None]:
+        """
+        Say *data* to whoever reads the run's output, once whatever is replayed.
+
+        Steps say what they have in `stepflow.emit`, which costs no place and no entry.
+        """
+        packed = pack_output(data, topic, self._activation.runtime.output_limit)
+        place = self._activation.next_place()
+        return self._activation.start(
+            EmitCommand(place, self._activation.create_future(), packed, topic)
+        )
 
     @property
     def vars(self) -> Variables:

@@ -89,7 +89,7 @@ class RecordedRuntime:
     stop_grace_s = slice_s = 0.0
     runs_in_hand = 1
     #: the most bytes a value may be packed: whatever it was when that was remembered
-    limit = MOST_BYTES
+    limit = output_limit = MOST_BYTES
 
     def __init__(self, recorded: Remembered, policy: RetryPolicy) -> None:
         self.run = recorded.run
@@ -126,5 +126,6 @@ class RecordedRuntime:
         raise AssertionError("a replay of a recorded history asked for what only a worker can do")
 
     is_slot_wanted = spread = call = add_entry = _refuse
+    output_scope = emit_entry = _refuse
     take_signal = touch_var = settle_question = close_question = _refuse
     spawn_children = stop_children = count_children = stop_group = _refuse

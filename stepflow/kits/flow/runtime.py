@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, cast
 
@@ -15,6 +15,26 @@ from stepflow.core.run import Cleanup, Run
 from stepflow.core.runner import Step
 from stepflow.engine.spec import RunSpec
 from stepflow.store.questions import QuestionOutcome
+
+
+class OutputScope(Protocol):
+    """Where the emits of one attempt of a step lead."""
+
+    @property
+    def has_emitted(self) -> bool:
+        """Whether the attempt has emitted anything."""
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Take one item; what is returned is done when it is written."""
+
+    def reset(self, attempt: int | None) -> None:
+        """Declare void what the scope has said so far; *attempt* begins, None given up."""
+
+    def close(self) -> None:
+        """Take nothing more: the attempt has ended."""
+
+    async def end(self) -> None:
+        """Take nothing more, and wait until all is written."""
 
 
 class FlowRuntime(Protocol):
@@ -53,6 +73,10 @@ class FlowRuntime(Protocol):
         """The most bytes that a packed value may have."""
 
     @property
+    def output_limit(self) -> int:
+        """The most bytes that a packed item of the output may have."""
+
+    @property
     def slice_s(self) -> float:
         """Seconds that a worker may keep going with one run while others wait."""
 
@@ -80,6 +104,14 @@ class FlowRuntime(Protocol):
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name*, on the loop or in a thread."""
+
+    def output_scope(self, name: str, attempt: int) -> OutputScope:
+        """Make where the emits of one attempt of a step lead."""
+
+    def emit_entry(
+        self, index: int, head: bytes, data: bytes, topic: str
+    ) -> asyncio.Future[list[bytes]]:
+        """Add an item to the run's output and remember its id as entry *index*, in one write."""
 
     def go_live(self, so_far: Outcome | None) -> None:
         """

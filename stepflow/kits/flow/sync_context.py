@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Never, TypeVar
 
+from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
 from stepflow.kits.flow.calls.sync_children import (
     SyncChildCalls,
@@ -68,6 +69,10 @@ class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext)
         Write `return ctx.continue_as_new(new_input)`; see `Context.continue_as_new`.
         """
         return self._wait(self._of.continue_as_new, new_input)  # type: ignore[misc]  # the workflow returns it, and ends there
+
+    def emit(self, data: Any, topic: str = TOPIC) -> None:
+        """Say *data* to whoever reads the run's output; see `Context.emit`."""
+        self._wait(self._of.emit, data, topic)
 
     @property
     def vars(self) -> SyncVariables:

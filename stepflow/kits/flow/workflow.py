@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from stepflow.core.outcomes import Outcome
+from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import is_async
@@ -54,6 +55,7 @@ class Workflow(StepRunner):
         self, runtime: FlowRuntime, payload: Any, headers: Mapping[str, str]
     ) -> Outcome:
         """Replay what is remembered and go on from there, until the workflow ends or waits."""
+        current_emitter.set(None)  # the function itself calls ctx.emit, its steps have their own
         activation = Activation(runtime)
         ctx = Context(activation, headers=headers, readers=self._readers, registry=self._registry)
         args = (payload,) if self._takes_input else ()

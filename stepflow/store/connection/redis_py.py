@@ -198,8 +198,8 @@ class RedisPyPool:
             self.client.close()
 
     @contextmanager
-    def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
-        """Listen to a channel; see `Pool.listening`."""
+    def listening(self, *channels: str) -> Iterator[Callable[[float], None]]:
+        """Listen to channels; see `Pool.listening`."""
         pubsub = self.client.pubsub(ignore_subscribe_messages=True)
 
         def wait_for_message(timeout_s: float) -> None:
@@ -210,7 +210,7 @@ class RedisPyPool:
 
         try:
             with suppress(redis.RedisError, OSError):
-                pubsub.subscribe(channel)
+                pubsub.subscribe(*channels)
             yield wait_for_message
         finally:
             pubsub.close()

@@ -66,9 +66,9 @@ class Pool(Protocol):
     def close_idle(self) -> None:
         """Close the idle connections."""
 
-    def listening(self, channel: str) -> Any:
+    def listening(self, *channels: str) -> Any:
         """
-        Listen to a channel.
+        Listen to channels.
 
         Returns a context manager. It yields a function that waits for a message, for at most the
         number of seconds it is given.
@@ -303,9 +303,9 @@ class SocketPool:
                 self._idle.pop().close()
 
     @contextmanager
-    def listening(self, channel: str) -> Iterator[Callable[[float], None]]:
+    def listening(self, *channels: str) -> Iterator[Callable[[float], None]]:
         """
-        Listen to a channel; see `Pool.listening`.
+        Listen to channels; see `Pool.listening`.
 
         A lost connection ends the wait early and is reopened by the next one: callers poll as
         well.
@@ -316,7 +316,7 @@ class SocketPool:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
                 made.send(
-                    encode_command(("SUBSCRIBE", channel)), time.monotonic() + self._patience_s
+                    encode_command(("SUBSCRIBE", *channels)), time.monotonic() + self._patience_s
                 )
             except BaseException:
                 made.close()

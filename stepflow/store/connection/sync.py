@@ -51,8 +51,8 @@ class SyncCaller(Protocol):
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
         """Carry out several calls in one round trip; returns their results in order."""
 
-    def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Listen to a channel; yields a function that waits up to so many seconds for a message."""
+    def listening(self, *channels: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Listen to channels; yields a function that waits up to so many seconds for a message."""
 
 
 def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
@@ -179,14 +179,14 @@ class SyncConnection:
             return problem
         return RedisUnreachable(self._shown, redacted(str(problem)) or type(problem).__name__)
 
-    def listening(self, channel: str) -> AbstractContextManager[Callable[[float], None]]:
+    def listening(self, *channels: str) -> AbstractContextManager[Callable[[float], None]]:
         """
-        Listen to *channel*; yields a function that waits up to so many seconds for a message.
+        Listen to *channels*; yields a function that waits up to so many seconds for a message.
 
         A lost connection ends the wait early, so callers must poll as well.
         """
         return cast(
-            "AbstractContextManager[Callable[[float], None]]", self._pool.listening(channel)
+            "AbstractContextManager[Callable[[float], None]]", self._pool.listening(*channels)
         )
 
     def close(self) -> None:

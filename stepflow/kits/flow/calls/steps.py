@@ -172,6 +172,7 @@ class StepCalls(ContextBase):
         command = StepCommand(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
+            scope=self._activation.commands.keyed.occurrence(place),
         )  # fmt: skip
         command.compensation = compensation
         return self._activation.start(command)

@@ -50,6 +50,13 @@ class CommandHost(Protocol):
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
 
+    def was_begun_before(self, command: Writable) -> bool:
+        """
+        Whether an earlier activation may have begun with *command*.
+
+        It has, should there have been one, with all that was open when the journal ended.
+        """
+
     def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
         """
         Write an entry for *command*, which is busy until that is durable and handed over to it.

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
+from stepflow.core.output import current_emitter
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import StepFacts, enter, leave
 from stepflow.store.values.codec import pack, unpack
 
@@ -36,6 +37,8 @@ class StepCommand(Command):
         "_function",
         "_kwargs",
         "_policy",
+        "_scope",
+        "_scope_name",
         "_task",
         "_timeout_s",
         "is_abandoned",
@@ -55,8 +58,11 @@ class StepCommand(Command):
         policy: RetryPolicy,
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
+        scope: str = "",
     ) -> None:
         super().__init__(place, name, future, read)
+        self._scope_name = scope or place
+        self._scope: OutputScope | None = None
         self._function = function
         self._args = args
         self._kwargs = kwargs or {}
@@ -90,20 +96,50 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy, self.began_at = True, now
-            run = host.run
+            run, scope = host.run, self._begin_scope(host)
             token = enter(StepFacts(run.id, run.runner, self.name, self._failures + 1))
-            self._task = host.spawn(self._call(host.runtime), partial(self._tried, host))
+            self._task = host.spawn(self._call(host.runtime, scope), partial(self._tried, host))
             leave(token)
+
+    def _begin_scope(self, host: CommandHost) -> OutputScope:
+        """Make where its emits lead; what earlier attempts have emitted is void."""
+        attempt = self._failures + 1
+        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt)
+        if host.run.has_output and (attempt > 1 or host.was_begun_before(self)):
+            scope.reset(attempt)
+        return scope
 
     def abandon(self) -> None:
         self.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
 
-    def _call(self, runtime: FlowRuntime) -> Coroutine[Any, Any, Any]:
-        if self._timeout_s is not None:
-            return self._limited(runtime)
-        return runtime.call(self.name, self._function, self._args, self._kwargs)
+    def void_output(self, host: CommandHost) -> None:
+        scope, self._scope = self._scope, None
+        if scope is None and self._failures and host.run.has_output:
+            # of an attempt in an earlier activation
+            scope = host.runtime.output_scope(self._scope_in(host), self._failures)
+            scope.reset(None)
+        elif scope is not None and scope.has_emitted and not self.is_writing:
+            scope.close()
+            scope.reset(None)
+
+    def _scope_in(self, host: CommandHost) -> str:
+        """Name its scope: a place means another step in each history."""
+        return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
+
+    async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
+        """Call the function; all that it emits is written before its value is."""
+        current_emitter.set(scope)
+        try:
+            if self._timeout_s is None:
+                value = await runtime.call(self.name, self._function, self._args, self._kwargs)
+            else:
+                value = await self._limited(runtime)
+        finally:
+            scope.close()
+        await scope.end()
+        return value
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):
@@ -150,7 +186,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            host.write(self, EntryKind.ERROR, pack([info.type, info.message, info.traceback]))
+            self._write_error(host, pack([info.type, info.message, info.traceback]))
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -160,3 +196,22 @@ class StepCommand(Command):
         )  # fmt: skip
         due_at = runtime.now() + wait_s
         host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
+
+    def _write_error(self, host: CommandHost, data: bytes) -> None:
+        """Remember the error; what the last attempt has emitted is declared void before."""
+        scope = self._scope
+        if scope is None or not scope.has_emitted:
+            host.write(self, EntryKind.ERROR, data)
+            return
+
+        def go_on(done: asyncio.Task[None]) -> None:
+            del done
+            if self.is_abandoned or not self.is_wanted:
+                self.is_busy = False
+                host.wake()
+            else:
+                host.write(self, EntryKind.ERROR, data)
+
+        self.is_busy = True
+        scope.reset(None)
+        host.spawn(scope.end(), go_on)

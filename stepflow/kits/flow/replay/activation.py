@@ -15,7 +15,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
-from stepflow.core.outcomes import ContinueAsNew, ErrorInfo, Outcome
+from stepflow.core.outcomes import (
+    ContinueAsNew,
+    ErrorInfo,
+    Outcome,
+    Park,
+    Pause,
+    TryElsewhere,
+    Yield,
+)
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError, UnreadableValue
@@ -41,6 +49,9 @@ from stepflow.logs import StepFacts, StepLog
 log = logging.getLogger("stepflow.flow")
 
 T = TypeVar("T")
+
+#: outcomes after which the same commands are asked for again
+_GOES_ON = (Park, Yield, Pause, TryElsewhere)
 
 #: the kinds of entries that concern the run itself, and no command
 _OF_THE_RUN = (EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO)
@@ -70,6 +81,8 @@ class Activation:
         self.is_live = False
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
+        #: places of what was open where the journal ended, should the run have emitted something
+        self._frontier: frozenset[str] = frozenset()
         #: how the children of settled maps ended, by the map's id: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
         self._wakeup = Wakeup(self.run.id)
@@ -100,12 +113,21 @@ class Activation:
         Or until it turns out not to be the one that the journal remembers, which pauses the run.
         """
         try:
-            return await self._carry(workflow)
+            outcome = await self._carry(workflow)
+            if not isinstance(outcome, _GOES_ON):
+                self._void_output()
+            return outcome
         except DataError as error:  # what is read here; the workflow's own errors are in its task
             return pause_for(error)
         finally:
             self._writer.close()
             self.loop.evict()
+
+    def _void_output(self) -> None:
+        """Declare void what those have emitted that will not be answered any more."""
+        if self.is_live:
+            for command in self.commands:
+                command.void_output(self)
 
     async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
         watch_blocking()
@@ -201,6 +223,7 @@ class Activation:
         """Leave the function, should it still run, and undo what its steps have done."""
         self.loop.now = entry.at
         own_end = read_end(entry.data)
+        self._void_output()
         self.commands.abandon_all()
         undoing = self.loop.start_over(self._clean_up(with_children=bool(entry.name)))
         self._ending.note_undo(own_end, undoing)
@@ -221,6 +244,8 @@ class Activation:
     async def _live(self) -> Outcome:
         """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
         self.is_live = True
+        if self.run.has_output:
+            self._frontier = frozenset(command.place for command in self.commands)
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
@@ -364,6 +389,8 @@ class Activation:
 
     def _on_dropped(self, command: Command) -> None:
         """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
+        if self.is_live:
+            self._outer.call_soon(command.void_output, self)
         self._outer.call_soon(command.abandon)
         self._outer.call_soon(self._wakeup.wake)
 
@@ -433,6 +460,10 @@ class Activation:
         task = self._outer.create_task(work)
         task.add_done_callback(self._guarded(then))
         return task
+
+    def was_begun_before(self, command: Writable) -> bool:
+        """Whether an earlier activation may have begun with *command*."""
+        return command.place in self._frontier
 
     def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
         """Write an entry for *command*, unless it is answered or abandoned by now."""

@@ -16,8 +16,9 @@
 --@ include family_update
 --@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies questions_index hook* own* parent* note*
---@ args rev token fence lapsed member wip_member delivery run_id created ttl_s expires_at
+--@      variables questions replies output questions_index hook* own* parent* note*
+--@ args rev token fence lapsed member wip_member delivery run_id created ttl_s output_ttl_s
+--@      expires_at
 --@      expiry_member channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
@@ -46,9 +47,10 @@ redis.call('EXPIRE', run_key, ttl_s)
 redis.call('EXPIRE', data_key, ttl_s)
 redis.call('EXPIRE', steps_key, ttl_s)
 if redis.call('EXISTS', kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
-  questions_key, replies_key) > 0 then -- most runs have none of these
+  questions_key, replies_key, output_key) > 0 then -- most runs have none of these
   for _, key in ipairs({kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
     questions_key, replies_key}) do redis.call('EXPIRE', key, ttl_s) end
+  redis.call('EXPIRE', output_key, output_ttl_s)
   redis.call('ZREM', questions_index_key, run_id)
 end
 if hook_keys[1] or own_keys[1] or parent_keys[1] then

@@ -10,7 +10,7 @@
 --@ include job
 --@ include enqueue
 --@ constants PARKED_LIMIT
---@ keys run data steps memo kv journal mail sent variables questions replies
+--@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live runner_index deadlines due scheduled
 --@      done_index expiry old_runner_index source*
 --@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
@@ -20,7 +20,7 @@ if row[1] then
   if row[2] == request then return {1} end
   if row[1] ~= replaces then return {0, redis.call('HGETALL', run_key)} end
   redis.call('DEL', run_key, data_key, steps_key, memo_key, kv_key, journal_key, mail_key, sent_key,
-    variables_key, questions_key, replies_key)
+    variables_key, questions_key, replies_key, output_key)
   redis.call('ZREM', done_index_key, run_id)
   redis.call('ZREM', old_runner_index_key, run_id)
   if expired ~= '' then redis.call('ZREM', expiry_key, expired) end

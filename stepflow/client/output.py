@@ -1,0 +1,101 @@
+"""What both clients follow: what a run emits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+from stepflow.client.following import Reader, follow, follow_blocking, pause
+from stepflow.client.per_loop import PerLoop
+from stepflow.core.output import OutputEvent
+from stepflow.engine.env import Env
+from stepflow.engine.events.output import OutputReader
+from stepflow.store.calls import Plan
+from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sync import SyncCaller
+
+T = TypeVar("T")
+
+
+class Following:
+    """What `Client` follows of a run."""
+
+    env: Env
+
+    def _do(self, plan: Plan[T]) -> T:
+        raise NotImplementedError
+
+    @property
+    def connection(self) -> SyncCaller:
+        """The link that carries out this client's calls."""
+        raise NotImplementedError
+
+    def output(
+        self,
+        run_id: str,
+        *,
+        after: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        live: bool = True,
+        committed: bool = False,
+    ) -> Iterator[OutputEvent]:
+        """
+        Read what the run emits: `for event in client.output(run_id)`.
+
+        Gives an OutputItem for each item; an OutputReset when what a step has said is void, for it
+        is tried again; an OutputGap where items are gone; an OutputEnd once the run has ended.
+        OutputView puts them together. Any number may read, and reading takes nothing away.
+
+        *after* is the id of the last event you know, or `latest` for what comes from now on. With
+        *live* off it ends where the stream ends now. With *committed* you get items only once their
+        step is committed, so none of them is void later. Raises RunNotFound.
+        """
+        reader = OutputReader(run_id, self.env, after=after, topics=topics, committed=committed)
+        return self._follow(reader, live=live)
+
+    def _follow(self, reader: Reader[T], *, live: bool) -> Iterator[T]:
+        return follow_blocking(
+            reader, lambda: self._do(reader.look()), lambda: self.connection, live=live
+        )
+
+
+class AsyncFollowing:
+    """What `AsyncClient` follows of a run."""
+
+    env: Env
+    _per_loop: PerLoop
+
+    async def _do(self, plan: Plan[T]) -> T:
+        raise NotImplementedError
+
+    def output(
+        self,
+        run_id: str,
+        *,
+        after: str | None = None,
+        topics: str | Sequence[str] | None = None,
+        live: bool = True,
+        committed: bool = False,
+    ) -> AsyncIterator[OutputEvent]:
+        """See Client.output; `async for event in client.output(run_id)`."""
+        reader = OutputReader(run_id, self.env, after=after, topics=topics, committed=committed)
+        return self._follow(reader, live=live)
+
+    async def _follow(self, reader: Reader[T], *, live: bool) -> AsyncIterator[T]:
+        following = follow(
+            reader, lambda: self._do(reader.look()), live=live, find_listener=self._listener,
+            pause=self._pause,
+        )  # fmt: skip
+        async with aclosing(following):
+            async for event in following:
+                yield event
+
+    def _listener(self) -> Listener | None:
+        """Return what listens to channels on the running loop, once it is connected."""
+        opened = self._per_loop.known()
+        return None if opened is None else opened.listener
+
+    async def _pause(self, woken: asyncio.Event, timeout_s: float) -> None:
+        await pause(woken, timeout_s)

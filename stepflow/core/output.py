@@ -1,0 +1,167 @@
+"""
+Output streams: what a run says while it works, as its readers see it, and where `emit` leads.
+
+A *scope* is what an attempt works on: a step of a runner by its number, a `ctx.step` by its place.
+What an attempt says counts for good once its scope is committed. Until then a later attempt may
+void it, which an OutputReset says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from stepflow.core.ids import check_text
+from stepflow.errors import InvalidOption, NotInStep
+
+#: the topic of what is emitted without one
+TOPIC = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputItem:
+    """
+    One thing that a run said: its *data*, under its *topic*.
+
+    *id* is where a later read goes on. *scope* is None for what `ctx.emit` said, which is never
+    void; *attempt* counts from 1.
+    """
+
+    kind: ClassVar[str] = "output"
+    id: str
+    data: Any
+    topic: str = TOPIC
+    scope: str | None = None
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReset:
+    """
+    What *scope* has said so far is void: drop it from what you show.
+
+    *attempt* is the one that begins now; None when the scope was given up.
+    """
+
+    kind: ClassVar[str] = "reset"
+    id: str
+    scope: str
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputGap:
+    """
+    Items are gone that you have not read, for the stream is bounded: those after *after*.
+
+    *id* is the last one that is gone; None when all that there was is gone.
+    """
+
+    kind: ClassVar[str] = "gap"
+    id: str | None
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEnd:
+    """The run has ended in *state*, and there is nothing after *id*."""
+
+    kind: ClassVar[str] = "end"
+    id: str | None
+    state: str
+
+
+OutputEvent = OutputItem | OutputReset | OutputGap | OutputEnd
+
+
+class OutputView:
+    """
+    What is to be shown of a stream: all items that are not void.
+
+    `view.apply(event)` takes in each event in order; `view.text()` is what stands there now.
+    """
+
+    def __init__(self) -> None:
+        self.items: list[OutputItem] = []
+        #: the state the run has ended in; None while it goes on
+        self.state: str | None = None
+
+    def apply(self, event: OutputEvent) -> None:
+        """Take in the next event."""
+        match event:
+            case OutputItem():
+                self.items.append(event)
+                self.state = None
+            case OutputReset():
+                self.items = [item for item in self.items if item.scope != event.scope]
+            case OutputGap():
+                pass
+            case OutputEnd():
+                self.state = event.state
+
+    def text(self, topic: str = TOPIC) -> str:
+        """Join what was said under *topic*, for data that is text."""
+        return "".join(str(item.data) for item in self.items if item.topic == topic)
+
+
+class Emitter(Protocol):
+    """Takes what user code emits."""
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Take one item; what is returned is done when it is written."""
+
+
+#: where `emit` leads in the code that is running
+current_emitter: ContextVar[Emitter | None] = ContextVar("stepflow_emitter", default=None)
+
+
+def emit(data: Any, topic: str = TOPIC) -> Awaitable[None]:
+    """
+    Say *data* to whoever reads the run's output: `stepflow.emit(token)`.
+
+    It works anywhere inside a step, runner or job, in threads of theirs as well. It returns at
+    once; awaiting what it returns waits until the item is written, which holds back a step that
+    is faster than Redis. In a thread it blocks instead while a thousand items wait. The data may
+    be what a payload may be, up to 64 KiB.
+
+    Raises NotInStep outside of a step, PayloadTooLarge, UnsupportedValue, StepOver from a step
+    that has ended, ClaimLost.
+    """
+    emitter = current_emitter.get()
+    if emitter is None:
+        raise NotInStep
+    return emitter.emit(data, topic)
+
+
+def check_topic(topic: object) -> str:
+    """Return *topic* if it can be one, else raise InvalidOption."""
+    return check_text("the topic", topic, most=100)
+
+
+def check_topics(topics: str | Sequence[str] | None) -> frozenset[str] | None:
+    """Return the topics a reader wants, None for all of them."""
+    if topics is None:
+        return None
+    names = [topics] if isinstance(topics, str) else topics
+    return frozenset(check_topic(name) for name in names)
+
+
+def check_position(after: object) -> str | None:
+    """
+    Return where a read begins: None for the beginning, `latest`, or the id of an event.
+
+    Raises InvalidOption for anything else.
+    """
+    if after is None or after in {"", "latest"}:
+        return after or None
+    first, dash, second = after.partition("-") if isinstance(after, str) else ("", "", "")
+    if dash and all(part.isdecimal() and len(part) <= _DIGITS for part in (first, second)):
+        return f"{int(first)}-{int(second)}"
+    msg = f"{after!r} is no place in an output stream; use the id of an event, or 'latest'"
+    raise InvalidOption(msg)
+
+
+#: digits of each part of an id
+_DIGITS = 15

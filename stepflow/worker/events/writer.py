@@ -1,0 +1,255 @@
+"""
+Writes what the steps of one claimed run emit, in order and under its claim.
+
+One batch is on its way at a time; what is emitted meanwhile makes the next one. So a slow emitter
+has each item sent at once, and a fast one costs a call for each round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+from stepflow.core.output import TOPIC
+from stepflow.engine.env import Env
+from stepflow.engine.events.emitting import pack_output
+from stepflow.engine.insist import insist
+from stepflow.errors import ClaimLost, OutputOverflow, StepOver
+from stepflow.store.connection.async_ import AsyncCaller
+from stepflow.store.events.output import Bounds, Item, emit
+
+log = logging.getLogger("stepflow.run")
+
+#: items and bytes not written yet, above which a thread that emits waits
+FULL_ITEMS, FULL_BYTES = 1000, 256 * 1024
+#: items and bytes of one batch
+BATCH_ITEMS, BATCH_BYTES = 500, 128 * 1024
+#: bytes that an item counts for beside its data
+_OVERHEAD = 64
+#: seconds between two looks of a thread that waits, in case the loop is gone
+_LOOK_S = 1.0
+
+
+class OutputWriter:
+    """
+    Buffers and sends the items of one claim.
+
+    *token* and *rev* are the claim's. `add` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        token: str,
+        rev: int,
+        env: Env,
+        connection: AsyncCaller,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.run_id = run_id
+        self.bounds = bounds_of(env)
+        self.rev = rev
+        self._token = token
+        self._env = env
+        self._connection = connection
+        self._loop = loop
+        self._room = threading.Condition()
+        self._items: deque[Item] = deque()
+        #: items added, items written, and bytes added and not written
+        self._added = self._written = self._bytes = 0
+        self._batches = 0
+        self._sending: asyncio.Task[None] | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        #: why nothing more is written
+        self._problem: BaseException | None = None
+
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether the caller runs on the worker's loop."""
+        return asyncio._get_running_loop() is self._loop  # noqa: SLF001  raises nothing
+
+    def add(self, item: Item) -> Emission:
+        """
+        Take one more item.
+
+        Raises what ended the stream; OutputOverflow when far too many wait. A thread waits for
+        room.
+        """
+        is_on_loop, weight = self.is_on_loop, len(item[0]) + _OVERHEAD
+        with self._room:
+            while self._is_full() and not is_on_loop and self._problem is None:
+                self._room.wait(_LOOK_S)
+            if self._problem is not None:
+                raise self._problem
+            unwritten = self._added - self._written
+            if unwritten and self._is_too_much(unwritten + 1, self._bytes + weight):
+                raise OutputOverflow(self.run_id, unwritten)
+            self._items.append(item)
+            self._added += 1
+            self._bytes += weight
+            number, is_first = self._added, len(self._items) == 1
+        if is_first:
+            if is_on_loop:
+                self._begin()
+            else:
+                self._loop.call_soon_threadsafe(self._begin)
+        return Emission(self, number)
+
+    def _is_too_much(self, items: int, size: int) -> bool:
+        """Whether the stream could not keep so much: the first of it would be gone at once."""
+        return items > self.bounds.items or size > self.bounds.bytes
+
+    def _is_full(self) -> bool:
+        return self._added - self._written >= FULL_ITEMS or self._bytes >= FULL_BYTES
+
+    def _begin(self) -> None:
+        if self._items and (self._sending is None or self._sending.done()):
+            self._sending = self._loop.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        """Send batches until nothing is left, or until the claim is lost."""
+        try:
+            while batch := self._take():
+                self._batches += 1
+                await self._send(batch, self._batches)
+        except (Exception, ClaimLost) as error:  # noqa: BLE001  handed to whoever emits next
+            log.warning("run=%s: no more of its output is written: %s", self.run_id, error)
+            self._end(error)
+        except asyncio.CancelledError:
+            self._end(ClaimLost(f"run {self.run_id!r}: its worker has left; its output is dropped"))
+            raise
+
+    async def _send(self, batch: list[Item], number: int) -> None:
+        call = emit(
+            self._env.keys, self.run_id, self._token, rev=self.rev, batch=number, items=batch,
+            bounds=self.bounds,
+        )  # fmt: skip
+        what = f"run={self.run_id} cannot write its output"
+        if not await insist(lambda: self._connection.call(call), what):
+            raise ClaimLost(f"run {self.run_id!r} is held by another worker; its output is dropped")
+        with self._room:
+            self._written += len(batch)
+            self._bytes -= sum(len(item[0]) + _OVERHEAD for item in batch)
+            self._room.notify_all()
+        while self._waiting and self._waiting[0][0] <= self._written:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+    def _take(self) -> list[Item]:
+        batch: list[Item] = []
+        size = 0
+        with self._room:
+            while self._items and len(batch) < BATCH_ITEMS and size < BATCH_BYTES:
+                batch.append(self._items.popleft())
+                size += len(batch[-1][0]) + _OVERHEAD
+        return batch
+
+    def _end(self, error: BaseException) -> None:
+        """Take nothing more; whoever waits hears why."""
+        with self._room:
+            self._problem = error
+            self._items.clear()
+            self._room.notify_all()
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(error)
+
+    async def written(self, number: int) -> None:
+        """Wait until item *number* is written; raises what ended the stream before."""
+        if number <= self._written:
+            return
+        if self._problem is not None:
+            raise self._problem
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((number, future))
+        await future
+
+    async def drain(self) -> None:
+        """
+        Wait until all that was emitted is written.
+
+        What ended the stream is not raised: whatever comes next meets it as well.
+        """
+        while self._sending is not None and not self._sending.done():
+            await asyncio.wait([self._sending])
+
+    async def flush(self) -> None:
+        """Begin with what threads have just added, and wait until all is written."""
+        self._begin()
+        await self.drain()
+
+
+class Emission:
+    """An item on its way; awaiting it waits until it is written."""
+
+    __slots__ = ("_number", "_writer")
+
+    def __init__(self, writer: OutputWriter, number: int) -> None:
+        self._writer = writer
+        self._number = number
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._writer.written(self._number).__await__()
+
+
+class Scope:
+    """
+    Where the emits of one attempt lead: an `Emitter`.
+
+    *writer* gives the writer of the claim, made at first use; *name* is the scope's name in the
+    stream.
+    """
+
+    __slots__ = ("_get_writer", "_limit", "attempt", "has_emitted", "is_over", "name", "run_id")
+
+    def __init__(
+        self,
+        get_writer: Callable[[], OutputWriter],
+        run_id: str,
+        name: str,
+        attempt: int,
+        limit: int,
+    ) -> None:
+        self._get_writer = get_writer
+        self._limit = limit
+        self.run_id = run_id
+        self.name = name
+        self.attempt = attempt
+        self.has_emitted = False
+        #: whether the attempt has ended
+        self.is_over = False
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Take one item."""
+        if self.is_over:
+            raise StepOver(f"run {self.run_id!r} step {self.name}: what it emits")
+        packed = pack_output(data, topic, self._limit)
+        self.has_emitted = True
+        attempt = "" if self.attempt == 1 else self.attempt
+        return self._get_writer().add((packed, "" if topic == TOPIC else topic, self.name, attempt))
+
+    def reset(self, attempt: int | None) -> None:
+        """Declare void what the scope has said so far; *attempt* begins, None given up."""
+        self._get_writer().add((b"", "", self.name, "" if attempt is None else attempt))
+
+    def close(self) -> None:
+        """Take nothing more: the attempt has ended."""
+        self.is_over = True
+
+    async def end(self) -> None:
+        """Take nothing more, and wait until all is written."""
+        self.is_over = True
+        if self.has_emitted:
+            await self._get_writer().flush()
+
+
+def bounds_of(env: Env) -> Bounds:
+    """Give the bounds of each run's output stream."""
+    limits = env.settings.limits
+    return Bounds(limits.output_items, limits.output_bytes)
