@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,10 @@ def load_app(target: str) -> CoreApp:
     Raises AppNotFound saying what is wrong.
     """
     module_name, colon, name = target.partition(":")
-    if not module_name or not colon or not name:
-        raise AppNotFound(target, "that is no module and name")
+    if not module_name or not colon or not name or module_name.endswith(".py"):
+        meant = _module_meant(module_name)
+        problem = "that is a file" if module_name.endswith(".py") else "that is no module and name"
+        raise AppNotFound(target, problem, f"did you mean {meant}:{name or 'app'}?")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -75,14 +78,26 @@ def load_app(target: str) -> CoreApp:
         if error.name is not None and (
             module_name == error.name or module_name.startswith(f"{error.name}.")
         ):
-            raise AppNotFound(
-                target, f"there is no module {error.name!r} on the path, nor in {Path.cwd()}"
-            ) from None
+            problem = f"there is no module {error.name!r} on the path, nor in {Path.cwd()}"
+            near = _near(module_name, [path.stem for path in Path.cwd().glob("*.py")])
+            hints = [f"did you mean {near}:{name}?"] if near else []
+            raise AppNotFound(target, problem, *hints) from None
         raise
     app = getattr(module, name, None)
     if not isinstance(app, CoreApp):
-        raise AppNotFound(target, f"{module_name!r} has no Stepflow object called {name!r}")
+        apps = [one for one, value in vars(module).items() if isinstance(value, CoreApp)]
+        hints = [f"did you mean {module_name}:{apps[0]}?"] if apps else []
+        raise AppNotFound(target, f"{module_name!r} has no Stepflow object called {name!r}", *hints)
     return app
+
+
+def _module_meant(given: str) -> str:
+    """Return the module that a path such as `shop/more.py` is; as it is given where it is none."""
+    return given.removesuffix(".py").strip("./").replace("/", ".") or "package.module"
+
+
+def _near(name: str, known: list[str]) -> str | None:
+    return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int:

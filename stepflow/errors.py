@@ -216,8 +216,10 @@ class UnknownRunner(UsageError):
 class AppNotFound(UsageError):
     """`package.module:app` did not lead to a Stepflow object."""
 
-    def __init__(self, target: str, problem: str) -> None:
-        super().__init__(f"cannot load app {target!r}: {problem}; write it as package.module:app")
+    def __init__(
+        self, target: str, problem: str, hint: str = "write it as package.module:app"
+    ) -> None:
+        super().__init__(f"cannot load app {target!r}: {problem}; {hint}")
 
 
 class WebhookRefused(UsageError):

@@ -55,6 +55,7 @@ class CliContext:
         target = target or self.app or os.environ.get("STEPFLOW_APP")
         if target is None:
             return None
+        from stepflow.engine.user_code.frames import users_traceback
         from stepflow.entry import load_app
 
         self.settings()  # a mistake in them is found before the app runs into it
@@ -65,7 +66,9 @@ class CliContext:
         except (Exception, SystemExit) as error:  # whatever stands at the top of the user's module
             if is_debugging():
                 raise
-            raise AppNotFound(target, _where(error)) from None
+            where = _where(error)
+            click.echo(users_traceback(error), err=True, nl=False)
+            raise AppNotFound(target, where, "correct it and try again") from None
         if self.namespace is not None:
             app.namespace = self.namespace
         return app
@@ -166,10 +169,10 @@ def _kept(field: str) -> dict[str, Any]:
 
 def _where(error: BaseException) -> str:
     """Describe what went wrong in the app's module, and where."""
+    from stepflow.engine.user_code.frames import is_users
+
     frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<")
+        frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)
     ]
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     if isinstance(error, SyntaxError):

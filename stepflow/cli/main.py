@@ -11,13 +11,13 @@ import click
 
 from stepflow.cli.context import common_options
 from stepflow.cli.errors import Exit, Problem, failing_in_words, without_secrets
-from stepflow.errors import shown
+from stepflow.errors import did_you_mean, shown
 
-#: verb -> the module of stepflow.cli that has it, in the order of `--help`
+#: verb -> the module of stepflow.cli that has it
 VERBS = {
     "dev": "dev.command",
     "demo": "demo.command",
-    "worker": "worker",
+    "worker": "worker.command",
     "submit": "submit",
     "list": "runs",
     "show": "look.show",
@@ -45,6 +45,23 @@ VERBS = {
     "completion": "completion",
 }
 
+#: the parts of `--help`, and the verbs in them in their order
+PARTS = {
+    "Run": "worker submit result",
+    "Look": "list show watch questions workers queues hooks",
+    "Steer": "signal answer cancel pause resume run-now retry fork fail",
+    "Operate": "export config redis completion",
+    "Develop": "dev demo check",
+}
+#: what other programs call our verbs
+OTHER_NAMES = {
+    "delete": "cancel", "enqueue": "submit", "events": "watch", "get": "show", "info": "show",
+    "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
+    "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
+    "start": "submit", "status": "show", "stop": "cancel", "tail": "watch", "terminate": "fail",
+    "unpause": "resume", "wait": "result", "work": "worker",
+}  # fmt: skip
+
 _EPILOG = """\b
 Exit codes: 0 ok, 1 error, 2 usage, 3 run failed, 4 run cancelled, 5 not found,
 6 timed out waiting, 7 Redis unreachable, 130 interrupted (the run goes on).
@@ -55,6 +72,10 @@ run id or the beginning of one.
 """
 
 
+#: characters of the sentence about a verb: all of it
+_WHOLE = 200
+
+
 class Verbs(click.Group):
     """A group that imports a command when you call it, and turns errors into sentences."""
 
@@ -62,6 +83,26 @@ class Verbs(click.Group):
         """Return the names of the verbs, without importing them."""
         del ctx
         return list(VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs in their parts, each with its whole sentence."""
+        for title, names in PARTS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names.split()]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, verb.get_short_help_str(_WHOLE)) for name, verb in commands if verb]
+                )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a name that is none is refused, with the verb that is meant."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            near = OTHER_NAMES.get(name)
+            hint = f"; did you mean {near!r}?" if near else did_you_mean(name, list(VERBS))
+            ctx.fail(f"No such command {name!r}{hint or '; stepflow --help lists them'}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a verb and return its command."""
@@ -100,7 +141,7 @@ class Verbs(click.Group):
 @click.version_option(package_name="stepflow-rq", prog_name="stepflow")
 @common_options
 def cli() -> None:
-    """Durable step runs on Redis: submit them, work them, watch them."""
+    """Durable workflows on Redis: run workers, submit runs, look at them and steer them."""
 
 
 def main() -> None:

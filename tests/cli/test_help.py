@@ -4,7 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from stepflow.cli.main import VERBS, cli
+from stepflow.cli.main import OTHER_NAMES, PARTS, VERBS, cli
 from tests.cli.conftest import ROOT
 
 HEAVY = "redis rq pydantic rich msgpack httpx tenacity asyncio"
@@ -38,7 +38,32 @@ def test_completion_prints_the_script_of_each_shell(shell):
     assert "_STEPFLOW_COMPLETE" in result.output
 
 
-def test_an_unknown_verb_is_a_usage_error():
-    result = CliRunner().invoke(cli, ["frobnicate"])
+def test_every_verb_has_its_place_in_the_help():
+    """[U21] And its first sentence is shown whole."""
+    assert sorted(" ".join(PARTS.values()).split()) == sorted(VERBS)
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=200).output
+    assert [line[:-1] for line in shown.splitlines() if line[:-1] in PARTS] == list(PARTS)
+    assert "..." not in shown.split("Run:")[1].split("Exit codes")[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("ls", "did you mean 'list'?"),
+        ("status", "did you mean 'show'?"),
+        ("sumbit", "did you mean 'submit'?"),
+        ("workres", "did you mean 'workers'?"),
+        ("frobnicate", "stepflow --help lists them"),
+    ],
+)
+def test_an_unknown_verb_is_a_usage_error_that_names_the_nearest(given, meant):
+    """[U21]"""
+    result = CliRunner().invoke(cli, [given])
     assert result.exit_code == 2
-    assert "No such command 'frobnicate'" in result.output
+    assert f"No such command {given!r}; {meant}" in result.output
+
+
+def test_every_other_name_stands_for_a_verb_and_is_none():
+    """[U21]"""
+    assert set(OTHER_NAMES.values()) <= set(VERBS)
+    assert not set(OTHER_NAMES) & set(VERBS)

@@ -52,6 +52,10 @@ BROKEN_APPS = {
         "def f():\n    return 1 / 0\nf()",
         "ZeroDivisionError: division by zero (crash.py, line 2)",
     ),
+    "library.py": (
+        "import json\njson.loads('{')",
+        "JSONDecodeError: Expecting property name enclosed in double quotes",
+    ),
     "exits.py": ("raise SystemExit(0)", "SystemExit"),
     "needs.py": ("import not_there_at_all", "not_there_at_all"),
     "empty.py": ("", "no Stepflow object called 'app'"),
@@ -64,15 +68,47 @@ def test_an_app_that_cannot_be_loaded_is_said_in_one_sentence(program, folder, n
     (folder / name).write_text(source)
     result = program("worker", f"{name.removesuffix('.py')}:app")
     assert result.returncode == 2
-    assert part in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    *traceback, sentence = result.stderr.strip().splitlines()
+    assert part in sentence
+    assert not any("stepflow" in line for line in traceback)
 
 
-@pytest.mark.parametrize("target", ["nowhere:app", "capp", "capp:nothing"])
-def test_an_app_that_is_not_there_is_said_in_one_sentence(program, target):
+def test_an_app_that_raises_shows_the_users_own_traceback(program, folder):
+    """[U21] From their first frame on, with those of libraries folded."""
+    (folder / "lib.py").write_text("import json\n\ndef load():\n    return json.loads('{')\n")
+    (folder / "top.py").write_text("import lib\n\nCONFIG = lib.load()\n")
+    said = program("worker", "top:app").stderr
+    lines = [line for line in said.splitlines() if "^" not in line]
+    assert lines[:6] == [
+        "Traceback (most recent call last):",
+        f'  File "{folder}/top.py", line 3, in <module>',
+        "    CONFIG = lib.load()",
+        f'  File "{folder}/lib.py", line 4, in load',
+        "    return json.loads('{')",
+        "  … 3 frames of libraries",
+    ]
+    assert lines[-1].startswith("error: cannot load app 'top:app': importing it raised JSONDecode")
+    assert lines[-1].endswith("(lib.py, line 4); correct it and try again")
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("nowhere:app", "write it as package.module:app"),
+        ("capp", "did you mean capp:app?"),
+        ("capp.py", "did you mean capp:app?"),
+        ("capp.py:app", "did you mean capp:app?"),
+        ("./shop/more.py", "did you mean shop.more:app?"),
+        ("cap:app", "did you mean capp:app?"),
+        ("capp:nothing", "did you mean capp:app?"),
+    ],
+)
+def test_an_app_that_is_not_there_is_said_in_one_sentence(program, target, meant):
+    """[U21]"""
     result = program("worker", target)
     assert result.returncode == 2
     assert "cannot load app" in result.stderr
+    assert result.stderr.strip().endswith(meant)
 
 
 def test_a_runner_that_the_named_app_does_not_have_is_refused(program):

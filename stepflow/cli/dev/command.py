@@ -29,7 +29,7 @@ LOOK_S = 0.5
 SHOWN = 15
 
 
-@click.command("dev", short_help="Work APP while you write it, and restart on changes.")
+@click.command("dev", short_help="Run a worker for APP that restarts when its files change.")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",
@@ -48,7 +48,7 @@ def dev_command(
     context: CliContext, app_path: str | None, queues: tuple[str, ...], concurrency: int | None
 ) -> None:
     """
-    Work APP (package.module:app) while you write it: the worker restarts when its files change.
+    Run a worker for APP (package.module:app) that restarts when its files change.
 
     Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; the runs
     stay.
@@ -59,7 +59,7 @@ def dev_command(
     target = app_path or context.app
     app = context.load_app(target)
     if app is None or target is None:
-        raise Problem("no app to work for; name one: stepflow dev package.module:app", Exit.USAGE)
+        raise Problem("dev needs an app; name one: stepflow dev package.module:app", Exit.USAGE)
     options = [part for queue in queues for part in ("--queue", queue)]
     options += [] if concurrency is None else ["--concurrency", str(concurrency)]
     options += [] if context.redis_url is None else ["--redis-url", context.redis_url]

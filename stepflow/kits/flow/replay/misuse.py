@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
-from functools import cache
-from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-_PACKAGE = f"{Path(__file__).parents[3]}{os.sep}"
-_LIBRARY = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")})
+from stepflow.engine.user_code.frames import is_ours, is_users
+
 #: calls by another name than the one that you write
 _WRITTEN = {"asyncio.Timeout.__aenter__": "asyncio.timeout"}
 
@@ -36,7 +33,8 @@ def find_call(tasks: Iterable[asyncio.Task[Any]], otherwise: str) -> Call | None
     Find the call of the user's code that is being made; None when no code of theirs is there.
 
     A library may make it in a task of its own: then it is the call that one of *tasks*, the
-    branches of the workflow, waits for. *otherwise* is the name of what is called without a Python frame.
+    branches of the workflow, waits for. *otherwise* is the name of what is called without a Python
+    frame.
     """
     found = _innermost(running_frames(), otherwise)
     for task in () if found else tasks:
@@ -48,9 +46,9 @@ def _innermost(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> C
     """Return the first frame of the user's among *frames*, from the inside, and what it calls."""
     called = otherwise
     for code, module, line in frames:
-        if _is_users(code.co_filename):
+        if is_users(code.co_filename):
             return Call(_WRITTEN.get(called, called), code.co_filename, line)
-        if not code.co_filename.startswith(_PACKAGE):
+        if not is_ours(code.co_filename):
             called = _public_name(module, code.co_qualname)
     return None
 
@@ -81,11 +79,3 @@ def _waiting(coro: Any) -> Iterator[tuple[CodeType, str, int]]:
             return
         yield frame.f_code, str(frame.f_globals.get("__name__", "")), frame.f_lineno
         coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
-
-
-@cache
-def _is_users(file: str) -> bool:
-    """Whether code of *file* is neither Python's own nor a library's nor ours."""
-    if file.startswith(("<frozen", _PACKAGE)) or "site-packages" in file or "dist-packages" in file:
-        return False
-    return not file.startswith(_LIBRARY)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stepflow.app import CoreApp
 
 
-@click.command("worker", short_help="Work the runs of APP (package.module:app).")
+@click.command("worker", short_help="Run a worker for APP (package.module:app).")
 @click.argument("app_path", metavar="APP", required=False)
 @click.option(
     "--queue",
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     "queues",
     multiple=True,
     metavar="NAME",
-    help="Queue to work; may be repeated.  [default: default]",
+    help="Take runs from this queue; may be repeated.  [default: default]",
 )
 @click.option(
     "--concurrency",
     "-c",
     type=click.IntRange(1),
     metavar="N",
-    help="Steps in progress at once in each process.",
+    help="How many steps each process runs at once.",
 )
 @click.option(
     "--processes",
     "-p",
     type=click.IntRange(1),
     metavar="P",
-    help="Worker processes under a supervisor.",
+    help="How many worker processes to run, under a supervisor.",
 )
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option(
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Log lines from this level on.",
+    help="The lowest level that is logged.",
 )
 @click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
 @common_options
@@ -68,18 +68,18 @@ def worker_command(
     name: str | None,
 ) -> int:
     """
-    Work the runs of APP (package.module:app).
+    Run a worker for APP (package.module:app).
 
-    SIGTERM or Ctrl-C begins a graceful end: running steps finish and are committed. A second one
-    ends the worker at once. Nothing is lost either way.
+    SIGTERM or Ctrl-C stops it gracefully: running steps finish and are committed. A second one
+    stops it at once. Nothing is lost either way.
     """
-    from stepflow.cli.lines import log_to_stderr
+    from stepflow.cli.worker.lines import log_to_stderr
     from stepflow.core.ids import check_queue
 
     app = context.load_app(app_path)
     if app is None:
         raise Problem(
-            "no app to work for; name one: stepflow worker package.module:app", Exit.USAGE
+            "a worker needs an app; name one: stepflow worker package.module:app", Exit.USAGE
         )
     names = [check_queue(queue) for queue in queues or ("default",)]
     if lease is not None:

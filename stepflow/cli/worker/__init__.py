@@ -1,0 +1,1 @@
+"""`stepflow worker`, and the lines that a worker logs."""
