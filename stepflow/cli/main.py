@@ -48,9 +48,9 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show watch questions workers queues hooks",
-    "Steer": "signal answer cancel pause resume run-now retry fork fail",
-    "Operate": "export config redis completion",
+    "Look": "list show why watch output questions workers queues hooks",
+    "Steer": "signal answer cancel pause resume run-now retry fork fail queue",
+    "Operate": "doctor export config redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs

@@ -85,15 +85,9 @@ class Fence(NamedTuple):
 
 def _flow_keys(base: str) -> dict[str, str]:
     """Give the keys of what a workflow keeps beside the record of its run."""
-    return {
-        "journal": f"{base}:journal",
-        "mail": f"{base}:mail",
-        "sent": f"{base}:sent",
-        "variables": f"{base}:vars",
-        "questions": f"{base}:questions",
-        "replies": f"{base}:replies",
-        "output": f"{base}:out",
-    }
+    same = ("journal", "mail", "sent", "questions", "replies")
+    ends = {**{name: name for name in same}, "variables": "vars", "output": "out"}
+    return {name: f"{base}:{end}" for name, end in ends.items()}
 
 
 def _pause_fields(run: Run, pause: PauseRequest | None = None) -> Sequence[Part]:

@@ -40,7 +40,8 @@ def test_completion_prints_the_script_of_each_shell(shell):
 
 def test_every_verb_has_its_place_in_the_help():
     """[U21] And its first sentence is shown whole."""
-    assert sorted(" ".join(PARTS.values()).split()) == sorted(VERBS)
+    placed = " ".join(PARTS.values()).split()
+    assert (set(VERBS) - set(placed), len(placed)) == (set(), len(set(placed)))
     shown = CliRunner().invoke(cli, ["--help"], terminal_width=200).output
     assert [line[:-1] for line in shown.splitlines() if line[:-1] in PARTS] == list(PARTS)
     assert "..." not in shown.split("Run:")[1].split("Exit codes")[0]
