@@ -139,10 +139,11 @@ _EXPORTS = {
         NameTaken NoServer NotAnInteger NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge PermanentError
         QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader
-        ResultMismatch RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit
-        SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
-        TransientError UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
-        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
+        ResultMismatch RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError
+        ServerUnfit SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver
+        StepflowError TransientError UnavailableError UnknownChild UnknownRunner UnknownStep
+        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
+        WebhookRefused
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job",

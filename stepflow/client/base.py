@@ -28,8 +28,8 @@ from stepflow.store.connection.server_check import check_number, read_format
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
-from stepflow.store.runs import load_kv
 from stepflow.store.values.codec import unpack
+from stepflow.store.variables import load_kv
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry

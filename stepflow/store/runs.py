@@ -479,11 +479,6 @@ def load_spec(keys: Keys, run_id: str) -> Call[bytes | None]:
     return command("HGET", f"{keys.run(run_id)}:data", "spec", read=raw, misfit=lambda: None)
 
 
-def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
-    """Read one value of the run's own space, packed."""
-    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
-
-
 def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's step records."""
     return load_hash(f"{keys.run(run_id)}:steps")

@@ -1,4 +1,4 @@
-"""The call for variables of runs and sessions, and how their values are written."""
+"""The calls for variables of runs and sessions and for what effects wrote, and how values look."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.errors import UnreadableValue
 from stepflow.store import scripts
-from stepflow.store.calls import Call, load_hash, raw
+from stepflow.store.calls import Call, command, load_hash, raw
 from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack, unpack
 
@@ -92,3 +92,8 @@ def load_vars(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
 def load_session_vars(keys: Keys, session: str) -> Call[dict[bytes, bytes]]:
     """Read the variables of a session, as `write_var` wrote them."""
     return load_hash(keys.session(session))
+
+
+def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
+    """Read one value of the run's own space, which effects write, packed."""
+    return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)
