@@ -46,6 +46,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.status import Page as Page
     from stepflow.engine.timeline import StepStatus as StepStatus
     from stepflow.engine.timeline import Timeline as Timeline
+    from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
+    from stepflow.engine.user_code.middleware import CallNext as CallNext
+    from stepflow.engine.user_code.middleware import UserCall as UserCall
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -133,6 +136,8 @@ _EXPORTS = {
     "engine.spec": "RunSpec",
     "engine.status": "Page",
     "engine.timeline": "StepStatus Timeline",
+    "engine.user_code.lifespan": "Lifespan",
+    "engine.user_code.middleware": "CallNext UserCall",
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
