@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import AsyncClient as AsyncClient
     from stepflow.client import AsyncRunHandle as AsyncRunHandle
+    from stepflow.client import AsyncSessionReader as AsyncSessionReader
     from stepflow.client import Client as Client
     from stepflow.client import HookInfo as HookInfo
     from stepflow.client import RunHandle as RunHandle
+    from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
+    from stepflow.core.outcomes import ErrorFrame as ErrorFrame
     from stepflow.core.outcomes import ErrorInfo as ErrorInfo
     from stepflow.core.outcomes import Fail as Fail
     from stepflow.core.outcomes import Outcome as Outcome
@@ -44,8 +47,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.status import Page as Page
+    from stepflow.engine.timeline import StepKind as StepKind
+    from stepflow.engine.timeline import StepState as StepState
     from stepflow.engine.timeline import StepStatus as StepStatus
     from stepflow.engine.timeline import Timeline as Timeline
+    from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
+    from stepflow.engine.user_code.middleware import CallNext as CallNext
+    from stepflow.engine.user_code.middleware import UserCall as UserCall
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -57,6 +65,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
+    from stepflow.errors import LifespanFailed as LifespanFailed
+    from stepflow.errors import LifespanNotOpen as LifespanNotOpen
     from stepflow.errors import MailboxFull as MailboxFull
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
@@ -119,10 +129,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
 
 #: the public names of each module
 _EXPORTS = {
-    "client": "AsyncClient AsyncRunHandle Client HookInfo RunHandle SubmitOptions",
+    "client": """
+        AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
+        SubmitOptions
+    """,
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
-    "core.outcomes": "Cancel Continue ErrorInfo Fail Outcome Succeed",
+    "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": """
         OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit
     """,
@@ -132,7 +145,9 @@ _EXPORTS = {
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
     "engine.status": "Page",
-    "engine.timeline": "StepStatus Timeline",
+    "engine.timeline": "StepKind StepState StepStatus Timeline",
+    "engine.user_code.lifespan": "Lifespan",
+    "engine.user_code.middleware": "CallNext UserCall",
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
@@ -144,6 +159,7 @@ _EXPORTS = {
         StepflowError TransientError UnavailableError UnknownChild UnknownRunner UnknownStep
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
         WebhookRefused
+        LifespanFailed LifespanNotOpen
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job",

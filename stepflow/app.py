@@ -14,6 +14,7 @@ from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
+from stepflow.engine.user_code.around import Around
 from stepflow.engine.user_code.declarations import (
     check_declared,
     check_hook,
@@ -40,7 +41,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CoreApp:
+class CoreApp(Around):
     """
     An app: it registers your runners, jobs and hooks.
 

@@ -7,6 +7,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
+    │   ├── LifespanNotOpen
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
@@ -21,6 +22,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── LifespanFailed        what your app opens with its worker could not be opened
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
@@ -396,6 +398,27 @@ class SpawnRefused(RunStateError):
             else f"is nested {limit} deep, the limit (does it begin itself?)"
         )
         super().__init__(f"run {run_id!r} {why}; it begins no more children")
+
+
+class LifespanFailed(StepflowError):
+    """What an app opens when its worker starts could not be opened; the worker does not start."""
+
+    def __init__(self, name: str, error: str, trace: str) -> None:
+        self.lifespan = name
+        super().__init__(
+            f"the worker does not start: lifespan {name!r} raised {error}\n{trace.rstrip()}"
+        )
+
+
+class LifespanNotOpen(UsageError):
+    """You asked for the `value` of a lifespan where no worker has opened it."""
+
+    def __init__(self, name: str) -> None:
+        self.lifespan = name
+        super().__init__(
+            f"lifespan {name!r} is not open here; workers and harnesses open it: use it in steps, "
+            "runners, jobs and hooks"
+        )
 
 
 class RunFailed(RunStateError):

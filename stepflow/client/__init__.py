@@ -9,14 +9,17 @@ from stepflow.client.async_client import AsyncClient, AsyncRunHandle
 from stepflow.client.base import resolve
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
+from stepflow.client.reading import AsyncSessionReader, SessionReader
 from stepflow.client.sync_client import Client, RunHandle
 
 __all__ = [
     "AsyncClient",
     "AsyncRunHandle",
+    "AsyncSessionReader",
     "Client",
     "HookInfo",
     "RunHandle",
+    "SessionReader",
     "SubmitOptions",
     "resolve",
 ]

@@ -11,6 +11,8 @@ from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.user_code.calls import is_async
+from stepflow.engine.user_code.lifespan import Lifespan
+from stepflow.engine.user_code.middleware import Middleware
 from stepflow.errors import InvalidOption, NameTaken
 
 RunnerFunction = Callable[[Step[Any]], Any]
@@ -45,6 +47,10 @@ class Registry:
     paused_hooks: dict[str, HookFunction] = field(default_factory=dict)
     #: webhooks that every run of this app gets, by name
     webhooks: dict[str, Any] = field(default_factory=dict)
+    #: what a worker opens at its start, in this order
+    lifespans: list[Lifespan[Any]] = field(default_factory=list)
+    #: what stands around each call of a step, runner, job or hook, the outermost first
+    middleware: list[Middleware] = field(default_factory=list)
 
     def add(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, Unpack, overload
@@ -20,6 +20,7 @@ from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.env import Env
 from stepflow.engine.user_code.calls import call as call_user_code
+from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.replayer import check_history
 from stepflow.settings import Settings
@@ -88,6 +89,7 @@ class Harness:
         self._lock = asyncio.Lock()
         self._env = Env(Keys(app.namespace), self.settings, self.clock)
         self._current_worker: HarnessWorker | None = None
+        self._lifespans = AsyncExitStack()
         self._clients_before: tuple[Any, Any] = (None, None)
 
     async def __aenter__(self) -> Self:
@@ -101,12 +103,15 @@ class Harness:
         )
         blocking.env.clock = self.clock
         app._client, app._async_client = blocking, self.client  # noqa: SLF001  what tests alone may do
+        await self._lifespans.enter_async_context(all_opened(app.registry.lifespans))
         await self._start_worker()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         self.app._client, self.app._async_client = self._clients_before  # noqa: SLF001  what tests alone may do
-        await self._worker.end()
+        if self._current_worker is not None:
+            await self._current_worker.end()
+        await self._lifespans.aclose()
         self.server.close()
         missing = [crash.name for crash in self._crashes if crash.left > 0]
         if kind is None and missing:

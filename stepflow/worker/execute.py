@@ -24,6 +24,7 @@ from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
+from stepflow.engine.user_code.middleware import around, runner_call
 from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
 from stepflow.logs import StepFacts, enter
 from stepflow.worker.claimed_run import ClaimedRun
@@ -59,12 +60,14 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         step_until=0.0 if limit_s is None else worker_state.loop.time() + limit_s,
     )
     try:
-        if runner.is_async:
-            result = await runner.run(step)
+        # a workflow is no call of its own: its steps are
+        if worker_state.registry.middleware and runner.version is None:
+            call = runner_call(runner.run, runner.name, step, claimed.headers)
+            result = await around(
+                worker_state.registry.middleware, call, lambda: _call(claimed, step, worker_state)
+            )
         else:
-            result = await _run_in_thread(claimed, step, worker_state)
-        if not isinstance(result, _OUTCOMES):
-            result = await settled(result)
+            result = await _call(claimed, step, worker_state)
     except ClaimLost:
         claimed.lose()
         return None
@@ -91,6 +94,15 @@ def _lead_output(claimed: ClaimedRun, step: Step[Any]) -> None:
     was_handed_over = run.handoff and claimed.attempt.is_first
     if run.has_output and was_handed_over and claimed.runner.version is None:
         step.runtime.reset_output()
+
+
+async def _call(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Any:
+    """Call the runner where it belongs, on the loop or in a thread, and give its value."""
+    if claimed.runner.is_async:
+        result = await claimed.runner.run(step)
+    else:
+        result = await _run_in_thread(claimed, step, worker_state)
+    return result if isinstance(result, _OUTCOMES) else await settled(result)
 
 
 def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> Step[Any]:

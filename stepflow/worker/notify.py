@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from stepflow.core import probes
@@ -16,8 +16,9 @@ from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
-from stepflow.engine.registry import Registry
+from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
+from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.logs import StepFacts, enter
 from stepflow.store.calls import Call, Part
@@ -176,12 +177,26 @@ class Notifier:
         enter(StepFacts(outcome.run_id, outcome.runner))
         try:
             async with asyncio.timeout(FUNCTION_TIMEOUT_S):
-                await call(hook, (outcome,), {}, self._threads)
+                await self._call_hook(name, hook, outcome)
         except BaseException as error:  # whatever a user's hook raises means another try
             if ends_task(error, is_over=self._is_over):
                 raise
             return _left_by(error)
         return Verdict.delivered()
+
+    async def _call_hook(self, name: str, hook: HookFunction, outcome: RunOutcome) -> None:
+        def inner() -> Coroutine[Any, Any, Any]:
+            return call(hook, (outcome,), {}, self._threads)
+
+        middleware = self._registry.middleware
+        if middleware:
+            what = UserCall(
+                "hook", name, outcome.run_id, outcome.runner, headers=outcome.headers,
+                args=(outcome,),
+            )  # fmt: skip
+            await around(middleware, what, inner)
+        else:
+            await inner()
 
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
         """

@@ -11,6 +11,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.gate import member_of_delivery
 from stepflow.engine.outbox import app_hooks, paused_hooks
 from stepflow.engine.registry import Registry
+from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.errors import UnknownRunner
 from stepflow.store.claims import ClaimedDelivery, claim_one, load_record
 from stepflow.store.connection.address import Address
@@ -44,7 +45,10 @@ async def work_one(
     """
     member = member_of_delivery(rq_id, env.keys)
     is_step = split_member(member)[0] == "run"
-    async with _connected(name, address, env.keys) as connection:
+    async with (
+        _connected(name, address, env.keys) as connection,
+        all_opened(registry.lifespans),
+    ):
         state = WorkerState(
             name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry),
             paused_hooks=paused_hooks(registry),

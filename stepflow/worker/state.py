@@ -14,6 +14,7 @@ from stepflow.engine.gate import one_by_one, set_run_aside
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.build import build_of
 from stepflow.engine.user_code.calls import call
+from stepflow.engine.user_code.middleware import around, is_ours, step_call
 from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -120,8 +121,17 @@ class WorkerState:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
-        """Call the function of the step *name* of a run."""
-        return self._call_function(run_id, name, function, args, kwargs, self.threads)
+        """Call the function of the step *name* of a run, with the app's middleware around it."""
+        middleware = self.registry.middleware
+        if not middleware or is_ours(function):
+            return self._call_function(run_id, name, function, args, kwargs, self.threads)
+        claimed = self.runs.get(run_id)
+        call = step_call(run_id, name, args, kwargs, {} if claimed is None else claimed.headers)
+        return around(
+            middleware,
+            call,
+            lambda: self._call_function(run_id, name, function, args, kwargs, self.threads),
+        )
 
     def end(self) -> None:
         """

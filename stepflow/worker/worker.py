@@ -13,6 +13,7 @@ from typing import Any
 
 from stepflow.engine.env import Env
 from stepflow.engine.registry import Registry
+from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import carry_out
@@ -114,6 +115,8 @@ class Worker:
             connections = await stack.enter_async_context(
                 WorkerConnections(self._address, self._options.name, self._env.settings)
             )
+            # outlives the steps: these are ended before it is closed
+            await stack.enter_async_context(all_opened(self._registry.lifespans))
             parts = self.parts = self._make_parts(connections)
             tasks: list[asyncio.Task[None]] = []
             stack.push_async_callback(parts.end, tasks)

@@ -67,6 +67,16 @@ def test_plain_def(run_example):
     ]
 
 
+def test_lifespan(run_example):
+    """[U15] What an attempt wrote that raised is rolled back."""
+    assert run_example("11_lifespan.py").splitlines() == ["paid: ['Ada']"]
+
+
+def test_opentelemetry(run_example):
+    """[U15]"""
+    assert run_example("12_opentelemetry.py").splitlines() == ["hello, world"]
+
+
 def test_webhook(run_example):
     printed = run_example("05_webhook.py", STEPFLOW_WEBHOOK_ALLOW_CIDRS="127.0.0.0/8")
     assert printed.splitlines() == ["run.succeeded greet-1 hello, world"]
