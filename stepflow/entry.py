@@ -207,7 +207,9 @@ async def serve(
         worker: Worker
 
         def heartbeat() -> None:
-            rq_side.write_heartbeat(busy=worker.is_busy, done=worker.finished_steps)
+            rq_side.write_heartbeat(
+                busy=worker.is_busy, done=worker.finished_steps, condition=worker.condition
+            )
 
         worker = app.make_worker(
             options,

@@ -63,8 +63,10 @@ class WorkerInfo:
     """
     One worker process as RQ knows it.
 
-    *running* counts the claims under its name, -1 for a worker that is not stepflow's. *is_live* is
-    False for one that died without a word: RQ forgets it a minute or two later.
+    *state* is RQ's, or "blocked" while user code keeps its loop from turning, or "leaving" once it
+    was told to stop. *running* counts the claims under its name, -1 for a worker that is not
+    stepflow's. *is_live* is False for one that died without a word: RQ forgets it a minute or two
+    later.
     """
 
     name: str
@@ -216,7 +218,7 @@ def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) ->
     ours = b"concurrency" in row
     return WorkerInfo(
         name,
-        state=text(b"state") or "?",
+        state=text(b"condition") or text(b"state") or "?",
         pid=number(b"pid"),
         host=text(b"hostname"),
         queues=words(b"queues"),

@@ -125,17 +125,19 @@ class StepWorker(BaseWorker):
     def _facts(self) -> dict[Any, Any]:
         return {name: str(value) for name, value in self.facts.items()}
 
-    def write_heartbeat(self, *, busy: bool, done: int) -> None:
+    def write_heartbeat(self, *, busy: bool, done: int, condition: str = "") -> None:
         """
         Write the heartbeat that RQ's loop would.
 
-        Called every few seconds, from a thread of its own that may hang here.
+        Called every few seconds, from a thread of its own that may hang here. *condition* is a
+        field of our own: RQ refuses states that it does not know.
         """
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         fields: dict[Any, Any] = {
             "last_heartbeat": utcformat(now()),
             "state": state.value,
             "successful_job_count": done,
+            "condition": condition,
         }
         self._state = state
         with self.heartbeats.pipeline(transaction=False) as pipe:

@@ -30,6 +30,8 @@ CHUNK = 200
 BLOCKED_LEASES = 4
 #: seconds between heartbeats in RQ's worker hash
 HEARTBEAT_S = 10.0
+#: seconds between looks at whether the worker's condition is another one
+CONDITION_S = 1.0
 #: seconds, at most, before a renewal that was refused or not answered is tried again
 AGAIN_S = 1.0
 
@@ -214,13 +216,14 @@ class Renewer:
 
 class HeartbeatThread:
     """
-    Calls *heartbeat* every few seconds while it is entered.
+    Calls *heartbeat* every few seconds while it is entered, and when *condition* has changed.
 
     One that hangs or fails holds up nothing else.
     """
 
-    def __init__(self, heartbeat: Callable[[], None]) -> None:
+    def __init__(self, heartbeat: Callable[[], None], condition: Callable[[], str]) -> None:
         self._heartbeat = heartbeat
+        self._condition = condition
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-heartbeat", daemon=True)
 
@@ -234,7 +237,12 @@ class HeartbeatThread:
         self._thread.join(timeout=0.2)
 
     def _run(self) -> None:
-        while not self._over.wait(HEARTBEAT_S):
+        told, told_at = "", time.monotonic()
+        while not self._over.wait(CONDITION_S):
+            condition, now = self._condition(), time.monotonic()
+            if condition == told and now - told_at < HEARTBEAT_S:
+                continue
+            told, told_at = condition, now
             try:
                 self._heartbeat()
             except Exception as error:  # noqa: BLE001  it fails in RQ's ways; the next one makes up for it

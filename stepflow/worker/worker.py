@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ log = logging.getLogger("stepflow.worker")
 SWEEP_S = 0.1
 #: seconds the loop may lag before a worker that is not alone lets kept runs go
 LAG_S = 0.5
+#: seconds without a turn of the loop after which `stepflow workers` calls the worker blocked
+BLOCKED_S = 2.0
 
 
 def new_worker_name() -> str:
@@ -96,6 +99,17 @@ class Worker:
         return bool(self.runs_in_progress)
 
     @property
+    def condition(self) -> str:
+        """
+        Say "blocked" while user code keeps the loop from turning, "leaving" once told to leave.
+
+        Empty otherwise. May be asked from any thread.
+        """
+        if self.parts is not None and time.monotonic() - self.parts.state.turned_at > BLOCKED_S:
+            return "blocked"
+        return "leaving" if self._leave.is_set() else ""
+
+    @property
     def finished_steps(self) -> int:
         """How many steps it has carried out."""
         return 0 if self.parts is None else self.parts.state.finished_steps
@@ -130,7 +144,7 @@ class Worker:
             await parts.maintenance.go_safely()
             parts.renewer.start()
             if self._heartbeat is not None:
-                stack.enter_context(HeartbeatThread(self._heartbeat))
+                stack.enter_context(HeartbeatThread(self._heartbeat, lambda: self.condition))
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [

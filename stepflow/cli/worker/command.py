@@ -71,10 +71,12 @@ def worker_command(
     Run a worker for APP (package.module:app).
 
     SIGTERM or Ctrl-C stops it gracefully: running steps finish and are committed. A second one
-    stops it at once. Nothing is lost either way.
+    stops it at once. Nothing is lost either way. With --json it logs one JSON object a line.
     """
+    from stepflow.cli.worker.json_lines import JsonLines
     from stepflow.cli.worker.lines import log_to_stderr
     from stepflow.core.ids import check_queue
+    from stepflow.worker.worker import new_worker_name
 
     app = context.load_app(app_path)
     if app is None:
@@ -91,17 +93,18 @@ def worker_command(
             )
         settings = app.settings.worker.model_copy(update={"lease_s": lease})
         app.settings = app.settings.model_copy(update={"worker": settings})
-    log_to_stderr(log_level)
     count = processes or app.settings.worker.processes
     slots = concurrency or app.settings.worker.concurrency
-    if name is None and count > 1:
+    is_single = name is not None or count == 1
+    if is_single:
+        name = name or new_worker_name()
+    log_to_stderr(log_level, JsonLines(name) if context.json else None)
+    if not is_single:
         return _supervise(context, app, count, burst=burst)
     from stepflow.entry import work
-    from stepflow.worker.worker import WorkerOptions, new_worker_name
+    from stepflow.worker.worker import WorkerOptions
 
-    return work(
-        app, WorkerOptions(names, slots, burst, name or new_worker_name()), url=context.url(app)
-    )
+    return work(app, WorkerOptions(names, slots, burst, str(name)), url=context.url(app))
 
 
 def _supervise(context: CliContext, app: CoreApp, count: int, *, burst: bool) -> int:

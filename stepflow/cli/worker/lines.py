@@ -12,27 +12,31 @@ FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 #: how the names of our loggers begin
 OURS = "stepflow"
 #: how the names of our loggers go on
-ROOMS = ("flow", "hook", "link", "log", "run", "supervisor", "worker")
+ROOMS = (
+    "cli", "client", "connection", "embedded", "flow", "hook", "log", "run", "supervisor", "worker",
+)  # fmt: skip
 
 
-def log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str, formatter: logging.Formatter | None = None) -> None:
     """
     Send what stepflow logs from *level* on to stderr; call it once the app is imported.
+
+    *formatter* writes the lines, also those of the app where it has configured no logging.
 
     An app may set the level of a `stepflow` logger. What it does to all loggers is not meant for
     ours and changes nothing: `dictConfig` with `disable_existing_loggers`, other handlers of the
     root, `logging.disable`. Its own handlers get our lines as usual.
     """
     stream = _copy_of_stderr()
-    logging.basicConfig(level=level.upper(), format=FORMAT, stream=stream)
+    _OwnLogger.last_way = logging.StreamHandler(stream)
+    _OwnLogger.last_way.setFormatter(formatter or logging.Formatter(FORMAT))
+    logging.basicConfig(level=level.upper(), handlers=[_OwnLogger.last_way])
     for noisy in ("httpx", "httpcore", "asyncio"):
         if logging.getLogger(noisy).level == logging.NOTSET:
             logging.getLogger(noisy).setLevel("WARNING")
     top = logging.getLogger(OURS)
     if top.level == logging.NOTSET:
         top.setLevel(level.upper())
-    _OwnLogger.last_way = logging.StreamHandler(stream)
-    _OwnLogger.last_way.setFormatter(logging.Formatter(FORMAT))
     for name in (OURS, *(f"{OURS}.{room}" for room in ROOMS)):
         logger = logging.getLogger(name)
         if type(logger) is logging.Logger:
