@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.why import Why as Why
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -148,6 +149,7 @@ _EXPORTS = {
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.why": "Why",
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull

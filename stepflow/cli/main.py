@@ -21,6 +21,7 @@ VERBS = {
     "submit": "submit",
     "list": "runs",
     "show": "look.show",
+    "why": "look.why",
     "watch": "look.watch",
     "output": "look.output",
     "result": "wait",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,14 @@ from stepflow.cli.output import ago
 from stepflow.cli.params import PAIR, SINCE
 from stepflow.core.run import RunState, RunStatus
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stepflow.client import Client
+    from stepflow.engine.why import Why
+
+#: live runs of a page of which is told where they stand; of the rest what their records say
+_EXPLAINED = 200
 #: the columns of a list of runs; `row_of` fills them
 COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 
@@ -52,21 +60,38 @@ def list_command(
     with context.client(starts=False) as client:
         parent = None if parent is None else context.run_id(client, parent)
         page = client.list(parent=parent, headers=dict(headers), **options)
+        live = [run.id for run in page.runs if not run.is_finished][:_EXPLAINED]
+        told = {} if context.json else _explained(client, live)
     if context.json:
         found = {"runs": list(page.runs), "cursor": page.cursor, "scanned": page.scanned}
         context.output.data(found)
         return
-    context.output.table(COLUMNS, [row_of(run) for run in page.runs], empty="no such runs")
+    context.output.table(
+        COLUMNS, [row_of(run, told.get(run.id)) for run in page.runs], empty="no such runs"
+    )
     if page.cursor is not None:
         context.output.note(
             f"looked at {page.scanned} runs; there may be more: --cursor '{page.cursor}'"
         )
 
 
-def row_of(run: RunStatus) -> tuple[object, ...]:
-    """Return a run's row in a list of runs."""
+def _explained(client: Client, run_ids: Sequence[str]) -> dict[str, Why]:
+    """Say where runs stand; nothing to a user who may list them and not look any closer."""
+    from stepflow.engine.why import ask_many
+    from stepflow.errors import RedisRefused
+    from stepflow.store.connection.sync import carry_out
+
+    try:
+        found = carry_out(client.connection, ask_many(run_ids, client.env))
+    except RedisRefused:
+        return {}
+    return {why.run_id: why for why in found}
+
+
+def row_of(run: RunStatus, why: Why | None = None) -> tuple[object, ...]:
+    """Return a run's row in a list of runs; *why* says where it stands."""
     where = (run.unreadable and f"unreadable: {run.unreadable}") or (
-        "" if run.is_finished else run.worker or run.waits_for
+        "" if run.is_finished else why.sentence if why is not None else run.worker or run.waits_for
     )
     return (
         run.id,

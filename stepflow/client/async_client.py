@@ -43,6 +43,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
+    from stepflow.engine.why import Why
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -285,6 +286,21 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
     async def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.fail."""
         return await self._do(fail(run_id, reason, self.env, by=by))
+
+    async def why(self, run_id: str) -> Why:
+        """See Client.why."""
+        from stepflow.engine.why import LOOK_AGAIN_S, settle  # noqa: PLC0415  only who asks pays
+
+        looks = settle(run_id, self.env)
+        plan = next(looks)
+        while True:
+            why = await self._do(plan)
+            try:
+                plan = looks.send(why)
+            except StopIteration as end:
+                settled: Why = end.value
+                return settled
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def retry(self, run_id: str) -> None:
         """See Client.retry."""

@@ -41,6 +41,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
+    from stepflow.engine.why import Why
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -304,6 +305,25 @@ class Client(Following, Reading, Steering, BaseClient):
         unknown or has ended.
         """
         return self._do(fail(run_id, reason, self.env, by=by))
+
+    def why(self, run_id: str) -> Why:
+        """
+        Say why the run stands where it stands, and what makes it go on.
+
+        Takes a second longer for one that looks broken: it is looked at twice.
+        """
+        from stepflow.engine.why import LOOK_AGAIN_S, settle  # noqa: PLC0415  only who asks pays
+
+        looks = settle(run_id, self.env)
+        plan = next(looks)
+        while True:
+            why = self._do(plan)
+            try:
+                plan = looks.send(why)
+            except StopIteration as end:
+                settled: Why = end.value
+                return settled
+            time.sleep(LOOK_AGAIN_S)
 
     def retry(self, run_id: str) -> None:
         """

@@ -104,6 +104,11 @@ async def _living(env: Env) -> list[tuple[str, Mapping[str, str]]]:
     return [said[worker][1:] for worker, age in ages.items() if age < LIVE_S]
 
 
+def group_in(packed: bytes) -> str:
+    """Read which group a worker is in, by what it wrote of its builds; "" for what is not ours."""
+    return _builds_in(packed)[1]
+
+
 def _builds_in(packed: bytes) -> tuple[float, str, Mapping[str, str]]:
     """Read what a worker wrote of its builds; what is nothing of ours is long gone."""
     try:

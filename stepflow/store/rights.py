@@ -61,10 +61,9 @@ class Role:
 
 #: what reads runs, queues, workers, hooks
 _LOOKING = (
-    "client|setname", "get", "hget", "hgetall", "hmget", "lindex", "llen", "lrange", "ping",
-    "script|load", "select", "smembers", "time", "zcard", "zrange", "zrevrangebyscore", "zscan",
-    "zscore",
-    "xrange", "xrevrange",
+    "client|setname", "get", "hget", "hgetall", "hmget", "info", "lindex", "llen", "lpos", "lrange",
+    "ping", "scard", "script|load", "select", "smembers", "sscan", "time", "xrange", "xrevrange",
+    "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)

@@ -52,6 +52,14 @@ def rq_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+def read_rq_time(field: bytes | None) -> float | None:
+    """Read a time as RQ writes it, as unix seconds; None for none, and for what cannot be read."""
+    try:
+        return None if not field else datetime.fromisoformat(field.decode()).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 class Fields:
     """
     The fields of one hash, each read as what it should be.

@@ -219,12 +219,14 @@ def hand_over(
     cleanup: Cleanup = Cleanup.NONE,
     restarts: int = 0,
     pause: PauseRequest | None = None,
+    last_error: str | None = None,
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. Answers as `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with. Answers
+    as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
@@ -258,15 +260,19 @@ def hand_over(
             "rev": run.rev, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "rq_id": rq_id,
             "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "is_brief": _brief(due_at or 0.0, now), "drop_memo": 1 if drop_memo else 0,
+            "is_brief": _brief(due_at or 0.0, now), "drop_memo": int(drop_memo), "run_id": run.id,
             "start": start_entry(restarts, now, step) if restarts else "", "old_rq_id": old_rq_id,
-            "run_id": run.id,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
-            "data": () if payload is None else ("payload", payload), "records": fence.records(),
+            "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
         },
     )  # fmt: skip
+
+
+def _changed(**data: bytes | str | None) -> list[Part]:
+    """Write those fields of a run's data that have changed."""
+    return [part for name, value in data.items() if value is not None for part in (name, value)]
 
 
 def finish_run(

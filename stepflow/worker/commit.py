@@ -175,6 +175,7 @@ def _call(
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
         pause=move.paused,
+        last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from stepflow.core.run import RunStatus
 if TYPE_CHECKING:
     from stepflow.client import Client
     from stepflow.engine.timeline import StepStatus, Timeline
+    from stepflow.engine.why import Why
 
 #: steps that are shown unless all are asked for: the last ones
 _SHOWN = 100
@@ -38,28 +39,42 @@ def show_command(
     def show(client: Client, run: str) -> dict[str, Any]:
         nonlocal shown
         timeline = client.steps(context.run_id(client, run))
+        why = None if timeline.run.is_finished else _why(client, timeline.run.id)
         variables = client.vars(timeline.run.id) if with_vars else None
         if not output.json:
             if shown:
                 output.line("")
-            _print_facts(timeline, output)
+            _print_facts(timeline, why, output)
             _print_steps(timeline, output, everything=everything)
             _print_vars(variables, output)
             _print_errors(timeline, output)
         shown += 1
         more = {} if variables is None else {"vars": variables}
-        return {**document_of(timeline), **more}
+        return {**document_of(timeline, why), **more}
 
     return for_each(context, runs, show, starts=False)
 
 
-def document_of(timeline: Timeline) -> dict[str, Any]:
-    """Give all about a run as JSON carries it: its status, and its steps."""
+def _why(client: Client, run_id: str) -> Why | None:
+    """Say why a run stands; nothing to a user who may show it and not look any closer."""
+    from stepflow.errors import RedisRefused
+
+    try:
+        return client.why(run_id)
+    except RedisRefused:
+        return None
+
+
+def document_of(timeline: Timeline, why: Why | None) -> dict[str, Any]:
+    """Give all about a run as JSON carries it: its status, why it stands there, and its steps."""
     whole = jsonable(timeline)
-    return {**whole["run"], "restarts": whole["restarts"], "steps": whole["steps"]}
+    return {
+        **whole["run"], "why": jsonable(why), "restarts": whole["restarts"],
+        "steps": whole["steps"],
+    }  # fmt: skip
 
 
-def _print_facts(timeline: Timeline, output: Output) -> None:
+def _print_facts(timeline: Timeline, why: Why | None, output: Output) -> None:
     from stepflow.cli.look.words import under_way
 
     def data(value: object) -> str:
@@ -70,7 +85,7 @@ def _print_facts(timeline: Timeline, output: Output) -> None:
     count = {"activation": run.step} if timeline.is_workflow else {"step": run.step}
     facts: dict[str, object] = {
         "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None,
-        "state": run.state, "unreadable": run.unreadable, "now": first,
+        "state": run.state, "unreadable": run.unreadable, "why": why and str(why), "now": first,
         "waits for": _waits_for(run, timeline), "parent": run.parent,
         **count, "attempt": run.attempt if run.attempt > 1 or not timeline.is_workflow else None,
         "crashes": run.crashes or None,

@@ -1,0 +1,10 @@
+"""
+Why a run stands where it stands: one word, one code, one sentence, and what you can type.
+
+`read.py` reads the facts, `explain.py` makes the answer of them and asks nobody for anything.
+"""
+
+from stepflow.engine.why.ask import LOOK_AGAIN_S, ask, ask_many, settle
+from stepflow.engine.why.model import CODES, Why, Word
+
+__all__ = ["CODES", "LOOK_AGAIN_S", "Why", "Word", "ask", "ask_many", "settle"]
