@@ -45,6 +45,17 @@ async def noop(step: Step[Any]) -> Outcome:
     return Succeed()
 
 
+@app.runner("says")
+async def says(step: Step[Any]) -> Outcome:
+    """Emit so many times of the day, apart or as fast as Redis takes them."""
+    for _ in range(step.payload["items"]):
+        await step.emit(time.time())
+        if step.payload["apart_s"]:
+            await asyncio.sleep(step.payload["apart_s"])
+    hit()
+    return Succeed()
+
+
 @app.runner("nap")
 async def nap(step: Step[Any]) -> Outcome:
     """Sleep a second on the loop."""

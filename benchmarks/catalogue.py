@@ -88,6 +88,14 @@ WORKLOADS = {
         ("--variant timer", "--variant signal", "--variant submit"),
         rises=False,
     ),
+    "output": Workload(
+        "output",
+        "an item that a step emits, to the client that reads",
+        "p50_ms",
+        "ms p50",
+        ("--variant tokens", "--variant flood"),
+        rises=False,
+    ),
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
     ),

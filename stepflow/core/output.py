@@ -137,7 +137,7 @@ def emit(data: Any, topic: str = TOPIC) -> Awaitable[None]:
 
 def check_topic(topic: object) -> str:
     """Return *topic* if it can be one, else raise InvalidOption."""
-    return check_text("the topic", topic, most=100)
+    return check_text("the topic", topic, most=100, without="|")
 
 
 def check_topics(topics: str | Sequence[str] | None) -> frozenset[str] | None:

@@ -313,6 +313,7 @@ async def test_ctx_emit_says_once_what_is_replayed(
             run = await aclient.submit(name)
             events = await read(aclient, run.id)
             assert brief(events) == ["one", "two", "end succeeded"]
+            assert [step.kind for step in await aclient.steps(run.id)] == ["sleep"]
             assert [event.scope for event in events[:2]] == [None, None]
             assert events[0].topic == ("progress" if name == "says" else "out")
 
@@ -443,7 +444,7 @@ async def test_an_item_that_is_too_large_or_cannot_be_stored_fails_where_it_is_e
         with pytest.raises(stepflow.UnsupportedValue):
             stepflow.emit(object())
         with pytest.raises(InvalidOption):
-            stepflow.emit(1, topic="")
+            stepflow.emit(1, topic="a|b")
         return Succeed("fine")
 
     async with working(app):

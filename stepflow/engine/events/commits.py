@@ -28,19 +28,17 @@ class Commits:
         #: journal entries read, by the restart they belong to; values by their place
         self._restarts = self._read = 0
         self._values: Counter[str] = Counter()
-        self._has_journal = False
 
     def have(self, scope: str | None) -> bool:
         """Whether *scope* is committed; what has none is."""
         return scope is None or scope in self._committed
 
-    async def look(self, scopes: Collection[str], *, has_journal: bool) -> None:
+    async def look(self, scopes: Collection[str]) -> None:
         """Learn which of *scopes* are committed by now."""
         wanted = [scope for scope in scopes if scope not in self._committed]
         if not wanted:
             return
-        if has_journal:
-            await self._look_at_journal()
+        if await self._look_at_journal():
             self._committed.update(scope for scope in wanted if self._has_value(scope))
         else:
             await self._look_at_steps(wanted)
@@ -56,7 +54,8 @@ class Commits:
             if outcome and outcome not in _FAILED:
                 self._committed.add(scope)
 
-    async def _look_at_journal(self) -> None:
+    async def _look_at_journal(self) -> bool:
+        """Read what is new in the journal; False for a run that has none: it is no workflow."""
         keys, run_id = self._env.keys, self._run_id
         first, entries = await batch(
             load_first_entry(keys, run_id), load_entries(keys, run_id, self._read)
@@ -74,6 +73,7 @@ class Commits:
                 continue
             if kind == EntryKind.VALUE:
                 self._values[place] += 1
+        return first is not None
 
     def _has_value(self, scope: str) -> bool:
         found = _SCOPE.fullmatch(scope)

@@ -87,6 +87,9 @@ class OutputReader:
             newest = await load_newest_output(self._env.keys, self.run_id)
             self._position = newest[0].id if newest else None
             self._is_new = False
+        if self._commits is not None:
+            # first, then the stream: all that led to a commit is in it, with the resets before
+            await self._commits.look(self._scopes_held())
         state, entries = await self._load()
         if not state.state:
             raise RunNotFound(self.run_id)
@@ -94,7 +97,10 @@ class OutputReader:
         self.has_more = len(entries) == PAGE
         self.is_over = state.has_ended and not self.has_more
         if self._commits is not None:
-            events = await self._commit(self._commits, events, has_journal=state.has_journal)
+            self._hold(events)
+            if self.is_over:
+                await self._commits.look(self._scopes_held())
+            events = [] if self.has_more else self._release(self._commits)
         if self.is_over:
             events.append(OutputEnd(self._position, state.state))
         return events
@@ -133,10 +139,8 @@ class OutputReader:
             ):
                 yield event
 
-    async def _commit(
-        self, commits: Commits, events: Sequence[OutputEvent], *, has_journal: bool
-    ) -> list[OutputEvent]:
-        """Keep back what is not committed yet, and what comes after it."""
+    def _hold(self, events: Sequence[OutputEvent]) -> None:
+        """Keep what has been read, and drop what is void by now."""
         for event in events:
             if isinstance(event, OutputReset):
                 self._held = deque(
@@ -146,8 +150,12 @@ class OutputReader:
                 )
             else:
                 self._held.append(event)
-        scopes = {item.scope for item in self._held if isinstance(item, OutputItem) and item.scope}
-        await commits.look(scopes, has_journal=has_journal)
+
+    def _scopes_held(self) -> set[str]:
+        return {item.scope for item in self._held if isinstance(item, OutputItem) and item.scope}
+
+    def _release(self, commits: Commits) -> list[OutputEvent]:
+        """Give what is committed, up to the first that is not; at the end the rest is dropped."""
         given: list[OutputEvent] = []
         while self._held:
             front = self._held[0]

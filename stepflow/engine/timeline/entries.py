@@ -44,6 +44,7 @@ class JournalReader:
             EntryKind.VALUE: self._value, EntryKind.ERROR: self._error, EntryKind.TRY: self._try,
             EntryKind.DUE: self._due, EntryKind.OVER: self._over, EntryKind.SIGNAL: self._signal,
             EntryKind.NONE: self._none, EntryKind.ANSWER: self._answer,
+            EntryKind.EMIT: _pass,
             EntryKind.CHILD: self._child, EntryKind.MAP: self._map_end, EntryKind.VAR: self._var,
         }  # fmt: skip
 
@@ -207,6 +208,11 @@ class JournalReader:
         changes = {"ended_at": at, "took_s": took_s, **changes}
         self._steps[index] = step = replace(step, **changes)
         return step
+
+
+def _pass(entry: Entry) -> None:
+    """Leave out what is no step: the run's output has it."""
+    del entry
 
 
 def _begin(place: str, name: str, began_at: Any) -> StepStatus:

@@ -40,7 +40,6 @@ class OutputState(NamedTuple):
     has_ended: bool = False
     has_output: bool = False
     gone: str = ""
-    has_journal: bool = False
 
 
 def emit(
@@ -104,19 +103,14 @@ def emit_entry(
 def load_output_state(keys: Keys, run_id: str) -> Call[OutputState]:
     """Read what the run's record says of its output."""
     return command(
-        "HMGET", keys.run(run_id), "state", "ended", "out", "out_gone", "journal",
+        "HMGET", keys.run(run_id), "state", "ended", "out", "out_gone",
         read=_output_state, misfit=lambda: OutputState(""),
     )  # fmt: skip
 
 
 def _output_state(reply: Any) -> OutputState:
-    state, ended, out, gone, journal = (
-        (field or b"").decode("utf-8", "replace") for field in reply
-    )
-    return OutputState(
-        state, has_ended=bool(ended), has_output=bool(out), gone=_id_or_none(gone),
-        has_journal=bool(journal),
-    )  # fmt: skip
+    state, ended, out, gone = ((field or b"").decode("utf-8", "replace") for field in reply)
+    return OutputState(state, bool(ended), bool(out), _id_or_none(gone))
 
 
 def load_gone(keys: Keys, run_id: str) -> Call[str]:
