@@ -34,6 +34,7 @@ VERBS = {
     "run-now": "steering.runs",
     "fail": "cancel",
     "retry": "cancel",
+    "delete": "steering.runs",
     "fork": "history",
     "export": "history",
     "check": "history",
