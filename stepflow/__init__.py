@@ -72,6 +72,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
     from stepflow.errors import NotReplayable as NotReplayable
@@ -153,12 +154,13 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
         EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
-        NameTaken NoServer NotAnInteger NotInStep NotPausable NotReplayable NotResumable
-        NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge PermanentError
-        QuestionClosed QuestionNotFound RedisRefused RedisUnreachable ReplyLost ReservedHeader
-        ResultMismatch RightsMissing RunCancelled RunConflict RunFailed RunNotFound RunStateError
-        ServerUnfit SignalMisfit SignalRefused SpawnRefused StepError StepFailed StepOver
-        StepflowError TransientError UnavailableError UnknownChild UnknownRunner UnknownStep
+        NameTaken NoServer NotAnInteger NotDeletable NotInStep NotPausable NotReplayable
+        NotResumable NotRetryable NotScheduled OutputOverflow PayloadMismatch
+        PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused
+        RedisUnreachable ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled
+        RunConflict RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit
+        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
+        TransientError UnavailableError UnknownChild UnknownRunner UnknownStep
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
         WebhookRefused
         LifespanFailed LifespanNotOpen

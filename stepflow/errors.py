@@ -11,6 +11,7 @@ Everything stepflow raises, as one tree; the branch tells whose move it is.
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
+    │   ├── NotDeletable
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -307,6 +308,13 @@ class NotPausable(RunStateError):
 
     def __init__(self, run_id: str, why: str) -> None:
         super().__init__(f"run {run_id!r} cannot be paused: {why}")
+
+
+class NotDeletable(RunStateError):
+    """You called `delete` for a run that has not ended, or that others still have to hear of."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"run {run_id!r} cannot be deleted: {why}")
 
 
 class NotScheduled(RunStateError):

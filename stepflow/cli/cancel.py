@@ -35,7 +35,7 @@ def cancel_command(context: CliContext, runs: tuple[str, ...], reason: str, wait
     def cancel(client: Client, run: str) -> RunStatus | Answer:
         run_id = context.run_id(client, run)
         before = client.status(run_id)
-        ends = client.cancel(run_id, reason)
+        ends = client.cancel(run_id, reason, by=context.user)
         status = _kept(client, run_id)
         if not ends:
             raise Problem(f"run {run_id} is {status.state} already; there is nothing to cancel")
@@ -87,7 +87,7 @@ def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int
 
     def fail(client: Client, run: str) -> RunStatus:
         run_id = context.run_id(client, run)
-        changed = client.fail(run_id, reason)
+        changed = client.fail(run_id, reason, by=context.user)
         status = _kept(client, run_id)
         if not changed:
             raise Problem(f"run {run_id} is {status.state} already; there is nothing to fail")

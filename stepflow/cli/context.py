@@ -44,6 +44,13 @@ class CliContext:
         """The output to print with."""
         return Output(json=self.json)
 
+    @property
+    def user(self) -> str:
+        """Who gives the command, as user@host."""
+        from stepflow.engine.steering.audit import this_user
+
+        return this_user()
+
     def settings(self) -> Settings:
         """Read environment and files; a value that does not fit raises InvalidOption."""
         from stepflow.settings import load_settings

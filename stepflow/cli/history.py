@@ -11,6 +11,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
+from stepflow.cli.params import JSON
 
 if TYPE_CHECKING:
     from stepflow.app import CoreApp
@@ -112,10 +113,16 @@ def _line(item: dict[str, Any]) -> str:
     metavar="N",
     help="Version of the workflow; that of RUN by default.",
 )
+@click.option(
+    "--set",
+    "payload",
+    metavar="JSON",
+    help="Input of the new run, '-' for stdin; that of RUN by default.",
+)
 @common_options
 @pass_context
 def fork_command(
-    context: CliContext, run: str, at: str, new_id: str | None, version: int | None
+    context: CliContext, /, run: str, at: str, new_id: str | None, version: int | None, **given: Any
 ) -> None:
     """
     Start a new run that remembers what RUN did before STEP, and print its id.
@@ -123,7 +130,12 @@ def fork_command(
     RUN stays as it is.
     """
     with context.client() as client:
-        fork = client.fork(context.run_id(client, run), at, new_id=new_id, version=version)
+        run_id = context.run_id(client, run)
+        if given["payload"] is None:
+            del given["payload"]
+        else:
+            given["payload"] = JSON.convert(given["payload"], None, None)
+        fork = client.fork(run_id, at, new_id=new_id, version=version, **given)
     if not fork.created:
         context.output.note(f"run {fork.id} was there already")
     if context.json:

@@ -34,6 +34,7 @@ VERBS = {
     "run-now": "steering.runs",
     "fail": "cancel",
     "retry": "cancel",
+    "delete": "steering.runs",
     "fork": "history",
     "export": "history",
     "check": "history",
@@ -50,13 +51,13 @@ VERBS = {
 PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output questions workers queues hooks",
-    "Steer": "signal answer cancel pause resume run-now retry fork fail queue",
+    "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue",
     "Operate": "doctor export config redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "delete": "cancel", "enqueue": "submit", "events": "watch", "get": "show", "info": "show",
+    "enqueue": "submit", "events": "watch", "get": "show", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
     "start": "submit", "status": "show", "stop": "cancel", "tail": "watch", "terminate": "fail",

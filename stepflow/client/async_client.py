@@ -22,7 +22,7 @@ from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.fork import fork
+from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.questions import Question, answer, questions
@@ -31,6 +31,7 @@ from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.steering.audit import noted
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
@@ -281,11 +282,15 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
 
     async def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.cancel."""
-        return await self._do(cancel(run_id, reason, self.env, by=by))
+        return await self._do(
+            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
+        )
 
     async def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.fail."""
-        return await self._do(fail(run_id, reason, self.env, by=by))
+        return await self._do(
+            noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason)
+        )
 
     async def why(self, run_id: str) -> Why:
         """See Client.why."""
@@ -302,27 +307,35 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
                 return settled
             await asyncio.sleep(LOOK_AGAIN_S)
 
-    async def retry(self, run_id: str) -> None:
+    async def retry(self, run_id: str, *, by: str | None = None) -> None:
         """See Client.retry."""
-        await self._do(retry(run_id, self.env))
+        await self._do(noted(retry(run_id, self.env), "retry", run_id, by))
 
     async def signal(
-        self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None
+        self,
+        run_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        dedup: str | None = None,
+        by: str | None = None,
     ) -> str:
         """See Client.signal."""
-        return await self._do(signal(run_id, name, payload, dedup, self.env))
+        return await self._do(
+            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
+        )
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """See Client.questions."""
         return await self._do(questions(self.env, limit=limit))
 
-    async def answer(self, token: str, value: Any) -> None:
+    async def answer(self, token: str, value: Any, *, by: str | None = None) -> None:
         """See Client.answer."""
-        await self._do(answer(token, value, self.env))
+        await self._do(noted(answer(token, value, self.env), "answer", token, by))
 
-    async def resume(self, run_id: str) -> None:
+    async def resume(self, run_id: str, *, by: str | None = None) -> None:
         """See Client.resume."""
-        await self._do(resume(run_id, self.env))
+        await self._do(noted(resume(run_id, self.env), "resume", run_id, by))
 
     async def list(
         self,
@@ -350,11 +363,27 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
         return await self._do(self._kv(run_id, key))
 
     async def fork(
-        self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
+        self,
+        run_id: str,
+        at: str,
+        *,
+        new_id: str | None = None,
+        version: int | None = None,
+        payload: Any = SAME_INPUT,
+        by: str | None = None,
     ) -> AsyncRunHandle[Any]:
         """See Client.fork."""
         return AsyncRunHandle(
-            await self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self
+            await self._do(
+                noted(
+                    fork(run_id, at, self.env, new_id=new_id, version=version, payload=payload),
+                    "fork",
+                    run_id,
+                    by,
+                    f"at {at}",
+                )
+            ),
+            self,
         )
 
     async def history(self, run_id: str) -> dict[str, Any]:
@@ -365,9 +394,9 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
         """See Client.hooks."""
         return await self._do(self._hooks(run_id, limit))
 
-    async def redeliver(self, hook_id: str) -> None:
+    async def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
         """See Client.redeliver."""
-        await self._do(redeliver(hook_id, self.env))
+        await self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
 
     async def queues(self) -> Sequence[QueueInfo]:
         """See Client.queues."""

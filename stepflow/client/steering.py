@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from datetime import timedelta
 from typing import TypeVar
 
+from stepflow.engine.cancel import cancel
 from stepflow.engine.env import Env
 from stepflow.engine.steering.audit import name_of, noted
+from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, run_now
 from stepflow.engine.steering.queues import pause_queue, resume_queue
+from stepflow.errors import NotDeletable
 from stepflow.store.calls import Plan
+from stepflow.times import seconds
 
 T = TypeVar("T")
+
+#: seconds that a forced delete waits for the run's end and its hooks
+FORCE_S = 30.0
+#: and those between two looks
+_LOOK_S = 0.1
 
 
 class Steering:
@@ -60,6 +72,32 @@ class Steering:
         who = name_of(by)
         return self._do(noted(resume_queue(queue, self.env), "resume-queue", queue, who))
 
+    def delete(
+        self,
+        run_id: str,
+        *,
+        force: bool = False,
+        timeout: float | timedelta = FORCE_S,
+        by: str | None = None,
+    ) -> bool:
+        """
+        Take an ended run away, with all that is kept of it: data, output, indexes, hooks.
+
+        With *force* a run that has not ended is cancelled first; the call waits up to *timeout*,
+        in seconds, for its end and its hooks. False when there is no such run. Raises NotDeletable
+        for a run that has not ended, that has a hook to be delivered, or children that live.
+        """
+        who, until = name_of(by), time.monotonic() + seconds(timeout, "timeout of delete")
+        if force:
+            self._do(cancel(run_id, "deleted", self.env, by=who))
+        while True:
+            try:
+                return self._do(noted(delete(run_id, self.env), "delete", run_id, who))
+            except NotDeletable:
+                if not force or time.monotonic() > until:
+                    raise
+            time.sleep(_LOOK_S)
+
 
 class AsyncSteering:
     """The verbs of operators, for `AsyncClient`."""
@@ -92,3 +130,23 @@ class AsyncSteering:
         """See Client.resume_queue."""
         who = name_of(by)
         return await self._do(noted(resume_queue(queue, self.env), "resume-queue", queue, who))
+
+    async def delete(
+        self,
+        run_id: str,
+        *,
+        force: bool = False,
+        timeout: float | timedelta = FORCE_S,
+        by: str | None = None,
+    ) -> bool:
+        """See Client.delete."""
+        who, until = name_of(by), time.monotonic() + seconds(timeout, "timeout of delete")
+        if force:
+            await self._do(cancel(run_id, "deleted", self.env, by=who))
+        while True:
+            try:
+                return await self._do(noted(delete(run_id, self.env), "delete", run_id, who))
+            except NotDeletable:
+                if not force or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_LOOK_S)

@@ -20,7 +20,7 @@ from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.fork import fork
+from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.questions import Question, answer, questions
@@ -29,6 +29,7 @@ from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.steering.audit import noted
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
@@ -294,7 +295,9 @@ class Client(Following, Reading, Steering, BaseClient):
         True when it will end, by this call or by an earlier one, whose reason stays. False when it
         is unknown or has ended; `status` tells which.
         """
-        return self._do(cancel(run_id, reason, self.env, by=by))
+        return self._do(
+            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
+        )
 
     def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
@@ -304,7 +307,7 @@ class Client(Following, Reading, Steering, BaseClient):
         stop, and a second call ends it if it does not. True when it will end, False when it is
         unknown or has ended.
         """
-        return self._do(fail(run_id, reason, self.env, by=by))
+        return self._do(noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason))
 
     def why(self, run_id: str) -> Why:
         """
@@ -325,16 +328,22 @@ class Client(Following, Reading, Steering, BaseClient):
                 return settled
             time.sleep(LOOK_AGAIN_S)
 
-    def retry(self, run_id: str) -> None:
+    def retry(self, run_id: str, *, by: str | None = None) -> None:
         """
         Run the last step of a failed run again, its attempts counted anew.
 
         Raises RunNotFound, NotRetryable.
         """
-        self._do(retry(run_id, self.env))
+        self._do(noted(retry(run_id, self.env), "retry", run_id, by))
 
     def signal(
-        self, run_id: str, name: str, payload: Any = None, *, dedup: str | None = None
+        self,
+        run_id: str,
+        name: str,
+        payload: Any = None,
+        *,
+        dedup: str | None = None,
+        by: str | None = None,
     ) -> str:
         """
         Send a signal to the run.
@@ -344,23 +353,25 @@ class Client(Following, Reading, Steering, BaseClient):
         ended run, SignalMisfit when the run waits for this signal with a type that the payload does
         not fit, MailboxFull.
         """
-        return self._do(signal(run_id, name, payload, dedup, self.env))
+        return self._do(
+            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
+        )
 
     def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """Give the questions that runs ask people and that are still open, at most *limit*."""
         return self._do(questions(self.env, limit=limit))
 
-    def answer(self, token: str, value: Any) -> None:
+    def answer(self, token: str, value: Any, *, by: str | None = None) -> None:
         """
         Answer the question of *token*, once.
 
         Raises QuestionNotFound, QuestionClosed, AnswerMisfit.
         """
-        self._do(answer(token, value, self.env))
+        self._do(noted(answer(token, value, self.env), "answer", token, by))
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str, *, by: str | None = None) -> None:
         """Let a paused run go on; raises RunNotFound, NotResumable."""
-        self._do(resume(run_id, self.env))
+        self._do(noted(resume(run_id, self.env), "resume", run_id, by))
 
     def list(
         self,
@@ -399,17 +410,36 @@ class Client(Following, Reading, Steering, BaseClient):
         return self._do(self._kv(run_id, key))
 
     def fork(
-        self, run_id: str, at: str, *, new_id: str | None = None, version: int | None = None
+        self,
+        run_id: str,
+        at: str,
+        *,
+        new_id: str | None = None,
+        version: int | None = None,
+        payload: Any = SAME_INPUT,
+        by: str | None = None,
     ) -> RunHandle[Any]:
         """
         Make a new run from the run's input, headers and journal, up to step *at*.
 
         *at* is a step's name (the first of that name), place or key; that step and all after it run
         anew. The old run may be in any state and stays as it is, with the signals it has not taken.
-        *version* replaces the workflow's version. The same fork again finds the same run.
+        *version* replaces the workflow's version, *payload* the input, which what is remembered
+        should fit. The same fork again finds the same run.
         Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
         """
-        return RunHandle(self._do(fork(run_id, at, self.env, new_id=new_id, version=version)), self)
+        return RunHandle(
+            self._do(
+                noted(
+                    fork(run_id, at, self.env, new_id=new_id, version=version, payload=payload),
+                    "fork",
+                    run_id,
+                    by,
+                    f"at {at}",
+                )
+            ),
+            self,
+        )
 
     def history(self, run_id: str) -> dict[str, Any]:
         """
@@ -424,9 +454,9 @@ class Client(Following, Reading, Steering, BaseClient):
         """Give the hook deliveries of a run, or without one all dead deliveries, last first."""
         return self._do(self._hooks(run_id, limit))
 
-    def redeliver(self, hook_id: str) -> None:
+    def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
         """Send a hook again, its tries anew; raises HookNotFound."""
-        self._do(redeliver(hook_id, self.env))
+        self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
 
     def queues(self) -> Sequence[QueueInfo]:
         """Describe the queues: what waits in each, how long, and how much workers have claimed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from stepflow.core.ids import Delivery, check_run_id, check_text, new_run_id
 from stepflow.core.journal import before_end, find_step, place_of, step_names
@@ -23,18 +24,37 @@ from stepflow.store.fork import submit_fork
 from stepflow.store.journal import load_journal
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
+from stepflow.store.values.codec import pack
+from stepflow.store.values.digest import digest
+
+
+class _SameInput:
+    """Stands for the input that the run has."""
+
+    def __repr__(self) -> str:
+        return "SAME_INPUT"
+
+
+#: for a fork that has the input of the run it is made from
+SAME_INPUT: Any = _SameInput()
 
 
 async def fork(
-    run_id: str, at: str, env: Env, *, new_id: str | None = None, version: int | None = None
+    run_id: str,
+    at: str,
+    env: Env,
+    *,
+    new_id: str | None = None,
+    version: int | None = None,
+    payload: Any = SAME_INPUT,
 ) -> Submitted:
     """
     Make a new run out of run *run_id*, which may be in any state and stays as it is.
 
     *at* is the name, place or key of a step; of several with that name, the first. Steps that ran
     because the run was stopped, and compensations, do not count. *version* replaces the workflow's
-    version. The same fork again finds the same run. Raises RunNotFound, UnknownStep, and
-    RunConflict when anything else has the id *new_id*.
+    version, *payload* its input. The same fork again finds the same run. Raises RunNotFound,
+    UnknownStep, and RunConflict when anything else has the id *new_id*.
     """
     check_text("the step to fork at", at, most=1000)
     new_id = (
@@ -60,6 +80,11 @@ async def fork(
         run.version = version or source.version
         place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
+        if payload is not SAME_INPUT:
+            limit = env.settings.limits.payload_bytes
+            data = {**data, b"payload": pack(payload, what="the payload", limit=limit)}
+            run.digest = digest(run.runner, payload)
+            mark += b"|" + run.digest.hex().encode()
         row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
         )  # fmt: skip

@@ -71,8 +71,8 @@ CLIENT = Role(
     "client",
     (
         scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.PARK_RUN,
-        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION,
-        scripts.REQUEUE_HOOK,
+        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.DELETE_RUN,
+        scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK,
     ),
     (
         *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",

@@ -49,3 +49,20 @@ def test_a_queue_is_paused_and_resumed(run, client):
         "changed": True,
     }
     assert run("queue", "resume", "mail").stdout == "queue mail is not paused\n"
+
+
+def test_an_ended_run_is_deleted_and_a_live_one_only_by_force(run, client):
+    """[O11]"""
+    client.submit("etl", run_id="a1", delay=1000)
+    said = run("delete", "a1")
+    assert said.exit_code == 1
+    assert "cancel it first" in said.stderr
+    assert run("delete", "a1", "--force").stdout == "run a1 is deleted\n"
+    assert run("delete", "a1").exit_code == 5
+
+
+def test_who_cancels_a_run_is_kept(run, client, real, keys):
+    """[O15]"""
+    client.submit("etl", run_id="a1")
+    run("cancel", "a1")
+    assert b"@" in real.hget(keys.run("a1"), "stop_by")

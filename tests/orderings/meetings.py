@@ -12,14 +12,16 @@ from typing import Any
 
 from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
 from stepflow.engine.cancel import cancel
+from stepflow.engine.redeliver import redeliver
 from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
+from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.steering.queues import pause_queue, resume_queue
 from stepflow.engine.submit import submit
-from stepflow.errors import SignalRefused
-from stepflow.store.calls import Call, Plan
+from stepflow.errors import NotDeletable, SignalRefused
+from stepflow.store.calls import Call, Plan, command, raw
 from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
 from stepflow.worker.announce import announce
@@ -500,6 +502,62 @@ def a_paused_queue_and_a_stock_worker(world: World, look: Look) -> None:
     assert world.carry_out(pause_queue("default", "down", "ann", world.env()))
     assert not world.carry_out(world.worker().claim_as_stock())
     assert look().run.state == "pending"
+
+
+# an ended run is deleted
+
+
+def a_delete_and_a_retry(world: World, look: Look) -> None:
+    """It was looked at when it had failed, and is taken up again before it is deleted."""
+    commit(world, just_claimed(world), Fail("no"))
+    world.connection.call(forget_hooks(world))
+    deletion, asked = begun(world, delete("a", world.env()), DELETE_LOOKS)
+    world.carry_out(retry("a", world.env()))
+    with suppress(NotDeletable):
+        world.carry_out(deletion, asked=asked)
+    assert world.client.exists(world.keys.run("a"))
+    assert look().run.state == "pending"
+
+
+def a_delete_and_a_redelivery(world: World, look: Look) -> None:
+    """Somebody asks that its hook be delivered again before it is deleted."""
+    commit(world, just_claimed(world), Fail("no"))
+    world.connection.call(forget_hooks(world))
+    deletion, asked = begun(world, delete("a", world.env()), DELETE_LOOKS)
+    world.carry_out(redeliver(HOOK_ID, world.env()))
+    with suppress(NotDeletable):
+        world.carry_out(deletion, asked=asked)
+    assert world.client.exists(world.keys.run("a"))
+    assert look().run.state == "failed"
+
+
+def a_delete_of_a_run_whose_end_was_noted(world: World, look: Look) -> None:
+    """A worker turns the note of the end into a delivery before the run is deleted."""
+    submitted(world)
+    world.carry_out(cancel("a", "enough", world.env()))
+    world.connection.call(forget_hooks(world))
+    deletion, asked = begun(world, delete("a", world.env()), DELETE_LOOKS)
+    world.carry_out(announce(registry_of(world), world.env()))
+    with suppress(NotDeletable):
+        world.carry_out(deletion, asked=asked)
+    assert world.client.exists(world.keys.run("a"))
+    assert look().run.state == "cancelled"
+
+
+def a_delete_sent_twice(world: World, look: Look) -> None:
+    commit(world, just_claimed(world), Succeed())
+    world.connection.call(forget_hooks(world))
+    assert world.carry_out(delete("a", world.env()), twice=True)
+
+
+#: calls of a delete before it writes: the record, hooks that live and that died, each of its hooks,
+#: the notes
+DELETE_LOOKS = 5
+
+
+def forget_hooks(world: World) -> Call[Any]:
+    """Have the hook of the run's end count as delivered."""
+    return command("HSET", world.keys.hook(HOOK_ID), "state", DELIVERED, read=raw)
 
 
 # hooks

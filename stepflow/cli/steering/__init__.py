@@ -1,1 +1,1 @@
-"""The verbs of operators: pause, run-now."""
+"""The verbs of operators: pause, run-now, delete, queue."""

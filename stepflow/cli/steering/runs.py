@@ -1,4 +1,4 @@
-"""`stepflow pause` and `run-now`."""
+"""`stepflow pause`, `run-now` and `delete`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.look.many import for_each, runs_argument
+from stepflow.cli.params import DURATION
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -51,6 +52,34 @@ def run_now_command(context: CliContext, runs: Sequence[str]) -> int:
         return client.status(run_id)
 
     return for_each(context, runs, start)
+
+
+@click.command("delete", short_help="Delete ended RUNs, with all that is kept of them.")
+@runs_argument
+@click.option("--force", is_flag=True, help="Cancel a RUN that has not ended, then delete it.")
+@click.option(
+    "--timeout",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="With --force: how long to wait for its end and its hooks.",
+)
+@common_options
+@pass_context
+def delete_command(context: CliContext, runs: Sequence[str], force: bool, timeout: float) -> int:
+    """
+    Delete ended RUNs, with all that is kept of them: data, output, indexes, hooks.
+
+    One that has a hook to be delivered, or children that live, is not deleted.
+    """
+
+    def delete(client: Client, run: str) -> Any:
+        run_id = context.run_id(client, run)
+        deleted = client.delete(run_id, force=force, timeout=timeout)
+        _say(context, f"run {run_id} {'is deleted' if deleted else 'is no longer kept'}")
+        return {"id": run_id, "deleted": deleted}
+
+    return for_each(context, runs, delete)
 
 
 def _say(context: CliContext, sentence: str) -> None:

@@ -40,8 +40,8 @@ def note(verb: str, target: str, by: str, detail: object = "") -> None:
     log.info("by=%s %s %s%s", by, verb, target, f": {detail}" if detail else "")
 
 
-async def noted(plan: Plan[T], verb: str, target: str, by: str, detail: object = "") -> T:
-    """Carry out *plan*, and log it under the name *by* once it is done."""
+async def noted(plan: Plan[T], verb: str, target: str, by: str | None, detail: object = "") -> T:
+    """Carry out *plan*, and log it once it is done: *by* is who asked, else this process."""
     done = await plan
-    note(verb, target, by, detail)
+    note(verb, target, name_of(by or None), detail)
     return done
