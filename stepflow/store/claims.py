@@ -180,14 +180,22 @@ def claim_one(
 
 
 def renew_claims(
-    keys: Keys, claims: Sequence[tuple[str, str, float]], *, given: str
+    keys: Keys,
+    claims: Sequence[tuple[str, str, float]],
+    *,
+    given: str,
+    doing: Sequence[bytes] = (),
 ) -> Call[tuple[float, list[Any]]]:
     """
     Lengthen claims, each (member, token, seconds from now; 0 only asks).
 
+    *doing* is what is under way for the first of them, packed, empty where that is not news.
+
     Gives the server's time, then for each 0 lost, the bytes of the run's stop field, or 1 and how
     much its inbox ever held, negative when it was asked to pause.
     """
+    records = [keys.record(member) for member, _, _ in claims]
+    is_run = [member.startswith(run_member("")) for member, _, _ in claims]
     return scripts.RENEW_CLAIMS.call(
         lambda reply: (float(reply[0]), reply[1:]),
         keys={"claims": keys.claims},
@@ -196,8 +204,15 @@ def renew_claims(
             "members": [member for member, _, _ in claims],
             "tokens": [token for _, token, _ in claims],
             "seconds": [seconds for _, _, seconds in claims],
+            "doing": [*doing, *(b"" for _ in claims[len(doing) :])],
         },
-        key_lists={"record": [keys.record(member) for member, _, _ in claims]},
+        key_lists={
+            "record": records,
+            "data": [
+                f"{record}:data" if run else record
+                for record, run in zip(records, is_run, strict=True)
+            ],
+        },
     )
 
 

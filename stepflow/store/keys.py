@@ -3,7 +3,7 @@ Every key stepflow uses, in one table.
 
     of a run; all live with the first, for the result TTL after the run's end
     <ns>:run:<id>                    hash     the run's row of truth (small fields only)
-    <ns>:run:<id>:data               hash     payload, result, error, spec
+    <ns>:run:<id>:data               hash     payload, result, error, spec, doing
     <ns>:run:<id>:steps              hash     n -> how step n was closed; n.<token> -> an attempt
     <ns>:run:<id>:memo               hash     <n>.<key> -> packed value; may end with its step
     <ns>:run:<id>:kv                 hash     key -> packed value, written by effects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -12,6 +12,7 @@ from stepflow.core.ids import run_member, split_member
 from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
 from stepflow.core.tried import Tried
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.gate import member_of_delivery
 from stepflow.engine.kept import read_tried
 from stepflow.engine.registry import RegisteredRunner, Registry
@@ -80,7 +81,7 @@ class InboxWatch:
     The activation sets *is_waiting* and *on_inbox*; the renewing thread sets *seen*.
     """
 
-    __slots__ = ("is_waiting", "on_inbox", "on_let_go", "seen")
+    __slots__ = ("is_waiting", "on_inbox", "on_let_go", "seen", "told", "under_way")
 
     def __init__(self, seen: int) -> None:
         #: how much was ever put into the inbox, as far as this worker was told
@@ -91,6 +92,10 @@ class InboxWatch:
         self.on_inbox: Callable[[], None] | None = None
         #: called on the loop when the worker is to leave the run as soon as a step has ended
         self.on_let_go: Callable[[], None] | None = None
+        #: lists the attempts in progress, called in the renewing thread
+        self.under_way: Callable[[], Sequence[UnderWay]] | None = None
+        #: what was told of them last, packed
+        self.told = b""
 
 
 class ClaimedRun:

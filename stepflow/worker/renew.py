@@ -11,14 +11,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
+from stepflow.core.under_way import MOST_UNDER_WAY, UnderWay
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import StepflowError
 from stepflow.store.claims import renew_claims
 from stepflow.store.connection.sync import SyncCaller
 from stepflow.store.run_hash import read_stop
+from stepflow.store.values.codec import pack
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
 
@@ -117,10 +120,10 @@ class Renewer:
         wanted += [(member, token, lease_s) for member, token in self._others()]
         for start in range(0, len(wanted), CHUNK):
             part = wanted[start : start + CHUNK]
+            doing = [_news_of(claimed) for claimed in claimed_runs[start : start + CHUNK]]
+            env = self._worker_state.env
             now, answers = self._connection.call(
-                renew_claims(
-                    self._worker_state.env.keys, part, given=self._worker_state.env.clock.given
-                )
+                renew_claims(env.keys, part, given=env.clock.given, doing=doing)
             )
             self._worker_state.env.clock.learn(now)
             for claimed, claim, answer in zip(
@@ -212,6 +215,25 @@ class Renewer:
             claimed.run.step,
             stack,
         )
+
+
+def _news_of(claimed: ClaimedRun) -> bytes:
+    """Say what is under way for a run, packed; nothing where that was told before."""
+    watch, attempt = claimed.inbox_watch, claimed.attempt
+    found: Sequence[UnderWay] = ()
+    if watch.under_way is not None:
+        with suppress(RuntimeError):  # the loop changes the commands meanwhile
+            found = watch.under_way()[:MOST_UNDER_WAY]
+    elif attempt.in_runner:
+        run = claimed.run
+        found = [UnderWay("", str(run.step), run.failures + 1, attempt.started_at)]
+    if not found:
+        return b""
+    told = pack([claimed.run.token, [list(each) for each in found]])
+    if told == watch.told:
+        return b""
+    watch.told = told
+    return told
 
 
 class HeartbeatThread:

@@ -14,6 +14,7 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
@@ -160,6 +161,15 @@ class StepRuntime:
     @on_let_go.setter
     def on_let_go(self, listener: Callable[[], None] | None) -> None:
         self._claimed.inbox_watch.on_let_go = listener
+
+    @property
+    def under_way(self) -> Callable[[], Sequence[UnderWay]] | None:
+        """Lists the attempts in progress."""
+        return self._claimed.inbox_watch.under_way
+
+    @under_way.setter
+    def under_way(self, lister: Callable[[], Sequence[UnderWay]] | None) -> None:
+        self._claimed.inbox_watch.under_way = lister
 
     @property
     def is_waiting(self) -> bool:

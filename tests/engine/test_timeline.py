@@ -5,12 +5,14 @@ import json
 
 import pytest
 
-from stepflow import Continue, RetryPolicy, RunNotFound
+from stepflow import Continue, RetryPolicy, RunNotFound, Succeed
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.run import Run
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.history import _read_entry, _show_entry
 from stepflow.engine.timeline.entries import JournalReader
 from stepflow.hooks.body import json_value
+from stepflow.store.keys import Keys
 from stepflow.store.values.codec import pack
 from tests.support import until
 
@@ -228,6 +230,70 @@ async def test_what_is_under_way_names_its_worker(app, aclient, working):
         assert timeline.open[0].started_at == timeline.steps[0].ended_at
         go.set()
         await aclient.wait(run.id, 10)
+
+
+async def test_an_attempt_that_takes_its_time_is_told_by_name(app, aclient, working, real):
+    """[U9] By the renewing thread, each once, and only while it is in progress."""
+    entered, go = asyncio.Event(), asyncio.Event()
+
+    async def slow():
+        entered.set()
+        await go.wait()
+
+    @app.workflow("busy", retry=QUICK)
+    async def busy(ctx):
+        await asyncio.gather(ctx.step(slow), ctx.step(double, 1))
+        await ctx.wait_for_signal("go")
+
+    @app.runner("plain")
+    async def plain(step):
+        await slow()
+        return Succeed(None)
+
+    async with working(app) as worker:
+        name = worker._options.name
+        run = await aclient.submit("busy")
+        await entered.wait()
+        await until(lambda: _ended(aclient, run.id, 1))
+        await asyncio.to_thread(worker.parts.renewer.renew)
+        timeline = await aclient.steps(run.id)
+        (doing,) = timeline.open
+        assert (doing.name, doing.state, doing.worker) == ("slow", "running", name)
+        assert doing.started_at <= timeline.steps[0].ended_at
+        (claimed,) = worker.worker_state.runs.values()
+        told = claimed.inbox_watch.told
+        real.hdel(f"{Keys().run(run.id)}:data", "doing")
+        await asyncio.to_thread(worker.parts.renewer.renew)
+        assert claimed.inbox_watch.told == told
+        assert not real.hexists(f"{Keys().run(run.id)}:data", "doing"), "it is told once"
+        go.set()
+        timeline = await waiting(aclient, run.id)
+        assert facts(timeline.open, "kind", "name") == [("signal", "go")]
+
+        entered.clear()
+        go.clear()
+        run = await aclient.submit("plain")
+        await entered.wait()
+        await asyncio.to_thread(worker.parts.renewer.renew)
+        (doing,) = await aclient.steps(run.id)
+        (claimed,) = worker.worker_state.runs.values()
+        assert doing.started_at.timestamp() == pytest.approx(claimed.attempt.started_at, abs=0.001)
+        go.set()
+        await run.wait(10)
+
+
+async def _ended(client, run_id, count):
+    timeline = await client.steps(run_id)
+    return len([step for step in timeline if not step.is_open]) == count
+
+
+@pytest.mark.parametrize(
+    "told", [None, [], ["w.1.", 7], ["w.1.", [["0", "s", 1]]], ["other", [["0", "s", 1, 2.0]]]]
+)
+def test_what_a_worker_told_is_read_only_as_it_was_written(told):
+    """[U9] Of another claim, or damaged, it says nothing."""
+    assert UnderWay.read_all(told, "w.1.") == []
+    assert UnderWay.read_all(["w.1.", [["0", "s", 1, 2.0]]], "w.1.") == [UnderWay("0", "s", 1, 2.0)]
 
 
 async def test_a_runner_is_told_by_its_attempts(app, aclient, client, working):

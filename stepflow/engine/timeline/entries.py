@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from stepflow.core.children import ChildEnd
@@ -201,7 +202,7 @@ class JournalReader:
         if index is None:
             began_at = None if took_s is None else as_datetime(entry.at - took_s)
             index = self._at[place] = len(self._steps)
-            self._steps.append(_begin(place, entry.name, began_at))
+            self._steps.append(begin_step(place, entry.name, began_at))
         step = self._steps[index]
         if took_s is None:
             took_s = _between(step.started_at, at)
@@ -215,7 +216,8 @@ def _pass(entry: Entry) -> None:
     del entry
 
 
-def _begin(place: str, name: str, began_at: Any) -> StepStatus:
+def begin_step(place: str, name: str, began_at: datetime | None) -> StepStatus:
+    """Make the step at a place that has just begun."""
     kind = StepKind.STEP
     if place.startswith("undo.") and name.startswith(_UNDO):
         kind, name = StepKind.COMPENSATION, name.removeprefix(_UNDO)

@@ -8,19 +8,21 @@ from dataclasses import replace
 
 from stepflow.core.ids import question_digest
 from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.env import Env
 from stepflow.engine.inspect import steps as load_records
 from stepflow.engine.questions import Question, read_question
 from stepflow.engine.status import status_of, with_progress
-from stepflow.engine.timeline.entries import JournalReader
+from stepflow.engine.timeline.entries import JournalReader, begin_step
 from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline
 from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, steps_of_runner
-from stepflow.errors import RunNotFound
+from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
 from stepflow.store.journal import load_journal
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run
+from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
 
 #: children whose states are looked up
@@ -33,8 +35,8 @@ async def timeline(run_id: str, env: Env) -> Timeline:
     """
     Read what a run has done and what it is doing; raises RunNotFound.
 
-    Reads only what is there: a step that is under way for the first time is known to its worker
-    alone, so it has no name here.
+    Reads only what is there: a step in its first attempt is known to its worker alone until that
+    has taken a third of a lease, 5 s; before that it has no name here.
     """
     run, data, journal = await batch(
         load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id)
@@ -43,13 +45,15 @@ async def timeline(run_id: str, env: Env) -> Timeline:
         raise RunNotFound(run_id)
     status = await with_progress(status_of(run, data), run, env)
     records = await load_records(run_id, env)
+    told = _told(run, data)
     is_workflow = (
         bool(journal)
         or run.state is RunState.WAITING
         or any(record.outcome in WORKFLOW_OUTCOMES for record in records)
     )
     if not is_workflow:
-        return Timeline(status, steps_of_runner(run, status, records), is_workflow=False)
+        steps = steps_of_runner(run, status, records, told)
+        return Timeline(status, steps, is_workflow=False)
     reader = JournalReader(run)
     reader.read(journal)
     steps = reader.steps
@@ -57,10 +61,18 @@ async def timeline(run_id: str, env: Env) -> Timeline:
         steps = [_closed(step) for step in steps]
     else:
         steps = await _with_questions(steps, run, reader.restarts, env)
-        steps = _under_way(_with_waits(steps, run), run, status, env.clock.now())
+        steps = _under_way(_with_waits(steps, run), run, status, told, env.clock.now())
         steps = await _with_maps(steps, run, env)
     steps = await _with_children(steps, env)
     return Timeline(status, steps, is_workflow=True, restarts=reader.restarts)
+
+
+def _told(run: Run, data: Mapping[bytes, bytes]) -> Sequence[UnderWay]:
+    """Read what the worker of a run has said that it is doing for it."""
+    try:
+        return UnderWay.read_all(unpack(data.get(b"doing", b"\xc0")), run.token)
+    except StepflowError:
+        return []
 
 
 def _closed(step: StepStatus) -> StepStatus:
@@ -117,28 +129,40 @@ def _signal_names(words: str) -> str:
 
 
 def _under_way(
-    steps: Sequence[StepStatus], run: Run, status: RunStatus, now: float
+    steps: Sequence[StepStatus],
+    run: Run,
+    status: RunStatus,
+    told: Sequence[UnderWay],
+    now: float,
 ) -> list[StepStatus]:
     """
-    Say what a claimed run is doing: the attempts that are due, or something not yet in the journal.
+    Say what a claimed run is doing: what its worker has told, the attempts that are due.
 
-    What is not there is about as old as the last thing that is.
+    Else something that is not known yet, and about as old as the last thing that is.
     """
     if not run.is_claimed:
         return list(steps)
+    found, worker = list(steps), status.worker
+    places = {step.place: index for index, step in enumerate(found) if step.place is not None}
+    for attempt in told:
+        index = places.get(attempt.place)
+        began_at = as_datetime(attempt.began_at)
+        if index is None:
+            begun = begin_step(attempt.place, attempt.name, began_at)
+            found.append(replace(begun, attempt=attempt.attempt, worker=worker))
+        elif found[index].is_open:
+            found[index] = replace(
+                found[index], state=StepState.RUNNING, attempt=attempt.attempt, worker=worker
+            )
     at = as_datetime(now)
-    found = [
-        replace(step, state=StepState.RUNNING, started_at=step.until, worker=status.worker)
-        if step.state is StepState.RETRYING and step.until and at and step.until <= at
-        else step
-        for step in steps
-    ]
+    for index, step in enumerate(found):
+        if step.state is StepState.RETRYING and step.until and at and step.until <= at:
+            found[index] = replace(step, state=StepState.RUNNING, worker=worker)
     if any(step.state is StepState.RUNNING for step in found):
         return found
     ends = [step.ended_at for step in steps if step.ended_at is not None]
     since = max(ends, default=as_datetime(run.started_at))
-    unknown = StepStatus(StepKind.STEP, "", StepState.RUNNING, 1, since, worker=status.worker)
-    return [*found, unknown]
+    return [*found, StepStatus(StepKind.STEP, "", StepState.RUNNING, 1, since, worker=worker)]
 
 
 async def _with_maps(steps: Sequence[StepStatus], run: Run, env: Env) -> list[StepStatus]:

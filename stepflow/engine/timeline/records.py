@@ -7,6 +7,7 @@ from datetime import datetime
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.inspect import StepInfo
 from stepflow.engine.timeline.model import StepKind, StepState, StepStatus
 from stepflow.times import as_datetime
@@ -21,11 +22,22 @@ _STATES = {
 }  # fmt: skip
 
 
-def steps_of_runner(run: Run, status: RunStatus, records: Sequence[StepInfo]) -> list[StepStatus]:
+def steps_of_runner(
+    run: Run,
+    status: RunStatus,
+    records: Sequence[StepInfo],
+    told: Sequence[UnderWay] = (),
+) -> list[StepStatus]:
     """Give every attempt that ended, and the step that the run is at."""
     steps = [_ended(record, status) for record in records]
     last = max((record.ended_at for record in records if record.ended_at), default=None)
-    return steps if run.is_finished else [*steps, _present(run, status, last)]
+    if run.is_finished:
+        return steps
+    present = (str(run.step), status.attempt)
+    began_at = next(
+        (as_datetime(each.began_at) for each in told if (each.name, each.attempt) == present), None
+    )
+    return [*steps, _present(run, status, began_at or last)]
 
 
 def _ended(record: StepInfo, status: RunStatus) -> StepStatus:

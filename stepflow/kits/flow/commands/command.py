@@ -70,6 +70,11 @@ class Command:
         self.is_writing = False
 
     @property
+    def attempt(self) -> int:
+        """The number of its present attempt, from 1."""
+        return 1
+
+    @property
     def is_wanted(self) -> bool:
         """Whether the workflow still waits for it."""
         return not self.future.cancelled()

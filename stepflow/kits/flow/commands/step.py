@@ -81,6 +81,10 @@ class StepCommand(Command):
             self._failures += 1
         return super().is_resolved_by(entry)
 
+    @property
+    def attempt(self) -> int:
+        return self._failures + 1
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace = unpack(entry.data)

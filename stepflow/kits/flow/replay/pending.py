@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from stepflow.core.journal import KEYED, Entry
+from stepflow.core.under_way import UnderWay
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.keyed import Keyed
@@ -99,6 +100,14 @@ class PendingCommands:
     def is_busy(self) -> bool:
         """Whether a try or a write for one of them is under way."""
         return any(command.is_busy for command in self._by_place.values())
+
+    def under_way(self) -> list[UnderWay]:
+        """List the attempts in progress; another thread may ask."""
+        return [
+            UnderWay(command.place, command.name, command.attempt, command.began_at)
+            for command in list(self._by_place.values())
+            if command.is_busy and command.began_at is not None
+        ]
 
     def abandon_all(self) -> None:
         """Abandon and forget them all."""
