@@ -13,7 +13,7 @@ version = release = version_of("stepflow-rq")
 extensions = [
     "myst_parser",  # pages are Markdown, which GitHub shows as well
     "sphinx.ext.autodoc",  # the reference comes from docstrings
-    "sphinx_click",  # and from `--help`
+    "sphinx_click.ext",  # and from `--help`
     "reference",  # _ext/reference.py: settings, exit codes, public names
 ]
 exclude_patterns = ["_ext"]
@@ -27,7 +27,6 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
 python_maximum_signature_line_length = 80
 add_module_names = False
 

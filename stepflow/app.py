@@ -127,7 +127,7 @@ class CoreApp(Around):
         step_timeout: float | timedelta | None = None,
     ) -> Any:
         """
-        Register the function below as runner *name*: it gets a Step and returns an Outcome.
+        Register the function below as runner *name*. It receives a step and returns what happens.
 
         Without a name it is called as the function. *retry* applies where a submit brings no policy
         of its own; *step_timeout* (seconds or a timedelta) limits one attempt. Raises InvalidName
@@ -177,9 +177,10 @@ class CoreApp(Around):
 
     def on_terminal(self, hook: H) -> H:
         """
-        Call the function below with the RunOutcome of every run of this app when it ends.
+        Call the function below with the RunOutcome of every run of this app that ends.
 
-        At least once for each end; when it raises, it is called again, for some 28 hours in all.
+        It is called at least once for each end. When it raises it is called again, 8 times in all
+        over some 28 hours.
         """
         check_declared(hook, "@app.on_terminal")
         check_hook(hook)

@@ -1,5 +1,5 @@
 """
-Everything stepflow raises, as one tree; the branch tells whose move it is.
+Everything that stepflow raises, as one tree; the branch says what you can do about it.
 
     StepflowError
     ├── UsageError            your call: change the call
@@ -72,14 +72,14 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 class StepflowError(Exception):
-    """The root of the tree: catch it to catch all that stepflow raises on purpose."""
+    """The base of all errors of stepflow."""
 
     #: whether the same call may succeed later, unchanged
     retryable: ClassVar[bool] = False
 
 
 class UsageError(StepflowError):
-    """Your call is at fault: the same call will fail again."""
+    """Your call is wrong: the same call will fail again."""
 
 
 class InvalidRunId(UsageError):
@@ -112,7 +112,7 @@ class NameTaken(InvalidName):
 
 
 class InvalidOption(UsageError):
-    """An argument is out of its range, or two arguments exclude each other."""
+    """An argument is invalid, or two arguments exclude each other."""
 
 
 class ReservedHeader(UsageError):
@@ -167,7 +167,7 @@ class NotInStep(UsageError):
 
 
 class OutputOverflow(UsageError):
-    """A step emits faster than Redis takes it, and does not wait."""
+    """A step emits faster than Redis accepts it, and does not wait."""
 
     def __init__(self, run_id: str, waiting: int) -> None:
         super().__init__(
@@ -177,12 +177,12 @@ class OutputOverflow(UsageError):
 
 
 class NotAnInteger(UsageError):
-    """`incr` met a variable that holds no whole number, or would leave the range of 64 bits."""
+    """`incr` found a variable that is no whole number, or would leave the range of 64 bits."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"variable {name!r} holds no whole number, or its sum is beyond 64 bits; incr counts "
-            "whole numbers only, set it to one first"
+            f"variable {name!r} is no whole number, or the sum does not fit into 64 bits; set it "
+            "to a whole number first"
         )
 
 
@@ -191,8 +191,8 @@ class SignalMisfit(UsageError):
 
     def __init__(self, run_id: str, name: str, problem: str) -> None:
         super().__init__(
-            f"signal {name!r} does not fit what run {run_id!r} waits for: {problem}; correct the "
-            "payload and send it again"
+            f"signal {name!r} does not fit the type that run {run_id!r} waits for: {problem}; "
+            "correct the payload and send it again"
         )
 
 
@@ -201,7 +201,7 @@ class AnswerMisfit(UsageError):
 
     def __init__(self, token: str, problem: str) -> None:
         super().__init__(
-            f"the answer to {token!r} does not fit what is asked: {problem}; correct it and "
+            f"the answer to question {token!r} has the wrong type: {problem}; correct it and "
             "answer again"
         )
 
@@ -233,7 +233,7 @@ class WebhookRefused(UsageError):
 
 
 class NotReplayable(UsageError):
-    """Workflow code used something that a replay could not repeat."""
+    """Workflow code called something that is not the same on replay."""
 
     def __init__(self, what: str, place: str = "") -> None:
         where = f" ({place})" if place else ""
@@ -268,25 +268,24 @@ _NAMED = 50
 
 
 class RunStateError(StepflowError):
-    """The call makes no sense in the state that the run, hook or question is in."""
+    """The state of the run, hook or question does not allow this call."""
 
 
 class RunNotFound(RunStateError):
-    """No such run: it was never submitted, or its record has expired."""
+    """There is no such run: it was never submitted, or its record has expired."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(
-            f"run {shown(run_id)} is not known: never submitted here, or its record has expired"
+            f"there is no run {shown(run_id)}: it was never submitted here, or its record has "
+            "expired"
         )
 
 
 class HookNotFound(RunStateError):
-    """No such hook delivery: there was none, or its record has expired."""
+    """There is no such hook delivery, or its record has expired."""
 
     def __init__(self, hook_id: str) -> None:
-        super().__init__(
-            f"hook {shown(hook_id)} is not known: no such delivery, or its record has expired"
-        )
+        super().__init__(f"there is no hook delivery {shown(hook_id)}, or its record has expired")
 
 
 class NotRetryable(RunStateError):
@@ -344,7 +343,9 @@ class SignalRefused(RunStateError):
     """You sent a signal to a run that has ended."""
 
     def __init__(self, run_id: str, name: str) -> None:
-        super().__init__(f"run {run_id!r} has ended and takes no signal {name!r} any more")
+        super().__init__(
+            f"run {run_id!r} has ended; it takes no more signals ({name!r} was not sent)"
+        )
 
 
 class QuestionNotFound(RunStateError):
@@ -352,8 +353,8 @@ class QuestionNotFound(RunStateError):
 
     def __init__(self, token: object) -> None:
         super().__init__(
-            f"nothing is asked under {shown(token)}: no such token, or its run has ended or begun "
-            "anew"
+            f"there is no open question {shown(token)}: the token is wrong, or its run has ended; "
+            "`stepflow questions` lists the open ones"
         )
 
 
@@ -366,19 +367,18 @@ class QuestionClosed(RunStateError):
 
     def __init__(self, token: str, word: str, when: str) -> None:
         self.token, self.word = token, word
-        super().__init__(f"{token!r} was {word} at {when}; it takes no further answer")
+        super().__init__(f"question {token!r} was {word} at {when}; it takes one answer")
 
 
 class MailboxFull(RunStateError):
-    """A run has as many signals waiting, or as many bytes of them, as the limit allows."""
+    """The mailbox of the run is full: too many unread signals, or too many bytes of them."""
 
     def __init__(self, run_id: str, limit: int, *, of_bytes: bool = False) -> None:
         super().__init__(
-            f"run {run_id!r} has no room for this signal beside those it has not asked for, the "
-            f"limit is {limit:,} bytes of them; send references instead, or raise "
-            "STEPFLOW_LIMITS_MAILBOX_BYTES"
+            f"the mailbox of run {run_id!r} is full: {limit:,} bytes of signals that it has not "
+            "read yet; send references instead, or raise STEPFLOW_LIMITS_MAILBOX_BYTES"
             if of_bytes
-            else f"run {run_id!r} holds {limit} signals it has not asked for; it takes no more"
+            else f"the mailbox of run {run_id!r} is full: {limit} signals that it has not read yet"
         )
 
 
@@ -403,13 +403,13 @@ class SpawnRefused(RunStateError):
         why = (
             "was asked to stop"
             if limit is None
-            else f"is nested {limit} deep, the limit (does it begin itself?)"
+            else f"is nested {limit} deep, the limit (does it start itself?)"
         )
-        super().__init__(f"run {run_id!r} {why}; it begins no more children")
+        super().__init__(f"run {run_id!r} {why}; it may not start a child")
 
 
 class LifespanFailed(StepflowError):
-    """What an app opens when its worker starts could not be opened; the worker does not start."""
+    """A lifespan of the app raised when its worker started; the worker does not start."""
 
     def __init__(self, name: str, error: str, trace: str) -> None:
         self.lifespan = name
@@ -419,7 +419,7 @@ class LifespanFailed(StepflowError):
 
 
 class LifespanNotOpen(UsageError):
-    """You asked for the `value` of a lifespan where no worker has opened it."""
+    """The `value` of a lifespan was read where no worker has opened it."""
 
     def __init__(self, name: str) -> None:
         self.lifespan = name
@@ -430,7 +430,7 @@ class LifespanNotOpen(UsageError):
 
 
 class RunFailed(RunStateError):
-    """You asked for the `result` of a run that failed."""
+    """The run failed; `result` raises this."""
 
     def __init__(self, run_id: str, kind: str, message: str) -> None:
         self.run_id, self.error_type, self.error_message = run_id, kind, message
@@ -438,7 +438,7 @@ class RunFailed(RunStateError):
 
 
 class RunCancelled(RunStateError):
-    """You asked for the `result` of a run that was cancelled; *reason* is None without one."""
+    """The run was cancelled; `result` raises this. *reason* is None without one."""
 
     def __init__(self, run_id: str, reason: str | None) -> None:
         self.run_id, self.reason = run_id, reason
@@ -446,11 +446,11 @@ class RunCancelled(RunStateError):
 
 
 class DataError(StepflowError):
-    """Stored data cannot be read as what it should be."""
+    """Stored data cannot be read."""
 
 
 class UnreadableValue(DataError):
-    """Bytes in Redis are no value that stepflow packed."""
+    """A value in Redis was not written by stepflow, or is damaged."""
 
 
 class UnreadableRecord(DataError):
@@ -471,19 +471,21 @@ class UnreadableRecord(DataError):
 
 
 class PayloadMismatch(DataError):
-    """A payload does not fit the runner's annotation."""
+    """A payload does not have the type that the runner declares."""
 
     def __init__(self, runner: str, problem: str) -> None:
         self.problem = problem
-        super().__init__(f"the payload does not fit runner {runner!r}: {problem}")
+        super().__init__(
+            f"the payload does not have the type that runner {runner!r} declares: {problem}"
+        )
         self.runner = runner
 
 
 class UnreadableHistory(DataError):
-    """A document is no history that `stepflow export` wrote."""
+    """A file is not a history that `stepflow export` wrote."""
 
     def __init__(self, problem: str) -> None:
-        super().__init__(f"this is no history that `stepflow export` wrote ({problem})")
+        super().__init__(f"this is not a history that `stepflow export` wrote ({problem})")
 
 
 class UnavailableError(StepflowError):
@@ -493,7 +495,7 @@ class UnavailableError(StepflowError):
 
 
 class RedisUnreachable(UnavailableError):
-    """Redis did not answer within the time that `STEPFLOW_REDIS_RETRY_FOR_S` allows."""
+    """Redis did not answer for `STEPFLOW_REDIS_RETRY_FOR_S` seconds."""
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"Redis at {url} does not answer ({problem}); start it or correct the URL")
@@ -501,10 +503,9 @@ class RedisUnreachable(UnavailableError):
 
 class RedisRefused(UnavailableError):
     """
-    Redis answered with a refusal: out of memory, read-only, loading, no permission.
+    Redis refused the command: out of memory, read-only, loading, no permission.
 
-    *passes* is True when the server's state or its operator is the reason, not the command or the
-    data; the same call may then succeed later.
+    *passes* is True when the reason lies with the server: the same call may succeed later.
     """
 
     #: the words of refusals that pass, at the start of an answer or after a script's own words
@@ -541,7 +542,7 @@ class ReplyLost(UnavailableError):
 
 
 class ServerUnfit(StepflowError):
-    """This Redis cannot carry stepflow."""
+    """This Redis cannot be used: it is too old, or a Cluster."""
 
 
 class EmbeddedServerError(StepflowError):
@@ -563,7 +564,7 @@ class NoServer(EmbeddedServerError):
 
 
 class CancelRequested(StepflowError):
-    """Your run was asked to stop, for the reason given; `step.cancel.raise_if_set` raises it."""
+    """The run was asked to stop; `step.cancel.raise_if_set` raises this."""
 
 
 class StepFailed(StepflowError):
@@ -594,15 +595,15 @@ class ChildFailed(StepflowError):
 
 
 class StepError(StepflowError):
-    """Raised by your code to tell the runtime what to do with the step."""
+    """The base of the errors that your code raises to say what happens to the step."""
 
 
 class TransientError(StepError):
     """
-    Raise it to have this step tried again by the run's retry policy.
+    Raise it to have the step tried again, whatever the retry policy says about other errors.
 
-    *retry_after* (seconds or timedelta) replaces the policy's wait when it is longer; InvalidOption
-    when it is no duration.
+    The policy still limits the attempts. *retry_after* (seconds or timedelta) is the least time to
+    wait before the next one. Raises InvalidOption when it is no duration.
     """
 
     retryable = True
@@ -616,13 +617,13 @@ class TransientError(StepError):
 
 
 class PermanentError(StepError):
-    """Raise it to end the run as failed now, when no further attempt can help."""
+    """Raise it when another attempt cannot help: the step fails for good."""
 
 
 class ClaimLost(BaseException):
     """
-    This worker has lost its claim on the step it runs; Redis refuses whatever it still writes.
+    Another worker has taken over the step that this one is running.
 
-    Raised out of `step.memo` and `step.extend` to end your code. A BaseException, so that `except
-    Exception` lets it pass.
+    `step.memo` and `step.extend` raise it to end your code; nothing that it writes would count. It
+    is a BaseException, so that `except Exception` does not catch it.
     """

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import ClassVar
+from enum import Enum
+from typing import ClassVar, is_typeddict
 
+import click
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -22,8 +24,15 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import getLogger
 
 import stepflow
+from stepflow.cli.main import cli
 
 logger = getLogger(__name__)
+
+#: classes whose objects you are given and never make
+HANDED_TO_YOU = {
+    "AsyncRunHandle", "CancelToken", "Child", "Context", "Effects", "Job", "Memo", "RunHandle",
+    "Session", "Step", "StepCaller", "StepLog", "SyncContext", "Variables",
+}  # fmt: skip
 
 
 class Public(SphinxDirective):
@@ -79,6 +88,8 @@ def _directive(name: str) -> Iterator[str]:
     elif inspect.isclass(value):
         yield f".. autoclass:: stepflow.{name}"
         yield "   :members:"
+        if issubclass(value, Enum) or is_typeddict(value):
+            yield "   :undoc-members:"
         yield f"   :inherited-members: {', '.join(_foreign_bases(value))}"
     elif callable(value):
         yield f".. autofunction:: stepflow.{name}"
@@ -97,8 +108,33 @@ def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
             logger.warning("stepflow.%s is public, and no page of docs/reference has it", name)
 
 
+def hide_signature(app: Sphinx, what: str, name: str, *_: object) -> tuple[str, None] | None:
+    """Leave out how the objects are made that stepflow hands you."""
+    del app
+    handed = what == "class" and name.removeprefix("stepflow.") in HANDED_TO_YOU
+    return ("", None) if handed else None
+
+
+def hide_common_options(app: Sphinx, context: click.Context, lines: list[str]) -> None:
+    """Leave out of a verb the options that all verbs have; the page says them once, on top."""
+    del app
+    if context.parent is None:
+        return
+    common = {option for param in cli.params for option in param.opts}
+    kept: list[str] = []
+    skips = False
+    for line in lines:
+        if line.startswith(".. option::"):
+            skips = line.split()[2].strip(",") in common
+        if not skips:
+            kept.append(line)
+    lines[:] = kept
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx what is here."""
     app.add_directive("public", Public)
+    app.connect("autodoc-process-signature", hide_signature)
+    app.connect("sphinx-click-process-options", hide_common_options)
     app.connect("env-check-consistency", warn_of_missing_names)
     return {"parallel_read_safe": True}

@@ -83,7 +83,7 @@ async def _check_all(app: CoreApp, files: Sequence[Path]) -> list[dict[str, Any]
         except (StepflowError, OSError) as error:
             difference = str(error)
         except (ValueError, KeyError, TypeError, RecursionError):
-            difference = "this is no history that `stepflow export` wrote"
+            difference = "this is not a history that `stepflow export` wrote"
         found.append({**item, "fits": difference is None, "difference": difference})
     return found
 

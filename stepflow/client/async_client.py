@@ -110,10 +110,10 @@ class AsyncRunHandle(Generic[T]):
 
 class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
     """
-    The client for asyncio: one connection, all that waits sent in one write.
+    The client for asyncio. Its methods are those of `Client`, to be awaited.
 
-    You may make it once, at the top of a module, and use it on any event loop, also on several at a
-    time. Each loop gets a connection of its own, which is closed when the loop ends.
+    Make it once, at the top of a module, and use it on any event loop, also on several at a time.
+    Each loop gets a connection of its own, which is closed when the loop ends.
     """
 
     def __init__(

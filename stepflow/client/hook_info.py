@@ -15,11 +15,11 @@ from stepflow.times import as_datetime
 @dataclass(frozen=True, slots=True)
 class HookInfo:
     """
-    One delivery of a terminal hook.
+    One delivery of a hook.
 
-    *target* says where it goes: the URL of a webhook with its secrets hidden, or the name of a
-    hook of the app. *state* is "pending", "delivered" or "dead". *due_at* is when it is tried
-    again, None when no try is planned; *problem* says why the last try failed.
+    *target* is the URL of a webhook with its secrets hidden, or the name of a hook of the app.
+    *state* is "pending", "delivered" or "dead". *due_at* is the time of the next try, None when
+    there is none. *problem* says why the last try failed.
     """
 
     id: str

@@ -22,19 +22,19 @@ class Reading:
 
     def steps(self, run_id: str) -> Timeline:
         """
-        Give what the run has done and what it is doing, step by step; raises RunNotFound.
+        Return what the run has done and is doing, step by step; raises RunNotFound.
 
-        Of a workflow these are the steps, waits and children that its code asked for; of a runner
-        the attempts of its steps.
+        For a workflow these are its steps, waits and children, for a runner the attempts of its
+        steps.
         """
         return self._do(timeline(run_id, self.env))
 
     def vars(self, run_id: str) -> dict[str, Any]:
-        """Give the variables of the run by name, as they are now; raises RunNotFound."""
+        """Return the variables of the run by name, as they are now; raises RunNotFound."""
         return self._do(variables(run_id, self.env))
 
     def session(self, session_id: str) -> SessionReader:
-        """Give what the runs of a session share: `client.session("user-7").vars()`."""
+        """Return what the runs of a session share: `client.session("user-7").vars()`."""
         return SessionReader(self, session_id)
 
 
@@ -46,7 +46,7 @@ class SessionReader:
         self._client = client
 
     def vars(self) -> dict[str, Any]:
-        """Give the variables of the session by name, as they are now."""
+        """Return the variables of the session by name, as they are now."""
         client = self._client
         return client._do(session_variables(self.id, client.env))  # noqa: SLF001  one module
 
@@ -68,7 +68,7 @@ class AsyncReading:
         return await self._do(variables(run_id, self.env))
 
     def session(self, session_id: str) -> AsyncSessionReader:
-        """Give what the runs of a session share: `await client.session("user-7").vars()`."""
+        """Return what the runs of a session share: `await client.session("user-7").vars()`."""
         return AsyncSessionReader(self, session_id)
 
 

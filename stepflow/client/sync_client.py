@@ -108,11 +108,11 @@ class RunHandle(Generic[T]):
 
 class Client(Following, Reading, Steering, BaseClient):
     """
-    The blocking client. Safe to share between threads.
+    The blocking client. You may share it between threads.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is started
-    or joined. Calls raise RedisUnreachable when Redis does not answer for a while, RedisRefused
-    when it refuses (full, no permission).
+    Redis is *url*, else STEPFLOW_REDIS_URL, else REDIS_URL; with none of them, the embedded server
+    is started or joined. Calls raise RedisUnreachable when Redis does not answer for 10 s, and
+    RedisRefused when it refuses the command (out of memory, no permission).
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Client(Following, Reading, Steering, BaseClient):
 
     @property
     def connection(self) -> SyncCaller:
-        """The link that carries out this client's calls; made at first use."""
+        """The connection of this client, made on first use."""
         if self._connection is None:
             self._connection = self._own_link = SyncConnection.to(self._address())
         return self._connection
@@ -155,7 +155,7 @@ class Client(Following, Reading, Steering, BaseClient):
                 raise self._naming(lacking, refusal) from None
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._own_link is not None:
             self._own_link.close()
 
@@ -211,14 +211,15 @@ class Client(Following, Reading, Steering, BaseClient):
         strict: bool = False,
     ) -> RunHandle[Any]:
         """
-        Submit a run.
+        Submit a run and return its handle.
 
-        The same (run id, runner, input) again finds the run that is there, `created` False.
+        Submitting the same run id, runner and input again finds the existing run; `created` is then
+        False.
 
-        *delay* and *timeout* (from submit to its end) are seconds or timedelta. *version* of a
-        workflow is by default the newest that the app at hand registers, or that live workers have.
-        Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing
-        is written then.
+        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta.
+        *version* defaults to the newest version of the workflow that this app registers, or that
+        live workers have. Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue,
+        PayloadTooLarge; nothing is written then.
         """
         spec = RunSpec(
             runner,  # type: ignore[arg-type]  # a function gets its name below
@@ -242,21 +243,21 @@ class Client(Following, Reading, Steering, BaseClient):
     def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
     ) -> list[RunHandle[Any]]:
-        """Submit thousands of runs in a few round trips; gives their handles in order."""
+        """Submit thousands of runs in a few round trips; return their handles in order."""
         named, readers = self._all_named(specs)
         found = self._do(self._submit_many(named))
         return [RunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     def status(self, run_id: str) -> RunStatus | None:
-        """Give the run's status, None when no such run is kept."""
+        """Return the status of the run, None for an unknown run."""
         return self._do(status(run_id, self.env))
 
     def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """
-        Wait for the run's end and give its status.
+        Wait for the end of the run and return its status.
 
-        *timeout* is in seconds or a timedelta. Raises TimeoutError after it, RunNotFound for an
-        unknown run.
+        *timeout* is seconds or a timedelta. Raises TimeoutError when it passes, and RunNotFound for
+        an unknown run.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         until = None if limit_s is None else time.monotonic() + limit_s
@@ -282,7 +283,7 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
         """
-        Wait for the run's end and give its result.
+        Wait for the end of the run and return its result.
 
         Raises RunFailed, RunCancelled, TimeoutError, RunNotFound.
         """
@@ -290,10 +291,10 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
-        Cancel the run; *by* is who asks, for those who look at it later.
+        Cancel the run; *by* is recorded as the person who asked for it.
 
-        True when it will end, by this call or by an earlier one, whose reason stays. False when it
-        is unknown or has ended; `status` tells which.
+        Return True when it is certain that the run will end, by this call or an earlier one, whose
+        reason stays. Return False when the run is unknown or has ended; `status` tells which.
         """
         return self._do(
             noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
@@ -301,19 +302,19 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
-        End the run as failed; *by* is who does it, for those who look at it later.
+        End the run as failed; *by* is recorded as the person who did it.
 
-        One that waits or is paused ends at once, without compensation; a running one is told to
-        stop, and a second call ends it if it does not. True when it will end, False when it is
-        unknown or has ended.
+        A waiting or paused run ends immediately, without compensation. A running one is told to
+        stop; a second call ends it if it does not. Return True when the run will end, False when
+        it is unknown or has ended.
         """
         return self._do(noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason))
 
     def why(self, run_id: str) -> Why:
         """
-        Say why the run stands where it stands, and what makes it go on.
+        Say why the run is where it is, and what makes it continue.
 
-        Takes a second longer for one that looks broken: it is looked at twice.
+        It takes a second longer for a run that looks broken, which is checked twice.
         """
         from stepflow.engine.why import LOOK_AGAIN_S, settle  # noqa: PLC0415  only who asks pays
 
@@ -330,7 +331,7 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def retry(self, run_id: str, *, by: str | None = None) -> None:
         """
-        Run the last step of a failed run again, its attempts counted anew.
+        Run a failed run again from the step that failed, with all its attempts.
 
         Raises RunNotFound, NotRetryable.
         """
@@ -348,29 +349,29 @@ class Client(Following, Reading, Steering, BaseClient):
         """
         Send a signal to the run.
 
-        Gives "delivered" when the run was waiting or running, else "buffered": it is in the run's
-        mailbox. The same *dedup* again changes nothing. Raises RunNotFound, SignalRefused for an
-        ended run, SignalMisfit when the run waits for this signal with a type that the payload does
-        not fit, MailboxFull.
+        Return "delivered" when the run was waiting or running, else "buffered": the signal waits in
+        the run's mailbox. Sending the same *dedup* again changes nothing. Raises RunNotFound,
+        SignalRefused for a run that has ended, SignalMisfit when the run waits for this signal with
+        a type that the payload does not fit, and MailboxFull.
         """
         return self._do(
             noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
         )
 
     def questions(self, *, limit: int = 50) -> Sequence[Question]:
-        """Give the questions that runs ask people and that are still open, at most *limit*."""
+        """Return the open questions that runs ask people, at most *limit*."""
         return self._do(questions(self.env, limit=limit))
 
     def answer(self, token: str, value: Any, *, by: str | None = None) -> None:
         """
-        Answer the question of *token*, once.
+        Answer the question with this *token*; a question takes one answer.
 
         Raises QuestionNotFound, QuestionClosed, AnswerMisfit.
         """
         self._do(noted(answer(token, value, self.env), "answer", token, by))
 
     def resume(self, run_id: str, *, by: str | None = None) -> None:
-        """Let a paused run go on; raises RunNotFound, NotResumable."""
+        """Let a paused run continue; raises RunNotFound, NotResumable."""
         self._do(noted(resume(run_id, self.env), "resume", run_id, by))
 
     def list(
@@ -403,7 +404,7 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def kv(self, run_id: str, key: str) -> Any:
         """
-        Read what a step of the run put under *key* by its effects.
+        Return what a step of the run wrote under *key* with `step.effects`.
 
         None when there is nothing.
         """
@@ -420,13 +421,13 @@ class Client(Following, Reading, Steering, BaseClient):
         by: str | None = None,
     ) -> RunHandle[Any]:
         """
-        Make a new run from the run's input, headers and journal, up to step *at*.
+        Start a new run with the run's input and headers, and its results up to step *at*.
 
-        *at* is a step's name (the first of that name), place or key; that step and all after it run
-        anew. The old run may be in any state and stays as it is, with the signals it has not taken.
-        *version* replaces the workflow's version, *payload* the input, which what is remembered
-        should fit. The same fork again finds the same run.
-        Raises RunNotFound, UnknownStep, RunConflict when *new_id* is taken.
+        *at* is a step's name (the first of that name), place or key. That step and all after it run
+        again. The old run may be in any state and stays as it is, with its unread signals.
+        *version* replaces the version of the workflow, *payload* the input; the recorded results
+        should fit it. The same fork again finds the same run. Raises RunNotFound, UnknownStep, and
+        RunConflict when *new_id* is taken.
         """
         return RunHandle(
             self._do(
@@ -443,25 +444,25 @@ class Client(Following, Reading, Steering, BaseClient):
 
     def history(self, run_id: str) -> dict[str, Any]:
         """
-        Give the run and its journal as a document of JSON's own types; raises RunNotFound.
+        Return the run and its journal as plain JSON values; raises RunNotFound.
 
-        `stepflow check` and the testing kit replay it against later code. Webhooks and their
+        `stepflow check` and the test harness replay it against changed code. Webhooks and their
         secrets are left out.
         """
         return self._do(history(run_id, self.env))
 
     def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
-        """Give the hook deliveries of a run, or without one all dead deliveries, last first."""
+        """Return the hook deliveries of a run, or all those that were given up, newest first."""
         return self._do(self._hooks(run_id, limit))
 
     def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
-        """Send a hook again, its tries anew; raises HookNotFound."""
+        """Send a hook again, with all its tries; raises HookNotFound."""
         self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
 
     def queues(self) -> Sequence[QueueInfo]:
-        """Describe the queues: what waits in each, how long, and how much workers have claimed."""
+        """Return the queues: what waits in each, for how long, and how much is running."""
         return self._do(queues(self.env))
 
     def workers(self) -> Sequence[WorkerInfo]:
-        """Describe the workers, and how many claims each of them has."""
+        """Return the workers, and how many steps each is running."""
         return self._do(workers(self.env))

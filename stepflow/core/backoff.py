@@ -61,13 +61,13 @@ def _no_policy(name: str, value: object) -> InvalidOption:
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
-    When a step that raised is tried again, and how long to wait before.
+    How often a step that raises is tried again, and how long to wait before each attempt.
 
-    *max_attempts* counts the first try. The wait before attempt k+1 is `initial * factor**(k-1)`
-    seconds, at most *max_delay*; *jitter* spreads it over its upper half. *retry_on* (exception
+    *max_attempts* includes the first one. The wait before attempt k+1 is `initial * factor**(k-1)`
+    seconds, at most *max_delay*; *jitter* draws it from its upper half. *retry_on* (exception
     classes or their dotted names, one or several) limits what is retried, *give_up_on* excludes
-    some. PermanentError is never retried, TransientError always. Raises InvalidOption for a policy
-    that cannot be followed.
+    some. PermanentError is never retried, TransientError always. Raises InvalidOption for values
+    that make no policy.
     """
 
     max_attempts: int = 3

@@ -12,10 +12,10 @@ from stepflow.times import seconds
 
 class CancelToken:
     """
-    Tells a step whether its run was asked to stop, and lets it wait for that.
+    Tells a step whether its run was asked to stop.
 
-    Use it from any thread. The runtime ends a cancelled run whatever the step returns, so a step
-    may simply return.
+    Use it from any thread. A step may simply return: a cancelled run ends whatever its step
+    returns.
     """
 
     __slots__ = ("_event", "_subscribers", "reason")

@@ -54,10 +54,10 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Continue(Outcome):
     """
-    The step is done; the next step of the run gets *payload*.
+    Continue the run with a next step, which gets *payload*.
 
-    It starts after *delay* (seconds or a timedelta) or at *at* (unix seconds or an aware datetime),
-    without either at once. Raises InvalidOption for both, or for what is no time.
+    It starts after *delay* (seconds or a timedelta), at *at* (unix seconds or an aware datetime),
+    or immediately. Raises InvalidOption for both at once, or for an invalid time.
     """
 
     word: ClassVar[str] = "continue"
@@ -81,7 +81,7 @@ class Continue(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Succeed(Outcome):
-    """The run has succeeded, with this result."""
+    """End the run as succeeded, with this result."""
 
     word: ClassVar[str] = "succeed"
 
@@ -90,7 +90,7 @@ class Succeed(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Fail(Outcome):
-    """The run has failed for this reason: your verdict, which is never retried."""
+    """End the run as failed, for this reason, without another attempt."""
 
     word: ClassVar[str] = "fail"
 
@@ -102,7 +102,7 @@ class Fail(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Outcome):
-    """The run ends as cancelled for this reason: its own decision."""
+    """End the run as cancelled, for this reason."""
 
     word: ClassVar[str] = "cancel"
 

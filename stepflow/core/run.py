@@ -31,7 +31,7 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """The order of runs that are due on one queue: smaller goes first."""
+    """Which runs of a queue start first: high before normal before low."""
 
     HIGH = 0
     NORMAL = 1
@@ -269,11 +269,11 @@ def _empty() -> Mapping[str, str]:
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """
-    A run as callers see it.
+    What is known of a run.
 
     *step* counts from 0, *attempt* from 1 within the step. Times are aware datetimes, or None.
-    *waits_for* says in words what a run that does not move is waiting for. *version* is the
-    version of its workflow that the run was submitted for.
+    *waits_for* says in words what the run is waiting for. *version* is the version of the workflow
+    that the run was submitted for.
     """
 
     id: str
@@ -319,10 +319,10 @@ class RunStatus:
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
     """
-    The end of a run as hooks see it.
+    The end of a run, as a hook receives it.
 
-    *status* is `succeeded`, `failed` or `cancelled`; *end* counts the ends of this generation from
-    1, for a run that is retried ends again. Times are aware datetimes.
+    *status* is `succeeded`, `failed` or `cancelled`. *end* counts from 1: a run that is retried
+    ends again. Times are aware datetimes.
     """
 
     run_id: str

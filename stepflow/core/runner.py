@@ -28,12 +28,12 @@ class WorkflowContext:
 
 
 class StepRunner(ABC):
-    """A runner as a class: each worker calls one object for every step of its runs."""
+    """A runner as a class: a worker calls one object of it for all steps of its runs."""
 
     @abstractmethod
     async def run_step(self, step: Step[Any]) -> Outcome:
         """
-        Do one step and return what becomes of the run: Continue, Succeed, Fail or Cancel.
+        Do one step and return what happens next: Continue, Succeed, Fail or Cancel.
 
         A plain `def` works too: it runs in a thread.
         """
@@ -67,11 +67,11 @@ class StepRuntime(Protocol):
 
 class Memo:
     """
-    A small durable map of this run and step that later attempts see.
+    Small values that later attempts of the same step can read.
 
     In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises
-    ClaimLost when this worker has lost its claim on the step, InvalidOption for a key that is not
-    1 to 200 characters.
+    ClaimLost when another worker has taken over the step, InvalidOption for a key that is not 1 to
+    200 characters long.
     """
 
     __slots__ = ("_runtime",)
@@ -94,10 +94,9 @@ DELETED = object()
 
 class Effects:
     """
-    Writes to the run's own key-value space, which the commit of this step applies, all or none.
+    Values that become visible together with the outcome of this step, all or none.
 
-    Read them with `client.kv`. Raises StepOver once the step has returned, raised or been
-    abandoned: no commit would apply them any more.
+    Read them with `client.kv(run_id, key)`. Raises StepOver once the step has returned.
     """
 
     __slots__ = ("is_over", "writes")
@@ -167,11 +166,11 @@ def _for_either(value: Any) -> Any:
 
 class Step(Generic[P]):
     """
-    One step of one run, as its runner sees it.
+    One step of one run, as its runner receives it.
 
-    *number* counts from 0 through the run, *attempt* from 1 within the step. *payload* is what was
-    submitted, or what the step before passed to Continue. Annotate the parameter `Step[Model]` to
-    get the payload as that type, validated.
+    *number* counts the steps of the run from 0, *attempt* the attempts of the step from 1.
+    *payload* is what was submitted, or what the step before passed to Continue. Annotate the
+    parameter as `Step[Model]` to get the payload validated, as that type.
     """
 
     __slots__ = (
@@ -278,10 +277,10 @@ class Step(Generic[P]):
 
     def extend(self, duration: float | timedelta) -> Awaitable[None]:
         """
-        Keep the claim, and put off the step's timeout, for at least *duration* from now.
+        Give the step at least *duration* (seconds or timedelta) more from now before it times out.
 
-        Seconds or a timedelta; it never shortens either. Await it in an async runner; in a plain
-        function it blocks. Raises ClaimLost when the claim is gone.
+        It never shortens the time. Await it in an async runner; in a plain function it blocks.
+        Raises ClaimLost when another worker has taken over the step.
         """
         return self._runtime_side().extend(seconds(duration, "the time to extend by"))  # type: ignore[no-any-return]
 

@@ -42,7 +42,7 @@ class QueueInfo:
     """
     One queue at one priority.
 
-    *length* counts the runs that wait, *running* those that workers have claimed, *oldest_s* is the
+    *length* counts the waiting runs, *running* those that workers are running, *oldest_s* is the
     longest wait in seconds. *is_foreign* marks a queue whose entries are not stepflow's, counted as
     RQ counts them; *is_hooks* the one that carries hook deliveries.
     """

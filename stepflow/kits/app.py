@@ -24,14 +24,13 @@ S = TypeVar("S", bound=Callable[..., Any])
 
 class Stepflow(app.CoreApp):
     """
-    An app, with which you register what its workers run.
+    The app: it registers what its workers run.
 
-    That is workflows with `@app.workflow`, runners with `@app.runner`, functions with `@app.job`,
-    and hooks; `@app.step` declares how a function runs as a step of workflows.
+    `@app.workflow` registers a workflow, `@app.runner` a runner, `@app.job` a function that is a
+    run of one step, `@app.on_terminal` a hook. `@app.step` declares how a function runs as a step.
 
-    *url* beats STEPFLOW_REDIS_URL beats REDIS_URL; with none of them the embedded server is used.
-    Nothing is connected before it is needed. *webhooks* are called at the end of every run of this
-    app.
+    Redis is *url*, else STEPFLOW_REDIS_URL, else REDIS_URL, else the embedded server. The app
+    connects when it first has to. *webhooks* are called at the end of every run of this app.
     """
 
     @overload
@@ -49,10 +48,10 @@ class Stepflow(app.CoreApp):
         Register the function below as workflow *name*, by default its own.
 
         `async def research(ctx: Context, topic: Topic) -> Report`. Its input is validated before it
-        is called, and its result when it returns. A run keeps the *version* it was submitted for,
-        and only workers with that version claim it; you may register several side by side. *retry*
-        is the default of its steps, and says how often a TransientError of the function itself has
-        the activation tried again.
+        is called, its result when it returns. A run keeps the *version* that it was submitted for,
+        and only workers with that version take it; you may register several side by side. *retry*
+        is the default policy of its steps, and applies to a TransientError that the function itself
+        raises.
         """
 
         def register(function: W) -> W:
@@ -100,12 +99,11 @@ class Stepflow(app.CoreApp):
         queue: str | None = None,
     ) -> Any:
         """
-        Say once how the function below runs as a step: `await ctx.step(charge, order)`.
+        Declare the options of the function below as a step: `await ctx.step(charge, order)`.
 
-        It stays callable as it is. What you pass to `ctx.step` beats what is declared here.
-        *timeout* (seconds or timedelta) is of one attempt; *name* is the step's in the journal, the
-        function's own by default. With *queue* the step is a run of its own on that queue, done by
-        a worker that serves it and knows this function.
+        It stays an ordinary function. Options that you pass to `ctx.step` override these. *timeout*
+        (seconds or timedelta) limits one attempt. *name* is the step's name in the journal, by
+        default the function's own. With *queue*, workers of that queue run the step as a child run.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 

@@ -79,7 +79,7 @@ def test_what_was_exported_fits_until_the_code_changes(
     assert lines[1].strip() == "code changed: at place 2 remembered value 'last', now step 'other'"
     assert lines[-3].split() == [">", "2", "value", "last", "(place", "2)"]
     assert lines[-2] == "CHANGED  broken.json"
-    assert lines[-1].strip() == "this is no history that `stepflow export` wrote"
+    assert lines[-1].strip() == "this is not a history that `stepflow export` wrote"
 
     (found,) = json.loads(program("check", "flow:app", "histories", "--json").stdout)
     assert (found["id"], found["runner"], found["fits"]) == ("a1", "trip", False)

@@ -27,13 +27,13 @@ MISTAKES = {
     "list --cursor nonsense": (2, "no cursor"),
     "list --state sleeping": (2, "sleeping"),
     "list --namespace a.b": (2, "namespace"),
-    "show nobody": (5, "not known"),
+    "show nobody": (5, "there is no"),
     "show a*": (2, "is not valid"),
-    "result nobody": (5, "not known"),
-    "watch nobody": (5, "not known"),
-    "cancel nobody": (5, "not known"),
-    "retry nobody": (5, "not known"),
-    "hooks redeliver nothing": (5, "not known"),
+    "result nobody": (5, "there is no"),
+    "watch nobody": (5, "there is no"),
+    "cancel nobody": (5, "there is no"),
+    "retry nobody": (5, "there is no"),
+    "hooks redeliver nothing": (5, "there is no"),
 }
 
 

@@ -54,14 +54,14 @@ DEEP = "[" * 100_000 + "]" * 100_000
         (("submit", "a", '"\\ud800"'), None, 2, "not valid Unicode"),
         (("submit", "a", '{"\\udfff": 1}'), None, 2, "not valid Unicode"),
         (("signal", "a", "go", DEEP), None, 2, "nested too deeply"),
-        (("answer", "nobody", "1"), None, 5, "nothing is asked under 'nobody'"),
-        (("answer", "a.b.c", "1"), None, 5, "nothing is asked"),
-        (("answer", "a." + "0" * 20, "1"), None, 5, "nothing is asked"),
-        (("answer", "", "1"), None, 5, "nothing is asked"),
+        (("answer", "nobody", "1"), None, 5, "there is no open question 'nobody'"),
+        (("answer", "a.b.c", "1"), None, 5, "there is no open question"),
+        (("answer", "a." + "0" * 20, "1"), None, 5, "there is no open question"),
+        (("answer", "", "1"), None, 5, "there is no open question"),
         (("answer", "x" * 100_000, "1"), None, 5, "…"),
         (("answer", "a.b", DEEP), None, 2, "nested too deeply"),
         (("submit", "a\0b", "1"), None, 2, "is not valid"),
-        (("signal", "a", "\0"), None, 5, "not known"),
+        (("signal", "a", "\0"), None, 5, "there is no run"),
         (("list", "--runner", "\0"), None, 0, "no such runs"),
     ],
 )
@@ -114,7 +114,7 @@ async def test_values_that_json_cannot_carry_are_exported_and_check_reads_them(
     finally:
         sys.path.remove(str(tmp_path))
     assert checked.exit_code == 1
-    assert checked.stdout.count("this is no history") == 2
+    assert checked.stdout.count("this is not a history") == 2
     assert "fits     " in checked.stdout
 
 

@@ -53,7 +53,7 @@ def test_without_open_questions_the_list_says_so_and_an_unknown_token_is_not_fou
     assert run("questions", "--json").stdout == "[]\n"
     result = run("answer", "a1.0123", "true")
     assert result.exit_code == 5
-    assert "nothing is asked under 'a1.0123'" in result.stderr
+    assert "there is no open question 'a1.0123'" in result.stderr
 
 
 def test_an_answer_may_come_on_stdin_and_must_be_json(run):

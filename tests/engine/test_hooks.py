@@ -247,7 +247,7 @@ async def test_a_refused_delivery_is_dead_at_once(app, aclient, working, ends):
 
 async def test_redeliver_of_what_is_unknown_says_so(aclient):
     """[C29]"""
-    with pytest.raises(HookNotFound, match="'nothing' is not known"):
+    with pytest.raises(HookNotFound, match="there is no hook delivery 'nothing'"):
         await aclient.redeliver("nothing")
 
 

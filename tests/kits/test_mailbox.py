@@ -125,7 +125,7 @@ async def test_who_sends_too_many_bytes_is_told_which_bound_it_was(
     with Client(url, settings=Settings(limits=LimitSettings(mailbox_bytes=1000))) as client:
         assert client.signal(run.id, "s", "x" * 600) == "buffered"
         with pytest.raises(
-            MailboxFull, match=r"the limit is 1,000 bytes .* raise STEPFLOW_LIMITS_MAILBOX_BYTES"
+            MailboxFull, match=r"is full: 1,000 bytes .* raise STEPFLOW_LIMITS_MAILBOX_BYTES"
         ):
             client.signal(run.id, "s", "x" * 600)
         assert client.signal(run.id, "s", "x" * 100) == "buffered"

@@ -79,7 +79,7 @@ async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
         assert await aclient.questions() == []
         assert not real.exists("stepflow:questions")
         with pytest.raises(
-            QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes no further answer"
+            QuestionClosed, match=r"was answered at 20\d\d-.* UTC; it takes one answer"
         ):
             await aclient.answer(ask.token, {"ok": False})
 

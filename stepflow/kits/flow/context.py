@@ -20,30 +20,30 @@ from stepflow.logs import StepLog
 
 class Context(PollCalls, ChildCalls):
     """
-    The workflow's side of its run.
+    What a workflow calls to run steps, wait, ask people and start other runs.
 
-    Everything here is remembered: on replay it answers at once, with what it answered first.
-    Outside of `ctx` your workflow may compute, branch and `gather` as it likes, but not wait, draw
-    random numbers or read the clock.
+    Every call is recorded. When the workflow function runs again, each call returns its recorded
+    result immediately. Between these calls your code may compute, branch and use
+    `asyncio.gather`; it may not wait, draw random numbers or read the clock.
     """
 
     def patched(self, name: str) -> bool:
         """
-        Choose the way at a change of your code: `if ctx.patched("v2"): new else: old`.
+        Tell whether this run takes changed code: `if ctx.patched("v2"): new else: old`.
 
-        True for a run that gets here for the first time, and from then on; False for one that had
-        gone past before the change. Takes no place.
+        True for a run that gets here for the first time, and from then on. False for a run that
+        had passed this point before the change. It takes no place in the history.
         """
         self._activation.check_caller()
         return self._activation.patched(checked_name(name))
 
     def continue_as_new(self, new_input: Any = None) -> asyncio.Future[Never]:
         """
-        End this history and go on under the same run id with *new_input*.
+        Start a new, empty history under the same run id, with *new_input*.
 
-        Write `return await ctx.continue_as_new(new_input)`. The journal begins anew, so that a loop
-        stays small; the mailbox, the variables and the children stay. Nothing that was done is
-        undone, as at the end of a run that succeeds.
+        Write `return await ctx.continue_as_new(new_input)`. Use it in loops, so that the journal
+        stays short. The mailbox, the variables and the children stay. Compensations of the old
+        history are dropped, as when a run succeeds.
         """
         self._activation.check_caller()
         future = self._activation.create_future()
@@ -69,31 +69,31 @@ class Context(PollCalls, ChildCalls):
 
     def session(self, session_id: str) -> Session:
         """
-        Return what the runs of a session share: `ctx.session(user).vars`.
+        Return the variables that all runs of a session share: `ctx.session(user).vars`.
 
-        It is kept for days after its last use (`settings.retention.session_s`).
+        They are kept for 30 days after their last use (`STEPFLOW_RETENTION_SESSION_S`).
         """
         return Session(self._activation, session_id, self._readers)
 
     @property
     def log(self) -> StepLog:
-        """A logger for the workflow's own code; silent where that only repeats what it did."""
+        """A logger for the workflow function; it logs nothing while the function is replayed."""
         return self._activation.log
 
     def now(self) -> datetime:
-        """Return the time of the last thing remembered: the same on replay, and free."""
+        """Return the time of the last recorded result; it is the same on replay."""
         return datetime.fromtimestamp(self._activation.loop.now, UTC)
 
     def random(self) -> random.Random:
         """
-        Return a source of random numbers that follows from the run and this place.
+        Return a random number generator, seeded by the run and this place in the code.
 
-        It is the same on replay, and free.
+        It gives the same numbers on replay, without a call to Redis.
         """
         run, restarts = self._activation.run, self._activation.restarts
         history = f"{run.seed}.{restarts}" if restarts else run.seed
         return random.Random(f"{history}.{self._activation.next_place()}")
 
     def uuid(self) -> uuid.UUID:
-        """Return a UUID that follows from the run and this place: the same on replay, and free."""
+        """Return a UUID that is the same on replay: use it as an idempotency key."""
         return uuid.UUID(int=self.random().getrandbits(128), version=4)

@@ -27,11 +27,11 @@ T = TypeVar("T")
 
 class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext):
     """
-    The plain workflow's side of its run: `Context`, but each call returns its value.
+    The `Context` of a plain `def` workflow: each call blocks and returns its value.
 
-    Everything here is remembered: on replay it answers at once, with what it answered first. Code
-    between the calls runs on the worker's loop: it may compute, but what takes time belongs into a
-    step.
+    Every call is recorded. When the workflow function runs again, each call returns its recorded
+    result immediately. Code between the calls runs on the worker's event loop, so put whatever
+    takes time into a step.
     """
 
     _of: Context
@@ -58,13 +58,13 @@ class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext)
         return fiber.wait(run_all(calls, self._loop)) if calls else []
 
     def patched(self, name: str) -> bool:
-        """Choose the way at a change of your code; see `Context.patched`."""
+        """Tell whether this run takes changed code; see `Context.patched`."""
         current_fiber(self._loop)
         return self._of.patched(name)
 
     def continue_as_new(self, new_input: Any = None) -> Never:
         """
-        End this history and go on under the same run id with *new_input*.
+        Start a new, empty history under the same run id, with *new_input*.
 
         Write `return ctx.continue_as_new(new_input)`; see `Context.continue_as_new`.
         """
@@ -80,16 +80,16 @@ class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext)
         return SyncVariables(self._of.vars, self._loop)
 
     def session(self, session_id: str) -> SyncSession:
-        """Return what the runs of a session share: `ctx.session(user).vars`."""
+        """Return the variables that all runs of a session share: `ctx.session(user).vars`."""
         return SyncSession(self._of.session(session_id), self._loop)
 
     @property
     def log(self) -> StepLog:
-        """A logger for the workflow's own code; silent where that only repeats what it did."""
+        """A logger for the workflow function; it logs nothing while the function is replayed."""
         return self._of.log
 
     def now(self) -> datetime:
-        """Return the time of the last thing remembered: the same on replay, and free."""
+        """Return the time of the last recorded result; it is the same on replay."""
         return self._of.now()
 
     def random(self) -> random.Random:
@@ -97,7 +97,7 @@ class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext)
         return self._of.random()
 
     def uuid(self) -> uuid.UUID:
-        """Return a UUID that follows from the run and this place: the same on replay, and free."""
+        """Return a UUID that is the same on replay: use it as an idempotency key."""
         return self._of.uuid()
 
 

@@ -206,14 +206,14 @@ def test_without_a_type_the_payload_comes_as_it_is():
     [
         (
             {"number": "x", "at": "2026-11-01"},
-            r"the payload does not fit runner 'etl': number: Input should be",
+            r"does not have the type that runner 'etl' declares: number: Input should be",
         ),
         ({"number": 1}, "at: Field required"),
         (
             {"number": 1, "at": 0, "items": [{"name": "a"}, {"nam": "b"}]},
             r"items\.1\.name: Field required",
         ),
-        ([], r"runner 'etl': Input should be a valid dictionary"),
+        ([], r"runner 'etl' declares: Input should be a valid dictionary"),
         ({}, "number: Field required; at: Field required$"),
     ],
 )
@@ -350,7 +350,7 @@ def test_arguments_are_validated_by_their_annotations():
         (
             resize,
             {"path": "a", "px": "many"},
-            "does not fit runner 'resize': px: Input should be a valid integer",
+            "the type that runner 'resize' declares: px: Input should be a valid integer",
         ),
         (resize, {"px": 1}, "path: it is missing"),
         (resize, {"path": "a", "pix": 1}, "pix: there is no such parameter"),

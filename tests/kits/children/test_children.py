@@ -382,7 +382,7 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
         await started.wait()
         await run.cancel("enough")
         assert (await run.wait(10)).state is RunState.CANCELLED
-    assert "was asked to stop; it begins no more children" in said[0]
+    assert "was asked to stop; it may not start a child" in said[0]
     assert not runs_of(real)
 
 

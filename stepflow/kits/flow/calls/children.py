@@ -1,4 +1,4 @@
-"""`ctx.spawn` and `ctx.map`: runs of their own that a workflow begins."""
+"""`ctx.spawn` and `ctx.map`: child runs that a workflow starts."""
 
 from __future__ import annotations
 
@@ -85,14 +85,15 @@ class ChildCalls(ContextBase):
         abandon: bool = False,
     ) -> asyncio.Future[Child[Any]]:
         """
-        Begin a child run, once whatever is replayed: `child = await ctx.spawn(publish, page)`.
+        Start a child run, exactly once: `child = await ctx.spawn(publish, page)`.
 
-        *workflow* is the function, whose type `child.result()` then has, or its name.
+        `await child.result()` waits for its end. *workflow* is the function, which gives the result
+        its type, or its name.
 
-        *queue* and *priority* are this run's own by default, *version* is the newest one known to
-        this worker; *timeout* (seconds or timedelta) is of the whole child. With a *key* the child
-        is known by that key wherever it stands. A child that still runs when this run ends is
-        cancelled, unless you *abandon* it. `await child.result()` waits for its end.
+        *queue* and *priority* default to those of this run, *version* to the newest that this
+        worker knows. *timeout* (seconds or timedelta) limits the whole child run. A child with a
+        *key* is found by that key, wherever it is called. A child that is still running when this
+        run ends is cancelled, unless you *abandon* it.
         """
         place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
         spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
@@ -176,17 +177,16 @@ class ChildCalls(ContextBase):
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
-        Begin a child run for each item, at most *limit* at once, and wait until *policy* is met.
+        Start a child run for each item, at most *limit* at once, and wait until *policy* is met.
 
-        *workflow* is the function, whose type the results then have, or its name.
+        *workflow* is the function, which gives the results their type, or its name.
 
-        "all" returns the results in the order of the items; "settled" a result or a ChildFailed for
-        each; a number n returns (index, result) of the first n that succeeded. Once n have
-        succeeded, the rest is cancelled. *timeout* (seconds or timedelta) counts from the beginning
-        of the map, also for a child that has not begun.
+        The policy "all" returns the results in the order of the items. "settled" returns a result
+        or a ChildFailed for each item. A number n returns (index, result) of the first n that
+        succeed, and cancels the others. *timeout* (seconds or timedelta) counts from the start of
+        the map, also for children that wait for their turn.
 
-        Raises ChildFailed of the child by whose end the policy can no longer be met; the rest is
-        cancelled then too.
+        Raises ChildFailed as soon as the policy can no longer be met, and cancels the others.
         """
         spec, read = self._child("ctx.map", workflow, queue, priority, headers, timeout, version)
         return carry_map(

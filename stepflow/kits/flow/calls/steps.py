@@ -109,16 +109,17 @@ class StepCalls(ContextBase):
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
-        Run a function once and remember its value: `await ctx.step("search", search_web, topic)`.
+        Run a function once and record its value: `await ctx.step(search_web, topic)`.
 
-        The function may be `async def`, or plain: then it runs in a thread. What you do not pass
-        here comes from `@app.step` above the function. *retry* is the workflow's by default,
-        *timeout* (seconds or timedelta) is of one attempt. With a *key* the step is known by that
-        key wherever it stands, and a second call returns the remembered value. Should the run fail
-        or be cancelled, *compensate* is called with the step's value, and tried as the step itself
-        is. On another *queue* the step is a child run of one step, done by a worker of that queue:
-        its function must be declared. The place is taken when you call this. For a function that
-        has a parameter of one of these names, see `options`.
+        A plain function runs in a thread. A name may come first: `ctx.step("search", search_web,
+        topic)`. Options that you do not pass come from `@app.step` above the function.
+
+        *retry* defaults to the workflow's policy. *timeout* (seconds or timedelta) limits one
+        attempt. *compensate* is called with the step's value if the run later fails or is
+        cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
+        it is called; a second call returns the recorded value. With *queue* a worker of that queue
+        runs the step, as a child run; the function must be declared with `@app.step`. If the
+        function has a parameter with one of these names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
@@ -238,7 +239,7 @@ class StepCaller:
     def step(
         self, name: str | Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> asyncio.Future[Any]:
-        """Run a function as `ctx.step` does; every argument here is the function's own."""
+        """Run a function as `ctx.step` does; every argument goes to the function."""
         name, function, args = named(name, args)
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 

@@ -26,9 +26,9 @@ class WaitCalls(ContextBase):
 
     def sleep(self, duration: float | timedelta) -> asyncio.Future[None]:
         """
-        Wait that long (seconds or timedelta), without keeping a worker.
+        Wait for *duration* (seconds or timedelta), without occupying a worker.
 
-        The end is fixed once: a crash does not start the wait anew.
+        The end of the wait is recorded when it starts, so a crash does not prolong it.
         """
         wait_s = seconds(duration, "the time of ctx.sleep")
         return self._activation.start(
@@ -36,7 +36,7 @@ class WaitCalls(ContextBase):
         )
 
     def sleep_until(self, moment: float | datetime) -> asyncio.Future[None]:
-        """Wait until then (unix seconds or an aware datetime)."""
+        """Wait until *moment* (unix seconds or an aware datetime), without occupying a worker."""
         wait_s = max(
             0.0, unix_time(moment, "the moment of ctx.sleep_until") - self._activation.runtime.now()
         )
@@ -63,10 +63,11 @@ class WaitCalls(ContextBase):
         type: Any = None,  # noqa: A002  the public face
     ) -> asyncio.Future[Any]:
         """
-        Wait for the first signal of these names; returns its payload, as *type*.
+        Wait for the first signal with one of these names, and return its payload as *type*.
 
-        Returns None after *timeout* (seconds or timedelta). While the run waits, a sender cannot
-        send what is not of that type; a signal that came before and does not fit is set aside.
+        Returns None after *timeout* (seconds or timedelta). While the run waits, a payload that is
+        not of that type is refused when it is sent. A signal that arrived before the wait and does
+        not fit is skipped, with a warning in the worker's log.
         """
         if not names:
             msg = "ctx.wait_for_signal needs a name to wait for"
@@ -100,11 +101,11 @@ class WaitCalls(ContextBase):
         self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
     ) -> asyncio.Future[Any]:
         """
-        Ask people a question and wait for the answer; returns None after *timeout*.
+        Ask people a question, wait for the answer, and return it; None after *timeout*.
 
-        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`. *wanted* is a type, as
-        which the answer comes, or a JSON schema. `client.questions` lists the question, and
-        `client.answer` answers it, once.
+        `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`. *wanted* is the type of
+        the answer, or a JSON schema. `client.questions` lists open questions; `client.answer`
+        answers one, once.
         """
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)

@@ -194,7 +194,7 @@ class StopChildrenCommand(Command):
 
 
 class Child(Generic[T]):
-    """A run that a workflow began: `id`, and `await child.result()`."""
+    """A child run: `id`, and `await child.result()`."""
 
     def __init__(
         self,
@@ -215,9 +215,9 @@ class Child(Generic[T]):
 
     def result(self) -> asyncio.Future[T]:
         """
-        Wait until the child has ended and return its result, however often you ask.
+        Wait until the child has ended and return its result; you may call it again.
 
-        The run keeps no worker meanwhile. Raises ChildFailed when the child failed or was
+        The run occupies no worker meanwhile. Raises ChildFailed when the child failed or was
         cancelled.
         """
         host = self._host

@@ -88,10 +88,10 @@ class VariableCommand(Command):
 
 class Variables:
     """
-    Named values that outlive activations and `continue_as_new`; None is the same as not there.
+    Named values of a run or a session. They survive crashes and `continue_as_new`.
 
-    Values come back plain, unless you say as which type. All methods are awaited; the place is
-    taken when they are called.
+    Await each call. None means that there is no value. Pass a type to get a value back as that
+    type.
     """
 
     def __init__(
@@ -151,10 +151,10 @@ class Variables:
 
     def compare_and_set(self, name: str, expected: Any, value: Any) -> asyncio.Future[bool]:
         """
-        Write *value* if the variable holds *expected*; returns whether it did.
+        Write *value* if the variable is equal to *expected*; return whether it was.
 
-        None means that there is no value. What is stored is compared: 1 is not 1.0, and a dict has
-        an order.
+        None means that there is no value. Stored values are compared: 1 is not 1.0, and the order
+        of a dict counts.
         """
         args = (self._packed(name, expected), self._packed(name, value))
         return self._touch("swap", name, args, lambda data: data == b"1")
@@ -181,7 +181,7 @@ class Variables:
 
 
 class Session:
-    """What the runs of a session share."""
+    """What all runs of a session share: `ctx.session(user).vars`."""
 
     def __init__(self, host: WorkflowHost, session_id: str, readers: Readers | None = None) -> None:
         self.id = check_variable("session", session_id)
