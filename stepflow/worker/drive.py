@@ -86,7 +86,7 @@ async def _hand_on_again(
 ) -> Outcome | None:
     """Hand on a run that the code here was tried on before; None when nobody else is left."""
     run = claimed.run
-    if worker_state.builds[run.runner_key] not in tried.builds:
+    if worker_state.build_of(run.runner_key) not in tried.builds:
         return None
     left = tried.left(await worker_state.live_builds(run))
     # with nobody left it is tried here once more, which pauses it
@@ -96,7 +96,7 @@ async def _hand_on_again(
 async def _try_elsewhere(claimed: ClaimedRun, pause: Pause, worker_state: WorkerState) -> Outcome:
     """Hand on a run that does not fit, or say what becomes of it once no build is left to try."""
     run, before = claimed.run, claimed.tried or Tried()
-    build = worker_state.builds[run.runner_key]
+    build = worker_state.build_of(run.runner_key)
     tried = before.with_trial(Trial(build, worker_state.name, pause.reason))
     left = tried.left(await worker_state.live_builds(run))
     if left:

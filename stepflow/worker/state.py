@@ -109,6 +109,12 @@ class WorkerState:
         """The build of each runner, by its key."""
         return {key: build_of(entry.run) for key, entry in self.registry.runners.items()}
 
+    def build_of(self, key: str) -> str:
+        """Give the build of a runner by its key, also of one that was registered since the start."""
+        if key not in self.builds:
+            self.builds[key] = build_of(self.registry.runners[key].run)
+        return self.builds[key]
+
     async def live_builds(self, run: Run) -> set[str]:
         """Give the builds that live workers of the queue of *run* have for its runner."""
         return await carry_out(self.connection, live_builds(run.runner_key, run.queue, self.env))
