@@ -110,7 +110,7 @@ class WorkerState:
         return {key: build_of(entry.run) for key, entry in self.registry.runners.items()}
 
     def build_of(self, key: str) -> str:
-        """Give the build of a runner by its key, also of one that was registered since the start."""
+        """Give the build of a runner by its key, also of one that was registered later."""
         if key not in self.builds:
             self.builds[key] = build_of(self.registry.runners[key].run)
         return self.builds[key]
