@@ -42,11 +42,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Memo as Memo
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
+    from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.status import Page as Page
+    from stepflow.engine.steering.queues import QueuePause as QueuePause
     from stepflow.engine.timeline import StepKind as StepKind
     from stepflow.engine.timeline import StepState as StepState
     from stepflow.engine.timeline import StepStatus as StepStatus
@@ -55,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
     from stepflow.engine.why import Why as Why
+    from stepflow.engine.why.model import WhyWord as WhyWord
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -117,8 +120,17 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import WebhookRefused as WebhookRefused
     from stepflow.hooks.webhook import Webhook as Webhook
     from stepflow.jobs import Job as Job
+    from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.children import MapOptions as MapOptions
+    from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
+    from stepflow.kits.flow.calls.polls import PollOptions as PollOptions
     from stepflow.kits.flow.calls.steps import StepCaller as StepCaller
+    from stepflow.kits.flow.calls.steps import StepOptions as StepOptions
+    from stepflow.kits.flow.calls.sync_children import SyncChild as SyncChild
+    from stepflow.kits.flow.calls.sync_children import SyncSession as SyncSession
+    from stepflow.kits.flow.calls.sync_children import SyncVariables as SyncVariables
+    from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.variable import Session as Session
     from stepflow.kits.flow.commands.variable import Variables as Variables
@@ -138,37 +150,39 @@ _EXPORTS = {
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
-    "core.output": """
-        OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit
-    """,
+    "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
-    "core.runner": "Effects Memo Step StepRunner",
+    "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
     "engine.status": "Page",
+    "engine.steering.queues": "QueuePause",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
     "engine.why": "Why",
+    "engine.why.model": "WhyWord",
     "errors": """
         AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
-        EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId MailboxFull
-        NameTaken NoServer NotAnInteger NotDeletable NotInStep NotPausable NotReplayable
-        NotResumable NotRetryable NotScheduled OutputOverflow PayloadMismatch
-        PayloadTooLarge PermanentError QuestionClosed QuestionNotFound RedisRefused
-        RedisUnreachable ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled
-        RunConflict RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit
-        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError
-        TransientError UnavailableError UnknownChild UnknownRunner UnknownStep
-        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused
-        LifespanFailed LifespanNotOpen
+        EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId LifespanFailed
+        LifespanNotOpen MailboxFull NameTaken NoServer NotAnInteger NotDeletable NotInStep
+        NotPausable NotReplayable NotResumable NotRetryable NotScheduled OutputOverflow
+        PayloadMismatch PayloadTooLarge PermanentError QuestionClosed QuestionNotFound
+        RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch RightsMissing
+        RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit
+        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory UnreadableRecord
+        UnreadableValue UnsupportedValue UsageError WebhookRefused
     """,
     "hooks.webhook": "Webhook",
-    "jobs": "Job",
+    "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
-    "kits.flow.calls.steps": "StepCaller",
+    "kits.flow.calls.children": "MapOptions SpawnOptions",
+    "kits.flow.calls.polls": "PollOptions",
+    "kits.flow.calls.steps": "StepCaller StepOptions",
+    "kits.flow.calls.sync_children": "SyncChild SyncSession SyncVariables",
+    "kits.flow.calls.sync_steps": "SyncStepCaller",
     "kits.flow.commands.child": "Child",
     "kits.flow.commands.variable": "Session Variables",
     "kits.flow.context": "Context",

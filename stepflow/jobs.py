@@ -6,7 +6,6 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import (
-    TYPE_CHECKING,
     Any,
     Generic,
     ParamSpec,
@@ -16,6 +15,7 @@ from typing import (
     overload,
 )
 
+from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
 from stepflow.core.outcomes import Cancel, ErrorInfo, Fail, Outcome, Raised, Succeed
 from stepflow.core.runner import Step
 from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
@@ -26,10 +26,6 @@ from stepflow.errors import InvalidOption, shown
 from stepflow.names import is_importable
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.digest import digest
-
-if TYPE_CHECKING:
-    from stepflow.client import AsyncClient, AsyncRunHandle, Client, RunHandle
-
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,7 +14,7 @@ from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
-from stepflow.kits.flow.step_options import StepOptions, declare
+from stepflow.kits.flow.step_options import DeclaredStep, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
 from stepflow.times import seconds
 
@@ -112,7 +112,7 @@ class Stepflow(app.CoreApp):
             check_policy(retry, f"step {getattr(function, '__name__', name)!r}")
             if compensate is not None:
                 check_callable(compensate, "compensate of @app.step", "compensate={}")
-            options = StepOptions(name, retry, limit_s, compensate, queue)
+            options = DeclaredStep(name, retry, limit_s, compensate, queue)
             declare(function, options)
             runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
             declare(function, replace(options, runner=runner))

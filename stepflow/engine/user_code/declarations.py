@@ -87,7 +87,7 @@ def _check_first(function: Callable[..., Any], name: str, written: str) -> None:
     what = (
         f"is a Step; that is a runner: put @app.runner above {_called(function)}"
         if issubclass(hint, Step)
-        else f"is a {hint.__name__}, and gets the ctx; write {written}(ctx, {first}, ...)"
+        else f"is annotated as {hint.__name__} and gets the ctx; write {written}(ctx, {first})"
     )
     raise InvalidOption(f"the first parameter of workflow {name!r}, {first!r}, {what}")
 

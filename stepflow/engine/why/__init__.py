@@ -5,6 +5,6 @@ Why a run stands where it stands: one word, one code, one sentence, and what you
 """
 
 from stepflow.engine.why.ask import LOOK_AGAIN_S, ask, ask_many, settle
-from stepflow.engine.why.model import CODES, Why, Word
+from stepflow.engine.why.model import CODES, Why, WhyWord
 
-__all__ = ["CODES", "LOOK_AGAIN_S", "Why", "Word", "ask", "ask_many", "settle"]
+__all__ = ["CODES", "LOOK_AGAIN_S", "Why", "WhyWord", "ask", "ask_many", "settle"]

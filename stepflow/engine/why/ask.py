@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 
 from stepflow.engine.env import Env
 from stepflow.engine.why.explain import explain
-from stepflow.engine.why.model import Why, Word
+from stepflow.engine.why.model import Why, WhyWord
 from stepflow.engine.why.read import read_facts
 from stepflow.store.calls import Plan
 
@@ -44,7 +44,7 @@ def settle(run_id: str, env: Env) -> Generator[Plan[Why], Why, Why]:
     before: Why | None = None
     for _ in range(_LOOKS):
         why = yield ask(run_id, env)
-        if why.word is not Word.BROKEN:
+        if why.word is not WhyWord.BROKEN:
             return why
         if before is not None and _mark(before) == _mark(why):
             return why

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepflow.engine.why.facts import Facts
-from stepflow.engine.why.model import CODES, Why, Word
+from stepflow.engine.why.model import CODES, Why, WhyWord
 from stepflow.times import as_datetime
 
 #: words of the codes that do not begin with them
-_WORDS = {"lost": Word.QUEUED}
+_WORDS = {"lost": WhyWord.QUEUED}
 
 
-def word_of(code: str) -> Word:
+def word_of(code: str) -> WhyWord:
     """Give the word of a code."""
     first = code.partition(".")[0]
-    return Word.BROKEN if first.startswith("X") else _WORDS.get(first) or Word(first)
+    return WhyWord.BROKEN if first.startswith("X") else _WORDS.get(first) or WhyWord(first)
 
 
 def make(

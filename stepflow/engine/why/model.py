@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Word(StrEnum):
+class WhyWord(StrEnum):
     """What a run is doing, or why it does not move, in one word."""
 
     GONE = "gone"
@@ -97,7 +97,7 @@ class Why:
     """
 
     run_id: str
-    word: Word
+    word: WhyWord
     code: str
     sentence: str
     since: datetime | None = None

@@ -23,7 +23,7 @@ _MOST_SHAPES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class StepOptions:
+class DeclaredStep:
     """The options of `@app.step`, which `ctx.step` may override; *timeout_s* is of one attempt."""
 
     name: str | None = None
@@ -36,7 +36,7 @@ class StepOptions:
 
 
 #: what a function that was not declared says
-NO_STEP_OPTIONS = StepOptions()
+UNDECLARED = DeclaredStep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Compensation:
     timeout_s: float | None = None
 
 
-def declare(function: Callable[..., Any], options: StepOptions) -> None:
+def declare(function: Callable[..., Any], options: DeclaredStep) -> None:
     """Have *function* carry *options*; it stays the function it is."""
     if options.timeout_s is not None and options.timeout_s <= 0:
         msg = (
@@ -64,10 +64,10 @@ def declare(function: Callable[..., Any], options: StepOptions) -> None:
         raise InvalidOption(msg) from None
 
 
-def options_of(function: Callable[..., Any]) -> StepOptions:
+def options_of(function: Callable[..., Any]) -> DeclaredStep:
     """Return what *function* was declared with."""
-    found = getattr(function, _MARK, NO_STEP_OPTIONS)
-    return found if isinstance(found, StepOptions) else NO_STEP_OPTIONS
+    found = getattr(function, _MARK, UNDECLARED)
+    return found if isinstance(found, DeclaredStep) else UNDECLARED
 
 
 def step_name(function: Callable[..., Any]) -> str:

@@ -49,6 +49,10 @@ def read(hit: Hit) -> str:
     return f"page {hit.id}"
 
 
+def fetch(url: str, timeout: float) -> str:
+    return f"{url} within {timeout} s"
+
+
 def handle(message: object) -> None:
     pass
 
@@ -62,16 +66,18 @@ async def prepare(h):
     await h.submit("order-of-kites", "a kite", run_id="order-7")
 
 
+async def publish(ctx: Context, page: int) -> str:
+    return f"https://example.com/{page}"
+
+
+async def render(ctx: Context, number: int) -> int:
+    return number
+
+
 def register(app: Stepflow) -> None:
     """Register the workflows that the page's own start."""
-
-    @app.workflow("publish")
-    async def publish(ctx: Context, page: dict[str, int]) -> str:
-        return f"https://example.com/{page['page']}"
-
-    @app.workflow("render")
-    async def render(ctx: Context, number: int) -> int:
-        return number
+    app.workflow(publish)
+    app.workflow(render)
 
 
 __all__ = ["RetryPolicy", "SyncContext", "asyncio", "partial", "timedelta"]

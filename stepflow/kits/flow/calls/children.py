@@ -25,7 +25,7 @@ I = TypeVar("I")  # noqa: E741  the input of a workflow
 C = TypeVar("C", bound=WorkflowContext)
 
 
-class MapKeywords(TypedDict, total=False):
+class MapOptions(TypedDict, total=False):
     """The options of `ctx.map`, but for `policy`."""
 
     limit: int | None
@@ -36,7 +36,7 @@ class MapKeywords(TypedDict, total=False):
     version: int | None
 
 
-class SpawnKeywords(TypedDict, total=False):
+class SpawnOptions(TypedDict, total=False):
     """The options of `ctx.spawn`."""
 
     key: str | None
@@ -53,23 +53,23 @@ class ChildCalls(ContextBase):
 
     @overload
     def spawn(
-        self, workflow: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SpawnOptions]
     ) -> asyncio.Future[Child[T]]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C], Awaitable[T]], **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C], Awaitable[T]], **options: Unpack[SpawnOptions]
     ) -> asyncio.Future[Child[T]]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C, I], T], payload: I, **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C, I], T], payload: I, **options: Unpack[SpawnOptions]
     ) -> asyncio.Future[Child[T]]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C], T], **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C], T], **options: Unpack[SpawnOptions]
     ) -> asyncio.Future[Child[T]]: ...
     @overload
     def spawn(
-        self, workflow: str, payload: Any = None, **options: Unpack[SpawnKeywords]
+        self, workflow: str, payload: Any = None, **options: Unpack[SpawnOptions]
     ) -> asyncio.Future[Child[Any]]: ...
     def spawn(
         self,
@@ -107,7 +107,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: Literal["all"] = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
     def map(
@@ -116,7 +116,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: Literal["all"] = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
     def map(
@@ -125,7 +125,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: Literal["settled"],
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
     @overload
     def map(
@@ -134,7 +134,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: Literal["settled"],
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
     @overload
     def map(
@@ -143,7 +143,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: int,
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
     @overload
     def map(
@@ -152,7 +152,7 @@ class ChildCalls(ContextBase):
         items: Iterable[I],
         *,
         policy: int,
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
     @overload
     def map(
@@ -161,7 +161,7 @@ class ChildCalls(ContextBase):
         items: Iterable[Any],
         *,
         policy: Policy = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[Any]]: ...
     def map(
         self,

@@ -16,7 +16,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class PollKeywords(TypedDict, total=False):
+class PollOptions(TypedDict, total=False):
     """The options of `ctx.poll` that are those of the step it makes for each try."""
 
     key: str | None
@@ -35,7 +35,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     async def poll(
@@ -46,7 +46,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     async def poll(
@@ -57,7 +57,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     async def poll(
@@ -68,7 +68,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     async def poll(
@@ -80,7 +80,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     async def poll(
@@ -92,7 +92,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     async def poll(
@@ -104,7 +104,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     async def poll(
@@ -116,7 +116,7 @@ class PollCalls(StepCalls, WaitCalls):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     async def poll(  # type: ignore[misc]  # as Context.step
         self,

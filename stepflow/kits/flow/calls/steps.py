@@ -19,7 +19,7 @@ from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.step_options import StepOptions, compensation_of, options_of
+from stepflow.kits.flow.step_options import DeclaredStep, compensation_of, options_of
 from stepflow.times import seconds
 
 P = ParamSpec("P")
@@ -30,7 +30,7 @@ Ts = TypeVarTuple("Ts")
 ONCE = RetryPolicy(max_attempts=1)
 
 
-class StepKeywords(TypedDict, total=False):
+class StepOptions(TypedDict, total=False):
     """The options of `ctx.step`, but for `compensate`."""
 
     key: str | None
@@ -65,7 +65,7 @@ class StepCalls(ContextBase):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> asyncio.Future[T]: ...
     @overload
     def step(
@@ -74,7 +74,7 @@ class StepCalls(ContextBase):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> asyncio.Future[T]: ...
     @overload
     def step(
@@ -84,7 +84,7 @@ class StepCalls(ContextBase):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> asyncio.Future[T]: ...
     @overload
     def step(
@@ -94,7 +94,7 @@ class StepCalls(ContextBase):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> asyncio.Future[T]: ...
     def step(  # type: ignore[misc]  # the options' names are taken out of the function's keywords
         self,
@@ -244,7 +244,7 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def _check_remote(name: str, own: StepOptions, timeout: float | timedelta | None) -> None:
+def _check_remote(name: str, own: DeclaredStep, timeout: float | timedelta | None) -> None:
     if not own.runner:
         msg = (
             f"step {name!r} is to run on another queue, whose workers find it by the app: "

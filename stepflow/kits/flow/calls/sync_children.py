@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 from stepflow.core.runner import WorkflowContext
 from stepflow.errors import ChildFailed
 from stepflow.kits.flow.calls.blocking import Blocking
-from stepflow.kits.flow.calls.children import MapKeywords, SpawnKeywords
+from stepflow.kits.flow.calls.children import MapOptions, SpawnOptions
 from stepflow.kits.flow.commands.map import Policy
 
 T = TypeVar("T")
@@ -75,23 +75,23 @@ class SyncChildCalls(Blocking):
 
     @overload
     def spawn(
-        self, workflow: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SpawnOptions]
     ) -> SyncChild[T]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C], Awaitable[T]], **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C], Awaitable[T]], **options: Unpack[SpawnOptions]
     ) -> SyncChild[T]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C, I], T], payload: I, **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C, I], T], payload: I, **options: Unpack[SpawnOptions]
     ) -> SyncChild[T]: ...
     @overload
     def spawn(
-        self, workflow: Callable[[C], T], **options: Unpack[SpawnKeywords]
+        self, workflow: Callable[[C], T], **options: Unpack[SpawnOptions]
     ) -> SyncChild[T]: ...
     @overload
     def spawn(
-        self, workflow: str, payload: Any = None, **options: Unpack[SpawnKeywords]
+        self, workflow: str, payload: Any = None, **options: Unpack[SpawnOptions]
     ) -> SyncChild[Any]: ...
     def spawn(self, *args: Any, **options: Any) -> SyncChild[Any]:
         """Begin a child run; see `Context.spawn`."""
@@ -104,7 +104,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: Literal["all"] = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[T]: ...
     @overload
     def map(
@@ -113,7 +113,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: Literal["all"] = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[T]: ...
     @overload
     def map(
@@ -122,7 +122,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: Literal["settled"],
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[T | ChildFailed]: ...
     @overload
     def map(
@@ -131,7 +131,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: Literal["settled"],
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[T | ChildFailed]: ...
     @overload
     def map(
@@ -140,7 +140,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: int,
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[tuple[int, T]]: ...
     @overload
     def map(
@@ -149,7 +149,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[I],
         *,
         policy: int,
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[tuple[int, T]]: ...
     @overload
     def map(
@@ -158,7 +158,7 @@ class SyncChildCalls(Blocking):
         items: Iterable[Any],
         *,
         policy: Policy = "all",
-        **options: Unpack[MapKeywords],
+        **options: Unpack[MapOptions],
     ) -> list[Any]: ...
     def map(self, *args: Any, **options: Any) -> Any:
         """Begin a child run for each item and wait for them; see `Context.map`."""

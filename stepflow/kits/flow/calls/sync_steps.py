@@ -8,8 +8,8 @@ from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.kits.flow.calls.blocking import Blocking
-from stepflow.kits.flow.calls.polls import PollKeywords
-from stepflow.kits.flow.calls.steps import StepKeywords
+from stepflow.kits.flow.calls.polls import PollOptions
+from stepflow.kits.flow.calls.steps import StepOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class SyncStepCalls(Blocking):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> T: ...
     @overload
     def step(
@@ -49,7 +49,7 @@ class SyncStepCalls(Blocking):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> T: ...
     @overload
     def step(
@@ -59,7 +59,7 @@ class SyncStepCalls(Blocking):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> T: ...
     @overload
     def step(
@@ -69,7 +69,7 @@ class SyncStepCalls(Blocking):
         /,
         *args: *Ts,
         compensate: Callable[[T], Any] | None = None,
-        **options: Unpack[StepKeywords],
+        **options: Unpack[StepOptions],
     ) -> T: ...
     def step(  # type: ignore[misc]  # as Context.step
         self, name: str | Callable[..., Any], /, *args: Any, **kwargs: Any
@@ -109,7 +109,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     def poll(
@@ -120,7 +120,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     def poll(
@@ -131,7 +131,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     def poll(
@@ -142,7 +142,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     def poll(
@@ -154,7 +154,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     def poll(
@@ -166,7 +166,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     @overload
     def poll(
@@ -178,7 +178,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: None = None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T: ...
     @overload
     def poll(
@@ -190,7 +190,7 @@ class SyncStepCalls(Blocking):
         every: float | timedelta,
         timeout: float | timedelta | None,
         max_errors: int = 3,
-        **options: Unpack[PollKeywords],
+        **options: Unpack[PollOptions],
     ) -> T | None: ...
     def poll(  # type: ignore[misc]  # as Context.step
         self, name: str | Callable[..., Any], /, *args: Any, **kwargs: Any

@@ -223,15 +223,16 @@ class Child(Generic[T]):
         host = self._host
         host.check_caller()
         if self._result is None:
-            self._result = host.start(self.end_at(host.next_place(), self.id))
+            self._result = host.start(end_of(self, host.next_place(), self.id))
         return asyncio.shield(self._result)  # who stops waiting takes it from nobody else
 
-    def end_at(self, place: str, name: str) -> ChildCommand:
-        """Make the command for its end at a place, called *name* there."""
-        future = self._host.create_future()
-        command = ChildCommand(place, name, future, self.id, is_ours=self._is_ours)
-        command.read = self._read
-        return command
+
+def end_of(child: Child[Any], place: str, name: str) -> ChildCommand:
+    """Make the command for the end of *child* at a place, called *name* there."""
+    host, is_ours, read = child._host, child._is_ours, child._read  # noqa: SLF001  one house
+    command = ChildCommand(place, name, host.create_future(), child.id, is_ours=is_ours)
+    command.read = read
+    return command
 
 
 def spawn(

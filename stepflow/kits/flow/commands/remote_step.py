@@ -8,7 +8,7 @@ from typing import Any
 
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ChildFailed, StepFailed
-from stepflow.kits.flow.commands.child import Child, spawn
+from stepflow.kits.flow.commands.child import Child, end_of, spawn
 from stepflow.kits.flow.commands.command import WorkflowHost
 from stepflow.kits.flow.step_options import Compensation
 
@@ -33,7 +33,7 @@ def step_remotely(
     def begun(done: asyncio.Future[Child[Any]]) -> None:
         if answer.done() or not _has_result(done, answer, name):
             return
-        command = done.result().end_at(f"{place}.end", name)
+        command = end_of(done.result(), f"{place}.end", name)
         command.read, command.compensation = read, compensation
         host.start(command).add_done_callback(ended)
 
