@@ -42,6 +42,7 @@ VERBS = {
     "queues": "workers",
     "queue": "steering.queue",
     "hooks": "hooks",
+    "doctor": "look.doctor",
     "redis": "server",
     "config": "config",
     "completion": "completion",

@@ -148,6 +148,8 @@ TELL_UNTOLD = load("hooks/tell_untold")
 EMIT = load("output/emit")
 EMIT_ENTRY = load("output/emit_entry")
 CHECK_RIGHTS = load("maintenance/check_rights")
+INSPECT_RUNS = load("maintenance/inspect_runs")
+MEND_INDEX = load("maintenance/mend_index")
 
 
 @cache

@@ -10,10 +10,11 @@ import pytest
 from stepflow import Continue, RetryPolicy, Stepflow, Succeed
 from stepflow.core.outcomes import Lost
 from stepflow.engine.env import Env
+from stepflow.engine.recovery.again import hand_over_again
 from stepflow.settings import Settings, WorkerSettings
 from stepflow.store.connection.sync import carry_out
 from stepflow.store.maintenance import move_due
-from stepflow.worker.recover import claims_of, hand_over_again, recover_worker
+from stepflow.worker.recover import claims_of, recover_worker
 from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=2, initial=0.001, jitter=False)

@@ -395,8 +395,8 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(
     """[C16] [C13]"""
     from stepflow.core.outcomes import Lost
     from stepflow.engine.env import Env
+    from stepflow.engine.recovery.again import hand_over_again
     from stepflow.store.connection.sync import carry_out
-    from stepflow.worker.recover import hand_over_again
 
     after = []
 

@@ -17,6 +17,7 @@ from stepflow.cli.main import cli
 from stepflow.engine.why import Why
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.keys import Keys
+from tests.store.conftest import Store
 from tests.support import until
 
 
@@ -119,3 +120,9 @@ def scene(
     yield Scene(app, aclient, real, url, keys, working)
     for key in real.scan_iter("rq:worker*"):
         real.delete(key)
+
+
+@pytest.fixture
+def store(connection: Any, redis_client: Any, keys: Keys, clock: Any) -> Store:
+    """A store on the fake and on the real server."""
+    return Store(connection, redis_client, keys, clock)

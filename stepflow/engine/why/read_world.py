@@ -10,7 +10,7 @@ from stepflow.core.run import Run
 from stepflow.engine.env import Env
 from stepflow.engine.versions import LIVE_S, group_in
 from stepflow.engine.why.facts import Worker, World
-from stepflow.store.calls import Call
+from stepflow.store.calls import Call, batch_of
 from stepflow.store.connection.server_check import server_info
 from stepflow.store.evidence.of_run import is_suspended
 from stepflow.store.keys import RQ_QUEUES, Keys
@@ -42,7 +42,7 @@ class WorldReader:
     report that they live.
     """
 
-    def __init__(self, env: Env) -> None:
+    def __init__(self, env: Env, *, wants_info: bool = False) -> None:
         self._env = env
         self._step = 0
         self._first: dict[str, Any] = {}
@@ -53,7 +53,7 @@ class WorldReader:
         self._lengths: dict[str, int] = {}
         self._claimed: dict[str, int] = {}
         self._info: Mapping[str, str] = {}
-        self._wants_info = False
+        self._wants_info = wants_info
 
     @property
     def is_read(self) -> bool:
@@ -174,6 +174,16 @@ class WorldReader:
             seen_at=begun if slots is not None else beat,
             is_live=slots is None or begun > now - LIVE_S,
         )  # fmt: skip
+
+
+async def read_world(env: Env) -> World:
+    """Read the workers, the queues, and whether Redis takes writes, for no run."""
+    reader = WorldReader(env, wants_info=True)
+    while not reader.is_read:
+        calls = reader.calls()
+        answers = await batch_of(list(calls.values()))
+        reader.take(dict(zip(calls, answers, strict=True)))
+    return reader.world()
 
 
 def _words(written: bytes) -> list[str]:

@@ -7,6 +7,7 @@ The checks run at start, so that a wrong server is reported before any work.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from stepflow.errors import ServerUnfit
 from stepflow.store.calls import Call, batch, command, nothing
@@ -55,7 +56,7 @@ async def check_server() -> tuple[list[str], str | None]:
     if numbers < OLDEST_REDIS and "valkey_version" not in info:
         msg = f"Redis {version} is too old; stepflow needs Redis 6.2 or Valkey 7.2, or newer"
         raise ServerUnfit(msg)
-    return list(_warnings(info)), _obstacle(info)
+    return list(warnings_in(info)), _obstacle(info)
 
 
 def _obstacle(info: dict[str, str]) -> str | None:
@@ -70,7 +71,8 @@ def _obstacle(info: dict[str, str]) -> str | None:
     return None
 
 
-def _warnings(info: dict[str, str]) -> list[str]:
+def warnings_in(info: Mapping[str, str]) -> list[str]:
+    """Give what is dangerous in the settings of a server, as sentences."""
     found = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and info.get("maxmemory", "0") != "0":
