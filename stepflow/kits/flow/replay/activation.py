@@ -50,6 +50,8 @@ from stepflow.logs import StepFacts, StepLog
 log = logging.getLogger("stepflow.flow")
 
 T = TypeVar("T")
+#: begins the workflow's function
+Begin = Callable[[], Coroutine[Any, Any, Any]]
 
 #: outcomes after which the same commands are asked for again
 _GOES_ON = (Park, Yield, Pause, TryElsewhere)
@@ -112,7 +114,7 @@ class Activation:
         #: logs what the workflow's code says; silent where that is replayed
         self.log = StepLog(lambda: facts, self._is_silent)
 
-    async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
+    async def carry(self, workflow: Begin) -> Outcome:
         """
         Run the workflow's function until it ends or waits.
 
@@ -139,7 +141,7 @@ class Activation:
             for command in self.commands:
                 command.void_output(self)
 
-    async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
+    async def _carry(self, workflow: Begin) -> Outcome:
         watch_blocking()
         outcome = await self._replay_all(workflow)
         if outcome is not None:
@@ -149,14 +151,12 @@ class Activation:
 
     # the first half: what is remembered
 
-    async def _replay_all(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome | None:
+    async def _replay_all(self, workflow: Begin) -> Outcome | None:
         journal = await self.runtime.load_journal() if self.run.has_journal else []
         self.recalled |= await recall(journal, self.runtime)
         return self._replay(workflow, journal)
 
-    def _replay(
-        self, workflow: Callable[[], Coroutine[Any, Any, Any]], journal: Sequence[bytes]
-    ) -> Outcome | None:
+    def _replay(self, workflow: Begin, journal: Sequence[bytes]) -> Outcome | None:
         """Hand over all that *journal* remembers; returns the outcome where that does not fit."""
         entries = read_journal(journal, self.run.id)
         self._writer.index = len(journal)
