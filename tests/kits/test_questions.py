@@ -248,6 +248,7 @@ async def test_questions_leave_the_list_with_their_run_and_come_back_when_it_is_
         answer = ctx.ask(str, f"turn {turn}?")
         word = await ctx.wait_for_signal("go")
         if word == "anew":
+            ctx.detach(answer)
             return await ctx.continue_as_new(turn + 1)
         if word == "break":
             await ctx.step("step", step)

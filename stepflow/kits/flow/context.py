@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any, Never
 
@@ -15,6 +16,7 @@ from stepflow.kits.flow.calls.children import ChildCalls
 from stepflow.kits.flow.calls.polls import PollCalls
 from stepflow.kits.flow.commands.emit import EmitCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
+from stepflow.kits.flow.replay.forgotten import detach
 from stepflow.logs import StepLog
 
 
@@ -61,6 +63,16 @@ class Context(PollCalls, ChildCalls):
         return self._activation.start(
             EmitCommand(place, self._activation.create_future(), packed, topic)
         )
+
+    def detach(self, call: Awaitable[Any]) -> None:
+        """
+        Say that you do not await *call*, on purpose: `ctx.detach(ctx.step(warm_up))`.
+
+        It is done beside the rest of the workflow, and left undone where that ends before. Without
+        this, a workflow that returns with calls that it never awaited fails, and names them.
+        """
+        self._activation.check_caller()
+        detach(call, self._activation.loop)
 
     @property
     def vars(self) -> Variables:

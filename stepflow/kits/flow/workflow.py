@@ -55,13 +55,20 @@ class Workflow(StepRunner):
         self, runtime: FlowRuntime, payload: Any, headers: Mapping[str, str]
     ) -> Outcome:
         """Replay what is remembered and go on from there, until the workflow ends or waits."""
+
+        def begin(activation: Activation) -> Coroutine[Any, Any, Any]:
+            ctx = Context(
+                activation, headers=headers, readers=self._readers, registry=self._registry
+            )
+            args = (payload,) if self._takes_input else ()
+            if self.returned.says_something:
+                return self._checked(activation, ctx, args)
+            return self._call(activation, ctx, args)
+
         current_emitter.set(None)  # the function itself calls ctx.emit, its steps have their own
         activation = Activation(runtime)
-        ctx = Context(activation, headers=headers, readers=self._readers, registry=self._registry)
-        args = (payload,) if self._takes_input else ()
-        if self.returned.says_something:
-            return await activation.carry(lambda: self._checked(activation, ctx, args))
-        return await activation.carry(lambda: self._call(activation, ctx, args))
+        activation.begin = begin
+        return await activation.carry(lambda: begin(activation))
 
     def _call(
         self, activation: Activation, ctx: Context, args: tuple[Any, ...]

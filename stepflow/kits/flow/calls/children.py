@@ -189,7 +189,7 @@ class ChildCalls(ContextBase):
         Raises ChildFailed as soon as the policy can no longer be met, and cancels the others.
         """
         spec, read = self._child("ctx.map", workflow, queue, priority, headers, timeout, version)
-        return carry_map(
+        given = carry_map(
             self._activation,
             self._activation.next_place(),
             spec,
@@ -198,6 +198,8 @@ class ChildCalls(ContextBase):
             policy=policy,
             read=read,
         )
+        self._activation.give_out(given)
+        return given
 
     def _child(
         self,

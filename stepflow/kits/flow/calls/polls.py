@@ -118,7 +118,7 @@ class PollCalls(StepCalls, WaitCalls):
         max_errors: int = 3,
         **options: Unpack[PollOptions],
     ) -> T | None: ...
-    async def poll(  # type: ignore[misc]  # as Context.step
+    def poll(  # type: ignore[misc]  # as Context.step
         self,
         name: str | Callable[..., Any],
         /,
@@ -145,7 +145,9 @@ class PollCalls(StepCalls, WaitCalls):
             found: asyncio.Future[Any] = self.step(name, *args, retry=ONCE, **kwargs)
             return found
 
-        return await carry_poll(self, attempt, every_s, ends_s, max_errors)
+        given = carry_poll(self, attempt, every_s, ends_s, max_errors)
+        self._activation.give_out(given)
+        return given
 
 
 async def carry_poll(

@@ -224,7 +224,9 @@ class Child(Generic[T]):
         host.check_caller()
         if self._result is None:
             self._result = host.start(end_of(self, host.next_place(), self.id))
-        return asyncio.shield(self._result)  # who stops waiting takes it from nobody else
+        given = asyncio.shield(self._result)  # who stops waiting takes it from nobody else
+        host.give_out(given)
+        return given
 
 
 def end_of(child: Child[Any], place: str, name: str) -> ChildCommand:

@@ -7,7 +7,7 @@ The other modules of this folder have one kind each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Protocol
 
 from stepflow.core.journal import Entry, EntryKind, read_try
@@ -45,6 +45,8 @@ class Command:
     entry_kinds: ClassVar[tuple[EntryKind, ...]]
     #: whether something put into the run's inbox may answer it
     wakes_on_inbox: ClassVar[bool] = False
+    #: whether the workflow has to await it: its answer says that it is done
+    has_to_be_awaited: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -153,3 +155,6 @@ class WorkflowHost(CommandHost, Protocol):
 
     def start(self, command: Command) -> asyncio.Future[Any]:
         """Have *command* answered from the journal, or carried out; returns its future."""
+
+    def give_out(self, given: Awaitable[Any]) -> None:
+        """Take note of what `ctx` gives out, to be awaited, that no command answers."""

@@ -17,6 +17,7 @@ class ForgetCommand(Command):
     __slots__ = ()
     what = "forget"
     entry_kinds = (EntryKind.FORGET,)
+    has_to_be_awaited = False  # it holds from the call on
 
     def advance(self, host: CommandHost, now: float) -> None:
         del now

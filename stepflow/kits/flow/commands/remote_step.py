@@ -29,6 +29,7 @@ def step_remotely(
     join them, because a keyed step must take no place in its branch.
     """
     answer = host.create_future()
+    host.give_out(answer)
 
     def begun(done: asyncio.Future[Child[Any]]) -> None:
         if answer.done() or not _has_result(done, answer, name):

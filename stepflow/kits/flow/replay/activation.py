@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
@@ -26,7 +26,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
-from stepflow.errors import DataError, UnreadableValue
+from stepflow.errors import DataError
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
@@ -35,9 +35,10 @@ from stepflow.kits.flow.replay.blocking import watch_blocking
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.ending import Ending, Facts, Undo, read_end
+from stepflow.kits.flow.replay.forgotten import GivenOut, WatchingLoop, in_words
 from stepflow.kits.flow.replay.journal_writer import JournalWriter
 from stepflow.kits.flow.replay.loop import WorkflowLoop
-from stepflow.kits.flow.replay.misfit import misfit
+from stepflow.kits.flow.replay.misfit import misfit, misread_end
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
@@ -49,6 +50,8 @@ from stepflow.logs import StepFacts, StepLog
 log = logging.getLogger("stepflow.flow")
 
 T = TypeVar("T")
+#: begins the workflow's function
+Begin = Callable[[], Coroutine[Any, Any, Any]]
 
 #: outcomes after which the same commands are asked for again
 _GOES_ON = (Park, Yield, Pause, TryElsewhere)
@@ -64,11 +67,11 @@ class Activation:
     *loop* is the workflow's own; steps run on the worker's.
     """
 
-    def __init__(self, runtime: FlowRuntime) -> None:
+    def __init__(self, runtime: FlowRuntime, loop: WorkflowLoop | None = None) -> None:
         self.runtime = runtime
         self.run = runtime.run
         # only to the type checker it is abstract: asyncio leaves what is not there to raise
-        self.loop = WorkflowLoop()  # type: ignore[abstract]
+        self.loop = loop or WorkflowLoop()  # type: ignore[abstract]
         self.loop.now = self.run.began_at
         self._outer = asyncio.get_running_loop()
         #: grows whenever something may have come into the run's inbox: a command that waits for
@@ -102,11 +105,16 @@ class Activation:
         self._compensations = CompensationStack()
         self.commands = PendingCommands(self._compensations, self._on_dropped)
         self._is_repeating = True
+        #: begins the workflow's function in another activation, to look at it once more
+        self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
+        self._given_out = GivenOut(is_watched=isinstance(self.loop, WatchingLoop))
+        #: what was forgotten, in words; None before that was looked at
+        self._forgotten: str | None = None
         facts = StepFacts(self.run.id, self.run.runner)
         #: logs what the workflow's code says; silent where that is replayed
         self.log = StepLog(lambda: facts, self._is_silent)
 
-    async def carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
+    async def carry(self, workflow: Begin) -> Outcome:
         """
         Run the workflow's function until it ends or waits.
 
@@ -120,8 +128,12 @@ class Activation:
         except DataError as error:  # what is read here; the workflow's own errors are in its task
             return pause_for(error)
         finally:
-            self._writer.close()
-            self.loop.evict()
+            self._close()
+
+    def _close(self) -> None:
+        self._given_out.close()
+        self._writer.close()
+        self.loop.evict()
 
     def _void_output(self) -> None:
         """Declare void what those have emitted that will not be answered any more."""
@@ -129,11 +141,9 @@ class Activation:
             for command in self.commands:
                 command.void_output(self)
 
-    async def _carry(self, workflow: Callable[[], Coroutine[Any, Any, Any]]) -> Outcome:
+    async def _carry(self, workflow: Begin) -> Outcome:
         watch_blocking()
-        journal = await self.runtime.load_journal() if self.run.has_journal else []
-        self.recalled |= await recall(journal, self.runtime)
-        outcome = self._replay(workflow, journal)
+        outcome = await self._replay_all(workflow)
         if outcome is not None:
             return outcome
         self.runtime.go_live(self._ending.so_far(self._facts()))
@@ -141,9 +151,12 @@ class Activation:
 
     # the first half: what is remembered
 
-    def _replay(
-        self, workflow: Callable[[], Coroutine[Any, Any, Any]], journal: Sequence[bytes]
-    ) -> Outcome | None:
+    async def _replay_all(self, workflow: Begin) -> Outcome | None:
+        journal = await self.runtime.load_journal() if self.run.has_journal else []
+        self.recalled |= await recall(journal, self.runtime)
+        return self._replay(workflow, journal)
+
+    def _replay(self, workflow: Begin, journal: Sequence[bytes]) -> Outcome | None:
         """Hand over all that *journal* remembers; returns the outcome where that does not fit."""
         entries = read_journal(journal, self.run.id)
         self._writer.index = len(journal)
@@ -168,14 +181,7 @@ class Activation:
             if problem is not None:
                 index = len(journal) - 1 - self._left
                 return self._ending.another_try(self._main) or misfit(problem, journal, index)
-        return self._misread(journal)
-
-    def _misread(self, journal: Sequence[bytes]) -> Outcome | None:
-        """Pause where the function ended by a remembered value that it cannot read any more."""
-        main = self._main
-        error = main.exception() if main.done() and not main.cancelled() else None
-        is_old = isinstance(error, UnreadableValue) and bool(journal)
-        return misfit(str(error), journal, len(journal) - 1) if is_old else None
+        return misread_end(self._main, journal)
 
     def _hand_over(self, entry: Entry) -> str | None:
         """Give a remembered fact to the command at its place; says in words why it does not fit."""
@@ -196,6 +202,8 @@ class Activation:
             self._compensations.push(command, command.value_in(entry))
         if not command.future.done():
             command.resolve(entry)
+            if not self.loop.has_waiter:
+                self._given_out.may_forget = True
         self.loop.run_ready()
         return None
 
@@ -255,6 +263,8 @@ class Activation:
         try:
             while True:
                 self._wakeup.raise_if_over()
+                if self._forgotten is None and self._main.done():
+                    self._forgotten = await self._find_forgotten()
                 outcome = self._advance()
                 if outcome is not None:
                     return outcome
@@ -272,6 +282,19 @@ class Activation:
             self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.under_way = None
             unsubscribe()
             self.commands.abandon_all()
+
+    async def _find_forgotten(self) -> str:
+        """Say in words which calls the function, which has ended, has never awaited."""
+        begin, may_forget = self.begin, self._given_out.may_be_forgotten(self.commands.open())
+        if begin is None or not may_forget or self._ending.knows_stop:
+            return ""
+        again = Activation(self.runtime, WatchingLoop())  # type: ignore[abstract]
+        try:
+            outcome = await again._replay_all(lambda: begin(again))
+            is_same = outcome is None and again._main.done()
+            return in_words(again._given_out.forgotten(again.loop)) if is_same else ""
+        finally:
+            again._close()
 
     def _advance(self) -> Outcome | None:
         """Do for every open command what can be done now; returns the outcome once it ends."""
@@ -362,6 +385,7 @@ class Activation:
             is_stuck=not self._is_busy() and not self.commands.open(),
             is_grace_over=grace_until is not None and self.runtime.now() >= grace_until,
             has_compensations=bool(self._compensations),
+            forgotten=self._forgotten or "",
         )
 
     def _is_busy(self) -> bool:
@@ -438,7 +462,13 @@ class Activation:
     def start(self, command: Command) -> asyncio.Future[Any]:
         """Have *command* answered from the journal, or carried out; returns its future."""
         self.commands.add(command)
+        if self._given_out.is_watched:
+            self._given_out.note(command)
         return command.future
+
+    def give_out(self, given: Awaitable[Any]) -> None:
+        """Take note of what `ctx` gives out, to be awaited, that no command answers."""
+        self._given_out.add(given)
 
     def patched(self, name: str) -> bool:
         """Say whether the run takes the new way at a patch."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -48,6 +48,8 @@ class Facts:
     is_grace_over: bool
     #: whether steps were done that have a compensation
     has_compensations: bool
+    #: which calls the function has made and never awaited, in words
+    forgotten: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ class Ending:
         if facts.misuse is not None:
             return Raised(error_info(facts.misuse), retryable=False)
         if facts.main.done() and not facts.is_closing:
-            return self._without_return(facts.main) or self._storable(_end_of(facts.main))
+            end = self._without_return(facts.main) or self._storable(_end_of(facts.main))
+            return _with_forgotten(end, facts.forgotten) if facts.forgotten else end
         if facts.is_grace_over:
             text = "the workflow did not end when it was asked to"
             return Raised(ErrorInfo("Cancelled", text), retryable=False)
@@ -226,6 +229,17 @@ def _write_end(end: Outcome, *, is_stopped: bool) -> bytes:
         case Fail(reason=reason) if not is_stopped:
             return pack(["Fail", reason, ""])
     return b""
+
+
+def _with_forgotten(end: Outcome, forgotten: str) -> Outcome:
+    """Fail a function that has forgotten to await calls; its own error wins, and gets a note."""
+    match end:
+        case Succeed() | ContinueAsNew():
+            return Raised(ErrorInfo("NeverAwaited", forgotten), retryable=False)
+        case Raised(error=error):
+            trace = "\n".join(filter(None, (error.traceback.rstrip(), forgotten)))
+            return replace(end, error=replace(error, traceback=trace))
+    return end
 
 
 def _end_of(main: asyncio.Task[Any]) -> Outcome:

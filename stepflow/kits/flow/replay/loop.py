@@ -136,6 +136,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """
         return bool(self._closing)
 
+    @property
+    def has_waiter(self) -> bool:
+        """Whether anybody waits for the answer just given: a callback beside the one of ours."""
+        return len(self._ready) > 1
+
     def run_ready(self) -> None:
         """Run what is ready until nothing is, as the running loop of this thread."""
         if not self._ready:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from stepflow.core.journal import Entry
 from stepflow.core.outcomes import Pause
+from stepflow.errors import UnreadableValue
 
 #: entries shown before the one that does not fit
 _SHOWN = 3
@@ -15,6 +18,13 @@ def misfit(problem: str, journal: Sequence[bytes], index: int | None = None) -> 
     """Make the outcome of code that does not fit; *index* is that of the entry it does not fit."""
     lines = [] if index is None else _around(journal, index)
     return Pause(f"code changed: {problem}", diff="\n".join(lines))
+
+
+def misread_end(main: asyncio.Task[Any], journal: Sequence[bytes]) -> Pause | None:
+    """Pause where the function *main* ended by a remembered value that it cannot read any more."""
+    error = main.exception() if main.done() and not main.cancelled() else None
+    is_old = isinstance(error, UnreadableValue) and bool(journal)
+    return misfit(str(error), journal, len(journal) - 1) if is_old else None
 
 
 def _around(journal: Sequence[bytes], index: int) -> list[str]:
