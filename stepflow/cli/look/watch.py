@@ -35,12 +35,15 @@ def watch_command(context: CliContext, run: str) -> int:
                 timeline = client.steps(run_id)
                 status = timeline.run
                 now = (status.state, status.attempt, status.worker, status.waits_for)
-                if now != shown and not status.is_finished:
+                # what it has done comes before what it waits for now
+                is_first = context.json or status.state != "waiting"
+                is_news, shown = now != shown and not status.is_finished, now
+                if is_news and is_first:
                     _tell_run(timeline, context.output)
-                shown = now
                 _tell_steps(timeline, changes, context.output)
-                if status.is_finished:
+                if status.is_finished or (is_news and not is_first):
                     _tell_run(timeline, context.output)
+                if status.is_finished:
                     return end_code(status)
                 _until_end(client, run_id, _LOOK_S)
         except KeyboardInterrupt:

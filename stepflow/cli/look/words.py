@@ -65,17 +65,17 @@ def _doing(step: StepStatus, run_id: str, now: datetime) -> str:
 
 
 def _working(step: StepStatus, now: datetime) -> str:
-    name = f"{_called(step)}, attempt {step.attempt}"
+    name = _called(step) + (f", attempt {step.attempt}," if step.attempt > 1 else "")
     match step.state:
         case StepState.RETRYING if step.until is not None:
-            return f"tries {name}, {_due(step.until, now)}"
+            return f"tries {name} {_due(step.until, now)}"
         case StepState.SCHEDULED if step.until is not None:
             return f"starts {_called(step)} {_due(step.until, now)}"
         case StepState.PENDING:
-            return f"waits to start {name}"
+            return f"waits to start {name.rstrip(',')}"
     since = "" if step.started_at is None else f" since {when(step.started_at, now)}"
     worker = f" on worker {step.worker}" if step.worker else ""
-    return f"runs {name if step.name else 'a step'}{since}{worker}"
+    return f"runs {name if step.name else 'a step'}{since}{worker}".rstrip(",")
 
 
 def _due(at: datetime, now: datetime) -> str:
