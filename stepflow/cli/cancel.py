@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @common_options
 @pass_context
 def cancel_command(context: CliContext, runs: tuple[str, ...], reason: str, wait: bool) -> int:
-    """Cancel RUN: at once when it waits; else its step is told to stop, and no other starts."""
+    """Cancel RUN: now if it waits; else its step is told to stop, and no further one starts."""
     output = context.output
 
     def cancel(client: Client, run: str) -> RunStatus | Answer:
@@ -96,15 +96,15 @@ def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int
     return for_each(context, runs, fail)
 
 
-@click.command("retry", short_help="Run the last step of failed RUNs again.")
+@click.command("retry", short_help="Run failed RUNs again from the step that failed.")
 @runs_argument
 @common_options
 @pass_context
 def retry_command(context: CliContext, runs: tuple[str, ...]) -> int:
     """
-    Run the last step of a failed RUN again, its attempts counted from 1.
+    Run a failed RUN again from the step that failed, with all its attempts.
 
-    When the run ends again, its hooks fire again.
+    When the run ends again, its hooks are called again.
     """
 
     def retry(client: Client, run: str) -> RunStatus | None:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from stepflow.app import CoreApp
 
 
-@click.command("export", short_help="Print RUN and all that it remembers as JSON.")
+@click.command("export", short_help="Print RUN and its journal as JSON.")
 @click.argument("run")
 @common_options
 @pass_context
 def export_command(context: CliContext, run: str) -> None:
     """
-    Print RUN and all that it remembers as JSON, for `stepflow check`.
+    Print RUN and its journal as JSON, for `stepflow check`.
 
     Webhooks and their secrets are left out.
     """
@@ -96,7 +96,7 @@ def _line(item: dict[str, Any]) -> str:
     return "\n".join([f"CHANGED  {item['file']}{run}", *(f"           {line}" for line in lines)])
 
 
-@click.command("fork", short_help="Start a new run that remembers what RUN did before STEP.")
+@click.command("fork", short_help="Start a new run with the results of RUN up to STEP.")
 @click.argument("run")
 @click.option(
     "--at",
@@ -125,7 +125,7 @@ def fork_command(
     context: CliContext, /, run: str, at: str, new_id: str | None, version: int | None, **given: Any
 ) -> None:
     """
-    Start a new run that remembers what RUN did before STEP, and print its id.
+    Start a new run with the results of RUN up to STEP, and print its id.
 
     RUN stays as it is.
     """

@@ -16,16 +16,14 @@ def hooks_command() -> None:
 
 
 @hooks_command.command("list")
-@click.option(
-    "--run", metavar="RUN", help="List all deliveries of this run instead of all dead ones."
-)
+@click.option("--run", metavar="RUN", help="List all deliveries of this run.")
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
 )
 @common_options
 @pass_context
 def list_command(context: CliContext, run: str | None, limit: int) -> None:
-    """List the dead deliveries, the latest first, or all deliveries of one run."""
+    """List the deliveries that were given up, newest first, or all those of one run."""
     with context.client(starts=False) as client:
         run_id = None if run is None else context.run_id(client, run)
         found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
@@ -46,7 +44,7 @@ def list_command(context: CliContext, run: str | None, limit: int) -> None:
 @common_options
 @pass_context
 def redeliver_command(context: CliContext, hook: str) -> None:
-    """Send the delivery HOOK again, its tries counted from 1."""
+    """Send the delivery HOOK again, with all its tries."""
     with context.client() as client:
         client.redeliver(hook)
     if context.json:

@@ -10,14 +10,14 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import JSON
 
 
-@click.command("questions", short_help="List what runs ask people.")
+@click.command("questions", short_help="List the open questions that runs ask people.")
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
 )
 @common_options
 @pass_context
 def questions_command(context: CliContext, limit: int) -> None:
-    """List the open questions: what runs ask people and nobody has answered yet."""
+    """List the open questions that runs ask people."""
     with context.client(starts=False) as client:
         found = client.questions(limit=limit)
     if context.json:
@@ -33,7 +33,7 @@ def questions_command(context: CliContext, limit: int) -> None:
 @common_options
 @pass_context
 def answer_command(context: CliContext, token: str, value: Any) -> None:
-    """Answer the question TOKEN (see `questions`); it takes one answer."""
+    """Answer the question TOKEN, which `stepflow questions` lists. It takes one answer."""
     with context.client() as client:
         client.answer(token, value)
     if context.json:

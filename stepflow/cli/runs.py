@@ -34,8 +34,8 @@ COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
     "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Rows at most."
 )
 @click.option("--queue", "-q", metavar="NAME", help="Only runs on this queue.")
-@click.option("--parent", metavar="RUN", help="Only runs that RUN began.")
-@click.option("--roots", is_flag=True, help="Only runs that no other run began.")
+@click.option("--parent", metavar="RUN", help="Only the children of RUN.")
+@click.option("--roots", is_flag=True, help="Only runs that are no children.")
 @click.option(
     "--since", type=SINCE, metavar="TIME", help="Submitted since: 2h ago, or an ISO 8601 time."
 )

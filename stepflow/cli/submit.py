@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Version of the workflow; the newest by default.",
 )
-@click.option("--restart", is_flag=True, help="If a run of this id has ended, start it anew.")
+@click.option("--restart", is_flag=True, help="If the run with this id has ended, start it again.")
 @click.option(
     "--wait", is_flag=True, help="Wait for the end, print the result, and exit as the run did."
 )

@@ -151,9 +151,9 @@ class BaseClient:
                 if webhook.in_clear and not _SAID_IN_CLEAR.is_set():
                     _SAID_IN_CLEAR.set()
                     log.warning(
-                        "%s of %r stands in clear in Redis for as long as the run is kept; let the "
-                        "workers read it from their environment: "
-                        "Webhook(url, secret_env=..., headers_env=...). Said once",
+                        "%s of %r is stored in clear in Redis for as long as the run is kept; let "
+                        "the workers read it from their environment: "
+                        "Webhook(url, secret_env=..., headers_env=...). This is logged once",
                         " and ".join(webhook.in_clear), webhook,
                     )  # fmt: skip
         return specs

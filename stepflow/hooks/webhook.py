@@ -116,7 +116,7 @@ class Webhook:
     def in_clear(self) -> list[str]:
         """The parts that are stored in clear and may be secret, in words."""
         parts = (
-            ["its secret"] if self.secret is not None or self.previous_secret is not None else []
+            ["the secret"] if self.secret is not None or self.previous_secret is not None else []
         )
         parts += [f"header {name}" for name in self.headers]
         return parts + (["the query of its URL"] if "?" in self.url else [])

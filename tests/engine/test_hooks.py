@@ -153,7 +153,7 @@ async def test_what_is_given_in_clear_is_said_once(client, aclient, caplog, monk
     said = [record.getMessage() for record in caplog.records if "in clear" in record.getMessage()]
     assert len(said) == 1
     assert said[0].startswith(
-        "its secret and the query of its URL of Webhook('http://127.0.0.1:9/a?key=***'"
+        "the secret and the query of its URL of Webhook('http://127.0.0.1:9/a?key=***'"
     )
     assert "tok-123" not in caplog.text
 

@@ -19,6 +19,7 @@ STATIC_KEYS = (
     "stepflow:idx:*",
     "stepflow:expiry",
     "stepflow:app_hooks",
+    "stepflow:builds",
     "stepflow:versions",
     "stepflow:format",
     "stepflow:workers:*",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--topic", "topics", metavar="TOPIC", multiple=True, help="Only this topic; may be repeated."
 )
-@click.option("--after", metavar="ID", help="Begin after this event, or with what is 'latest'.")
+@click.option("--after", metavar="ID", help="Start after this event, or at the 'latest'.")
 @click.option("--committed", is_flag=True, help="Print items only once their step is committed.")
 @common_options
 @pass_context

@@ -1,4 +1,4 @@
-"""`stepflow why`: why a run stands where it stands."""
+"""`stepflow why`: why a run is where it is."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from stepflow.engine.why import Why
 
 
-@click.command("why", short_help="Say why one or several RUNs stand where they stand.")
+@click.command("why", short_help="Say why one or several RUNs are where they are.")
 @runs_argument
 @common_options
 @pass_context
 def why_command(context: CliContext, runs: tuple[str, ...]) -> int:
     """
-    Say why RUN stands where it stands: one word, one sentence, and what you can type to move it.
+    Say why RUN is where it is: one word, one sentence, and what you can type to move it on.
 
     With --json it also gives the evidence: where the run stands in Redis, and what was found there.
     """
