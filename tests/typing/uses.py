@@ -8,6 +8,8 @@ checkers must report; they may report nothing else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, assert_type
@@ -17,17 +19,21 @@ from pydantic import BaseModel
 from stepflow import (
     AsyncClient,
     AsyncRunHandle,
+    CallNext,
     Child,
     ChildFailed,
     Client,
     Context,
     Continue,
+    ErrorInfo,
     Outcome,
     RetryPolicy,
     RunHandle,
     Step,
     Stepflow,
+    StepStatus,
     SyncContext,
+    UserCall,
     Webhook,
 )
 from stepflow.testing import Harness
@@ -311,3 +317,56 @@ async def in_a_test() -> None:
         assert_type(await run.result(), Report)
         assert_type(await h.result("a1"), Any)
         await h.submit(research, "x")  # error
+
+
+# what stands around: lifespans and middleware
+
+
+@app.lifespan
+async def pool() -> AsyncIterator[Topic]:
+    yield Topic(text="x")
+
+
+@app.lifespan
+def file() -> Iterator[int]:
+    yield 1
+
+
+@app.lifespan
+@asynccontextmanager
+async def managed() -> AsyncGenerator[Hit]:
+    yield Hit(id=1)
+
+
+@app.middleware
+async def traced(call: UserCall, call_next: CallNext) -> Any:
+    assert_type(call.attempt, int)
+    return await call_next()
+
+
+async def no_middleware(call: UserCall) -> Any:
+    return call.name
+
+
+async def no_lifespan() -> int:
+    return 1
+
+
+def around() -> None:
+    assert_type(pool.value, Topic)
+    assert_type(file.value, int)
+    assert_type(managed.value, Hit)
+    app.middleware(no_middleware)  # error
+    app.lifespan(no_lifespan)  # error
+
+
+# what is read of a run
+
+
+def reading(client: Client) -> None:
+    timeline = client.steps("a1")
+    for step in timeline:
+        assert_type(step, StepStatus)
+        assert_type(step.error, ErrorInfo | None)
+    assert_type(client.session("user-7").vars(), dict[str, Any])
+    client.list(since="yesterday")  # error
