@@ -13,7 +13,7 @@ from benchmarks import common as c
 from benchmarks.marks import Marks
 from stepflow import Client, RunSpec
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import connect
+from stepflow.store.connection.redis_py import connect
 
 
 @dataclass(frozen=True, slots=True)

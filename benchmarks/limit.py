@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import common as c
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import connect
+from stepflow.store.connection.redis_py import connect
 
 LUA = """
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'status', 'running', 'n', '1', 'at', '1700000000',

@@ -36,9 +36,10 @@ from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
 from stepflow.rq.worker import StepWorker, rq_worker
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.error_replies import may_pass
+from stepflow.store.connection.redis_py import connect, redis_errors_as_ours
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.server_check import check_server
-from stepflow.store.connection.sync import SyncConnection, carry_out, connect, redis_errors_as_ours
+from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
 from stepflow.worker.single import work_one

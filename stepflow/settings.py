@@ -52,7 +52,7 @@ def _split(value: object) -> object:
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class RedisSettings(_Group):
@@ -143,7 +143,6 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="STEPFLOW_",
-        use_attribute_docstrings=True,
         env_nested_delimiter="_",
         env_nested_max_split=1,
         extra="ignore",
@@ -159,11 +158,11 @@ class Settings(BaseSettings):
     webhook: WebhookSettings = WebhookSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
-    embedded: bool | None = Field(
-        default=None,
-        description="Whether the embedded server may start when no URL is set: 1 without a word, "
-        "0 never; else with a warning, unless at a terminal.",
-    )
+    embedded: bool | None = None
+    """
+    Whether the embedded server may start when no URL is set: 1 without a word, 0 never; else with
+    a warning, unless at a terminal.
+    """
 
     @classmethod
     def settings_customise_sources(

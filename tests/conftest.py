@@ -24,7 +24,8 @@ from stepflow.hooks.deliver import Deliverer
 from stepflow.settings import RedisSettings, Settings, WebhookSettings, WorkerSettings
 from stepflow.store.clock import ManualClock
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import SyncConnection, connect
+from stepflow.store.connection.redis_py import connect
+from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 from stepflow.worker.worker import Worker, WorkerOptions

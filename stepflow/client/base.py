@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stepflow import embedded
 from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
@@ -53,7 +52,11 @@ def resolve(url: str | None, settings: Settings) -> str:
     Argument, environment, or the embedded server, which is joined or started.
     """
     found = redis_url(url, settings)
-    return found or embedded.start_or_join(settings.home, settings.embedded).url
+    if found is not None:
+        return found
+    from stepflow import embedded  # noqa: PLC0415  most have a Redis, and need no other
+
+    return embedded.start_or_join(settings.home, settings.embedded).url
 
 
 def result_of(run: RunStatus) -> Any:

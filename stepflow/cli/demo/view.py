@@ -11,7 +11,7 @@ from typing import Any, Self
 import click
 
 from stepflow.cli.demo.pipeline import STAGES
-from stepflow.cli.output import rich_table
+from stepflow.cli.output import has_rich, rich_table
 from stepflow.core.run import RunStatus
 
 _COLUMNS = ("run", "what", "state", "step", "attempt", "worker", "webhook")
@@ -28,7 +28,7 @@ class View:
         self._live: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and has_rich():
             from rich.live import Live
 
             self._live = self._stack.enter_context(Live(refresh_per_second=8))

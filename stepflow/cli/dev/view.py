@@ -14,7 +14,7 @@ import click
 
 from stepflow.cli.look.changes import Changes
 from stepflow.cli.look.words import told, under_way
-from stepflow.cli.output import jsonable, rich_table
+from stepflow.cli.output import has_rich, jsonable, rich_table
 from stepflow.cli.runs import COLUMNS, row_of
 from stepflow.core.run import RunStatus
 from stepflow.engine.timeline import Timeline
@@ -31,7 +31,7 @@ class View:
         self._live: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty() and not self._as_json:
+        if sys.stdout.isatty() and not self._as_json and has_rich():
             from rich.live import Live
 
             self._live = self._stack.enter_context(Live(refresh_per_second=4))

@@ -18,21 +18,11 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
 from stepflow.store.connection.redact import redacted
-from stepflow.store.connection.redis_py import RedisPyPool, connect, redis_errors_as_ours
 from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.connection.retry_waits import growing_waits
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Pool, Socket, SocketPool
 from stepflow.store.scripts import all_scripts
-
-__all__ = [
-    "SyncCaller",
-    "SyncConnection",
-    "carry_out",
-    "connect",
-    "redis_errors_as_ours",
-    "refusal_of",
-]
 
 T = TypeVar("T")
 
@@ -76,6 +66,13 @@ def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
         plan.close()
 
 
+def _pool_of(client: Any) -> Pool:
+    """Wrap a redis-py client, which a client of its own sockets does without: it is large."""
+    from stepflow.store.connection.redis_py import RedisPyPool  # noqa: PLC0415
+
+    return RedisPyPool(client)
+
+
 class SyncConnection:
     """
     Carries out calls over its own sockets (see `to`), or over a redis-py client, real or fake.
@@ -91,7 +88,7 @@ class SyncConnection:
         self, client: Any, shown: str, *, retry_for_s: float = 10.0, address: Address | None = None
     ) -> None:
         self.client = client
-        self._pool: Pool = client if hasattr(client, "take") else RedisPyPool(client)
+        self._pool: Pool = client if hasattr(client, "take") else _pool_of(client)
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address

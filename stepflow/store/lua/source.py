@@ -25,12 +25,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from stepflow.core.run import Cleanup, Parked, RunState
 
 _ENUMS: dict[str, type[Enum]] = {"CLEANUP": Cleanup, "PARKED": Parked, "STATE": RunState}
-_FOLDER = files("stepflow.store.lua")
+_FOLDER = Path(__file__).parent
 _CONTINUED = re.compile(r"\n[ \t]*--@ {3,}")
 #: before what a library defines at its top level, and the name of that
 _PARTS = re.compile(r"^(?=local )", re.MULTILINE)

@@ -13,7 +13,8 @@ from stepflow.errors import RedisUnreachable
 from stepflow.store.calls import command, raw
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection
-from stepflow.store.connection.sync import SyncConnection, connect
+from stepflow.store.connection.redis_py import connect
+from stepflow.store.connection.sync import SyncConnection
 from tests import servers
 
 pytestmark = pytest.mark.skipif(
