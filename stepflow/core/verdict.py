@@ -33,6 +33,8 @@ class Verdict:
     why: str
     status: int | None = None
     after_s: float | None = None
+    #: of what a function of the app raised, for the log
+    trace: str = ""
 
     @classmethod
     def delivered(cls, status: int | None = None) -> Verdict:
@@ -40,9 +42,16 @@ class Verdict:
         return cls(VerdictKind.DELIVERED, "" if status is None else f"answered {status}", status)
 
     @classmethod
-    def retry(cls, why: str, after_s: float | None = None, *, status: int | None = None) -> Verdict:
+    def retry(
+        cls,
+        why: str,
+        after_s: float | None = None,
+        *,
+        status: int | None = None,
+        trace: str = "",
+    ) -> Verdict:
         """Try again by the schedule, in *after_s* seconds at the earliest."""
-        return cls(VerdictKind.RETRY, why, status, after_s)
+        return cls(VerdictKind.RETRY, why, status, after_s, trace)
 
     @classmethod
     def dead(cls, why: str, *, status: int | None = None) -> Verdict:

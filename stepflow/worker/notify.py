@@ -236,11 +236,12 @@ class Notifier:
             return commit_hook(keys, record, fields=fields, ttl_s=retention.delivered_s)
         if wait_s is None:
             log.error(
-                "hook=%s of run=%s is dead after %s tries: %s",
+                "hook=%s of run=%s is dead after %s tries: %s%s",
                 record.id,
                 record.run_id,
                 tries,
                 verdict.why,
+                f"\n{verdict.trace.rstrip()}" if verdict.trace else "",
             )
             fields += ("due", "", "state", DEAD)
             return commit_hook(keys, record, fields=fields, ttl_s=retention.hook_s, died_at=now)
@@ -263,4 +264,4 @@ def _left_by(error: BaseException) -> Verdict:
     """Say what an exception out of a terminal hook means: another try."""
     stay()
     info = error_info(error)
-    return Verdict.retry(f"{info.type}: {info.message}")
+    return Verdict.retry(f"{info.type}: {info.message}", trace=info.traceback)

@@ -4,12 +4,13 @@ import logging
 
 import pytest
 
-from stepflow import Continue, PermanentError, RetryPolicy, RunFailed, StepFailed
+from stepflow import Continue, PermanentError, RetryPolicy, RunFailed, StepFailed, Succeed
 from stepflow.core.ids import check_name
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.user_code.calls import error_info
 from stepflow.engine.user_code.traces import LONGEST, folded
 from stepflow.store.values.codec import pack
+from tests.support import until
 
 QUICK = RetryPolicy(max_attempts=2, initial=0.01)
 
@@ -188,3 +189,23 @@ async def test_a_permanent_error_is_logged_with_its_traceback_at_once(
         run = await aclient.submit("order")
         await aclient.wait(run.id, 10)
     assert lines(caplog, "step 'refuse' failed for good, attempt 1 of 2: PermanentError: never\n")
+
+
+async def test_a_hook_that_is_given_up_is_logged_with_its_traceback(app, aclient, working, caplog):
+    """[U10]"""
+
+    @app.runner("chain")
+    async def chain(step):
+        return Succeed(None)
+
+    @app.on_terminal
+    def told(outcome):
+        charge(7)
+
+    async with working(app, next_wait=lambda *_: None):
+        await (await aclient.submit("chain")).wait(10)
+        (last,) = await until(
+            lambda: lines(caplog, "is dead after 1 tries: KeyError: 7\nTraceback")
+        )
+    assert "in lookup" in last
+    assert "notify.py" not in last
