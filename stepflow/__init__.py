@@ -48,6 +48,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.status import Page as Page
+    from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
+    from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
     from stepflow.engine.timeline import StepKind as StepKind
     from stepflow.engine.timeline import StepState as StepState
@@ -60,6 +62,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.why.model import WhyWord as WhyWord
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
+    from stepflow.errors import BulkGrown as BulkGrown
+    from stepflow.errors import BulkNotFound as BulkNotFound
     from stepflow.errors import CancelRequested as CancelRequested
     from stepflow.errors import ChildFailed as ChildFailed
     from stepflow.errors import ClaimLost as ClaimLost
@@ -163,17 +167,19 @@ _EXPORTS = {
     "engine.user_code.middleware": "CallNext UserCall",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
+    "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
-        AnswerMisfit AppNotFound CancelRequested ChildFailed ClaimLost DataError
-        EmbeddedServerError HookNotFound InvalidName InvalidOption InvalidRunId LifespanFailed
-        LifespanNotOpen MailboxFull NameTaken NoServer NotAnInteger NotDeletable NotInStep
-        NotPausable NotReplayable NotResumable NotRetryable NotScheduled OutputOverflow
-        PayloadMismatch PayloadTooLarge PermanentError QuestionClosed QuestionNotFound
-        RedisRefused RedisUnreachable ReplyLost ReservedHeader ResultMismatch RightsMissing
-        RunCancelled RunConflict RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit
-        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory UnreadableRecord
-        UnreadableValue UnsupportedValue UsageError WebhookRefused
+        AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
+        ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
+        InvalidRunId LifespanFailed LifespanNotOpen MailboxFull NameTaken NoServer
+        NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
+        NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
+        PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
+        ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
+        RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit SignalRefused
+        SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
+        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

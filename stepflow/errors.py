@@ -11,7 +11,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
-    │   ├── NotDeletable
+    │   ├── NotDeletable, BulkNotFound, BulkGrown
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -307,6 +307,26 @@ class NotPausable(RunStateError):
 
     def __init__(self, run_id: str, why: str) -> None:
         super().__init__(f"run {run_id!r} cannot be paused: {why}")
+
+
+class BulkNotFound(RunStateError):
+    """No such bulk: it was never begun, or its record has expired."""
+
+    def __init__(self, bulk_id: str) -> None:
+        super().__init__(
+            f"bulk {shown(bulk_id)} is not known: never begun here, or its record has expired"
+        )
+
+
+class BulkGrown(RunStateError):
+    """Many more runs fit the conditions of a bulk than you expected; nothing was begun."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(
+            f"{found:,} runs or more fit, {expected:,} were expected; look again, then begin it "
+            "with what you see"
+        )
 
 
 class NotDeletable(RunStateError):

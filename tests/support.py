@@ -102,6 +102,11 @@ class Leaks:
                 self._unless(
                     self._record(f"hook:{name}").get(b"state") in {b"pending", b"running"}, key
                 )
+            case "bulk":
+                record = self._record(f"bulk:{name.split(':')[0]}")
+                self._unless(record.get(b"state") in {b"selecting", b"running"}, key)
+            case "bulks":
+                self._members(key, lambda bulk_id: self._record(f"bulk:{bulk_id}"))
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
             case "due" | "queued_at":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.look.many import Answer, for_each, runs_argument
+from stepflow.cli.steering.where import do_to_many, many_of, runs_or_where
 from stepflow.cli.wait import end_code, end_sentence, wait_for_end
 from stepflow.core.run import RunState, RunStatus
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("cancel", short_help="Cancel RUNs.")
-@runs_argument
+@runs_or_where
 @click.option(
     "--reason", default="", metavar="TEXT", help="Stored with the run and sent to its hooks."
 )
@@ -28,9 +29,17 @@ if TYPE_CHECKING:
 )
 @common_options
 @pass_context
-def cancel_command(context: CliContext, runs: tuple[str, ...], reason: str, wait: bool) -> int:
-    """Cancel RUN: now if it waits; else its step is told to stop, and no further one starts."""
+def cancel_command(
+    context: CliContext, /, runs: tuple[str, ...], reason: str, wait: bool, **options: Any
+) -> int:
+    """
+    Cancel RUN: now if it waits; else its step is told to stop, and no further one starts.
+
+    With --where workers cancel all runs that fit and were there before.
+    """
     output = context.output
+    if (many := many_of(runs, options)) is not None:
+        return do_to_many(context, "cancel", many, reason=reason)
 
     def cancel(client: Client, run: str) -> RunStatus | Answer:
         run_id = context.run_id(client, run)
@@ -97,15 +106,18 @@ def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int
 
 
 @click.command("retry", short_help="Run failed RUNs again from the step that failed.")
-@runs_argument
+@runs_or_where
 @common_options
 @pass_context
-def retry_command(context: CliContext, runs: tuple[str, ...]) -> int:
+def retry_command(context: CliContext, /, runs: tuple[str, ...], **options: Any) -> int:
     """
     Run a failed RUN again from the step that failed, with all its attempts.
 
-    When the run ends again, its hooks are called again.
+    When the run ends again, its hooks are called again. With --where workers retry all that fit and
+    had failed before.
     """
+    if (many := many_of(runs, options)) is not None:
+        return do_to_many(context, "retry", many)
 
     def retry(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)

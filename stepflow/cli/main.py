@@ -41,6 +41,7 @@ VERBS = {
     "workers": "workers",
     "queues": "workers",
     "queue": "steering.queue",
+    "bulk": "steering.bulk",
     "hooks": "hooks",
     "doctor": "look.doctor",
     "redis": "server",
@@ -52,7 +53,7 @@ VERBS = {
 PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output questions workers queues hooks",
-    "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue",
+    "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
     "Operate": "doctor export config redis completion",
     "Develop": "dev demo check",
 }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.look.conditions import CONDITIONS, Conditions
 from stepflow.cli.look.many import for_each
 from stepflow.cli.params import JSON
+from stepflow.cli.steering.where import do_to_many, many_of, where_options
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -18,19 +19,31 @@ if TYPE_CHECKING:
 
 #: paused runs read at once when many are resumed
 PAGE = 200
+#: words of a signal at most, its run left out, and one more
+_WORDS = 3
 
 
 @click.command("signal", short_help="Send RUN a signal.")
-@click.argument("run")
-@click.argument("name")
-@click.argument("payload", type=JSON, default="null", metavar="[JSON]")
+@click.argument("words", metavar="RUN NAME [JSON]", nargs=-1)
+@where_options
 @click.option("--dedup", metavar="ID", help="A second signal with the same ID changes nothing.")
 @common_options
 @pass_context
 def signal_command(
-    context: CliContext, run: str, name: str, payload: Any, dedup: str | None
-) -> None:
-    """Send RUN the signal NAME; it stays in the mailbox until the run waits for it."""
+    context: CliContext, /, words: tuple[str, ...], dedup: str | None, **options: Any
+) -> int | None:
+    """
+    Send RUN the signal NAME; it stays in the mailbox until the run waits for it.
+
+    With --where leave RUN out: workers send it to all live runs that fit, once each.
+    """
+    is_many = options["where"] is not None
+    if not 0 < len(words) - (not is_many) < _WORDS:
+        raise Problem("name a RUN, or give --where, then NAME and perhaps JSON", Exit.USAGE)
+    run, name, *more = ("", *words) if is_many else words
+    payload = JSON.convert(more[0] if more else "null", None, None)
+    if (many := many_of([run] if run else [], options)) is not None:
+        return do_to_many(context, "signal", many, signal=name, payload=payload)
     with context.client() as client:
         run_id = context.run_id(client, run)
         answer = client.signal(run_id, name, payload, dedup=dedup)
@@ -38,38 +51,39 @@ def signal_command(
             context.output.data({"id": run_id, "signal": name, "answer": answer})
         else:
             context.output.line(f"signal {name} for run {run_id}: {answer}")
+    return None
 
 
 @click.command("resume", short_help="Let paused RUNs continue.")
 @click.argument("runs", metavar="[RUN...]", nargs=-1)
 @click.option("--runner", metavar="NAME", help="With --all: the paused runs of this runner.")
 @click.option("--all", "is_all", is_flag=True, help="All paused runs, or those of --runner.")
-@click.option(
-    "--where",
-    type=CONDITIONS,
-    metavar="CONDITIONS",
-    help="The paused runs that fit, such as 'workflow=order reason~code'.",
-)
+@where_options
 @common_options
 @pass_context
 def resume_command(
     context: CliContext,
+    /,
     runs: tuple[str, ...],
     runner: str | None,
     is_all: bool,
-    where: Conditions | None,
+    **options: Any,
 ) -> int:
     """
     Let paused RUNs continue at the step where they stopped.
 
-    --where takes conditions that must all hold: name=text, or name~text for a part of it. Names are
-    workflow (or runner), version, queue, id, reason and header.NAME. Safe to repeat.
+    --where takes the paused runs that fit, such as 'workflow=order reason~code', at once; with
+    --rate or --yes workers do it, as a bulk. Safe to repeat.
     """
+    where = options["where"]
     if (where is not None or is_all) == bool(runs) or (runner and not is_all):
         raise Problem("name RUNs, or give --where, --all or --runner NAME --all", Exit.USAGE)
+    if where is not None and (options["rate"] or options["dry_run"] or options["yes"]):
+        many = many_of((), options)
+        assert many is not None
+        return do_to_many(context, "resume", many)
     if not runs:
-        conditions = Conditions([]) if where is None else where
-        return _resume_many(context, runner or conditions.value_of("runner"), conditions)
+        return _resume_many(context, runner, where)
 
     def resume(client: Client, run: str) -> RunStatus | None:
         run_id = context.run_id(client, run)
@@ -81,17 +95,20 @@ def resume_command(
     return for_each(context, runs, resume)
 
 
-def _resume_many(context: CliContext, runner: str | None, conditions: Conditions) -> int:
+def _resume_many(context: CliContext, runner: str | None, where: str | None) -> int:
     """Resume all paused runs that fit, a page at a time, but those that others have resumed."""
+    from stepflow.engine.steering.where import Where
     from stepflow.errors import NotResumable, RunNotFound, UnreadableRecord
 
     resumed: list[str] = []
     problems: list[dict[str, str]] = []
+    conditions = Where() if where is None else Where.parse(where, time.time())
+    runner = runner or conditions.value_of("runner")
     with context.client() as client:
         cursor = None
         while True:
             page = client.list(state="paused", runner=runner, limit=PAGE, cursor=cursor)
-            for run in filter(conditions.hold_for, page.runs):
+            for run in filter(conditions.holds_for, page.runs):
                 try:
                     client.resume(run.id)
                 except (NotResumable, RunNotFound):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.bulk import AsyncBulks
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
@@ -108,7 +109,7 @@ class AsyncRunHandle(Generic[T]):
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(AsyncFollowing, AsyncReading, AsyncSteering, BaseClient):
+class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseClient):
     """
     The client for asyncio. Its methods are those of `Client`, to be awaited.
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
 #: and one of our own: the children that end with the run
 CHILDREN = "children"
+#: and another one: a bulk to carry on
+BULK = "bulk"
 
 
 def app_hooks(registry: Registry) -> list[list[str]]:

@@ -35,6 +35,9 @@ Every key stepflow uses, in one table.
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
 
     of hooks, sessions and workers                                  lives until
+    <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
+    <ns>:bulk:<bulk id>:runs         zset     run id -> created at, its end
+    <ns>:bulks                       zset     bulk id -> begun at   looked at after its end
     <ns>:hook:<hook id>              hash     one hook delivery     hook TTL
     <ns>:hooks:live                  zset     hook id -> queued at  until it is told or dead
     <ns>:hooks:dead                  zset     hook id -> died at    hook TTL
@@ -78,6 +81,7 @@ class Keys:
         "_queue_prefix",
         "app_hooks",
         "builds",
+        "bulks",
         "claims",
         "dead_hooks",
         "deadlines",
@@ -107,6 +111,7 @@ class Keys:
         self.questions = f"{namespace}:questions"
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
+        self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
@@ -129,6 +134,12 @@ class Keys:
 
     def hook(self, hook_id: str) -> str:
         return f"{self.namespace}:hook:{hook_id}"
+
+    def bulk(self, bulk_id: str) -> str:
+        return f"{self.namespace}:bulk:{bulk_id}"
+
+    def bulk_runs(self, bulk_id: str) -> str:
+        return f"{self.namespace}:bulk:{bulk_id}:runs"
 
     def done_index(self, state: str) -> str:
         return f"{self.namespace}:idx:{state}"

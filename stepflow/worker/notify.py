@@ -15,8 +15,9 @@ from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
-from stepflow.engine.outbox import APP_WEBHOOK, CHILDREN, FUNCTION, read_outcome, read_target
+from stepflow.engine.outbox import APP_WEBHOOK, BULK, CHILDREN, FUNCTION, read_outcome, read_target
 from stepflow.engine.registry import HookFunction, Registry
+from stepflow.engine.steering.bulk import carry_on
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue
@@ -41,6 +42,8 @@ log = logging.getLogger("stepflow.hook")
 
 #: seconds a function of the app is given for one outcome
 FUNCTION_TIMEOUT_S = 60.0
+#: seconds that a worker stays with a bulk
+BULK_SLICE_S = 1.0
 
 #: delivers one webhook, given in its stored form, with the hook id and the outcome
 Deliver = Callable[[Mapping[str, Any], str, RunOutcome], Awaitable[Verdict]]
@@ -150,9 +153,11 @@ class Notifier:
     async def _try(self, record: HookRecord) -> Verdict:
         try:
             kind, what = read_target(record.target)
-            outcome = read_outcome(record.body) if kind != CHILDREN else None
+            outcome = read_outcome(record.body) if kind not in (BULK, CHILDREN) else None
         except UnreadableValue as error:
             return Verdict.dead(f"its record cannot be read: {error}")
+        if kind == BULK:
+            return await self._carry_bulk(what)
         if outcome is None:
             await insist(
                 lambda: carry_out(self._connection, stop_children(record.run_id, what, self._env)),
@@ -166,6 +171,18 @@ class Notifier:
                 return Verdict.dead(f"this app has no webhook {what!r} any more")
             what = self._registry.webhooks[what]
         return await self._deliver(what, record.id, outcome)
+
+    async def _carry_bulk(self, bulk_id: str) -> Verdict:
+        """Carry a bulk on for a slice, after which its delivery comes again, to whomever."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + BULK_SLICE_S
+        while True:
+            wait_s = await carry_out(self._connection, carry_on(bulk_id, self._env))
+            if wait_s is None:
+                return Verdict.delivered()
+            if self._is_over or loop.time() + wait_s >= until:
+                return Verdict.busy(wait_s)
+            await asyncio.sleep(wait_s)
 
     async def _call(self, name: str, outcome: RunOutcome) -> Verdict:
         is_pause = outcome.status == RunState.PAUSED

@@ -79,7 +79,7 @@ def test_one_that_was_not_repaired_is_named_and_keeps_no_other_back(
         (["--runner", "order"], "name RUNs, or give --where"),
         (["--where", "colour=red"], "'colour=red' is no condition"),
         (["--where", "reason"], "'reason' is no condition"),
-        (["--where", ""], "there is no condition in it"),
+        (["--where", ""], "there is no condition in"),
         (["--where", "reason='a"], "No closing quotation"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from stepflow.core.outcomes import Continue, Fail, Outcome, Park, Pause, Succeed
@@ -16,6 +17,7 @@ from stepflow.engine.redeliver import redeliver
 from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
+from stepflow.engine.steering import bulk
 from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.steering.queues import pause_queue, resume_queue
@@ -24,6 +26,7 @@ from stepflow.errors import NotDeletable, SignalRefused
 from stepflow.store.calls import Call, Plan, command, raw
 from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
+from stepflow.store.steering.bulk import BulkRecord, advance_bulk, load_bulk
 from stepflow.worker.announce import announce
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.recover import recover_lapsed
@@ -558,6 +561,78 @@ DELETE_LOOKS = 5
 def forget_hooks(world: World) -> Call[Any]:
     """Have the hook of the run's end count as delivered."""
     return command("HSET", world.keys.hook(HOOK_ID), "state", DELIVERED, read=raw)
+
+
+# bulks
+
+
+def begun_bulk(world: World) -> str:
+    """Begin a bulk that cancels the run, and have it selected."""
+    submitted(world)
+    plan = bulk.begin("cancel", "runner=x", world.env(), by="ann", rate=1000.0, options={})
+    bulk_id: str = world.carry_out(plan).id
+    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    world.clock.advance(1.0)
+    return bulk_id
+
+
+def read_bulk(world: World, bulk_id: str) -> BulkRecord:
+    record = world.connection.call(load_bulk(world.keys, bulk_id))
+    assert record is not None
+    return record
+
+
+def two_who_carry_a_bulk_on(world: World, look: Look) -> None:
+    """Both have done it to the run; one of them counts."""
+    bulk_id = begun_bulk(world)
+    late, asked = begun(world, bulk.carry_on(bulk_id, world.env()), 1)
+    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    world.carry_out(late, asked=asked)
+    assert read_bulk(world, bulk_id).counts["done"] == 1
+    assert look().run.state == "cancelled"
+
+
+def a_stop_of_a_bulk_and_who_carries_it_on(world: World, look: Look) -> None:
+    """It stays stopped though a worker was about to write that it goes on."""
+    bulk_id = begun_bulk(world)
+    record = read_bulk(world, bulk_id)
+    further = replace(record, rev=record.rev + 1)
+    world.carry_out(bulk.stop(bulk_id, world.env()))
+    late = advance_bulk(world.keys, further, rev=record.rev, request="late")
+    assert not world.connection.call(late)
+    assert read_bulk(world, bulk_id).state == "stopped"
+    look()
+
+
+def a_step_of_a_bulk_sent_twice(world: World, look: Look) -> None:
+    bulk_id = begun_bulk(world)
+    record = read_bulk(world, bulk_id)
+    further = replace(record, rev=record.rev + 1)
+    [written] = world.send(
+        [advance_bulk(world.keys, further, rev=record.rev, request="one")], twice=True
+    )
+    assert written
+    look()
+
+
+def a_bulk_begun_twice(world: World, look: Look) -> None:
+    submitted(world)
+    plan = bulk.begin("cancel", "runner=x", world.env(), by="ann", options={})
+    world.carry_out(plan, twice=True)
+    look()
+
+
+def two_who_take_a_bulk_up_again(world: World, look: Look) -> None:
+    bulk_id = begun_bulk(world)
+    world.carry_out(bulk.stop(bulk_id, world.env()))
+    other, asked = begun(world, bulk.carry_again(bulk_id, world.env()), 1)
+    world.carry_out(bulk.carry_again(bulk_id, world.env()))
+    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    assert read_bulk(world, bulk_id).state == "done"
+    world.carry_out(other, asked=asked)
+    assert read_bulk(world, bulk_id).state == "done"
+    look()
 
 
 # hooks

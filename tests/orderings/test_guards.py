@@ -94,6 +94,31 @@ GUARDS = [
         "false",
         meet.a_delete_of_a_run_whose_end_was_noted,
     ),
+    Guard(
+        "advance_bulk", "rev", "row[1] ~= rev", "false", meet.a_stop_of_a_bulk_and_who_carries_it_on
+    ),
+    Guard("advance_bulk", "rev of another", "row[1] ~= rev", "false", meet.two_who_carry_a_bulk_on),
+    Guard(
+        "advance_bulk",
+        "request id",
+        "if row[2] == request then return 1 end",
+        "",
+        meet.a_step_of_a_bulk_sent_twice,
+    ),
+    Guard(
+        "start_bulk",
+        "request id",
+        "if row[2] == request then return 1 end",
+        "",
+        meet.a_bulk_begun_twice,
+    ),
+    Guard(
+        "start_bulk",
+        "rev",
+        "(row[1] or '') ~= expected",
+        "false",
+        meet.two_who_take_a_bulk_up_again,
+    ),
     Guard("hand_over", *ASK, meet.a_resume_sent_twice),
     Guard("finish_run", *ASK, meet.a_cancel_of_a_pending_run_sent_twice),
     Guard("mark_run", *ASK, meet.a_cancel_of_a_running_run_sent_twice),

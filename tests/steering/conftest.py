@@ -1,5 +1,6 @@
 """What tests of operators' verbs share."""
 
+from tests.crash.conftest import make_cluster
 from tests.engine.conftest import Ghost, ghost
 
-__all__ = ["Ghost", "ghost"]
+__all__ = ["Ghost", "ghost", "make_cluster"]

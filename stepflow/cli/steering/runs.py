@@ -8,24 +8,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.look.many import for_each, runs_argument
 from stepflow.cli.params import DURATION
+from stepflow.cli.steering.where import do_to_many, many_of, runs_or_where
 
 if TYPE_CHECKING:
     from stepflow.client import Client
 
 
 @click.command("pause", short_help="Pause RUN until somebody resumes it.")
-@runs_argument
+@runs_or_where
 @click.option("--reason", default="", metavar="TEXT", help="Stored with the run and shown.")
 @common_options
 @pass_context
-def pause_command(context: CliContext, runs: Sequence[str], reason: str) -> int:
+def pause_command(context: CliContext, /, runs: Sequence[str], reason: str, **options: Any) -> int:
     """
     Pause RUN until somebody resumes it: at once when it waits, else when its step is done.
 
-    It takes signals and answers meanwhile, and its timeout goes on.
+    It takes signals and answers meanwhile, and its timeout goes on. With --where workers pause all
+    that fit and were there before.
     """
+    if (many := many_of(runs, options)) is not None:
+        return do_to_many(context, "pause", many, reason=reason)
 
     def pause(client: Client, run: str) -> Any:
         run_id = context.run_id(client, run)
@@ -55,7 +60,7 @@ def run_now_command(context: CliContext, runs: Sequence[str]) -> int:
 
 
 @click.command("delete", short_help="Delete ended RUNs, with all that is kept of them.")
-@runs_argument
+@runs_or_where
 @click.option("--force", is_flag=True, help="Cancel a RUN that has not ended, then delete it.")
 @click.option(
     "--timeout",
@@ -66,12 +71,19 @@ def run_now_command(context: CliContext, runs: Sequence[str]) -> int:
 )
 @common_options
 @pass_context
-def delete_command(context: CliContext, runs: Sequence[str], force: bool, timeout: float) -> int:
+def delete_command(
+    context: CliContext, /, runs: Sequence[str], force: bool, timeout: float, **options: Any
+) -> int:
     """
     Delete ended RUNs, with all that is kept of them: data, output, indexes, hooks.
 
-    One that has a hook to be delivered, or children that live, is not deleted.
+    One that has a hook to be delivered, or children that live, is not deleted. With --where workers
+    delete all that fit and had ended before.
     """
+    if (many := many_of(runs, options)) is not None:
+        if force:
+            raise Problem("--force takes RUNs; cancel what fits first", Exit.USAGE)
+        return do_to_many(context, "delete", many)
 
     def delete(client: Client, run: str) -> Any:
         run_id = context.run_id(client, run)
