@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import JSON
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("fork", short_help="Start a new run with the results of RUN up to STEP.")
