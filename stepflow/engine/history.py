@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from stepflow.core.journal import split, write_head
 from stepflow.core.run import ENDS, Run, RunState
@@ -177,3 +180,125 @@ def _read(parts: Mapping[str, Any]) -> bytes:
         return str(parts["text"]).encode()
     head = f"{parts['signal']}|".encode() if "signal" in parts else b""
     return head + pack(parts["value"]) if "value" in parts else b""
+
+
+#: stands in place of text that was redacted
+REDACTED = "[redacted]"
+#: what stands in place of other values: of the same type, so that they are read as before
+_BLANKS: tuple[tuple[type, Any], ...] = (
+    (bool, False),
+    (int, 0),
+    (float, 0.0),
+    (str, REDACTED),
+    (bytes, b""),
+    (Decimal, Decimal(0)),
+    (UUID, UUID(int=0)),
+    (datetime, datetime(2000, 1, 1, tzinfo=UTC)),
+    (date, date(2000, 1, 1)),
+    (time, time(0)),
+    (timedelta, timedelta(0)),
+)
+
+
+def redact(document: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """
+    Give a document of `history` whose values under *keys* are blank, wherever they stand.
+
+    That is in the input, the result, headers, variables by their name, and the values that steps,
+    signals and children gave. A blank value has the type and the shape of the one that stood there,
+    so a replay reads it as before; where the code branches on the value it may take another way.
+    What cannot be read, and may hold such a key, is replaced as a whole.
+    """
+    secret = frozenset(keys)
+    headers = {
+        name: REDACTED if name in secret else value for name, value in document["headers"].items()
+    }
+    changed: dict[str, Any] = {**document, "headers": headers}
+    for name in ("input", "result", "error"):
+        if name in changed:
+            changed[name] = _redact_part(changed[name], secret)
+    changed["journal"] = [_redact_entry(part, secret) for part in document["journal"]]
+    if "answers" in changed:
+        changed["answers"] = {
+            child: _redact_part(part, secret) for child, part in changed["answers"].items()
+        }
+    return changed
+
+
+def _is_named(entry: Mapping[str, Any], keys: Collection[str]) -> bool:
+    """Whether an entry is of a variable, or of a step, that is called by one of *keys*."""
+    name = str(entry.get("name", ""))
+    return name in keys or (entry.get("kind") == "var" and name.rpartition(" ")[2] in keys)
+
+
+def _redact_entry(part: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """Redact an entry, also one that `_show_entry` could only show by its bytes."""
+    if "entry" not in part:
+        return _redact_part(part, keys, is_secret=_is_named(part, keys))
+    head, sign, data = _halves(base64.b64decode(part["entry"]))
+    redacted = head + sign + _redact_bytes(data, keys)
+    return {"entry": base64.b64encode(redacted).decode()}
+
+
+def _halves(entry: bytes) -> tuple[bytes, bytes, bytes]:
+    """Part an entry before its data; one that is none is all data."""
+    parts = entry.split(b"|", 4)
+    return (b"|".join(parts[:4]), b"|", parts[4]) if len(parts) == 5 else (b"", b"", entry)  # noqa: PLR2004  kind, place, name, time, data
+
+
+def _redact_part(
+    part: Mapping[str, Any], keys: Collection[str], *, is_secret: bool = False
+) -> dict[str, Any]:
+    """Redact the data that `_show` showed, in a document or in an entry of its journal."""
+    data = _read(part)
+    redacted = _redact_bytes(data, keys, is_secret=is_secret)
+    if redacted == data:
+        return dict(part)
+    return {name: of for name, of in part.items() if name not in _DATA} | _show(redacted)
+
+
+#: words before a packed value: the number of a child and how it ended, or the name of a signal
+_MOST_WORDS = 2
+#: the fields in which `_show` shows data
+_DATA = ("value", "signal", "text", "base64", "shown")
+
+
+def _redact_bytes(data: bytes, keys: Collection[str], *, is_secret: bool = False) -> bytes:
+    """Redact a packed value, which may stand after words that end with '|'."""
+    parts = data.split(b"|", _MOST_WORDS)
+    for words in range(len(parts)):
+        before, packed = b"".join(part + b"|" for part in parts[:words]), b"|".join(parts[words:])
+        if not packed:
+            continue
+        try:
+            value = unpack(packed)
+            blank = _blank(value) if is_secret else _redacted(value, keys)
+            return data if blank == value else before + pack(blank)
+        except (StepflowError, ValueError, TypeError):
+            continue
+    if data and (is_secret or any(key.encode() in data for key in keys)):
+        return REDACTED.encode()
+    return data
+
+
+def _redacted(value: Any, keys: Collection[str]) -> Any:
+    """Give *value* with blanks under *keys*, at any depth."""
+    if isinstance(value, Mapping):
+        return {
+            name: _blank(held) if name in keys else _redacted(held, keys)
+            for name, held in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(_redacted(item, keys) for item in value)
+    return value
+
+
+def _blank(value: Any) -> Any:
+    """Give a value of the same type and shape that says nothing."""
+    if isinstance(value, Mapping):
+        return {name: _blank(held) for name, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(_blank(item) for item in value)
+    if value is None:
+        return None
+    return next((blank for kind, blank in _BLANKS if isinstance(value, kind)), REDACTED)
