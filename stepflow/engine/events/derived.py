@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import floor
 from typing import Any, NamedTuple
 
 from stepflow.core.events import Event, EventType
@@ -105,9 +106,9 @@ class EventReader:
             entries = await self._find_again(entries)
         records = await self._load_records(run, count)
         found = _merge(
+            list(self._of_stop(run)),
             list(self._of_records(run, records)),
             [self._of_entry(entry) for entry in entries],
-            list(self._of_stop(run)),
         )
         self.has_more = len(entries) == PAGE
         self.is_over = run.is_finished and not self.has_more
@@ -280,11 +281,15 @@ def _told_of(number: int, record: StepRecord, run: Run) -> Told | None:
 
 
 def _merge(*sequences: Sequence[_Fact]) -> Iterator[_Fact]:
-    """Go through sequences side by side by time, each in its own order."""
+    """
+    Go through sequences side by side by time, each in its own order.
+
+    Step records have milliseconds: within one, the sequence that stands first goes first.
+    """
     at = [0] * len(sequences)
     while True:
         heads = [
-            (sequence[at[number]].at, number)
+            (floor(sequence[at[number]].at * 1000), number)
             for number, sequence in enumerate(sequences)
             if at[number] < len(sequence)
         ]
