@@ -210,7 +210,7 @@ class EventReader:
             move = partial(
                 at.pass_record, number, record.token, is_final=is_final, is_ending=is_ending
             )
-            yield _Fact(record.ended_at, _told_of(number, record, run), move)
+            yield _Fact(record.ended_at, told_of(number, record, run), move)
             if missed > 0 and is_ending and not is_closed:
                 missed, end = missed - 1, end + 1
                 yield from self._of_missed_end(record.ended_at, end)
@@ -260,7 +260,7 @@ def _order(each: _Record) -> tuple[int, bool, float, float, str]:
     return each.step, each.is_closed, record.ended_at, record.started_at, record.token
 
 
-def _told_of(number: int, record: StepRecord, run: Run) -> Told | None:
+def told_of(number: int, record: StepRecord, run: Run) -> Told | None:
     """Say what a step record tells; the activations of a workflow close in silence."""
     kind = _TYPES.get(record.outcome)
     is_silent = run.has_journal and not (record.due_at or kind in _ALWAYS)
