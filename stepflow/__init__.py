@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import SubmitOptions as SubmitOptions
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.cancel import CancelToken as CancelToken
+    from stepflow.core.events import Event as Event
+    from stepflow.core.events import EventType as EventType
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -153,6 +155,7 @@ _EXPORTS = {
     """,
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
+    "core.events": "Event EventType",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",

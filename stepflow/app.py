@@ -21,6 +21,7 @@ from stepflow.engine.user_code.declarations import (
     check_runner,
     own_name,
 )
+from stepflow.engine.user_code.listening import Listening
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.errors import DataError, InvalidOption
 from stepflow.hooks.body import body_of
@@ -41,7 +42,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CoreApp(Around):
+class CoreApp(Around, Listening):
     """
     An app: it registers your runners, jobs and hooks.
 

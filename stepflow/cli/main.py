@@ -24,6 +24,7 @@ VERBS = {
     "why": "look.why",
     "watch": "look.watch",
     "output": "look.output",
+    "events": "look.events",
     "result": "wait",
     "cancel": "cancel",
     "signal": "signal",
@@ -52,14 +53,14 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show why watch output questions workers queues hooks",
+    "Look": "list show why watch output events questions workers queues hooks",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
     "Operate": "doctor export config redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "enqueue": "submit", "events": "watch", "get": "show", "info": "show",
+    "enqueue": "submit", "get": "show", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
     "start": "submit", "status": "show", "stop": "cancel", "tail": "watch", "terminate": "fail",

@@ -1,4 +1,4 @@
-"""What both clients follow: what a run emits."""
+"""What both clients follow of a run: what it emits, and what happens to it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from stepflow.client.following import Reader, follow, follow_blocking, pause
 from stepflow.client.per_loop import PerLoop
+from stepflow.core.events import Event
 from stepflow.core.output import OutputEvent
 from stepflow.engine.env import Env
+from stepflow.engine.events.derived import EventReader
 from stepflow.engine.events.output import OutputReader
 from stepflow.store.calls import Plan
 from stepflow.store.connection.pubsub import Listener
@@ -55,6 +57,19 @@ class Following:
         reader = OutputReader(run_id, self.env, after=after, topics=topics, committed=committed)
         return self._follow(reader, live=live)
 
+    def events(
+        self, run_id: str, *, after: str | None = None, live: bool = True
+    ) -> Iterator[Event]:
+        """
+        Read what happens to the run, from its submit to its end: `for event in client.events(id)`.
+
+        Events are derived from the run's records, late or live; the table in `stepflow.core.events`
+        has them all. *after* is the id of the last event you know. With *live* off it ends where
+        the records end now. A run that is retried after its end goes on: read on from its end's id.
+        Raises RunNotFound.
+        """
+        return self._follow(EventReader(run_id, self.env, after=after), live=live)
+
     def _follow(self, reader: Reader[T], *, live: bool) -> Iterator[T]:
         return follow_blocking(
             reader, lambda: self._do(reader.look()), lambda: self.connection, live=live
@@ -82,6 +97,12 @@ class AsyncFollowing:
         """See Client.output; `async for event in client.output(run_id)`."""
         reader = OutputReader(run_id, self.env, after=after, topics=topics, committed=committed)
         return self._follow(reader, live=live)
+
+    def events(
+        self, run_id: str, *, after: str | None = None, live: bool = True
+    ) -> AsyncIterator[Event]:
+        """See Client.events; `async for event in client.events(run_id)`."""
+        return self._follow(EventReader(run_id, self.env, after=after), live=live)
 
     async def _follow(self, reader: Reader[T], *, live: bool) -> AsyncIterator[T]:
         following = follow(

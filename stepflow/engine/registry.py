@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.events import Event, EventType
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
@@ -51,6 +52,8 @@ class Registry:
     lifespans: list[Lifespan[Any]] = field(default_factory=list)
     #: what stands around each call of a step, runner, job or hook, the outermost first
     middleware: list[Middleware] = field(default_factory=list)
+    #: functions that a worker tells of events
+    listeners: dict[EventType, list[Callable[[Event], Any]]] = field(default_factory=dict)
 
     def add(
         self,

@@ -61,9 +61,9 @@ class Role:
 
 #: what reads runs, queues, workers, hooks
 _LOOKING = (
-    "client|setname", "get", "hget", "hgetall", "hmget", "info", "lindex", "llen", "lpos", "lrange",
-    "ping", "scard", "script|load", "select", "smembers", "sscan", "time", "xrange", "xrevrange",
-    "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
+    "client|setname", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lpos",
+    "lrange", "ping", "scard", "script|load", "select", "smembers", "sscan", "time", "xrange",
+    "xrevrange", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)

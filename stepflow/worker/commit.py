@@ -62,6 +62,9 @@ from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
 
+#: transitions that leave the step open
+_LEAVE_OPEN = (TransitionKind.HAND_OVER, TransitionKind.HAND_ON, TransitionKind.PAUSE)
+
 
 async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerState) -> bool:
     """
@@ -102,6 +105,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
+        if worker_state.listeners is not None:
+            record = _record(claimed, outcome, move, worker_state.env.clock.now())
+            worker_state.listeners.note_commit(run, record, move)
         worker_state.on_due(move.due_at)
         if keeps:
             _begin_next_step(claimed, payload, answer, worker_state)
@@ -199,25 +205,26 @@ def _finish(
 
 
 def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
+    """Say who moves the run, and the step record that it writes."""
+    run = claimed.run
+    is_open = move.kind in _LEAVE_OPEN
+    name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
+    return Fence(run.token, name, _record(claimed, outcome, move, now).write())
+
+
+def _record(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> StepRecord:
     """Make the step record: how the step was closed, or what became of this attempt."""
     run = claimed.run
-    is_open = move.kind in (
-        TransitionKind.HAND_OVER,
-        TransitionKind.HAND_ON,
-        TransitionKind.PAUSE,
-    )
-    name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
     error = outcome.error if isinstance(outcome, Raised) else move.error
-    record = StepRecord(
+    return StepRecord(
         run.token,
         outcome.word,
         run.failures + 1,
         claimed.attempt.started_at,
         now,
-        (is_open and move.due_at) or 0.0,
+        (move.kind in _LEAVE_OPEN and move.due_at) or 0.0,
         "" if error is None else error.brief(),
     )
-    return Fence(run.token, name, record.write())
 
 
 def _follows(move: Transition, outcome: Outcome) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core.run import Run, StopRequest
 from stepflow.engine.env import Env
@@ -21,6 +21,9 @@ from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads
+
+if TYPE_CHECKING:
+    from stepflow.worker.events.listeners import Listeners
 
 log = logging.getLogger("stepflow.run")
 
@@ -93,6 +96,8 @@ class WorkerState:
         self.turned_at = self.loop.time()
         self.finished_steps = 0
         self.on_due = on_due or ignore
+        #: tells the app's listeners; None when it has none
+        self.listeners = _listeners_of(registry)
         self._call_function = call_function
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
@@ -278,6 +283,14 @@ class WorkerState:
             why = _why_abandoned(claimed, now, grace_s) if claimed.attempt.in_runner else None
             if why is not None:
                 self.abandon(claimed, why)
+
+
+def _listeners_of(registry: Registry) -> Listeners | None:
+    if not registry.listeners:
+        return None
+    from stepflow.worker.events.listeners import Listeners  # noqa: PLC0415  few apps have any
+
+    return Listeners(registry.listeners)
 
 
 def _why_abandoned(claimed: ClaimedRun, now: float, grace_s: float) -> str | None:

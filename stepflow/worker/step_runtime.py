@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
@@ -260,15 +261,16 @@ class StepRuntime:
         run.has_journal, run.crashes = True, 0
         if cleanup is not None:
             run.cleanup = cleanup
-        return self._connection.send(
+        sent = self._connection.send(
             add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        return self._listened(sent, lambda reply: entry if reply else None)
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """Take a signal and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = take_signal(self._keys, self._claimed.run.id, self._token, index, head, names)
-        return self._connection.send(call)
+        return self._listened(self._connection.send(call), partial(_found, head))
 
     async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
@@ -357,7 +359,7 @@ class StepRuntime:
             self._keys, self._claimed.run.id, self._token, index, head,
             digest=digest, asked=asked, now=self.now(), lapsed=lapsed,
         )  # fmt: skip
-        return self._connection.send(call)
+        return self._listened(self._connection.send(call), partial(_found, head))
 
     def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
         """Take a question off the list that nobody waits for any more."""
@@ -365,6 +367,23 @@ class StepRuntime:
             self._keys, self._claimed.run.id, self._token, digest=digest, mark=mark
         )
         return asyncio.ensure_future(self._write(call, "take back what it asked"))
+
+    def _listened(
+        self, sent: asyncio.Future[T], entry_in: Callable[[T], bytes | None]
+    ) -> asyncio.Future[T]:
+        """Tell listeners, if there are any, of the entry that a reply says was written."""
+        listeners, run = self._worker_state.listeners, self._claimed.run
+        if listeners is None:
+            return sent
+
+        def tell(done: asyncio.Future[T]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                entry = entry_in(done.result())
+                if entry is not None:
+                    listeners.note_entry(run, entry)
+
+        sent.add_done_callback(tell)
+        return sent
 
     def _write(self, call: Call[T], what: str) -> Coroutine[Any, Any, T]:
         """
@@ -436,3 +455,8 @@ class StepRuntime:
     def _lost(self, what: str) -> ClaimLost:
         where = f"run {self._claimed.run.id!r} step {self._number}"
         return ClaimLost(f"{where} is held by another worker; {what}")
+
+
+def _found(head: bytes, reply: Sequence[bytes]) -> bytes | None:
+    """Give the entry that a take has written, by its reply: [inbox, data], or less."""
+    return head + reply[1] if len(reply) > 1 else None

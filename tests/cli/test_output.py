@@ -52,7 +52,17 @@ def test_it_prints_what_counts_and_says_what_does_not(talks, at_work, client, ru
         "output", "output", "output", "reset", "output", "output",
     ]  # fmt: skip
     assert run("output", "t1", "--after", events[-2]["id"]).stdout == "more\n"
+    lines = run("events", "t1").stdout.splitlines()
+    assert [line.split()[2] for line in lines] == [
+        "submitted", "started", "step.done", "attempt.failed", "step.done",
+    ]  # fmt: skip
+    assert "step=stutter place=2 error='TransientError: again'" in lines[3]
+    told = [json.loads(line) for line in run("events", "t1", "--json").stdout.splitlines()]
+    assert run("events", "t1", "--after", told[-1]["id"]).stdout == ""
     client.signal("t1", "go", "fail")
+    followed = run("events", "t1", "--after", told[-1]["id"], "-f")
+    assert followed.exit_code == 3
+    assert [line.split()[2] for line in followed.stdout.splitlines()] == ["signal.taken", "ended"]
     followed = run("output", "t1", "--follow")
     assert followed.exit_code == 3
     assert followed.stdout == '{"phase": 1}\nhello once \nonce more\n'

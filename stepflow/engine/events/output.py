@@ -100,7 +100,10 @@ class OutputReader:
             self._hold(events)
             if self.is_over:
                 await self._commits.look(self._scopes_held())
+            is_new = bool(events) and not self.is_over
             events = [] if self.has_more else self._release(self._commits)
+            # whether what is new is committed shows in the next look, which reads the commits first
+            self.has_more = self.has_more or is_new
         if self.is_over:
             events.append(OutputEnd(self._position, state.state))
         return events

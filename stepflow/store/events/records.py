@@ -8,9 +8,17 @@ from stepflow.store.calls import Call, command, raw
 from stepflow.store.keys import Keys
 
 
-def load_entries(keys: Keys, run_id: str, first: int) -> Call[list[bytes]]:
-    """Read the journal from entry *first* on."""
-    return command("LRANGE", f"{keys.run(run_id)}:journal", first, -1, read=raw, misfit=list)
+def load_entries(
+    keys: Keys, run_id: str, first: int, count: int | None = None
+) -> Call[list[bytes]]:
+    """Read the journal from entry *first* on, at most *count* entries."""
+    last = -1 if count is None else first + count - 1
+    return command("LRANGE", f"{keys.run(run_id)}:journal", first, last, read=raw, misfit=list)
+
+
+def count_step_records(keys: Keys, run_id: str) -> Call[int]:
+    """Count the run's step records."""
+    return command("HLEN", f"{keys.run(run_id)}:steps", read=int, misfit=int)
 
 
 def load_first_entry(keys: Keys, run_id: str) -> Call[bytes | None]:

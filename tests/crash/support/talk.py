@@ -12,8 +12,10 @@ import secrets
 from typing import Any
 
 import stepflow
-from stepflow import Context, Continue, Outcome, Step, Succeed
+from stepflow import Context, Continue, Outcome, RetryPolicy, Step, Succeed, TransientError
 from tests.crash.support.app import QUICK, app
+
+PATIENT = RetryPolicy(max_attempts=20, initial=0.01, max_delay=0.05)
 
 
 async def say(count: int, pause: float) -> str:
@@ -55,3 +57,33 @@ def mumbler(step: Step[Any]) -> Outcome:
         step.emit([os.getpid(), number])
         number += 1
     return Succeed()
+
+
+async def busy(run_id: str, name: str) -> str:
+    """Take a moment; every tenth call of a process fails."""
+    await asyncio.sleep(0.02)
+    if secrets.randbelow(10) == 0:
+        raise TransientError("once more")
+    return name
+
+
+@app.workflow("branches", retry=PATIENT)
+async def branches(ctx: Context, steps: int) -> int:
+    """Take so many steps in each of eight branches."""
+
+    async def branch(k: int) -> None:
+        for n in range(steps):
+            await ctx.step(f"b{k}-{n}", busy, ctx.run_id, f"b{k}-{n}")
+
+    async with asyncio.TaskGroup() as group:
+        for k in range(8):
+            group.create_task(branch(k))
+    return steps
+
+
+@app.runner("long", retry=PATIENT)
+async def long(step: Step[Any]) -> Outcome:
+    """Take so many steps, some of them more than once."""
+    await busy(step.run_id, str(step.number))
+    last = step.number + 1 == step.payload
+    return Succeed(step.number) if last else Continue(step.payload)
