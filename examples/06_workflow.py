@@ -43,7 +43,7 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.06_workflow:app"]
     worker = subprocess.Popen(command)
     try:
-        run = app.client.submit("research", "why does the moon make tides?")
+        run = app.client.submit(research, "why does the moon make tides?")
         app.client.signal(run.id, "review", {"approved": True})  # your web app would send this
         print("answer:", run.result(timeout=30))
     finally:

@@ -46,7 +46,7 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.07_saga:app"]
     worker = subprocess.Popen(command)
     try:
-        app.client.submit("trip", "Rome").result(timeout=30)
+        app.client.submit(trip, "Rome").result(timeout=30)
     except RunFailed as error:
         print(f"failed: {error.error_message}")
     finally:

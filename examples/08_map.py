@@ -29,7 +29,7 @@ async def household(ctx: Context, number: int) -> int:
 
 @app.workflow("census")
 async def census(ctx: Context, houses: int) -> dict[str, int]:
-    found = await ctx.map("household", range(houses), limit=100, policy="settled")
+    found = await ctx.map(household, range(houses), limit=100, policy="settled")
     missing = [each for each in found if isinstance(each, ChildFailed)]
     return {
         "people": sum(each for each in found if not isinstance(each, ChildFailed)),
@@ -41,7 +41,7 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.08_map:app"]
     worker = subprocess.Popen(command)
     try:
-        print("census:", app.client.submit("census", 1000).result(timeout=50))
+        print("census:", app.client.submit(census, 1000).result(timeout=50))
     finally:
         worker.terminate()
         worker.wait()

@@ -39,7 +39,7 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.09_poll:app"]
     worker = subprocess.Popen(command)
     try:
-        run = app.client.submit("film", "tides")
+        run = app.client.submit(film, "tides")
         print(run.result(timeout=30))
     finally:
         worker.terminate()

@@ -29,8 +29,10 @@ def price_of(item: str) -> int:
 
 @app.workflow("order")
 def order(ctx: SyncContext, items: list[str]) -> str:
-    calls = (partial(ctx.step, f"price of {item}", price_of, item) for item in items)
-    total = sum(ctx.parallel(*calls))
+    def ask_price(item: str) -> int:
+        return ctx.step(f"price of {item}", price_of, item)
+
+    total = sum(ctx.parallel(*(partial(ask_price, item) for item in items)))
     if total > 15:
         answer = ctx.wait_for_signal("approval", timeout=86400)  # None after a day
         if answer != "yes":
@@ -43,8 +45,8 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.10_plain_def:app"]
     worker = subprocess.Popen(command)
     try:
-        small = app.client.submit("order", ["tea"])
-        large = app.client.submit("order", ["tea", "honey", "cup"])
+        small = app.client.submit(order, ["tea"])
+        large = app.client.submit(order, ["tea", "honey", "cup"])
         app.client.signal(large.id, "approval", "yes")  # your web app would send this
         print(small.result(timeout=30))
         print(large.result(timeout=30))

@@ -50,7 +50,7 @@ def main() -> None:
         [sys.executable, "-m", "stepflow", "worker", "examples.11_lifespan:app"]
     )
     try:
-        print("paid:", app.client.submit("payments").result(timeout=30))
+        print("paid:", app.client.submit(payments).result(timeout=30))
     finally:
         worker.terminate()
         worker.wait()

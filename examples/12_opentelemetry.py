@@ -25,7 +25,7 @@ app = Stepflow()
 @app.middleware
 async def traced(call: UserCall, call_next: CallNext) -> Any:
     parent = propagate.extract(call.headers)
-    facts = {"stepflow.run": call.run_id, "stepflow.attempt": call.attempt}
+    facts: dict[str, str | int] = {"stepflow.run": call.run_id, "stepflow.attempt": call.attempt}
     with trace.get_tracer("stepflow").start_as_current_span(
         f"{call.kind} {call.name}", parent, attributes=facts
     ):
@@ -47,7 +47,7 @@ def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.12_opentelemetry:app"]
     worker = subprocess.Popen(command)
     try:
-        run = app.client.submit("greeting", "world", headers=trace_headers())
+        run = app.client.submit(greeting, "world", headers=trace_headers())
         print(run.result(timeout=30))
     finally:
         worker.terminate()

@@ -15,7 +15,7 @@ from stepflow.engine.user_code.declarations import check_declared, own_name, tak
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.step_options import DeclaredStep, declare
-from stepflow.kits.flow.workflow import Workflow, WorkflowFunction
+from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
 from stepflow.times import seconds
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -57,7 +57,7 @@ class Stepflow(app.CoreApp):
         def register(function: W) -> W:
             check_declared(function, "@app.workflow")
             called = own_name(function, "@app.workflow") if name is None else name
-            has_input = takes_input(function, called)
+            has_input = takes_input(function, called, context_of(function))
             check_policy(retry, f"workflow {called!r}")
             expected = input_type(function) if has_input else None
             workflow = Workflow(function, takes_input=has_input, registry=self.registry)

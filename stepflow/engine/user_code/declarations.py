@@ -55,11 +55,12 @@ def check_hook(function: Callable[..., Any]) -> None:
         )
 
 
-def takes_input(function: Callable[..., Any], name: str) -> bool:
+def takes_input(function: Callable[..., Any], name: str, context: type[WorkflowContext]) -> bool:
     """
-    Say whether workflow *name* takes an input beside its ctx.
+    Say whether workflow *name* takes an input beside its ctx, which is a *context*.
 
-    Raises InvalidOption for a function that cannot be called with either.
+    Raises InvalidOption for a function that cannot be called with either, and for one that takes
+    its ctx for something else.
     """
     written = f"{'async ' if is_async(function) else ''}def {_called(function)}"
     if not _takes(function, 1) and not _takes(function, 2):
@@ -68,11 +69,13 @@ def takes_input(function: Callable[..., Any], name: str) -> bool:
             f"function takes {_parameters(function)}: write {written}(ctx) or "
             f"{written}(ctx, input), with all that it needs in the input"
         )
-    _check_first(function, name, written)
+    _check_first(function, name, written, context)
     return _takes(function, 2)
 
 
-def _check_first(function: Callable[..., Any], name: str, written: str) -> None:
+def _check_first(
+    function: Callable[..., Any], name: str, written: str, context: type[WorkflowContext]
+) -> None:
     """Refuse a first parameter that is annotated as something which no ctx is."""
     try:
         first = next(iter(inspect.signature(function).parameters), None)
@@ -82,8 +85,14 @@ def _check_first(function: Callable[..., Any], name: str, written: str) -> None:
     hint = getattr(hint, "__origin__", hint)
     if says_nothing(hint) or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
         return
-    if issubclass(hint, WorkflowContext):
+    if issubclass(hint, context) or issubclass(context, hint):
         return
+    if issubclass(hint, WorkflowContext):
+        raise InvalidOption(
+            f"workflow {name!r} is {'an async' if is_async(function) else 'a plain'} def, whose "
+            f"ctx is a {context.__name__}, and annotates it as {hint.__name__}; write "
+            f"{written}({first}: {context.__name__}, ...)"
+        )
     what = (
         f"is a Step; that is a runner: put @app.runner above {_called(function)}"
         if issubclass(hint, Step)

@@ -16,7 +16,7 @@ from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.runtime import FlowRuntime, runtime_of
 from stepflow.kits.flow.step_options import Readers
-from stepflow.kits.flow.sync_context import carry_plain
+from stepflow.kits.flow.sync_context import SyncContext, carry_plain
 from stepflow.logs import StepFacts, current, enter
 
 WorkflowFunction = Callable[..., Any]
@@ -41,7 +41,7 @@ class Workflow(StepRunner):
         self.returned = DeclaredResult(function)
         self._takes_input = takes_input
         self._registry = registry
-        self._is_plain = not is_async(_wrapped(function))
+        self._is_plain = context_of(function) is SyncContext
         self._readers = Readers()
 
     async def run_step(self, step: Step[Any]) -> Outcome:
@@ -83,6 +83,11 @@ class Workflow(StepRunner):
         result = await self._call(activation, ctx, args)
         self.returned.check(result)
         return result
+
+
+def context_of(function: WorkflowFunction) -> type[Context | SyncContext]:
+    """Return what *function* is called with."""
+    return Context if is_async(_wrapped(function)) else SyncContext
 
 
 def _wrapped(function: WorkflowFunction) -> WorkflowFunction:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator
+from types import CoroutineType
 from typing import Any
 
 from msgpack import ExtType, Packer, UnpackException, unpackb, version  # type: ignore[import-untyped]
@@ -150,6 +151,8 @@ def _explain(value: Any, what: str, error: Exception) -> UnsupportedValue:
         except UnsupportedValue as found:
             return found
         except RefusedError as problem:
+            if isinstance(item, CoroutineType):
+                item.close()  # else Python adds that it was never awaited
             return UnsupportedValue(path + problem.where, str(problem), problem.advice)
         except _WRITING as problem:
             return UnsupportedValue(path, str(problem))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -201,6 +201,8 @@ def _shape_of(cls: type) -> Callable[[Any], Any]:
         return partial(_model, record_of(cls, deep=True))  # type: ignore[arg-type]  # as above
     if _is_pydantic(cls, "pydantic.networks", "AnyUrl"):
         return str
+    if issubclass(cls, Awaitable):
+        raise RefusedError(f"a {cls.__qualname__} has no value yet", advice="await it first")
     raise RefusedError(f"a {cls.__qualname__} cannot be stored")
 
 

@@ -163,6 +163,12 @@ async def only_input(topic: str) -> None: ...
 def step_first(step: Step[Any]) -> None: ...
 
 
+async def blocks(ctx: SyncContext, item: int) -> None: ...
+
+
+def awaits(ctx: Context) -> None: ...
+
+
 class Method:
     async def flow(self, ctx: Context, item: int) -> None: ...
 
@@ -176,6 +182,8 @@ class Method:
         (no_ctx_first, r"the first parameter of workflow 'w', 'item', is annotated as int and"),
         (only_input, r"the first parameter of workflow 'w', 'topic', is annotated as str and"),
         (step_first, r"is a Step; that is a runner: put @app.runner above step_first"),
+        (blocks, "'w' is an async def, whose ctx is a Context, and annotates it as SyncContext"),
+        (awaits, r"is a plain def, whose ctx is a SyncContext, .* write def awaits\(ctx: SyncCon"),
         (Method.flow, r"takes \(self, ctx, item\)"),
     ],
 )

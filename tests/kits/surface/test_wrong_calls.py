@@ -8,7 +8,23 @@ from typing import Any
 
 import pytest
 
-from stepflow import Context, InvalidOption, RetryPolicy, RunFailed, Stepflow, SyncContext
+from stepflow import (
+    Child,
+    Context,
+    InvalidOption,
+    RetryPolicy,
+    RunFailed,
+    Session,
+    StepCaller,
+    Stepflow,
+    SyncChild,
+    SyncContext,
+    SyncSession,
+    SyncStepCaller,
+    SyncVariables,
+    UnsupportedValue,
+    Variables,
+)
 from stepflow.engine.user_code.callables import arguments_problem
 from stepflow.testing import Harness
 from tests.kits.memory import MemoryRuntime, activate
@@ -280,3 +296,37 @@ async def test_each_option_counts_when_it_is_set_apart(app: Stepflow) -> None:
                 await run.result()
     assert sorted(undone) == ["a", "p"]
     assert sorted(tries) == ["s", "s", "t", "t"]
+
+
+async def test_a_payload_that_was_not_awaited_is_refused_and_closed(app: Stepflow) -> None:
+    """[U6] No warning says that it was never awaited; also deep inside, and as a child's input."""
+    app.workflow("inner")(lambda ctx, item: item)
+
+    @app.workflow
+    async def spawns(ctx: Context) -> None:
+        await ctx.spawn("inner", {"a": ctx.step(charge, "o")})
+
+    words = r"payload\.a\[0\]: a coroutine has no value yet; await it first"
+    async with Harness(app) as h:
+        with pytest.raises(UnsupportedValue, match=words):
+            await h.submit("inner", {"a": [fetch("u", 3)]})
+        with pytest.raises(RunFailed, match="a Future has no value yet"):
+            await h.result(await h.submit(spawns))
+
+
+def public(cls: type) -> set[str]:
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("stepflow.")]
+    return {name for base in ours for name in vars(base) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("awaited", "blocking"),
+    [
+        (Context, SyncContext), (StepCaller, SyncStepCaller), (Child, SyncChild),
+        (Variables, SyncVariables), (Session, SyncSession),
+    ],
+)  # fmt: skip
+def test_whatever_is_awaited_has_a_face_that_blocks(awaited: type, blocking: type) -> None:
+    """[U1] At run time any method blocks; type checkers see those that are written out."""
+    # where each call blocks, none is left that was never awaited
+    assert public(awaited) - public(blocking) - {"detach"} == set()
