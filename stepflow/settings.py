@@ -11,25 +11,20 @@ from __future__ import annotations
 import logging
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    PyprojectTomlConfigSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
 from stepflow.errors import InvalidOption
 
 log = logging.getLogger("stepflow.settings")
 
+#: how our variables begin
+_PREFIX = "STEPFLOW_"
 #: variables that begin as ours do and are no settings
 _VARIABLES = ("APP", "COMPLETE", "DEBUG", "READY_FD", "REDIS_SERVER", "SUPERVISOR", "TEST_SERVER")
 #: what Kubernetes sets in every container for a Service called stepflow or stepflow-...
@@ -130,7 +125,7 @@ class RetentionSettings(_Group):
 class WebhookSettings(_Group):
     """How webhooks are delivered, and where they may go."""
 
-    allow_cidrs: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    allow_cidrs: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Private, loopback or reserved networks that webhooks may reach, comma-separated."""
     timeout_s: float = Field(default=15.0, gt=0, le=HOUR_S)
     """Seconds for one try to deliver a webhook."""
@@ -138,18 +133,8 @@ class WebhookSettings(_Group):
     """Deliveries in progress at once to one host, in one process."""
 
 
-class Settings(BaseSettings):
+class Settings(_Group):
     """All settings, by group; an app or client reads them once, when it is made."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="STEPFLOW_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        extra="ignore",
-        frozen=True,
-        toml_file="stepflow.toml",
-        pyproject_toml_table_header=("tool", "stepflow"),
-    )
 
     redis: RedisSettings = RedisSettings()
     limits: LimitSettings = LimitSettings()
@@ -164,23 +149,46 @@ class Settings(BaseSettings):
     a warning, unless at a terminal.
     """
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: arguments, environment, `stepflow.toml`, `pyproject.toml`."""
-        del dotenv_settings, file_secret_settings
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls),
-            PyprojectTomlConfigSettingsSource(settings_cls),
-        )
+    def __init__(self, **given: Any) -> None:
+        values: dict[str, Any] = {}
+        for source in (*(table for _, table in _files()), _environment(), given):
+            for group, value in source.items():
+                before = values.get(group)
+                if isinstance(before, dict) and isinstance(value, dict):
+                    values[group] = {**before, **value}
+                else:
+                    values[group] = value
+        super().__init__(**values)
+
+
+def _environment() -> dict[str, Any]:
+    """Read the variables as a file would have them: `STEPFLOW_<GROUP>_<FIELD>`, or a name alone."""
+    values: dict[str, Any] = {}
+    for variable, value in os.environ.items():
+        if not variable.upper().startswith(_PREFIX):
+            continue
+        name = variable[len(_PREFIX) :].lower()
+        group, _, field = name.partition("_")
+        if field and group in Settings.model_fields:
+            values.setdefault(group, {})[field] = value
+        elif name in Settings.model_fields:
+            values[name] = value
+    return values
+
+
+def _files() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the tables of the two files in this folder, what beats the other last."""
+    tool = _read_toml("pyproject.toml").get("tool")
+    ours = tool.get("stepflow") if isinstance(tool, dict) else None
+    yield "[tool.stepflow]", ours if isinstance(ours, dict) else {}
+    yield "stepflow.toml", _read_toml("stepflow.toml")
+
+
+def _read_toml(name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
 
 
 @lru_cache(maxsize=1)
@@ -204,17 +212,14 @@ def unknown_names() -> Iterator[str]:
     """Write a sentence for each variable STEPFLOW_... and each key of a file that sets nothing."""
     known = list(_known_keys())
     variables = {key.replace(".", "_").upper() for key in known}
-    accepted = {*variables, *_VARIABLES, *(group.upper() for group in Settings.model_fields)}
+    accepted = {*variables, *_VARIABLES}
     for variable in os.environ:
-        name = variable.upper().removeprefix("STEPFLOW_")
+        name = variable.upper().removeprefix(_PREFIX)
         if name in {variable.upper(), *accepted} or _OF_KUBERNETES.search(name):
             continue
-        yield _no_setting(variable, "STEPFLOW_", name, sorted({*variables, *_VARIABLES[:3]}))
-    for file, source in (
-        ("stepflow.toml", TomlConfigSettingsSource(Settings)),
-        ("[tool.stepflow]", PyprojectTomlConfigSettingsSource(Settings)),
-    ):
-        for key in _keys_in(source.toml_data):
+        yield _no_setting(variable, _PREFIX, name, sorted({*variables, *_VARIABLES[:3]}))
+    for file, table in _files():
+        for key in _keys_in(table):
             if key not in {*known, *Settings.model_fields}:
                 yield _no_setting(f"{key} in {file}", "", key, known)
 

@@ -60,7 +60,6 @@ HOMES = {
     "jsonschema": ["engine.user_code.schema"],
     "msgpack": ["store.values"],
     "pydantic": ["store.values", "app", "engine", "settings"],
-    "pydantic_settings": ["settings"],
     "pytest": ["testing.fixtures"],
     "redis": ["store", "rq"],
     "referencing": ["engine.user_code.schema"],

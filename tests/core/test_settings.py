@@ -118,9 +118,9 @@ def test_keys_of_files_that_are_no_settings_are_warned_of(loaded, nowhere):
     assert [
         said.replace(" is no setting of stepflow and changes nothing", "") for said in loaded()
     ] == [
+        "retentoin.result_s in [tool.stepflow]; did you mean retention.result_s?",
         "hoem in stepflow.toml; did you mean home?",
         "worker.concurency in stepflow.toml; did you mean worker.concurrency?",
-        "retentoin.result_s in [tool.stepflow]; did you mean retention.result_s?",
     ]
 
 
