@@ -145,8 +145,8 @@ class Settings(_Group):
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None
     """
-    Whether the embedded server may start when no URL is set: 1 without a word, 0 never; else with
-    a warning, unless at a terminal.
+    Whether the embedded server may start when no URL is set: 1 without a warning, 0 never; else
+    with a warning, unless at a terminal.
     """
 
     def __init__(self, **given: Any) -> None:

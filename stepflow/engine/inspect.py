@@ -63,10 +63,9 @@ class WorkerInfo:
     """
     One worker process as RQ knows it.
 
-    *state* is RQ's, or "blocked" while user code keeps its loop from turning, or "leaving" once it
-    was told to stop. *running* counts the claims under its name, -1 for a worker that is not
-    stepflow's. *is_live* is False for one that died without a word: RQ forgets it a minute or two
-    later.
+    *state* is RQ's, or "blocked" while user code blocks its event loop, or "leaving" once it was
+    told to stop. *running* counts the steps that it is running, -1 for a worker that is not
+    stepflow's. *is_live* is False for one that was killed: RQ forgets it a minute or two later.
     """
 
     name: str

@@ -24,7 +24,7 @@ class RunSpec:
 
     *timeout* counts from submit; *delay* (seconds or timedelta) or *start_at* (unix seconds or
     aware datetime) keeps the first step back. *webhooks* are Webhook objects or URLs. *on_conflict*
-    "restart" starts an ended run of that id anew. *version* is the workflow's, by default the
+    "restart" starts an ended run with that id again. *version* is the workflow's, by default the
     newest that the app at hand registers, or that live workers have.
     """
 

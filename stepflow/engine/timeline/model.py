@@ -71,7 +71,7 @@ OPEN_STATES = (
 @dataclass(frozen=True, slots=True)
 class StepStatus:
     """
-    One step of a run: of a workflow what its code asked of `ctx`, of a runner an attempt.
+    One step of a run: for a workflow a `ctx` call, for a runner an attempt.
 
     *name* is empty for a step that is under way and has left nothing in Redis yet. *attempt* counts
     from 1. Times are aware datetimes, None where they are not known. *until* is when an open wait
