@@ -57,7 +57,6 @@ class Job(Generic[P, R, T]):
         self.function = function
         self.name = name
         self.__doc__ = function.__doc__
-        self.__name__ = getattr(function, "__name__", name)
         self._app = app
         self._queue = queue
         self._dedup = dedup

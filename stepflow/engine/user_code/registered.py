@@ -71,6 +71,7 @@ def registration_of(
             "one"
         )
     if every[0].kind == "job":
+        name = getattr(getattr(function, "function", None), "__name__", name)
         advice = (
             "write ctx.step({0}.function, ...)"
             if verb.startswith("ctx")

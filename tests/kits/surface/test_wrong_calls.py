@@ -17,6 +17,7 @@ from stepflow import (
     Session,
     StepCaller,
     Stepflow,
+    Succeed,
     SyncChild,
     SyncContext,
     SyncSession,
@@ -330,3 +331,18 @@ def test_whatever_is_awaited_has_a_face_that_blocks(awaited: type, blocking: typ
     """[U1] At run time any method blocks; type checkers see those that are written out."""
     # where each call blocks, none is left that was never awaited
     assert public(awaited) - public(blocking) - {"detach"} == set()
+
+
+async def test_a_job_as_a_step_is_called_as_it_always_was(app: Stepflow) -> None:
+    """[U6] Histories remember the name of the step."""
+
+    @app.job
+    def resize(path: str) -> str:
+        return path
+
+    async def flow(ctx: Context) -> Any:
+        return await ctx.step(resize, "a")
+
+    runtime = MemoryRuntime()
+    assert await activate(runtime, flow) == Succeed("a")
+    assert runtime.journal[0].split(b"|")[2] == b"Job"
