@@ -124,6 +124,36 @@ def test_runs_in_flight_go_on_over_a_rolling_deploy_though_workers_are_killed(ma
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
+def test_a_stock_worker_hands_on_what_its_code_does_not_fit(make_cluster):
+    """[U7] RQ's own worker has the new code and announces nothing; ours has the old."""
+    cluster = make_cluster()
+    old, new = deploy(cluster, "old"), deploy(cluster, "new")
+    start(cluster, old)
+    runs = cluster.submit(RunSpec("order", n, run_id=f"old-{n}") for n in range(20))
+    until(lambda: _waiting(cluster, runs) == len(runs), what="all begun on old code")
+    cluster.rq(
+        "worker", "-S", "rq.serializers.JSONSerializer", "-u", cluster.server.url, "default",
+        STEPFLOW_APP="orders:app", **new,
+    )  # fmt: skip
+    redis, sent = cluster.server.client, iter(runs)
+
+    def met_a_misfit() -> bool:
+        for run_id in runs:
+            records = redis.hvals(f"stepflow:run:{run_id}:steps")
+            if any(b"elsewhere" in record for record in records):
+                return True
+        run_id = next(sent, None)
+        if run_id is not None:
+            cluster.client.signal(run_id, "go", dedup="once")
+        return False
+
+    until(met_a_misfit, what="the stock worker to meet a run", patience_s=60, look_s=0.5)
+    signal_all(cluster, runs)
+    cluster.all_ended(runs, 60)
+    assert all(cluster.status(run_id).result == ["old", "old"] for run_id in runs)
+    assert not told(cluster.witness)
+
+
 def _waiting(cluster: Cluster, runs: list[str]) -> int:
     with cluster.server.client.pipeline(transaction=False) as pipe:
         for run_id in runs:
