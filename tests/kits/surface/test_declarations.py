@@ -343,3 +343,28 @@ async def test_webhooks_of_a_submit_may_be_urls(app: Stepflow) -> None:
                 await h.submit("w", webhooks=given)  # type: ignore[arg-type]
         with pytest.raises(WebhookRefused):
             await h.submit("w", webhooks=["ftp://example.com"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"retry": 3},
+            r"retry of a run of 'work' is 3, .* write retry=RetryPolicy\(max_attempts=3",
+        ),
+        ({"timeout": "5"}, "timeout is '5'; a duration is seconds or a timedelta"),
+        ({"delay": -1}, "delay is -1; a duration is seconds or a timedelta"),
+        ({"version": "2"}, "whole numbers from 1"),
+        ({"priority": "urgent"}, "none of high, normal, low"),
+        ({"on_conflict": "ignore"}, "neither 'return' nor 'restart'"),
+    ],
+)
+async def test_a_submit_with_an_option_that_cannot_be_writes_nothing(
+    app: Stepflow, options: dict[str, Any], words: str
+) -> None:
+    """[U6]"""
+    app.workflow(work)
+    async with Harness(app) as h:
+        with pytest.raises(InvalidOption, match=words):
+            await h.submit("work", **options)
+        assert len(await h.client.list()) == 0
