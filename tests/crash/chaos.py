@@ -3,9 +3,9 @@ A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 
 
 Runs of every kind are submitted all the time while workers and the server are killed, workers
 stopped and resumed, connections cut or left half-open, replies lost, runs cancelled and paused,
-records damaged, and user code does what none should. Then the attacks stop, everything must end by itself,
-and the checker reads what is left. The last line counts; the exit code is 0 only when its zeros
-hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
+records damaged, and user code does what none should. Then the attacks stop, everything must end by
+itself, and the checker reads what is left. The last line counts; the exit code is 0 only when its
+zeros hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
 """
 
 from __future__ import annotations
