@@ -59,15 +59,12 @@ class Verdict:
         return cls(VerdictKind.DEAD, why, status)
 
     @classmethod
-    def busy(cls, after_s: float) -> Verdict:
+    def busy(
+        cls, after_s: float, why: str = "as many deliveries as it may have are in progress there"
+    ) -> Verdict:
         """
         Ask again in *after_s* seconds; nothing was sent, so no try counts.
 
-        The receiver has its share of deliveries in progress already.
+        The receiver has its share of deliveries in progress already, or what *why* says.
         """
-        return cls(
-            VerdictKind.BUSY,
-            "as many deliveries as it may have are in progress there",
-            None,
-            after_s,
-        )
+        return cls(VerdictKind.BUSY, why, None, after_s)

@@ -181,7 +181,7 @@ class Notifier:
             if wait_s is None:
                 return Verdict.delivered()
             if self._is_over or loop.time() + wait_s >= until:
-                return Verdict.busy(wait_s)
+                return Verdict.busy(wait_s, "it goes on")
             await asyncio.sleep(wait_s)
 
     async def _call(self, name: str, outcome: RunOutcome) -> Verdict:

@@ -2,10 +2,10 @@
 A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 60 --seed 7`.
 
 Runs of every kind are submitted all the time while workers and the server are killed, workers
-stopped and resumed, connections cut or left half-open, replies lost, runs cancelled, records
-damaged, and user code does what none should. Then the attacks stop, everything must end by itself,
-and the checker reads what is left. The last line counts; the exit code is 0 only when its zeros
-hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
+stopped and resumed, connections cut or left half-open, replies lost, runs cancelled and paused,
+records damaged, and user code does what none should. Then the attacks stop, everything must end by
+itself, and the checker reads what is left. The last line counts; the exit code is 0 only when its
+zeros hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from contextlib import suppress
 from datetime import timedelta
 
 from stepflow import Client, RunSpec
-from stepflow.errors import InvalidOption, RunNotFound, SignalRefused, StepflowError
+from stepflow.errors import (
+    InvalidOption,
+    NotResumable,
+    RunNotFound,
+    SignalRefused,
+    StepflowError,
+    UnreadableRecord,
+)
 from tests.crash.support.app import path
 from tests.crash.support.checker import Findings, check
 from tests.crash.support.cluster import Cluster, Process
@@ -85,6 +92,8 @@ class Chaos:
         self._doomed: list[str] = []
         #: workflows that wait for a word, or will
         self._awaiting: list[str] = []
+        #: runs that were asked to pause, to be resumed
+        self._paused: list[str] = []
         #: submits whose answer never came: such a run may be there or not
         self.uncertain: set[str] = set()
         #: runs whose records were damaged: they may end as they like, but must be got rid of
@@ -108,7 +117,8 @@ class Chaos:
             (self._submit, self._rate), (self._cancel, 3.0), (self._signal, 20.0),
             (self._kill_worker, 1.0), (self._stop_worker, 0.3), (self._kill_server, 0.2),
             (self._take_over, 0.08), (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
-            (self._damage, 2.0), (self._ask_for_the_impossible, 1.0),
+            (self._damage, 2.0), (self._ask_for_the_impossible, 1.0), (self._pause, 10.0),
+            (self._go_on_with_paused, 5.0), (self._pause_queue, 0.3),
         ]  # fmt: skip
         due = [
             (time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts
@@ -127,6 +137,10 @@ class Chaos:
         self._proxy.rule = lambda name: PASS
         self._resume(float("inf"))
         self._replace_the_dead()
+        self._direct.resume_queue("default")
+        for run_id in self._paused:
+            with suppress(NotResumable, RunNotFound, UnreadableRecord):
+                self._direct.resume(run_id)
         for run_id in self._doomed + self.victims:
             self._direct.cancel(run_id, "peace")
         for run_id in self._awaiting:
@@ -188,6 +202,33 @@ class Chaos:
             self.count["cancels"] += self._direct.cancel(run_id, "chaos")
         except StepflowError:
             self.count["cancels_refused"] += 1
+
+    def _pause(self) -> None:
+        """Pause one of the newest runs, wherever it stands."""
+        if not self.expected:
+            return
+        run_id = self._dice.choice(list(self.expected)[-100:])
+        self._paused.append(run_id)
+        try:
+            self._dice.choice([self._direct, self._through]).pause(run_id, "chaos")
+            self.count["pauses"] += 1
+        except StepflowError:
+            self.count["pauses_refused"] += 1
+
+    def _go_on_with_paused(self) -> None:
+        """Resume some of those; one whose answer was lost is resumed at the end, too."""
+        for run_id in self._dice.sample(self._paused, min(3, len(self._paused))):
+            try:
+                self._dice.choice([self._direct, self._through]).resume(run_id)
+                self.count["resumes"] += 1
+            except StepflowError:
+                self.count["resumes_refused"] += 1
+
+    def _pause_queue(self) -> None:
+        """Pause the queue of all runs, or resume it."""
+        with suppress(StepflowError):
+            if not self._direct.pause_queue("default", "chaos"):
+                self._direct.resume_queue("default")
 
     def _signal(self) -> None:
         """Give the word to some of the workflows that ask for it, now or later; twice is once."""
@@ -381,6 +422,8 @@ def report(
     shown = (
         "asked_again",
         "cancels",
+        "pauses",
+        "resumes",
         "worker_stops",
         "silences",
         "damaged",

@@ -339,6 +339,7 @@ def test_two_resume_a_paused_run_and_one_cancels_it(explore):
         assert each.at_last["a"].run.state == ("cancelled" if each.results["stop"] else "succeeded")
 
 
+@pytest.mark.crash
 def test_one_pauses_a_run_one_resumes_it_and_one_signals_it(explore):
     """[O9] Whatever comes first, nothing is lost, and it does not stand for ever unasked."""
     ends = explore(

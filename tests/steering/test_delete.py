@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from stepflow import (
     Succeed,
     Webhook,
 )
+from stepflow.store import keys as store_keys
+from stepflow.store.steering import deletion
 from tests.support import dump, until
 
 
@@ -42,6 +45,7 @@ def busy(app: Any) -> Any:
     @app.workflow("busy")
     async def busy(ctx: Context) -> Any:
         await ctx.vars.set("n", 1)
+        await ctx.emit("some text")
         await ctx.map("busy-child", [1, 2])
         await ctx.step(work, 1, compensate=work)
         await ctx.wait_for_signal("go")
@@ -165,6 +169,12 @@ async def test_a_run_beside_it_keeps_everything(busy, aclient, working, real, ke
     assert {key for key in changed if key.startswith(b"stepflow:") and key != mine} - {
         key for key in changed if key.startswith(mine + b":")
     } <= {index.encode() for index in indexes}
+
+
+def test_every_key_of_a_run_goes_with_it():
+    """[O11] A key that is new in the table has to be new here, too."""
+    table = set(re.findall(r"<ns>:run:<id>:(\w+)", store_keys.__doc__ or ""))
+    assert table == {*deletion._PARTS, "children", "answers", "maps"}
 
 
 async def test_the_same_id_is_free_again(aclient, real):

@@ -257,6 +257,20 @@ async def test_the_timeout_of_a_paused_run_ends_it(waits, aclient, working):
         assert (await run.wait(10)).reason == "deadline"
 
 
+@pytest.mark.usefixtures("quick")
+async def test_the_timeout_of_a_paused_run_is_put_back_into_its_index(
+    waits, aclient, working, real, keys
+):
+    """[O9] [B19]"""
+    async with working(waits):
+        run = await aclient.submit("review", timeout=LATER_S)
+        await until(lambda: in_state(aclient, run.id, "waiting"))
+        assert await aclient.pause(run.id)
+        real.delete(keys.deadlines)
+        await until(lambda: real.zscore(keys.deadlines, run.id))
+        await run.cancel()
+
+
 async def test_pausing_twice_keeps_the_first_reason_and_an_ended_run_is_refused(aclient):
     """[O9]"""
     run = await aclient.submit("x")
