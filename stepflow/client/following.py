@@ -17,6 +17,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Reader(Protocol[T_co]):
     """Where a reader is: `OutputReader` and its like."""
 
+    run_id: str
     has_more: bool
     is_over: bool
 
@@ -38,13 +39,11 @@ async def follow(
     *,
     live: bool,
     find_listener: Callable[[], Listener | None],
-    pause: Callable[[asyncio.Event, float], Awaitable[None]],
 ) -> AsyncGenerator[T]:
     """
     Give what *reader* finds, by *look*; when *live*, until it is over.
 
-    *find_listener* gives, after the first look, who listens to channels; *pause* waits for an
-    event, or for so many seconds.
+    *find_listener* gives, after the first look, who listens to channels.
     """
     woken = asyncio.Event()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
-from stepflow.client.following import Reader, follow, follow_blocking, pause
+from stepflow.client.following import Reader, follow, follow_blocking
 from stepflow.client.per_loop import PerLoop
 from stepflow.core.events import Event
 from stepflow.core.output import OutputEvent
@@ -106,8 +105,7 @@ class AsyncFollowing:
 
     async def _follow(self, reader: Reader[T], *, live: bool) -> AsyncIterator[T]:
         following = follow(
-            reader, lambda: self._do(reader.look()), live=live, find_listener=self._listener,
-            pause=self._pause,
+            reader, lambda: self._do(reader.look()), live=live, find_listener=self._listener
         )  # fmt: skip
         async with aclosing(following):
             async for event in following:
@@ -117,6 +115,3 @@ class AsyncFollowing:
         """Return what listens to channels on the running loop, once it is connected."""
         opened = self._per_loop.known()
         return None if opened is None else opened.listener
-
-    async def _pause(self, woken: asyncio.Event, timeout_s: float) -> None:
-        await pause(woken, timeout_s)

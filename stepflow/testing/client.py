@@ -7,10 +7,12 @@ So a test never waits for them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from stepflow.client import AsyncClient
+from stepflow.client.following import Reader
 from stepflow.core.run import RunStatus
 from stepflow.kits.app import Stepflow
 from stepflow.settings import Settings
@@ -22,6 +24,7 @@ from stepflow.testing.server import FakeServer
 from stepflow.times import seconds
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 #: seconds between two looks of a step that waits for another run
 _LOOK_S = 0.001
@@ -67,9 +70,18 @@ class InProcessClient(AsyncClient):
         await self._harness.settle()
         return answer
 
-    async def _pause(self, woken: asyncio.Event, timeout_s: float) -> None:
-        del woken, timeout_s
-        await asyncio.sleep(_LOOK_S)
+    async def _follow(self, reader: Reader[E], *, live: bool) -> AsyncIterator[E]:
+        """Give what a reader finds; raises RunUnfinished where a live one would wait for ever."""
+        while True:
+            events = await self._do(reader.look())
+            for event in events:
+                yield event
+            if reader.is_over or not (live or reader.has_more):
+                return
+            if not (events or reader.has_more or self._harness.is_settling):
+                run = await self._found(reader.run_id)
+                raise RunUnfinished(run.id, run.waits_for or f"it is {run.state}")
+            await asyncio.sleep(_LOOK_S)
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """

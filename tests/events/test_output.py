@@ -33,6 +33,7 @@ from stepflow import (
 from stepflow.errors import InvalidOption, NotInStep, OutputOverflow, RunNotFound, StepOver
 from stepflow.settings import LimitSettings, RetentionSettings
 from stepflow.testing import Harness, captured_output
+from stepflow.testing.errors import RunUnfinished
 from tests.conftest import Working
 from tests.support import until
 
@@ -648,5 +649,9 @@ async def test_a_harness_reads_what_its_runs_emit() -> None:
         run = await h.submit("flow")
         said = [event async for event in h.client.output(run.id, live=False)]
         assert brief(said) == ["hello"]
+        with pytest.raises(RunUnfinished, match="signal"):
+            [event async for event in h.client.output(run.id)]
+        with pytest.raises(RunUnfinished, match="signal"):
+            [event async for event in h.client.events(run.id)]
         await h.signal(run, "go")
         assert brief([event async for event in h.client.output(run.id)])[1:] == ["end succeeded"]

@@ -142,7 +142,8 @@ class StepCommand(Command):
                 value = await self._limited(runtime)
         finally:
             scope.close()
-        await scope.end()
+        if scope.has_emitted:
+            await scope.end()
         return value
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
