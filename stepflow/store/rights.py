@@ -73,7 +73,7 @@ CLIENT = Role(
         scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.PARK_RUN,
         scripts.MARK_RUN, scripts.RETRY_RUN, scripts.DELETE_RUN, scripts.SEND_SIGNAL,
         scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK, scripts.INSPECT_RUNS, scripts.MEND_INDEX,
-        scripts.TELL_GONE, scripts.START_BULK, scripts.ADVANCE_BULK,
+        scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK, scripts.ADVANCE_BULK,
     ),
     (
         *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",

@@ -152,6 +152,7 @@ EMIT_ENTRY = load("output/emit_entry")
 CHECK_RIGHTS = load("maintenance/check_rights")
 INSPECT_RUNS = load("maintenance/inspect_runs")
 MEND_INDEX = load("maintenance/mend_index")
+MEND_TTL = load("maintenance/mend_ttl")
 
 
 @cache

@@ -4,8 +4,9 @@ A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 
 Runs of every kind are submitted all the time while workers and the server are killed, workers
 stopped and resumed, connections cut or left half-open, replies lost, runs cancelled and paused,
 records damaged, and user code does what none should. Then the attacks stop, everything must end by
-itself, and the checker reads what is left. The last line counts; the exit code is 0 only when its
-zeros hold. With `--appendfsync everysec` what a kill undid is counted as lost and is no failure.
+itself, and the checker reads what is left. All the while somebody asks why runs stand, and has the
+doctor mend. The last line counts; the exit code is 0 only when its zeros hold. With `--appendfsync
+everysec` what a kill undid is counted as lost and is no failure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from stepflow.errors import (
     UnreadableRecord,
 )
 from tests.crash.support.app import path
+from tests.crash.support.asking import Asker
 from tests.crash.support.checker import Findings, check
 from tests.crash.support.cluster import Cluster, Process
 from tests.crash.support.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
@@ -99,6 +101,11 @@ class Chaos:
         #: runs whose records were damaged: they may end as they like, but must be got rid of
         self.victims: list[str] = []
         self.count: Counter[str] = Counter()
+        self.asker = Asker(
+            Client(cluster.server.url, settings=cluster.settings),
+            lambda: list(self.expected)[-300:],
+            seed=seed + 2,
+        )
 
     def _new_worker(self) -> Process:
         environment = {"STEPFLOW_REDIS_URL": self._proxy.url} if self._dice.random() < 0.6 else {}
@@ -379,6 +386,7 @@ def main() -> int:
 
 def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, set[str]]:
     """Attack, make peace, wait for all to end, and check."""
+    chaos.asker.start()
     chaos.go_on(seconds)
     chaos.make_peace()
     missing = undone(cluster, chaos)
@@ -390,6 +398,7 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     except AssertionError as error:
         stuck.append(str(error))
     print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
+    chaos.asker.stop()
     found = check(cluster, there)
     found.stuck += stuck
     found.stuck += [
@@ -415,6 +424,9 @@ def report(
     """Print what was found, and the one line that counts."""
     for said in found.all()[:40]:
         print(said)
+    asker = chaos.asker
+    for said in asker.wrong[:20]:
+        print(said)
     for process in cluster.processes:
         for traceback in own_tracebacks(process.said):
             print(f"in {process.log}: {traceback}")
@@ -436,6 +448,11 @@ def report(
         f"yields={found.yields} attempts_lost={found.attempts_lost}",
         f"uncertain={len(chaos.uncertain)} left_over={len(found.left_over)}",
     )
+    codes = sorted(code for code in asker.count if "." in code or code.startswith("X"))
+    print(
+        *(f"{name}={asker.count[name]}" for name in ("asked", "held", "examined", *codes)),
+        f"wrong_answers={len(asker.wrong)}",
+    )
     print(
         f"runs={len(chaos.expected) - len(missing)} worker_kills={chaos.count['worker_kills']} "
         f"server_kills={cluster.server.kills} takeovers={cluster.server.takeovers} "
@@ -443,7 +460,7 @@ def report(
         f"stuck={len(found.stuck)} hooks_missing={len(found.hooks_missing)}",
         flush=True,
     )
-    wrong = [*found.doubled, *found.stuck, *found.left_over] + (
+    wrong = [*found.doubled, *found.stuck, *found.left_over, *asker.wrong] + (
         [*found.lost, *found.hooks_missing] if strict else []
     )
     return 1 if wrong or chaos.count["tracebacks"] else 0

@@ -13,11 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.core.run import Cleanup, Run, RunState
+from stepflow.engine.env import Env
+from stepflow.engine.why import Why
+from stepflow.engine.why.explain import explain
+from stepflow.engine.why.read import read_facts
+from stepflow.settings import Settings
+from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from tests.orderings.world import Content, content
 from tests.support import Leaks
 
+#: what a run may be parked on beside a time
+PARKED = {"inbox", "limit"}
 #: the parts of a run's record; all of them end with it
 PARTS = ("", ":data", ":steps", ":kv", ":memo", ":journal", ":mail", ":sent")
 
@@ -117,6 +125,34 @@ def look_at(there: Content) -> dict[str, Seen]:
     return found
 
 
+#: looks of which one asks `why` as well
+WHY_EVERY = 20
+#: the words that may stand for a state
+WORDS = {
+    RunState.RUNNING: {"running"}, RunState.PENDING: {"queued", "blocked"},
+    RunState.SCHEDULED: {"scheduled"}, RunState.WAITING: {"waiting"}, RunState.PAUSED: {"paused"},
+    RunState.SUCCEEDED: {"ended"}, RunState.FAILED: {"ended"}, RunState.CANCELLED: {"ended"},
+}  # fmt: skip
+
+
+async def explained(run_ids: list[str]) -> list[Why]:
+    """Ask why of runs, with an eye for what is broken."""
+    return [explain(facts) for facts in await read_facts(run_ids, Env(Keys(), Settings()))]
+
+
+def movers(seen: Seen) -> list[str]:
+    """[O8] Say what a live run's next move comes from: there is one, and no more."""
+    is_parked = seen.run.state is RunState.WAITING
+    found = {
+        "its claim": seen.lease_at is not None,
+        "its place in a queue": bool(seen.entries or seen.is_pending),
+        "its due time": seen.due_at is not None and not is_parked,
+        "what it is parked on": is_parked and bool(seen.due_at or seen.parked in PARKED),
+        "a person": seen.run.state is RunState.PAUSED,
+    }
+    return [what for what, does in found.items() if does]
+
+
 @dataclass
 class Watcher:
     """
@@ -126,13 +162,25 @@ class Watcher:
 
     client: Any
     last: dict[str, Seen] = field(default_factory=dict)
+    looks: int = 0
 
     def look(self) -> dict[str, Seen]:
         """Check everything and give what is there."""
         seen = check(content(self.client))
         compare(self.last, seen)
         self.last = seen
+        if self.looks % WHY_EVERY == 0:
+            self.agree_with_why()
+        self.looks += 1
         return seen
+
+    def agree_with_why(self) -> None:
+        """[O8] `why` finds nothing broken, and says of each run what its record says."""
+        connection = SyncConnection(self.client, "the test's server")
+        whys = carry_out(connection, explained(list(self.last)))
+        for why, seen in zip(whys, self.last.values(), strict=True):
+            words = WORDS[seen.run.state] | ({"stopping"} if seen.run.stop else set())
+            assert why.word in words, f"{seen.run.id} is {seen.run.state}, why says {why!r}"
 
     def look_for_leaks(self) -> None:
         """Look for what is left behind more closely, and more slowly."""
@@ -261,6 +309,7 @@ def _check_finished(seen: Seen) -> None:
 def _check_live(seen: Seen) -> None:
     """Each live run stands in exactly one place, and its next move comes from there."""
     run = seen.run
+    assert len(movers(seen)) == 1, f"{run.id} is {run.state}, and is moved by {movers(seen)}"
     assert seen.is_live
     assert not seen.done
     assert not seen.expiry

@@ -321,6 +321,7 @@ WITHOUT = {
     "check_rights": "it asks",
     "inspect_runs": "it reads",
     "mend_index": "tests/why/test_doctor.py",
+    "mend_ttl": "tests/why/test_doctor.py",
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",
     "move_due": "it goes by the record: tests/store/test_keeping.py",

@@ -54,6 +54,29 @@ async def test_every_run_is_read_as_it_stands(left, real):
     real.flushall()
 
 
+CODES = {
+    "succeeded": "ended.succeeded", "failed": "ended.failed", "cancelled": "ended.cancelled",
+    "between": "scheduled.delay", "delayed": "scheduled.delay", "signal": "waiting.signal",
+    "sleep": "waiting.time", "question": "waiting.ask", "child": "waiting.child",
+    "map": "waiting.map", "unroutable": "blocked.runner", "pending": "queued.no_worker",
+}  # fmt: skip
+
+
+async def test_why_explains_every_run(left, real):
+    """What a run waits for stands in words there: nothing more was kept of it [O1]."""
+    async with AsyncClient(left) as client:
+        whys = {run_id: await client.why(run_id) for run_id in STATES}
+    found = {run_id: why.code for run_id, why in whys.items()}
+    told = {"ended.telling", "ended.untold"}  # of those that have ended a hook stands there
+    assert {run_id: code for run_id, code in found.items() if code not in told} == {
+        run_id: code for run_id, code in CODES.items() if found[run_id] not in told
+    }
+    assert {
+        why.word for run_id, why in whys.items() if STATES[run_id] in {"succeeded", "failed"}
+    } == {"ended"}
+    real.flushall()
+
+
 async def test_every_run_goes_on_to_its_end(left, working, real):
     app = make_app(left)
     async with AsyncClient(left, settings=app.settings) as client, working(app):

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from stepflow.engine.env import Env
 from stepflow.engine.why import CODES, ask, settle
+from stepflow.settings import Settings
 from stepflow.store.connection.sync import carry_out
 from tests.support import dump, until
 from tests.why.breaking import BREAKING, add_all, park
@@ -108,6 +110,13 @@ def next_plan(looks: Any, why: Any) -> Any:
         return looks.send(why)
     except StopIteration:
         return None
+
+
+def test_a_server_without_info_and_a_user_who_may_not_ask_for_it_are_no_trouble(store, keys):
+    """A claimed run: whether Redis takes writes is not known then."""
+    store.held()
+    why = carry_out(store.connection, ask("a", Env(keys, Settings())))
+    assert why.word == "running"
 
 
 async def test_every_code_of_a_defect_is_broken_by_a_test():

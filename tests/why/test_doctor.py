@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from stepflow.cli.main import cli
 from stepflow.engine.doctor import examine
 from stepflow.store.connection.sync import carry_out
-from stepflow.store.evidence.whole import put_back, take_out
+from stepflow.store.evidence.whole import mend_ttl, put_back, take_out
 from stepflow.store.runs import load_run
 from tests.support import dump, until
 from tests.why.breaking import BREAKING, add_all, park, remove
@@ -212,7 +212,42 @@ async def test_what_moves_between_two_looks_is_left_alone(scene):
     scene.real.flushall()
 
 
+async def test_keys_with_a_wrong_time_to_live_are_mended(scene):
+    add_all(scene.app)
+    real = scene.real
+    async with scene.working(scene.app):
+        await scene.client.submit("r", run_id="ended")
+        await scene.ends("succeeded", "ended")
+    real.persist(scene.key("ended", "data"))
+    await scene.client.submit("r", run_id="a", delay=3600)
+    real.expire(scene.key("a", "data"), 60)
+    status, found = await doctor(scene, "--deep")
+    assert status == 1
+    assert {each["where"]: each["code"] for each in found["findings"]} == {
+        "a": "expires", "ended": "leftover"
+    }  # fmt: skip
+    status, found = await doctor(scene, "--deep", "--repair")
+    assert status == 0
+    assert real.ttl(scene.key("a", "data")) == -1
+    assert real.ttl(scene.key("ended", "data")) > 0
+    _, found = await doctor(scene, "--deep")
+    assert found["findings"] == []
+    await scene.client.cancel("a")
+
+
 # ---- the scripts
+
+
+def test_the_keys_of_a_run_that_has_ended_since_are_left_as_they_are(store, keys):
+    run = store.held()
+    store.client.expire(keys.run("a"), 60)
+    store.client.hset(keys.run("a"), "ended", "5.000000")
+    assert store.connection.call(mend_ttl(keys, run.id, "", [keys.run("a")], 9.0)) == 0
+    assert store.client.ttl(keys.run("a")) > 0
+    call = mend_ttl(keys, run.id, "5.000000", [keys.run("a"), keys.run("a") + ":data"], 9.0)
+    assert store.connection.call(call) == 1
+    assert store.client.ttl(keys.run("a") + ":data") > 0
+    store.client.flushall()
 
 
 def test_a_run_that_has_moved_is_not_put_back(store, keys):

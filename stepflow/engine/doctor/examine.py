@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.engine.doctor.model import LEFTOVER, Finding, Line, Report
-from stepflow.engine.doctor.repair import mend, mend_hook, remove
+from stepflow.engine.doctor.model import EXPIRES, LEFTOVER, Finding, Line, Report
+from stepflow.engine.doctor.repair import mend, mend_hook, mend_life, remove
 from stepflow.engine.doctor.search import (
     Stray,
     broken_runs,
@@ -18,9 +18,9 @@ from stepflow.engine.doctor.search import (
     lost_hooks,
     strays,
     suspects,
-    unlisted_runs,
 )
 from stepflow.engine.doctor.server import look_at_server
+from stepflow.engine.doctor.walk import Walk, WrongTtl, walk, wrong_ttls
 from stepflow.engine.env import Env
 from stepflow.engine.why.ask import LOOK_AGAIN_S
 from stepflow.engine.why.model import Why
@@ -42,11 +42,12 @@ class _Seen:
     broken: Sequence[Why] = ()
     lost: Sequence[HookRecord] = ()
     strays: Sequence[Stray] = ()
+    wrong: Sequence[WrongTtl] = ()
     lines: Sequence[Line] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
-        return not (self.broken or self.lost or self.strays)
+        return not (self.broken or self.lost or self.strays or self.wrong)
 
 
 def examine(
@@ -74,8 +75,19 @@ def examine(
             is_mended = (yield 0.0, remove(stray, env)) if repair else None
             where = f"{stray.index} {stray.member}"
             findings.append(Finding(LEFTOVER, where, "its record is gone", is_mended))
+        for wrong in sure.wrong:
+            is_mended = (yield 0.0, mend_life(wrong, env)) if repair else None
+            findings.append(_of_life(wrong, is_mended=is_mended))
     took_s = time.monotonic() - began
     return Report(seen.lines, findings, seen.runs, seen.hooks, seen.members, took_s)
+
+
+def _of_life(wrong: WrongTtl, *, is_mended: bool | None) -> Finding:
+    if wrong.ended:
+        text = "it has ended, and some of its keys live for ever"
+        return Finding(LEFTOVER, wrong.run_id, text, is_mended)
+    text = "it lives, and some of its keys have a time to live: they would be gone some day"
+    return Finding(EXPIRES, wrong.run_id, text, is_mended)
 
 
 async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
@@ -85,13 +97,13 @@ async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
     lines = await look_at_server(env)
     runs = await live_runs(env)
     closely = await suspects(runs, env)
-    if deep:
-        closely += await unlisted_runs(env)
+    walked = await walk(env) if deep else Walk()
+    closely += walked.unlisted
     hooks = await live_hooks(env)
     left, members = await strays(env)
     return _Seen(
         len(runs), len(hooks), members, await broken_runs(closely, env),
-        await lost_hooks(hooks, env), left, lines,
+        await lost_hooks(hooks, env), left, walked.wrong, lines,
     )  # fmt: skip
 
 
@@ -105,4 +117,5 @@ async def _look_again(seen: _Seen, env: Env) -> _Seen:
         broken=[why for why in broken if (why.run_id, why.code, why.evidence.get("rev")) in marks],
         lost=[hook for hook in lost if hook.rev == revs[hook.id]],
         strays=await gone(seen.strays),
+        wrong=await wrong_ttls({one.run_id: one.keys for one in seen.wrong}, env),
     )

@@ -31,8 +31,9 @@ class Finding:
     """
     One thing that is broken, or left over.
 
-    *code* is one of the `X` codes of `why`, or `leftover`. *where* is a run, a hook, or an index
-    and the member that it holds of nothing. *is_mended* is None where nobody asked for that.
+    *code* is one of the `X` codes of `why`, `expires` of a live run whose keys have a time to live,
+    or `leftover`. *where* is a run, a hook, or an index and the member that it holds of nothing.
+    *is_mended* is None where nobody asked for that.
     """
 
     code: str
@@ -62,5 +63,5 @@ class Report:
         )
 
 
-#: the code of what is only in the way
-LEFTOVER = "leftover"
+#: the code of what is only in the way, and of live runs whose keys would be gone some day
+LEFTOVER, EXPIRES = "leftover", "expires"

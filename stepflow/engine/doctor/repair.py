@@ -10,10 +10,11 @@ from stepflow.core.run import Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.children import tell_of_gone
 from stepflow.engine.doctor.search import Stray
+from stepflow.engine.doctor.walk import WrongTtl
 from stepflow.engine.env import Env
 from stepflow.engine.recovery.again import hand_over_again
 from stepflow.engine.why.model import Why
-from stepflow.store.evidence.whole import list_child, put_back, take_out
+from stepflow.store.evidence.whole import list_child, mend_ttl, put_back, take_out
 from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import STALE, Fence, hand_over, load_run
@@ -100,6 +101,15 @@ async def mend_hook(hook: HookRecord, env: Env) -> bool:
     is_mended = bool(await requeue_hook(env.keys, hook, now=env.clock.now()))
     if is_mended:
         log.warning("hook=%s of run=%s stood nowhere; queued again", hook.id, hook.run_id)
+    return is_mended
+
+
+async def mend_life(wrong: WrongTtl, env: Env) -> bool:
+    """Give the keys of a run the time to live that goes with its record; False when it moved."""
+    ttl_s = env.settings.retention.result_s
+    is_mended = bool(await mend_ttl(env.keys, wrong.run_id, wrong.ended, wrong.keys, ttl_s))
+    if is_mended:
+        log.warning("run=%s had keys with a wrong time to live; mended", wrong.run_id)
     return is_mended
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepflow.core.ids import hook_member, run_member, split_member
-from stepflow.core.run import ENDS
 from stepflow.engine.env import Env
 from stepflow.engine.why.explain import explain
 from stepflow.engine.why.model import Why, WhyWord
@@ -16,7 +15,6 @@ from stepflow.store.evidence.of_run import exists, position_of, score_of
 from stepflow.store.evidence.whole import inspect_runs, scan_index
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.keys import Keys
-from stepflow.store.query import scan_keys
 
 #: runs in one script, which takes half a millisecond, and such scripts in one round trip
 PAGE, PAGES = 100, 20
@@ -66,32 +64,6 @@ async def broken_runs(run_ids: Sequence[str], env: Env) -> list[Why]:
         whys = [explain(one) for one in facts]
         found += [why for why in whys if why.word is WhyWord.BROKEN]
     return found
-
-
-async def unlisted_runs(env: Env) -> list[str]:
-    """
-    Name the runs whose records live and that no list names: goes through all keys of the server.
-
-    Only what begins like the record of a run is looked at.
-    """
-    found: list[str] = []
-    cursor, start = "0", env.keys.run("")
-    while True:
-        cursor, keys = await scan_keys(cursor, MEMBERS)
-        ids = [
-            key.removeprefix(start)
-            for key in keys
-            if key.startswith(start) and ":" not in key.removeprefix(start)
-        ]
-        indexes = [env.keys.live, *(env.keys.done_index(end) for end in ENDS)]
-        scores = await batch_of([score_of(index, one) for one in ids for index in indexes])
-        width = len(indexes)
-        rows = [scores[at : at + width] for at in range(0, len(scores), width)]
-        found += [one for one, row in zip(ids, rows, strict=True) if not any(
-            score is not None for score in row
-        )]  # fmt: skip
-        if cursor == "0":
-            return sorted(set(found))
 
 
 async def live_hooks(env: Env) -> list[str]:

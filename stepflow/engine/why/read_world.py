@@ -11,8 +11,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.versions import LIVE_S, group_in
 from stepflow.engine.why.facts import Worker, World
 from stepflow.store.calls import Call, batch_of
-from stepflow.store.connection.server_check import server_info
-from stepflow.store.evidence.of_run import is_suspended
+from stepflow.store.evidence.of_run import info_if_allowed, is_suspended
 from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.query import (
     index_size,
@@ -92,7 +91,7 @@ class WorldReader:
             calls[f"length {queue}"] = queue_length(queue)
             calls[f"claimed {queue}"] = index_size(Keys.rq_wip(queue))
         if self._wants_info:
-            calls["info"] = server_info()
+            calls["info"] = info_if_allowed()
         return calls | self._seen_calls(self._groups | self._announced())
 
     def _seen_calls(self, groups: Iterable[str]) -> dict[str, Call[Any]]:

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from stepflow.core.ids import run_member
 from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.connection.server_check import server_info
 from stepflow.store.family_update import children_keys
 from stepflow.store.keys import RQ_SUSPENDED, Keys
+
+T = TypeVar("T")
 
 #: entries of a queue that a search for a delivery goes through: that far it costs little
 NEAR = 10_000
 #: signals of a mailbox that are looked at
 _MAIL = 200
+
+
+class OptionalCall(Call[T]):
+    """A call that a server may not know, or a user may not give: *misfit* answers then."""
+
+    __slots__ = ()
+
+    def has_misfit(self, problem: str) -> bool:
+        return any(word in problem for word in ("unknown command", "NOPERM", "WRONGTYPE"))
+
+
+def info_if_allowed() -> Call[dict[str, str]]:
+    """Read INFO; empty where the server has none, or the user may not ask for it."""
+    asked = server_info()
+    return OptionalCall(None, asked.parts, asked.read, misfit=dict)
 
 
 def _score(reply: Any) -> float | None:

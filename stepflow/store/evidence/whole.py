@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.core.run import Run
 from stepflow.store import scripts
-from stepflow.store.calls import Call, command, nothing
+from stepflow.store.calls import Call, command, nothing, raw
 from stepflow.store.claims import as_text
 from stepflow.store.family_update import children_keys
 from stepflow.store.keys import Keys
@@ -36,6 +36,25 @@ def put_back(keys: Keys, run: Run, index: str, member: str, score: float) -> Cal
         keys={"record": keys.run(run.id), "index": index},
         args={"rev": run.rev_held, "member": member, "score": format_time(score) or "0"},
     )
+
+
+def mend_ttl(keys: Keys, run_id: str, ended: str, names: Sequence[str], ttl_s: float) -> Call[int]:
+    """
+    Give keys of a run the time to live that goes with its record.
+
+    *ended* is what the caller read there. Gives how many keys were changed.
+    """
+    return scripts.MEND_TTL.call(
+        int,
+        keys={"record": keys.run(run_id)},
+        args={"ended": ended, "ttl_s": max(1, int(ttl_s))},
+        key_lists={"mended": names},
+    )
+
+
+def rev_and_end(keys: Keys, run_id: str) -> Call[list[bytes | None]]:
+    """Read the rev of a run, and when it ended, as its record has them."""
+    return command("HMGET", keys.run(run_id), "rev", "ended", read=raw, misfit=lambda: [None, None])
 
 
 def take_out(record: str, index: str, member: str) -> Call[bool]:

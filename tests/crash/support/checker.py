@@ -31,6 +31,7 @@ EMPTY = (
     "stepflow:deadlines",
     "stepflow:idx:live",
     "stepflow:waiting_lists",
+    "stepflow:hooks:live",
 )
 
 #: kinds of journal entries that answer what a workflow asked for at a place
