@@ -37,6 +37,12 @@ def test_every_promise_of_what_was_mended_is_listed() -> None:
     )
 
 
+def test_every_promise_of_the_daily_surface_is_listed() -> None:
+    assert [number for number, _ in ROWS if number.startswith("U")] == [
+        f"U{n}" for n in range(1, 22)
+    ]
+
+
 @pytest.mark.parametrize(("number", "tests"), ROWS)
 def test_a_promise_names_tests_that_name_it(number: str, tests: str) -> None:
     named = re.findall(r"`([^`]+)`", tests)
