@@ -119,7 +119,7 @@ async def test_input_that_todays_code_does_not_take_does_not_fit(histories: Any)
 
     said = await check_history(histories["asleep"], app_of(typed).registry)
     assert said is not None
-    assert "does not fit" in said
+    assert "does not have the type that runner 'trip' declares" in said
 
 
 async def test_awaiting_what_cannot_be_replayed_does_not_fit(histories: Any) -> None:
