@@ -219,8 +219,9 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
 
         *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta.
         *version* defaults to the newest version of the workflow that this app registers, or that
-        live workers have. Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue,
-        PayloadTooLarge; nothing is written then.
+        live workers have. A runner that no live worker knows is a warning in the log; with *strict*
+        it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
+        ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
         """
         spec = RunSpec(
             runner,  # type: ignore[arg-type]  # a function gets its name below

@@ -166,7 +166,7 @@ def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str
         return f"{run.waits_for or 'its turn in the map of its parent'}{until}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {in_words(run.due_at)}"
-    return f"a free worker on queue {run.queue!r}"
+    return f"a worker that listens to {run.queue!r}"
 
 
 @dataclass(frozen=True, slots=True)

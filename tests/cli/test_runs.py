@@ -97,7 +97,7 @@ def test_a_whole_id_is_not_ambiguous_though_others_begin_with_it(run, client):
 def test_show_tells_what_a_run_waits_for(run, client):
     client.submit("etl", {"x": 1}, run_id="a1", headers={"k": "v"})
     shown = run("show", "a1").stdout
-    assert "waits for  a free worker on queue 'default'" in shown
+    assert "waits for  a worker that listens to 'default'" in shown
     assert 'payload    {"x": 1}' in shown
 
 

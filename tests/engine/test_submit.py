@@ -59,7 +59,7 @@ async def test_a_submitted_run_is_there_with_its_step_and_its_queue_entry(aclien
         "q",
     )
     assert status.deadline_at == status.created_at + timedelta(seconds=60)
-    assert status.waits_for == "a free worker on queue 'q'"
+    assert status.waits_for == "a worker that listens to 'q'"
     assert real.lrange("rq:queue:q.high", 0, -1) == [b"run-a1-0"]
 
 

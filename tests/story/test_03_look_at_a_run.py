@@ -8,7 +8,7 @@ def test_status_says_where_a_run_stands_and_what_it_waits_for(client):
     status = run.status()
     assert (status.state, status.step, status.attempt) == (RunState.PENDING, 0, 1)
     assert (status.payload, status.headers) == ({"month": 5}, {"tenant": "t1"})
-    assert status.waits_for == "a free worker on queue 'default'"
+    assert status.waits_for == "a worker that listens to 'default'"
     assert client.status("nobody") is None
 
 
