@@ -68,7 +68,7 @@ async def test_a_hook_that_stands_nowhere(scene):
 
 
 async def test_a_run_that_moves_between_two_looks_is_not_called_broken(scene):
-    """A look may fall into the middle of a move: only two that find the same count."""
+    """[O3] A look may fall into the middle of a move: only two that find the same count."""
     await scene.client.submit("r", run_id="a")
     scene.claim()
     lease = scene.real.zscore(scene.keys.claims, "run:a")

@@ -254,7 +254,11 @@ async def test_stopping_children(scene):
         why = await scene.why("stopping.children")
         assert why.evidence["children"] == 1
         assert child
-        await scene.carry(why.commands[0])
+        assert why.child is not None
+        assert why.child.code == "stopping.cleanup"
+        assert f"; child {why.child.run_id} is stopping: " in why.sentence
+        assert why.commands[-1] == "stepflow fail a"
+        await scene.carry(why.commands[-1])
         await until(lambda: ended(scene, "a"))
         async with scene.working(scene.app, queues=["other"]):
             await until(lambda: no_live_runs(scene))

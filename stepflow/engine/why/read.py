@@ -152,10 +152,14 @@ def _take_first(look: Look, answer: Answers) -> None:
 
 
 def _child_of_map(look: Look) -> Look | None:
-    """Take up the oldest child of the map that a run waits for, when that is all it waits for."""
+    """Take up the oldest child of the map that a run waits for, or one of those that it stops."""
     stems = [command.awaited_id for command in look.commands if command.kind == "map"]
-    if look.child is not None or not stems or not look.levels:
+    if look.child is not None or "listed" not in look.second or not look.levels:
         return None
+    if not stems:
+        listed_ids = sorted(look.second["listed"][1])
+        look.child = Look(listed_ids[0], look.levels - 1) if listed_ids else None
+        return look.child
     listed = [child.rpartition("-") for child in look.second["listed"][1]]
     numbers = [int(number) for stem, _, number in listed if stem == stems[0] and number.isdigit()]
     if numbers:
@@ -236,7 +240,7 @@ def _of_waiting(look: Look, run: Run, keys: Keys) -> Calls:
     for command in look.commands:
         if command.kind == "child":
             calls[f"is {command.awaited_id}"] = exists(keys.run(command.awaited_id))
-    if "map" in kinds:
+    if kinds & {"map", "children"}:
         calls["listed"] = scan_children(keys, run.id, run.generation, "0", _LISTED)
     return calls
 

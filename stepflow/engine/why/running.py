@@ -100,10 +100,13 @@ def stopping(facts: Facts, run: Run, inner: Why | None) -> Why:
     children = [one for one in facts.awaited.commands if one.kind == "children"]
     if children and facts.awaited.children:
         left = count(facts.awaited.children, "child", "children")
+        child = None if inner is None else inner.child
+        one = f"; child {child.run_id} is {child.word}: {child.sentence}" if child else ""
         return make(
-            facts, "stopping.children", f"{asked}; it waits for {left} to end first", since=at,
-            moved_by="the end of its children", commands=[failing(facts)],
-            evidence={**evidence, "children": facts.awaited.children},
+            facts, "stopping.children", f"{asked}; it waits for {left} to end first{one}", since=at,
+            moved_by="the end of its children",
+            commands=[*(child.commands if child is not None else ()), failing(facts)],
+            evidence={**evidence, "children": facts.awaited.children}, child=child,
         )  # fmt: skip
     how = "a worker is at that" if inner is None else inner.sentence
     return make(
