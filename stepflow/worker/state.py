@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ class WorkerState:
         self.paused_hooks = paused_hooks
         self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
         self.threads = Threads()
         self.slots = Slots(concurrency)
         self.runs: dict[str, ClaimedRun] = {}

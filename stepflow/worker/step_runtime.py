@@ -112,7 +112,7 @@ class StepRuntime:
             if claimed.output is None:
                 claimed.output = OutputWriter(
                     claimed.run.id, self._token, claimed.claim_rev, self._env, self._connection,
-                    self._worker_state.loop,
+                    self._worker_state.loop, self._worker_state.loop_thread,
                 )  # fmt: skip
         claimed.run.has_output = True
         return claimed.output

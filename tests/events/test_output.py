@@ -32,6 +32,7 @@ from stepflow import (
 )
 from stepflow.errors import InvalidOption, NotInStep, OutputOverflow, RunNotFound, StepOver
 from stepflow.settings import LimitSettings, RetentionSettings
+from stepflow.store.calls import Call, command
 from stepflow.testing import Harness, captured_output
 from stepflow.testing.errors import RunUnfinished
 from tests.conftest import Working
@@ -655,3 +656,27 @@ async def test_a_harness_reads_what_its_runs_emit() -> None:
             [event async for event in h.client.events(run.id)]
         await h.signal(run, "go")
         assert brief([event async for event in h.client.output(run.id)])[1:] == ["end succeeded"]
+
+
+async def test_a_step_whose_output_redis_refuses_for_good_fails(
+    app: Stepflow, aclient: AsyncClient, working: Working, monkeypatch
+) -> None:
+    """[E6] Its value would say more than its readers have seen."""
+
+    def refuse(*args: Any, **options: Any) -> Call[int]:
+        return command("GETDEL", "stepflow:run:x", "one too many", read=int)
+
+    monkeypatch.setattr("stepflow.worker.events.writer.emit", refuse)
+
+    async def say() -> str:
+        stepflow.emit("refused")
+        return "done"
+
+    @app.workflow("flow")
+    async def flow(ctx: Context) -> str:
+        return await ctx.step("say", say, retry=RetryPolicy(max_attempts=1))
+
+    async with working(app):
+        status = await (await aclient.submit("flow")).wait(10)
+    assert status.state == "failed"
+    assert "wrong number of arguments" in status.error.message

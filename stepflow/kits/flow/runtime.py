@@ -35,7 +35,7 @@ class OutputScope(Protocol):
         """Take nothing more: the attempt has ended."""
 
     async def end(self) -> None:
-        """Take nothing more, and wait until all is written."""
+        """Take nothing more, and wait until all is written; raises why that cannot be."""
 
 
 class FlowRuntime(Protocol):

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from stepflow.core.output import TOPIC
@@ -49,6 +50,7 @@ class OutputWriter:
         env: Env,
         connection: AsyncCaller,
         loop: asyncio.AbstractEventLoop,
+        loop_thread: int,
     ) -> None:
         self.run_id = run_id
         self.bounds = bounds_of(env)
@@ -57,6 +59,7 @@ class OutputWriter:
         self._env = env
         self._connection = connection
         self._loop = loop
+        self._loop_thread = loop_thread
         self._room = threading.Condition()
         self._items: deque[Item] = deque()
         #: items added, items written, and bytes added and not written
@@ -67,26 +70,23 @@ class OutputWriter:
         #: why nothing more is written
         self._problem: BaseException | None = None
 
-    @property
-    def is_on_loop(self) -> bool:
-        """Whether the caller runs on the worker's loop."""
-        return asyncio._get_running_loop() is self._loop  # noqa: SLF001  raises nothing
-
-    def add(self, item: Item) -> Emission:
+    def add(self, item: Item, *, is_forced: bool = False) -> Emission:
         """
-        Take one more item.
+        Take one more item, one that *is_forced* however many wait.
 
         Raises what ended the stream; OutputOverflow when far too many wait. A thread waits for
         room.
         """
-        is_on_loop, weight = self.is_on_loop, len(item[0]) + _OVERHEAD
+        is_on_loop = threading.get_ident() == self._loop_thread
+        weight = len(item[0]) + _OVERHEAD
         with self._room:
-            while self._is_full() and not is_on_loop and self._problem is None:
+            while self._is_full() and not (is_on_loop or is_forced) and self._problem is None:
                 self._room.wait(_LOOK_S)
             if self._problem is not None:
                 raise self._problem
             unwritten = self._added - self._written
-            if unwritten and self._is_too_much(unwritten + 1, self._bytes + weight):
+            is_allowed = is_forced or not unwritten
+            if not is_allowed and self._is_too_much(unwritten + 1, self._bytes + weight):
                 raise OutputOverflow(self.run_id, unwritten)
             self._items.append(item)
             self._added += 1
@@ -171,18 +171,19 @@ class OutputWriter:
         await future
 
     async def drain(self) -> None:
-        """
-        Wait until all that was emitted is written.
-
-        What ended the stream is not raised: whatever comes next meets it as well.
-        """
+        """Wait until all that was emitted is written, or will never be."""
         while self._sending is not None and not self._sending.done():
             await asyncio.wait([self._sending])
 
     async def flush(self) -> None:
-        """Begin with what threads have just added, and wait until all is written."""
+        """Begin with what threads have just added, and wait as `drain` does."""
         self._begin()
         await self.drain()
+
+    def raise_problem(self) -> None:
+        """Raise what ended the stream, if anything did."""
+        if self._problem is not None:
+            raise self._problem
 
 
 class Emission:
@@ -235,18 +236,26 @@ class Scope:
         return self._get_writer().add((packed, "" if topic == TOPIC else topic, self.name, attempt))
 
     def reset(self, attempt: int | None) -> None:
-        """Declare void what the scope has said so far; *attempt* begins, None given up."""
-        self._get_writer().add((b"", "", self.name, "" if attempt is None else attempt))
+        """
+        Declare void what the scope has said so far; *attempt* begins, None given up.
+
+        Never raises: where nothing can be written any more, what comes next meets that.
+        """
+        item: Item = (b"", "", self.name, "" if attempt is None else attempt)
+        with suppress(Exception, ClaimLost):
+            self._get_writer().add(item, is_forced=True)
 
     def close(self) -> None:
         """Take nothing more: the attempt has ended."""
         self.is_over = True
 
     async def end(self) -> None:
-        """Take nothing more, and wait until all is written."""
+        """Take nothing more, and wait until all is written; raises why that cannot be."""
         self.is_over = True
         if self.has_emitted:
-            await self._get_writer().flush()
+            writer = self._get_writer()
+            await writer.flush()
+            writer.raise_problem()
 
 
 def bounds_of(env: Env) -> Bounds:

@@ -210,8 +210,9 @@ class StepCommand(Command):
             return
 
         def go_on(done: asyncio.Task[None]) -> None:
-            del done
-            if self.is_abandoned or not self.is_wanted:
+            if not done.cancelled() and isinstance(done.exception(), ClaimLost):
+                host.lose_claim()
+            elif self.is_abandoned or not self.is_wanted:
                 self.is_busy = False
                 host.wake()
             else:
