@@ -154,6 +154,24 @@ async def test_what_leads_to_nothing_is_taken_out(scene):
     assert not real.exists(*indexes)
 
 
+async def test_what_rq_keeps_of_runs_that_are_gone_is_taken_out(scene):
+    real = scene.real
+    await scene.client.submit("r", run_id="a", delay=3)
+    kept = {"rq:job:run-a-0", "rq:scheduled:default"}
+    real.hset("rq:job:run-x-0", "status", "queued")
+    real.zadd("rq:wip:default", {"run-x-0:w1.0.": 1.0})
+    real.zadd("rq:scheduled:default", {"run-x-1": 1.0})
+    real.hset("rq:job:somebody-elses", "status", "queued")
+    _, found = await doctor(scene, "--deep", "--repair")
+    assert {each["where"] for each in found["findings"]} == {
+        "rq:job:run-x-0", "rq:wip:default run-x-0:w1.0.", "rq:scheduled:default run-x-1"
+    }  # fmt: skip
+    assert not real.exists("rq:job:run-x-0", "rq:wip:default")
+    assert real.exists(*kept, "rq:job:somebody-elses") == 3
+    await scene.client.cancel("a")
+    real.delete("rq:job:somebody-elses")
+
+
 async def test_where_all_is_well_it_says_so_and_writes_nothing(scene):
     """[O6] Exit code 0."""
     add_all(scene.app)

@@ -198,6 +198,17 @@ def test_what_is_no_command_is_refused(parts):
         OpenCommand.read(parts)
 
 
+async def test_why_goes_by_the_clock_of_a_harness(app, h):
+    @app.workflow("order")
+    async def order(ctx: Any) -> Any:
+        await ctx.sleep(5 * 86_400)
+
+    await h.submit("order", run_id="a")
+    why = await h.client.why("a")
+    assert why.code == "waiting.time"
+    assert "(in 5 d)" in why.sentence
+
+
 # ---- retries and stops
 
 

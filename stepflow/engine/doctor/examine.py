@@ -73,7 +73,7 @@ def examine(
             findings.append(Finding("X10", hook.id, text, is_mended))
         for stray in sure.strays:
             is_mended = (yield 0.0, remove(stray, env)) if repair else None
-            where = f"{stray.index} {stray.member}"
+            where = f"{stray.index} {stray.member}".strip()
             findings.append(Finding(LEFTOVER, where, "its record is gone", is_mended))
         for wrong in sure.wrong:
             is_mended = (yield 0.0, mend_life(wrong, env)) if repair else None
@@ -103,7 +103,7 @@ async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
     left, members = await strays(env)
     return _Seen(
         len(runs), len(hooks), members, await broken_runs(closely, env),
-        await lost_hooks(hooks, env), left, walked.wrong, lines,
+        await lost_hooks(hooks, env), [*left, *walked.strays], walked.wrong, lines,
     )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow.core.ids import member_of_rq_id
 from stepflow.core.run import ENDS
+from stepflow.engine.doctor.search import Stray, gone
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch_of
 from stepflow.store.evidence.of_run import score_of
-from stepflow.store.evidence.whole import rev_and_end
+from stepflow.store.evidence.whole import rev_and_end, scan_index
 from stepflow.store.query import scan_keys, time_to_live
 
 #: keys in one round trip
@@ -39,6 +41,7 @@ class Walk:
 
     unlisted: list[str] = field(default_factory=list)
     wrong: list[WrongTtl] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
 
 
 async def walk(env: Env) -> Walk:
@@ -48,9 +51,39 @@ async def walk(env: Env) -> Walk:
         cursor, keys = await scan_keys(cursor, _KEYS)
         runs = _by_run(keys, env)
         found.wrong += await wrong_ttls(runs, env)
+        found.strays += await gone(await _of_rq(keys, env))
         found.unlisted += await _unlisted([one for one in runs if env.keys.run(one) in keys], env)
         if cursor == "0":
             return found
+
+
+async def _of_rq(keys: Sequence[str], env: Env) -> list[Stray]:
+    """Give RQ's jobs and entries of its registries that are ours, each with its record."""
+    job = env.keys.rq_job("")
+    found = [
+        Stray(key, "", env.keys.record(member))
+        for key in keys
+        if key.startswith(job) and (member := _member(key.removeprefix(job), env))
+    ]
+    starts = (env.keys.rq_wip(""), env.keys.rq_scheduled(""))
+    for registry in (key for key in keys if key.startswith(starts)):
+        cursor = "0"
+        while True:
+            cursor, entries = await scan_index(registry, cursor, _KEYS)
+            found += [
+                Stray(registry, entry, env.keys.record(member))
+                for entry in entries
+                if (member := _member(entry.partition(":")[0], env))
+            ]
+            if cursor == "0":
+                break
+    return found
+
+
+def _member(rq_id: str, env: Env) -> str:
+    """Name the run or hook that an RQ id delivers; "" for one that is not ours."""
+    prefix = env.keys.job_prefix
+    return member_of_rq_id(rq_id.removeprefix(prefix)) if rq_id.startswith(prefix) else ""
 
 
 def _by_run(keys: Sequence[str], env: Env) -> dict[str, list[str]]:

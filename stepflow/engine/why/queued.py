@@ -33,7 +33,9 @@ def queued(facts: Facts, run: Run) -> Why:
             facts, "lost.soon",
             f"its queue entry is gone; it is replaced within {lasting(world.redeliver_s)} of a "
             "worker's seeing that", since=place.queued_at, moved_by="the next rounds of a worker",
-            evidence=evidence,
+            commands=[] if world.serving(place.rq_queue) else [
+                f"stepflow worker APP --queue {run.queue}"
+            ], evidence=evidence,
         )  # fmt: skip
     serving = world.serving(place.rq_queue)
     if not serving:

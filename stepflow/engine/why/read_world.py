@@ -144,7 +144,8 @@ class WorldReader:
 
     def world(self) -> World:
         """Give what was read."""
-        now = self._first["now"]
+        clock = self._env.clock
+        now = clock.now() if clock.given else self._first["now"]
         found = {
             name: self._worker(name, row, now) for name, row in self._rows.items() if row
         }  # fmt: skip

@@ -58,7 +58,11 @@ def rev_and_end(keys: Keys, run_id: str) -> Call[list[bytes | None]]:
 
 
 def take_out(record: str, index: str, member: str) -> Call[bool]:
-    """Take a member without a record out of an index; False when the record is there."""
+    """
+    Take a member without a record out of an index; False when the record is there.
+
+    Without a member the key goes as a whole.
+    """
     return scripts.MEND_INDEX.call(
         bool,
         keys={"record": record, "index": index},
