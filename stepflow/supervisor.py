@@ -173,16 +173,14 @@ class _ProcessPool:
                 self._children.remove(child)
                 self._reap(child, code)
             elif child.told_at is not None and time.monotonic() > child.told_at + self._patience_s:
-                log.error(
-                    "worker %s (pid %s) does not leave; killed", child.name, child.process.pid
-                )
+                log.error("worker %s (pid %s) does not stop; killed", child.name, child.process.pid)
                 child.process.kill()
                 child.told_at = None  # said once
         for child, found in [(child, found) for child, found in self._done if found.done()]:
             self._done.remove((child, found))
             if found.exception() is None and found.result():
                 log.error(
-                    "worker %s (pid %s) ended with 0 in the midst of its work",
+                    "worker %s (pid %s) ended with 0 in the middle of its work",
                     child.name,
                     child.process.pid,
                 )

@@ -176,7 +176,7 @@ def check_policy(retry: object, what: str) -> None:
         return
     attempts = retry if type(retry) is int and retry >= 1 else 3
     msg = (
-        f"retry of {what} is {shown(retry)}, which is no RetryPolicy; "
+        f"retry of {what} is {shown(retry)}, which is not a RetryPolicy; "
         f"write retry=RetryPolicy(max_attempts={attempts})"
     )
     raise InvalidOption(msg)

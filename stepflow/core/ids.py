@@ -78,7 +78,7 @@ def check_version(version: object) -> int:
     """Return *version* if it is a whole number from 1, else raise InvalidOption."""
     if isinstance(version, int) and not isinstance(version, bool) and version >= 1:
         return version
-    msg = f"{shown(version)} is no version; versions are whole numbers from 1"
+    msg = f"{shown(version)} is not a version; versions are whole numbers from 1"
     raise InvalidOption(msg)
 
 

@@ -159,7 +159,7 @@ def check_position(after: object) -> str | None:
     first, dash, second = after.partition("-") if isinstance(after, str) else ("", "", "")
     if dash and all(part.isdecimal() and len(part) <= _DIGITS for part in (first, second)):
         return f"{int(first)}-{int(second)}"
-    msg = f"{after!r} is no place in an output stream; use the id of an event, or 'latest'"
+    msg = f"{after!r} is not a place in an output stream; use the id of an event, or 'latest'"
     raise InvalidOption(msg)
 
 

@@ -80,7 +80,7 @@ def read_priority(priority: str | Priority) -> Priority:
     try:
         return Priority[priority.upper()]
     except (KeyError, AttributeError):
-        msg = f"priority {shown(priority)} is none of high, normal, low"
+        msg = f"priority {shown(priority)} is not high, normal or low"
         raise InvalidOption(msg) from None
 
 

@@ -327,5 +327,5 @@ def _read_cursor(cursor: str | None) -> tuple[float | None, set[str]]:
         moment, _, seen = cursor.partition("|")
         return unix_time(float(moment)), set(seen.split(","))
     except (ValueError, InvalidOption):
-        msg = f"{in_short(cursor)} is no cursor of a listing"
+        msg = f"{in_short(cursor)} is not the cursor of a listing"
         raise InvalidOption(msg) from None

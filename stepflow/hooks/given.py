@@ -42,5 +42,5 @@ def _read(given: object) -> Webhook:
         return given
     if isinstance(given, str):
         return Webhook(given)
-    msg = f"{shown(given)} is no webhook; write a URL, or Webhook(url, ...)"
+    msg = f"{shown(given)} is not a webhook; write a URL, or Webhook(url, ...)"
     raise InvalidOption(msg)

@@ -54,7 +54,8 @@ async def announce(registry: Registry, env: Env) -> None:
             return
         counts = await batch_of(calls)
         log.info(
-            "%s runs had ended before a worker said which hooks their app has; they are told now",
+            "%s runs had ended before a worker announced the hooks of their app; "
+            "the hooks are called now",
             sum(counts),
         )
 

@@ -159,7 +159,7 @@ def test_a_child_of_a_burst_that_exits_with_0_in_its_work_is_replaced(make_clust
     )
     assert crew.wait() == 0
     assert {cluster.status(run_id).state for run_id in runs} == {"succeeded"}
-    assert "ended with 0 in the midst of its work" in crew.said
+    assert "ended with 0 in the middle of its work" in crew.said
 
 
 STICKY = {

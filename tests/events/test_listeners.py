@@ -115,7 +115,7 @@ async def test_a_harness_tells_listeners_as_well() -> None:
 
 def test_a_type_that_there_is_not_is_refused() -> None:
     app = Stepflow()
-    with pytest.raises(InvalidOption, match=r"'step.dine' is no type of event; the types"):
+    with pytest.raises(InvalidOption, match=r"'step.dine' is not a type of event; the types"):
         app.on("step.dine")
     with pytest.raises(InvalidOption, match="needs the type"):
         app.on()

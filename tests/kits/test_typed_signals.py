@@ -92,7 +92,7 @@ async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
     assert all(
-        line.startswith("run=r signal 'review' set aside, its payload is not") for line in lines
+        line.startswith("run=r skipped signal 'review': its payload is not") for line in lines
     )
     assert "ok" in lines[1]
 

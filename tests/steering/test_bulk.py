@@ -100,7 +100,7 @@ async def test_a_preview_says_at_least_where_there_are_too_many(aclient, monkeyp
         ("cancel", "runner", "is no condition"),
         ("cancel", "state~run", "write state="),
         ("cancel", "state=dead", "none of"),
-        ("cancel", "older=soon", "is no time"),
+        ("cancel", "older=soon", "is not a time"),
         ("cancel", "since='", "cannot be read"),
         ("explode", "runner=x", "cancel, retry, delete"),
     ],

@@ -68,7 +68,7 @@ class Position:
         except (ValueError, TypeError, AttributeError, binascii.Error):
             fits = False
         if not fits:
-            msg = f"{written!r} is no place among the events of a run; use the id of an event"
+            msg = f"{written!r} is not a place among the events of a run; use the id of an event"
             raise InvalidOption(msg)
         return position
 

@@ -206,7 +206,9 @@ async def begin(
 
 def _check_verb(verb: str) -> str:
     if verb not in VERBS:
-        raise InvalidOption(f"{shown(verb)} is no verb of a bulk; they are {', '.join(VERBS)}")
+        raise InvalidOption(
+            f"{shown(verb)} is not a verb for a bulk; the verbs are {', '.join(VERBS)}"
+        )
     return verb
 
 

@@ -163,6 +163,7 @@ def _moment(condition: Condition, now: float) -> float:
             zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
             return unix_time(zoned, condition.name)
     raise InvalidOption(
-        f"{condition.name} {shown(text)} is no time; write how long ago, such as 90s, 30m, 2h or 7d"
+        f"{condition.name} {shown(text)} is not a time; write how long ago, "
+        "such as 90s, 30m, 2h or 7d"
         + ("" if condition.name == "older" else ", or a date such as 2026-11-24T02:00")
     )

@@ -40,7 +40,8 @@ def check_callable(given: object, place: str, advice: str) -> None:
         raise InvalidOption(f"{called}; give the function itself: write {advice.format(name)}")
     if not callable(given):
         raise InvalidOption(
-            f"{place} was given {shown(given)}, which is no function; write {advice.format(name)}"
+            f"{place} was given {shown(given)}, which is not a function; "
+            f"write {advice.format(name)}"
         )
     if is_generator(plain_function(given)):
         raise InvalidOption(

@@ -113,7 +113,7 @@ def _maker(name: str, function: Any) -> Callable[[], Any]:
     """Return what makes the context manager; raises InvalidOption for a function that has none."""
     if not callable(function) or inspect.iscoroutinefunction(function):
         msg = (
-            f"@app.lifespan stands above {shown(function)}; write a function that yields once: "
+            f"@app.lifespan is used on {shown(function)}; write a function that yields once: "
             "async def pool(): ... yield pool ..."
         )
         raise InvalidOption(msg)
@@ -135,7 +135,7 @@ def _maker(name: str, function: Any) -> Callable[[], Any]:
         manager = function()
         if hasattr(manager, "__aenter__") or hasattr(manager, "__enter__"):
             return manager
-        msg = f"lifespan {name!r} returned {shown(manager)}, which is no context manager"
+        msg = f"lifespan {name!r} returned {shown(manager)}, which is not a context manager"
         raise InvalidOption(msg)
 
     return make

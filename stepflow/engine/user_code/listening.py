@@ -47,5 +47,5 @@ def _known(kind: object) -> EventType:
         return EventType(kind)  # type: ignore[arg-type]
     except ValueError:
         names = ", ".join(EventType)
-        msg = f"{shown(kind)} is no type of event; the types are {names}"
+        msg = f"{shown(kind)} is not a type of event; the types are {names}"
         raise InvalidOption(msg) from None

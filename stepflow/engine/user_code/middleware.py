@@ -54,7 +54,7 @@ def check_middleware(function: Any) -> None:
             takes_two = False
     if not takes_two or not is_async(function):
         msg = (
-            f"@app.middleware stands above {shown(function)}; "
+            f"@app.middleware is used on {shown(function)}; "
             "write: async def middleware(call, call_next): return await call_next()"
         )
         raise InvalidOption(msg)

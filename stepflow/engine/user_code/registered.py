@@ -67,8 +67,8 @@ def registration_of(
     every = [each for each in marked if isinstance(each, Registration)]
     if not every:
         raise InvalidOption(
-            f"{name} is no workflow of this app: put @app.workflow above it, or pass the name of "
-            "one"
+            f"{name} is not a workflow of this app: put @app.workflow above it, or pass the name "
+            "of one"
         )
     if every[0].kind == "job":
         name = getattr(getattr(function, "function", None), "__name__", name)
@@ -81,8 +81,8 @@ def registration_of(
     known = [each for each in every if registry is None or each.registry is registry]
     if not known:
         raise InvalidOption(
-            f"{name} is no workflow of this app but of another one: use that app's client, or pass "
-            f"the name {every[0].name!r}"
+            f"{name} is not a workflow of this app but of another one: use that app's client, or "
+            f"pass the name {every[0].name!r}"
         )
     names = sorted({each.name for each in known})
     if len(names) > 1:

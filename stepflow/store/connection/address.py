@@ -22,7 +22,7 @@ _FORMS = (
     "or redis+sentinel://host:port,host:port/service[/db]"
 )
 _UNESCAPED = (
-    "it does not come apart; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
+    "it cannot be parsed; write '/', '@', '?' and ':' of a password as %2F, %40, %3F and %3A"
 )
 _PORT, _SENTINEL_PORT, _LAST_PORT = 6379, 26379, 65535
 
@@ -91,7 +91,7 @@ class Address:
             _, _, tail = url.partition("://")[2].replace("?", "/").partition("/")
             # an unescaped password was split into parts, and the error about a part would quote it
             problem = _UNESCAPED if "@" in tail else str(error)
-            msg = f"{redacted_url(url)!r} is no Redis URL ({redacted(problem)}); {_FORMS}"
+            msg = f"{redacted_url(url)!r} is not a Redis URL ({redacted(problem)}); {_FORMS}"
             raise InvalidOption(msg) from None
 
     @classmethod
@@ -103,7 +103,7 @@ class Address:
             msg = f"its scheme is none of {', '.join(_SCHEMES)}, redis{_SENTINEL}"
             raise ValueError(msg)
         if "#" in rest:
-            msg = "a '#' begins what is not read; write it as %23"
+            msg = "everything after '#' would be ignored; write it as %23"
             raise ValueError(msg)
         authority = re.split(r"[/?]", rest, maxsplit=1)[0]
         login, _, hosts = authority.rpartition("@")
@@ -222,13 +222,12 @@ def _split_host_port(written: str, default: int) -> tuple[str, int]:
         host, port = written[:-1], ""
     if "[" in host or "]" in host:
         if not (host.startswith("[") and host.endswith("]")):
-            msg = "it does not come apart; an IPv6 address stands in brackets"
+            msg = "it cannot be parsed; an IPv6 address stands in brackets"
             raise ValueError(msg)
         host = host[1:-1]
     elif ":" in host or "," in host:
         msg = (
-            "it does not come apart; an IPv6 address stands in brackets, "
-            "several hosts need +sentinel"
+            "it cannot be parsed; an IPv6 address stands in brackets, several hosts need +sentinel"
         )
         raise ValueError(msg)
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):

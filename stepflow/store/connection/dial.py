@@ -204,6 +204,4 @@ def check_greeting(address: Address, replies: Sequence[Any]) -> None:
     refuse_errors([reply for reply in replies if reply is not role])
     if address.service is not None and not is_primary(role):
         distrust(address)
-        raise refusal_of(
-            "READONLY what the sentinels said to be the primary is none yet, or no more"
-        )
+        raise refusal_of("READONLY the server that the sentinels name as the primary is not one")

@@ -111,7 +111,7 @@ def _greet(connection: _AddressConnection) -> None:
     if not is_primary(role):
         distrust(address)
         raise redis.exceptions.ReadOnlyError(
-            "what the sentinels said to be the primary is none yet, or no more"
+            "the server that the sentinels name as the primary is not one"
         )
 
 

@@ -56,8 +56,8 @@ async def yields_async(ctx: Any) -> Any:
 
 #: what no decorator takes, and what it says of it
 NO_FUNCTIONS: list[tuple[Callable[[], Any], str]] = [
-    (lambda: 5, "was given 5, which is no function"),
-    (lambda: None, "was given None, which is no function"),
+    (lambda: 5, "was given 5, which is not a function"),
+    (lambda: None, "was given None, which is not a function"),
     (lambda: Runs, r"was given the class Runs; register an object: app\.register\('Runs', Runs"),
     (lambda: RetryPolicy, "was given the class RetryPolicy; put it above a def"),
     (lambda: yields, r"was given yields\(\), a generator function"),
@@ -128,7 +128,7 @@ def test_a_retry_that_is_no_policy_is_refused_with_what_to_write(
     app: Stepflow, policy: Any
 ) -> None:
     """[U6] Wherever one is declared."""
-    words = r"which is no RetryPolicy; write retry=RetryPolicy\(max_attempts=3\)"
+    words = r"which is not a RetryPolicy; write retry=RetryPolicy\(max_attempts=3\)"
 
     def step_runner(step: Step[Any]) -> Outcome:
         return Succeed()
@@ -319,8 +319,8 @@ def test_webhooks_are_urls_or_webhooks_by_name_or_not(app: Stepflow) -> None:
     refusals: list[tuple[Any, str]] = [
         ("https://example.com", r"write webhooks=\['https://example.com'\]"),
         (Webhook("https://example.com"), "webhooks is a list of Webhook objects or URLs"),
-        ([5], r"5 is no webhook; write a URL, or Webhook\(url"),
-        ({"a": 5}, "5 is no webhook"),
+        ([5], r"5 is not a webhook; write a URL, or Webhook\(url"),
+        ({"a": 5}, "5 is not a webhook"),
         (["https://a.example/?k=1", "https://a.example/?k=2"], "name them"),
         (["ftp://example.com"], "."),
     ]
@@ -355,7 +355,7 @@ async def test_webhooks_of_a_submit_may_be_urls(app: Stepflow) -> None:
         ({"timeout": "5"}, "timeout is '5'; a duration is seconds or a timedelta"),
         ({"delay": -1}, "delay is -1; a duration is seconds or a timedelta"),
         ({"version": "2"}, "whole numbers from 1"),
-        ({"priority": "urgent"}, "none of high, normal, low"),
+        ({"priority": "urgent"}, "is not high, normal or low"),
         ({"on_conflict": "ignore"}, "neither 'return' nor 'restart'"),
     ],
 )

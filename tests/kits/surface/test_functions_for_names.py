@@ -181,11 +181,11 @@ async def test_what_is_not_registered_here_is_refused_in_words(app: Stepflow) ->
     def resize(path: str) -> None: ...
 
     refusals: list[tuple[Any, str]] = [
-        (stranger, "stranger is no workflow of this app: put @app.workflow above it"),
-        (foreign, "foreign is no workflow of this app but of another one"),
+        (stranger, "stranger is not a workflow of this app: put @app.workflow above it"),
+        (foreign, "foreign is not a workflow of this app but of another one"),
         (twice, "twice is registered as 'a' and as 'b': pass the name that you mean"),
         (resize, r"resize is a job; write resize\.submit\(\.\.\.\)"),
-        (5, "client.submit was given 5, which is no function"),
+        (5, "client.submit was given 5, which is not a function"),
     ]
     async with Harness(app) as h:
         for function, words in refusals:
@@ -210,7 +210,7 @@ async def test_a_function_that_a_workflow_may_not_spawn_fails_its_run(app: Stepf
 
     async with Harness(app) as h:
         for workflow in (spawns, maps):
-            with pytest.raises(RunFailed, match="stranger is no workflow of this app"):
+            with pytest.raises(RunFailed, match="stranger is not a workflow of this app"):
                 await h.result(await h.submit(workflow))
 
 

@@ -72,7 +72,7 @@ def test_each_form_of_url_is_read(url):
 )
 def test_what_is_no_redis_url_is_refused_with_the_forms_that_are(url):
     with pytest.raises(
-        InvalidOption, match=r"is no Redis URL .*; write redis://\[user:password@\]host"
+        InvalidOption, match=r"is not a Redis URL .*; write redis://\[user:password@\]host"
     ):
         Address.parse(url)
 

@@ -109,7 +109,7 @@ class SignalCommand(Command):
         except BaseException as error:  # noqa: BLE001  a validator is user code as well
             if self._seen:
                 log.warning(
-                    "run=%s signal %r set aside, its payload is not what is waited for (%s); "
+                    "run=%s skipped signal %r: its payload is not what the run waits for (%s); "
                     "the wait goes on",
                     self._run_id, name.decode(), error,
                 )  # fmt: skip
