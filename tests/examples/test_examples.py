@@ -147,3 +147,16 @@ def test_an_example_is_short_and_says_how_to_run_it(path: Path):
     source = path.read_text()
     assert len(source.splitlines()) <= 60
     assert path.stem in source.split('"""')[1], "its first words say the command that runs it"
+
+
+def test_stream_tokens(run_example):
+    assert run_example("13_stream_tokens.py").splitlines() == [
+        "output: The moon ",
+        "output: The moon pulls ",
+        "reset:  (what was said is void)",
+        "output: The moon ",
+        "output: The moon pulls ",
+        "output: The moon pulls the sea.",
+        "end: The moon pulls the sea.",
+        "the same as the result: True",
+    ]
