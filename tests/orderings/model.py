@@ -48,6 +48,11 @@ class Model:
     mail: list[bytes] = field(default_factory=list)
     journal: list[bytes] = field(default_factory=list)
     signals: set[str] = field(default_factory=set)
+    #: whether it was asked to stand while a worker had it
+    must_stand: bool = False
+    #: where it stood when somebody paused it: state, due time, whether its inbox wakes it, and how
+    #: much that had had
+    stood: tuple[str, float | None, bool, int] | None = None
 
     def __post_init__(self) -> None:
         if self.delay:
@@ -75,14 +80,22 @@ class Model:
 
     def _leave(self) -> None:
         self.holder, self.lease_at, self.due_at, self.wakes = "", 0.0, None, False
+        self.must_stand, self.stood = False, None
+
+    def _goes(self, state: str, due_at: float | None = None, *, wakes: bool = False) -> None:
+        """It goes there, or stands if somebody has asked for that while a worker had it."""
+        stands = self.must_stand and self.state == "running" and not self.stop
+        self._leave()
+        if stands:
+            self.state, self.stood = "paused", (state, due_at, wakes, self.inbox)
+        else:
+            self.state, self.due_at, self.wakes = state, due_at, wakes
 
     def _queue(self) -> None:
-        self._leave()
-        self.state = "pending"
+        self._goes("pending")
 
     def _later(self, due_at: float) -> None:
-        self._leave()
-        self.state, self.due_at = "scheduled", due_at
+        self._goes("scheduled", due_at)
 
     def _end(self, state: str) -> None:
         self._leave()
@@ -133,7 +146,7 @@ class Model:
             self._close_step()
             if due_in:
                 self._later(now + due_in)
-            elif lets_go:
+            elif lets_go or (self.must_stand and not self.stop):
                 self._queue()
 
     def succeed(self) -> None:
@@ -185,8 +198,7 @@ class Model:
             self.go_on(now, due_in=None, lets_go=lets_go)
             return
         self._close_step()
-        self._leave()
-        self.state, self.due_at, self.wakes = "waiting", due_at, wakes
+        self._goes("waiting", due_at, wakes=wakes)
         self.rest = max(self.rest, int(rest))
 
     def pause(self) -> None:
@@ -226,7 +238,10 @@ class Model:
         return False
 
     def wait_until(self, due_at: float) -> None:
-        self._later(due_at)
+        if self.state == "paused":
+            self.stood = ("scheduled", due_at, False, self.inbox)
+        else:
+            self._later(due_at)
 
     def ask_to_stop(self, kind: str, now: float) -> bool:
         """Somebody outside wants it to end; says whether that did anything."""
@@ -276,8 +291,32 @@ class Model:
         if self.state == "waiting" and self.wakes:
             self._queue()
 
-    def resume(self) -> None:
-        self.failures = self.crashes = 0
+    def resume(self, now: float) -> None:
+        if self.stood is None:
+            self.failures = self.crashes = 0
+            self._queue()
+            return
+        state, due_at, wakes, inbox = self.stood
+        is_due = due_at is not None and due_at <= now
+        if is_due or (wakes and self.inbox > inbox):
+            self._queue()
+        else:
+            self._goes(state, due_at, wakes=wakes)
+
+    def pause_by_hand(self) -> None:
+        if self.stop or self.is_ended or self.state == "paused":
+            return
+        if self.state == "running":
+            self.must_stand = True
+            return
+        stood = (self.state, self.due_at, self.wakes, self.inbox)
+        self._leave()
+        self.state, self.stood = "paused", stood
+
+    def take_back_the_pause(self) -> None:
+        self.must_stand = False
+
+    def run_now(self) -> None:
         self._queue()
 
     def retry(self) -> None:

@@ -42,9 +42,10 @@ from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
-from stepflow.engine.steering.pause import resume
+from stepflow.engine.steering.pause import pause, resume, run_now
 from stepflow.engine.submit import submit
 from stepflow.errors import (
+    NotPausable,
     NotResumable,
     NotRetryable,
     RunConflict,
@@ -251,7 +252,32 @@ class Orderings(RuleBasedStateMachine):
     @rule(number=NUMBERS, fate=FATES)
     def resume(self, number, fate):
         run_id = self.one("paused", number)
-        self.do(resume(run_id, self.world.env()), fate, {run_id: [Model.resume]}, None)
+        change = lambda model: model.resume(self.now)  # noqa: E731
+        self.do(resume(run_id, self.world.env()), fate, {run_id: [change]}, None)
+
+    @precondition(lives)
+    @rule(run_id=RUNS, fate=FATES)
+    def pause(self, run_id, fate):
+        model = self.models.get(run_id)
+        expected = RunNotFound
+        if model is not None:
+            stands = model.state != "running"
+            expected = NotPausable if model.is_ended or model.stop else stands
+        plan = pause(run_id, "why", "ann", self.world.env())
+        self.do(plan, fate, {run_id: [Model.pause_by_hand]} if model else {}, expected)
+
+    @precondition(lambda self: any(model.must_stand for model in self.models.values()))
+    @rule(number=NUMBERS, fate=FATES)
+    def take_back_a_pause(self, number, fate):
+        asked = sorted(name for name, model in self.models.items() if model.must_stand)
+        run_id = asked[number % len(asked)]
+        self.do(resume(run_id, self.world.env()), fate, {run_id: [Model.take_back_the_pause]}, None)
+
+    @precondition(lambda self: self.those("scheduled"))
+    @rule(number=NUMBERS, fate=FATES)
+    def run_now(self, number, fate):
+        run_id = self.one("scheduled", number)
+        self.do(run_now(run_id, self.world.env()), fate, {run_id: [Model.run_now]}, True)
 
     @precondition(lambda self: self.those("failed"))
     @rule(number=NUMBERS, fate=FATES)
@@ -507,7 +533,8 @@ class Orderings(RuleBasedStateMachine):
                 and model.lease_at <= self.now
                 and model.lose_worker(self.now)
             ):
-                model.wait_until(float(self.world.client.hget(Keys().run(run_id), "due") or 0))
+                due, stood = self.world.client.hmget(Keys().run(run_id), "due", "stood")
+                model.wait_until(float(due or (stood or b"").rpartition(b"|")[2] or 0))
 
         def stop(model):
             if model.time_is_up(self.now):
@@ -541,7 +568,7 @@ class Orderings(RuleBasedStateMachine):
         """RQ puts a delivery back that was taken out of the queue long ago."""
         there = {seen.run.delivery for seen in self.watcher.last.values()}
         delivered = [call.args[6] for call in self.sent if call.name in ("submit_run", "hand_over")]
-        old = [rq_id for rq_id in delivered if rq_id not in there]
+        old = [rq_id for rq_id in delivered if rq_id and rq_id not in there]
         if old:
             self.world.client.rpush("rq:queue:default", old[number % len(old)])
 
@@ -563,7 +590,7 @@ class Orderings(RuleBasedStateMachine):
     def ask_for_what_cannot_be(self, number):
         run_id = ["a", "b", "unknown"][number % 3]
         model = self.models.get(run_id)
-        if model is None or model.state != "paused":
+        if model is None or not (model.state == "paused" or model.must_stand):
             self.do(
                 resume(run_id, self.world.env()), "done", {}, NotResumable if model else RunNotFound
             )
@@ -628,7 +655,7 @@ def quiet(caplog):
 
 @pytest.mark.parametrize("examples", [20, pytest.param(int(MORE or 100), marks=pytest.mark.crash)])
 def test_in_any_order_each_run_is_where_its_model_is(redis_client, quiet, examples):
-    """[C12] [C13] [C28] [C29] [C37]"""
+    """[C12] [C13] [C28] [C29] [C37] [O9] [O10]"""
     profile = settings(PROFILE, max_examples=examples)
     run_state_machine_as_test(lambda: Orderings(redis_client), settings=profile)
     redis_client.flushall()

@@ -2,5 +2,6 @@
 
 from tests.crash.conftest import make_cluster
 from tests.engine.conftest import Ghost, ghost
+from tests.story.conftest import away
 
-__all__ = ["Ghost", "ghost", "make_cluster"]
+__all__ = ["Ghost", "away", "ghost", "make_cluster"]
