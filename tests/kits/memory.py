@@ -42,7 +42,7 @@ class MemoryScope:
         del topic
         self.has_emitted = self.runtime.run.has_output = True
         self.output.append((self.name, data))
-        return asyncio.sleep(0)
+        return DONE
 
     def reset(self, attempt: int | None) -> None:
         del attempt
@@ -55,6 +55,14 @@ class MemoryScope:
         self.close()
 
 
+class _Done:
+    """Is done when it is awaited, and need not be."""
+
+    def __await__(self) -> Any:
+        return asyncio.sleep(0).__await__()
+
+
+DONE = _Done()
 #: stands in the output where what a scope has said is void
 RESET = object()
 

@@ -127,8 +127,12 @@ class Command:
         """Do what can be done for it now; called again whenever something has changed."""
         raise NotImplementedError
 
-    def void_output(self, host: CommandHost) -> None:
-        """Declare void what its attempts have emitted: it will never be answered."""
+    def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
+        """
+        Declare void what its attempts have emitted: it will never be answered.
+
+        *was_begun* when an earlier activation may have begun with it.
+        """
 
     def abandon(self) -> None:
         """Leave off: the workflow does not want it any more, or the activation is over."""

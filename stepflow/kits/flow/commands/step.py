@@ -118,9 +118,9 @@ class StepCommand(Command):
         if self._task is not None:
             self._task.cancel()
 
-    def void_output(self, host: CommandHost) -> None:
+    def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
         scope, self._scope = self._scope, None
-        if scope is None and self._failures and host.run.has_output:
+        if scope is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
             scope = host.runtime.output_scope(self._scope_in(host), self._failures)
             scope.reset(None)

@@ -39,6 +39,7 @@ from stepflow.kits.flow.replay.forgotten import GivenOut, WatchingLoop, in_words
 from stepflow.kits.flow.replay.journal_writer import JournalWriter
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.misfit import misfit, misread_end
+from stepflow.kits.flow.replay.output import StepOutput
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
@@ -84,8 +85,6 @@ class Activation:
         self.is_live = False
         #: remembered entries not handed over yet; 0 when live
         self._left = 0
-        #: places of what was open where the journal ended, should the run have emitted something
-        self._frontier: frozenset[str] = frozenset()
         #: how the children of settled maps ended, by the map's id: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
         self._wakeup = Wakeup(self.run.id)
@@ -104,6 +103,7 @@ class Activation:
         self._time_slice = TimeSlice(runtime)
         self._compensations = CompensationStack()
         self.commands = PendingCommands(self._compensations, self._on_dropped)
+        self._output = StepOutput(self, self.commands)
         self._is_repeating = True
         #: begins the workflow's function in another activation, to look at it once more
         self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
@@ -123,7 +123,7 @@ class Activation:
         try:
             outcome = await self._carry(workflow)
             if not isinstance(outcome, _GOES_ON):
-                self._void_output()
+                self._output.void_all()
             return outcome
         except DataError as error:  # what is read here; the workflow's own errors are in its task
             return pause_for(error)
@@ -134,12 +134,6 @@ class Activation:
         self._given_out.close()
         self._writer.close()
         self.loop.evict()
-
-    def _void_output(self) -> None:
-        """Declare void what those have emitted that will not be answered any more."""
-        if self.is_live:
-            for command in self.commands:
-                command.void_output(self)
 
     async def _carry(self, workflow: Begin) -> Outcome:
         watch_blocking()
@@ -231,7 +225,7 @@ class Activation:
         """Leave the function, should it still run, and undo what its steps have done."""
         self.loop.now = entry.at
         own_end = read_end(entry.data)
-        self._void_output()
+        self._output.void_all()
         self.commands.abandon_all()
         undoing = self.loop.start_over(self._clean_up(with_children=bool(entry.name)))
         self._ending.note_undo(own_end, undoing)
@@ -252,8 +246,7 @@ class Activation:
     async def _live(self) -> Outcome:
         """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
         self.is_live = True
-        if self.run.has_output:
-            self._frontier = frozenset(command.place for command in self.commands)
+        self._output.go_live()
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
@@ -494,7 +487,7 @@ class Activation:
 
     def was_begun_before(self, command: Writable) -> bool:
         """Whether an earlier activation may have begun with *command*."""
-        return command.place in self._frontier
+        return self._output.was_begun_before(command.place)
 
     def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
         """Write an entry for *command*, unless it is answered or abandoned by now."""
