@@ -47,9 +47,13 @@ class Scene:
         runners: Sequence[str] = ("r",),
         *,
         slots: int | None = 10,
-        seen_ago: float | None = 0.0,
+        seen_ago: float | None = -30.0,
     ) -> None:
-        """Have RQ know a worker of these queues, seen so many seconds ago, or nobody knows when."""
+        """
+        Have RQ know a worker of these queues.
+
+        It was seen so many seconds ago, or nobody knows when; as a rule it lives for half a minute.
+        """
         rq_queues = [rq for queue in queues for rq in self.keys.rq_queues(queue)]
         row: dict[str, Any] = {
             "queues": ",".join(rq_queues), "hostname": "host-a", "pid": 71,

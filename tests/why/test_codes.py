@@ -7,6 +7,7 @@ What you can type, as the answer says, is typed.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ async def test_running_silent_then_lapsed_then_nobody(scene):
     scene.register(seen_ago=9.0)
     scene.claim(lease_s=1000.0)
     why = await scene.why("running.silent")
-    assert "was last heard of 9 s ago" in why.sentence
+    assert re.search(r"its worker w1 was last heard of \d+ s ago", why.sentence)
     assert why.until is not None
     scene.real.zadd(scene.keys.claims, {"run:a": 1.0})
     why = await scene.why("running.nobody")
@@ -224,13 +225,19 @@ async def test_stopping_cleanup(scene):
         await scene.client.submit("flow", run_id="a")
         await parked(scene)
     await scene.client.cancel("a", "enough")
-    why = await scene.why("stopping.cleanup")
+    await scene.why("stopping.cleanup")
+    why = await until(lambda: inside(scene, "queued.no_worker"))
     assert "no live worker works queue 'default'" in why.sentence
-    assert why.evidence["inside"] == "queued.no_worker"
     assert why.commands == ("stepflow worker APP --queue default", "stepflow fail a")
     async with scene.working(scene.app):
         await scene.ends("cancelled")
     assert undone == [1]
+
+
+async def inside(scene: Any, code: str) -> Any:
+    """Ask until a run that is being stopped stands for this reason: workers count for a while."""
+    why = await scene.client.why("a")
+    return why if why.evidence.get("inside") == code else None
 
 
 async def test_stopping_children(scene):
@@ -353,7 +360,7 @@ async def test_queued_again_scheduled_retry_and_late(scene):
     scene.real.hset(scene.key("a"), "due", f"{due:.6f}")
     scene.real.zadd(scene.keys.due, {"run:a": due})
     why = await scene.why("scheduled.late")
-    assert "(40 s ago)" in why.sentence
+    assert re.search(r"it was due at .* \(\d\d s ago\), and no live worker", why.sentence)
     assert why.commands == ("stepflow worker APP --queue default",)
     async with scene.working(scene.app, queues=["other"]):
         scene.register("w2")

@@ -16,8 +16,8 @@ from stepflow.engine.why.make import make
 from stepflow.engine.why.model import Why
 
 #: who mends a defect
-_SLOWLY = "a live worker, within five minutes; the doctor at once"
-_BY_HAND = "the doctor"
+_SLOWLY = "a live worker, within five minutes; stepflow doctor --repair at once"
+_BY_HAND = "stepflow doctor --repair"
 
 
 def defect(facts: Facts) -> Why | None:
