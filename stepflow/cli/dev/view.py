@@ -68,7 +68,7 @@ class View:
             title = (
                 "Redis does not answer"
                 if runs is None
-                else f"{len(rows)} newest runs"
+                else "the newest runs"
                 if rows
                 else "no runs yet"
             )
