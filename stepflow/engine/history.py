@@ -209,18 +209,17 @@ def redact(document: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]
     so a replay reads it as before; where the code branches on the value it may take another way.
     What cannot be read, and may hold such a key, is replaced as a whole.
     """
-    secret = frozenset(keys)
     headers = {
-        name: REDACTED if name in secret else value for name, value in document["headers"].items()
+        name: REDACTED if name in keys else value for name, value in document["headers"].items()
     }
     changed: dict[str, Any] = {**document, "headers": headers}
     for name in ("input", "result", "error"):
         if name in changed:
-            changed[name] = _redact_part(changed[name], secret)
-    changed["journal"] = [_redact_entry(part, secret) for part in document["journal"]]
+            changed[name] = _redact_part(changed[name], keys)
+    changed["journal"] = [_redact_entry(part, keys) for part in document["journal"]]
     if "answers" in changed:
         changed["answers"] = {
-            child: _redact_part(part, secret) for child, part in changed["answers"].items()
+            child: _redact_part(part, keys) for child, part in changed["answers"].items()
         }
     return changed
 

@@ -1,0 +1,90 @@
+"""`stepflow web`: serve the HTTP API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.errors import Exit, Problem
+
+if TYPE_CHECKING:
+    from stepflow.web.access import Access
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("web", short_help="Serve the HTTP API.")
+@click.argument("app_path", metavar="[APP]", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8170, show_default=True, help="Port."
+)
+@click.option(
+    "--token-file", type=_FILE, metavar="FILE", help="Tokens that may do everything, one a line."
+)
+@click.option("--read-token-file", type=_FILE, metavar="FILE", help="Tokens that may only look.")
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A host name that the server goes by; may be repeated.",
+)
+@common_options
+@pass_context
+def web_command(
+    context: CliContext,
+    /,
+    app_path: str | None,
+    host: str,
+    port: int,
+    token_file: Path | None,
+    read_token_file: Path | None,
+    hosts: tuple[str, ...],
+) -> None:
+    """
+    Serve the HTTP API of the Redis of APP, or of the options.
+
+    A token file has a token in each line, or a name and a token. Without one everybody on this
+    machine may do everything, and the server listens at no other address. /openapi.json describes
+    the API.
+    """
+    from stepflow.web.access import LOOPBACK
+    from stepflow.web.mount import app as make_api
+    from stepflow.web.server import is_loopback, listen, serve
+
+    if app_path is not None:
+        context.app = app_path
+    access = _access(token_file, read_token_file, is_local=is_loopback(host))
+    client = context.async_client()
+    try:
+        sock = listen(host, port)
+    except OSError as error:
+        raise Problem(f"cannot listen at {host} port {port}: {error.strerror}") from None
+    api = make_api(client, access=access, hosts={*LOOPBACK, host, *hosts}, closes=True)
+    where = f"[{host}]" if ":" in host else host
+    url = f"http://{where}:{sock.getsockname()[1]}"
+    if context.json:
+        context.output.data({"url": url})
+    else:
+        context.output.line(f"stepflow listens at {url}; {url}/openapi.json describes the API")
+    serve(api, sock, leaving=lambda: None)
+
+
+def _access(tokens: Path | None, read_tokens: Path | None, *, is_local: bool) -> Access:
+    """Say who may do what; without tokens everybody may do everything, on this machine alone."""
+    from stepflow.web.access import Tokens, everything
+    from stepflow.web.access import read_tokens as read
+
+    if tokens is None and read_tokens is None:
+        if not is_local:
+            raise Problem(
+                "whoever reaches this address could do everything: give --token-file or "
+                "--read-token-file, or listen at 127.0.0.1",
+                Exit.USAGE,
+            )
+        return everything
+    return Tokens(read(tokens), read(read_tokens))

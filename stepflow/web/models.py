@@ -1,0 +1,226 @@
+"""What operations take and give, where that is no type of stepflow's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from stepflow.core.run import RunState, RunStatus
+from stepflow.engine.timeline import StepStatus
+from stepflow.engine.why import Why
+from stepflow.errors import InvalidOption, shown
+
+#: what a run id, and the names of runners and queues, look like
+RUN_ID = r"^[A-Za-z0-9_-]{1,128}$"
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}$"
+QUEUE = r"^[A-Za-z0-9_-]{1,64}$"
+#: rows that a list gives at most
+MOST_ROWS = 1000
+#: seconds that a delay, a timeout or a wait may have
+_YEAR_S = 366 * 86_400
+
+
+class Given(BaseModel):
+    """What a caller gives: nothing unknown, nothing of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Nothing(Given):
+    """No field at all."""
+
+
+def _whole(value: object) -> object:
+    """Read a whole number of a query; what is none is left to be refused."""
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10  # noqa: PLR2004
+    return int(value) if is_number else value  # type: ignore[call-overload]
+
+
+def _flag(value: object) -> object:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+Rows = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MOST_ROWS)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+RunId = Annotated[str, Field(pattern=RUN_ID)]
+#: seconds
+Span = Annotated[float, Field(ge=0, le=_YEAR_S, allow_inf_nan=False)]
+Reason = Annotated[str, Field(max_length=1000)]
+
+
+def moment_of(text: str, what: str) -> datetime:
+    """Read a time in ISO 8601 with its offset; raises InvalidOption."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        msg = f"{what} is {shown(text)}; write it in ISO 8601 with an offset: 2030-01-01T09:00:00Z"
+        raise InvalidOption(msg)
+    return found
+
+
+class ListQuery(Given):
+    """Which runs are listed."""
+
+    state: Annotated[RunState, Field(strict=False)] | None = None
+    runner: Annotated[str, Field(pattern=NAME)] | None = None
+    queue: Annotated[str, Field(pattern=QUEUE)] | None = None
+    parent: RunId | None = None
+    roots: Flag = False
+    since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    header: list[Annotated[str, Field(pattern="^[^=]+=")]] = Field(default_factory=list)
+    limit: Rows = 50
+    cursor: str | None = None
+
+
+class RowsQuery(Given):
+    """How many rows are listed."""
+
+    limit: Rows = 50
+
+
+class HooksQuery(RowsQuery):
+    """Whose deliveries are listed: those of a run, else all that were given up."""
+
+    run: RunId | None = None
+
+
+class DeleteQuery(Given):
+    """Whether a run that has not ended is cancelled first."""
+
+    force: Flag = False
+
+
+class Submit(Given):
+    """A run to submit; the fields are the options of `stepflow submit`."""
+
+    runner: Annotated[str, Field(pattern=NAME)]
+    payload: Any = None
+    id: RunId | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    queue: Annotated[str, Field(pattern=QUEUE)] = "default"
+    priority: Literal["high", "normal", "low"] = "normal"
+    delay: Span | None = None
+    start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
+    webhooks: list[Annotated[str, Field(json_schema_extra={"format": "uri"})]] = Field(
+        default_factory=list
+    )
+    version: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    restart: bool = False
+
+
+class WithReason(Given):
+    """Why it is done."""
+
+    reason: Reason = ""
+
+
+class Fork(Given):
+    """Where a fork begins, and what is other in it; without `set` it has the same input."""
+
+    at: Annotated[str, Field(min_length=1, max_length=500)]
+    id: RunId | None = None
+    version: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    set: Any = None
+
+
+class Signal(Given):
+    """A signal to a run."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    payload: Any = None
+    dedup: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class Answer(Given):
+    """An answer to a question."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun(RunStatus):
+    """A run, and why it stands where it stands."""
+
+    why: Why | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs, newest first; `cursor` goes on where they end, null at the end of all."""
+
+    runs: Sequence[RunStatus]
+    cursor: str | None
+    scanned: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSteps:
+    """The steps of a run in the order in which they began."""
+
+    id: str
+    is_workflow: bool
+    restarts: int
+    steps: Sequence[StepStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A run that was submitted, or was there already."""
+
+    id: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A run that was deleted."""
+
+    id: str
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """What became of a signal: `delivered` or `buffered`."""
+
+    id: str
+    signal: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question that was answered."""
+
+    token: str
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Redelivered:
+    """A delivery that was queued again."""
+
+    id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """Whether a queue was paused, or resumed, by this request."""
+
+    queue: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """That it is well."""
+
+    status: Literal["ok"]

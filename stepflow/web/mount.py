@@ -1,0 +1,171 @@
+"""`app`: the operations as a Starlette app."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stepflow.client import AsyncClient
+from stepflow.errors import StepflowError
+from stepflow.web.access import Access, check_host, check_origin, granted
+from stepflow.web.document import document
+from stepflow.web.incoming import AROUND_PAYLOAD, check_head, read_body, read_query
+from stepflow.web.models import Nothing
+from stepflow.web.operation import NOBODYS, Call, Operation, Reply
+from stepflow.web.problems import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NoSuchRoute,
+    RequestProblem,
+    response_of,
+)
+from stepflow.web.redact import Redact, hide_secrets
+from stepflow.web.routes import OPERATIONS, PATH_PARTS
+from stepflow.web.written import written
+
+log = logging.getLogger("stepflow.web")
+
+#: on every answer: what it says of now is not kept, and is what it says it is
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_OTHER_METHOD = 405
+
+
+def app(
+    client: AsyncClient,
+    *,
+    access: Access,
+    prefix: str = "",
+    hosts: Collection[str] | None = None,
+    redact: Redact = hide_secrets,
+    closes: bool = False,
+) -> Starlette:
+    """
+    Make the HTTP API of *client*, an ASGI app that you may mount into yours.
+
+    *access* is asked for each request what its sender may do: "all", "read", a set of verbs, None
+    for nothing, or a Grant, which also names them; it may be a coroutine function. *prefix* comes
+    before each path. *hosts* are the host names that it goes by, None for any: your own app looks.
+    *redact* says what is shown of values. With *closes* the client is closed at shutdown.
+    """
+
+    @asynccontextmanager
+    async def lifespan(served: Starlette) -> AsyncIterator[None]:
+        del served
+        try:
+            yield
+        finally:
+            if closes:
+                await client.close()
+
+    api = _Api(client, access, prefix.rstrip("/"), hosts, redact)
+    routes = [
+        Route(
+            f"{api.prefix}{operation.path}",
+            api.endpoint(operation),
+            methods=[operation.method],
+            name=operation.name,
+        )
+        for operation in OPERATIONS
+    ]
+    routes.append(Route(f"{api.prefix}/openapi.json", api.describe, methods=["GET"]))
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _not_routed},
+    )
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """Answer for a path, or a method of it, that there is not."""
+    del request
+    headers = dict(getattr(error, "headers", None) or {})
+    is_method = isinstance(error, HTTPException) and error.status_code == _OTHER_METHOD
+    return response_of(MethodNotAllowed() if is_method else NoSuchRoute(), _HEADERS | headers)
+
+
+class _Api:
+    """What all endpoints share."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        access: Access,
+        prefix: str,
+        hosts: Collection[str] | None,
+        redact: Redact,
+    ) -> None:
+        self.client, self.access, self.prefix = client, access, prefix
+        self.hosts, self.redact = hosts, redact
+        self.limit = client.settings.limits.payload_bytes + AROUND_PAYLOAD
+
+    def endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        """Make the endpoint of an operation; whatever goes wrong is a problem document."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                answer = await operation.handle(await self._read(operation, request))
+            except (RequestProblem, StepflowError) as problem:
+                return response_of(problem, _HEADERS)
+            except Exception:
+                log.exception("%s %s ends with a fault", request.method, operation.path)
+                return response_of(InternalError(), _HEADERS)
+            if isinstance(answer, Response):
+                return answer
+            reply = answer if isinstance(answer, Reply) else Reply(answer)
+            return Response(
+                written(reply.document),
+                operation.status,
+                {**_HEADERS, **reply.headers},
+                media_type="application/json",
+            )
+
+        return endpoint
+
+    async def _read(self, operation: Operation, request: Request) -> Call:
+        """Check who asks and what for, in this order, and read what they give."""
+        by = ""
+        check_head(request)
+        if operation.right != NOBODYS:
+            check_host(request, self.hosts)
+            by = await granted(self.access, request, operation.right)
+        if operation.is_verb:
+            check_origin(request)
+        _check_path(request.path_params)
+        query = read_query(request, operation.query or Nothing)
+        model = operation.body
+        body = None if model is None else await read_body(request, model, self.limit)
+        return Call(
+            self.client,
+            request=request,
+            redact=self.redact,
+            by=by,
+            root=self._root(request),
+            path=request.path_params,
+            query=query,
+            body=body,
+        )
+
+    def _root(self, request: Request) -> str:
+        return f"{request.scope.get('root_path', '').rstrip('/')}{self.prefix}"
+
+    async def describe(self, request: Request) -> Response:
+        """Give the OpenAPI document."""
+        whole = document(OPERATIONS, self._root(request))
+        return Response(written(whole), headers=_HEADERS, media_type="application/json")
+
+
+def _check_path(parts: dict[str, str]) -> None:
+    for name, value in parts.items():
+        pattern, says = PATH_PARTS[name]
+        if not re.fullmatch(pattern.strip("^$"), value):
+            msg = f"{value[:100]!r} in the path does not fit {pattern}: {says}"
+            raise BadRequest(msg)

@@ -1,0 +1,127 @@
+"""The operations that only look."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from stepflow.client import AsyncClient
+from stepflow.core.run import RunStatus
+from stepflow.engine.why import Why
+from stepflow.errors import RedisRefused, RunNotFound, UnavailableError
+from stepflow.hooks.body import json_value
+from stepflow.store.query import server_time
+from stepflow.web.models import moment_of
+from stepflow.web.operation import Call
+from stepflow.web.redact import redacted_history, redacted_run, redacted_step
+
+
+async def list_runs(call: Call) -> dict[str, Any]:
+    """List runs, newest submitted first."""
+    query = call.query
+    page = await call.client.list(
+        state=query.state,
+        runner=query.runner,
+        queue=query.queue,
+        parent=query.parent,
+        roots=query.roots,
+        since=None if query.since is None else moment_of(query.since, "since"),
+        headers=dict(pair.split("=", 1) for pair in query.header),
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    runs = [redacted_run(call.redact, json_value(run)) for run in page.runs]
+    return {"runs": runs, "cursor": page.cursor, "scanned": page.scanned}
+
+
+async def show_run(call: Call) -> dict[str, Any]:
+    """Give all that is known of a run, and why it stands where it stands."""
+    run = await found(call)
+    why = None if run.is_finished else await _why_of(call.client, run.id)
+    return {**redacted_run(call.redact, json_value(run)), "why": json_value(why)}
+
+
+async def found(call: Call) -> RunStatus:
+    """Read the run of a request; raises RunNotFound."""
+    run_id = call.path["run_id"]
+    run = await call.client.status(run_id)
+    if run is None:
+        raise RunNotFound(run_id)
+    return run
+
+
+async def _why_of(client: AsyncClient, run_id: str) -> Why | None:
+    """Say why a run stands; nothing where the Redis user may not look any closer."""
+    try:
+        return await client.why(run_id)
+    except RedisRefused:
+        return None
+
+
+async def show_steps(call: Call) -> dict[str, Any]:
+    """List what a run has done and is doing, step by step."""
+    timeline = await call.client.steps(call.path["run_id"])
+    steps = [redacted_step(call.redact, json_value(step)) for step in timeline]
+    return {
+        "id": timeline.run.id, "is_workflow": timeline.is_workflow,
+        "restarts": timeline.restarts, "steps": steps,
+    }  # fmt: skip
+
+
+async def show_journal(call: Call) -> dict[str, Any]:
+    """Give a run's history as `stepflow export` prints it."""
+    document = await call.client.history(call.path["run_id"])
+    return redacted_history(call.redact, document)
+
+
+async def why(call: Call) -> Any:
+    """Say why a run stands where it stands, with the evidence."""
+    found = await call.client.why(call.path["run_id"])
+    if found.code == "gone.never":
+        raise RunNotFound(call.path["run_id"])
+    return json_value(found)
+
+
+async def list_questions(call: Call) -> Any:
+    """List the open questions that runs ask people."""
+    return json_value(list(await call.client.questions(limit=call.query.limit)))
+
+
+async def list_hooks(call: Call) -> Any:
+    """List the deliveries that were given up, newest first, or all those of one run."""
+    return json_value(list(await call.client.hooks(call.query.run, limit=call.query.limit)))
+
+
+async def list_queues(call: Call) -> Any:
+    """List the queues, and what waits in them."""
+    return json_value(list(await call.client.queues()))
+
+
+async def list_workers(call: Call) -> Any:
+    """List the workers, and what they run."""
+    return json_value(list(await call.client.workers()))
+
+
+async def health(call: Call) -> dict[str, str]:
+    """Say that the server answers; asks nothing of Redis."""
+    del call
+    return {"status": "ok"}
+
+
+#: seconds that Redis has to answer before the server counts as not ready
+READY_S = 2.0
+
+
+async def ready(call: Call) -> dict[str, str]:
+    """Say that Redis answers."""
+    try:
+        async with asyncio.timeout(READY_S):
+            await call.client._do(_clock())  # noqa: SLF001  no public call is as cheap
+    except TimeoutError:
+        msg = f"Redis did not answer within {READY_S:g} s"
+        raise UnavailableError(msg) from None
+    return {"status": "ok"}
+
+
+async def _clock() -> float:
+    return await server_time()

@@ -1,0 +1,62 @@
+"""`stepflow web` as a program [O18]."""
+
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from stepflow.cli.main import cli
+from tests.web.conftest import ROOT
+
+TOKEN = "0123456789abcdef"
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=30)
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_it_listens_beyond_this_machine_with_a_token_only(url, host):
+    """[O18]"""
+    result = CliRunner().invoke(cli, ["--redis-url", url, "web", "--host", host, "--port", "0"])
+    assert result.exit_code == 2
+    assert "--token-file" in result.output
+
+
+def test_it_serves_bearers_of_its_tokens_and_leaves_at_sigterm(serve, tmp_path):
+    """[O18] [O20] Read tokens and the others; in words, and with exit code 0."""
+    (tmp_path / "tokens").write_text(f"ann {TOKEN}\n")
+    process = serve("--host", "0.0.0.0", "--token-file", "tokens", "--allow-host", "ops.test")
+    url = process.stdout.readline().split()[3].rstrip(";").replace("0.0.0.0", "127.0.0.1")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=url) as http:
+        assert http.get("/runs").status_code == 401
+        assert http.get("/runs", headers=headers).json()["runs"] == []
+        assert http.get("/runs", headers={**headers, "Host": "ops.test"}).status_code == 200
+        assert http.get("/runs", headers={**headers, "Host": "evil.test"}).status_code == 421
+        too_long = http.get("/runs", headers={**headers, "X-Long": "x" * 40_000})
+        assert too_long.status_code == 431
+        process.terminate()
+        assert ended(process) == (0, "")
+
+
+def test_a_port_that_is_taken_is_said_in_words(url):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(cli, ["--redis-url", url, "web", "--port", port])
+    assert result.exit_code == 1
+    assert f"cannot listen at 127.0.0.1 port {port}" in result.output
+
+
+def test_without_the_extra_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['starlette'] = None; sys.argv = ['stepflow', 'web']; "
+        "from stepflow.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    assert (ended.returncode, "pip install 'stepflow-rq[web]'" in ended.stderr) == (2, True), ended
