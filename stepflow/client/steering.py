@@ -43,7 +43,11 @@ class Steering:
         Raises RunNotFound, and NotPausable for a run that has ended or is being stopped.
         """
         who = name_of(by)
-        return self._do(noted(pause(run_id, reason, who, self.env), "pause", run_id, who, reason))
+        return self._do(
+            noted(
+                pause(run_id, reason, who, self.env), "pause", run_id, who, reason, is_always=True
+            )
+        )
 
     def run_now(self, run_id: str, *, by: str | None = None) -> bool:
         """
@@ -111,7 +115,9 @@ class AsyncSteering:
         """See Client.pause."""
         who = name_of(by)
         return await self._do(
-            noted(pause(run_id, reason, who, self.env), "pause", run_id, who, reason)
+            noted(
+                pause(run_id, reason, who, self.env), "pause", run_id, who, reason, is_always=True
+            )
         )
 
     async def run_now(self, run_id: str, *, by: str | None = None) -> bool:

@@ -55,12 +55,26 @@ async def test_without_a_name_it_is_who_runs_the_process(aclient, caplog):
     assert "@" in this_user()
 
 
-async def test_what_was_refused_is_no_line(aclient, caplog):
+async def test_what_was_refused_or_changed_nothing_is_no_line(aclient, caplog):
     """[O15]"""
     caplog.set_level(logging.INFO, "stepflow.audit")
     with pytest.raises(StepflowError):
         await aclient.retry("nobody", by="ann")
+    assert not await aclient.cancel("nobody", by="ann")
+    assert not await aclient.delete("nobody", by="ann")
+    assert not await aclient.resume_queue("mail", by="ann")
     assert lines(caplog) == []
+
+
+async def test_a_pause_that_waits_for_a_step_is_a_line_as_well(aclient, caplog, ghost):
+    """[O15]"""
+    run = await aclient.submit("x", run_id="a")
+    ghost.claim("x")
+    caplog.set_level(logging.INFO, "stepflow.audit")
+    assert not await aclient.pause("a", by="ann")
+    assert lines(caplog) == ["by=ann pause a"]
+    await run.cancel()
+    ghost.die()
 
 
 async def test_who_stopped_a_run_and_who_paused_it_stand_in_its_record(aclient, real, keys):

@@ -40,8 +40,21 @@ def note(verb: str, target: str, by: str, detail: object = "") -> None:
     log.info("by=%s %s %s%s", by, verb, target, f": {detail}" if detail else "")
 
 
-async def noted(plan: Plan[T], verb: str, target: str, by: str | None, detail: object = "") -> T:
-    """Carry out *plan*, and log it once it is done: *by* is who asked, else this process."""
+async def noted(
+    plan: Plan[T],
+    verb: str,
+    target: str,
+    by: str | None,
+    detail: object = "",
+    *,
+    is_always: bool = False,
+) -> T:
+    """
+    Carry out *plan*, and log it once it is done: *by* is who asked, else this process.
+
+    A plan that gives False has changed nothing and is not logged, unless *is_always*.
+    """
     done = await plan
-    note(verb, target, name_of(by or None), detail)
+    if is_always or done is not False:
+        note(verb, target, name_of(by or None), detail)
     return done

@@ -11,7 +11,8 @@ if row[2] == request then return 1 end
 if row[1] ~= rev then return 0 end
 set_fields(bulk_key, fields)
 redis.call('HSET', bulk_key, 'request', request)
-if ARGV[selected] ~= '0' then redis.call('ZADD', runs_key, items(selected)) end
+local scored = table_of(selected)
+if scored[1] then redis.call('ZADD', runs_key, unpack(scored)) end
 if is_over == '1' then redis.call('UNLINK', runs_key) end
 if ttl_s ~= '' then
   redis.call('EXPIRE', bulk_key, ttl_s)
