@@ -192,8 +192,8 @@ class CoreApp(Around, Listening):
         """
         Call the function below with a RunOutcome of status "paused" when a run of this app pauses.
 
-        That is when no live worker has code that fits the run: its *reason* says what does not, and
-        `stepflow resume` takes the run up again. Delivered as `on_terminal` is.
+        A run pauses when no live worker has code that fits it. Its *reason* says what does not fit;
+        `stepflow resume` continues it. The function is called like those of `on_terminal`.
         """
         self.registry.add_hook(hook, on_paused=True)
         return hook

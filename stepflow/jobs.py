@@ -46,9 +46,10 @@ class Submitters(Protocol):
 
 class Job(Generic[P, R, T]):
     """
-    A function that you can call here, or submit to run on a worker.
+    A function that you can call as usual, or submit to run on a worker.
 
-    A call gives an R, which for an `async def` is a coroutine; the result of a run is a T.
+    In the type `Job[...]`, R is what a call returns, a coroutine for an `async def`; T is the
+    result of a run.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Job(Generic[P, R, T]):
 
     async def submit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncRunHandle[T]:
         """
-        Submit the call as a run; the handle's `result()` gives the function's value.
+        Submit the call as a run; `result()` of the handle returns the function's value.
 
         Raises InvalidOption when the arguments do not fit the function.
         """

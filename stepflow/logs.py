@@ -68,9 +68,9 @@ def facts() -> dict[str, object]:
 
 class StepFilter(logging.Filter):
     """
-    Gives every record that passes the attributes `run`, `runner`, `step` and `attempt`.
+    Adds the attributes `run`, `runner`, `step` and `attempt` to every log record.
 
-    Add it to a handler: `handler.addFilter(StepFilter())`. They are None outside of a step.
+    Add it to a handler: `handler.addFilter(StepFilter())`. Outside of a step they are None.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -86,8 +86,8 @@ class StepLog(logging.LoggerAdapter[logging.Logger]):
     """
     A logger whose lines begin with run, step and attempt, and carry them as attributes.
 
-    *facts* says of which step; by default it is the one that the present code belongs to. While
-    *is_silent* says so, nothing is logged.
+    By default these are the run, step and attempt that the calling code belongs to. It logs nothing
+    while a workflow is replayed.
     """
 
     def __init__(

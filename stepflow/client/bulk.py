@@ -33,7 +33,7 @@ class Bulks:
 
     def preview(self, verb: str, where: str) -> Preview:
         """
-        Count the runs that `bulk` would concern, exactly up to 10,000, with some examples.
+        Count the runs that `bulk` would affect, exactly up to 10,000, with some examples.
 
         Raises InvalidOption.
         """
@@ -52,7 +52,7 @@ class Bulks:
         by: str | None = None,
     ) -> BulkInfo:
         """
-        Do *verb* to all runs that fit *where* and were submitted before now.
+        Apply *verb* to all runs that fit *where* and were submitted before now.
 
         *verb* is `cancel`, `retry`, `delete`, `resume`, `pause` or `signal` (with the name *signal*
         and a *payload*). *where* has conditions that must all hold, such as

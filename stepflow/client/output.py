@@ -45,13 +45,13 @@ class Following:
         """
         Read what the run emits: `for event in client.output(run_id)`.
 
-        Gives an OutputItem for each item; an OutputReset when what a step has said is void, for it
-        is tried again; an OutputGap where items are gone; an OutputEnd once the run has ended.
-        OutputView puts them together. Any number may read, and reading takes nothing away.
+        It yields an OutputItem for each item, an OutputReset when the items of a step must be
+        dropped because it is tried again, an OutputGap where items were removed, and an OutputEnd
+        when the run has ended. OutputView puts them together. There may be any number of readers.
 
-        *after* is the id of the last event you know, or `latest` for what comes from now on. With
-        *live* off it ends where the stream ends now. With *committed* you get items only once their
-        step is committed, so none of them is void later. Raises RunNotFound.
+        Pass the id of an event as *after* to continue after it, or `latest` for new items only.
+        With `live=False` it stops at the latest item. With *committed* you get items only once
+        their step is committed, so none is dropped later. Raises RunNotFound.
         """
         reader = OutputReader(run_id, self.env, after=after, topics=topics, committed=committed)
         return self._follow(reader, live=live)
@@ -62,9 +62,9 @@ class Following:
         """
         Read what happens to the run, from its submit to its end: `for event in client.events(id)`.
 
-        Events are derived from the run's records, late or live; the table in `stepflow.core.events`
-        has them all. *after* is the id of the last event you know. With *live* off it ends where
-        the records end now. A run that is retried after its end goes on: read on from its end's id.
+        Events are read from the records of the run, so you can read them late as well as live. Pass
+        the id of an event as *after* to continue after it. With `live=False` it stops at the latest
+        event. If a run is retried after its end, read on from the id of its end.
         Raises RunNotFound.
         """
         return self._follow(EventReader(run_id, self.env, after=after), live=live)

@@ -35,11 +35,11 @@ class Steering:
 
     def pause(self, run_id: str, reason: str = "", *, by: str | None = None) -> bool:
         """
-        Pause the run: it stands until somebody resumes it.
+        Pause the run until somebody resumes it.
 
-        One that waits stands at once, and True is returned. A worker that has the run finishes the
-        present step first, and its outcome counts; then False is returned. A paused run takes
-        signals and answers, and its timeout goes on. *by* is who asks, user@host by default.
+        A waiting run is paused immediately; the call returns True. A running one finishes its
+        current step first, whose outcome counts; the call returns False. A paused run accepts
+        signals and answers, and its timeout still counts. *by* is recorded, by default user@host.
         Raises RunNotFound, and NotPausable for a run that has ended or is being stopped.
         """
         who = name_of(by)
@@ -51,20 +51,20 @@ class Steering:
 
     def run_now(self, run_id: str, *, by: str | None = None) -> bool:
         """
-        Have a run that is scheduled, or waits for its next attempt, be due now.
+        Start a scheduled run now, or the next attempt of one that is being retried.
 
-        True when this call moved it, False when it was in its queue already. Raises RunNotFound,
-        and NotScheduled for a run that waits for no time of its own.
+        Return True when this call moved it, False when it was in its queue already. Raises
+        RunNotFound, and NotScheduled for a run that is not waiting for a time.
         """
         who = name_of(by)
         return self._do(noted(run_now(run_id, self.env), "run-now", run_id, who))
 
     def pause_queue(self, queue: str, reason: str = "", *, by: str | None = None) -> bool:
         """
-        Pause a queue: no worker takes anything from it until somebody resumes it.
+        Pause a queue: workers take nothing from it until somebody resumes it.
 
-        Workers leave the runs of it that they have after their present step. False when it was
-        paused already. Raises InvalidName.
+        Workers hand back its runs after their current step. Return False when it was paused
+        already. Raises InvalidName.
         """
         who = name_of(by)
         return self._do(
@@ -72,7 +72,7 @@ class Steering:
         )
 
     def resume_queue(self, queue: str, *, by: str | None = None) -> bool:
-        """Have workers take from a queue again; False when it was not paused."""
+        """Let workers take from a queue again; return False when it was not paused."""
         who = name_of(by)
         return self._do(noted(resume_queue(queue, self.env), "resume-queue", queue, who))
 
@@ -85,7 +85,7 @@ class Steering:
         by: str | None = None,
     ) -> bool:
         """
-        Take an ended run away, with all that is kept of it: data, output, indexes, hooks.
+        Delete an ended run with everything that is kept of it: data, output, indexes, hooks.
 
         With *force* a run that has not ended is cancelled first; the call waits up to *timeout*,
         in seconds, for its end and its hooks. False when there is no such run. Raises NotDeletable

@@ -42,7 +42,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    """The facts; the table above says what each tells."""
+    """The types of events; docs/how-to/events.md lists their details."""
 
     SUBMITTED = "submitted"
     STARTED = "started"
@@ -76,8 +76,8 @@ class Event:
     """
     One thing that happened to a run.
 
-    *id* is where a later read goes on; empty for what a worker tells its listeners. *at* is an
-    aware datetime, None where that is not known any more. *details* are JSON's own types.
+    Pass *id* as `after` to continue after it; it is empty for listeners in a worker. *at* is an
+    aware datetime, None where it is not known. *details* are plain JSON values.
     """
 
     id: str
@@ -88,7 +88,7 @@ class Event:
     details: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON's own types, times in ISO 8601."""
+        """Return it as plain JSON values, times in ISO 8601."""
         return {
             "id": self.id,
             "event": str(self.type),

@@ -23,10 +23,10 @@ TOPIC = "out"
 @dataclass(frozen=True, slots=True)
 class OutputItem:
     """
-    One thing that a run said: its *data*, under its *topic*.
+    One item that a run emitted: its *data*, under its *topic*.
 
-    *id* is where a later read goes on. *scope* is None for what `ctx.emit` said, which is never
-    void; *attempt* counts from 1.
+    Pass *id* as `after` to continue after it. *scope* is the step that emitted it, None for
+    `ctx.emit`, whose items are never reset; *attempt* counts from 1.
     """
 
     kind: ClassVar[str] = "output"
@@ -40,9 +40,9 @@ class OutputItem:
 @dataclass(frozen=True, slots=True)
 class OutputReset:
     """
-    What *scope* has said so far is void: drop it from what you show.
+    Drop all items of *scope* that you have: its step failed, or its worker died.
 
-    *attempt* is the one that begins now; None when the scope was given up.
+    *attempt* is the attempt that starts now, None when the step was given up.
     """
 
     kind: ClassVar[str] = "reset"
@@ -54,9 +54,9 @@ class OutputReset:
 @dataclass(frozen=True, slots=True)
 class OutputGap:
     """
-    Items are gone that you have not read, for the stream is bounded: those after *after*.
+    Items after *after* were removed before you read them: a stream is bounded.
 
-    *id* is the last one that is gone; None when all that there was is gone.
+    *id* is the last one that was removed, None when all were.
     """
 
     kind: ClassVar[str] = "gap"
@@ -66,7 +66,7 @@ class OutputGap:
 
 @dataclass(frozen=True, slots=True)
 class OutputEnd:
-    """The run has ended in *state*, and there is nothing after *id*."""
+    """The run has ended, in *state*; nothing comes after *id*."""
 
     kind: ClassVar[str] = "end"
     id: str | None
@@ -78,9 +78,9 @@ OutputEvent = OutputItem | OutputReset | OutputGap | OutputEnd
 
 class OutputView:
     """
-    What is to be shown of a stream: all items that are not void.
+    The current output of a run: all items that were not reset.
 
-    `view.apply(event)` takes in each event in order; `view.text()` is what stands there now.
+    Call `view.apply(event)` for each event in order; `view.text()` returns the output so far.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class OutputView:
         self.state: str | None = None
 
     def apply(self, event: OutputEvent) -> None:
-        """Take in the next event."""
+        """Apply the next event."""
         match event:
             case OutputItem():
                 self.items.append(event)
@@ -102,7 +102,7 @@ class OutputView:
                 self.state = event.state
 
     def text(self, topic: str = TOPIC) -> str:
-        """Join what was said under *topic*, for data that is text."""
+        """Join the items of *topic*, for data that is text."""
         return "".join(str(item.data) for item in self.items if item.topic == topic)
 
 
@@ -119,12 +119,12 @@ current_emitter: ContextVar[Emitter | None] = ContextVar("stepflow_emitter", def
 
 def emit(data: Any, topic: str = TOPIC) -> Awaitable[None]:
     """
-    Say *data* to whoever reads the run's output: `stepflow.emit(token)`.
+    Publish *data* in the run's output: `stepflow.emit(token)`.
 
-    It works anywhere inside a step, runner or job, in threads of theirs as well. It returns at
-    once; awaiting what it returns waits until the item is written, which holds back a step that
-    is faster than Redis. In a thread it blocks instead while a thousand items wait. The data may
-    be what a payload may be, up to 64 KiB.
+    Call it anywhere inside a step, runner or job, also in their threads. It returns immediately.
+    Await its result to wait until the item is written, which slows down a step that is faster than
+    Redis. In a thread it blocks while a thousand items wait. The data may be anything that a
+    payload may be, up to 64 KiB.
 
     Raises NotInStep outside of a step, PayloadTooLarge, UnsupportedValue, StepOver from a step
     that has ended, ClaimLost.

@@ -193,7 +193,7 @@ class Harness:
         return await (self.client.result(run) if isinstance(run, str) else run.result())
 
     async def history(self, run: str | AsyncRunHandle[Any]) -> dict[str, Any]:
-        """Return a run and what it remembers; see Client.history."""
+        """Return a run and its journal; see Client.history."""
         return await self.client.history(_id(run))
 
     async def replay(self, history: Mapping[str, Any]) -> None:

@@ -86,7 +86,7 @@ _GROWTH = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How many runs a bulk would concern: exactly, or at least so many; and some of them."""
+    """How many runs a bulk would affect, exactly or at least, with some examples."""
 
     count: int
     is_exact: bool
@@ -96,11 +96,11 @@ class Preview:
 @dataclass(frozen=True, slots=True)
 class BulkInfo:
     """
-    A bulk: what it does to which runs, and how far it has come.
+    A bulk operation: what it does to which runs, and its progress.
 
     *state* is `selecting`, `running`, `stopped` or `done`; *total* is None while it selects. *done*
-    counts the runs that the verb was done to, *refused* those that refused it, *changed* those that
-    no longer fitted when it came to them, *gone* those whose records were gone.
+    counts the runs that the verb was applied to, *refused* those that refused it, *changed* those
+    that no longer fitted when their turn came, *gone* those whose records were gone.
     """
 
     id: str
@@ -236,7 +236,7 @@ async def _load(bulk_id: str, env: Env) -> BulkRecord:
 
 
 async def bulks(env: Env, *, limit: int) -> list[BulkInfo]:
-    """Give the bulks that are kept, the last one first."""
+    """Return the bulk operations that are kept, newest first."""
     found = await newest(env.keys.bulks, before=None, count=limit)
     records = await batch_of([load_bulk(env.keys, bulk_id) for bulk_id, _ in found])
     gone = [name for (name, _), record in zip(found, records, strict=True) if record is None]

@@ -114,10 +114,10 @@ class StepStatus:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """
-    The steps of a run in the order in which they began, and the run's status at that time.
+    The steps of a run in the order in which they started, and the status of the run at that time.
 
-    *is_workflow* tells a run that has a journal from one whose steps a runner does one by one.
-    *restarts* counts how often the run has continued as new; only its present history is kept.
+    *is_workflow* is False for the run of a runner. *restarts* counts how often the run has
+    continued as new; only its current history is kept.
     """
 
     run: RunStatus

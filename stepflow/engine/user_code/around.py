@@ -35,12 +35,12 @@ class Around:
 
     def lifespan(self, function: Any) -> Any:
         """
-        Open what the function below yields when a worker starts, and close it when it has left.
+        Open what the function below yields when a worker starts, and close it when it stops.
 
         `async def pool(): async with create_pool(URL) as made: yield made`. Your steps then use
-        `pool.value`. Each worker process opens its own, before it takes claims, and closes it when
-        its steps are done; a harness does so as well. Several are opened in their order. What one
-        raises ends the start of the worker, with its traceback.
+        `pool.value`. Each worker process opens its own before it takes steps, and closes it when
+        its steps are done; so does a test harness. Several are opened in the order of their
+        declaration. If one raises, the worker does not start and prints the traceback.
         """
         lifespan: Lifespan[Any] = Lifespan(function)
         self.registry.lifespans.append(lifespan)
@@ -51,8 +51,8 @@ class Around:
         Call the function below around each attempt of a step, runner or job, and around each hook.
 
         `async def traced(call, call_next): with span(call.name): return await call_next()`. The
-        first one that is registered is the outermost. Steps that a workflow remembers are not
-        called. What it raises is what the step raised, and what it returns is the step's value.
+        first one that is registered is the outermost. It is not called on replay. What it raises
+        counts as raised by the step, and what it returns is the value of the step.
         """
         check_middleware(function)
         self.registry.middleware.append(function)

@@ -32,9 +32,9 @@ LifespanFunction = (
 
 class Lifespan(Generic[T]):
     """
-    What a worker has open while it works, as `@app.lifespan` declared it.
+    A resource that each worker keeps open while it runs, declared with `@app.lifespan`.
 
-    *value* is what the function yielded, for steps, runners, jobs and hooks to use.
+    *value* is what the function yielded. Steps, runners, jobs and hooks use it.
     """
 
     def __init__(self, function: LifespanFunction[T]) -> None:

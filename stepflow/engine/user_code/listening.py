@@ -21,14 +21,14 @@ class Listening:
 
     def on(self, *types: EventType | str) -> Callable[[F], F]:
         """
-        Tell the function below of events that this worker causes: `@app.on("step.done")`.
+        Call the function below for events that this worker causes: `@app.on("step.done")`.
 
-        It is called with an Event on the worker's loop, after what happened is in Redis; an `async
-        def` becomes a task. Nobody waits for it, and it is told at most once: a worker that dies
-        tells nothing, and what clients cause (a submit, a cancel of a run that waits) is not told.
-        What must happen for each end is a terminal hook. One that has raised ten times is dropped.
-        `client.events` reads all that has happened to one run. Raises InvalidOption for a type that
-        there is not.
+        It is called with an Event on the worker's loop, after the event is in Redis; an `async def`
+        becomes a task. Nothing waits for it, and it is called at most once: not when the worker
+        dies, and not for what clients cause (a submit, the cancel of a waiting run). Use
+        `on_terminal` for what must happen at each end. A function that has raised ten times is
+        removed. `client.events` reads everything that happened to one run. Raises InvalidOption for
+        an unknown type.
         """
         known = [_known(each) for each in types]
         if not known:

@@ -26,7 +26,7 @@ _JOBS, _REMOTE = "stepflow.jobs", "step:"
 @dataclass(frozen=True, slots=True)
 class UserCall:
     """
-    One call of a function of yours, as middleware sees it.
+    One call of one of your functions, as middleware sees it.
 
     *name* is that of the step, runner, job or hook; *attempt* counts from 1. *headers* are those
     that the run was submitted with. *args* and *kwargs* are what the function is called with: for a

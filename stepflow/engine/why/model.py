@@ -88,12 +88,12 @@ CODES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class Why:
     """
-    Why a run stands where it stands.
+    Why a run is where it is.
 
     *code* is for programs: one of `CODES`, which never change their meaning. *sentence* is for
     people, without the run's id. *since* and *until* are aware datetimes, None where they are not
-    known. *moved_by* says what makes it go on; *commands* are what you can type for that.
-    *evidence* has the facts that prove it, for JSON. *child* explains the child that it waits for.
+    known. *moved_by* says what makes it continue; *commands* are what you can type for that.
+    *evidence* has the facts behind it. *child* explains the child that it waits for.
     """
 
     run_id: str

@@ -54,9 +54,9 @@ class Context(PollCalls, ChildCalls):
 
     def emit(self, data: Any, topic: str = TOPIC) -> asyncio.Future[None]:
         """
-        Say *data* to whoever reads the run's output, once whatever is replayed.
+        Publish *data* in the run's output, once, also when the workflow is replayed.
 
-        Steps say what they have in `stepflow.emit`, which costs no place and no entry.
+        Steps use `stepflow.emit`, which is cheaper.
         """
         packed = pack_output(data, topic, self._activation.runtime.output_limit)
         place = self._activation.next_place()
@@ -66,10 +66,11 @@ class Context(PollCalls, ChildCalls):
 
     def detach(self, call: Awaitable[Any]) -> None:
         """
-        Say that you do not await *call*, on purpose: `ctx.detach(ctx.step(warm_up))`.
+        Mark *call* as one that you do not await on purpose: `ctx.detach(ctx.step(warm_up))`.
 
-        It is done beside the rest of the workflow, and left undone where that ends before. Without
-        this, a workflow that returns with calls that it never awaited fails, and names them.
+        It runs beside the rest of the workflow. If the workflow ends first, it may be left undone.
+        Without `detach`, a workflow that returns with calls that it never awaited fails, and the
+        error names them.
         """
         self._activation.check_caller()
         detach(call, self._activation.loop)

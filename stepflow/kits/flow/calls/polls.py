@@ -129,11 +129,11 @@ class PollCalls(StepCalls, WaitCalls):
         **kwargs: Any,
     ) -> Any:
         """
-        Call a function as `step` would until it returns something other than None; return that.
+        Call a function as a step until it returns something other than None, and return that.
 
-        Returns None after *timeout*, which ends a try that is under way as well. Between tries the
-        run waits for *every*, without a worker. Both are seconds or a timedelta. Raises StepFailed
-        for the *max_errors*-th failure in a row.
+        Return None after *timeout*, which also stops a call in progress. Between calls the run
+        waits for *every*, without occupying a worker. Both are seconds or a timedelta. Raises
+        StepFailed for the *max_errors*-th failure in a row.
         """
         every_s = seconds(every, "every of ctx.poll")
         ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
