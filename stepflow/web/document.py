@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
+from stepflow.web.models import RUN_ID
 from stepflow.web.operation import NOBODYS, Operation
 from stepflow.web.problems import status_of
 from stepflow.web.routes import PATH_PARTS, problems_of
@@ -143,10 +144,16 @@ def _without_null(part: dict[str, Any], definitions: dict[str, Any]) -> dict[str
     return {**more, **found} if "anyOf" in part else found
 
 
+_HEADERS = {
+    "Idempotency-Key": {"type": "string", "pattern": RUN_ID},
+    "Last-Event-ID": {"type": "string"},
+}
+
+
 def _of_headers(operation: Operation) -> Iterator[dict[str, Any]]:
     for name, says in operation.headers.items():
         yield {"name": name, "in": "header", "required": False, "description": says,
-               "schema": {"type": "string"}}  # fmt: skip
+               "schema": _HEADERS[name]}  # fmt: skip
 
 
 def _problems(operation: Operation) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from stepflow.errors import InvalidOption, shown
 RUN_ID = r"^[A-Za-z0-9_-]{1,128}$"
 NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}$"
 QUEUE = r"^[A-Za-z0-9_-]{1,64}$"
+SIGNAL = r"^[A-Za-z0-9_.:-]{1,100}$"
 #: rows that a list gives at most
 MOST_ROWS = 1000
 #: seconds that a delay, a timeout or a wait may have
@@ -40,11 +41,17 @@ def _whole(value: object) -> object:
     return int(value) if is_number else value  # type: ignore[call-overload]
 
 
+def _integer(value: object) -> object:
+    """Read 2.0 as 2, as JSON schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _flag(value: object) -> object:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-Rows = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MOST_ROWS)]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(_whole)]
+Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(_integer)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
@@ -111,7 +118,7 @@ class Submit(Given):
     webhooks: list[Annotated[str, Field(json_schema_extra={"format": "uri"})]] = Field(
         default_factory=list
     )
-    version: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    version: Version | None = None
     restart: bool = False
 
 
@@ -126,14 +133,14 @@ class Fork(Given):
 
     at: Annotated[str, Field(min_length=1, max_length=500)]
     id: RunId | None = None
-    version: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    version: Version | None = None
     set: Any = None
 
 
 class Signal(Given):
     """A signal to a run."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(pattern=SIGNAL)]
     payload: Any = None
     dedup: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 

@@ -42,6 +42,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+#: carries out an operation: gives its document, or a Reply
+Handle = Callable[[Call], Awaitable[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """
@@ -53,7 +57,7 @@ class Operation:
 
     method: str
     path: str
-    handle: Callable[[Call], Awaitable[Any]]
+    handle: Handle
     summary: str
     answer: Any
     right: str = READ

@@ -6,32 +6,68 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepflow.client import HookInfo
+from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.why import Why
 from stepflow.errors import (
+    AnswerMisfit,
+    HookNotFound,
+    InvalidName,
     InvalidOption,
     InvalidRunId,
+    MailboxFull,
+    NotDeletable,
+    NotPausable,
+    NotResumable,
+    NotRetryable,
+    NotScheduled,
+    PayloadTooLarge,
+    QuestionClosed,
+    QuestionNotFound,
     RedisRefused,
     RedisUnreachable,
     ReplyLost,
+    ReservedHeader,
+    RunConflict,
     RunNotFound,
+    RunStateError,
+    SignalMisfit,
+    SignalRefused,
     UnavailableError,
+    UnknownRunner,
+    UnknownStep,
     UnreadableRecord,
+    UnsupportedValue,
+    WebhookRefused,
 )
 from stepflow.web import reads as look
+from stepflow.web import verbs
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
+    Answer,
+    Answered,
+    Created,
+    Deleted,
+    DeleteQuery,
+    Fork,
     Health,
     HooksQuery,
     ListQuery,
+    Nothing,
+    QueueChanged,
+    Redelivered,
     RowsQuery,
     RunPage,
     RunSteps,
     ShownRun,
+    Signal,
+    Signalled,
+    Submit,
+    WithReason,
 )
-from stepflow.web.operation import NOBODYS, Operation
+from stepflow.web.operation import NOBODYS, Handle, Operation
 from stepflow.web.problems import OF_BODY, OF_EVERY, CrossOrigin, Problem
 
 #: what stands in braces in a path: its pattern, and what it is
@@ -79,7 +115,67 @@ READS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS,)
+_SUBMIT: tuple[Problem, ...] = (
+    RunConflict, InvalidRunId, InvalidName, InvalidOption, ReservedHeader, UnknownRunner,
+    WebhookRefused, PayloadTooLarge, UnsupportedValue,
+)  # fmt: skip
+
+
+def _of_run(
+    verb: str, handle: Handle, summary: str, *problems: Problem, body: Any = Nothing
+) -> Operation:
+    """Make the row of a verb that a run's status answers."""
+    return Operation(
+        "POST", f"/runs/{{run_id}}/{verb}", handle, summary, RunStatus, right=verb, body=body,
+        problems=(*_ONE, *problems),
+    )  # fmt: skip
+
+
+VERBS = (
+    Operation(
+        "POST", "/runs", verbs.submit, "Submit a run", Created, right="submit", status=202,
+        body=Submit, problems=_SUBMIT, headers={"Idempotency-Key": "The id of the run."},
+    ),
+    _of_run("cancel", verbs.cancel, "Cancel a run", RunStateError, body=WithReason),
+    _of_run("fail", verbs.fail, "End a run as failed", RunStateError, body=WithReason),
+    _of_run("pause", verbs.pause, "Pause a run", NotPausable, body=WithReason),
+    _of_run("resume", verbs.resume, "Resume a paused run", NotResumable),
+    _of_run("run-now", verbs.run_now, "Start a scheduled run now", NotScheduled),
+    _of_run("retry", verbs.retry, "Run a failed run again", NotRetryable),
+    Operation(
+        "POST", "/runs/{run_id}/fork", verbs.fork, "Fork a run", Created, right="fork",
+        status=202, body=Fork,
+        problems=(*_ONE, UnknownStep, RunConflict, PayloadTooLarge, UnsupportedValue,
+                  InvalidOption),
+    ),
+    Operation(
+        "POST", "/runs/{run_id}/signal", verbs.signal, "Send a run a signal", Signalled,
+        right="signal", body=Signal,
+        problems=(*_ONE, InvalidName, SignalRefused, SignalMisfit, MailboxFull, PayloadTooLarge),
+    ),
+    Operation(
+        "DELETE", "/runs/{run_id}", verbs.delete, "Delete an ended run", Deleted,
+        right="delete", query=DeleteQuery, problems=(*_ONE, NotDeletable),
+    ),
+    Operation(
+        "POST", "/questions/{token}", verbs.answer, "Answer a question", Answered,
+        right="answer", body=Answer, problems=(QuestionNotFound, QuestionClosed, AnswerMisfit),
+    ),
+    Operation(
+        "POST", "/hooks/{hook_id}/redeliver", verbs.redeliver, "Send a hook again", Redelivered,
+        right="redeliver", body=Nothing, problems=(HookNotFound,),
+    ),
+    Operation(
+        "POST", "/queues/{queue}/pause", verbs.pause_queue, "Pause a queue", QueueChanged,
+        right="pause-queue", body=WithReason, problems=(InvalidName,),
+    ),
+    Operation(
+        "POST", "/queues/{queue}/resume", verbs.resume_queue, "Resume a queue", QueueChanged,
+        right="resume-queue", body=Nothing, problems=(InvalidName,),
+    ),
+)  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:

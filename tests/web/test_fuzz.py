@@ -1,0 +1,84 @@
+"""What fits the document is taken, what does not is refused, and nothing is a fault [O17]."""
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+
+from stepflow import AsyncClient, Client
+from stepflow.web import app as make_api
+from stepflow.web.access import Tokens
+from stepflow.web.routes import OPERATIONS
+
+TOKEN = "0123456789abcdef"
+#: what fits the schema may still be what cannot be done (422), or of another run's state
+CONFIG = {
+    "checks": {
+        "positive_data_acceptance": {
+            "expected-statuses": ["2xx", "401", "403", "404", "409", "413", "422"]
+        }
+    }
+}
+#: operations that have nothing to be given wrongly
+TAKE_NOTHING = {"health", "ready"}
+
+
+@pytest.fixture(scope="module")
+def described(server):
+    """The document, read from an app on the real server."""
+    client = AsyncClient(server)
+    api = make_api(client, access=Tokens({TOKEN: "ann"}, {}))
+    config = schemathesis.Config.from_dict(CONFIG)
+    return schemathesis.openapi.from_asgi("/openapi.json", api, config=config)
+
+
+@pytest.fixture
+def known(real, server):
+    """Runs in several states, for the operations to meet."""
+    with Client(server) as client:
+        client.submit("report", {"password": "x"}, run_id="pending")
+        client.submit("report", run_id="scheduled", delay=3600)
+        for run_id in ("cancelled", "failed", "paused"):
+            client.submit("report", run_id=run_id)
+        client.cancel("cancelled")
+        client.fail("failed")
+        client.pause("paused")
+    yield ["pending", "scheduled", "cancelled", "failed", "paused"]
+    real.flushall()
+
+
+def fuzz(described, known, operation, mode, examples):
+    found = described[operation.path][operation.method]
+
+    @hypothesis.settings(
+        max_examples=examples, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
+    )  # fmt: skip
+    @hypothesis.given(
+        case=found.as_strategy(generation_mode=mode),
+        run_id=hypothesis.strategies.sampled_from(known),
+    )
+    def one(case, run_id):
+        if mode is GenerationMode.POSITIVE and "run_id" in case.path_parameters:
+            case.path_parameters["run_id"] = run_id
+        case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"})
+
+    one()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_what_an_operation_is_sent_is_answered_as_the_document_says(described, known, operation):
+    """[O17] A few examples of each kind."""
+    fuzz(described, known, operation, GenerationMode.POSITIVE, 4)
+    if operation.name not in TAKE_NOTHING:
+        fuzz(described, known, operation, GenerationMode.NEGATIVE, 4)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+def test_many_examples_are_answered_as_the_document_says(described, known, operation):
+    """[O17] Five hundred of each kind."""
+    fuzz(described, known, operation, GenerationMode.POSITIVE, 500)
+    if operation.name not in TAKE_NOTHING:
+        fuzz(described, known, operation, GenerationMode.NEGATIVE, 500)
