@@ -319,6 +319,21 @@ async def test_a_bulk_whose_record_is_damaged_stops(some, aclient, real, keys):
         await aclient.cancel(run_id)
 
 
+async def test_a_bulk_whose_delivery_was_given_up_is_taken_up_again(
+    some, app, aclient, working, real, keys
+):
+    """[O13] By a worker of an earlier version, say; and its expired record is listed no more."""
+    begun = await aclient.bulk("cancel", "state=scheduled", rate=FAST)
+    drop_delivery(real, keys)
+    async with working(app):
+        assert (await aclient.resume_bulk(begun.id)).state == "selecting"
+        await until(lambda: _is_over(aclient, begun.id))
+    assert (await aclient.bulk_info(begun.id)).done == 12
+    real.delete(keys.bulk(begun.id))
+    assert await aclient.bulks() == []
+    assert not real.exists(keys.bulks)
+
+
 async def test_a_client_of_either_kind_does_bulks(client, real, keys):
     """[O13]"""
     client.submit("x", run_id="a", delay=1000)

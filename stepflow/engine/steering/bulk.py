@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,7 @@ from stepflow.errors import (
     BulkNotFound,
     DataError,
     InvalidOption,
+    RedisRefused,
     RunStateError,
     UsageError,
     shown,
@@ -240,7 +242,8 @@ async def bulks(env: Env, *, limit: int) -> list[BulkInfo]:
     found = await newest(env.keys.bulks, before=None, count=limit)
     records = await batch_of([load_bulk(env.keys, bulk_id) for bulk_id, _ in found])
     gone = [name for (name, _), record in zip(found, records, strict=True) if record is None]
-    await batch_of([forget_bulk(env.keys, bulk_id) for bulk_id in gone])
+    with suppress(RedisRefused):  # of a user who may only look
+        await batch_of([forget_bulk(env.keys, bulk_id) for bulk_id in gone])
     return [info_of(record) for record in records if record is not None]
 
 
