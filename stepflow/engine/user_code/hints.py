@@ -7,9 +7,10 @@ import inspect
 import typing
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Never, NoReturn, TypeVar
 
 from stepflow.core.outcomes import Outcome
+from stepflow.engine.user_code.readable import awaited
 
 
 def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -61,13 +62,16 @@ def returned_hint(fn: Callable[..., Any]) -> Any:
 
     None when it says nothing, or when an Outcome may be returned.
     """
-    wanted = hints_of(fn).get("return", Any)
+    wanted = awaited(hints_of(fn).get("return", Any))
     return None if says_nothing(wanted) or holds_outcome(wanted) else wanted
 
 
 def says_nothing(hint: Any) -> bool:
     """Whether an annotation admits anything."""
-    return hint is None or hint is Any or hint is object or isinstance(hint, TypeVar)
+    return (
+        hint is None or hint is Any or hint is object or isinstance(hint, TypeVar)
+        or hint is NoReturn or hint is Never
+    )  # fmt: skip
 
 
 def holds_outcome(hint: Any) -> bool:
