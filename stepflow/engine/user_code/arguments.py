@@ -17,7 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from stepflow.core.runner import Step
-from stepflow.engine.user_code.hints import hints_of, returned_hint, says_nothing, without_extras
+from stepflow.engine.user_code.hints import (
+    hints_of,
+    own_signature,
+    returned_hint,
+    says_nothing,
+    without_extras,
+)
 from stepflow.engine.user_code.lossless import check_arguments, check_lossless
 from stepflow.engine.user_code.readable import readable
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
@@ -76,7 +82,7 @@ def input_type(fn: Callable[..., Any]) -> Any:
 
     None when it declares nothing.
     """
-    names = list(inspect.signature(fn).parameters)
+    names = list(own_signature(fn).parameters)
     hint = hints_of(fn).get(names[1]) if len(names) > 1 else None
     return None if hint is None or says_nothing(hint) else hint
 

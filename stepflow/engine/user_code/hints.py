@@ -26,6 +26,19 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
         return _hints_one_by_one(function)
 
 
+def own_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """
+    Give what a call of *function* itself takes.
+
+    A decorator that passes on whatever it is given takes what the function below it takes; one that
+    names its parameters takes these, although `functools.wraps` shows others. Raises TypeError or
+    ValueError for what does not say.
+    """
+    own = inspect.signature(function, follow_wrapped=False)
+    passes_on = any(each.kind is each.VAR_POSITIONAL for each in own.parameters.values())
+    return inspect.signature(function) if passes_on else own
+
+
 def _hints_one_by_one(function: Any) -> dict[str, Any]:
     names = getattr(inspect.unwrap(function), "__globals__", {})
     found: dict[str, Any] = {}
