@@ -68,6 +68,7 @@ HOMES = {
     "starlette": ["web"],
     "standardwebhooks": ["cli.demo.receiver"],
     "tenacity": ["engine", "hooks", "store"],
+    "typing_extensions": ["engine.user_code.readable"],
     "uvicorn": ["web.server"],
     "uvloop": ["entry"],
 }

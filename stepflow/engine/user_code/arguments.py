@@ -17,8 +17,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from stepflow.core.runner import Step
-from stepflow.engine.user_code.hints import hints_of, returned_hint, says_nothing, without_extras
+from stepflow.engine.user_code.hints import (
+    hints_of,
+    own_signature,
+    returned_hint,
+    says_nothing,
+    without_extras,
+)
 from stepflow.engine.user_code.lossless import check_arguments, check_lossless
+from stepflow.engine.user_code.readable import readable
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.kinds import LEAVES
@@ -75,7 +82,7 @@ def input_type(fn: Callable[..., Any]) -> Any:
 
     None when it declares nothing.
     """
-    names = list(inspect.signature(fn).parameters)
+    names = list(own_signature(fn).parameters)
     hint = hints_of(fn).get(names[1]) if len(names) > 1 else None
     return None if hint is None or says_nothing(hint) else hint
 
@@ -202,6 +209,10 @@ class ResultReader:
             self._validate(result)
         except _MisfitError as error:
             return str(error)
+        except InvalidOption:
+            raise
+        except Exception as error:  # noqa: BLE001  validators are user code
+            return f"what is stored of it cannot be read back: {type(error).__name__}: {error}"
         return None
 
     def check(self, result: Any, what: str) -> None:
@@ -265,7 +276,7 @@ def _validator(wanted: Any, what: str) -> Reader:
     InvalidOption, naming *what*, for what pydantic cannot build.
     """
     try:
-        validate = TypeAdapter(wanted).validate_python
+        validate = TypeAdapter(readable(wanted)).validate_python
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         raise _unfit(what, wanted, error) from error
 

@@ -89,7 +89,7 @@ def _problem(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> s
     plain = plain_function(function)
     if plain is None or not isinstance(plain.__code__, CodeType):
         return None
-    if plain is not function:
+    if plain is not function and not _is_static(function):
         owner = function.__self__ if isinstance(function, MethodType) else function
         given.insert(0, owner)
     if _fits(plain, given, named):
@@ -103,6 +103,12 @@ def _problem(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> s
     except TypeError as error:
         return f"{error}; it is {plain.__name__}{signature}"
     return None
+
+
+def _is_static(given: Any) -> bool:
+    """Whether *given* is an object whose `__call__` is not given the object."""
+    found = inspect.getattr_static(type(given), "__call__", None)
+    return isinstance(found, staticmethod)
 
 
 def _fits(function: FunctionType, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.calls import is_async
-from stepflow.engine.user_code.hints import hints_of, says_nothing, without_extras
+from stepflow.engine.user_code.hints import hints_of, own_signature, says_nothing, without_extras
 from stepflow.errors import InvalidOption
 from stepflow.names import dotted_name
 
@@ -78,7 +77,7 @@ def _check_first(
 ) -> None:
     """Refuse a first parameter that is annotated as something which no ctx is."""
     try:
-        first = next(iter(inspect.signature(function).parameters), None)
+        first = next(iter(own_signature(function).parameters), None)
     except (TypeError, ValueError):
         return
     hint = without_extras(hints_of(function).get(first or ""))
@@ -104,7 +103,7 @@ def _check_first(
 def _takes(function: Callable[..., Any], count: int) -> bool:
     """Whether *function* can be called with so many arguments, by position."""
     try:
-        inspect.signature(function).bind(*[None] * count)
+        own_signature(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # a builtin that does not say
@@ -114,7 +113,7 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
 
 def _parameters(function: Callable[..., Any]) -> str:
     try:
-        names = list(inspect.signature(function).parameters)
+        names = list(own_signature(function).parameters)
     except (TypeError, ValueError):
         return "something else"
     return f"({', '.join(names)})" if names else "no parameter"

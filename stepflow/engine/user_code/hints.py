@@ -7,9 +7,10 @@ import inspect
 import typing
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Never, NoReturn, TypeVar
 
 from stepflow.core.outcomes import Outcome
+from stepflow.engine.user_code.readable import awaited
 
 
 def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -23,6 +24,19 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function, include_extras=True)
     except Exception:  # noqa: BLE001  an annotation is user code: it may raise anything
         return _hints_one_by_one(function)
+
+
+def own_signature(function: Callable[..., Any]) -> inspect.Signature:
+    """
+    Give what a call of *function* itself takes.
+
+    A decorator that passes on whatever it is given takes what the function below it takes; one that
+    names its parameters takes these, although `functools.wraps` shows others. Raises TypeError or
+    ValueError for what does not say.
+    """
+    own = inspect.signature(function, follow_wrapped=False)
+    passes_on = any(each.kind is each.VAR_POSITIONAL for each in own.parameters.values())
+    return inspect.signature(function) if passes_on else own
 
 
 def _hints_one_by_one(function: Any) -> dict[str, Any]:
@@ -61,13 +75,16 @@ def returned_hint(fn: Callable[..., Any]) -> Any:
 
     None when it says nothing, or when an Outcome may be returned.
     """
-    wanted = hints_of(fn).get("return", Any)
+    wanted = awaited(hints_of(fn).get("return", Any))
     return None if says_nothing(wanted) or holds_outcome(wanted) else wanted
 
 
 def says_nothing(hint: Any) -> bool:
     """Whether an annotation admits anything."""
-    return hint is None or hint is Any or hint is object or isinstance(hint, TypeVar)
+    return (
+        hint is None or hint is Any or hint is object or isinstance(hint, TypeVar)
+        or hint is NoReturn or hint is Never
+    )  # fmt: skip
 
 
 def holds_outcome(hint: Any) -> bool:

@@ -15,6 +15,7 @@ from contextlib import (
 from typing import Any, Generic, TypeVar
 
 from stepflow.engine.user_code.calls import error_info, passes
+from stepflow.engine.user_code.hints import own_signature
 from stepflow.errors import InvalidOption, LifespanFailed, LifespanNotOpen, shown
 
 log = logging.getLogger("stepflow.worker")
@@ -119,7 +120,7 @@ def _maker(name: str, function: Any) -> Callable[[], Any]:
         raise InvalidOption(msg)
     needed = [
         parameter.name
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in own_signature(function).parameters.values()
         if parameter.default is parameter.empty
         and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
 from stepflow.engine.user_code.calls import is_async
+from stepflow.engine.user_code.hints import own_signature
 from stepflow.errors import InvalidOption, shown
 from stepflow.logs import current
 
@@ -48,7 +48,7 @@ def check_middleware(function: Any) -> None:
     takes_two = False
     if callable(function):
         try:
-            inspect.signature(function).bind(None, None)
+            own_signature(function).bind(None, None)
             takes_two = True
         except (TypeError, ValueError):
             takes_two = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.core.outcomes import Outcome
 from stepflow.engine.user_code.arguments import ResultReader, result_reader
-from stepflow.errors import ResultMismatch
+from stepflow.errors import InvalidOption, ResultMismatch
 from stepflow.store.values.codec import pack, unpack
 
 
@@ -17,6 +17,7 @@ class DeclaredResult:
 
     An annotation is read when it is declared, so that one which cannot be validated is refused
     there (InvalidOption); one that names what is defined further down, when it is first needed.
+    One with names that are there for a type checker only is not checked.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -50,7 +51,12 @@ class DeclaredResult:
         """Raise ResultMismatch for a result that does not read back as the type."""
         if not self.says_something or self._reader is None or isinstance(result, Outcome):
             return
-        problem = self._reader.problem(unpack(pack(result, what="the result")))
+        stored = unpack(pack(result, what="the result"))
+        try:
+            problem = self._reader.problem(stored)
+        except InvalidOption:  # it has names that are only there for a type checker
+            self._reader = None
+            return
         if problem is not None:
             raise ResultMismatch(_name(self._function), result, problem)
 

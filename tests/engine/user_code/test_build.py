@@ -5,6 +5,8 @@ import sys
 from functools import partial, wraps
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 
@@ -111,6 +113,96 @@ def test_a_function_that_holds_itself_has_a_build():
         return again(number - 1) if number else 0
 
     assert build_of(again) == build_of(again)
+
+
+class Proxy:
+    """As werkzeug's LocalProxy is: whoever looks at it outside of a request gets an error."""
+
+    @property  # type: ignore[misc]
+    def __class__(self):
+        raise RuntimeError("outside of a request")
+
+
+class Caller:
+    def call(self):
+        return 1
+
+    def __init__(self):
+        self.function = self.call
+
+
+class LazyModule(ModuleType):
+    def __getattr__(self, name):
+        raise ImportError(name)
+
+
+def holding(value):
+    def function(ctx):
+        return value
+
+    return function
+
+
+def without_module():
+    function = holding(1)
+    function.__module__ = None  # type: ignore[assignment]
+    return function
+
+
+def of_module(name):
+    function = holding(1)
+    function.__module__ = name
+    return function
+
+
+def held_in_a_circle():
+    circle = partial(len)
+    circle.__setstate__((len, (circle,), {}, {}))
+    return circle
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        without_module,
+        lambda: holding(without_module()),
+        lambda: holding(create_autospec(len)),
+        lambda: holding(MagicMock()),
+        lambda: holding(Proxy()),
+        lambda: holding(Caller().call),
+        lambda: holding(held_in_a_circle()),
+        lambda: of_module("a.b.c.d.e.f.g.h.i.j.k"),
+        lambda: of_module("lazy"),
+    ],
+)
+def test_whatever_a_function_holds_it_has_a_build(made, monkeypatch):
+    """[U7] A worker starts with it, and so does the next one, with the same build."""
+    deep = ModuleType("deep")
+    deep.__file__ = "/deep.py"
+    monkeypatch.setitem(sys.modules, "a.b.c.d.e.f.g.h.i.j.k", deep)
+    monkeypatch.setitem(sys.modules, "lazy", LazyModule("lazy"))
+    assert build_of(made()) == build_of(made())
+
+
+def test_modules_of_python_that_are_loaded_late_make_no_other_build():
+    """[U7] Which of them are loaded differs from process to process."""
+    code = """
+import json, sys
+from stepflow.engine.user_code.build import build_of
+if sys.argv[1:]:
+    import csv, mailbox, wave
+def make(dumps):
+    return lambda ctx: dumps(ctx)
+print(build_of(make(json.dumps)))
+"""
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", code, *more], check=True, capture_output=True, text=True,
+            env={"PYTHONPATH": ":".join(sys.path)},
+        ).stdout
+        for more in ([], ["more"])
+    )  # fmt: skip
+    assert first == second
 
 
 def test_every_kind_of_runner_has_a_build():

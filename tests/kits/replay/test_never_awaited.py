@@ -31,7 +31,7 @@ async def step_whose_value_came(ctx: Context) -> str:
 async def held(ctx: Context) -> str:
     lost = ctx.step("lost", work)
     await ctx.step("other", work)
-    return str(lost.done())
+    return type(lost).__name__
 
 
 async def one_of_two(ctx: Context) -> str:
@@ -181,6 +181,13 @@ async def looked_at(ctx: Context) -> str:
     return call.result()
 
 
+async def asked_whether_it_is_there(ctx: Context) -> int:
+    stop, rounds = ctx.wait_for_signal("stop"), 0
+    while not stop.done() and rounds < 2:
+        rounds += len(await ctx.step("round", work, "x"))
+    return rounds
+
+
 async def with_a_callback(ctx: Context) -> str:
     ctx.step("first", work).add_done_callback(lambda _: None)
     return await ctx.step("second", work)
@@ -211,7 +218,7 @@ async def polls(ctx: Context) -> str | None:
 
 MINDFUL = [
     awaited_later, gathered, task_whose_end_nobody_awaits, raced, cancelled, looked_at,
-    with_a_callback, detached, known_by_its_key, children, polls,
+    asked_whether_it_is_there, with_a_callback, detached, known_by_its_key, children, polls,
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from stepflow import (
     Context,
@@ -368,3 +369,66 @@ async def test_a_submit_with_an_option_that_cannot_be_writes_nothing(
         with pytest.raises(InvalidOption, match=words):
             await h.submit("work", **options)
         assert len(await h.client.list()) == 0
+
+
+class Order(BaseModel):
+    number: int
+
+
+def with_database(function: Any) -> Any:
+    """Give a function what it takes after its first parameter; its own first two are passed on."""
+
+    @functools.wraps(function)
+    async def inside(given: Any, order: Any = None) -> Any:
+        return await function(given, "db", order)
+
+    return inside
+
+
+def with_database_only(function: Any) -> Any:
+    @functools.wraps(function)
+    async def inside(given: Any) -> Any:
+        return await function(given, "db")
+
+    return inside
+
+
+async def test_a_decorator_may_give_the_function_more_than_it_is_given(app: Stepflow) -> None:
+    """[U6] What `functools.wraps` shows is what the function below takes, not what is called."""
+
+    @app.workflow
+    @with_database
+    async def flow(ctx: Context, db: str, order: Order) -> list[Any]:
+        return [db, type(order).__name__, order.number]
+
+    @app.workflow
+    @with_database_only
+    async def bare(ctx: Context, db: str) -> str:
+        return db
+
+    @app.runner
+    @with_database_only
+    async def runner(step: Step[Any], db: str) -> Outcome:
+        return Succeed(db)
+
+    @app.on_terminal
+    @with_database_only
+    async def told(outcome: RunOutcome, db: str) -> None: ...
+
+    @app.middleware
+    @with_middle
+    async def around(call: Any, call_next: Any, db: str) -> Any:
+        return await call_next()
+
+    async with Harness(app) as h:
+        assert await h.result(await h.submit("flow", {"number": 3})) == ["db", "Order", 3]
+        assert await h.result(await h.submit("bare")) == "db"
+        assert await h.result(await h.submit("runner")) == "db"
+
+
+def with_middle(function: Any) -> Any:
+    @functools.wraps(function)
+    async def inside(call: Any, call_next: Any) -> Any:
+        return await function(call, call_next, "db")
+
+    return inside

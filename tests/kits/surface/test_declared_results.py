@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import (
+    Annotated,
+    Any,
+    LiteralString,
+    Never,
+    NoReturn,
+    NotRequired,
+    Protocol,
+    TypedDict,
+)
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from stepflow import Cancel, Context, InvalidOption, RunFailed, Stepflow, Succeed, SyncContext
 from stepflow.testing import Harness
@@ -129,3 +140,120 @@ def test_a_return_type_that_cannot_be_validated_is_refused_where_it_is_declared(
     flow.__annotations__["return"] = Odd
     with pytest.raises(InvalidOption, match=r"the return type of 'flow'.* cannot be validated"):
         app.workflow(flow)
+
+
+class Row(TypedDict):
+    number: int
+    note: NotRequired[str]
+
+
+class Numbered(Protocol):
+    number: int
+
+
+@dataclass
+class Frame:
+    rows: OnlyForTheChecker  # type: ignore[name-defined]  # noqa: F821
+
+
+class Split(BaseModel):
+    tags: list[str]
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def split(cls, text: str) -> list[str]:
+        return text.split(",")
+
+
+@pytest.mark.parametrize(
+    ("declared", "result"),
+    [
+        (Row, {"number": 1}),
+        (list[Row], [{"number": 1, "note": "n"}]),
+        (dict[str, Row] | None, {"a": {"number": 1}}),
+        (Annotated[Row, "x"], {"number": 1}),
+        (NoReturn, None),
+        (Never, None),
+        (Numbered, Below(1)),
+        (list[Numbered], [Below(1)]),
+        (Collection[int], [1]),
+        (Iterable[int], [1]),
+        (LiteralString, "a"),
+        (Awaitable[int], 1),
+        (Coroutine[Any, Any, Row], {"number": 1}),
+        (Frame, Frame([1])),
+    ],
+)
+async def test_a_right_program_is_never_refused_for_its_return_type(
+    app: Stepflow, declared: Any, result: Any
+) -> None:
+    """[U1] Neither where it is declared nor when it returns, whatever pydantic thinks of it."""
+
+    async def returning(ctx: Context) -> Any:
+        return result
+
+    returning.__annotations__["return"] = declared
+    app.workflow("flow")(returning)
+    async with Harness(app) as h:
+        assert (await h.status(await h.submit("flow"))).state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("declared", "result"),
+    [
+        (Row, {"number": "x"}),
+        (list[Row], [{"note": "n"}]),
+        (dict[str, Row] | None, {"a": {}}),
+        (Iterable[int], ["x"]),
+        (Awaitable[int], "x"),
+    ],
+)
+async def test_and_a_wrong_one_is_found_out(app: Stepflow, declared: Any, result: Any) -> None:
+    async def returning(ctx: Context) -> Any:
+        return result
+
+    returning.__annotations__["return"] = declared
+    app.workflow("flow")(returning)
+    async with Harness(app) as h:
+        status = await h.status(await h.submit("flow"))
+    assert status.error is not None
+    assert status.error.type == "ResultMismatch"
+
+
+async def test_a_validator_that_raises_what_it_likes_is_told_in_a_sentence(app: Stepflow) -> None:
+    @app.workflow
+    async def flow(ctx: Context) -> Split:
+        return Split(tags="a,b")  # type: ignore[arg-type]
+
+    async with Harness(app) as h:
+        with pytest.raises(RunFailed, match=r"cannot be read back: AttributeError: 'list'"):
+            await h.result(await h.submit(flow))
+
+
+def rows(number: int) -> list[Row]:
+    return [{"number": number}]
+
+
+def numbers(number: int) -> Iterable[int]:
+    return [number]
+
+
+def promised(number: int) -> Awaitable[int]:
+    return asyncio.sleep(0, number)
+
+
+async def test_the_same_types_serve_steps_jobs_and_inputs(app: Stepflow) -> None:
+    """[U1] The TypedDict of `typing` too, which pydantic refuses before Python 3.12."""
+
+    @app.job
+    def job(row: Row) -> Row:
+        return row
+
+    @app.workflow
+    async def flow(ctx: Context, row: Row) -> list[Any]:
+        found = await ctx.step(rows, row["number"])
+        return [*found, *await ctx.step(numbers, 2), await ctx.step(promised, 3)]
+
+    async with Harness(app) as h:
+        assert await h.result(await h.submit(flow, {"number": 1})) == [{"number": 1}, 2, 3]
+        assert await h.result(await h.submit(job.name, {"row": {"number": 1}})) == {"number": 1}

@@ -61,6 +61,18 @@ class Service:
         return order
 
 
+class Static:
+    @staticmethod
+    def __call__(order: str) -> str:
+        return order
+
+
+class OfClass:
+    @classmethod
+    def __call__(cls, order: str) -> str:
+        return order
+
+
 def yields() -> Any:
     yield 1
 
@@ -346,3 +358,12 @@ async def test_a_job_as_a_step_is_called_as_it_always_was(app: Stepflow) -> None
     runtime = MemoryRuntime()
     assert await activate(runtime, flow) == Succeed("a")
     assert runtime.journal[0].split(b"|")[2] == b"Job"
+
+
+@pytest.mark.parametrize(
+    "function", [Service(), Static(), OfClass(), Service().charge, functools.partial(Static())]
+)
+def test_an_object_that_is_called_is_asked_what_its_call_takes(function: Any) -> None:
+    """[U6] Whether that is given the object, its class, or neither."""
+    assert arguments_problem(function, ("o",), {}) is None
+    assert arguments_problem(function, (), {}) is not None or isinstance(function, OfClass)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import Context
 from typing import Any
@@ -52,6 +53,11 @@ class WatchedFuture(asyncio.Future[Any]):
     def exception(self) -> BaseException | None:
         self.is_awaited = True
         return super().exception()
+
+    def done(self) -> bool:
+        if is_users(sys._getframe(1).f_code.co_filename):  # noqa: SLF001  asyncio and we ask, too
+            self.is_awaited = True  # to look whether it is there is a use of it
+        return super().done()
 
     def cancel(self, msg: Any | None = None) -> bool:
         self.is_awaited = True  # given up on purpose
