@@ -4,7 +4,6 @@ import asyncio
 import socket
 import subprocess
 import sys
-import time
 
 import httpx
 import pytest
@@ -47,7 +46,7 @@ def test_it_serves_bearers_of_its_tokens_and_leaves_at_sigterm(serve, tmp_path):
 
 
 async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, client):
-    """[O20] A hundred of them; the last comment is whole, and nothing is logged."""
+    """[O20] A hundred of them; uvicorn would log an error had it to cut one off after 2 s."""
     client.submit("later", run_id="r-1")
     process = serve()
     url = process.stdout.readline().split()[3].rstrip(";")
@@ -60,11 +59,9 @@ async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, cl
         texts = [stream.aiter_text() for stream in streams]
         for text in texts:
             assert (await anext(text)).startswith("retry: 1000\n\n")
-        asked = time.monotonic()
         process.terminate()
         ends = await asyncio.gather(*(rest(text) for text in texts))
     assert ended(process) == (0, "")
-    assert time.monotonic() - asked < 3
     assert {end.endswith(": this server leaves; come back\n\n") for end in ends} == {True}
 
 
