@@ -71,7 +71,7 @@ def web_command(
         context.output.data({"url": url})
     else:
         context.output.line(f"stepflow listens at {url}; {url}/openapi.json describes the API")
-    serve(api, sock, leaving=lambda: None)
+    serve(api, sock, leaving=api.state.end_streams)
 
 
 def _access(tokens: Path | None, read_tokens: Path | None, *, is_local: bool) -> Access:

@@ -97,6 +97,19 @@ class HooksQuery(RowsQuery):
     run: RunId | None = None
 
 
+class EventsQuery(Given):
+    """Where a reader of events begins."""
+
+    after: str | None = None
+
+
+class OutputQuery(EventsQuery):
+    """And which items it reads: of these topics, those that are committed."""
+
+    topic: list[Annotated[str, Field(pattern="^[^|]{1,100}$")]] = Field(default_factory=list)
+    committed: Flag = False
+
+
 class DeleteQuery(Given):
     """Whether a run that has not ended is cancelled first."""
 

@@ -30,6 +30,7 @@ from stepflow.web.problems import (
 )
 from stepflow.web.redact import Redact, hide_secrets
 from stepflow.web.routes import OPERATIONS, PATH_PARTS
+from stepflow.web.streams import Streams
 from stepflow.web.written import written
 
 log = logging.getLogger("stepflow.web")
@@ -54,7 +55,8 @@ def app(
     *access* is asked for each request what its sender may do: "all", "read", a set of verbs, None
     for nothing, or a Grant, which also names them; it may be a coroutine function. *prefix* comes
     before each path. *hosts* are the host names that it goes by, None for any: your own app looks.
-    *redact* says what is shown of values. With *closes* the client is closed at shutdown.
+    *redact* says what is shown of values. With *closes* the client is closed at shutdown. Call
+    `state.end_streams()` of the app to end its open streams before that.
     """
 
     @asynccontextmanager
@@ -77,11 +79,13 @@ def app(
         for operation in OPERATIONS
     ]
     routes.append(Route(f"{api.prefix}/openapi.json", api.describe, methods=["GET"]))
-    return Starlette(
+    made = Starlette(
         routes=routes,
         lifespan=lifespan,
         exception_handlers={HTTPException: _not_routed},
     )
+    made.state.end_streams = api.streams.end
+    return made
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
@@ -105,6 +109,7 @@ class _Api:
     ) -> None:
         self.client, self.access, self.prefix = client, access, prefix
         self.hosts, self.redact = hosts, redact
+        self.streams = Streams()
         self.limit = client.settings.limits.payload_bytes + AROUND_PAYLOAD
 
     def endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
@@ -152,6 +157,7 @@ class _Api:
             path=request.path_params,
             query=query,
             body=body,
+            streams=self.streams,
         )
 
     def _root(self, request: Request) -> str:

@@ -32,6 +32,8 @@ class Call:
     path: Mapping[str, str]
     query: Any
     body: Any
+    #: the streams that are open
+    streams: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from stepflow.errors import (
     WebhookRefused,
 )
 from stepflow.web import reads as look
-from stepflow.web import verbs
+from stepflow.web import streams, verbs
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
@@ -51,11 +51,13 @@ from stepflow.web.models import (
     Created,
     Deleted,
     DeleteQuery,
+    EventsQuery,
     Fork,
     Health,
     HooksQuery,
     ListQuery,
     Nothing,
+    OutputQuery,
     QueueChanged,
     Redelivered,
     RowsQuery,
@@ -175,7 +177,19 @@ VERBS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS)
+_LAST = {"Last-Event-ID": "The id of the last event that the reader knows."}
+STREAMS = (
+    Operation(
+        "GET", "/runs/{run_id}/output", streams.output, "Read what a run emits", str,
+        query=OutputQuery, problems=(*_ONE, InvalidOption), headers=_LAST, streams=True,
+    ),
+    Operation(
+        "GET", "/runs/{run_id}/events", streams.events, "Read what happens to a run", str,
+        query=EventsQuery, problems=(*_ONE, InvalidOption), headers=_LAST, streams=True,
+    ),
+)  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *STREAMS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:

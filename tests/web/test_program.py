@@ -1,5 +1,6 @@
 """`stepflow web` as a program [O18]."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -42,6 +43,30 @@ def test_it_serves_bearers_of_its_tokens_and_leaves_at_sigterm(serve, tmp_path):
         assert too_long.status_code == 431
         process.terminate()
         assert ended(process) == (0, "")
+
+
+async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, client):
+    """[O20] A hundred of them; uvicorn would log an error had it to cut one off after 2 s."""
+    client.submit("later", run_id="r-1")
+    process = serve()
+    url = process.stdout.readline().split()[3].rstrip(";")
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as http:
+        streams = [
+            await http.send(http.build_request("GET", f"/runs/r-1/{kind}"), stream=True)
+            for kind in ("output", "events") * 50
+        ]
+        texts = [stream.aiter_text() for stream in streams]
+        for text in texts:
+            assert (await anext(text)).startswith("retry: 1000\n\n")
+        process.terminate()
+        ends = await asyncio.gather(*(rest(text) for text in texts))
+    assert ended(process) == (0, "")
+    assert {end.endswith(": this server leaves; come back\n\n") for end in ends} == {True}
+
+
+async def rest(parts):
+    return "".join([part async for part in parts])
 
 
 def test_a_port_that_is_taken_is_said_in_words(url):
