@@ -219,7 +219,7 @@ async def serve(
             heartbeat=heartbeat,
             on_blocked=lambda: end_now(STUCK),
         )
-        departure.on_loop(worker.leave, in_progress=lambda: worker.runs_in_progress)
+        departure.on_loop(worker.leave, in_progress=worker.what_keeps_it)
         helpers = [
             asyncio.ensure_future(_watch(worker, departure)),
             asyncio.ensure_future(_say_ready(worker)),

@@ -87,8 +87,8 @@ class Departure:
         """
         Have *leave* called on the running loop when a signal says so.
 
-        Nothing else on it gets the worker's signals. *in_progress* lists the ids of the runs that
-        are still claimed, for the last words.
+        Nothing else on it gets the worker's signals. *in_progress* names the runs that are still
+        claimed, and what else keeps the worker, for the last words.
         """
         self._loop, self._leave = asyncio.get_running_loop(), leave
         self._in_progress = in_progress
@@ -184,7 +184,7 @@ class Departure:
         # the one way to see another thread's stack
         frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
         stack = "".join(traceback.format_stack(frame, STACK)) if frame is not None else ""
-        runs = ", ".join(f"run={run_id}" for run_id in self._in_progress())
+        runs = ", ".join(self._in_progress())
         return (
             f"not gone {self._grace_s + MARGIN_S:g} s after it began to leave; ended. "
             f"In progress: {runs or 'nothing'}. Threads: {', '.join(threads)}. "

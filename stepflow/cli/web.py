@@ -64,7 +64,12 @@ def web_command(
         sock = listen(host, port)
     except OSError as error:
         raise Problem(f"cannot listen at {host} port {port}: {error.strerror}") from None
-    api = make_api(client, access=access, hosts={*LOOPBACK, host, *hosts}, closes=True)
+    api = make_api(
+        client,
+        access=access,
+        hosts={name.lower() for name in (*LOOPBACK, host, *hosts)},
+        closes=True,
+    )
     where = f"[{host}]" if ":" in host else host
     url = f"http://{where}:{sock.getsockname()[1]}"
     if context.json:

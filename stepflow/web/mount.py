@@ -84,6 +84,7 @@ def app(
         lifespan=lifespan,
         exception_handlers={HTTPException: _not_routed},
     )
+    made.router.redirect_slashes = False  # /runs/ is no route, and a redirect names any host
     made.state.end_streams = api.streams.end
     return made
 

@@ -13,7 +13,7 @@ from stepflow.hooks.body import json_value
 from stepflow.store.query import server_time
 from stepflow.web.models import moment_of
 from stepflow.web.operation import Call
-from stepflow.web.redact import redacted_history, redacted_run, redacted_step
+from stepflow.web.redact import redacted, redacted_history, redacted_run, redacted_step
 
 
 async def list_runs(call: Call) -> dict[str, Any]:
@@ -38,7 +38,10 @@ async def show_run(call: Call) -> dict[str, Any]:
     """Give all that is known of a run, and why it stands where it stands."""
     run = await found(call)
     why = None if run.is_finished else await _why_of(call.client, run.id)
-    return {**redacted_run(call.redact, json_value(run)), "why": json_value(why)}
+    return {
+        **redacted_run(call.redact, json_value(run)),
+        "why": redacted(call.redact, "why", json_value(why)),
+    }
 
 
 async def found(call: Call) -> RunStatus:
@@ -79,7 +82,7 @@ async def why(call: Call) -> Any:
     found = await call.client.why(call.path["run_id"])
     if found.code == "gone.never":
         raise RunNotFound(call.path["run_id"])
-    return json_value(found)
+    return redacted(call.redact, "why", json_value(found))
 
 
 async def list_questions(call: Call) -> Any:

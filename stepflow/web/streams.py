@@ -18,6 +18,7 @@ from stepflow.web.operation import Call
 from stepflow.web.problems import document_of
 from stepflow.web.reads import found
 from stepflow.web.redact import redacted
+from stepflow.web.tails import Tails
 from stepflow.web.written import written
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ class Streams:
     """The streams that are open, so that a server that leaves can end them."""
 
     def __init__(self) -> None:
+        self.output: Tails[OutputEvent] = Tails()
+        self.events: Tails[Event] = Tails()
         self._open: set[asyncio.Event] = set()
         self._is_over = False
 
@@ -67,11 +70,19 @@ async def output(call: Call) -> Response:
     in the header `Last-Event-ID`, which browsers send by themselves, or in `after`, which may be
     `latest`.
     """
-    run, query = await found(call), call.query
-    events = call.client.output(
-        run.id, after=_after(call), topics=query.topic or None, committed=query.committed
-    )
-    return _streamed(call, events, lambda event: _write_output(call, event))
+    run, query, after = await found(call), call.query, _after(call)
+
+    def read(after: str | None, *, live: bool = True) -> AsyncIterator[OutputEvent]:
+        topics, committed = query.topic or None, query.committed
+        return call.client.output(
+            run.id, after=after, topics=topics, live=live, committed=committed
+        )
+
+    source = read(after)  # raises for what is no position
+    if not query.committed and after != "latest":
+        key = (run.id, frozenset(query.topic))
+        source = call.streams.output.follow(key, read, after)
+    return _streamed(call, source, lambda event: _write_output(call, event))
 
 
 async def events(call: Call) -> Response:
@@ -80,9 +91,14 @@ async def events(call: Call) -> Response:
 
     The name of each event is its type; its id is that from which a later read goes on.
     """
-    run = await found(call)
-    happened = call.client.events(run.id, after=_after(call))
-    return _streamed(call, happened, lambda event: _write_event(call, event))
+    run, after = await found(call), _after(call)
+
+    def read(after: str | None, *, live: bool = True) -> AsyncIterator[Event]:
+        return call.client.events(run.id, after=after, live=live)
+
+    read(after)  # raises for what is no position
+    source = call.streams.events.follow(run.id, read, after)
+    return _streamed(call, source, lambda event: _write_event(call, event))
 
 
 def _after(call: Call) -> str | None:

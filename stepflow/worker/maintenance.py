@@ -85,6 +85,9 @@ class Maintenance:
         #: whether Redis may have forgotten what this worker writes once
         self._may_be_forgotten = False
         self._has_scanned = False
+        #: kept during a round: one after the farewell would bring this worker back
+        self._round = asyncio.Lock()
+        self._has_left = False
         self._was_cut_off = False
         #: when (unix seconds) claims that ran out are recovered again
         self._recovers_from = 0.0
@@ -101,8 +104,10 @@ class Maintenance:
 
     async def go_safely(self) -> None:
         """Make one round; a failure is logged, and the next round tries again."""
-        with one_by_one("a round was cut short"):
-            await self.go()
+        async with self._round:
+            if not self._has_left:
+                with one_by_one("a round was cut short"):
+                    await self.go()
 
     async def go(self) -> None:
         """Scan and do what is found, again at once while there is more than one scan shows."""
@@ -289,10 +294,11 @@ class Maintenance:
         """
         Report that this worker leaves, so that the others take its share of the queues.
 
-        Does nothing when Redis is gone.
+        Does nothing when Redis is gone. No round begins after it.
         """
+        self._has_left = True
         with suppress(StepflowError, TimeoutError):
-            async with asyncio.timeout(FAREWELL_S):
+            async with asyncio.timeout(FAREWELL_S), self._round:
                 await self._connection.call(
                     no_longer_live(self._env.keys, self.group, self._worker)
                 )

@@ -119,6 +119,12 @@ class Worker:
         """The ids of the runs that are claimed right now."""
         return [] if self.parts is None else list(self.parts.state.runs)
 
+    def what_keeps_it(self) -> list[str]:
+        """Name what it does now in words: runs, and lifespans that are being closed."""
+        closing = [each.name for each in self._registry.lifespans if each.is_closing]
+        runs = [f"run={run_id}" for run_id in self.runs_in_progress]
+        return [*runs, *(f"the end of lifespan {name!r}" for name in closing)]
+
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
         self._leave.set()

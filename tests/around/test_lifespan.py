@@ -235,3 +235,19 @@ def test_a_stock_rq_worker_opens_it_around_the_step(tmp_path, url, client, real)
     assert run.status().result == 7, done.stderr
     assert done.stdout.split() == ["opened", "closed"]
     real.delete(f"rq:job:run-{run.id}-0")  # which RQ itself would clean up
+
+
+async def test_a_worker_that_is_not_gone_in_time_names_the_lifespan_it_closes(app, working):
+    """[U15]"""
+    said: list[list[str]] = []
+
+    @app.lifespan
+    async def pool():
+        yield 1
+        said.append(worker.what_keeps_it())
+
+    async with working(app) as worker:
+        assert worker.what_keeps_it() == []
+    assert len(said) == 1
+    assert "the end of lifespan" in said[0][0]
+    assert worker.what_keeps_it() == []

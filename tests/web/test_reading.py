@@ -121,6 +121,8 @@ async def test_a_redact_of_ones_own_is_asked_for_every_value(api, app, aclient, 
     http = api(redact=redact)
     failed = (await http.get(f"/runs/{run.id}")).json()
     assert failed["error"]["message"] == "x"
+    hidden = api(redact=lambda kind, path, value: "z" if path[-1:] == ("sentence",) else value)
+    assert (await hidden.get(f"/runs/{run.id}/why")).json()["sentence"] == "z"
     journal = (await http.get("/runs/order-1/journal")).text
     assert "ada" not in journal
     assert "hunter2" in journal
@@ -150,6 +152,7 @@ async def test_a_wrong_question_is_a_problem_document(http):
         ("/runs?parent=a&roots=true", 422, "InvalidOption"),
         ("/runs/a%20b", 400, "BadRequest"),
         ("/runs/a/b/c", 404, "NoSuchRoute"),
+        ("/runs/", 404, "NoSuchRoute"),
         ("/runs/nobody/steps", 404, "RunNotFound"),
         ("/runs/nobody/why", 404, "RunNotFound"),
         ("/runs/nobody/journal", 404, "RunNotFound"),

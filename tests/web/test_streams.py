@@ -1,12 +1,17 @@
 """Server-sent events of a run's output and of what happens to it [O16]."""
 
+import asyncio
 import json
 
 import pytest
 
 import stepflow
-from stepflow import Continue, Succeed
+from stepflow import Continue, OutputEnd, OutputItem, Succeed
+from stepflow.engine.events.derived import EventReader
+from stepflow.engine.events.output import OutputReader
 from stepflow.web.redact import HIDDEN
+from stepflow.web.tails import Tails
+from tests.support import until
 
 
 def read(text):
@@ -148,3 +153,84 @@ async def test_a_stream_that_is_cut_again_and_again_misses_nothing(http, app, ac
             is_over = kind == "end"
             seen += [data["data"]] if kind == "output" else []
     assert seen == list(range(300))
+
+
+@pytest.mark.parametrize(("kind", "reader"), [("output", OutputReader), ("events", EventReader)])
+async def test_idle_readers_of_one_run_look_into_redis_as_one(
+    http, client, monkeypatch, kind, reader
+):
+    """[O20] Each looks once by itself; then there is one look a second for all."""
+    looks, look = [], reader.look
+
+    def counted(self):
+        looks.append(self)
+        return look(self)
+
+    monkeypatch.setattr(reader, "look", counted)
+    monkeypatch.setattr("stepflow.web.streams.LASTS_S", 1.5)
+    client.submit("says", run_id="s-1", delay=3600)
+    await asyncio.gather(*(http.get(f"/runs/s-1/{kind}") for _ in range(60)))
+    assert len(set(looks)) == 61
+    assert len(looks) < 60 + 20
+
+
+async def test_readers_that_share_a_tail_get_everything_in_order(http, app, aclient, working):
+    """[O20] Those that were there from the beginning, and those that came in between."""
+    go = asyncio.Event()
+
+    @app.runner("counts")
+    async def counts(step):
+        await go.wait()
+        for number in range(50):
+            await stepflow.emit(number)
+        return Succeed(None)
+
+    run = await aclient.submit("counts", run_id="c-1")
+    early = [asyncio.create_task(http.get("/runs/c-1/output")) for _ in range(20)]
+    happened = [asyncio.create_task(http.get("/runs/c-1/events")) for _ in range(20)]
+    async with working(app):
+        await until(lambda: client_sees(aclient, run.id))
+        go.set()
+        late = [asyncio.create_task(http.get("/runs/c-1/output")) for _ in range(20)]
+        await run.wait(10)
+    for answer in await asyncio.gather(*early, *late):
+        events, _ = read(answer.text)
+        assert [data["data"] for kind, _, data in events[:-1]] == list(range(50))
+        assert events[-1][0] == "end"
+    texts = {answer.text for answer in await asyncio.gather(*happened)}
+    assert len(texts) == 1
+    assert [kind for kind, *_ in read(texts.pop())[0]] == [
+        "submitted", "started", "step.closed", "ended",
+    ]  # fmt: skip
+
+
+async def client_sees(client, run_id):
+    return (await client.status(run_id)).state == "running"
+
+
+async def test_a_reader_that_lags_reads_by_itself_again(monkeypatch):
+    """[O20] So a slow one costs no memory, and misses nothing."""
+    monkeypatch.setattr("stepflow.web.tails.MOST_QUEUED", 3)
+    items, more = [OutputItem(f"{n}-0", n) for n in range(1, 21)], asyncio.Event()
+
+    async def stream(after, *, live):
+        start = 0 if after is None else int(after.partition("-")[0])
+        if live and start == 0:
+            await more.wait()
+        for item in items[start:] if live or more.is_set() else []:
+            yield item
+        if live:
+            yield OutputEnd("20-0", "succeeded")
+
+    tails, got = Tails(), []
+
+    async def slow():
+        async for event in tails.follow("k", stream, None):
+            got.append(event.id)
+            await asyncio.sleep(0)
+
+    reading = asyncio.create_task(slow())
+    await asyncio.sleep(0)
+    more.set()
+    await reading
+    assert got == [item.id for item in items] + ["20-0"]

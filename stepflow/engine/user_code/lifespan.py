@@ -44,6 +44,8 @@ class Lifespan(Generic[T]):
         self._make = _maker(self.name, function)
         #: what is open now: one value for each worker of this process, as a rule one
         self._values: list[T] = []
+        #: whether it is about to be closed, which may take as long as your code likes
+        self.is_closing = False
 
     def __repr__(self) -> str:
         return f"Lifespan({self.name!r}, {'open' if self._values else 'not open'})"
@@ -76,6 +78,7 @@ class Lifespan(Generic[T]):
             yield
         finally:
             del self._values[next(n for n, open_ in enumerate(self._values) if open_ is value)]
+            self.is_closing = True
             try:
                 await _leave(manager)
             except BaseException as error:
@@ -86,6 +89,8 @@ class Lifespan(Generic[T]):
                     "lifespan %r was not closed: %s\n%s", self.name, info.summary,
                     info.traceback.rstrip(),
                 )  # fmt: skip
+            finally:
+                self.is_closing = False
 
 
 @asynccontextmanager

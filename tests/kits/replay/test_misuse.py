@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -71,6 +72,10 @@ async def in_a_branch(ctx: Context) -> None:
     await asyncio.gather(ctx.wait_for_signal("x"), nap(ctx))
 
 
+async def ask_the_loop(ctx: Context) -> None:
+    asyncio.get_running_loop().set_debug(True)
+
+
 async def caught(ctx: Context) -> None:
     try:
         await nap(ctx)
@@ -103,6 +108,7 @@ def line_in(function: Any) -> int:
         (connect, "socket.create_connection", connect),
         (in_a_branch, "asyncio.sleep", nap),
         (caught, "asyncio.sleep", nap),
+        (ask_the_loop, "the loop's set_debug", ask_the_loop),
         (block_plainly, "time.sleep", block_plainly),
     ],
 )
@@ -155,3 +161,20 @@ async def test_a_line_for_the_log_may_be_sent_anywhere(h: Harness) -> None:
         finally:
             logging.getLogger("mine").removeHandler(handler)
             handler.close()
+
+
+async def test_a_task_group_of_anyio_serves_branches(h: Harness) -> None:
+    """[U21] It asks the loop what a loop of asyncio has to answer."""
+    found: list[str] = []
+
+    @h.app.workflow("grouped")
+    async def grouped(ctx: Context) -> list[str]:
+        async def branch(name: str) -> None:
+            found.append(await ctx.step(name, str.upper, name))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(branch, "a")
+            group.start_soon(branch, "b")
+        return sorted(found)
+
+    assert await (await h.submit("grouped")).result() == ["A", "B"]

@@ -234,12 +234,20 @@ def _refusing(name: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-for _name in (
-    "call_later", "call_at", "call_soon_threadsafe", "run_in_executor", "getaddrinfo",
-    "getnameinfo", "create_connection", "create_server", "create_unix_connection",
-    "create_unix_server", "create_datagram_endpoint", "subprocess_exec", "subprocess_shell",
-    "connect_read_pipe", "connect_write_pipe", "add_reader", "add_writer", "sock_recv",
-    "sock_sendall", "sock_connect", "sock_accept", "start_tls", "sendfile", "add_signal_handler",
-    "run_until_complete", "run_forever",
-):  # fmt: skip
-    setattr(WorkflowLoop, _name, _refusing(_name))
+#: what a library may ask of any loop, and what it has to hear of this one
+_ANSWERS: dict[str, Any] = {"get_task_factory": None, "get_exception_handler": None}
+
+
+def _answering(answer: Any) -> Callable[..., Any]:
+    def answering(self: WorkflowLoop) -> Any:
+        del self
+        return answer
+
+    return answering
+
+
+for _name, _answer in _ANSWERS.items():
+    setattr(WorkflowLoop, _name, _answering(_answer))
+for _name in dir(asyncio.AbstractEventLoop):  # else NotImplementedError would come, without a word
+    if not _name.startswith("_") and _name not in vars(WorkflowLoop):
+        setattr(WorkflowLoop, _name, _refusing(_name))
