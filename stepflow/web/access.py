@@ -45,6 +45,11 @@ class Grant:
             return self.rights is not None
         return self.rights != "read" and verb in self.rights
 
+    def check(self, verb: str) -> None:
+        """Raise NotAllowed where it does not include *verb*."""
+        if not self.allows(verb):
+            raise NotAllowed(verb)
+
 
 #: says what the sender of a request may do
 Access = Callable[[Request], "Grant | Rights | Awaitable[Grant | Rights]"]
@@ -62,17 +67,16 @@ def reading(request: Request) -> Grant:
     return Grant("read")
 
 
-async def granted(access: Access, request: Request, verb: str) -> str:
-    """Say who asks for *verb*; raises NotAuthenticated and NotAllowed."""
+async def granted(access: Access, request: Request, verb: str) -> Grant:
+    """Say who asks for *verb*, and what else they may do; raises NotAuthenticated, NotAllowed."""
     answer = access(request)
     if inspect.isawaitable(answer):
         answer = await answer
     grant = answer if isinstance(answer, Grant) else Grant(answer)
     if grant.rights is None:
         raise NotAuthenticated
-    if not grant.allows(verb):
-        raise NotAllowed(verb)
-    return grant.by or this_user()
+    grant.check(verb)
+    return grant if grant.by else Grant(grant.rights, this_user())
 
 
 class Tokens:

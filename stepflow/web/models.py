@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepflow.core.run import RunState, RunStatus
+from stepflow.engine.steering.bulk import MOST_RATE, RATE
 from stepflow.engine.timeline import StepStatus
 from stepflow.engine.why import Why
 from stepflow.errors import InvalidOption, shown
@@ -162,6 +163,29 @@ class Answer(Given):
     """An answer to a question."""
 
     value: Any
+
+
+Where = Annotated[str, Field(min_length=1, max_length=2000)]
+BulkVerb = Literal["cancel", "retry", "delete", "resume", "pause", "signal"]
+
+
+class PreviewQuery(Given):
+    """A verb, and the conditions of the runs that it would be done to."""
+
+    verb: BulkVerb
+    where: Where
+
+
+class Bulk(Given):
+    """A verb for all runs that fit some conditions."""
+
+    verb: BulkVerb
+    where: Where
+    rate: Annotated[float, Field(gt=0, le=MOST_RATE, allow_inf_nan=False)] = RATE
+    expect: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_integer)] | None = None
+    reason: Reason = ""
+    signal: Annotated[str, Field(pattern=SIGNAL)] | None = None
+    payload: Any = None
 
 
 @dataclass(frozen=True, slots=True)

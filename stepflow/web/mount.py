@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from stepflow.client import AsyncClient
 from stepflow.errors import StepflowError
-from stepflow.web.access import Access, check_host, check_origin, granted
+from stepflow.web.access import Access, Grant, check_host, check_origin, granted
 from stepflow.web.document import document
 from stepflow.web.incoming import AROUND_PAYLOAD, check_head, read_body, read_query
 from stepflow.web.models import Nothing
@@ -138,11 +138,11 @@ class _Api:
 
     async def _read(self, operation: Operation, request: Request) -> Call:
         """Check who asks and what for, in this order, and read what they give."""
-        by = ""
+        grant = Grant(None)
         check_head(request)
         if operation.right != NOBODYS:
             check_host(request, self.hosts)
-            by = await granted(self.access, request, operation.right)
+            grant = await granted(self.access, request, operation.right)
         if operation.is_verb:
             check_origin(request)
         _check_path(request.path_params)
@@ -153,7 +153,7 @@ class _Api:
             self.client,
             request=request,
             redact=self.redact,
-            by=by,
+            grant=grant,
             root=self._root(request),
             path=request.path_params,
             query=query,

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from stepflow.client import AsyncClient
-from stepflow.web.access import READ
+from stepflow.web.access import READ, Grant
 from stepflow.web.problems import Problem
 from stepflow.web.redact import Redact
 
@@ -25,8 +25,8 @@ class Call:
     client: AsyncClient
     request: Request
     redact: Redact
-    #: who asks
-    by: str
+    #: who asks, and what they may do
+    grant: Grant
     #: where the API stands: what is before the operation's own path
     root: str
     path: Mapping[str, str]
@@ -34,6 +34,11 @@ class Call:
     body: Any
     #: the streams that are open
     streams: Any
+
+    @property
+    def by(self) -> str:
+        """The name under which it is written down."""
+        return self.grant.by
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.RunNotFound, 404),
     (errors.HookNotFound, 404),
     (errors.QuestionNotFound, 404),
+    (errors.BulkNotFound, 404),
     (errors.RunConflict, 409),
     (errors.RunStateError, 409),
     (errors.PayloadTooLarge, 413),

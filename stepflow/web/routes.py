@@ -9,9 +9,12 @@ from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
+from stepflow.engine.steering.bulk import BulkInfo, Preview
 from stepflow.engine.why import Why
 from stepflow.errors import (
     AnswerMisfit,
+    BulkGrown,
+    BulkNotFound,
     HookNotFound,
     InvalidName,
     InvalidOption,
@@ -41,13 +44,14 @@ from stepflow.errors import (
     UnsupportedValue,
     WebhookRefused,
 )
+from stepflow.web import bulk, streams, verbs
 from stepflow.web import reads as look
-from stepflow.web import streams, verbs
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
     Answer,
     Answered,
+    Bulk,
     Created,
     Deleted,
     DeleteQuery,
@@ -58,6 +62,7 @@ from stepflow.web.models import (
     ListQuery,
     Nothing,
     OutputQuery,
+    PreviewQuery,
     QueueChanged,
     Redelivered,
     RowsQuery,
@@ -77,6 +82,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "run_id": (RUN_ID, "The id of a run."),
     "token": (r"^[A-Za-z0-9_-]{1,128}\.[0-9a-f]{20}$", "The token of a question."),
     "hook_id": (r"^[A-Za-z0-9_-]{1,200}$", "The id of a hook delivery."),
+    "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
 }
 
@@ -177,6 +183,27 @@ VERBS = (
     ),
 )  # fmt: skip
 
+_BULK: tuple[Problem, ...] = (BulkNotFound,)
+BULKS = (
+    Operation("GET", "/bulk", bulk.list_bulks, "List bulks", list[BulkInfo], query=RowsQuery),
+    Operation(
+        "GET", "/bulk/preview", bulk.preview_bulk, "Preview a bulk", Preview, query=PreviewQuery,
+        problems=(InvalidOption,),
+    ),
+    Operation("GET", "/bulk/{bulk_id}", bulk.show_bulk, "Show a bulk", BulkInfo, problems=_BULK),
+    Operation(
+        "POST", "/bulk", bulk.begin_bulk, "Begin a bulk", BulkInfo, right="bulk", status=202,
+        body=Bulk, problems=(InvalidOption, InvalidName, BulkGrown, PayloadTooLarge),
+    ),
+    Operation(
+        "POST", "/bulk/{bulk_id}/stop", bulk.stop_bulk, "Stop a bulk", BulkInfo, right="bulk",
+        body=Nothing, problems=_BULK,
+    ),
+    Operation(
+        "POST", "/bulk/{bulk_id}/resume", bulk.resume_bulk, "Resume a bulk", BulkInfo,
+        right="bulk", body=Nothing, problems=_BULK,
+    ),
+)  # fmt: skip
 _LAST = {"Last-Event-ID": "The id of the last event that the reader knows."}
 STREAMS = (
     Operation(
@@ -189,7 +216,7 @@ STREAMS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *STREAMS)
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *STREAMS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:

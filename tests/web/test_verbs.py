@@ -11,7 +11,8 @@ from tests.support import until
 PATHS = (
     "/runs", "/runs/a/cancel", "/runs/a/fail", "/runs/a/pause", "/runs/a/resume",
     "/runs/a/run-now", "/runs/a/retry", "/runs/a/fork", "/runs/a/signal", "/questions/a.b",
-    "/hooks/a/redeliver", "/queues/a/pause", "/queues/a/resume",
+    "/hooks/a/redeliver", "/bulk", "/bulk/a/stop", "/bulk/a/resume",
+    "/queues/a/pause", "/queues/a/resume",
 )  # fmt: skip
 
 
@@ -130,6 +131,39 @@ async def test_a_queue_is_paused_and_resumed(http, client):
     assert [queue.paused.reason for queue in client.queues()] == ["provider down"]
     assert (await http.post("/queues/mail/pause")).json()["changed"] is False
     assert (await http.post("/queues/mail/resume")).json()["changed"] is True
+
+
+async def test_many_runs_are_cancelled_after_a_preview(http, app, client, working):
+    """[O16] The bulk is not begun where many more fit than were expected."""
+    client.submit_many([("report", n) for n in range(5)])
+    what = {"verb": "cancel", "where": "runner=report"}
+    seen = (await http.get("/bulk/preview", params=what)).json()
+    assert (seen["count"], seen["is_exact"]) == (5, True)
+    grown = await http.post("/bulk", json={**what, "expect": 3})
+    assert (grown.status_code, grown.json()["type"]) == (409, "BulkGrown")
+    begun = await http.post("/bulk", json={**what, "expect": 5, "reason": "enough"})
+    assert begun.status_code == 202
+    path = begun.headers["location"]
+    async with working(app, queues=["other"]):
+
+        async def is_done():
+            return (await http.get(path)).json()["state"] == "done"
+
+        await until(is_done)
+    assert (await http.get("/bulk")).json() == [(await http.get(path)).json()]
+    assert {run.reason for run in client.list(state="cancelled")} == {"enough"}
+    assert (await http.post("/bulk/nobody/stop")).status_code == 404
+    wrong = await http.post("/bulk", json={**what, "where": "colour=red"})
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "InvalidOption")
+
+
+async def test_a_bulk_needs_the_right_of_its_verb_too(api):
+    """[O18] So a token for one verb does no other to many."""
+    http = api(access=lambda request: {"bulk", "pause"})
+    cancel = await http.post("/bulk", json={"verb": "cancel", "where": "runner=report"})
+    assert cancel.status_code == 403
+    pause = await http.post("/bulk", json={"verb": "pause", "where": "runner=report"})
+    assert pause.status_code == 202
 
 
 async def test_a_verb_is_written_down_under_the_name_of_its_bearer(api, client, caplog):
