@@ -8,15 +8,16 @@ The model breaks off in its first answer. The reader hears that what it has show
 
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 
 import stepflow
 from stepflow import Context, OutputReset, OutputView, RetryPolicy, Stepflow, TransientError
 
 app = Stepflow()
-calls = []
+calls: list[str] = []
 
 
-async def model(question: str):
+async def model(question: str) -> AsyncIterator[str]:
     calls.append(question)
     for token in ("The moon ", "pulls ", "the sea."):
         if len(calls) == 1 and token == "the sea.":

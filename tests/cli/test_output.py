@@ -42,7 +42,7 @@ def talks(folder):
 def test_it_prints_what_counts_and_says_what_does_not(talks, at_work, client, run):
     """[E13]"""
     client.submit("talks", run_id="t1")
-    until_blocking(lambda: client.status("t1").state == "waiting")
+    until_blocking(lambda: "signal" in (client.status("t1").waits_for or ""))
     shown = run("output", "t1")
     assert (shown.exit_code, shown.stdout) == (0, '{"phase": 1}\nhello once more\n')
     assert run("output", "t1", "--topic", "progress").stdout == '{"phase": 1}\n'
