@@ -12,6 +12,7 @@ from stepflow.core.run import RunState
 from stepflow.engine.inspect import StepInfo
 
 
+@pytest.mark.crash
 def test_the_demo_holds_what_it_claims(start):
     process = start("demo", "--json")
     out, err = process.communicate(timeout=60)

@@ -10,6 +10,9 @@ import pytest
 
 from tests.support import until_blocking
 
+#: each is a process of its own, with workers of its own
+pytestmark = pytest.mark.crash
+
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 

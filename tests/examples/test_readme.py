@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.examples.pages import ROOT
 
 
+@pytest.mark.crash
 def test_the_readme_does_what_it_says(reader):
     """[U18] The README's quick start and all that follows, as its reader types it."""
     reader.read(ROOT / "README.md")

@@ -254,6 +254,7 @@ def test_a_deadline_a_grace_and_a_commit(explore):
     assert {each.at_last["a"].run.state for each in ends} == {"failed"}
 
 
+@pytest.mark.crash
 def test_a_cancel_and_a_deadline_at_once(explore):
     """[C27] [C28] [C29] Whoever was first, it ends once."""
     ends = explore(
@@ -303,6 +304,7 @@ def test_two_senders_of_one_signal_and_a_park(explore):
         assert each.results["sender"] == each.results["other"]
 
 
+@pytest.mark.crash
 def test_a_signal_the_due_time_and_a_cancel(explore):
     """[C25] [F9] Three ways to end one wait."""
 
