@@ -103,11 +103,13 @@ def _check_first(
 def _takes(function: Callable[..., Any], count: int) -> bool:
     """Whether *function* can be called with so many arguments, by position."""
     try:
-        own_signature(function).bind(*[None] * count)
+        signature = own_signature(function)
+    except (TypeError, ValueError):  # a builtin that does not say, or a mock
+        return True
+    try:
+        signature.bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not say
-        return True
     return True
 
 
