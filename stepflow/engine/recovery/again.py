@@ -8,7 +8,7 @@ from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import run_member
 from stepflow.core.outcomes import Lost, Outcome
-from stepflow.core.run import RunState
+from stepflow.core.run import Run, RunState
 from stepflow.core.step_record import StepRecord, attempt_name
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide
@@ -40,13 +40,7 @@ async def hand_over_again(
         await forget_claim(env.keys, run_member(run_id))
     elif run.damage:
         return await set_run_aside(run, env)
-    # others may have come first: a lost step must still be claimed; one that lost its delivery must
-    # still wait for it, and not have been claimed and put to sleep since the scan
-    if run is None or run.state is not (
-        RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING
-    ):
-        return False
-    if (dead_token and run.token != dead_token) or (rev is not None and run.rev != rev):
+    if run is None or not _is_still_so(run, outcome, dead_token, rev):
         return False
     now = env.clock.now()
     most = env.settings.worker.max_crashes
@@ -88,3 +82,15 @@ async def hand_over_again(
             move.state,
         )
     return True
+
+
+def _is_still_so(run: Run, outcome: Outcome, dead_token: str, rev: int | None) -> bool:
+    """
+    Whether the run stands as it was found; others may have come first.
+
+    A lost step must still be claimed. One that lost its delivery must still wait for it, and not
+    have been claimed and put to sleep since the scan.
+    """
+    if run.state is not (RunState.RUNNING if isinstance(outcome, Lost) else RunState.PENDING):
+        return False
+    return (not dead_token or run.token == dead_token) and (rev is None or run.rev == rev)
