@@ -11,7 +11,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
-    │   ├── NotDeletable, BulkNotFound, BulkGrown
+    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -20,6 +20,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
@@ -346,6 +347,16 @@ class NotScheduled(RunStateError):
         )
 
 
+class NotRunning(RunStateError):
+    """You called `now` for a run that no worker is running."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id!r} is {state}, and no worker is running it; `stepflow why {run_id}` says "
+            "what it waits for"
+        )
+
+
 class UnknownStep(RunStateError):
     """You called `fork` at a step that the run does not remember; *known* lists those it does."""
 
@@ -558,6 +569,17 @@ class ReplyLost(UnavailableError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"the reply to {name} was lost with the connection; it may have been carried out"
+        )
+
+
+class WorkerSilent(UnavailableError):
+    """The worker that has the run did not answer in time what it is doing for it."""
+
+    def __init__(self, run_id: str, worker: str, limit_s: float) -> None:
+        self.worker = worker
+        super().__init__(
+            f"worker {worker} has run {run_id!r} and did not answer within {limit_s:g} s; "
+            f"`stepflow why {run_id}` says whether it is alive"
         )
 
 
