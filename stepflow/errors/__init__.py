@@ -179,3 +179,7 @@ __all__ = [
     "did_you_mean",
     "shown",
 ]
+
+# a traceback names them by where you import them from
+for _name in __all__:
+    globals()[_name].__module__ = __name__
