@@ -273,7 +273,7 @@ def test_a_worker_answers_though_code_blocks_its_loop(client, blocking, runner, 
     """A thread of it does, with the stack of the loop; for its other runs as well."""
     patient, run_id = worked(client, "patient"), worked(client, runner)
     stack = ["blocks" if runner == "blocks" else "blocking_step", "compute"]
-    now = client.now(run_id)
+    now = until_blocking(lambda: (now := client.now(run_id)).blocked and now, "its loop stands")
     assert [(each.name, places(each.stack)) for each in now.steps] == [(step, stack)]
     assert (now.blocked.run_id, places(now.blocked.stack)) == (run_id, stack)
     other = client.now(patient)
