@@ -40,6 +40,7 @@ VERBS = {
     "export": "look.histories",
     "check": "look.histories",
     "workers": "workers",
+    "runners": "workers",
     "queues": "workers",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
@@ -54,7 +55,7 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show why watch output events questions workers queues hooks",
+    "Look": "list show why watch output events questions workers runners queues hooks",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
     "Operate": "doctor export config web redis completion",
     "Develop": "dev demo check",
