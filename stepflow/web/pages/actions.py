@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from stepflow.core.run import ENDS, RunState, RunStatus
-from stepflow.engine.steering.bulk import VERBS as BULK_STATES
+from stepflow.engine.steering.bulk_runs import VERBS as BULK_STATES
 from stepflow.web.access import Grant
 from stepflow.web.operation import Operation
 from stepflow.web.routes import OPERATIONS

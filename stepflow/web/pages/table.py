@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stepflow.web.pages import act, run
-from stepflow.web.pages.lists import runs
 from stepflow.web.pages.actions import ACTIONS
+from stepflow.web.pages.lists import runs
 from stepflow.web.pages.visit import Page
 
 PAGES: tuple[Page, ...] = (*runs.PAGES, *run.PAGES, *act.PAGES)

@@ -1,1 +1,1 @@
-"""The pages that list: runs, failures, queues, workers, questions, hooks, bulks, and what is now."""
+"""The pages that list: runs, failures, queues, workers, questions, hooks and bulks."""
