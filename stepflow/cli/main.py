@@ -46,6 +46,7 @@ VERBS = {
     "bulk": "steering.bulk",
     "hooks": "hooks",
     "doctor": "look.doctor",
+    "health": "look.health",
     "redis": "server",
     "web": "web",
     "config": "config",
@@ -57,7 +58,7 @@ PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output events questions workers runners queues hooks",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
-    "Operate": "doctor export config web redis completion",
+    "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs

@@ -13,6 +13,9 @@ from stepflow.store.values.codec import pack, unpack
 
 #: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
 LIVE_S = 5.0
+#: seconds after its last heartbeat, one of which comes every 10 s, that a worker counts as blocked
+#: which says so: its loop, which would report that it lives, does not turn
+BLOCKED_LIVE_S = 30.0
 #: seconds after which the builds of a worker that was not seen any more are forgotten
 GONE_S = 60.0
 
