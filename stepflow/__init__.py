@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
+    from stepflow.engine.telemetry import Telemetry as Telemetry
     from stepflow.engine.timeline import StepKind as StepKind
     from stepflow.engine.timeline import StepState as StepState
     from stepflow.engine.timeline import StepStatus as StepStatus
@@ -165,6 +166,7 @@ _EXPORTS = {
     "engine.spec": "RunSpec",
     "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
+    "engine.telemetry": "Telemetry",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",

@@ -19,6 +19,7 @@ from stepflow.core.under_way import UnderWay
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
+from stepflow.engine.telemetry import Telemetry
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
 from stepflow.store.calls import Call, Plan
@@ -247,7 +248,11 @@ class StepRuntime:
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        sent = self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is not None:
+            sent.add_done_callback(partial(_note_history, telemetry))
+        return sent
 
     def add_entry(
         self, index: int, entry: bytes, cleanup: Cleanup | None = None
@@ -276,6 +281,15 @@ class StepRuntime:
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
         """Make children of the run; see `engine.children.spawn_children`."""
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is None:
+            return await self._spawn(specs, abandon=abandon, group=group)
+        with telemetry.trace_submit(specs) as sending:
+            return await self._spawn(sending.specs, abandon=abandon, group=group)
+
+    async def _spawn(
+        self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None
+    ) -> bool:
         versions = Versions(self._worker_state.registry.newest)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
@@ -455,6 +469,11 @@ class StepRuntime:
     def _lost(self, what: str) -> ClaimLost:
         where = f"run {self._claimed.run.id!r} step {self._number}"
         return ClaimLost(f"{where} is held by another worker; {what}")
+
+
+def _note_history(telemetry: Telemetry, loaded: asyncio.Future[list[bytes]]) -> None:
+    if not loaded.cancelled() and loaded.exception() is None:
+        telemetry.note_history(len(loaded.result()))
 
 
 def _found(head: bytes, reply: Sequence[bytes]) -> bytes | None:
