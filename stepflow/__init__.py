@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
+    from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.questions import Question as Question
@@ -53,7 +54,6 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
-    from stepflow.engine.telemetry import Telemetry as Telemetry
     from stepflow.engine.timeline import StepKind as StepKind
     from stepflow.engine.timeline import StepState as StepState
     from stepflow.engine.timeline import StepStatus as StepStatus
@@ -166,7 +166,7 @@ _EXPORTS = {
     "engine.spec": "RunSpec",
     "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
-    "engine.telemetry": "Telemetry",
+    "engine.events.telemetry": "Telemetry",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",

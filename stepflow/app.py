@@ -12,8 +12,8 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
-from stepflow.engine.telemetry import Telemetry
 from stepflow.engine.user_code.arguments import payload_type, reader_for
 from stepflow.engine.user_code.around import Around
 from stepflow.engine.user_code.declarations import (

@@ -252,6 +252,7 @@ def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path
         "testing",
         "entry",
         "kits",
+        "telemetry",
     }
 
 

@@ -44,8 +44,8 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
-    from stepflow.engine.telemetry import Telemetry
     from stepflow.engine.why import Why
 
 T = TypeVar("T")

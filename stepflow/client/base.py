@@ -31,8 +31,8 @@ from stepflow.store.values.codec import unpack
 from stepflow.store.variables import load_kv
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
-    from stepflow.engine.telemetry import Telemetry
     from stepflow.engine.user_code.arguments import Reader
 
 T = TypeVar("T")

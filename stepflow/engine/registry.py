@@ -11,7 +11,7 @@ from stepflow.core.events import Event, EventType
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
-from stepflow.engine.telemetry import Telemetry
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.lifespan import Lifespan
 from stepflow.engine.user_code.middleware import Middleware

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from stepflow.engine.events.telemetry import AttemptFacts, HookFacts
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.telemetry import AttemptFacts, HookFacts
 from stepflow.engine.user_code.middleware import UserCall
 
 Attributes = dict[str, str | int]

@@ -19,8 +19,8 @@ from opentelemetry.trace import (
 
 from stepflow.core.outcomes import CleanedUp, Fail, Outcome, Raised
 from stepflow.core.verdict import Verdict, VerdictKind
+from stepflow.engine.events.telemetry import AttemptFacts, HookFacts
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.telemetry import AttemptFacts, HookFacts
 from stepflow.engine.user_code.middleware import CallNext, UserCall
 from stepflow.errors import InvalidOption
 from stepflow.logs import add_source

@@ -14,8 +14,8 @@ from dataclasses import replace
 from stepflow.core import probes
 from stepflow.core.outcomes import Outcome, Pause, TryElsewhere
 from stepflow.core.tried import Trial, Tried
+from stepflow.engine.events.telemetry import AttemptFacts, Telemetry
 from stepflow.engine.kept import pack_tried
-from stepflow.engine.telemetry import AttemptFacts, Telemetry
 from stepflow.engine.user_code.calls import passes
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of

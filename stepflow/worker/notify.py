@@ -13,6 +13,7 @@ from stepflow.core.run import RunOutcome, RunState
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
+from stepflow.engine.events.telemetry import HookFacts, Telemetry
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import (
@@ -28,7 +29,6 @@ from stepflow.engine.outbox import (
 )
 from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.steering.bulk import carry_on
-from stepflow.engine.telemetry import HookFacts, Telemetry
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue

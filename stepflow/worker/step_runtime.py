@@ -17,9 +17,9 @@ from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.under_way import UnderWay
 from stepflow.engine.children import spawn_children, stop_children, stop_group
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.telemetry import Telemetry
 from stepflow.engine.versions import Versions
 from stepflow.errors import ClaimLost
 from stepflow.store.calls import Call, Plan
