@@ -28,7 +28,7 @@ from stepflow.engine.outbox import (
     read_trace,
 )
 from stepflow.engine.registry import HookFunction, Registry
-from stepflow.engine.steering.bulk import carry_on
+from stepflow.engine.steering.carry_bulk import carry_on
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue
