@@ -34,6 +34,8 @@ from stepflow import (
 
 ROOT = Path(__file__).parents[2]
 app = Stepflow()
+#: orders that the provider has turned away once
+_asked: set[int] = set()
 #: how many children the large map has, and the long chain has steps
 MANY, LONG = 1000, 400
 
@@ -60,7 +62,8 @@ async def order(ctx: Context, number: int) -> dict[str, object]:
         await _work(0.05, number)
         if number % 9 == 4:
             raise CardDeclined(f"card ending in {4000 + number} was declined by the issuer")
-        if number % 5 == 1 and ctx.info.attempt == 0:
+        if number % 5 == 1 and number not in _asked:
+            _asked.add(number)
             raise RateLimited("429: slow down", retry_after=0.2)
         return f"ch_{number:06}"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from stepflow.web.pages import act, run
 from stepflow.web.pages.actions import ACTIONS
-from stepflow.web.pages.lists import bulk, failures, hooks, questions, queues, runs, workers
+from stepflow.web.pages.lists import bulk, failures, hooks, now, questions, queues, runs, workers
 from stepflow.web.pages.visit import Page
 
 PAGES: tuple[Page, ...] = (
+    *now.PAGES,
     *runs.PAGES,
     *failures.PAGES,
     *queues.PAGES,
