@@ -39,7 +39,7 @@ async def _listed(
         "verbs": [verb for verb in VERBS if visit.grant.allows(verb)],
         "can_begin": visit.grant.allows("bulk"),
     }  # fmt: skip
-    return Shown("bulks.html", values, status)
+    return Shown("lists/bulks.html", values, status)
 
 
 async def preview(visit: Visit) -> Shown:
@@ -64,7 +64,7 @@ async def _previewed(
         "command_line": f"stepflow {verb} --where {shlex.quote(where)}",
         "can_begin": visit.grant.allows("bulk") and visit.grant.allows(verb),
     }  # fmt: skip
-    return Shown("preview.html", values, status, live=None)
+    return Shown("lists/preview.html", values, status, live=None)
 
 
 async def begin(visit: Visit) -> Shown | Response:
@@ -109,7 +109,7 @@ async def bulk(visit: Visit) -> Shown:
         for verb, of_states in states.items()
         if found.state in of_states and can(visit.grant, verb)
     ]
-    return Shown("bulk.html", {"bulk": found, "actions": actions})
+    return Shown("lists/bulk.html", {"bulk": found, "actions": actions})
 
 
 PAGES = (

@@ -101,7 +101,7 @@ async def failures(visit: Visit) -> Shown:
         "has_more": has_more,
         "can_retry": visit.grant.allows("retry") and visit.grant.allows("bulk"),
     }  # fmt: skip
-    return Shown("failures.html", values)
+    return Shown("lists/failures.html", values)
 
 
 PAGES = (Page("/failures", failures, "Failures", "f"),)

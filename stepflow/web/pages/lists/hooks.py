@@ -15,7 +15,7 @@ async def hooks(visit: Visit) -> Shown:
         "hooks": await visit.client.hooks(limit=ROWS), "most": ROWS,
         "redeliver": ACTIONS["redeliver"], "can_redeliver": can(visit.grant, "redeliver"),
     }  # fmt: skip
-    return Shown("hooks.html", values)
+    return Shown("lists/hooks.html", values)
 
 
 PAGES = (Page("/hooks", hooks, "Hooks", "h"),)

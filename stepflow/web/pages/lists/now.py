@@ -25,22 +25,16 @@ _AT_WORK = 10
 async def now(visit: Visit) -> Shown:
     """Show what needs somebody, and what is at work."""
     client = visit.client
-    (
-        (queues, workers),
-        (failed, _),
-        pending,
-        running,
-        paused,
-        questions,
-        hooks,
-    ) = await asyncio.gather(
+    (queues, workers), (failed, _), questions, hooks = await asyncio.gather(
         queue_rows(visit),
         newest_failed(visit, _LOOKED_AT),
+        client.questions(limit=_LOOKED_AT),
+        client.hooks(limit=_LOOKED_AT),
+    )
+    pending, running, paused = await asyncio.gather(
         client.list(state=RunState.PENDING, limit=_LOOKED_AT),
         client.list(state=RunState.RUNNING, limit=_LOOKED_AT),
         client.list(state=RunState.PAUSED, limit=_LOOKED_AT),
-        client.questions(limit=_LOOKED_AT),
-        client.hooks(limit=_LOOKED_AT),
     )
     rows = await rows_of([*running.runs, *pending.runs], visit)
     live = [worker for worker in workers if worker.is_live]
@@ -62,7 +56,7 @@ async def now(visit: Visit) -> Shown:
         "running": sum(queue.running for queue in queues),
         "questions": len(questions), "most": _LOOKED_AT,
     }  # fmt: skip
-    return Shown("now.html", values)
+    return Shown("lists/now.html", values)
 
 
 def _first(found: Iterable[T]) -> Iterable[T]:

@@ -78,7 +78,7 @@ async def _listed(
         "can_answer": visit.grant.allows("answer"),
         "token": token, "given": given, "problem": problem,
     }  # fmt: skip
-    return Shown("questions.html", values, status)
+    return Shown("lists/questions.html", values, status)
 
 
 async def answer(visit: Visit) -> Shown | Response:

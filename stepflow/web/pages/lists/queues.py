@@ -72,7 +72,7 @@ async def queues(visit: Visit) -> Shown:
         "can_pause": can(visit.grant, "pause-queue"),
         "can_resume": can(visit.grant, "resume-queue"),
     }  # fmt: skip
-    return Shown("queues.html", values)
+    return Shown("lists/queues.html", values)
 
 
 PAGES = (Page("/queues", queues, "Queues", "q"),)

@@ -21,7 +21,7 @@ async def workers(visit: Visit) -> Shown:
         "slots": sum(worker.concurrency or 0 for worker in live),
         "taken": sum(max(worker.running, 0) for worker in live),
     }  # fmt: skip
-    return Shown("workers.html", values)
+    return Shown("lists/workers.html", values)
 
 
 def _queues_of(worker: WorkerInfo, visit: Visit) -> Sequence[str]:
