@@ -11,8 +11,8 @@ entries as they are stored, so that a damaged entry is of no concern to who does
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from stepflow.core.children import ChildGroup
 from stepflow.errors import StepflowError, UnreadableRecord
@@ -62,9 +62,8 @@ class EntryKind(StrEnum):
 _ENDINGS = (b"stop", b"undo")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One remembered fact; *at* is unix seconds by the server's clock."""
+class Entry(NamedTuple):
+    """One remembered fact, a tuple since each step makes one; *at* is the server's unix time."""
 
     kind: EntryKind
     place: str
@@ -84,7 +83,7 @@ class Entry:
 
     def holding(self, data: bytes) -> Entry:
         """Return the same entry with *data*."""
-        return replace(self, data=data)
+        return self._replace(data=data)
 
     @classmethod
     def read(cls, written: bytes) -> Entry:

@@ -7,9 +7,9 @@ A transition: what becomes of a run, as a value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepflow.core.outcomes import ErrorInfo, Park
 from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, Standing, StopRequest
@@ -29,12 +29,13 @@ class TransitionKind(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """
     What becomes of a run; *why* is for the log.
 
-    Make one with the named constructors only: they keep out combinations that make no sense.
+    Make one with the named constructors only: they keep out combinations that make no sense. It is
+    a tuple because every step makes one: a frozen dataclass with as many fields takes ten times as
+    long to make.
     """
 
     kind: TransitionKind
@@ -78,8 +79,8 @@ class Transition:
         if self.kind is TransitionKind.PARK:
             parked = Parked.DUE if self.inbox is None else Parked.INBOX
         stood = Standing(self.state, parked, self.due_at or 0.0, self.inbox or 0)
-        return replace(
-            self, state=RunState.PAUSED, due_at=None, paused=replace(pause, stood=stood),
+        return self._replace(
+            state=RunState.PAUSED, due_at=None, paused=replace(pause, stood=stood),
             why=f"paused by {pause.by or 'somebody'}",
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
-from stepflow.core.run import Cleanup, Run
+from stepflow.core.run import Cleanup
 from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.events.telemetry import Telemetry
@@ -51,11 +51,6 @@ class StepRuntime(RunnerSide):
             bounds=bounds_of(self._env),
         )  # fmt: skip
         return self._connection.send(call)
-
-    @property
-    def run(self) -> Run:
-        """The claimed run."""
-        return self._claimed.run
 
     @property
     def cancel(self) -> CancelToken:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
@@ -63,9 +64,12 @@ class Activation(ActivationHost):
         self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
         #: what was forgotten, in words; None before that was looked at
         self._forgotten: str | None = None
+
+    @cached_property
+    def log(self) -> StepLog:
+        """Logs what the workflow's code says; silent where that is replayed."""
         facts = StepFacts(self.run.id, self.run.runner)
-        #: logs what the workflow's code says; silent where that is replayed
-        self.log = StepLog(lambda: facts, self._is_silent)
+        return StepLog(lambda: facts, self._is_silent)
 
     async def carry(self, workflow: Begin) -> Outcome:
         """
