@@ -51,7 +51,7 @@ def serve_pages(tmp_path: Path) -> Iterator[Callable[..., str]]:
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
-        return next(word for word in line.split() if word.startswith("http")).rstrip(";")
+        return next(word for word in line.split() if word.startswith("http")).rstrip(":")
 
     yield start
     for process in started:
