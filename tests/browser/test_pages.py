@@ -175,6 +175,20 @@ def test_a_bulk_is_seen_through_from_a_failure_to_its_end(client, app, tab):
     assert {client.status(run_id).state for run_id in ids} == {"pending"}
 
 
+def test_rows_are_chosen_and_wait_until_something_is_done_to_them(client, tab):
+    ids = [asked_by(client) for _ in range(3)]
+    page = tab.open("runs")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#live")).to_have_text("rows are chosen")
+    page.get_by_label("Choose all").check()
+    expect(page.locator(".chosen")).to_contain_text("With the 3 chosen")
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel 3 runs").click()
+    expect(page.locator("h1")).to_have_text("Cancel: 3 done")
+    assert {client.status(run_id).state for run_id in ids} == {"cancelled"}
+
+
 def test_whoever_has_a_token_logs_in_and_out(client, url, tmp_path, serve_pages, open_tab):
     token = "a-token-of-the-test-0123"
     (tmp_path / "tokens").write_text(f"ann {token}\n")
