@@ -36,6 +36,7 @@ def test_every_page_fits_the_screen_in_both_schemes(client, open_tab, scheme, wi
 
 
 def test_a_button_asks_in_a_dialog_and_does_it(client, tab):
+    """[O27]"""
     run_id = asked_by(client)
     page = tab.open(f"runs/{run_id}")
     page.get_by_role("button", name="Cancel").click()
@@ -58,6 +59,7 @@ def test_a_dialog_is_left_without_doing_anything(client, tab):
 
 
 def test_a_queue_is_paused_and_resumed(client, tab):
+    """[O27]"""
     asked_by(client, queue="mail")
     page = tab.open("queues")
     for verb in ("Pause", "Resume"):
