@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from stepflow.core.counts import Counted, field_of
 from stepflow.core.ids import run_member, worker_of
 from stepflow.core.journal import start_entry
 from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, StopRequest
@@ -130,6 +131,7 @@ def submission(
             "due": keys.due, "scheduled": keys.rq_scheduled(queue),
             "done_index": keys.done_index(old_state), "expiry": keys.expiry,
             "old_runner_index": keys.runner_index((replaces or run).runner),
+            "counts": keys.new_counts,
         },
         {
             "request": request, "replaces": old_rev, "member": run_member(run.id), "run_id": run.id,
@@ -137,6 +139,7 @@ def submission(
             "queue": queue, "rq_time": rq_time(run.created_at), "ns": keys.namespace,
             "deadline": format_time(run.deadline_at),
             "is_brief": _brief(run.due_at, run.created_at), "expired": expired,
+            "counted": field_of(Counted.SUBMITTED, run.runner),
         },
         {"fields": (*write_new(run, keys), "submit_id", request), "data": data, "fork": ()},
     )  # fmt: skip
@@ -220,13 +223,14 @@ def hand_over(
     restarts: int = 0,
     pause: PauseRequest | None = None,
     last_error: str | None = None,
+    counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. *last_error* is what the attempt failed with. Answers
-    as `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with. *counted*
+    are the counts that this adds to; what a worker does, it counts itself. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
@@ -266,7 +270,9 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
+            "counted": counted,
         },
+        key_lists={"counts": (keys.new_counts,) if counted else ()},
     )  # fmt: skip
 
 
@@ -291,6 +297,7 @@ def finish_run(
     untold: bytes | None = None,
     stopped_by: str = "",
     output_ttl_s: float | None = None,
+    counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
@@ -298,7 +305,8 @@ def finish_run(
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
     by hand. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
-    The output stream may live shorter than the record: for *output_ttl_s*.
+    The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the counts
+    that this adds to; what a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -336,11 +344,13 @@ def finish_run(
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
             "stop_hook": update.stop_hook, "parent": update.parent,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+            "counted": counted,
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys,
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+            "counts": (keys.new_counts,) if counted else (),
         },
     )  # fmt: skip
 

@@ -73,13 +73,13 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     True when the worker keeps the run and goes on with the next step.
     """
     while not claimed.is_lost:
-        run = claimed.run
+        run, now = claimed.run, worker_state.env.clock.now()
         move = decide(
             run,
             run.step,
             outcome,
             claimed.policy,
-            worker_state.env.clock.now(),
+            now,
             spread=worker_state.env.rng.random(),
             max_crashes=worker_state.env.settings.worker.max_crashes,
         )
@@ -88,7 +88,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             return False
         keeps = _may_keep(claimed, move, worker_state)
         try:
-            call, payload = _call(claimed, outcome, move, worker_state, keeps=keeps)
+            call, payload = _call(claimed, outcome, move, worker_state, now, keeps=keeps)
         except BaseException as error:  # values are user code too: packing them may raise anything
             if isinstance(outcome, Raised):
                 raise
@@ -105,8 +105,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
+        worker_state.counters.note_commit(run, outcome, move, _took_s(claimed, now))
         if worker_state.listeners is not None:
-            record = _record(claimed, outcome, move, worker_state.env.clock.now())
+            record = _record(claimed, outcome, move, now)
             worker_state.listeners.note_commit(run, record, move)
         worker_state.on_due(move.due_at)
         if keeps:
@@ -118,6 +119,13 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         claimed.run.step,
     )
     return False
+
+
+def _took_s(claimed: ClaimedRun, now: float) -> float | None:
+    """Give how long the runner's step took; None for a workflow, which counts its own steps."""
+    if claimed.runner.version is not None:
+        return None
+    return now - (claimed.attempt.started_at or now)
 
 
 def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> bool:
@@ -139,6 +147,7 @@ def _call(
     outcome: Outcome,
     move: Transition,
     worker_state: WorkerState,
+    now: float,
     *,
     keeps: bool,
 ) -> tuple[Call[Any], bytes]:
@@ -147,7 +156,7 @@ def _call(
 
     Raises UsageError for a value that cannot be stored.
     """
-    env, run, now = worker_state.env, claimed.run, worker_state.env.clock.now()
+    env, run = worker_state.env, claimed.run
     limit = env.settings.limits.payload_bytes
     fence = _fence(claimed, outcome, move, now)
     step = claimed.attempt.step

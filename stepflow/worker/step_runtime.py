@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
+from stepflow.core.counts import StepCount
+from stepflow.core.journal import EntryKind
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
@@ -37,6 +39,12 @@ from stepflow.worker.state import WorkerState
 
 T = TypeVar("T")
 
+#: how the attempt of a workflow's step ended, by the entry that remembers it
+_ATTEMPT_ENDS = {
+    EntryKind.VALUE: StepCount.DONE,
+    EntryKind.ERROR: StepCount.FAILED,
+    EntryKind.TRY: StepCount.RETRIED,
+}
 #: several threads of one run may emit first
 _making_writer = threading.Lock()
 
@@ -205,6 +213,11 @@ class StepRuntime:
 
         *so_far* is the end, if that led to one. A worker need not know.
         """
+
+    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
+        """Count an attempt of a step of the workflow."""
+        counters = self._worker_state.counters
+        counters.note_attempt(self._claimed.run.runner, _ATTEMPT_ENDS[kind], took_s)
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""
