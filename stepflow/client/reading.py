@@ -1,10 +1,11 @@
-"""What both clients read of a run beside its status: its steps and its variables."""
+"""What both clients read beside the status of runs: steps, variables, and what was counted."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from stepflow.engine.env import Env
+from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
 from stepflow.store.calls import Plan
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 class Reading:
-    """What `Client` reads of a run."""
+    """What `Client` reads."""
 
     env: Env
 
@@ -28,6 +29,14 @@ class Reading:
         steps.
         """
         return self._do(timeline(run_id, self.env))
+
+    def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
+        """
+        Return what was counted in the last minutes (up to 360) and hours (up to 168).
+
+        Workers send their counts once a second.
+        """
+        return self._do(stats(self.env, minutes=minutes, hours=hours))
 
     def vars(self, run_id: str) -> dict[str, Any]:
         """Return the variables of the run by name, as they are now; raises RunNotFound."""
@@ -52,7 +61,7 @@ class SessionReader:
 
 
 class AsyncReading:
-    """What `AsyncClient` reads of a run."""
+    """What `AsyncClient` reads."""
 
     env: Env
 
@@ -62,6 +71,10 @@ class AsyncReading:
     async def steps(self, run_id: str) -> Timeline:
         """See Client.steps."""
         return await self._do(timeline(run_id, self.env))
+
+    async def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
+        """See Client.stats."""
+        return await self._do(stats(self.env, minutes=minutes, hours=hours))
 
     async def vars(self, run_id: str) -> dict[str, Any]:
         """See Client.vars."""

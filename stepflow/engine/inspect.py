@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
@@ -150,11 +151,17 @@ def _is_shown(name: str, env: Env) -> bool:
 
 async def workers(env: Env) -> list[WorkerInfo]:
     """Describe the workers that RQ knows, with the number of claims of each."""
+    return await known_workers(env, await _count_claims(env))
+
+
+async def known_workers(
+    env: Env, claims: Mapping[str, int] = MappingProxyType({})
+) -> list[WorkerInfo]:
+    """Describe the workers that RQ knows; *claims* says how many each of them has."""
     names = await rq_worker_names()
     if not names:
         return []
     rows = await batch_of([rq_worker_row(name) for name in names])
-    claims = await _count_claims(env)
     infos = [_worker(name, row, claims) for name, row in zip(names, rows, strict=True) if row]
     found = await together([_with_liveness(info, env) for info in infos])
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
