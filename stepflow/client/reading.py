@@ -1,11 +1,16 @@
-"""What both clients read beside the status of runs: steps, variables, and what was counted."""
+"""What both clients read: runs, their steps, variables and histories, queues and workers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from stepflow.engine.env import Env
+from stepflow.engine.history import history
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
+from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
 from stepflow.store.calls import Plan
@@ -14,7 +19,7 @@ T = TypeVar("T")
 
 
 class Reading:
-    """What `Client` reads."""
+    """What `Client` reads beside the status of a run."""
 
     env: Env
 
@@ -30,6 +35,47 @@ class Reading:
         """
         return self._do(timeline(run_id, self.env))
 
+    def vars(self, run_id: str) -> dict[str, Any]:
+        """Return the variables of the run by name, as they are now; raises RunNotFound."""
+        return self._do(variables(run_id, self.env))
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        runner: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        queue: str | None = None,
+        parent: str | None = None,
+        roots: bool = False,
+        since: float | datetime | timedelta | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Page:
+        """
+        List runs, newest first; pass the page's `cursor` for the next one.
+
+        *parent* gives the children of a run, *roots* those that no run began, *since* (a moment, or
+        a timedelta back from now) those submitted from then on, *headers* those that have all of
+        these. For queue, parent, roots and headers there is no index: a page looks at 10,000 runs
+        at most, says in `scanned` at how many, and may be empty and still have a `cursor`.
+        """
+        return self._do(
+            list_runs(
+                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
+                parent=parent, roots=roots, since=since, headers=headers,
+            )
+        )  # fmt: skip
+
+    def history(self, run_id: str) -> dict[str, Any]:
+        """
+        Return the run and its journal as plain JSON values; raises RunNotFound.
+
+        `stepflow check` and the test harness replay it against changed code. Webhooks and their
+        secrets are left out.
+        """
+        return self._do(history(run_id, self.env))
+
     def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
         """
         Return what was counted in the last minutes (up to 360) and hours (up to 168).
@@ -38,9 +84,13 @@ class Reading:
         """
         return self._do(stats(self.env, minutes=minutes, hours=hours))
 
-    def vars(self, run_id: str) -> dict[str, Any]:
-        """Return the variables of the run by name, as they are now; raises RunNotFound."""
-        return self._do(variables(run_id, self.env))
+    def queues(self) -> Sequence[QueueInfo]:
+        """Return the queues: what waits in each, for how long, and how much is running."""
+        return self._do(queues(self.env))
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Return the workers, and how many steps each is running."""
+        return self._do(workers(self.env))
 
     def session(self, session_id: str) -> SessionReader:
         """Return what the runs of a session share: `client.session("user-7").vars()`."""
@@ -61,7 +111,7 @@ class SessionReader:
 
 
 class AsyncReading:
-    """What `AsyncClient` reads."""
+    """What `AsyncClient` reads beside the status of a run."""
 
     env: Env
 
@@ -72,13 +122,46 @@ class AsyncReading:
         """See Client.steps."""
         return await self._do(timeline(run_id, self.env))
 
+    async def vars(self, run_id: str) -> dict[str, Any]:
+        """See Client.vars."""
+        return await self._do(variables(run_id, self.env))
+
+    async def list(
+        self,
+        *,
+        state: str | None = None,
+        runner: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+        queue: str | None = None,
+        parent: str | None = None,
+        roots: bool = False,
+        since: float | datetime | timedelta | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Page:
+        """See Client.list."""
+        return await self._do(
+            list_runs(
+                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
+                parent=parent, roots=roots, since=since, headers=headers,
+            )
+        )  # fmt: skip
+
+    async def history(self, run_id: str) -> dict[str, Any]:
+        """See Client.history."""
+        return await self._do(history(run_id, self.env))
+
     async def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
         """See Client.stats."""
         return await self._do(stats(self.env, minutes=minutes, hours=hours))
 
-    async def vars(self, run_id: str) -> dict[str, Any]:
-        """See Client.vars."""
-        return await self._do(variables(run_id, self.env))
+    async def queues(self) -> Sequence[QueueInfo]:
+        """See Client.queues."""
+        return await self._do(queues(self.env))
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        """See Client.workers."""
+        return await self._do(workers(self.env))
 
     def session(self, session_id: str) -> AsyncSessionReader:
         """Return what the runs of a session share: `await client.session("user-7").vars()`."""

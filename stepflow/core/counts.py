@@ -13,6 +13,10 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.run import RunState
+from stepflow.errors import StepFailed
+
 #: the runner that stands for all those beyond the first `MOST_RUNNERS`
 OTHER = "other"
 #: runners that are counted under their own name
@@ -21,6 +25,8 @@ MOST_RUNNERS = 200
 BUCKETS = 64
 #: characters of the name of an error's type
 _LONGEST_ERROR = 80
+#: the type in the message of StepFailed
+_OF_STEP = re.compile(r"failed \(([^()\s]+)\): ")
 _NOT_IN_A_FIELD = re.compile(r"[|\s]")
 
 
@@ -80,16 +86,21 @@ def field_of(kind: Counted, *by: str) -> str:
     return "|".join((kind, *by))
 
 
-def failing_field(runner: str, error: str) -> str:
-    """Name the field that counts the runs of *runner* which an error of the type *error* ended."""
-    name = _NOT_IN_A_FIELD.sub("_", error)[:_LONGEST_ERROR]
-    return field_of(Counted.FAILING, runner, name or "unknown")
-
-
-def end_fields(runner: str, state: str, error: str | None) -> list[str]:
-    """Name the fields that count the end of a run; *error* is the type of what it failed with."""
+def end_fields(runner: str, state: RunState, error: ErrorInfo | None) -> list[str]:
+    """Name the fields that count the end of a run; *error* is what it failed with."""
     ended = field_of(Counted.ENDED, runner, state)
-    return [ended] if error is None else [ended, failing_field(runner, error)]
+    if state is not RunState.FAILED:
+        return [ended]
+    return [ended, field_of(Counted.FAILING, runner, error_name(error))]
+
+
+def error_name(error: ErrorInfo | None) -> str:
+    """Name the type of an error: for a step of a workflow that of what the step raised."""
+    if error is None:
+        return "unknown"
+    of_step = _OF_STEP.search(error.message) if error.type == StepFailed.__name__ else None
+    name = of_step[1] if of_step else error.type
+    return _NOT_IN_A_FIELD.sub("_", name)[:_LONGEST_ERROR] or "unknown"
 
 
 def read_counts(written: Mapping[bytes, bytes]) -> Iterator[tuple[Count, int]]:

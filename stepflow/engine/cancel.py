@@ -160,7 +160,7 @@ async def finish_from_outside(
         output_ttl_s=env.settings.retention.output_s,
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
-        counted=[*end_counts(run.runner, move.state, move.error and move.error.type), *counted],
+        counted=[*end_counts(run.runner, move.state, move.error), *counted],
     )  # fmt: skip
     if run.unroutable_since and answer[0] != STALE:
         # its delivery stands in a waiting list that no live worker reads; it must stay there until

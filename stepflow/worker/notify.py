@@ -18,7 +18,7 @@ from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import APP_WEBHOOK, BULK, CHILDREN, FUNCTION, read_outcome, read_target
 from stepflow.engine.registry import HookFunction, Registry
-from stepflow.engine.steering.bulk import carry_on
+from stepflow.engine.steering.carry_bulk import carry_on
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue

@@ -6,7 +6,7 @@ import pytest
 
 from stepflow.kits.flow.replayer import RecordedRuntime
 from stepflow.kits.flow.runtime import FlowRuntime
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.worker.runtime.step_runtime import StepRuntime
 from tests.kits.memory import FamilyRuntime
 
 MEMBERS = [

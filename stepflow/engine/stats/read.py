@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.counts import Counted, quantile_s
 from stepflow.engine.env import Env
-from stepflow.engine.stats.model import FailureGroup, StatsPeriod, RunnerStats, Stats
+from stepflow.engine.stats.model import FailureGroup, RunnerStats, Stats, StatsPeriod
 from stepflow.engine.stats.tally import Tally, Written
 from stepflow.errors import InvalidOption
 from stepflow.store.calls import batch_of

@@ -1,7 +1,8 @@
 """
 Why a run stands where it stands: one word, one code, one sentence, and what you can type.
 
-`read.py` reads the facts, `explain.py` makes the answer of them and asks nobody for anything.
+`read.py` reads, `gather.py` makes facts of that, and `explain.py` makes the answer of them and asks
+nobody for anything.
 """
 
 from stepflow.engine.why.ask import LOOK_AGAIN_S, ask, ask_many, settle

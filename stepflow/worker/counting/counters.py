@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 
 from stepflow.core.counts import (
     BUCKETS,
+    OTHER,
     Counted,
     HookCount,
     StepCount,
-    failing_field,
+    end_fields,
     field_of,
 )
-from stepflow.core.outcomes import ErrorInfo, Outcome
-from stepflow.core.run import Run, RunState
+from stepflow.core.outcomes import Outcome
+from stepflow.core.run import Run
 from stepflow.core.transition import Transition, TransitionKind
 
 #: types of errors that are told apart in one round
@@ -107,16 +108,17 @@ class Counters:
             self._note_end(run.runner, move)
 
     def _note_end(self, runner: str, move: Transition) -> None:
-        self._rest[field_of(Counted.ENDED, runner, str(move.state))] += 1
-        if move.state is RunState.FAILED:
-            self._rest[self._failing(runner, move.error)] += 1
+        ended, *failing = end_fields(runner, move.state, move.error)
+        self._rest[ended] += 1
+        for field in failing:
+            self._rest[self._told_apart(field, runner)] += 1
 
-    def _failing(self, runner: str, error: ErrorInfo | None) -> str:
-        field = failing_field(runner, "" if error is None else error.type)
-        if field not in self._errors and len(self._errors) >= MOST_ERRORS:
-            return failing_field(runner, "other")
-        self._errors.add(field)
-        return field
+    def _told_apart(self, failing: str, runner: str) -> str:
+        """Give the field of an error, or that of all others beyond the first types of a round."""
+        if failing not in self._errors and len(self._errors) >= MOST_ERRORS:
+            return field_of(Counted.FAILING, runner, OTHER)
+        self._errors.add(failing)
+        return failing
 
     def note_lost_claim(self) -> None:
         """Count a claim that another worker has now."""

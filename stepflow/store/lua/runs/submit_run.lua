@@ -1,6 +1,6 @@
 -- Make a run, its step 0 and the RQ job that delivers it: all, or nothing where the run id is
 -- taken.
--- Caller: store/runs.py submit_run, and store/fork.py submit_fork.
+-- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; done_index, expired,
 -- old_runner_index: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what
 -- count the run is; source, fork: of a fork what it begins with, else none.
