@@ -105,7 +105,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
-        worker_state.counters.note_commit(run, outcome, move, _took_s(claimed, now))
+        worker_state.counters.note_commit(claimed, outcome, move, now)
         if worker_state.listeners is not None:
             record = _record(claimed, outcome, move, now)
             worker_state.listeners.note_commit(run, record, move)
@@ -119,13 +119,6 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         claimed.run.step,
     )
     return False
-
-
-def _took_s(claimed: ClaimedRun, now: float) -> float | None:
-    """Give how long the runner's step took; None for a workflow, which counts its own steps."""
-    if claimed.runner.version is not None:
-        return None
-    return now - (claimed.attempt.started_at or now)
 
 
 def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> bool:

@@ -17,10 +17,11 @@ from stepflow.core.counts import (
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Run
 from stepflow.core.transition import Transition, TransitionKind
+from stepflow.worker.claimed_run import ClaimedRun
 
 #: types of errors that are told apart in one round
 MOST_ERRORS = 50
-#: how the attempt of a runner's step ended, by the word of its outcome; a kit's own have none
+#: how the attempt of a step ended, by the word of its outcome; those of a kit's own are no ends
 _OF_WORD = {
     "continue": StepCount.DONE,
     "succeed": StepCount.DONE,
@@ -29,6 +30,8 @@ _OF_WORD = {
     "raised": StepCount.RETRIED,
     "back": StepCount.HANDED_BACK,
 }
+#: a member of an enum costs as much to look up as the rest of a count
+_FINISH = TransitionKind.FINISH
 
 
 class Times:
@@ -56,13 +59,20 @@ class Times:
 
 
 class Attempts(Times):
-    """The attempts of the steps of one runner: how they ended, and how long they took."""
+    """The attempts of the steps of one runner: the words of their outcomes, and their times."""
 
-    __slots__ = ("ends",)
+    __slots__ = ("words",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.ends = dict.fromkeys(StepCount, 0)
+        self.words = dict.fromkeys(_OF_WORD, 0)
+
+    def ends(self) -> Iterator[tuple[StepCount, int]]:
+        """Give how they ended."""
+        found: Counter[StepCount] = Counter()
+        for word, count in self.words.items():
+            found[_OF_WORD[word]] += count
+        return ((end, count) for end, count in found.items() if count)
 
 
 class Counters:
@@ -81,31 +91,36 @@ class Counters:
             waits = self._waits[run.queue] = Times()
         waits.note(now - max(run.created_at, run.updated_at, run.due_at))
 
-    def note_attempt(self, runner: str, end: StepCount, took_s: float) -> None:
-        """Count an attempt of a step."""
+    def note_attempt(self, runner: str, word: str, took_s: float) -> None:
+        """
+        Count an attempt of a step by the word of its outcome.
+
+        Each step of each runner passes here: with `note_commit` it costs 0.3 us.
+        """
         attempts = self._attempts.get(runner)
         if attempts is None:
             attempts = self._attempts[runner] = Attempts()
-        attempts.ends[end] += 1
-        attempts.note(took_s)
+        if word in attempts.words:
+            attempts.words[word] += 1
+            took_us = int(took_s * 1e6)
+            if took_us > 0:  # a clock that was set may say otherwise
+                attempts.sum_us += took_us
+                attempts.buckets[took_us.bit_length()] += 1
+            else:
+                attempts.buckets[0] += 1
 
     def note_commit(
-        self, run: Run, outcome: Outcome, move: Transition, took_s: float | None
+        self, claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float
     ) -> None:
-        """
-        Count what a commit did; *took_s* is of the runner's step.
-
-        None for an activation of a workflow, whose steps are counted one by one.
-        """
-        ends = move.kind is TransitionKind.FINISH
-        if took_s is not None:
-            end = _OF_WORD.get(outcome.word)
-            if end is StepCount.RETRIED and ends:
-                end = StepCount.FAILED
-            if end is not None:
-                self.note_attempt(run.runner, end, took_s)
-        if ends:
-            self._note_end(run.runner, move)
+        """Count what a commit did; the steps of a workflow are counted where they end."""
+        word = outcome.word
+        if move.kind is _FINISH:
+            self._note_end(claimed.run.runner, move)
+            if word == "raised":
+                word = "fail"
+        if claimed.runner.version is None:
+            began_at = claimed.attempt.started_at
+            self.note_attempt(claimed.run.runner, word, now - began_at if began_at else 0.0)
 
     def _note_end(self, runner: str, move: Transition) -> None:
         ended, *failing = end_fields(runner, move.state, move.error)
@@ -133,11 +148,8 @@ class Counters:
         counts = dict(self._rest)
         for runner, attempts in self._attempts.items():
             counts.update(attempts.fields(Counted.TOOK, Counted.TOOK_SUM, runner))
-            counts.update(
-                (field_of(Counted.STEPS, runner, end), count)
-                for end, count in attempts.ends.items()
-                if count
-            )
+            ends = attempts.ends()
+            counts.update((field_of(Counted.STEPS, runner, end), count) for end, count in ends)
         for queue, waits in self._waits.items():
             counts.update(waits.fields(Counted.WAITED, Counted.WAITED_SUM, queue))
         self._rest.clear()

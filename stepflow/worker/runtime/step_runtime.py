@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
-from stepflow.core.counts import StepCount
 from stepflow.core.journal import EntryKind
-from stepflow.core.outcomes import Outcome
+from stepflow.core.outcomes import Fail, Outcome, Raised, Succeed
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.under_way import UnderWay
@@ -34,11 +33,11 @@ from stepflow.worker.runtime.runner_side import RunnerSide
 
 T = TypeVar("T")
 
-#: how the attempt of a workflow's step ended, by the entry that remembers it
-_ATTEMPT_ENDS = {
-    EntryKind.VALUE: StepCount.DONE,
-    EntryKind.ERROR: StepCount.FAILED,
-    EntryKind.TRY: StepCount.RETRIED,
+#: the outcome of an attempt of a workflow's step, by the entry that remembers it
+_OUTCOMES = {
+    EntryKind.VALUE: Succeed.word,
+    EntryKind.ERROR: Fail.word,
+    EntryKind.TRY: Raised.word,
 }
 
 
@@ -139,7 +138,7 @@ class StepRuntime(RunnerSide):
     def count_attempt(self, kind: EntryKind, took_s: float) -> None:
         """Count an attempt of a step of the workflow."""
         counters = self._worker_state.counters
-        counters.note_attempt(self._claimed.run.runner, _ATTEMPT_ENDS[kind], took_s)
+        counters.note_attempt(self._claimed.run.runner, _OUTCOMES[kind], took_s)
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""
