@@ -41,6 +41,7 @@ VERBS = {
     "check": "look.histories",
     "workers": "workers",
     "queues": "workers",
+    "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
     "hooks": "hooks",
@@ -54,7 +55,7 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show why watch output events questions workers queues hooks",
+    "Look": "list show why watch output events questions workers queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
     "Operate": "doctor export config web redis completion",
     "Develop": "dev demo check",

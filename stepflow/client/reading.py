@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.engine.env import Env
 from stepflow.engine.history import history
-from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
 from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
 from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
+from stepflow.errors import WorkerSilent
 from stepflow.store.calls import Plan
+
+if TYPE_CHECKING:
+    from stepflow.engine.why import Why
+    from stepflow.engine.why.now import Now
 
 T = TypeVar("T")
 
@@ -38,6 +45,36 @@ class Reading:
     def vars(self, run_id: str) -> dict[str, Any]:
         """Return the variables of the run by name, as they are now; raises RunNotFound."""
         return self._do(variables(run_id, self.env))
+
+    def why_many(self, run_ids: Sequence[str]) -> Sequence[Why]:
+        """
+        Say where each of the runs stands, in two round trips or three: for lists.
+
+        Unlike `why` it does not look again at what seems broken, and says nothing of children.
+        """
+        from stepflow.engine.why import ask_many  # noqa: PLC0415  only who asks pays
+
+        return self._do(ask_many(run_ids, self.env))
+
+    def find(self, start: str, *, limit: int = 6) -> Sequence[str]:
+        """Give the ids of runs that begin with *start*; of one that is a whole id, this one."""
+        return self._do(find_runs(start, self.env, limit=limit))
+
+    def now(self, run_id: str) -> Now:
+        """
+        Ask the worker that is running the run what it is doing: its steps in progress, and where.
+
+        It answers even while your code blocks its event loop. Raises RunNotFound, NotRunning when
+        no worker has the run, and WorkerSilent when its worker does not answer within 2 s.
+        """
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+
+        asked, until = self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
+        while (now := self._do(read_now(asked, self.env))) is None:
+            if time.monotonic() > until:
+                raise WorkerSilent(run_id, asked.worker, ANSWER_S)
+            time.sleep(LOOK_S)
+        return now
 
     def list(
         self,
@@ -125,6 +162,27 @@ class AsyncReading:
     async def vars(self, run_id: str) -> dict[str, Any]:
         """See Client.vars."""
         return await self._do(variables(run_id, self.env))
+
+    async def why_many(self, run_ids: Sequence[str]) -> Sequence[Why]:
+        """See Client.why_many."""
+        from stepflow.engine.why import ask_many  # noqa: PLC0415  only who asks pays
+
+        return await self._do(ask_many(run_ids, self.env))
+
+    async def find(self, start: str, *, limit: int = 6) -> Sequence[str]:
+        """See Client.find."""
+        return await self._do(find_runs(start, self.env, limit=limit))
+
+    async def now(self, run_id: str) -> Now:
+        """See Client.now."""
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+
+        asked, until = await self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
+        while (now := await self._do(read_now(asked, self.env))) is None:
+            if time.monotonic() > until:
+                raise WorkerSilent(run_id, asked.worker, ANSWER_S)
+            await asyncio.sleep(LOOK_S)
+        return now
 
     async def list(
         self,

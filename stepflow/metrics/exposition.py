@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from stepflow.engine.stats.snapshot import Snapshot
@@ -11,7 +10,5 @@ from stepflow.metrics.collect import SnapshotCollector
 
 def exposition(snapshot: Snapshot, accepts: str = "") -> tuple[bytes, str]:
     """Write a snapshot in the format that the header Accept asks for; gives it, and its type."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(SnapshotCollector(snapshot))
     encode, content_type = choose_encoder(accepts)
-    return encode(registry), content_type
+    return encode(SnapshotCollector(snapshot)), content_type

@@ -9,8 +9,10 @@ from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
+from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
 from stepflow.engine.why import Why
+from stepflow.engine.why.now import Now
 from stepflow.errors import (
     AnswerMisfit,
     BulkGrown,
@@ -24,6 +26,7 @@ from stepflow.errors import (
     NotPausable,
     NotResumable,
     NotRetryable,
+    NotRunning,
     NotScheduled,
     PayloadTooLarge,
     QuestionClosed,
@@ -43,8 +46,9 @@ from stepflow.errors import (
     UnreadableRecord,
     UnsupportedValue,
     WebhookRefused,
+    WorkerSilent,
 )
-from stepflow.web import bulk, streams, verbs
+from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
 from stepflow.web.models import (
     QUEUE,
@@ -71,6 +75,7 @@ from stepflow.web.models import (
     ShownRun,
     Signal,
     Signalled,
+    StatsQuery,
     Submit,
     WithReason,
 )
@@ -107,6 +112,10 @@ READS = (
     ),
     Operation("GET", "/runs/{run_id}/why", look.why, "Say why a run stands", Why, problems=_ONE),
     Operation(
+        "GET", "/runs/{run_id}/now", look.now, "Ask what is done for a run right now", Now,
+        problems=(*_ONE, NotRunning, WorkerSilent),
+    ),
+    Operation(
         "GET", "/questions", look.list_questions, "List open questions", list[Question],
         query=RowsQuery,
     ),
@@ -116,6 +125,11 @@ READS = (
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
+    Operation("GET", "/stats", figures.stats, "Give the counts", Stats, query=StatsQuery),
+    Operation(
+        "GET", "/metrics", figures.metrics, "Give the metrics", str, media="text/plain",
+        problems=(UnavailableError,),
+    ),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(
         "GET", "/ready", look.ready, "Does Redis answer?", Health, right=NOBODYS,

@@ -7,8 +7,8 @@ __all__ = [
     "HOURS",
     "MINUTES",
     "FailureGroup",
-    "StatsPeriod",
     "RunnerStats",
     "Stats",
+    "StatsPeriod",
     "stats",
 ]
