@@ -278,3 +278,12 @@ def test_labels_and_names_are_as_prometheus_wants_them() -> None:
         assert metric.says.endswith(".")
         assert set(metric.labels) <= {"runner", "state", "outcome", "queue", "priority", "why"}
         assert metric.kind is not Kind.HISTOGRAM or name.endswith("_seconds")
+
+
+def test_the_docs_list_each_metric_with_its_labels_and_what_it_says() -> None:
+    """[E20]"""
+    page = (ROOT / "docs" / "how-to" / "metrics.md").read_text()
+    for name, metric in METRICS.items():
+        shown = name if metric.kind is Kind.HISTOGRAM else metric.samples[0]
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        assert f"| `{shown}` | {labels} | {metric.says} |" in page

@@ -16,6 +16,7 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
+    counts_keys,
     is_brief,
     pause_fields,
     wip_member,
@@ -95,12 +96,9 @@ def hand_over(
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
         "updated", time, *pause_fields(run, pause),
     ]  # fmt: skip
-    if not fence.token:
-        fields += ("request", fence.name, "parked", "")
-    if stop is not None:
-        fields += stop_fields(stop)
-    if cleanup > run.cleanup:
-        fields += ("cleanup", int(cleanup))
+    fields += () if fence.token else ("request", fence.name, "parked", "")
+    fields += () if stop is None else stop_fields(stop)
+    fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
     if restarts:
         fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
     return scripts.HAND_OVER.call(
@@ -126,7 +124,7 @@ def hand_over(
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
             "counted": counted,
         },
-        key_lists={"counts": (keys.new_counts,) if counted else ()},
+        key_lists={"counts": counts_keys(keys, counted)},
     )  # fmt: skip
 
 
