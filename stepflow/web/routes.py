@@ -11,6 +11,7 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
+from stepflow.engine.versions.runners import RunnerInfo
 from stepflow.engine.why import Why
 from stepflow.engine.why.now import Now
 from stepflow.errors import (
@@ -130,6 +131,7 @@ READS = (
         "GET", "/metrics", figures.metrics, "Give the metrics", str, media="text/plain",
         problems=(UnavailableError,),
     ),
+    Operation("GET", "/runners", look.list_runners, "List runners", list[RunnerInfo]),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(
         "GET", "/ready", look.ready, "Does Redis answer?", Health, right=NOBODYS,

@@ -129,7 +129,9 @@ def test_without_counts_the_program_says_so(url: str) -> None:
 def test_a_worker_without_a_port_loads_no_metrics() -> None:
     """[E20] And no client does."""
     code = "import sys, stepflow.entry, stepflow.client, stepflow.worker.worker, stepflow.web\n"
-    code += "print([name for name in sys.modules if name.startswith(('prometheus', 'stepflow.met'))])"
+    code += (
+        "print([name for name in sys.modules if name.startswith(('prometheus', 'stepflow.met'))])"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stepflow.core.counts import MOST_RUNNERS, read_counts
 from stepflow.core.run import ENDS
 from stepflow.engine.env import Env
-from stepflow.engine.inspect import QueueInfo, WorkerInfo, known_workers, queues
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, own_workers, queues
 from stepflow.engine.stats.tally import Tally
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.counting.counts import load_counts
@@ -50,15 +50,11 @@ async def snapshot(env: Env) -> Snapshot:
         counts=await _counts(env),
         queues=found,
         runs=await _runs(env, found),
-        workers=[worker for worker in await known_workers(env) if _counts_as_live(worker)],
+        workers=[worker for worker in await own_workers(env) if worker.is_live],
         dead_hooks=dead,
         due_lag_s=0.0 if due is None else max(0.0, now - due),
         server=server,
     )
-
-
-def _counts_as_live(worker: WorkerInfo) -> bool:
-    return worker.is_live and worker.concurrency is not None
 
 
 async def _counts(env: Env) -> Tally:
