@@ -11,8 +11,8 @@ entries as they are stored, so that a damaged entry is of no concern to who does
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
 
 from stepflow.core.children import ChildGroup
 from stepflow.errors import StepflowError, UnreadableRecord
@@ -62,8 +62,14 @@ class EntryKind(StrEnum):
 _ENDINGS = (b"stop", b"undo")
 
 
-class Entry(NamedTuple):
-    """One remembered fact, a tuple since each step makes one; *at* is the server's unix time."""
+@dataclass(slots=True)
+class Entry:
+    """
+    One remembered fact; *at* is unix seconds by the server's clock.
+
+    Nobody changes one; it is not frozen because frozen fields are slow to set, and every step and
+    every line of a replay makes one.
+    """
 
     kind: EntryKind
     place: str
@@ -83,7 +89,7 @@ class Entry(NamedTuple):
 
     def holding(self, data: bytes) -> Entry:
         """Return the same entry with *data*."""
-        return self._replace(data=data)
+        return replace(self, data=data)
 
     @classmethod
     def read(cls, written: bytes) -> Entry:

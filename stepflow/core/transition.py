@@ -7,9 +7,9 @@ A transition: what becomes of a run, as a value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo, Park
 from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, Standing, StopRequest
@@ -29,13 +29,13 @@ class TransitionKind(StrEnum):
     DROP = "drop"
 
 
-class Transition(NamedTuple):
+@dataclass(slots=True)
+class Transition:
     """
     What becomes of a run; *why* is for the log.
 
-    Make one with the named constructors only: they keep out combinations that make no sense. It is
-    a tuple because every step makes one: a frozen dataclass with as many fields takes ten times as
-    long to make.
+    Make one with the named constructors only: they keep out combinations that make no sense. Nobody
+    changes one; it is not frozen because every step makes one, and frozen fields are slow to set.
     """
 
     kind: TransitionKind
@@ -79,8 +79,8 @@ class Transition(NamedTuple):
         if self.kind is TransitionKind.PARK:
             parked = Parked.DUE if self.inbox is None else Parked.INBOX
         stood = Standing(self.state, parked, self.due_at or 0.0, self.inbox or 0)
-        return self._replace(
-            state=RunState.PAUSED, due_at=None, paused=replace(pause, stood=stood),
+        return replace(
+            self, state=RunState.PAUSED, due_at=None, paused=replace(pause, stood=stood),
             why=f"paused by {pause.by or 'somebody'}",
         )  # fmt: skip
 

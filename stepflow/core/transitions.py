@@ -63,6 +63,7 @@ exception is `fail` by hand, the way out for a run whose code is gone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stepflow.core.backoff import RetryPolicy, crash_wait_s
 from stepflow.core.outcomes import (
@@ -121,7 +122,7 @@ def decide(
         and not isinstance(outcome, CleanedUp)
     ):
         why = f"{move.why or move.state}; it cleans up first"
-        return Transition.clean_up(run, _stop_of(move, now), why)._replace(failures=0, crashes=0)
+        return replace(Transition.clean_up(run, _stop_of(move, now), why), failures=0, crashes=0)
     if run.pause is not None and run.stop is None and move.kind in _PAUSABLE:
         return move.then_pause(run.pause)
     return move

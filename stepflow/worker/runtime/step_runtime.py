@@ -193,6 +193,8 @@ class StepRuntime(RunnerSide):
         sent = self._connection.send(
             add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        if self._worker_state.listeners is None:  # each step passes here
+            return sent
         return self._listened(sent, lambda reply: entry if reply else None)
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:

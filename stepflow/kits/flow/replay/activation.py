@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from functools import cached_property
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
@@ -65,7 +64,7 @@ class Activation(ActivationHost):
         #: what was forgotten, in words; None before that was looked at
         self._forgotten: str | None = None
 
-    @cached_property
+    @property
     def log(self) -> StepLog:
         """Logs what the workflow's code says; silent where that is replayed."""
         facts = StepFacts(self.run.id, self.run.runner)
