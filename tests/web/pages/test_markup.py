@@ -18,7 +18,7 @@ SECRET = "hunter2hunter2"
 #: pages that a walk looks at, at most
 _MOST = 400
 _NORMAL = {
-    "a", "b", "body", "button", "caption", "circle", "code", "dd", "defs", "desc", "details", "div",
+    "a", "b", "body", "button", "caption", "circle", "code", "dd", "defs", "desc", "details", "div", "figure", "figcaption",
     "dl", "dt", "dialog", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i",
     "input", "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option",
     "output", "p", "path", "pattern", "pre", "progress", "rect", "script", "section", "select",
