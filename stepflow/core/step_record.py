@@ -51,7 +51,9 @@ class StepRecord(NamedTuple):
         """Read a record back; raises ValueError for anything else."""
         head, attempt, started, ended, *more = written.decode().split(" ")
         token, outcome = head.rsplit(".", 1)
-        due, error = more[:2] if more else (_NONE, _NONE)
+        if not more:  # nearly all of them: a long run has many
+            return cls(f"{token}.", outcome, int(attempt), float(started), float(ended))
+        due, error = more[:2]
         return cls(
             f"{token}.",
             outcome,
@@ -61,6 +63,23 @@ class StepRecord(NamedTuple):
             due_at=0.0 if due == _NONE else float(due),
             error="" if error == _NONE else unquote(error),
         )
+
+
+class Attempt(NamedTuple):
+    """A record with what its name says: which step it is about, and whether it closed that step."""
+
+    number: int
+    is_closed: bool
+    record: StepRecord
+
+    @classmethod
+    def read(cls, name: bytes, written: bytes) -> Attempt:
+        """Read a record and its name; what cannot be read stands in the place of the outcome."""
+        number, is_closed = read_name(name)
+        try:
+            return cls(number, is_closed, StepRecord.read(written))
+        except ValueError:
+            return cls(number, is_closed, StepRecord("", f"unreadable: {written[:60]!r}", 0, 0, 0))
 
 
 def closed_name(step: int) -> str:
@@ -75,5 +94,7 @@ def attempt_name(step: int, token: str, *, lost: bool = False) -> str:
 
 def read_name(name: bytes) -> tuple[int, bool]:
     """Read which step a record is about, and whether that attempt closed it; 0 for no number."""
+    if name.isdigit():
+        return int(name), True
     number, dot, _ = name.decode("utf-8", "backslashreplace").partition(".")
     return (int(number) if number.isdecimal() else 0, not dot)
