@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.engine.env import Env
 from stepflow.engine.history import history
@@ -12,7 +14,11 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
 from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
+from stepflow.errors import WorkerSilent
 from stepflow.store.calls import Plan
+
+if TYPE_CHECKING:
+    from stepflow.engine.why.now import Now
 
 T = TypeVar("T")
 
@@ -37,6 +43,22 @@ class Reading:
     def vars(self, run_id: str) -> dict[str, Any]:
         """Return the variables of the run by name, as they are now; raises RunNotFound."""
         return self._do(variables(run_id, self.env))
+
+    def now(self, run_id: str) -> Now:
+        """
+        Ask the worker that is running the run what it is doing: its steps in progress, and where.
+
+        It answers even while your code blocks its event loop. Raises RunNotFound, NotRunning when
+        no worker has the run, and WorkerSilent when its worker does not answer within 2 s.
+        """
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+
+        asked, until = self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
+        while (now := self._do(read_now(asked, self.env))) is None:
+            if time.monotonic() > until:
+                raise WorkerSilent(run_id, asked.worker, ANSWER_S)
+            time.sleep(LOOK_S)
+        return now
 
     def list(
         self,
@@ -116,6 +138,17 @@ class AsyncReading:
     async def vars(self, run_id: str) -> dict[str, Any]:
         """See Client.vars."""
         return await self._do(variables(run_id, self.env))
+
+    async def now(self, run_id: str) -> Now:
+        """See Client.now."""
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+
+        asked, until = await self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
+        while (now := await self._do(read_now(asked, self.env))) is None:
+            if time.monotonic() > until:
+                raise WorkerSilent(run_id, asked.worker, ANSWER_S)
+            await asyncio.sleep(LOOK_S)
+        return now
 
     async def list(
         self,

@@ -11,7 +11,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
-    │   ├── NotDeletable, BulkNotFound, BulkGrown
+    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -20,6 +20,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
@@ -57,6 +58,7 @@ from stepflow.errors.run_state import (
     NotPausable,
     NotResumable,
     NotRetryable,
+    NotRunning,
     NotScheduled,
     QuestionClosed,
     QuestionNotFound,
@@ -78,6 +80,7 @@ from stepflow.errors.server import (
     RightsMissing,
     ServerUnfit,
     UnavailableError,
+    WorkerSilent,
 )
 from stepflow.errors.usage import (
     AnswerMisfit,
@@ -139,6 +142,7 @@ __all__ = [
     "NotReplayable",
     "NotResumable",
     "NotRetryable",
+    "NotRunning",
     "NotScheduled",
     "OutputOverflow",
     "PayloadMismatch",
@@ -176,6 +180,7 @@ __all__ = [
     "UnsupportedValue",
     "UsageError",
     "WebhookRefused",
+    "WorkerSilent",
     "did_you_mean",
     "shown",
 ]

@@ -87,6 +87,16 @@ class NotScheduled(RunStateError):
         )
 
 
+class NotRunning(RunStateError):
+    """You called `now` for a run that no worker is running."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id!r} is {state}, and no worker is running it; `stepflow why {run_id}` says "
+            "what it waits for"
+        )
+
+
 class UnknownStep(RunStateError):
     """You called `fork` at a step that the run does not remember; *known* lists those it does."""
 

@@ -60,6 +60,17 @@ class ReplyLost(UnavailableError):
         )
 
 
+class WorkerSilent(UnavailableError):
+    """The worker that has the run did not answer in time what it is doing for it."""
+
+    def __init__(self, run_id: str, worker: str, limit_s: float) -> None:
+        self.worker = worker
+        super().__init__(
+            f"worker {worker} has run {run_id!r} and did not answer within {limit_s:g} s; "
+            f"`stepflow why {run_id}` says whether it is alive"
+        )
+
+
 class ServerUnfit(StepflowError):
     """This Redis cannot be used: it is too old, or a Cluster."""
 

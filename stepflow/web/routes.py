@@ -11,6 +11,7 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.steering.bulk import BulkInfo, Preview
 from stepflow.engine.why import Why
+from stepflow.engine.why.now import Now
 from stepflow.errors import (
     AnswerMisfit,
     BulkGrown,
@@ -24,6 +25,7 @@ from stepflow.errors import (
     NotPausable,
     NotResumable,
     NotRetryable,
+    NotRunning,
     NotScheduled,
     PayloadTooLarge,
     QuestionClosed,
@@ -43,6 +45,7 @@ from stepflow.errors import (
     UnreadableRecord,
     UnsupportedValue,
     WebhookRefused,
+    WorkerSilent,
 )
 from stepflow.web import bulk, streams, verbs
 from stepflow.web import reads as look
@@ -106,6 +109,10 @@ READS = (
         dict[str, Any], problems=_ONE,
     ),
     Operation("GET", "/runs/{run_id}/why", look.why, "Say why a run stands", Why, problems=_ONE),
+    Operation(
+        "GET", "/runs/{run_id}/now", look.now, "Ask what is done for a run right now", Now,
+        problems=(*_ONE, NotRunning, WorkerSilent),
+    ),
     Operation(
         "GET", "/questions", look.list_questions, "List open questions", list[Question],
         query=RowsQuery,

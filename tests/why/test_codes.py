@@ -152,7 +152,8 @@ async def test_running_step_and_long(scene):
     scene.real.hset(f"rq:job:{scene.real.hget(scene.key('a'), 'claimed_id').decode()}",
                     "started_at", "2026-01-01T00:00:00.000000Z")  # fmt: skip
     why = await scene.why("running.long")
-    await scene.carry(why.commands[0])
+    for command in why.commands:
+        await scene.carry(command)
     assert (await scene.client.status("a")).state == "cancelling"
     scene.real.flushall()
 

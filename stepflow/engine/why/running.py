@@ -7,7 +7,7 @@ from typing import Any
 from stepflow.core.ids import worker_of
 from stepflow.core.run import Cleanup, Run, StopKind
 from stepflow.engine.why.facts import Facts, Worker
-from stepflow.engine.why.make import cancelling, failing, make
+from stepflow.engine.why.make import asking, cancelling, failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, lasting, moment
 
@@ -56,7 +56,7 @@ def running(facts: Facts, run: Run) -> Why:
     if lasted > _LONG_S:
         return make(
             facts, "running.long", told, since=since, moved_by="that worker",
-            commands=[cancelling(facts)], evidence=evidence,
+            commands=[asking(facts), cancelling(facts)], evidence=evidence,
         )  # fmt: skip
     return make(facts, "running.step", told, since=since, moved_by="that worker", evidence=evidence)
 

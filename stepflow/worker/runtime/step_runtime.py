@@ -14,7 +14,7 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
-from stepflow.core.under_way import UnderWay
+from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
@@ -85,13 +85,13 @@ class StepRuntime(RunnerSide):
         self._claimed.inbox_watch.on_let_go = listener
 
     @property
-    def under_way(self) -> Callable[[], Sequence[UnderWay]] | None:
-        """Lists the attempts in progress."""
-        return self._claimed.inbox_watch.under_way
+    def attempts(self) -> Attempts | None:
+        """The attempts in progress."""
+        return self._claimed.inbox_watch.attempts
 
-    @under_way.setter
-    def under_way(self, lister: Callable[[], Sequence[UnderWay]] | None) -> None:
-        self._claimed.inbox_watch.under_way = lister
+    @attempts.setter
+    def attempts(self, attempts: Attempts | None) -> None:
+        self._claimed.inbox_watch.attempts = attempts
 
     @property
     def is_waiting(self) -> bool:

@@ -203,7 +203,7 @@ class Activation(ActivationHost):
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
-        self.runtime.under_way = self.commands.under_way
+        self.runtime.attempts = self.commands
         self.runtime.on_let_go = self._time_slice.end
         unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
         try:
@@ -225,7 +225,7 @@ class Activation(ActivationHost):
                 elif self._is_waiting():
                     return self._park()
         finally:
-            self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.under_way = None
+            self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.attempts = None
             unsubscribe()
             self.commands.abandon_all()
 
