@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.engine.env import Env
 from stepflow.engine.history import history
-from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
 from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
@@ -18,6 +18,7 @@ from stepflow.errors import WorkerSilent
 from stepflow.store.calls import Plan
 
 if TYPE_CHECKING:
+    from stepflow.engine.why import Why
     from stepflow.engine.why.now import Now
 
 T = TypeVar("T")
@@ -43,6 +44,20 @@ class Reading:
     def vars(self, run_id: str) -> dict[str, Any]:
         """Return the variables of the run by name, as they are now; raises RunNotFound."""
         return self._do(variables(run_id, self.env))
+
+    def why_many(self, run_ids: Sequence[str]) -> Sequence[Why]:
+        """
+        Say where each of the runs stands, in two round trips or three: for lists.
+
+        Unlike `why` it does not look again at what seems broken, and says nothing of children.
+        """
+        from stepflow.engine.why import ask_many  # noqa: PLC0415  only who asks pays
+
+        return self._do(ask_many(run_ids, self.env))
+
+    def find(self, start: str, *, limit: int = 6) -> Sequence[str]:
+        """Give the ids of runs that begin with *start*; of one that is a whole id, this one."""
+        return self._do(find_runs(start, self.env, limit=limit))
 
     def now(self, run_id: str) -> Now:
         """
@@ -138,6 +153,16 @@ class AsyncReading:
     async def vars(self, run_id: str) -> dict[str, Any]:
         """See Client.vars."""
         return await self._do(variables(run_id, self.env))
+
+    async def why_many(self, run_ids: Sequence[str]) -> Sequence[Why]:
+        """See Client.why_many."""
+        from stepflow.engine.why import ask_many  # noqa: PLC0415  only who asks pays
+
+        return await self._do(ask_many(run_ids, self.env))
+
+    async def find(self, start: str, *, limit: int = 6) -> Sequence[str]:
+        """See Client.find."""
+        return await self._do(find_runs(start, self.env, limit=limit))
 
     async def now(self, run_id: str) -> Now:
         """See Client.now."""

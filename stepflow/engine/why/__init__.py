@@ -5,7 +5,16 @@ Why a run stands where it stands: one word, one code, one sentence, and what you
 nobody for anything.
 """
 
-from stepflow.engine.why.ask import LOOK_AGAIN_S, ask, ask_many, settle
+from stepflow.engine.why.ask import LOOK_AGAIN_S, ask, ask_many, settle, where_it_stands
 from stepflow.engine.why.model import CODES, Why, WhyWord
 
-__all__ = ["CODES", "LOOK_AGAIN_S", "Why", "WhyWord", "ask", "ask_many", "settle"]
+__all__ = [
+    "CODES",
+    "LOOK_AGAIN_S",
+    "Why",
+    "WhyWord",
+    "ask",
+    "ask_many",
+    "settle",
+    "where_it_stands",
+]
