@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
-from stepflow.core.step_record import Attempt
+from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
 from stepflow.engine.versions import LIVE_S
@@ -250,12 +250,9 @@ def _moment(field: bytes | None) -> datetime | None:
         return None
 
 
-async def attempts(run_id: str, env: Env) -> list[Attempt]:
+async def attempts(run_id: str, env: Env) -> Attempts:
     """Read the record of each attempt of each step of a run, in the order it happened."""
-    records = await load_steps(env.keys, run_id)
-    found = [Attempt.read(name, record) for name, record in records.items()]
-    found.sort(key=lambda each: (each.number, each.is_closed, each.record.ended_at))
-    return found
+    return Attempts(await load_steps(env.keys, run_id))
 
 
 async def steps(run_id: str, env: Env) -> list[StepInfo]:

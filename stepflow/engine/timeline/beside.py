@@ -68,6 +68,8 @@ async def newest_output(run_id: str, env: Env, *, limit: int) -> list[OutputItem
 
 async def journal_page(run_id: str, env: Env, *, first: int, limit: int) -> JournalPage:
     """Read some entries of a journal."""
+    if not limit:
+        return JournalPage([], first, await count_journal(env.keys, run_id))
     written, total = await batch(
         load_entries(env.keys, run_id, first, limit), count_journal(env.keys, run_id)
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
-from stepflow.core.step_record import Attempt
+from stepflow.core.step_record import Attempts
 
 
 class StepKind(StrEnum):
@@ -138,7 +138,7 @@ class Trace:
 
     run: RunStatus
     steps: Sequence[StepStatus]
-    attempts: Sequence[Attempt]
+    attempts: Attempts
     is_workflow: bool
     restarts: int = 0
     child_ends: Mapping[str, float] = field(default_factory=dict)

@@ -56,9 +56,7 @@ async def trace(run_id: str, env: Env) -> Trace:
     tried = await attempts(run_id, env)
     told = _told(run, data)
     is_workflow = (
-        bool(journal)
-        or run.state is RunState.WAITING
-        or any(attempt.record.outcome in WORKFLOW_OUTCOMES for attempt in tried)
+        bool(journal) or run.state is RunState.WAITING or bool(tried.outcomes() & WORKFLOW_OUTCOMES)
     )
     if not is_workflow:
         steps = present_step(run, status, tried, told)

@@ -15,6 +15,9 @@ from stepflow.times import as_datetime
 #: the outcomes that only a workflow has
 WORKFLOW_OUTCOMES = frozenset({"park", "yield", "restart", "last"})
 
+#: attempts among which is the one that ended last
+_LAST = 100
+
 _STATES = {
     "continue": StepState.SUCCEEDED, "succeed": StepState.SUCCEEDED, "fail": StepState.FAILED,
     "raised": StepState.FAILED, "cancel": StepState.CANCELLED, "lost": StepState.LOST,
@@ -33,7 +36,7 @@ def present_step(
     """Give the step that a run is at, if it has not ended; *told* is what its worker says."""
     if run.is_finished:
         return []
-    last = max((attempt.record.ended_at for attempt in attempts), default=0.0)
+    last = max((attempt.record.ended_at for attempt in attempts[-_LAST:]), default=0.0)
     present = (str(run.step), status.attempt)
     began = (each.began_at for each in told if (each.name, each.attempt) == present)
     return [_present(run, status, as_datetime(next(began, last)))]

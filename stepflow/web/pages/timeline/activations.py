@@ -11,10 +11,6 @@ from stepflow.web.pages.timeline.model import Look, Mark, Row, Segment, Window
 from stepflow.web.pages.timeline.workflow import unix
 
 KEY = "run"
-_LOOKS = {
-    "fail": Look.FAILED, "raised": Look.FAILED, "lost": Look.LOST, "back": Look.LOST,
-    "cancel": Look.LOST,
-}  # fmt: skip
 #: attempts at the end of which one ended last
 _LAST = 50
 _ENDS = {
@@ -28,10 +24,11 @@ def lead_row(trace: Trace, window: Window) -> Row:
     run, stretches = trace.run, Stretches(window)
     for segment in _waiting(trace, window):
         stretches.add(segment.look, segment.start, segment.end, is_open=segment.is_open)
-    for _, _, record in trace.attempts:
-        stretches.add(_LOOKS.get(record.outcome, Look.WORK), record.started_at, record.ended_at)
+    _, starts, ends, bad = trace.attempts.columns
+    for start, end, is_bad in zip(starts, ends, bad, strict=True):
+        stretches.add(Look.FAILED if is_bad else Look.WORK, start, end)
     return Row(
-        KEY, KEY, run.runner, _ENDS.get(run.state, StepState.RUNNING), stretches.found,
+        KEY, KEY, run.runner, _ENDS.get(run.state, StepState.RUNNING), stretches.found(),
         [Mark("end", window.last, str(run.state))] if run.is_finished else [],
         took_s=window.last - window.first, note=_note(trace), is_live=window.is_live,
     )  # fmt: skip

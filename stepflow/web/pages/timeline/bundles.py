@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median_low
 
 from stepflow.engine.timeline import StepKind, StepState
-from stepflow.web.pages.timeline.model import Bundle, Item, Look, Row, Segment, Window
+from stepflow.web.pages.timeline.model import Bundle, Item, Items, Look, Row, Segment, Span, Window
 
 #: rows that are shown without bundling
 MOST_ROWS = 400
 #: bundles into which a sequence is parted, and rows that an opened bundle shows at most
 _PARTS, _OPENED = 50, 100
 _NUMBER = re.compile(r"\d+")
+_NUMBERED = re.compile(r"(.*?)(\d+)")
 #: stretches closer than this share of the window look like one
 _FINE = 1 / 1000
 
@@ -26,11 +28,24 @@ class Bundled:
     key: str
     kind: StepKind
     name: str
-    items: Sequence[Item]
+    items: Items
+
+
+class Listed(list[Item]):
+    """Items that are there."""
+
+    def part(self, first: int, stop: int) -> Listed:
+        """Give some of them."""
+        return Listed(self[first:stop])
+
+    def spans(self) -> Iterator[Span]:
+        """Give what a bundle takes of them."""
+        for item in self:
+            yield item.start, item.end, item.took_s, item.has_failed, item.is_open
 
 
 def bundled(
-    items: Sequence[Item], *, key: str = "", most: int = MOST_ROWS, has_names: bool = True
+    items: Items, *, key: str = "", most: int = MOST_ROWS, has_names: bool = True
 ) -> Sequence[Item | Bundled]:
     """
     Bundle items until there are at most *most* rows, in the order in which they began.
@@ -39,7 +54,7 @@ def bundled(
     their order. *key* is that of the bundle to which they belong.
     """
     if len(items) <= most:
-        return items
+        return list(items)
     for name_of in (_name, _pattern) if has_names and not key else ():
         found = _by_name(items, name_of)
         if 1 < len(found) <= most:
@@ -57,7 +72,7 @@ def bundle_row(bundle: Bundled, window: Window, *, depth: int, is_opened: bool) 
     lengths: list[float] = []
     failures, is_live = 0, False
     stretches = Stretches(window)
-    for _, _, _, _, start, end, took_s, has_failed, is_open in bundle.items:
+    for start, end, took_s, has_failed, is_open in bundle.items.spans():
         stretches.add(Look.FAILED if has_failed else Look.WORK, start, end, is_open=is_open)
         failures += has_failed
         is_live = is_live or is_open
@@ -66,7 +81,7 @@ def bundle_row(bundle: Bundled, window: Window, *, depth: int, is_opened: bool) 
     state = StepState.FAILED if failures else StepState.SUCCEEDED
     return Row(
         bundle.key, bundle.kind, bundle.name, StepState.RUNNING if is_live else state,
-        stretches.found, took_s=sum(lengths) if lengths else None,
+        stretches.found(), took_s=sum(lengths) if lengths else None,
         opens=bundle.key, is_opened=is_opened, depth=depth, is_live=is_live,
         bundle=Bundle(
             len(bundle.items), failures, p50_s=median_low(lengths) if lengths else None,
@@ -75,10 +90,10 @@ def bundle_row(bundle: Bundled, window: Window, *, depth: int, is_opened: bool) 
     )  # fmt: skip
 
 
-def _by_name(items: Sequence[Item], name_of: Callable[[Item], str]) -> Sequence[Item | Bundled]:
-    groups: dict[tuple[StepKind, str], list[Item]] = {}
+def _by_name(items: Items, name_of: Callable[[Item], str]) -> Sequence[Item | Bundled]:
+    groups: dict[tuple[StepKind, str], Listed] = {}
     for item in items:
-        groups.setdefault((item.kind, name_of(item)), []).append(item)
+        groups.setdefault((item.kind, name_of(item)), Listed()).append(item)
     return [
         part[0] if len(part) == 1 else Bundled(f"{kind} {name}", kind, name, part)
         for (kind, name), part in groups.items()
@@ -93,42 +108,52 @@ def _pattern(item: Item) -> str:
     return _NUMBER.sub("#", item.name)
 
 
-def _by_order(items: Sequence[Item], key: str) -> Iterator[Item | Bundled]:
+def _by_order(items: Items, key: str) -> Iterator[Item | Bundled]:
     size = -(-len(items) // _PARTS)
     for first in range(0, len(items), size):
-        part = items[first : first + size]
+        part = items.part(first, min(first + size, len(items)))
         if len(part) == 1:
             yield part[0]
             continue
-        name = f"{part[0].name} … {part[-1].name}"
+        name = _name_of_both(part[0].name, part[len(part) - 1].name)
         yield Bundled(f"{key}/{first}-{first + len(part) - 1}", part[0].kind, name, part)
+
+
+def _name_of_both(first: str, last: str) -> str:
+    """Name a sequence by its ends: `step 0–99`, or with both names whole."""
+    one, two = _NUMBERED.fullmatch(first), _NUMBERED.fullmatch(last)
+    if one is not None and two is not None and one[1] == two[1]:
+        return f"{first}–{two[2]}"  # noqa: RUF001  a dash between numbers
+    return f"{first} … {last}"
 
 
 class Stretches:
     """Joins stretches of one look that the eye cannot tell apart."""
 
     def __init__(self, window: Window) -> None:
-        #: what there is so far, about in the order in which it began
-        self.found: list[Segment] = []
         self._window = window
         self._fine = (window.last - window.first) * _FINE
-        #: the last one of each look: its index, where it begins and where it ends
-        self._last: dict[Look, tuple[int, float, float]] = {}
+        #: of each look the one that grows, and those that are done
+        self._open: dict[Look, tuple[float, float, bool]] = {}
+        self._done: list[Segment] = []
 
     def add(self, look: Look, start: float, end: float, *, is_open: bool = False) -> None:
-        """Add a stretch, what of it is in the window."""
-        known = self._last.get(look)
-        if known is not None and known[1] - self._fine <= start <= known[2] + self._fine:
-            index, start, before = known[0], min(start, known[1]), known[2]
-            if end <= before and not is_open:
-                return
-            end = max(end, before)
-            segment = self._window.clip(Segment(look, start, end, is_open=is_open))
-            if segment is not None:
-                self.found[index] = segment
-                self._last[look] = index, start, end
+        """Add a stretch; they come about in the order in which they began."""
+        known = self._open.get(look)
+        if known is None:
+            self._open[look] = (start, end, is_open)
             return
-        segment = self._window.clip(Segment(look, start, end, is_open=is_open))
-        if segment is not None:
-            self._last[look] = len(self.found), start, end
-            self.found.append(segment)
+        first, last, was_open = known
+        if first <= start and end <= last and not is_open:
+            return
+        if first - self._fine <= start <= last + self._fine:
+            self._open[look] = (min(first, start), max(last, end), was_open or is_open)
+            return
+        self._done.append(Segment(look, first, last, "", was_open))
+        self._open[look] = (start, end, is_open)
+
+    def found(self) -> list[Segment]:
+        """Give what of them is in the window, in the order in which it began."""
+        rest = [Segment(look, *edges[:2], "", edges[2]) for look, edges in self._open.items()]
+        found = (self._window.clip(segment) for segment in [*self._done, *rest])
+        return sorted((each for each in found if each is not None), key=itemgetter(1))

@@ -10,11 +10,13 @@ from stepflow.web.pages.timeline.activations import KEY
 from stepflow.web.pages.timeline.breakdown import Share
 from stepflow.web.pages.timeline.lay_out import Layout
 from stepflow.web.pages.timeline.model import AT_WORK, Look, Mark, Row, Segment
-from stepflow.web.pages.timeline.scale import Scale, ticks
-from stepflow.web.pages.timeline.words import SHARES, called, length, told
+from stepflow.web.pages.timeline.scale import Piece, Scale, ticks
+from stepflow.web.pages.timeline.words import SHARES, called, length, since, told
 
 #: the looks that are drawn as a bar; the rest, which is waiting, as a thin line
 _BARS = AT_WORK | {Look.CHILD}
+#: per cent of the width between folds that both say how long they are
+_APART = 6.0
 
 
 class Bar(NamedTuple):
@@ -98,7 +100,7 @@ def draw(layout: Layout) -> Picture:
         _drawn(layout.lead, scale),
         [_drawn(row, scale) for row in layout.rows],
         [
-            Point(_per_cent(tick.left), "", length(tick.after_s) if tick.after_s else "0")
+            Point(_per_cent(tick.left), "", since(tick.after_s, tick.step_s))
             for tick in ticks(scale)
         ],
         list(_folds(scale)),
@@ -140,12 +142,22 @@ def _mark(mark: Mark, scale: Scale) -> Point:
 
 
 def _folds(scale: Scale) -> Iterator[Fold]:
+    """Give the folded stretches; of some that stand close together, the longest says how long."""
+    said: list[Piece] = []
+    for piece in sorted(scale.folds, key=_shortness):
+        if all(abs(piece.left - other.left) >= _APART for other in said):
+            said.append(piece)
     for piece in scale.folds:
         width = piece.right - piece.left
+        words = length(piece.end - piece.start)
         yield Fold(
             _per_cent(piece.left), _per_cent(width), _per_cent(piece.left + width / 2),
-            length(piece.end - piece.start),
+            words if piece in said else "",
         )  # fmt: skip
+
+
+def _shortness(piece: Piece) -> float:
+    return piece.start - piece.end
 
 
 def _parts(shares: Sequence[Share]) -> Iterator[Part]:

@@ -41,7 +41,7 @@ def lay_out(
     """
     window = window_of(trace, now)
     lead = lead_row(trace, window)
-    steps = steps_of(trace, window)
+    steps = steps_of(trace, window, shown)
     items = steps.items()
     rows = list(
         _rows(steps, bundled(items, has_names=steps.has_names), window, shown, children or {})
@@ -51,9 +51,9 @@ def lay_out(
     return Layout(lead, rows, scale, window, breakdown(segments, window), len(items))
 
 
-def steps_of(trace: Trace, window: Window) -> WorkflowSteps | RunnerSteps:
+def steps_of(trace: Trace, window: Window, shown: Shown) -> WorkflowSteps | RunnerSteps:
     """Choose who makes the rows of a run."""
-    return (WorkflowSteps if trace.is_workflow else RunnerSteps)(trace, window)
+    return (WorkflowSteps if trace.is_workflow else RunnerSteps)(trace, window, shown)
 
 
 def window_of(trace: Trace, now: float) -> Window:
@@ -93,7 +93,7 @@ def _child_rows(
     """Give the rows of a child, in the time of the run that it belongs to."""
     inside = replace(window_of(child, window.last), last=window.last)
     inside = replace(inside, first=max(inside.first, window.first))
-    steps = steps_of(child, inside)
+    steps = steps_of(child, inside, shown)
     for row in _rows(
         steps, bundled(steps.items(), has_names=steps.has_names), inside, shown, children, depth
     ):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.timeline import StepKind, StepState
 
 
@@ -116,9 +117,9 @@ class Bundle:
 
 class Item(NamedTuple):
     """
-    A row to be, cheap enough to make a hundred thousand of them.
+    A row to be: a step of a workflow, or a step of a runner with its attempts.
 
-    *indexes* say what it is made of: a step of a workflow, or the attempts of a runner's step.
+    *indexes* say what it is made of.
     """
 
     key: str
@@ -132,6 +133,41 @@ class Item(NamedTuple):
     is_open: bool = False
 
 
+#: what a bundle takes of an item: start, end, took_s, has_failed, is_open
+Span = tuple[float, float, float | None, bool, bool]
+
+
+class Items(Protocol):
+    """Items in the order in which they began; some are made only when they are asked for."""
+
+    def __len__(self) -> int:
+        """Count them."""
+        ...
+
+    def __iter__(self) -> Iterator[Item]:
+        """Make all of them."""
+        ...
+
+    def __getitem__(self, index: int) -> Item:
+        """Make one."""
+        ...
+
+    def part(self, first: int, stop: int) -> Items:
+        """Give those from *first* until before *stop*."""
+        ...
+
+    def spans(self) -> Iterable[Span]:
+        """Give what a bundle takes of them."""
+        ...
+
+
+Seen = Callable[[ErrorInfo], ErrorInfo]
+
+
+def _whole(error: ErrorInfo) -> ErrorInfo:
+    return error
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What somebody has asked a timeline to show."""
@@ -140,3 +176,5 @@ class Shown:
     opened: frozenset[str] = field(default_factory=frozenset)
     #: nothing is folded
     is_true: bool = False
+    #: leaves of an error what may be seen
+    seen: Seen = _whole

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
-from typing import overload
+from itertools import pairwise
+from typing import Self
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.step_record import Attempt, StepRecord
+from stepflow.core.step_record import Attempt, Columns, StepRecord
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Trace
-from stepflow.web.pages.timeline.model import Item, Look, Row, Segment, Window
+from stepflow.web.pages.timeline.model import Item, Look, Row, Segment, Shown, Span, Window
 from stepflow.web.pages.timeline.words import brief
 from stepflow.web.pages.timeline.workflow import unix
 
@@ -36,15 +36,17 @@ class RunnerSteps:
     #: they are called by their number: there is nothing to bundle by
     has_names = False
 
-    def __init__(self, trace: Trace, window: Window) -> None:
+    def __init__(self, trace: Trace, window: Window, shown: Shown) -> None:
+        self._seen = shown.seen
+        self._trace = trace
         self._attempts = trace.attempts
         self._present: StepStatus | None = trace.steps[0] if trace.steps else None
         self._window = window
         self._began = unix(trace.run.created_at)
 
-    def items(self) -> Sequence[Item]:
+    def items(self) -> RunnerItems:
         """Give what is to become a row, a step each."""
-        return _Items(self._attempts, self._present, self._window.last)
+        return RunnerItems.of(self._trace, self._window.last)
 
     def row(self, item: Item, depth: int = 0) -> Row:
         """Make the row of a step."""
@@ -59,14 +61,14 @@ class RunnerSteps:
         return Row(
             item.key, StepKind.STEP, item.name, state,
             [segment for segment in found if segment is not None],
-            took_s=item.took_s, note=_brief(error), depth=depth, is_live=item.is_open,
+            took_s=item.took_s, note=self._brief(error), depth=depth, is_live=item.is_open,
         )  # fmt: skip
 
     def _segments(self, item: Item, tried: Sequence[Attempt]) -> Iterator[Segment]:
         ready, wait = self._ended_before(item), Segment(Look.START, 0, 0, "waited for its start")
         for _, _, record in tried:
             yield from _between(wait, ready, record.started_at)
-            yield _of_attempt(record)
+            yield self._of_attempt(record)
             ready = record.ended_at
             if record.due_at > ready:
                 yield Segment(Look.RETRY, ready, record.due_at, "until the next attempt")
@@ -79,55 +81,89 @@ class RunnerSteps:
                 look, min(since, self._window.last), self._window.last, title, is_open=True
             )
 
+    def _of_attempt(self, record: StepRecord) -> Segment:
+        state = _STATES.get(record.outcome, StepState.SUCCEEDED)
+        why = f": {self._brief(record.error)}" if record.error else ""
+        title = f"attempt {record.attempt} {record.outcome}{why}"
+        return Segment(_LOOKS.get(state, Look.WORK), record.started_at, record.ended_at, title)
+
+    def _brief(self, error: str) -> str:
+        info = ErrorInfo.of_brief(error)
+        return "" if info is None else brief(self._seen(info))
+
     def _ended_before(self, item: Item) -> float:
         """Say when the step before ended; for the first one, when the run was submitted."""
         before = item.indexes.start - 1
         return self._attempts[before].record.ended_at if before >= 0 else self._began
 
 
-class _Items(Sequence[Item]):
+class RunnerItems:
     """The items of a run, made when they are asked for: there may be a hundred thousand."""
 
     def __init__(
-        self, attempts: Sequence[Attempt], present: StepStatus | None, last: float
-    ) -> None:
-        self._attempts, self._present, self._last = attempts, present, last
-        numbers = list(map(_number, attempts))
-        #: with which attempt each step begins, and where the last one ends
-        self._edges = [
-            index
-            for index, number in enumerate(numbers)
-            if not index or numbers[index - 1] != number
-        ]
+        self, columns: Columns, edges: Sequence[int], present: StepStatus | None, last: float,
+        wanted: range,
+    ) -> None:  # fmt: skip
+        self._columns, self._present, self._last = columns, present, last
+        #: with which attempt each step of the run begins, and where the last one ends
+        self._edges = edges
+        #: which of these steps the items are
+        self._wanted = wanted
+
+    @classmethod
+    def of(cls, trace: Trace, last: float) -> Self:
+        """Give those of a run whose timeline ends at *last*."""
+        columns = trace.attempts.columns
+        numbers, present = columns.numbers, trace.steps[0] if trace.steps else None
+        edges = [0] if numbers else []
+        edges += [at for at, (one, two) in enumerate(pairwise(numbers), 1) if one != two]
         is_new = present is not None and (not numbers or numbers[-1] != present.number)
-        self._edges += [len(numbers)] * (1 + is_new)
+        edges += [len(numbers)] * (1 + is_new)
+        return cls(columns, edges, present, last, range(len(edges) - 1))
 
     def __len__(self) -> int:
-        return len(self._edges) - 1
+        return len(self._wanted)
 
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Item]: ...
-    def __getitem__(self, at: int | slice) -> Item | Sequence[Item]:
-        """Make one item, or some."""
-        if isinstance(at, slice):
-            return [self[index] for index in range(*at.indices(len(self)))]
-        if at < 0:
-            at += len(self)
-        if not 0 <= at < len(self):
-            raise IndexError(at)
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._item, self._wanted)
+
+    def part(self, first: int, stop: int) -> RunnerItems:
+        """Give some of them."""
+        wanted = self._wanted[first:stop]
+        return RunnerItems(self._columns, self._edges, self._present, self._last, wanted)
+
+    def spans(self) -> Iterator[Span]:
+        """Give what a bundle takes of them."""
+        starts, ends, bad = self._columns[1:]
+        edges = self._edges
+        for at in self._wanted:
+            start, stop = edges[at], edges[at + 1]
+            if start == stop or self._is_present(at):
+                item = self._item(at)
+                yield item.start, item.end, item.took_s, item.has_failed, item.is_open
+                continue
+            last = stop - 1
+            end = ends[last]
+            has_failed = last > start or bool(bad[last])
+            yield starts[start], end, end - starts[last], has_failed, False
+
+    def __getitem__(self, index: int) -> Item:
+        return self._item(self._wanted[index])
+
+    def _item(self, at: int) -> Item:
         start, stop = self._edges[at], self._edges[at + 1]
-        is_open = self._present is not None and at == len(self) - 1
         if start == stop:
             return self._opening(stop)
-        first, last = self._attempts[start].record, self._attempts[stop - 1].record
-        number, ended = self._attempts[start].number, self._last if is_open else last.ended_at
-        has_failed = stop - start > 1 or last.outcome in _STATES
+        numbers, starts, ends, bad = self._columns
+        number, is_open = numbers[start], self._is_present(at)
         return Item(
-            str(number), StepKind.STEP, f"step {number}", range(start, stop), first.started_at,
-            ended, last.ended_at - last.started_at, has_failed, is_open,
+            str(number), StepKind.STEP, f"step {number}", range(start, stop), starts[start],
+            self._last if is_open else ends[stop - 1], ends[stop - 1] - starts[stop - 1],
+            stop - start > 1 or bool(bad[stop - 1]), is_open,
         )  # fmt: skip
+
+    def _is_present(self, at: int) -> bool:
+        return self._present is not None and at == len(self._edges) - 2
 
     def _opening(self, at: int) -> Item:
         """Make the item of the step that the run is at, which has left no record yet."""
@@ -140,21 +176,6 @@ class _Items(Sequence[Item]):
         )  # fmt: skip
 
 
-_number = itemgetter(0)
-
-
-def _of_attempt(record: StepRecord) -> Segment:
-    state = _STATES.get(record.outcome, StepState.SUCCEEDED)
-    why = f": {_brief(record.error)}" if record.error else ""
-    title = f"attempt {record.attempt} {record.outcome}{why}"
-    return Segment(_LOOKS.get(state, Look.WORK), record.started_at, record.ended_at, title)
-
-
 def _between(wait: Segment, ready: float, start: float) -> Iterator[Segment]:
     if start - ready > _LATE_S:
         yield wait._replace(start=ready, end=start)
-
-
-def _brief(error: str) -> str:
-    info = ErrorInfo.of_brief(error)
-    return "" if info is None else brief(info)

@@ -15,8 +15,8 @@ _LONGEST_S = 1.0
 _WIDEST = 5.0
 #: per cent of the width that one folded stretch takes, and all of them together
 _FOLD, _FOLDS = 4.0, 40.0
-#: seconds that the width stands for at least
-_SHORTEST_S = 0.001
+#: seconds that the width stands for at least, and what is not folded beside what is
+_SHORTEST_S, _UNFOLDED_S = 0.001, 1.0
 
 
 class Piece(NamedTuple):
@@ -101,7 +101,7 @@ def _worth_folding(idle: Sequence[Stretch], span_s: float) -> list[Stretch]:
     left_s = span_s
     for gap in sorted(idle, key=lambda stretch: stretch[0] - stretch[1]):
         length_s = gap[1] - gap[0]
-        width = length_s / left_s * (100.0 - _fold_width(len(folds)) * len(folds))
+        width = length_s / left_s * _rest(left_s, len(folds))
         is_all = length_s >= left_s and not folds
         if length_s <= _LONGEST_S or width <= _WIDEST or is_all:
             break
@@ -110,17 +110,19 @@ def _worth_folding(idle: Sequence[Stretch], span_s: float) -> list[Stretch]:
     return folds
 
 
-def _fold_width(count: int) -> float:
-    return min(_FOLD, _FOLDS / count) if count else 0.0
+def _rest(rest_s: float, folds: int) -> float:
+    """Say how much of the width is left to what is not folded, *rest_s* long."""
+    if not folds:
+        return 100.0
+    return (100.0 - min(_FOLD * folds, _FOLDS)) * min(rest_s / _UNFOLDED_S, 1.0)
 
 
 def _pieces(folds: Sequence[Stretch], first: float, last: float) -> list[Piece]:
     """Part the width among the folds, and among the rest by its length."""
-    rest_s = (last - first) - sum(end - start for start, end in folds)
-    fold = _fold_width(len(folds))
-    if rest_s <= 0:  # nothing but idle stretches between moments
-        fold, rest_s = 100.0 / max(len(folds), 1), 1.0
-    per_s = (100.0 - fold * len(folds)) / rest_s
+    rest_s = max((last - first) - sum(end - start for start, end in folds), 0.0)
+    rest = _rest(rest_s, len(folds))
+    fold = (100.0 - rest) / max(len(folds), 1)
+    per_s = rest / rest_s if rest_s else 0.0
     found: list[Piece] = []
     at, left = first, 0.0
     for start, end in folds:
@@ -139,6 +141,8 @@ class Tick(NamedTuple):
 
     left: float
     after_s: float
+    #: seconds between it and the next one
+    step_s: float
 
 
 #: seconds between ticks
@@ -162,7 +166,7 @@ def ticks(scale: Scale) -> list[Tick]:
         while (after_s := number * step) + scale.first <= piece.end:
             left = scale.at(scale.first + after_s)
             if _is_free(left, found, scale):
-                found.append(Tick(left, after_s))
+                found.append(Tick(left, after_s, step))
             number += 1
     return found
 

@@ -7,6 +7,7 @@ from stepflow.web.pages.timeline.model import AT_WORK, Row
 
 #: the characters of an error that a row has room for
 _BRIEF = 120
+_MINUTE = 60
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -14,7 +15,7 @@ def length(seconds: float) -> str:
     """Write a length of time with two units at most: `2 h 5 min`, `1.5 s`, `12 ms`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004  a minute
+    if seconds < _MINUTE:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     for index, (size, unit) in enumerate(_UNITS):
@@ -23,6 +24,16 @@ def length(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
     return f"{whole} s"
+
+
+def since(seconds: float, step_s: float) -> str:
+    """Write a moment of an axis by what has passed since it began: `0`, `1.5 s`, `6:18`, `3 d`."""
+    if not seconds or seconds < _MINUTE or step_s >= _MINUTE:
+        return length(seconds) if seconds else "0"
+    minutes, rest = divmod(seconds, _MINUTE)
+    hours, minutes = divmod(round(minutes), 60)
+    text = f"{rest:04.1f}" if step_s < 1 else f"{rest:02.0f}"
+    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 
 def brief(error: ErrorInfo) -> str:

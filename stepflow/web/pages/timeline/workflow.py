@@ -8,7 +8,8 @@ from datetime import datetime
 
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Trace
 from stepflow.times import as_datetime
-from stepflow.web.pages.timeline.model import Item, Look, Mark, Row, Segment, Window
+from stepflow.web.pages.timeline.bundles import Listed
+from stepflow.web.pages.timeline.model import Item, Look, Mark, Row, Segment, Shown, Window
 from stepflow.web.pages.timeline.words import brief
 
 #: kinds that are notes of the run: the journal has them
@@ -30,18 +31,18 @@ class WorkflowSteps:
 
     has_names = True
 
-    def __init__(self, trace: Trace, window: Window) -> None:
-        self._steps = [_ending(step, trace) for step in trace.steps]
+    def __init__(self, trace: Trace, window: Window, shown: Shown) -> None:
+        self._steps = [_ready(step, trace, shown) for step in trace.steps]
         self._window = window
         self._keys = keys_of(trace.steps)
 
-    def items(self) -> Sequence[Item]:
+    def items(self) -> Listed:
         """Give what is to become a row, in the order in which it began."""
-        return [
+        return Listed(
             self._item(index, step)
             for index, step in enumerate(self._steps)
             if step.kind not in _QUIET
-        ]
+        )
 
     def _item(self, index: int, step: StepStatus) -> Item:
         end = unix(step.ended_at)
@@ -67,8 +68,18 @@ class WorkflowSteps:
         )  # fmt: skip
 
 
-def _ending(step: StepStatus, trace: Trace) -> StepStatus:
-    """End a child when it ended, not when its parent asked for what came of it."""
+def _ready(step: StepStatus, trace: Trace, shown: Shown) -> StepStatus:
+    """
+    Leave of errors what may be seen.
+
+    And end a child when it ended, not when its parent asked for what came of it.
+    """
+    if step.error is not None:
+        failed = [
+            each if each.error is None else replace(each, error=shown.seen(each.error))
+            for each in step.failed_attempts
+        ]
+        step = replace(step, error=shown.seen(step.error), failed_attempts=failed)
     end = trace.child_ends.get(step.run_id or "") if step.kind is StepKind.CHILD else None
     if end is None or step.started_at is None:
         return step
