@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
+    from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.questions import Question as Question
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.versions.runners import RunnerInfo as RunnerInfo
     from stepflow.engine.why import Why as Why
     from stepflow.engine.why.model import WhyWord as WhyWord
     from stepflow.engine.why.now import BlockedLoop as BlockedLoop
@@ -170,9 +172,11 @@ _EXPORTS = {
     "engine.spec": "RunSpec",
     "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
+    "engine.events.telemetry": "Telemetry",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.versions.runners": "RunnerInfo",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
     "engine.why.now": "BlockedLoop Now NowStep",

@@ -24,7 +24,7 @@ FLOORS = [
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],
-    ["worker", "client"],
+    ["worker", "client", "telemetry"],
     ["app", "web"],
     ["kits"],
     ["stepflow"],
@@ -61,6 +61,7 @@ HOMES = {
     "jsonschema": ["engine.user_code.schema"],
     "markupsafe": ["web.pages"],
     "msgpack": ["store.values"],
+    "opentelemetry": ["telemetry"],
     "pydantic": ["store.values", "app", "engine", "settings", "web"],
     "pytest": ["testing.fixtures"],
     "redis": ["store", "rq"],
@@ -255,6 +256,7 @@ def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path
         "testing",
         "entry",
         "kits",
+        "telemetry",
     }
 
 

@@ -39,6 +39,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
 
@@ -120,8 +121,9 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSt
         settings: Settings | None = None,
         connection: AsyncCaller | None = None,
         registry: Registry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings, registry)
+        super().__init__(url, namespace, settings, registry, telemetry)
         self._connection = connection
         self._per_loop = PerLoop(self._address)
 

@@ -37,6 +37,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
 
@@ -119,8 +120,9 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
         settings: Settings | None = None,
         connection: SyncCaller | None = None,
         registry: Registry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings, registry)
+        super().__init__(url, namespace, settings, registry, telemetry)
         self._own_link: SyncConnection | None = None
         self._connection = connection
 

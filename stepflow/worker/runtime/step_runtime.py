@@ -16,6 +16,7 @@ from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
@@ -163,7 +164,11 @@ class StepRuntime(RunnerSide):
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        sent = self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is not None:
+            sent.add_done_callback(partial(_note_history, telemetry))
+        return sent
 
     def add_entry(
         self, index: int, entry: bytes, cleanup: Cleanup | None = None
@@ -192,6 +197,15 @@ class StepRuntime(RunnerSide):
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
         """Make children of the run; see `engine.children.spawn_children`."""
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is None:
+            return await self._spawn(specs, abandon=abandon, group=group)
+        with telemetry.trace_submit(specs) as sending:
+            return await self._spawn(sending.specs, abandon=abandon, group=group)
+
+    async def _spawn(
+        self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None
+    ) -> bool:
         versions = Versions(self._worker_state.registry.newest)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
@@ -307,6 +321,11 @@ class StepRuntime(RunnerSide):
             lambda: carry_out(self._connection, plan()),
             f"run={self._claimed.run.id} cannot {what}",
         )
+
+
+def _note_history(telemetry: Telemetry, loaded: asyncio.Future[list[bytes]]) -> None:
+    if not loaded.cancelled() and loaded.exception() is None:
+        telemetry.note_history(len(loaded.result()))
 
 
 def _found(head: bytes, reply: Sequence[bytes]) -> bytes | None:
