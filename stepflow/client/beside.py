@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from stepflow.core.output import OutputItem
+from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
+from stepflow.engine.questions import Question, questions_of
+from stepflow.engine.status import statuses
 from stepflow.engine.timeline import Trace, trace
 from stepflow.engine.timeline.beside import (
     JournalPage,
@@ -36,6 +39,14 @@ class Beside:
         """
         return self._do(trace(run_id, self.env))
 
+    def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
+        """Return the status of each run that there is, without payload, result, error, headers."""
+        return self._do(statuses(run_ids, self.env))
+
+    def questions_of(self, run_id: str) -> Sequence[Question]:
+        """Return the questions that the run asks people now, the oldest first."""
+        return self._do(questions_of(run_id, self.env))
+
     def mailbox(self, run_id: str, *, limit: int = 50) -> Sequence[Mail]:
         """Return the signals that the run has not taken yet, the oldest first."""
         return self._do(mailbox(run_id, self.env, limit=limit))
@@ -60,6 +71,14 @@ class AsyncBeside:
     async def trace(self, run_id: str) -> Trace:
         """See Client.trace."""
         return await self._do(trace(run_id, self.env))
+
+    async def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
+        """See Client.statuses."""
+        return await self._do(statuses(run_ids, self.env))
+
+    async def questions_of(self, run_id: str) -> Sequence[Question]:
+        """See Client.questions_of."""
+        return await self._do(questions_of(run_id, self.env))
 
     async def mailbox(self, run_id: str, *, limit: int = 50) -> Sequence[Mail]:
         """See Client.mailbox."""

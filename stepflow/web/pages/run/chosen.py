@@ -90,7 +90,9 @@ def _of_run(key: str, trace: Trace, visit: Visit) -> Chosen | None:
 
 
 def _of_lead(trace: Trace, visit: Visit) -> Chosen:
-    tries = [_try_of(attempt, visit) for attempt in trace.attempts[-_MOST_TRIES:]]
+    tries = [
+        _try_of(attempt, f"{attempt.number}", visit) for attempt in trace.attempts[-_MOST_TRIES:]
+    ]
     what = "activations" if trace.is_workflow else "attempts"
     more = len(trace.attempts) - len(tries)
     return Chosen(KEY, what, KEY, None, tries=tries, more=more)
@@ -101,7 +103,9 @@ def _of_number(key: str, trace: Trace, visit: Visit) -> Chosen | None:
     step = next((step for step in trace.steps if str(step.number) == key), None)
     if not tried and step is None:
         return None
-    tries = [_try_of(attempt, visit) for attempt in tried[-_MOST_TRIES:]]
+    tries = [
+        _try_of(attempt, f"{attempt.record.attempt}", visit) for attempt in tried[-_MOST_TRIES:]
+    ]
     run = trace.run
     is_last = run.is_finished and key == str(run.step)
     return Chosen(
@@ -111,11 +115,10 @@ def _of_number(key: str, trace: Trace, visit: Visit) -> Chosen | None:
     )  # fmt: skip
 
 
-def _try_of(attempt: Attempt, visit: Visit) -> Try:
+def _try_of(attempt: Attempt, number: str, visit: Visit) -> Try:
     record = attempt.record
-    number = str(attempt.number)
     return Try(
-        number if record.attempt == 1 else f"{number}, attempt {record.attempt}",
+        number,
         record.outcome, as_datetime(record.started_at), record.ended_at - record.started_at,
         record.worker, visit.error(ErrorInfo.of_brief(record.error)), as_datetime(record.due_at),
     )  # fmt: skip

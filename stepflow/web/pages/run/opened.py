@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 #: stands between words: no name of a step has one
 _BAR = "|"
-#: how the word of a child begins
-_CHILD = "child:"
+#: how the words of a child and of a map begin
+_CHILD, _MAP = "child:", "map:"
 #: children that are read for one page
 MOST_CHILDREN = 8
 
@@ -28,6 +28,10 @@ class Opened:
         """Write the query that opens a row, or closes it if it is open."""
         words = [each for each in self.words if each != word]
         return _BAR.join(words if word in self.words else [*words, word])
+
+    def has_map(self, group_id: str) -> bool:
+        """Whether a map is open."""
+        return f"{_MAP}{group_id}" in self.words
 
     def children(self) -> Iterator[str]:
         """Give the ids of the children that are open."""

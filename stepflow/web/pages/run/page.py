@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.web.pages.actions import possible
+from stepflow.web.pages.lists.questions import form_of
 from stepflow.web.pages.run.chosen import choose
 from stepflow.web.pages.run.emitted import chunks
 from stepflow.web.pages.run.facts import facts_of
@@ -41,10 +42,12 @@ def _values(found: Read, opened: Opened, visit: Visit) -> dict[str, object]:
         "actions": list(possible(status, visit.grant)),
         "picture": _picture(found, opened, visit),
         "opened": opened,
-        "chosen": choose(visit.query.get("step"), found.trace, found.children, visit),
+        "chosen": choose(visit.query.get("step"), found.trace, found.children.traces, visit),
         "payload": visit.shown("payload", status.payload),
         "result": visit.shown("result", status.result) if is_over else None,
         "headers": visit.shown("header", status.headers),
+        "questions": [(each, form_of(each.schema)) for each in found.questions],
+        "can_answer": visit.grant.allows("answer"),
         "mailbox": [
             (mail.name, visit.shown("step", mail.payload, mail.name)) for mail in found.mailbox
         ],

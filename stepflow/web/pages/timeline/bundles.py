@@ -120,7 +120,7 @@ def _by_order(items: Items, key: str) -> Iterator[Item | Bundled]:
 
 
 def _name_of_both(first: str, last: str) -> str:
-    """Name a sequence by its ends: `step 0–99`, or with both names whole."""
+    """Name a sequence by its ends: by both numbers, or with both names whole."""
     one, two = _NUMBERED.fullmatch(first), _NUMBERED.fullmatch(last)
     if one is not None and two is not None and one[1] == two[1]:
         return f"{first}–{two[2]}"  # noqa: RUF001  a dash between numbers

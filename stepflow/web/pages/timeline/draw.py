@@ -15,6 +15,8 @@ from stepflow.web.pages.timeline.words import SHARES, called, length, since, tol
 
 #: the looks that are drawn as a bar; the rest, which is waiting, as a thin line
 _BARS = AT_WORK | {Look.CHILD}
+#: per cent of the width that a bar has at least: without any it is not drawn
+_LEAST = 0.02
 #: per cent of the width between folds that both say how long they are
 _APART = 6.0
 
@@ -124,7 +126,8 @@ def _drawn(row: Row, scale: Scale) -> Drawn:
 def _bar(segment: Segment, scale: Scale) -> Bar:
     left, right = scale.at(segment.start), scale.at(segment.end)
     title = _titled(segment)
-    return Bar(segment.look, _per_cent(left), _per_cent(right - left), title, segment.is_open)
+    width = max(right - left, _LEAST)
+    return Bar(segment.look, _per_cent(left), _per_cent(width), title, segment.is_open)
 
 
 def _line(segment: Segment, scale: Scale) -> Line:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from stepflow.engine.timeline import StepKind, Trace
 from stepflow.web.pages.timeline.activations import lead_row
 from stepflow.web.pages.timeline.breakdown import Share, breakdown
 from stepflow.web.pages.timeline.bundles import Bundled, bundle_row, bundled, opened
+from stepflow.web.pages.timeline.children import Children, run_row
 from stepflow.web.pages.timeline.model import BUSY, Item, Row, Shown, Window
 from stepflow.web.pages.timeline.runner import RunnerSteps
 from stepflow.web.pages.timeline.scale import Scale, Stretch
@@ -31,22 +32,23 @@ class Layout:
     count: int
 
 
-def lay_out(
-    trace: Trace, now: float, shown: Shown, children: Mapping[str, Trace] | None = None
-) -> Layout:
+def lay_out(trace: Trace, now: float, shown: Shown, children: Children | None = None) -> Layout:
     """
     Lay out the timeline of a run as it is at *now*, in unix seconds.
 
-    *children* are the traces of those children that are to be shown, by run id.
+    *children* are those that are to be shown.
     """
     window = window_of(trace, now)
     lead = lead_row(trace, window)
     steps = steps_of(trace, window, shown)
     items = steps.items()
     rows = list(
-        _rows(steps, bundled(items, has_names=steps.has_names), window, shown, children or {})
+        _rows(
+            steps, bundled(items, has_names=steps.has_names), window, shown, children or Children()
+        )
     )
-    segments = [*lead.segments, *(segment for row in rows for segment in row.segments)]
+    own = [lead, *(row for row in rows if not row.is_foreign)]
+    segments = [segment for row in own for segment in row.segments]
     scale = Scale.of(_busy(lead, rows), window.first, window.last, is_true=shown.is_true)
     return Layout(lead, rows, scale, window, breakdown(segments, window), len(items))
 
@@ -70,7 +72,7 @@ def _rows(
     entries: Sequence[Item | Bundled],
     window: Window,
     shown: Shown,
-    children: Mapping[str, Trace],
+    children: Children,
     depth: int = 0,
 ) -> Iterator[Row]:
     for entry in entries:
@@ -81,14 +83,18 @@ def _rows(
                 yield from _rows(steps, opened(entry), window, shown, children, depth + 1)
             continue
         row = steps.row(entry, depth)
-        child = children.get(row.run_id or "") if row.opens in shown.opened else None
-        yield replace(row, is_opened=child is not None)
+        is_opened = row.opens in shown.opened
+        child = children.traces.get(row.run_id or "") if is_opened else None
+        of_map = children.of_maps.get(row.run_id or "", ()) if is_opened else ()
+        yield replace(row, is_opened=child is not None or bool(of_map))
+        for run in of_map:
+            yield run_row(run, window, depth + 1)
         if child is not None and depth < _DEEPEST:
             yield from _child_rows(child, window, shown, children, depth + 1)
 
 
 def _child_rows(
-    child: Trace, window: Window, shown: Shown, children: Mapping[str, Trace], depth: int
+    child: Trace, window: Window, shown: Shown, children: Children, depth: int
 ) -> Iterator[Row]:
     """Give the rows of a child, in the time of the run that it belongs to."""
     inside = replace(window_of(child, window.last), last=window.last)
@@ -97,7 +103,10 @@ def _child_rows(
     for row in _rows(
         steps, bundled(steps.items(), has_names=steps.has_names), inside, shown, children, depth
     ):
-        yield replace(row, key=f"{child.run.id}|{row.key}", run_id=row.run_id or child.run.id)
+        yield replace(
+            row, key=f"{child.run.id}|{row.key}", run_id=row.run_id or child.run.id,
+            is_foreign=True,
+        )  # fmt: skip
 
 
 def _busy(lead: Row, rows: Sequence[Row]) -> Iterator[Stretch]:

@@ -103,6 +103,8 @@ class Row:
     #: whether it is not over
     is_live: bool = False
     bundle: Bundle | None = None
+    #: whether it is about a child, whose time is not that of the run
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ _WIDEST = 5.0
 #: per cent of the width that one folded stretch takes, and all of them together
 _FOLD, _FOLDS = 4.0, 40.0
 #: seconds that the width stands for at least, and what is not folded beside what is
-_SHORTEST_S, _UNFOLDED_S = 0.001, 1.0
+_SHORTEST_S, _UNFOLDED_S = 0.001, 0.25
 
 
 class Piece(NamedTuple):

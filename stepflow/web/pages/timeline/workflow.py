@@ -125,7 +125,8 @@ def _attempts(step: StepStatus, window: Window) -> Iterator[Segment]:
         why = f": {brief(failed.error)}" if failed.error else ""
         yield Segment(Look.FAILED, began, end, f"attempt {number} failed{why}")
         ready = max(unix(failed.next_at), end)
-        yield Segment(Look.RETRY, end, ready, f"until attempt {number + 1}")
+        if ready > end:
+            yield Segment(Look.RETRY, end, ready, f"until attempt {number + 1}")
         start = 0.0
     end = unix(step.ended_at) or window.last
     if step.state is StepState.RETRYING:
