@@ -1,4 +1,4 @@
-"""What both clients read of a run for who looks closely: its trace, and what lies beside it."""
+"""What both clients read of a run beside its steps, for who looks closely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
 from stepflow.engine.questions import Question, questions_of
 from stepflow.engine.status import statuses
-from stepflow.engine.timeline import Trace, trace
 from stepflow.engine.timeline.beside import (
     JournalPage,
     Mail,
@@ -30,14 +29,6 @@ class Beside:
 
     def _do(self, plan: Plan[T]) -> T:
         raise NotImplementedError
-
-    def trace(self, run_id: str) -> Trace:
-        """
-        Return what `steps` is made of: for the run of a runner the records of its attempts.
-
-        Quick for a run of very many steps. Raises RunNotFound.
-        """
-        return self._do(trace(run_id, self.env))
 
     def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
         """Return the status of each run that there is, without payload, result, error, headers."""
@@ -67,10 +58,6 @@ class AsyncBeside:
 
     async def _do(self, plan: Plan[T]) -> T:
         raise NotImplementedError
-
-    async def trace(self, run_id: str) -> Trace:
-        """See Client.trace."""
-        return await self._do(trace(run_id, self.env))
 
     async def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
         """See Client.statuses."""

@@ -12,7 +12,7 @@ from stepflow.client import HookInfo
 from stepflow.core.output import OutputItem
 from stepflow.core.run import RunStatus
 from stepflow.engine.questions import Question
-from stepflow.engine.timeline import Trace
+from stepflow.engine.timeline import Trace, trace
 from stepflow.engine.timeline.beside import JournalPage, Mail
 from stepflow.engine.why import Why
 from stepflow.errors import RedisRefused, RunNotFound
@@ -48,7 +48,7 @@ async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
     client = visit.client
     (trace, why, hooks, questions), (mailbox, output, journal), children = await asyncio.gather(
         asyncio.gather(
-            client.trace(run_id),
+            trace_of(run_id, visit),
             _allowed(client.why(run_id), None),
             _allowed(client.hooks(run_id, limit=HOOKS), ()),
             client.questions_of(run_id),
@@ -65,12 +65,18 @@ async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
     return Read(trace, why, hooks, questions, mailbox, output, journal, Children(traces, of_maps))
 
 
+async def trace_of(run_id: str, visit: Visit) -> Trace:
+    """Read what the timeline of a run is made of; raises RunNotFound."""
+    client = visit.client
+    return await client._do(trace(run_id, client.env))  # noqa: SLF001  `steps` is not as quick
+
+
 async def _of_maps(
     traces: Sequence[Trace], opened: Opened, visit: Visit
 ) -> dict[str, Sequence[RunStatus]]:
     """Read the children of the maps that are open; of a large map the first ones."""
     found: dict[str, Sequence[RunStatus]] = {}
-    for step in (step for trace in traces for step in trace.steps):
+    for step in (step for each in traces for step in each.steps):
         if step.run_id is not None and step.total and opened.has_map(step.run_id):
             ids = [f"{step.run_id}-{index}" for index in range(min(step.total, OF_MAP))]
             found[step.run_id] = that_matter(await visit.client.statuses(ids))
@@ -85,5 +91,5 @@ async def _allowed(call: Awaitable[T], otherwise: T) -> T:
 
 async def _child(run_id: str, visit: Visit) -> Trace | None:
     with suppress(RunNotFound):
-        return await visit.client.trace(run_id)
+        return await trace_of(run_id, visit)
     return None

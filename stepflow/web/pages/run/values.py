@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from stepflow.errors import RunNotFound
 from stepflow.web.pages.run.chosen import choose
+from stepflow.web.pages.run.reading import trace_of
 from stepflow.web.pages.visit import Visit
 from stepflow.web.problems import NoSuchRoute
 from stepflow.web.written import written
@@ -25,7 +26,7 @@ async def value(visit: Visit) -> Response:
 async def _found(what: str, visit: Visit) -> Any:
     run_id = visit.path["run_id"]
     if what == "step":
-        chosen = choose(visit.query.get("step", ""), await visit.client.trace(run_id), {}, visit)
+        chosen = choose(visit.query.get("step", ""), await trace_of(run_id, visit), {}, visit)
         if chosen is None or not chosen.has_value:
             raise NoSuchRoute
         return chosen.value
