@@ -50,6 +50,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
+    from stepflow.engine.stats import FailureGroup as FailureGroup
+    from stepflow.engine.stats import RunnerStats as RunnerStats
+    from stepflow.engine.stats import Stats as Stats
+    from stepflow.engine.stats import StatsPeriod as StatsPeriod
     from stepflow.engine.status import Page as Page
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
@@ -170,6 +174,7 @@ _EXPORTS = {
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
+    "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
     "engine.events.telemetry": "Telemetry",

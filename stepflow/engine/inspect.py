@@ -157,10 +157,14 @@ async def workers(env: Env) -> list[WorkerInfo]:
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
 
 
-async def workers_of(host: str, env: Env) -> list[WorkerInfo]:
-    """Describe the workers of ours on a host, without counting what they run: that costs little."""
+async def own_workers(env: Env, host: str | None = None) -> list[WorkerInfo]:
+    """
+    Describe the workers of ours, those on *host* or all.
+
+    What they run is not counted: that costs more than all the rest.
+    """
     infos = [_worker(name, row, {}) for name, row in await _rows()]
-    ours = [info for info in infos if info.host == host and info.concurrency is not None]
+    ours = [info for info in infos if host in (None, info.host) and info.concurrency is not None]
     return await together([_with_liveness(info, env) for info in ours])
 
 

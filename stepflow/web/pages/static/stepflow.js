@@ -17,6 +17,7 @@
     if (document.hidden || !document.hasFocus()) return "in the background";
     if ($("dialog[open]")) return "asking";
     if (String(getSelection()) && main.contains(getSelection().anchorNode)) return "text is selected";
+    if ($("input[name=run]:checked")) return "rows are chosen";
     const typed = [...main.querySelectorAll("input, textarea, select")];
     return typed.some(isTouched) ? "you are writing" : "";
   }
