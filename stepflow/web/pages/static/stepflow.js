@@ -105,6 +105,19 @@
     setTimeout(() => from.classList.remove("copied"), 800);
   }
 
+  // ---- links that change what the page shows, and stay where they are
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-inside]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    main.setAttribute("hx-get", link.pathname + link.search);
+    $$("[data-seen]").forEach((each) => each.remove());
+    htmx.trigger(main, "live");
+  });
+  addEventListener("popstate", () => location.reload());
+
   // ---- keys
 
   const rows = () => $$("tr[data-href]");
