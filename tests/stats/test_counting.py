@@ -117,3 +117,24 @@ async def test_an_idle_worker_sends_nothing(
         await until(lambda: real.info("commandstats")["cmdstat_evalsha"]["calls"] > scans + 10)
         assert worker.parts.reporter._number == sent
     assert real.hgetall(keys.totals) == before
+
+
+def test_a_submit_carries_out_no_more_commands_for_being_counted(
+    client: Client, real: redis.Redis
+) -> None:
+    """[E20] It counts, and tells RQ of its queue only when nothing waits there."""
+    client.submit("chain")
+    real.config_resetstat()
+    for _ in range(10):
+        client.submit("chain")
+    stats = real.info("commandstats")
+    assert stats["cmdstat_hincrby"]["calls"] == 10
+    assert "cmdstat_sadd" not in stats
+    assert real.smembers("rq:queues") == {b"rq:queue:default"}
+
+
+def test_a_queue_that_rq_forgot_is_told_of_again(client: Client, real: redis.Redis) -> None:
+    client.submit("chain")
+    real.delete("rq:queues", "rq:queue:default")  # as `Queue.delete` of RQ does
+    client.submit("chain")
+    assert real.smembers("rq:queues") == {b"rq:queue:default"}
