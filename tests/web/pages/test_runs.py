@@ -118,3 +118,20 @@ async def test_who_may_not_submit_is_shown_no_form(api):
     assert "/ui/submit" not in (await http.get("/ui/runs")).text
     assert (await http.get("/ui/submit")).status_code == 403
     assert (await http.post("/ui/submit", data={"runner": "report"})).status_code == 403
+
+
+async def test_children_are_left_out_when_somebody_wants_that(app, aclient, working, look):
+    @app.workflow("child")
+    async def child(ctx):
+        return 1
+
+    @app.workflow("parent")
+    async def parent(ctx):
+        return await (await ctx.spawn("child")).result()
+
+    async with working(app):
+        await (await aclient.submit("parent", run_id="p1")).wait(10)
+    assert len(re.findall(r'id="run-', await look("runs"))) == 2
+    page = await look("runs", roots="yes")
+    assert re.findall(r'id="run-([^"]+)"', page) == ["p1"]
+    assert "took" in page
