@@ -8,6 +8,7 @@ import redis
 
 from stepflow import AsyncClient, Client, RunnerStats, Stats, Stepflow
 from stepflow.store.keys import Keys
+from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.support import until
 
@@ -138,3 +139,12 @@ def test_a_queue_that_rq_forgot_is_told_of_again(client: Client, real: redis.Red
     real.delete("rq:queues", "rq:queue:default")  # as `Queue.delete` of RQ does
     client.submit("chain")
     assert real.smembers("rq:queues") == {b"rq:queue:default"}
+
+
+async def test_a_harness_counts_as_a_worker_does(counted_app: Stepflow) -> None:
+    async with Harness(counted_app) as harness:
+        run = await harness.submit("chain", "two steps")
+        await harness.result(run)
+        await harness.advance(2)
+        chain = of_runner(await harness.client.stats(), "chain")
+    assert (chain.submitted, chain.ended, chain.steps) == (1, {"succeeded": 1}, {"done": 2})
