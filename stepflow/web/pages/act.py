@@ -23,7 +23,8 @@ _AROUND = 65_536
 async def ask(visit: Visit) -> Shown:
     """Say what a button does, and ask for what it needs."""
     action, target = _asked(visit)
-    return _form(action, target)
+    names = {field.name for field in action.fields}
+    return _form(action, target, {k: v for k, v in visit.query.items() if k in names})
 
 
 async def do(visit: Visit) -> Shown | Response:
