@@ -1,7 +1,7 @@
 // What the pages do beyond being read: they look again, ask in a dialog, and take keys.
 (() => {
   "use strict";
-  const LOOK_MS = 1000;
+  const LOOK_MS = 800;
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector) => [...document.querySelectorAll(selector)];
   const main = $("#main"), live = $("#live"), away = $("#away"), dialog = $("#dialog");
