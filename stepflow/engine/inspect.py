@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import ENDS
-from stepflow.core.step_record import StepRecord, read_name
+from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
 from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S
@@ -270,31 +270,23 @@ def _moment(field: bytes | None) -> datetime | None:
         return None
 
 
+async def attempts(run_id: str, env: Env) -> Attempts:
+    """Read the record of each attempt of each step of a run, in the order it happened."""
+    return Attempts(await load_steps(env.keys, run_id))
+
+
 async def steps(run_id: str, env: Env) -> list[StepInfo]:
     """Give how each attempt of each step of a run ended, in the order it happened."""
-    records = await load_steps(env.keys, run_id)
-    found = [_step(name, record) for name, record in records.items()]
-    return sorted(
-        found,
-        key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at),
-    )
+    return [step_info(attempt) for attempt in await attempts(run_id, env)]
 
 
-def _step(name: bytes, record: bytes) -> StepInfo:
-    """Read a step record; the text of an unreadable one stands in the place of its outcome."""
-    step, is_closed = read_name(name)
-    try:
-        read = StepRecord.read(record)
-        started_at, ended_at = as_datetime(read.started_at), as_datetime(read.ended_at)
-    except ValueError:
-        unreadable = f"unreadable: {record[:60]!r}"
-        return StepInfo(
-            step, attempt=0, outcome=unreadable, worker="", is_closed=is_closed, started_at=None,
-            ended_at=None,
-        )  # fmt: skip
+def step_info(attempt: Attempt) -> StepInfo:
+    """Turn the record of an attempt into what operators see."""
+    read = attempt.record
     return StepInfo(
-        step, attempt=read.attempt, outcome=read.outcome, worker=read.worker, is_closed=is_closed,
-        started_at=started_at, ended_at=ended_at, error=read.error or None,
+        attempt.number, attempt=read.attempt, outcome=read.outcome, worker=read.worker,
+        is_closed=attempt.is_closed, started_at=as_datetime(read.started_at),
+        ended_at=as_datetime(read.ended_at), error=read.error or None,
         due_at=as_datetime(read.due_at),
     )  # fmt: skip
 
