@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
@@ -17,6 +17,17 @@ from stepflow.store.values.codec import pack, unpack
 RESERVED_PREFIX = "workflow."
 #: the headers that keep the place of a run in a trace, by their names in W3C Trace Context
 TRACE_HEADERS = {name: f"{RESERVED_PREFIX}{name}" for name in ("traceparent", "tracestate")}
+
+#: the headers of a schedule's run: the schedule, and the time that the run is for, in ISO 8601
+SCHEDULE_HEADER = f"{RESERVED_PREFIX}schedule"
+SCHEDULED_FOR_HEADER = f"{RESERVED_PREFIX}scheduled_for"
+
+
+class Scheduled(NamedTuple):
+    """The schedule that begins a run, and the time (unix seconds) that the run is for."""
+
+    schedule_id: str
+    nominal: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class RunSpec:
     parent: Parent | None = None
     #: set by telemetry: where the run stands in a trace, as W3C headers
     trace: Mapping[str, str] = field(default_factory=dict)
+    #: set by the runtime for the runs of a schedule: which one, and for which time
+    schedule: Scheduled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,11 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
     headers = check_headers(spec.headers)
     if spec.trace:
         headers |= {TRACE_HEADERS[name]: value for name, value in spec.trace.items()}
+    if spec.schedule is not None:
+        headers[SCHEDULE_HEADER] = spec.schedule.schedule_id
+        headers[SCHEDULED_FOR_HEADER] = datetime.fromtimestamp(
+            spec.schedule.nominal, UTC
+        ).isoformat()
     if headers:
         pack(headers, what="the header set", limit=limit)
         kept["headers"] = headers

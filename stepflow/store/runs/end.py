@@ -128,6 +128,9 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys,
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+            "schedule": (
+                (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
+            ),
         },
     )  # fmt: skip
 
