@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.versions.runners import RunnerInfo as RunnerInfo
     from stepflow.engine.why import Why as Why
     from stepflow.engine.why.model import WhyWord as WhyWord
     from stepflow.engine.why.now import BlockedLoop as BlockedLoop
@@ -175,6 +176,7 @@ _EXPORTS = {
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.versions.runners": "RunnerInfo",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
     "engine.why.now": "BlockedLoop Now NowStep",

@@ -14,6 +14,7 @@ from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, wo
 from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
+from stepflow.engine.versions.runners import RunnerInfo, runners
 from stepflow.errors import WorkerSilent
 from stepflow.store.calls import Plan
 
@@ -120,6 +121,10 @@ class Reading:
         """Return the workers, and how many steps each is running."""
         return self._do(workers(self.env))
 
+    def runners(self) -> Sequence[RunnerInfo]:
+        """Return the runners that workers know, by version and build, and what waits for them."""
+        return self._do(runners(self.env))
+
     def session(self, session_id: str) -> SessionReader:
         """Return what the runs of a session share: `client.session("user-7").vars()`."""
         return SessionReader(self, session_id)
@@ -207,6 +212,10 @@ class AsyncReading:
     async def workers(self) -> Sequence[WorkerInfo]:
         """See Client.workers."""
         return await self._do(workers(self.env))
+
+    async def runners(self) -> Sequence[RunnerInfo]:
+        """See Client.runners."""
+        return await self._do(runners(self.env))
 
     def session(self, session_id: str) -> AsyncSessionReader:
         """Return what the runs of a session share: `await client.session("user-7").vars()`."""

@@ -110,6 +110,11 @@ async def list_workers(call: Call) -> Any:
     return json_value(list(await call.client.workers()))
 
 
+async def list_runners(call: Call) -> Any:
+    """List the runners that workers know, and which live workers have them."""
+    return json_value(list(await call.client.runners()))
+
+
 async def health(call: Call) -> dict[str, str]:
     """Say that the server answers; asks nothing of Redis."""
     del call

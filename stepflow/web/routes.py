@@ -10,6 +10,7 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.steering.bulk import BulkInfo, Preview
+from stepflow.engine.versions.runners import RunnerInfo
 from stepflow.engine.why import Why
 from stepflow.engine.why.now import Now
 from stepflow.errors import (
@@ -123,6 +124,7 @@ READS = (
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
+    Operation("GET", "/runners", look.list_runners, "List runners", list[RunnerInfo]),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(
         "GET", "/ready", look.ready, "Does Redis answer?", Health, right=NOBODYS,

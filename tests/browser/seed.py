@@ -11,8 +11,10 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +34,8 @@ from stepflow import (
 
 ROOT = Path(__file__).parents[2]
 app = Stepflow()
+#: orders that the provider has turned away once
+_asked: set[int] = set()
 #: how many children the large map has, and the long chain has steps
 MANY, LONG = 1000, 400
 
@@ -58,7 +62,8 @@ async def order(ctx: Context, number: int) -> dict[str, object]:
         await _work(0.05, number)
         if number % 9 == 4:
             raise CardDeclined(f"card ending in {4000 + number} was declined by the issuer")
-        if number % 5 == 1 and ctx.info.attempt == 0:
+        if number % 5 == 1 and number not in _asked:
+            _asked.add(number)
             raise RateLimited("429: slow down", retry_after=0.2)
         return f"ch_{number:06}"
 
@@ -159,19 +164,36 @@ async def chat(ctx: Context, question: str) -> str:
     return await ctx.step("answer", answer)
 
 
-@app.job(name="transcode", retry=RetryPolicy(max_attempts=1))
-async def transcode(minutes: int) -> int:
-    await asyncio.sleep(minutes * 60)
-    return minutes
+@app.runner("transcode")
+async def transcode(step: Step[int]):
+    await asyncio.sleep(step.payload * 60)
+    return Succeed(step.payload)
 
 
-def fill(client: Client) -> None:
+class Gone(BaseHTTPRequestHandler):
+    """A receiver of webhooks that wants none of them."""
+
+    def do_POST(self) -> None:
+        self.send_response(410)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def receiver() -> str:
+    """Start the receiver, and give its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gone)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}/hooks/orders"
+
+
+def fill(client: Client, hook: str) -> None:
     """Submit what there is to see."""
-    hook = Webhook("http://127.0.0.1:9/hooks/orders")
     for number in range(160):
         headers = {"tenant": ("acme", "globex", "initech")[number % 3]}
         client.submit("order", number, run_id=f"order-{1000 + number}", headers=headers,
-                      webhooks=[hook] if number % 20 == 3 else ())  # fmt: skip
+                      webhooks=[Webhook(hook)] if number % 20 == 3 else ())  # fmt: skip
     for number in range(40):
         client.submit("import-feed", {"feed": f"feed-{number}.csv", "rows": 700 + number * 7})
     client.submit("publish", MANY, run_id="catalogue-2026")
@@ -239,7 +261,7 @@ def main() -> None:
         }
     )
     with Client(url, settings=settings) as client, worker(url) as process:
-        fill(client)
+        fill(client, receiver())
         settle(client)
         steer(client)
         print(f"{url} has life in it; Ctrl-C ends its worker", flush=True)

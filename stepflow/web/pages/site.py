@@ -87,15 +87,14 @@ class _Site:
                 changes = "POST" in page.methods
                 grant = await self.door.admit(request, page.right, changes=changes)
                 visit = self._visit(request, grant)
-                shown = await _looked(page, visit)
+                answer = self._made(await _looked(page, visit), visit)
             except NotAuthenticated as problem:
-                shown = self._asking(visit, problem)
+                answer = self._made(self._asking(visit, problem), visit)
             except (RequestProblem, StepflowError) as problem:
-                shown = _told(problem)
+                answer = self._made(_told(problem), visit)
             except Exception:
                 log.exception("%s %s ends with a fault", request.method, page.path)
-                shown = _told(InternalError())
-            answer = shown if isinstance(shown, Response) else self._rendered(shown, visit)
+                answer = self._made(_told(InternalError()), visit)
             answer.headers.update(_HEADERS)
             return answer
 
@@ -118,7 +117,10 @@ class _Site:
         wanted = f"{visit.place}?{query}" if query else visit.place
         return RedirectResponse(visit.url("login", next=wanted), 303)
 
-    def _rendered(self, shown: Shown, visit: Visit) -> Response:
+    def _made(self, shown: Shown | Response, visit: Visit) -> Response:
+        """Make the answer of what a page shows."""
+        if isinstance(shown, Response):
+            return shown
         around: dict[str, Any] = {
             "pages": [page for page in PAGES if page.label],
             "namespace": self.client.env.keys.namespace,

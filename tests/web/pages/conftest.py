@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def worker(url: str, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Start a worker as a program of its own, with these options."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> None:
+        (tmp_path / "pages_app.py").write_text("from stepflow import Stepflow\napp = Stepflow()\n")
+        command = [sys.executable, "-m", "stepflow", "worker", "pages_app:app", "--redis-url", url]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        started.append(subprocess.Popen([*command, *options], cwd=tmp_path, env=env, text=True))
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture

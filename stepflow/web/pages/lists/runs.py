@@ -78,7 +78,7 @@ def _listed(
         "most_new": _MOST_NEW, "facet": wanted.removeprefix("state="), "problem": problem,
     }  # fmt: skip
     status = 422 if problem else 200
-    return Shown("runs.html", values, status, live={"newest": newest} if newest else {})
+    return Shown("lists/runs.html", values, status, live={"newest": newest} if newest else {})
 
 
 async def _of_word(word: str, visit: Visit) -> Shown | Response:

@@ -95,7 +95,7 @@
     const copied = event.target.closest("[data-copy]");
     if (copied && !String(getSelection())) copy(copied);
     const row = event.target.closest("tr[data-href]");
-    if (row && !event.target.closest("a, button, input, label") && !String(getSelection())) open(row);
+    if (row && !event.target.closest("a, button, input, label, summary, .where") && !String(getSelection())) open(row);
   });
 
   async function copy(from) {
