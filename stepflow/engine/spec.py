@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
 from stepflow.core.run import Priority
+from stepflow.core.scheduled import Scheduled
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
@@ -17,17 +18,6 @@ from stepflow.store.values.codec import pack, unpack
 RESERVED_PREFIX = "workflow."
 #: the headers that keep the place of a run in a trace, by their names in W3C Trace Context
 TRACE_HEADERS = {name: f"{RESERVED_PREFIX}{name}" for name in ("traceparent", "tracestate")}
-
-#: the headers of a schedule's run: the schedule, and the time that the run is for, in ISO 8601
-SCHEDULE_HEADER = f"{RESERVED_PREFIX}schedule"
-SCHEDULED_FOR_HEADER = f"{RESERVED_PREFIX}scheduled_for"
-
-
-class Scheduled(NamedTuple):
-    """The schedule that begins a run, and the time (unix seconds) that the run is for."""
-
-    schedule_id: str
-    nominal: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +100,7 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
     if spec.trace:
         headers |= {TRACE_HEADERS[name]: value for name, value in spec.trace.items()}
     if spec.schedule is not None:
-        headers[SCHEDULE_HEADER] = spec.schedule.schedule_id
-        headers[SCHEDULED_FOR_HEADER] = datetime.fromtimestamp(
-            spec.schedule.nominal, UTC
-        ).isoformat()
+        headers |= spec.schedule.headers()
     if headers:
         pack(headers, what="the header set", limit=limit)
         kept["headers"] = headers

@@ -182,7 +182,7 @@ class WorkerParts:
         await carry_out(self._main, announce(self._registry, self._env))
         group, builds = self.maintenance.group, self.state.builds
         await carry_out(self._main, announce_builds(self._name, group, builds, self._env))
-        await self.schedules.announce(group)
+        await self.schedules.announce()
 
     async def adopt(self) -> None:
         """Begin with what this worker has claimed without knowing: the reply was lost."""

@@ -28,14 +28,14 @@ class ScheduleKeeper:
         self._worker = worker
         self._versions = Versions(registry.newest)
 
-    async def announce(self, group: str) -> None:
-        """Put what the code at hand declares; *group* names the workers with the same queues."""
+    async def announce(self) -> None:
+        """Put what the code at hand declares."""
         if not self._registry.schedules:
             return
         from stepflow.engine.schedules.declared import put_declared  # noqa: PLC0415  as above
 
         version, declared = self._registry.app_version, self._registry.schedules
-        plan = put_declared(self._worker, group, declared, version, self._env)
+        plan = put_declared(self._worker, declared, version, self._env)
         await carry_out(self._connection, plan)
 
     async def leave(self) -> None:

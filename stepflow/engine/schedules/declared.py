@@ -17,10 +17,9 @@ from stepflow.core.schedules.state import ScheduleState
 from stepflow.engine.env import Env
 from stepflow.engine.schedules.load import read
 from stepflow.engine.schedules.spec import ScheduleSpec
-from stepflow.engine.versions import GONE_S, LIVE_S
+from stepflow.engine.versions.builds import GONE_S, LIVE_S, announced
 from stepflow.errors import StepflowError, UnreadableRecord
-from stepflow.store.calls import batch_of, together
-from stepflow.store.query import worker_seen
+from stepflow.store.calls import together
 from stepflow.store.schedules.moves import (
     forget_declared,
     put_due,
@@ -72,15 +71,10 @@ def deployed_at(moment: float) -> str:
 
 
 async def put_declared(
-    worker: str, group: str, declared: Sequence[Declaration], version: str, env: Env
+    worker: str, declared: Sequence[Declaration], version: str, env: Env
 ) -> None:
-    """
-    Put what the code of a worker declares, and say that *worker* declares it.
-
-    *group* names the workers with the same queues, as they report that they live. Safe to repeat.
-    """
-    ids = [each.spec.id for each in declared]
-    await save_declared(env.keys, worker, pack([env.clock.now(), group, ids]))
+    """Put what the code of a worker declares, and say that *worker* does. Safe to repeat."""
+    await save_declared(env.keys, worker, pack([each.spec.id for each in declared]))
     await together([_put(each, version, env) for each in declared])
 
 
@@ -153,29 +147,24 @@ def put_over(
 async def declared_by_living(env: Env) -> set[str]:
     """Give the schedules that live workers declare; forgets what the dead declared."""
     kept = await load_declared(env.keys)
-    said = {name.decode("utf-8", "replace"): _read(packed) for name, packed in kept.items()}
-    if not said:
+    if not kept:
         return set()
-    seen = await batch_of(
-        [worker_seen(env.keys, group, worker) for worker, (_, group, _) in said.items()]
-    )
-    now = env.clock.now()
-    ages = {
-        worker: now - max(at, seen_at or 0.0)
-        for (worker, (at, _, _)), seen_at in zip(said.items(), seen, strict=True)
-    }
-    gone = [worker for worker, age in ages.items() if age > GONE_S]
+    ages = {one.worker: one.age_s for one in await announced(env)}
+    said = {name.decode("utf-8", "replace"): _read(packed) for name, packed in kept.items()}
+    gone = [worker for worker in said if ages.get(worker, GONE_S) >= GONE_S]
     if gone:
         await forget_declared(env.keys, gone)
     return {
-        schedule for worker, age in ages.items() if age < LIVE_S for schedule in said[worker][2]
+        schedule
+        for worker, declared in said.items()
+        if ages.get(worker, GONE_S) < LIVE_S
+        for schedule in declared
     }
 
 
-def _read(packed: bytes) -> tuple[float, str, list[str]]:
-    """Read what a worker declares; what is nothing of ours is long gone."""
+def _read(packed: bytes) -> list[str]:
+    """Read what a worker declares; nothing of what is not ours."""
     try:
-        at, group, ids = unpack(packed)
-        return float(at), str(group), [str(each) for each in ids]
-    except (StepflowError, TypeError, ValueError):
-        return 0.0, "", []
+        return [str(each) for each in unpack(packed)]
+    except (StepflowError, TypeError):
+        return []

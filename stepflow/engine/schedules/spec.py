@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.ids import check_name, check_queue, check_version
+from stepflow.core.scheduled import Scheduled
 from stepflow.core.schedules.rules import (
     WITHIN_S,
     Rules,
@@ -19,7 +20,7 @@ from stepflow.core.schedules.rules import (
     read_rules,
 )
 from stepflow.core.schedules.times import Times, at, cron, every, run_id_of
-from stepflow.engine.spec import RunSpec, Scheduled, check_headers, read_priority
+from stepflow.engine.spec import RunSpec, check_headers, read_priority
 from stepflow.errors import InvalidOption, StepflowError, UnreadableValue
 from stepflow.store.values.codec import pack, unpack
 from stepflow.times import seconds, unix_time

@@ -128,11 +128,14 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys,
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": (
-                (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
-            ),
+            "schedule": _schedule_keys(keys, run),
         },
     )  # fmt: skip
+
+
+def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
+    """Give the keys by which the schedule of *run*, if there is one, hears of its end."""
+    return (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
 
 
 def retry_run(

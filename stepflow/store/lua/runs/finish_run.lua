@@ -72,7 +72,7 @@ if notes then
 end
 if schedule_keys[1] then
   --@ unpack schedule_keys: schedule schedule_wake
-  --@ insert wake_schedule
+  --@ insert schedules/wake
 end
 publish(channel, message)
 return {1}

@@ -8,7 +8,7 @@
 --@ include lists
 --@ include job
 --@ include enqueue
---@ include schedule
+--@ include schedules/write
 --@ constants PARKED_LIMIT
 --@ names runs/submit_run
 --@ keys schedule history last

@@ -1,9 +1,9 @@
 -- Write a schedule: put, paused, resumed, or moved on without a run.
 -- Caller: store/schedules/moves.py write_schedule, for engine/schedules/.
--- Names: rev: of the record that is there, '' for none; live: as lib/schedule has it, of the run
+-- Names: rev: of the record that is there, '' for none; live: as lib/schedules/write has it, of the run
 -- *last*; due: or '' for not at all; put_at: of a schedule that may be new, else ''.
 -- Gives 1 written, also to a second arrival, 0 when it is not as the caller saw it.
---@ include schedule
+--@ include schedules/write
 --@ keys schedule history schedules due last wake
 --@ args rev request live member schedule_id due_at put_at fields* lines*
 local refused = schedule_refusal(schedule_key, rev, request, last_key, live)
