@@ -9,7 +9,7 @@ from stepflow.core.run import Run
 from stepflow.core.schedules.state import Firing, LastRun
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, nothing
-from stepflow.store.keys import Keys
+from stepflow.store.keys import RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs.submit import submission
 from stepflow.store.schedules.record import ScheduleRecord, write_firing
@@ -42,12 +42,14 @@ def write_schedule(
         keys={
             "schedule": base, "history": f"{base}:history", "schedules": keys.schedules,
             "due": keys.due, "last": keys.run(last_run), "wake": keys.wake_of(queue),
+            "rq_queues": RQ_QUEUES,
         },
         args={
             "rev": "" if rev is None else rev, "request": request, "live": _live(last),
             "member": schedule_member(record.id), "schedule_id": record.id,
             "due_at": format_time(record.due_at),
             "put_at": format_time(record.created_at) if rev is None else "",
+            "list": keys.rq_list(keys.queue_name(queue)),
         },
         lists={"fields": _fields(record, request), "lines": [*map(write_firing, history)]},
     )  # fmt: skip
