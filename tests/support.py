@@ -131,6 +131,8 @@ class Leaks:
                 self._members(key, self._is_live)
             case "declared":
                 pass
+            case "totals" | "stat" if name in {"", "new", "runners"}:
+                pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
                 pass
             case "waiting":

@@ -58,6 +58,12 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
     return await with_progress(status_of(run, data, live), run, env)
 
 
+async def statuses(run_ids: Sequence[str], env: Env) -> list[RunStatus]:
+    """Read many runs without their data: no payload, result, error or headers."""
+    runs = await batch_of([load_run(env.keys, run_id) for run_id in run_ids])
+    return [status_of(run, {}) for run in runs if run is not None]
+
+
 async def with_progress(shown: RunStatus, run: Run, env: Env) -> RunStatus:
     """Add to a status who paused the run's queue, or how far the maps have come it waits for."""
     if run.state is RunState.PENDING and not run.unroutable_since:

@@ -56,6 +56,11 @@ Every key stepflow uses, in one table.
     <ns>:asked:<worker>              list     what it is asked      10 seconds
     <ns>:now:<ask id>                string   what it answered      10 seconds
     <ns>:format                      string   data format number    for good
+    <ns>:stat:<minute>               hash     counts of a minute    6 hours
+    <ns>:stat:<hour>                 hash     counts of an hour     7 days
+    <ns>:totals                      hash     counts of all time    for good
+    <ns>:stat:new                    hash     what scripts counted  a worker's next round
+    <ns>:stat:runners                set      runners counted apart for good
     <ns>:tell:<worker>               channel  run ids whose cancel token fires
     <ns>:done:<id>                   channel  the run has ended
     <ns>:out:<id>                    channel  the run has emitted something
@@ -67,6 +72,8 @@ job ids (`ns_run-...`).
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run
@@ -91,6 +98,7 @@ class Keys:
         "builds",
         "bulks",
         "claims",
+        "counted_runners",
         "dead_hooks",
         "deadlines",
         "declared",
@@ -101,9 +109,11 @@ class Keys:
         "live",
         "live_hooks",
         "namespace",
+        "new_counts",
         "paused_queues",
         "questions",
         "schedules",
+        "totals",
         "versions",
         "waiting_lists",
     )
@@ -130,6 +140,9 @@ class Keys:
         self.format = f"{namespace}:format"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.totals = f"{namespace}:totals"
+        self.new_counts = f"{namespace}:stat:new"
+        self.counted_runners = f"{namespace}:stat:runners"
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
@@ -161,6 +174,14 @@ class Keys:
 
     def runner_index(self, runner: str) -> str:
         return f"{self.namespace}:idx:runner:{runner}"
+
+    def minute(self, at: float) -> str:
+        """Name the counts of the minute of *at*, in unix seconds."""
+        return f"{self.namespace}:stat:{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M}"
+
+    def hour(self, at: float) -> str:
+        """Name the counts of the hour of *at*, in unix seconds."""
+        return f"{self.namespace}:stat:{datetime.fromtimestamp(at, UTC):%Y%m%dT%H}"
 
     def queued_at(self, rq_queue: str) -> str:
         return f"{self.namespace}:queued_at:{rq_queue}"

@@ -33,6 +33,7 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
     if run.damage or not taken.token:
         worker_state.put_away(run)
         return
+    worker_state.counters.note_wait(run, worker_state.env.clock.now())
     claimed = claimed_run_of(run, taken.data, worker_state.registry)
     worker_state.add(claimed)
     if run.stop is not None:  # delivered once more so that it can clean up

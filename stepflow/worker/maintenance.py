@@ -53,6 +53,7 @@ class Maintenance:
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
     *schedules* fires those whose time has come.
+    *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
     While Redis refuses or does not answer, no worker can renew its claims. After that, claims that
@@ -71,6 +72,7 @@ class Maintenance:
         versions: Sequence[str] = (),
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
+        report: Callable[[], Awaitable[None]],
         schedules: ScheduleKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
@@ -85,6 +87,7 @@ class Maintenance:
         self._on_look = on_look
         self._announce = announce
         self._schedules = schedules
+        self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
         self._may_be_forgotten = False
@@ -112,6 +115,8 @@ class Maintenance:
             if not self._has_left:
                 with one_by_one("a round was cut short"):
                     await self.go()
+                with one_by_one("what was counted could not be sent; the next round tries again"):
+                    await self._report()
 
     async def go(self) -> None:
         """Scan and do what is found, again at once while there is more than one scan shows."""
@@ -306,6 +311,7 @@ class Maintenance:
         self._has_left = True
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S), self._round:
+                await self._report()
                 await self._connection.call(
                     no_longer_live(self._env.keys, self.group, self._worker)
                 )

@@ -36,6 +36,7 @@ def test_every_page_fits_the_screen_in_both_schemes(client, open_tab, scheme, wi
 
 
 def test_a_button_asks_in_a_dialog_and_does_it(client, tab):
+    """[O27]"""
     run_id = asked_by(client)
     page = tab.open(f"runs/{run_id}")
     page.get_by_role("button", name="Cancel").click()
@@ -58,6 +59,7 @@ def test_a_dialog_is_left_without_doing_anything(client, tab):
 
 
 def test_a_queue_is_paused_and_resumed(client, tab):
+    """[O27]"""
     asked_by(client, queue="mail")
     page = tab.open("queues")
     for verb in ("Pause", "Resume"):
@@ -173,6 +175,20 @@ def test_a_bulk_is_seen_through_from_a_failure_to_its_end(client, app, tab):
     page.locator("#dialog").get_by_role("button", name="Stop").click()
     until_blocking(lambda: client.bulk_info(bulk.id).state == "stopped")
     assert {client.status(run_id).state for run_id in ids} == {"pending"}
+
+
+def test_rows_are_chosen_and_wait_until_something_is_done_to_them(client, tab):
+    ids = [asked_by(client) for _ in range(3)]
+    page = tab.open("runs")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#live")).to_have_text("rows are chosen")
+    page.get_by_label("Choose all").check()
+    expect(page.locator(".chosen")).to_contain_text("With the 3 chosen")
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel 3 runs").click()
+    expect(page.locator("h1")).to_have_text("Cancel: 3 done")
+    assert {client.status(run_id).state for run_id in ids} == {"cancelled"}
 
 
 def test_whoever_has_a_token_logs_in_and_out(client, url, tmp_path, serve_pages, open_tab):

@@ -25,6 +25,7 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
+    counts_keys,
     expiry_member,
     flow_keys,
     pause_fields,
@@ -78,6 +79,7 @@ def finish_run(
     untold: bytes | None = None,
     stopped_by: str = "",
     output_ttl_s: float | None = None,
+    counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
@@ -85,7 +87,8 @@ def finish_run(
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
     by hand. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
-    The output stream may live shorter than the record: for *output_ttl_s*.
+    The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the counts
+    that this adds to: what a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -111,22 +114,21 @@ def finish_run(
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
-            "run_id": run.id, "created": format_time(run.created_at or now),
+            "run_id": run.id, "created": format_time(run.created_at or now), "ns": keys.namespace,
             "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
-            "message": state, "now": time, "rq_time": rq_time(now), "ns": keys.namespace,
-            "hook_queue": keys.hook_queue,
+            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
-            "stop_hook": update.stop_hook, "parent": update.parent,
+            "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
-            "parent": update.parent_keys,
+            "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
             "schedule": _schedule_keys(keys, run),
         },

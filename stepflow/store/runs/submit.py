@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stepflow.core.counts import Counted, field_of
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run
 from stepflow.store import scripts
@@ -42,6 +43,7 @@ def submission(
             "due": keys.due, "scheduled": keys.rq_scheduled(queue),
             "done_index": keys.done_index(old_state), "expiry": keys.expiry,
             "old_runner_index": keys.runner_index((replaces or run).runner),
+            "counts": keys.new_counts,
         },
         {
             "request": request, "replaces": old_rev, "member": run_member(run.id), "run_id": run.id,
@@ -49,6 +51,7 @@ def submission(
             "queue": queue, "rq_time": rq_time(run.created_at), "ns": keys.namespace,
             "deadline": format_time(run.deadline_at),
             "is_brief": is_brief(run.due_at, run.created_at), "expired": expired,
+            "counted": field_of(Counted.SUBMITTED, run.runner),
         },
         {"fields": (*write_new(run, keys), "submit_id", request), "data": data, "fork": ()},
     )  # fmt: skip

@@ -51,7 +51,9 @@ async def walk(http) -> list[tuple[str, str]]:
         place = left.pop(0)
         answer = await http.get(place, follow_redirects=True)
         if "text/html" not in answer.headers.get("content-type", ""):
-            pages.append((place, html.escape(answer.text)))
+            # a download, which no page shows: only its secrets count
+            assert "attachment" in answer.headers["content-disposition"]
+            pages.append((place, html.escape(visible(answer.text))))
             continue
         pages.append((place, answer.text))
         seen = Seen()

@@ -7,7 +7,8 @@
 -- id that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
 -- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are
 -- announced and ends are noted, then runner, text of the note, most notes; none to note nothing;
--- schedule: the record of the schedule that began the run, and a wake list; none for other runs.
+-- schedule: the record of the schedule that began the run, and a wake list; none for other runs;
+-- counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists
@@ -17,12 +18,12 @@
 --@ include family_update
 --@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note*
+--@      variables questions replies output questions_index hook* own* parent* note* counts*
 --@      schedule*
 --@ args rev token fence lapsed member wip_member delivery run_id created ttl_s output_ttl_s
 --@      expires_at
 --@      expiry_member channel message now rq_time ns hook_queue
---@      deleted* written* fields* data* records* hooks* stop_hook* parent* note*
+--@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 --@ unpack note_keys: app_hooks notes
@@ -74,5 +75,6 @@ if schedule_keys[1] then
   --@ unpack schedule_keys: schedule schedule_wake
   --@ insert schedules/wake
 end
+if counts_keys[1] then count_fields(counts_keys[1], counted) end
 publish(channel, message)
 return {1}
