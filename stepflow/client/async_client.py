@@ -140,7 +140,7 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSt
         """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
         from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
 
-        return AsyncSchedules(self)
+        return AsyncSchedules(self, self)
 
     async def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

@@ -17,9 +17,8 @@ from stepflow.store.calls import Plan
 from stepflow.times import unix_time
 
 if TYPE_CHECKING:
-    from stepflow.client.async_client import AsyncClient
     from stepflow.client.base import BaseClient
-    from stepflow.client.sync_client import Client
+    from stepflow.client.steering import AsyncSteering, Steering
 
 
 class _Plans:
@@ -81,9 +80,9 @@ class _Plans:
 class Schedules(_Plans):
     """Schedules, for `Client`: `client.schedules.put("nightly", "etl", "0 2 * * *")`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: BaseClient, doing: Steering) -> None:
         super().__init__(client)
-        self._do = client._do  # noqa: SLF001  one house
+        self._do = doing._do  # noqa: SLF001  one house
 
     def put(
         self,
@@ -174,9 +173,9 @@ class Schedules(_Plans):
 class AsyncSchedules(_Plans):
     """Schedules, for `AsyncClient`; see Schedules."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: BaseClient, doing: AsyncSteering) -> None:
         super().__init__(client)
-        self._do = client._do  # noqa: SLF001  one house
+        self._do = doing._do  # noqa: SLF001  one house
 
     async def put(
         self,

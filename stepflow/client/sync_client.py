@@ -146,7 +146,7 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
         """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
         from stepflow.client.schedules import Schedules  # noqa: PLC0415  few have any
 
-        return Schedules(self)
+        return Schedules(self, self)
 
     def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

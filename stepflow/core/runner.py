@@ -12,7 +12,7 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
-from stepflow.core.scheduled import scheduled_for
+from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, StepOver
 from stepflow.logs import StepFacts, StepLog, current
 from stepflow.times import as_datetime, seconds

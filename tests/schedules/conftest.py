@@ -24,6 +24,8 @@ class Bench:
         self.client.env.clock = clock
         self.client.versions = Versions(lambda runner: 1)
         self.schedules = self.client.schedules
+        #: which schedules the code of the worker declares that looks
+        self.declares = lambda schedule_id: schedule_id == ""
 
     @property
     def now(self):
@@ -38,8 +40,8 @@ class Bench:
         call = move_due(self.keys, given=format_time(self.now), now=self.now)
         return self.connection.call(call).schedules
 
-    def fire(self, schedule_id, declares=lambda _: False):
-        plan = fire(schedule_id, self.env, self.client.versions, declares=declares)
+    def fire(self, schedule_id):
+        plan = fire(schedule_id, self.env, self.client.versions, declares=self.declares)
         carry_out(self.connection, plan)
 
     def look(self):

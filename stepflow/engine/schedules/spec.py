@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.ids import check_name, check_queue, check_version
-from stepflow.core.scheduled import Scheduled
 from stepflow.core.schedules.rules import (
     WITHIN_S,
     Rules,
@@ -19,6 +18,7 @@ from stepflow.core.schedules.rules import (
     read_overlap,
     read_rules,
 )
+from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.core.schedules.times import Times, at, cron, every, run_id_of
 from stepflow.engine.spec import RunSpec, check_headers, read_priority
 from stepflow.errors import InvalidOption, StepflowError, UnreadableValue
@@ -94,7 +94,7 @@ class ScheduleSpec:
             self.runner, self.payload, run_id=run_id or run_id_of(self.id, nominal),
             headers=self.headers, queue=self.queue, priority=self.priority,
             timeout=self.timeout_s or None, retry=self.retry, version=self.version,
-            schedule=Scheduled(self.id, nominal),
+            scheduled=Scheduled(self.id, nominal),
         )  # fmt: skip
 
 

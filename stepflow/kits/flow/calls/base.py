@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stepflow.core.ids import check_text
 from stepflow.core.runner import WorkflowContext
-from stepflow.core.scheduled import scheduled_for
+from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.step_options import Readers
