@@ -106,4 +106,12 @@ WORKLOADS = {
         "ms p50",
         rises=False,
     ),
+    "scrape": Workload(
+        "scrape",
+        "a scrape of the metrics, 1,000,000 ended runs",
+        "p50_ms",
+        "ms p50",
+        ("--variant 20", "--variant 200"),
+        rises=False,
+    ),
 }
