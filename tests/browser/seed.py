@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -276,20 +278,24 @@ def settle(client: Client, limit_s: float = 60) -> None:
         time.sleep(0.1)
 
 
-def main() -> None:
-    [url] = sys.argv[1:]
-    settings = app.settings.model_copy(
-        update={
-            "webhook": app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
-        }
-    )
-    with Client(url, settings=settings) as client, worker(url) as process:
+@contextmanager
+def life(url: str) -> Iterator[Client]:
+    """Fill a database, and keep a worker there."""
+    webhook = app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
+    settings = app.settings.model_copy(update={"webhook": webhook})
+    with Client(url, settings=settings) as client, worker(url):
         remember(url)
         fill(client, receiver())
         settle(client)
         steer(client)
+        yield client
+
+
+def main() -> None:
+    [url] = sys.argv[1:]
+    with life(url):
         print(f"{url} has life in it; Ctrl-C ends its worker", flush=True)
-        process.wait()
+        signal.pause()
 
 
 if __name__ == "__main__":
