@@ -249,6 +249,7 @@ def steer(client: Client) -> None:
     client.pause(waiting[0], "the mail provider is down", by="ann@ops")
     client.cancel(waiting[1], "asked for by the customer", by="ann@ops")
     client.signal(waiting[2], "email-confirmd", {"typo": True})
+    client.bulk("retry", "state=failed runner=import-feed", rate=50, by="ann@ops")
     client.pause_queue("mail", "provider down, see INC-204", by="ann@ops")
     client.submit("order", 1, queue="mail", run_id="mail-1")
 
