@@ -180,7 +180,11 @@ async def transcode(step: Step[int]):
 class Gone(BaseHTTPRequestHandler):
     """A receiver of webhooks that wants none of them."""
 
+    #: how often one has come
+    asked = 0
+
     def do_POST(self) -> None:
+        Gone.asked += 1
         self.send_response(410)
         self.end_headers()
 
