@@ -20,7 +20,8 @@ from stepflow.web.routes import PATH_PARTS
 async def ask(visit: Visit) -> Shown:
     """Say what a button does, and ask for what it needs."""
     action, target = _asked(visit)
-    return _form(action, target)
+    names = {field.name for field in action.fields}
+    return _form(action, target, {k: v for k, v in visit.query.items() if k in names})
 
 
 async def do(visit: Visit) -> Shown | Response:

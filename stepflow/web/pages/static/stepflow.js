@@ -127,9 +127,16 @@
   const open = (row) => location.assign(row.dataset.href);
   let before = "";
 
+  // The row beside one, or the first.
+  const beside = (all, one, by) => {
+    const at = all.indexOf(one);
+    return all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))];
+  };
+
   function step(by) {
-    const all = rows(), at = all.indexOf(current());
-    const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))];
+    const bars = $$(".tl");
+    if (bars.length) return beside(bars, document.activeElement, by).focus();
+    const next = beside(rows(), current(), by);
     if (!next) return;
     current()?.removeAttribute("aria-selected");
     next.setAttribute("aria-selected", "true");
