@@ -14,7 +14,7 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.journal import EntryKind
 from stepflow.core.outcomes import Fail, Outcome, Raised, Succeed
 from stepflow.core.output import TOPIC
-from stepflow.core.run import Cleanup, Run
+from stepflow.core.run import Cleanup
 from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.events.telemetry import Telemetry
@@ -59,11 +59,6 @@ class StepRuntime(RunnerSide):
             bounds=bounds_of(self._env),
         )  # fmt: skip
         return self._connection.send(call)
-
-    @property
-    def run(self) -> Run:
-        """The claimed run."""
-        return self._claimed.run
 
     @property
     def cancel(self) -> CancelToken:
@@ -198,6 +193,8 @@ class StepRuntime(RunnerSide):
         sent = self._connection.send(
             add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        if self._worker_state.listeners is None:  # each step passes here
+            return sent
         return self._listened(sent, lambda reply: entry if reply else None)
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
