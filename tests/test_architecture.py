@@ -256,6 +256,7 @@ def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path
         "cli",
         "testing",
         "entry",
+        "web",
         "kits",
         "telemetry",
     }

@@ -95,6 +95,7 @@ class HarnessWorker:
         self._parts.renewer.renew()
         await self._serve_all_queues()
         await self._parts.maintenance.go()
+        await self._parts.reporter.send()
 
     async def work(self) -> None:
         """Move what is due into its queue and begin with all that waits there."""

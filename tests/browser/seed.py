@@ -8,11 +8,14 @@ blocked ones, hooks that were given up, streams with output.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +34,10 @@ from stepflow import (
     TransientError,
     Webhook,
 )
+from stepflow.core.counts import Counted, field_of
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.redis_py import connect
+from stepflow.store.keys import Keys
 
 ROOT = Path(__file__).parents[2]
 app = Stepflow()
@@ -218,6 +225,24 @@ def fill(client: Client, hook: str) -> None:
     client.submit("order", 5, delay=6 * 3600, run_id="tomorrow-1")
 
 
+def remember(url: str) -> None:
+    """Write down what was counted in the hour before."""
+    server, keys, now = connect(Address.parse(url)), Keys(), time.time()
+    for ago in range(1, 60):
+        number = 700 + int(420 * math.sin(ago / 7)) + ago * 370 % 230
+        failed = 280 - abs(ago - 22) * 36 if abs(ago - 22) < 7 else ago % 9
+        counts = {
+            field_of(Counted.SUBMITTED, "order"): number + failed,
+            field_of(Counted.ENDED, "order", "succeeded"): number,
+            field_of(Counted.ENDED, "order", "failed"): failed,
+            field_of(Counted.FAILING, "order", "CardDeclined"): failed,
+        }
+        key = keys.minute(now - ago * 60)
+        server.hset(key, mapping=counts)
+        server.expire(key, 7200)
+    server.close()
+
+
 def steer(client: Client) -> None:
     """Do by hand what people do."""
     waiting = [run.id for run in client.list(runner="onboarding") if run.state == "waiting"]
@@ -253,19 +278,24 @@ def settle(client: Client, limit_s: float = 60) -> None:
         time.sleep(0.1)
 
 
-def main() -> None:
-    [url] = sys.argv[1:]
-    settings = app.settings.model_copy(
-        update={
-            "webhook": app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
-        }
-    )
-    with Client(url, settings=settings) as client, worker(url) as process:
+@contextmanager
+def life(url: str) -> Iterator[Client]:
+    """Fill a database, and keep a worker there."""
+    webhook = app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
+    settings = app.settings.model_copy(update={"webhook": webhook})
+    with Client(url, settings=settings) as client, worker(url):
+        remember(url)
         fill(client, receiver())
         settle(client)
         steer(client)
+        yield client
+
+
+def main() -> None:
+    [url] = sys.argv[1:]
+    with life(url):
         print(f"{url} has life in it; Ctrl-C ends its worker", flush=True)
-        process.wait()
+        signal.pause()
 
 
 if __name__ == "__main__":

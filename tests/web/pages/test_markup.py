@@ -18,12 +18,13 @@ SECRET = "hunter2hunter2"
 #: pages that a walk looks at, at most
 _MOST = 400
 _NORMAL = {
-    "a", "b", "body", "button", "caption", "circle", "code", "dd", "defs", "desc", "details", "div",
-    "dl", "dt", "dialog", "footer", "form", "g", "h1", "h2", "h3", "head", "header", "html", "i",
-    "input", "kbd", "label", "li", "line", "link", "main", "meta", "meter", "nav", "ol", "option",
-    "output", "p", "path", "pattern", "pre", "progress", "rect", "script", "section", "select",
-    "small", "span", "summary", "svg", "symbol", "table", "tbody", "td", "text", "textarea", "th",
-    "thead", "time", "title", "tr", "ul", "use", "polyline", "polygon", "aside", "em", "strong",
+    "a", "aside", "b", "body", "button", "caption", "circle", "code", "dd", "defs", "desc",
+    "details", "dialog", "div", "dl", "dt", "em", "figcaption", "figure", "footer", "form", "g",
+    "h1", "h2", "h3", "head", "header", "html", "i", "input", "kbd", "label", "li", "line",
+    "link", "main", "meta", "meter", "nav", "ol", "option", "output", "p", "path", "pattern",
+    "polygon", "polyline", "pre", "progress", "rect", "script", "section", "select", "small",
+    "span", "strong", "summary", "svg", "symbol", "table", "tbody", "td", "text", "textarea",
+    "datalist", "th", "thead", "time", "title", "tr", "ul", "use",
 }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ QUICK = RetryPolicy(max_attempts=3, initial=0.01)
 
 
 def buttons(page: str) -> list[str]:
-    """Name the verbs that a page has buttons for."""
-    return re.findall(r'role="button" href="/ui/do/([a-z-]+)/', page)
+    """Name the verbs that the head of a page has buttons for."""
+    return re.findall(r'role="button" href="/ui/do/([a-z-]+)/', page.partition('id="why"')[0])
 
 
 async def parked(aclient, run_id):

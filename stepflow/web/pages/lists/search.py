@@ -29,18 +29,24 @@ class Found:
 
 
 async def search(
-    client: AsyncClient, text: str, now: float, *, limit: int, cursor: str | None = None
+    client: AsyncClient,
+    text: str,
+    now: float,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    roots: bool = False,
 ) -> Found:
     """
     Find runs that fit all conditions of *text*, any run for none; raises InvalidOption.
 
-    There may be some more than *limit* of them.
+    With *roots* only those that no run began. There may be some more than *limit* of them.
     """
     where = Where.parse(text, now) if text.strip() else Where()
     found: list[RunStatus] = []
     scanned = 0
     while True:
-        page = await _listed(client, where, limit=limit, cursor=cursor)
+        page = await _listed(client, where, limit=limit, cursor=cursor, roots=roots)
         scanned += page.scanned
         found += [run for run in page.runs if where.holds_for(run)]
         cursor = page.cursor
@@ -48,7 +54,9 @@ async def search(
             return Found(found, cursor, scanned)
 
 
-async def _listed(client: AsyncClient, where: Where, *, limit: int, cursor: str | None) -> Page:
+async def _listed(
+    client: AsyncClient, where: Where, *, limit: int, cursor: str | None, roots: bool
+) -> Page:
     given: dict[str, Any] = {name: where.value_of(name) for name in _LISTED}
     headers = {
         each.name.removeprefix(_HEADER): each.text
@@ -56,7 +64,7 @@ async def _listed(client: AsyncClient, where: Where, *, limit: int, cursor: str 
         if each.name.startswith(_HEADER) and each.sign == "="
     }
     return await client.list(
-        **given, headers=headers, since=where.since, limit=limit, cursor=cursor
+        **given, headers=headers, since=where.since, limit=limit, cursor=cursor, roots=roots
     )
 
 
