@@ -22,7 +22,7 @@ from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
 from stepflow.store.calls import Plan
-from stepflow.store.children import count_children, load_answers, load_inbox
+from stepflow.store.children import count_children, load_answers, load_inbox, settle_map
 from stepflow.store.connection.async_ import carry_out
 from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
@@ -265,9 +265,14 @@ class StepRuntime(RunnerSide):
             self._connection.send(count_children(keys, run)),
         )
 
-    async def stop_group(self, group: ChildGroup) -> None:
+    async def settle_group(self, group: ChildGroup) -> bytes | None:
+        """Settle a map whose time is up, unless it is settled already."""
+        call = settle_map(self._keys, self._claimed.run, self._token, group.group_id)
+        return await self._write(call, "settle its map")
+
+    async def stop_group(self, group: ChildGroup) -> list[str]:
         """Ask those children of a settled map to end that have not."""
-        await self._insist(
+        return await self._insist(
             lambda: stop_group(group, self._claimed.run, self._env),
             "stop its children",
         )
