@@ -17,11 +17,20 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from stepflow import Context, NotRunning, RunNotFound, Succeed, SyncContext, WorkerSilent
+from stepflow import (
+    Context,
+    NotRunning,
+    RedisUnreachable,
+    RunNotFound,
+    Succeed,
+    SyncContext,
+    WorkerSilent,
+)
 from stepflow.cli.main import cli
 from stepflow.web import app as make_api
 from stepflow.web import everything
 from stepflow.worker.now.stacks import MOST_FRAMES
+from stepflow.worker.renew import HeartbeatThread
 from tests.support import until, until_blocking
 
 #: what a process of its own works on: code that keeps its loop from turning
@@ -289,6 +298,19 @@ def test_a_worker_that_does_not_answer_is_named(client, blocking):
             client.now("patient")
     finally:
         blocking.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("fault", [ValueError("ours"), RedisUnreachable("redis://x", "away")])
+def test_a_look_that_fails_ends_no_heartbeat(fault, monkeypatch):
+    monkeypatch.setattr("stepflow.worker.renew.CONDITION_S", 0.001)
+    monkeypatch.setattr("stepflow.worker.renew.HEARTBEAT_S", 0.0)
+    beats: list[None] = []
+
+    def look() -> None:
+        raise fault
+
+    with HeartbeatThread(lambda: beats.append(None), str, look):
+        until_blocking(lambda: len(beats) > 2, "it goes on")
 
 
 async def test_the_program_and_the_api_say_the_same(scene):
