@@ -102,7 +102,9 @@ class HarnessWorker:
         env, moved = self._env, 1
         while moved:
             call = move_due(env.keys, given=env.clock.given, now=env.clock.now())
-            moved = (await self.connection.call(call)).moved
+            look = await self.connection.call(call)
+            moved = look.moved
+            await self._parts.schedules.fire(look.schedules)
         await self._serve_all_queues()
         for fetcher in self._parts.fetchers:
             while (await fetcher.claim()).taken:
