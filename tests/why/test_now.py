@@ -27,8 +27,10 @@ from stepflow import (
     WorkerSilent,
 )
 from stepflow.cli.main import cli
+from stepflow.engine.why.now import MOVED_ON
 from stepflow.web import app as make_api
 from stepflow.web import everything
+from stepflow.worker.now import answer
 from stepflow.worker.now.stacks import MOST_FRAMES
 from stepflow.worker.renew import HeartbeatThread
 from tests.support import until, until_blocking
@@ -228,6 +230,30 @@ async def test_a_run_that_no_worker_has_is_said_and_nobody_is_asked(scene):
         await scene.client.now("nobody")
     assert scene.real.dbsize() == before
     await scene.client.cancel("a")
+
+
+async def test_a_worker_that_does_not_have_the_run_yet_is_asked_again(scene, monkeypatch):
+    """Its claim stands in Redis before it has heard of that."""
+
+    @scene.app.runner("r")
+    async def r(step):
+        await asyncio.Event().wait()
+
+    looks: list[str] = []
+
+    def late(run_id: str, state: Any, **options: Any) -> bytes:
+        looks.append(run_id)
+        return MOVED_ON if len(looks) == 1 else look(run_id, state, **options)
+
+    look = answer._look
+    monkeypatch.setattr(answer, "_look", late)
+    await scene.client.submit("r", run_id="a")
+    async with scene.working(scene.app):
+        await until(lambda: is_running(scene.client, "a"))
+        assert (await scene.client.now("a")).run_id == "a"
+        assert len(looks) == 2
+        await scene.client.cancel("a")
+        await scene.ends("cancelled")
 
 
 async def test_what_is_asked_and_answered_is_gone_in_seconds(scene):
