@@ -47,9 +47,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.listing import Page as Page
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
-    from stepflow.engine.status import Page as Page
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
@@ -163,7 +163,7 @@ _EXPORTS = {
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
-    "engine.status": "Page",
+    "engine.listing": "Page",
     "engine.steering.queues": "QueuePause",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",

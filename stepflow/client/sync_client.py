@@ -24,12 +24,13 @@ from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
+from stepflow.engine.listing import Page, list_runs
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.status import Page, list_runs, status
+from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted

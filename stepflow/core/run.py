@@ -199,6 +199,8 @@ class Run:
     stopped_by: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: whether the run was given tags
+    has_tags: bool = False
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 
@@ -309,6 +311,8 @@ class RunStatus:
     #: what in the run's record cannot be read, None for a sound one; the fields concerned hold
     #: words that say so, or nothing
     unreadable: str | None = None
+    #: what it was submitted with for lists to find it by
+    tags: Mapping[str, str] = field(default_factory=_empty)
 
     @property
     def is_finished(self) -> bool:

@@ -284,7 +284,7 @@ async def find_runs(start: str, env: Env, *, limit: int = 6) -> list[str]:
     if (await load_run(env.keys, start)) is not None:
         return [start]
     found: set[str] = set()
-    for index in (env.keys.live, *(env.keys.done_index(end) for end in ENDS)):
+    for index in (env.keys.live, *(env.keys.ended_index(end) for end in ENDS)):
         cursor = "0"
         while len(found) < limit:
             cursor, page = await scan_members(index, cursor, start)

@@ -25,7 +25,7 @@ from stepflow.store.hooks import (
     hook_queue_keys,
     write_hook_jobs,
 )
-from stepflow.store.keys import RQ_QUEUES, Keys
+from stepflow.store.keys import LIVE, RQ_QUEUES, Keys
 from stepflow.store.run_hash import (
     NO_PAUSE,
     format_time,
@@ -108,56 +108,71 @@ class Submission(NamedTuple):
     keys: dict[str, str]
     args: dict[str, Part]
     lists: dict[str, Sequence[Part]]
+    key_lists: dict[str, Sequence[str]]
 
 
 def submission(
-    keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
+    keys: Keys,
+    run: Run,
+    *,
+    request: str,
+    data: Sequence[Part],
+    tags: Sequence[str] = (),
+    replaces: Run | None = None,
 ) -> Submission:
     """Give what makes *run*, for the scripts that do; `submit_run` says what it is."""
     base, queue = keys.run(run.id), keys.queue_of(run)
-    created = format_time(run.created_at)
-    old_rev: Part = ""
-    old_state, expired = "", ""
-    if replaces is not None:
-        old_rev, old_state, expired = replaces.rev, replaces.state, expiry_member(replaces)
+    created, old = format_time(run.created_at), replaces or run
     return Submission(
         {
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "memo": f"{base}:memo",
             "kv": f"{base}:kv", **_flow_keys(base), "job": keys.rq_job(run.delivery),
             "list": keys.rq_list(queue), "queued_at": keys.queued_at(queue),
             "wake": keys.wake_of(run.queue), "rq_queues": RQ_QUEUES, "live": keys.live,
-            "runner_index": keys.runner_index(run.runner), "deadlines": keys.deadlines,
-            "due": keys.due, "scheduled": keys.rq_scheduled(queue),
-            "done_index": keys.done_index(old_state), "expiry": keys.expiry,
-            "old_runner_index": keys.runner_index((replaces or run).runner),
+            "live_of": keys.runner_index(LIVE, run.runner), "deadlines": keys.deadlines,
+            "due": keys.due, "scheduled": keys.rq_scheduled(queue), "expiry": keys.expiry,
+            "old_ended": keys.ended_index(old.state),
+            "old_of": keys.runner_index(old.state, old.runner),
         },
         {
-            "request": request, "replaces": old_rev, "member": run_member(run.id), "run_id": run.id,
+            "request": request, "replaces": "" if replaces is None else replaces.rev,
+            "member": run_member(run.id), "run_id": run.id,
             "created": created, "due": format_time(run.due_at), "rq_id": run.delivery,
             "queue": queue, "rq_time": rq_time(run.created_at), "ns": keys.namespace,
             "deadline": format_time(run.deadline_at),
-            "is_brief": _brief(run.due_at, run.created_at), "expired": expired,
+            "is_brief": _brief(run.due_at, run.created_at), "expired": expiry_member(old),
         },
-        {"fields": (*write_new(run, keys), "submit_id", request), "data": data, "fork": ()},
+        {
+            "fields": (*write_new(run, keys), "submit_id", request),
+            "data": (*data, "tags", "\n".join(tags)) if tags else data, "fork": (),
+        },
+        {"source": (), "tag": [keys.tag_index(tag) for tag in tags]},
     )  # fmt: skip
 
 
 def submit_run(
-    keys: Keys, run: Run, *, request: str, data: Sequence[Part], replaces: Run | None = None
+    keys: Keys,
+    run: Run,
+    *,
+    request: str,
+    data: Sequence[Part],
+    tags: Sequence[str] = (),
+    replaces: Run | None = None,
 ) -> Call[dict[bytes, bytes] | None]:
     """
     Make the run with its first delivery.
 
     Gives None when it was made, else the hash of the run that is there. *run* has the delivery and
-    due time; *replaces* is the ended run of the generation before, which must be unchanged.
+    due time, *tags* are written `key=value`; *replaces* is the ended run of the generation before,
+    which must be unchanged.
     """
-    made = submission(keys, run, request=request, data=data, replaces=replaces)
+    made = submission(keys, run, request=request, data=data, tags=tags, replaces=replaces)
     return scripts.SUBMIT_RUN.call(
         read_submit,
         keys=made.keys,
         args=made.args,
         lists=made.lists,
-        key_lists={"source": ()},
+        key_lists=made.key_lists,
     )
 
 
@@ -316,20 +331,23 @@ def finish_run(
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
             "memo": f"{base}:memo", "claims": keys.claims,
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "wip": keys.rq_wip(queue), "live": keys.live, "done_index": keys.done_index(state),
-            "expiry": keys.expiry, "deadlines": keys.deadlines, "due": keys.due,
+            "wip": keys.rq_wip(queue), "live": keys.live,
+            "live_of": keys.runner_index(LIVE, run.runner), "ended": keys.ended_index(state),
+            "ended_of": keys.runner_index(state, run.runner), "expiry": keys.expiry,
+            "deadlines": keys.deadlines, "due": keys.due,
             "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
             **hook_queue_keys(keys), **_flow_keys(base), "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
-            "run_id": run.id, "created": format_time(run.created_at or now),
-            "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
+            "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
-            "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
-            "message": state, "now": time, "rq_time": rq_time(now), "ns": keys.namespace,
-            "hook_queue": keys.hook_queue,
+            "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
+            # the scan of deadlines also comes by what was asked to stop
+            "has_deadline": int(bool(run.deadline_at or run.stop or run.damage)),
+            "channel": keys.done_channel(run.id), "message": state, "now": time,
+            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
@@ -375,9 +393,14 @@ def mark_run(
     )  # fmt: skip
 
 
-def expiry_member(run: Run) -> str:
-    """Name the run as the set of what expires holds it."""
-    return f"{run.state}|{run.runner}|{run.id}"
+def expiry_member(run: Run, tags: str = "") -> str:
+    """
+    Name the run as the set of what expires holds it.
+
+    Scripts add its *tags*, one a line, themselves.
+    """
+    member = f"{run.state}|{run.runner}|{run.id}"
+    return f"{member}|{tags}" if tags else member
 
 
 def _brief(due_at: float, now: float) -> int:
@@ -515,7 +538,8 @@ def retry_run(
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "journal": journal,
             "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
             "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), "live": keys.live,
-            "done_index": keys.done_index(run.state), "expiry": keys.expiry,
+            "live_of": keys.runner_index(LIVE, run.runner), "ended": keys.ended_index(run.state),
+            "ended_of": keys.runner_index(run.state, run.runner), "expiry": keys.expiry,
         },
         args={
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),

@@ -116,7 +116,7 @@ async def wrong_ttls(runs: Mapping[str, Sequence[str]], env: Env) -> list[WrongT
 
 async def _unlisted(run_ids: Sequence[str], env: Env) -> list[str]:
     """Give those that no list of live or ended runs names."""
-    indexes = [env.keys.live, *(env.keys.done_index(end) for end in ENDS)]
+    indexes = [env.keys.live, *(env.keys.ended_index(end) for end in ENDS)]
     scores: list[Any] = await batch_of(
         [score_of(index, one) for one in run_ids for index in indexes]
     )

@@ -21,6 +21,7 @@ from stepflow.core.ids import new_run_id
 from stepflow.core.run import ENDS, Run, RunState, RunStatus
 from stepflow.engine.cancel import cancel
 from stepflow.engine.env import Env
+from stepflow.engine.listing.sources import sources
 from stepflow.engine.outbox import BULK
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import check_signal, signal
@@ -320,20 +321,22 @@ async def _select(record: BulkRecord, env: Env) -> None:
 
 def _indexes(verb: str, where: Where, env: Env) -> list[str]:
     """Name the indexes that together hold all that fits, those first that a run leaves."""
-    state, runner = where.value_of("state"), where.value_of("runner")
+    state = where.value_of("state")
     wanted = [each for each in RunState if each in VERBS[verb] and state in (None, each.value)]
     ends = [each for each in wanted if each in ENDS]
-    if len(ends) > 1 and runner is not None:
-        return [env.keys.runner_index(runner)]
-    live = [env.keys.live] if len(wanted) > len(ends) else []
-    return live + [env.keys.done_index(each) for each in ends]
+    found = sources(
+        env.keys, has_live=len(wanted) > len(ends), ends=ends, runner=where.value_of("runner"),
+        tags=where.tags,
+    )  # fmt: skip
+    return [source.index for source in found]
 
 
 async def _fitting(
     verb: str, where: Where, members: Sequence[tuple[str, float]], before: float, env: Env
 ) -> list[tuple[str, float]]:
-    """Give those of some members of an index that fit, and were made before a time."""
-    near = [(run_id, at) for run_id, at in members if at <= before and where.covers(at)]
+    """Give those of some members of an index that fit, and were made or ended before a time."""
+    earliest = where.since or 0.0
+    near = [(run_id, at) for run_id, at in members if earliest <= at <= before]
     runs = await batch_of([load_run(env.keys, run_id) for run_id, _ in near])
     rows = (
         await batch_of([load_data(env.keys, run_id) for run_id, _ in near])

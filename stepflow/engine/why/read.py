@@ -171,7 +171,7 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
     """Read what the record leads to."""
     run, run_id = look.run, look.run_id
     if run is None:
-        return {str(end): score_of(keys.done_index(end), run_id) for end in ENDS}
+        return {str(end): score_of(keys.ended_index(end), run_id) for end in ENDS}
     calls: Calls = {"glance": glance(keys, run_id)}
     if run.is_finished:
         return {**calls, **_of_ended(run, keys)}

@@ -1,10 +1,11 @@
 -- Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle
--- worker.
+-- worker. Gives the length of the queue; nil where its key is of another type.
 --@ include total
 local function enqueue(list, queued_at, wake, id, member, now)
-  soft('RPUSH', list, id)
+  local length = soft('RPUSH', list, id)
   soft('ZADD', queued_at, now, member)
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+  return length
 end
 
 -- Leave a token in a wake list that stands for jobs, and none in one that does not.
