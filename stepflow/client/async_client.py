@@ -211,6 +211,7 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
         spec = RunSpec(
@@ -228,6 +229,7 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
             on_conflict=on_conflict,
             version=version,
             strict=strict,
+            tags=tags or {},
         )
         spec, read = self._named(spec, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
@@ -351,12 +353,14 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
         roots: bool = False,
         since: float | datetime | timedelta | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        where: str | None = None,
     ) -> Page:
         """See Client.list."""
         return await self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers,
+                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
             )
         )  # fmt: skip
 

@@ -211,6 +211,7 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> RunHandle[Any]:
         """
         Submit a run and return its handle.
@@ -218,7 +219,8 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         Submitting the same run id, runner and input again finds the existing run; `created` is then
         False.
 
-        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta.
+        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
+        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
@@ -239,6 +241,7 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
             on_conflict=on_conflict,
             version=version,
             strict=strict,
+            tags=tags or {},
         )
         spec, read = self._named(spec, "client.submit")
         return RunHandle(self._do(self._submit(spec)), self, read)
@@ -389,19 +392,23 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         roots: bool = False,
         since: float | datetime | timedelta | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        where: str | None = None,
     ) -> Page:
         """
         List runs, newest first; pass the page's `cursor` for the next one.
 
-        *parent* gives the children of a run, *roots* those that no run began, *since* (a moment, or
-        a timedelta back from now) those submitted from then on, *headers* those that have all of
-        these. For queue, parent, roots and headers there is no index: a page looks at 10,000 runs
-        at most, says in `scanned` at how many, and may be empty and still have a `cursor`.
+        A run that has ended stands where it ended, another where it was submitted. *parent* gives
+        the children of a run, *roots* those that no run began, *since* (a moment, or a timedelta
+        back from now) those submitted from then on, *headers* and *tags* those that have all of
+        these, *where* those that fit conditions as `bulk` takes them. Only an end state, a runner
+        and a tag have indexes: for anything else a page looks at 5,000 runs at most, says in
+        `scanned` at how many, and may be empty and still have a `cursor`.
         """
         return self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers,
+                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
             )
         )  # fmt: skip
 

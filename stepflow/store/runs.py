@@ -25,6 +25,7 @@ from stepflow.store.hooks import (
     hook_queue_keys,
     write_hook_jobs,
 )
+from stepflow.store.indexes.places import expiry_member, places
 from stepflow.store.keys import LIVE, RQ_QUEUES, Keys
 from stepflow.store.run_hash import (
     NO_PAUSE,
@@ -331,10 +332,7 @@ def finish_run(
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
             "memo": f"{base}:memo", "claims": keys.claims,
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "wip": keys.rq_wip(queue), "live": keys.live,
-            "live_of": keys.runner_index(LIVE, run.runner), "ended": keys.ended_index(state),
-            "ended_of": keys.runner_index(state, run.runner), "expiry": keys.expiry,
-            "deadlines": keys.deadlines, "due": keys.due,
+            "wip": keys.rq_wip(queue), **places(keys, run.runner, state), "deadlines": keys.deadlines, "due": keys.due,
             "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
             **hook_queue_keys(keys), **_flow_keys(base), "questions_index": keys.questions,
         },
@@ -344,7 +342,6 @@ def finish_run(
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            # the scan of deadlines also comes by what was asked to stop
             "has_deadline": int(bool(run.deadline_at or run.stop or run.damage)),
             "channel": keys.done_channel(run.id), "message": state, "now": time,
             "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
@@ -391,16 +388,6 @@ def mark_run(
         },
         lists={"fields": fields},
     )  # fmt: skip
-
-
-def expiry_member(run: Run, tags: str = "") -> str:
-    """
-    Name the run as the set of what expires holds it.
-
-    Scripts add its *tags*, one a line, themselves.
-    """
-    member = f"{run.state}|{run.runner}|{run.id}"
-    return f"{member}|{tags}" if tags else member
 
 
 def _brief(due_at: float, now: float) -> int:
@@ -537,9 +524,8 @@ def retry_run(
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "journal": journal,
             "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
-            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), "live": keys.live,
-            "live_of": keys.runner_index(LIVE, run.runner), "ended": keys.ended_index(run.state),
-            "ended_of": keys.runner_index(run.state, run.runner), "expiry": keys.expiry,
+            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), 
+            **places(keys, run.runner, run.state),
         },
         args={
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),

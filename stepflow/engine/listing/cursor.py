@@ -55,5 +55,5 @@ class Cursor:
             raise InvalidOption(msg) from None
 
 
-def _mark(score: str, run_ids: str = "") -> Mark:
+def _mark(score: str, run_ids: str) -> Mark:
     return Mark(unix_time(float(score)), set(run_ids.split(",")) - {""})

@@ -37,7 +37,7 @@ class RunFilter:
     @property
     def is_indexed(self) -> bool:
         """Whether an index holds just what it asks for, so that every run looked at is one."""
-        is_plain = not (self.reads_spec or self.queue or self.where.conditions)
+        is_plain = not (self.reads_spec or self.queue or self.where.is_narrow)
         narrows = len(self.tags) + bool(self.state or self.runner)
         has_index = self.state is None or self.state in ENDS
         return is_plain and has_index and (not self.tags or narrows == 1)

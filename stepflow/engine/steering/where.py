@@ -113,6 +113,11 @@ class Where:
         return next(found, None)
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves any run out."""
+        return bool(self.conditions or self.since is not None or self.until is not None)
+
+    @property
     def tags(self) -> dict[str, str]:
         """The tags that a run must have, as far as conditions give all of their values."""
         return {

@@ -40,11 +40,13 @@ from stepflow.store.evidence.of_run import (
     started_at,
 )
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
+from stepflow.store.indexes.old import old_ended_index, old_expiry
+from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
 from stepflow.store.query import list_length
 from stepflow.store.questions import load_questions
 from stepflow.store.run_hash import read_rq_time
-from stepflow.store.runs import expiry_member, load_data, load_run
+from stepflow.store.runs import load_data, load_run
 from stepflow.store.values.codec import unpack
 
 Calls = dict[str, Call[Any]]
@@ -171,10 +173,14 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
     """Read what the record leads to."""
     run, run_id = look.run, look.run_id
     if run is None:
-        return {str(end): score_of(keys.ended_index(end), run_id) for end in ENDS}
+        return {
+            f"{end} {index}": score_of(index, run_id)
+            for end in ENDS
+            for index in (keys.ended_index(end), old_ended_index(keys, end))
+        }
     calls: Calls = {"glance": glance(keys, run_id)}
     if run.is_finished:
-        return {**calls, **_of_ended(run, keys)}
+        return {**calls, **_of_ended(run, look.first["data"], keys)}
     if run.is_claimed:
         calls["started"] = started_at(run.claimed_rq_id)
     elif run.state is RunState.PENDING:
@@ -192,10 +198,14 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
     return calls
 
 
-def _of_ended(run: Run, keys: Keys) -> Calls:
+def _of_ended(run: Run, data: Mapping[bytes, bytes], keys: Keys) -> Calls:
     stem = f"{run.id}-{run.generation}-{run.ends}"
     hooks = [f"{stem}-{number}" for number in range(_HOOKS)] + [f"{stem}-children"]
-    calls: Calls = {"expires": score_of(keys.expiry, expiry_member(run))}
+    tags = KeptData(data, run).text(b"tags") or ""
+    calls: Calls = {
+        "expires": score_of(keys.expiry, expiry_member(run, tags)),
+        "old expires": score_of(old_expiry(keys), expiry_member(run)),
+    }
     for hook_id in hooks:
         calls[f"hook {hook_id}"] = load_hook(keys, hook_id)
         member = hook_member(hook_id)
@@ -295,7 +305,8 @@ def _stands(hook: HookRecord, second: Answers, keys: Keys) -> bool:
 def _facts(look: Look, world: World, keys: Keys) -> Facts:
     run, second = look.run, look.second
     if run is None:
-        ended_as = next((str(end) for end in ENDS if second.get(str(end)) is not None), "")
+        names = (name for name, score in second.items() if score is not None)
+        ended_as = next((name.partition(" ")[0] for name in names), "")
         is_live = look.first["live"] is not None
         return Facts(look.run_id, world, None, Indexes(None, None, None, is_live, ended_as))
     first, kept = look.first, KeptData(look.first["data"], run)
@@ -319,7 +330,8 @@ def _facts(look: Look, world: World, keys: Keys) -> Facts:
         ],
         child=None if look.child is None or look.child.first == {}
         else _facts(look.child, world, keys),
-        expires_at=second.get("expires") or 0.0,
+        expires_at=second.get("expires") or second.get("old expires") or 0.0,
+        tags=kept.tags(),
         is_still=first["glance"] == second["glance"],
     )  # fmt: skip
 

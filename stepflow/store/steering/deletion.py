@@ -11,8 +11,8 @@ from stepflow.store.calls import Call, command, nothing, raw
 from stepflow.store.family_update import children_keys
 from stepflow.store.hooks import DEAD, DELIVERED
 from stepflow.store.indexes.old import old_indexes_of
+from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
-from stepflow.store.runs import expiry_member
 
 #: answers of `delete_run`
 STALE, DELETED, GONE, HAS_HOOK, HAS_CHILDREN = 0, 1, 2, 3, 4

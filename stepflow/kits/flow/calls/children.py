@@ -32,6 +32,7 @@ class MapOptions(TypedDict, total=False):
     queue: str | None
     priority: str | Priority | None
     headers: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
     timeout: float | timedelta | None
     version: int | None
 
@@ -43,6 +44,7 @@ class SpawnOptions(TypedDict, total=False):
     queue: str | None
     priority: str | Priority | None
     headers: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
     timeout: float | timedelta | None
     version: int | None
     abandon: bool
@@ -80,6 +82,7 @@ class ChildCalls(ContextBase):
         queue: str | None = None,
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
         version: int | None = None,
         abandon: bool = False,
@@ -97,7 +100,8 @@ class ChildCalls(ContextBase):
         """
         place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
         spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
-        spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
+        run_id = id_at(self._activation, place)
+        spec = replace(spec, payload=payload, run_id=run_id, tags=tags or {})
         return spawn(self._activation, place, spec, abandon=abandon, read=read)
 
     @overload
@@ -173,6 +177,7 @@ class ChildCalls(ContextBase):
         queue: str | None = None,
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
@@ -192,7 +197,7 @@ class ChildCalls(ContextBase):
         given = carry_map(
             self._activation,
             self._activation.next_place(),
-            spec,
+            replace(spec, tags=tags or {}),
             list(items),
             limit=limit,
             policy=policy,

@@ -1,6 +1,6 @@
 -- Move runs from an index of the version before to where their records say that they stand, the
 -- newest first. One whose record is gone is forgotten there.
--- Caller: store/old_indexes.py move_old, for worker/maintenance.py. Safe to repeat, and while
+-- Caller: store/indexes/old.py move_old, for worker/upkeep/indexes.py. Safe to repeat, and while
 -- processes of that version go on writing to it.
 -- Names: old: the index; expiry, old_expiry: the sets of what expires; given: now, or ''; limit:
 -- most members.
@@ -8,7 +8,7 @@
 --@ include total
 --@ include clock
 --@ include ids
---@ include tags
+--@ include indexes/tags
 --@ keys old expiry old_expiry
 --@ args given ns limit
 local members = soft('ZREVRANGE', old_key, 0, limit - 1)

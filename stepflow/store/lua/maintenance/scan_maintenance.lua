@@ -7,7 +7,7 @@
 -- taken out, live runs that an index had lost, parent and child for each child whose record is
 -- gone, whether the worker was not known, queue and who paused it for each that is, whether indexes
 -- of the version before hold anything}; a list holds at most 50, but for those after the strays.
---@ include total clock ids keys rebuild
+--@ include total clock ids keys indexes/rebuild
 --@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)

@@ -1,12 +1,12 @@
 -- Take runs whose records have expired out of the indexes, many at once: one script takes a few
 -- milliseconds at most. One that was submitted anew meanwhile keeps its places.
--- Caller: store/maintenance.py sweep_expired, for worker/maintenance.py. Safe to repeat.
+-- Caller: store/maintenance.py sweep_expired, for worker/upkeep/indexes.py. Safe to repeat.
 -- Names: expiry: the set of what expires, this version's or that of the version before; given: now,
 -- or ''; limit: most members.
 -- Gives how many were looked at: as many as asked for means that there may be more.
 --@ include total
 --@ include clock
---@ include tags
+--@ include indexes/tags
 --@ keys expiry
 --@ args given ns limit
 local gone = {}

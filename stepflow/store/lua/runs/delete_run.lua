@@ -8,7 +8,7 @@
 -- caller saw it, or a note of it is gone, {3, id} of a hook that is to be delivered, {4} for
 -- children.
 --@ include lists
---@ include tags
+--@ include indexes/tags
 --@ keys run data notes live_hooks dead_hooks expiry ended* kept* children* hook*
 --@ args ns rev run_id expiry_member delivered dead hooks* noted*
 if redis.call('EXISTS', run_key) == 0 then return {2} end

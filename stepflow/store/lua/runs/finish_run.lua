@@ -14,7 +14,7 @@
 --@ include publish
 --@ include hook
 --@ include family_update
---@ include tags
+--@ include indexes/tags
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note*

@@ -8,7 +8,7 @@
 --@ include guard
 --@ include job
 --@ include enqueue
---@ include tags
+--@ include indexes/tags
 --@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest*
 --@ args rev request run_id member created rq_id now rq_time ns queue expiry_member step forget*
 --@      fields*

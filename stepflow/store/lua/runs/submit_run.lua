@@ -9,7 +9,7 @@
 --@ include lists
 --@ include job
 --@ include enqueue
---@ include tags
+--@ include indexes/tags
 --@ constants PARKED_LIMIT
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
