@@ -1,53 +1,54 @@
 """
-OpenTelemetry: a span for each attempt of a step, runner, job and hook, in the caller's trace.
+OpenTelemetry: a submit, the attempts of its steps and its hooks as spans of one trace.
 
-    pip install opentelemetry-api
+    pip install 'stepflow-rq[otel]'
     python examples/12_opentelemetry.py
 
-Whoever submits passes its trace on in the run's headers; middleware takes it up on the worker. The
-spans go where your `TracerProvider` sends them: set one up at the top of your module.
+The web application that submits and the workers each make a `TracerProvider` of their own; here it
+prints each span as a line. The worker's spans are in the trace of the request all the same: the run
+carries it.
 """
 
 import subprocess
 import sys
-from typing import Any
 
-from stepflow import CallNext, Context, Stepflow, UserCall
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
-try:
-    from opentelemetry import propagate, trace
-except ImportError:
-    sys.exit("this example needs opentelemetry: pip install opentelemetry-api")
-
-app = Stepflow()
+from stepflow import Context, RetryPolicy, Stepflow
+from stepflow.telemetry import OpenTelemetry
 
 
-@app.middleware
-async def traced(call: UserCall, call_next: CallNext) -> Any:
-    parent = propagate.extract(call.headers)
-    facts: dict[str, str | int] = {"stepflow.run": call.run_id, "stepflow.attempt": call.attempt}
-    with trace.get_tracer("stepflow").start_as_current_span(
-        f"{call.kind} {call.name}", parent, attributes=facts
-    ):
-        return await call_next()  # an exception is recorded in the span, and passes through
+def line(span: ReadableSpan) -> str:
+    error = span.attributes.get("error.type")
+    return f"{span.name}{f' ({error})' if error else ''}\n"
 
 
-@app.workflow("greeting")
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=line)))
+app = Stepflow(telemetry=OpenTelemetry(tracer_provider=provider))
+
+attempts = []
+
+
+async def greet(name: str) -> str:
+    attempts.append(name)
+    if len(attempts) < 2:
+        raise ConnectionError("nobody is listening yet")
+    return f"hello, {name}"
+
+
+@app.workflow("greeting", retry=RetryPolicy(initial=0.1))
 async def greeting(ctx: Context, name: str) -> str:
-    return await ctx.step("greet", str.format, "hello, {}", name)
-
-
-def trace_headers() -> dict[str, str]:
-    headers: dict[str, str] = {}
-    propagate.inject(headers)
-    return headers
+    return await ctx.step("greet", greet, name)
 
 
 def main() -> None:
     command = [sys.executable, "-m", "stepflow", "worker", "examples.12_opentelemetry:app"]
     worker = subprocess.Popen(command)
     try:
-        run = app.client.submit(greeting, "world", headers=trace_headers())
+        with provider.get_tracer("web").start_as_current_span("POST /greetings"):
+            run = app.client.submit(greeting, "world")
         print(run.result(timeout=30))
     finally:
         worker.terminate()

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
+    from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.listing import Page as Page
@@ -60,8 +61,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.versions.runners import RunnerInfo as RunnerInfo
     from stepflow.engine.why import Why as Why
     from stepflow.engine.why.model import WhyWord as WhyWord
+    from stepflow.engine.why.now import BlockedLoop as BlockedLoop
+    from stepflow.engine.why.now import Now as Now
+    from stepflow.engine.why.now import NowStep as NowStep
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
     from stepflow.errors import BulkGrown as BulkGrown
@@ -87,6 +92,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NotReplayable as NotReplayable
     from stepflow.errors import NotResumable as NotResumable
     from stepflow.errors import NotRetryable as NotRetryable
+    from stepflow.errors import NotRunning as NotRunning
     from stepflow.errors import NotScheduled as NotScheduled
     from stepflow.errors import OutputOverflow as OutputOverflow
     from stepflow.errors import PayloadMismatch as PayloadMismatch
@@ -124,6 +130,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import UnsupportedValue as UnsupportedValue
     from stepflow.errors import UsageError as UsageError
     from stepflow.errors import WebhookRefused as WebhookRefused
+    from stepflow.errors import WorkerSilent as WorkerSilent
     from stepflow.hooks.webhook import Webhook as Webhook
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
@@ -165,24 +172,28 @@ _EXPORTS = {
     "engine.spec": "RunSpec",
     "engine.listing": "Page",
     "engine.steering.queues": "QueuePause",
+    "engine.events.telemetry": "Telemetry",
     "engine.timeline": "StepKind StepState StepStatus Timeline",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.versions.runners": "RunnerInfo",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
+    "engine.why.now": "BlockedLoop Now NowStep",
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
         InvalidRunId LifespanFailed LifespanNotOpen MailboxFull NameTaken NoServer
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
-        NotRetryable NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
+        NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
         ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
         RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
+        WorkerSilent
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

@@ -12,6 +12,7 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
 from stepflow.engine.user_code.around import Around
@@ -49,7 +50,8 @@ class CoreApp(Around, Listening):
     Use `@app.runner`, `@app.job` and `@app.on_terminal`. *url* beats STEPFLOW_REDIS_URL, that beats
     REDIS_URL; with none of them the app uses the embedded server. It connects when it first has
     to. Every run of this app calls *webhooks*, Webhook objects or URLs, when it ends: a list, or by
-    names of yours. *namespace* is the prefix of all keys in Redis.
+    names of yours. *namespace* is the prefix of all keys in Redis. *telemetry* traces its clients
+    and workers: `stepflow.telemetry.OpenTelemetry()`.
     """
 
     def __init__(
@@ -59,12 +61,16 @@ class CoreApp(Around, Listening):
         namespace: str | None = None,
         settings: Settings | None = None,
         webhooks: Mapping[str, Webhook | str] | Sequence[Webhook | str] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
         if webhooks:
             self.registry.webhooks.update(read_named_webhooks(webhooks))
+        if telemetry is not None:
+            self.registry.telemetry = telemetry
+            self.registry.middleware.append(telemetry.around_step)
         self._url = url
         self._client: Client | None = None
         self._async_client: AsyncClient | None = None

@@ -27,9 +27,10 @@ _WORKERS_OWN = {
     f"stepflow.{name}"
     for name in (
         "worker.drive", "worker.execute", "worker.fetcher", "worker.maintenance", "worker.notify",
-        "worker.parts", "worker.state", "worker.step_runtime", "worker.threads", "worker.worker",
+        "worker.parts", "worker.runtime.runner_side", "worker.runtime.step_runtime", "worker.state",
+        "worker.threads", "worker.worker",
         "kits.flow.context", "kits.flow.sync_context", "kits.flow.replay.activation",
-        "kits.flow.replay.fiber", "kits.flow.replay.loop",
+        "kits.flow.replay.fiber", "kits.flow.replay.host", "kits.flow.replay.loop",
     )
 }  # fmt: skip
 

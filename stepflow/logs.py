@@ -8,7 +8,7 @@ that these begin inherit it. `facts` gives it to formatters, `StepFilter` to eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
@@ -42,6 +42,9 @@ class StepFacts(NamedTuple):
         return known
 
 
+#: give more facts of the present code: telemetry has the ids of its trace
+_sources: list[Callable[[], Mapping[str, object]]] = []
+
 _current: ContextVar[StepFacts | None] = ContextVar("stepflow_step", default=None)
 
 
@@ -60,23 +63,37 @@ def current() -> StepFacts | None:
     return _current.get()
 
 
+def add_source(source: Callable[[], Mapping[str, object]]) -> None:
+    """Have `facts` give what *source* gives, too; adding it again changes nothing."""
+    if source not in _sources:
+        _sources.append(source)
+
+
 def facts() -> dict[str, object]:
-    """Return run, runner, step and attempt of the present code, as far as there are any."""
+    """
+    Return run, runner, step and attempt of the present code, as far as there are any.
+
+    With telemetry also the ids of its trace and span.
+    """
     known = _current.get()
-    return {} if known is None else known.as_dict()
+    found = {} if known is None else known.as_dict()
+    for source in _sources:
+        found.update(source())
+    return found
 
 
 class StepFilter(logging.Filter):
     """
     Adds the attributes `run`, `runner`, `step` and `attempt` to every log record.
 
-    Add it to a handler: `handler.addFilter(StepFilter())`. Outside of a step they are None.
+    Add it to a handler: `handler.addFilter(StepFilter())`. Outside of a step they are None. So are
+    `trace_id` and `span_id` outside of a span, and without telemetry.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
         known = facts()
-        for name in ("run", "runner", "step", "attempt"):
+        for name in ("run", "runner", "step", "attempt", "trace_id", "span_id"):
             if not hasattr(record, name):
                 setattr(record, name, known.get(name))
         return True

@@ -24,7 +24,7 @@ FLOORS = [
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],
-    ["worker", "client"],
+    ["worker", "client", "telemetry"],
     ["app", "web"],
     ["kits"],
     ["stepflow"],
@@ -57,8 +57,11 @@ HOMES = {
     "greenlet": ["kits"],
     "hiredis": ["store"],
     "httpx": ["hooks.deliver"],
+    "jinja2": ["web.pages"],
     "jsonschema": ["engine.user_code.schema"],
+    "markupsafe": ["web.pages"],
     "msgpack": ["store.values"],
+    "opentelemetry": ["telemetry"],
     "pydantic": ["store.values", "app", "engine", "settings", "web"],
     "pytest": ["testing.fixtures"],
     "redis": ["store", "rq"],
@@ -75,12 +78,14 @@ HOMES = {
 #: what would let the world into the core, which is handed its time and its chance
 IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}
 
-#: lines of code, docstrings and comments left out, that a file or a function may have
-LONGEST, LONGEST_FUNCTION = 400, 60
+#: lines that a file may have, docstrings, comments and blank ones counted
+LONGEST = 400
+#: lines of code, docstrings and comments left out, that a function may have
+LONGEST_FUNCTION = 60
 #: files that a folder may have
 MOST_FILES = 20
-#: lines of code that a script may have
-LONGEST_SCRIPT = 60
+#: lines that a script may have, and lines of code among them
+LONGEST_SCRIPT, LONGEST_SCRIPT_CODE = 80, 60
 
 ROOMS = ("stepflow", "tests", "benchmarks", "examples", "docs", "workers")
 MODULES = {
@@ -251,14 +256,12 @@ def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path
         "testing",
         "entry",
         "kits",
+        "telemetry",
     }
 
 
 def test_no_file_becomes_the_place():
-    length = {
-        name: lines_of_code(path.read_text(), ast.parse(path.read_text()))
-        for name, path in MODULES.items()
-    }
+    length = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert {name: size for name, size in length.items() if size > LONGEST} == {}
 
 
@@ -285,8 +288,10 @@ def test_no_folder_becomes_a_crowd():
 
 
 def test_no_script_becomes_the_place():
-    length = {script.name: code_lines(script) for script in SCRIPTS}
-    assert {name: size for name, size in length.items() if size > LONGEST_SCRIPT} == {}
+    whole = {script.name: len(script.read_text().splitlines()) for script in SCRIPTS}
+    code = {script.name: code_lines(script) for script in SCRIPTS}
+    assert {name: size for name, size in whole.items() if size > LONGEST_SCRIPT} == {}
+    assert {name: size for name, size in code.items() if size > LONGEST_SCRIPT_CODE} == {}
 
 
 def test_the_modules_that_a_forked_child_may_not_call_are_there():

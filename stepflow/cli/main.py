@@ -40,11 +40,13 @@ VERBS = {
     "export": "look.histories",
     "check": "look.histories",
     "workers": "workers",
+    "runners": "workers",
     "queues": "workers",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
     "hooks": "hooks",
     "doctor": "look.doctor",
+    "health": "look.health",
     "redis": "server",
     "web": "web",
     "config": "config",
@@ -54,9 +56,9 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show why watch output events questions workers queues hooks",
+    "Look": "list show why watch output events questions workers runners queues hooks",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
-    "Operate": "doctor export config web redis completion",
+    "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs

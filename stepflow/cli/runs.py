@@ -79,22 +79,19 @@ def list_command(
 
 def _explained(client: Client, run_ids: Sequence[str]) -> dict[str, Why]:
     """Say where runs stand; nothing to a user who may list them and not look any closer."""
-    from stepflow.engine.why import ask_many
     from stepflow.errors import RedisRefused
-    from stepflow.store.connection.sync import carry_out
 
     try:
-        found = carry_out(client.connection, ask_many(run_ids, client.env))
+        return {why.run_id: why for why in client.why_many(run_ids)}
     except RedisRefused:
         return {}
-    return {why.run_id: why for why in found}
 
 
 def row_of(run: RunStatus, why: Why | None = None) -> tuple[object, ...]:
     """Return a run's row in a list of runs; *why* says where it stands."""
-    where = (run.unreadable and f"unreadable: {run.unreadable}") or (
-        "" if run.is_finished else why.sentence if why is not None else run.worker or run.waits_for
-    )
+    from stepflow.engine.why import where_it_stands
+
+    where = "" if run.is_finished and not run.unreadable else where_it_stands(run, why)
     return (
         run.id,
         run.runner,

@@ -72,11 +72,14 @@ def web_command(
     )
     where = f"[{host}]" if ":" in host else host
     url = f"http://{where}:{sock.getsockname()[1]}"
-    if context.json:
-        context.output.data({"url": url})
-    else:
-        context.output.line(f"stepflow listens at {url}; {url}/openapi.json describes the API")
-    serve(api, sock, leaving=api.state.end_streams)
+
+    def say() -> None:
+        if context.json:
+            context.output.data({"url": url})
+        else:
+            context.output.line(f"stepflow listens at {url}; {url}/openapi.json describes the API")
+
+    serve(api, sock, ready=say, leaving=api.state.end_streams)
 
 
 def _access(tokens: Path | None, read_tokens: Path | None, *, is_local: bool) -> Access:

@@ -1,4 +1,4 @@
-"""`stepflow workers` and `queues`."""
+"""`stepflow workers`, `runners` and `queues`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,33 @@ def workers_command(context: CliContext) -> None:
     context.output.table(
         columns, rows, empty="no workers; start one with stepflow worker package.module:app"
     )
+
+
+@click.command("runners", short_help="List the runners and which workers have them.")
+@common_options
+@pass_context
+def runners_command(context: CliContext) -> None:
+    """
+    List the runners that workers know: versions, builds, and the runs that wait for a worker.
+
+    A build is a digest of the code. Several of one runner mean that workers have different code, as
+    during a rolling deploy.
+    """
+    with context.client(starts=False) as client:
+        found = client.runners()
+    if context.json:
+        context.output.data(found)
+        return
+    rows = [
+        (
+            runner.runner, runner.version, ", ".join(runner.builds) or "no live worker",
+            sum(map(len, runner.builds.values())), ", ".join(runner.queues), runner.waiting,
+            ago(runner.seen_at),
+        )
+        for runner in found
+    ]  # fmt: skip
+    columns = ("runner", "version", "builds", "workers", "queues", "waiting", "seen")
+    context.output.table(columns, rows, empty="no worker has ever been here")
 
 
 def _note(queue: QueueInfo) -> str:

@@ -22,19 +22,12 @@ from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
-from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import SAME_INPUT, fork
-from stepflow.engine.history import history
-from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
-from stepflow.engine.listing import Page, list_runs
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.redeliver import redeliver
-from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.hooks.webhook import Webhook
@@ -45,6 +38,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
 
@@ -126,8 +120,9 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
         settings: Settings | None = None,
         connection: AsyncCaller | None = None,
         registry: Registry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings, registry)
+        super().__init__(url, namespace, settings, registry, telemetry)
         self._connection = connection
         self._per_loop = PerLoop(self._address)
 
@@ -284,18 +279,6 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
         """See Client.result."""
         return result_of(await self.wait(run_id, timeout))
 
-    async def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
-        """See Client.cancel."""
-        return await self._do(
-            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
-        )
-
-    async def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
-        """See Client.fail."""
-        return await self._do(
-            noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason)
-        )
-
     async def why(self, run_id: str) -> Why:
         """See Client.why."""
         from stepflow.engine.why import LOOK_AGAIN_S, settle  # noqa: PLC0415  only who asks pays
@@ -310,10 +293,6 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
                 settled: Why = end.value
                 return settled
             await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def retry(self, run_id: str, *, by: str | None = None) -> None:
-        """See Client.retry."""
-        await self._do(noted(retry(run_id, self.env), "retry", run_id, by))
 
     async def signal(
         self,
@@ -336,33 +315,6 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
     async def answer(self, token: str, value: Any, *, by: str | None = None) -> None:
         """See Client.answer."""
         await self._do(noted(answer(token, value, self.env), "answer", token, by))
-
-    async def resume(self, run_id: str, *, by: str | None = None) -> None:
-        """See Client.resume."""
-        await self._do(noted(resume(run_id, self.env), "resume", run_id, by))
-
-    async def list(
-        self,
-        *,
-        state: str | None = None,
-        runner: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-        queue: str | None = None,
-        parent: str | None = None,
-        roots: bool = False,
-        since: float | datetime | timedelta | None = None,
-        headers: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        where: str | None = None,
-    ) -> Page:
-        """See Client.list."""
-        return await self._do(
-            list_runs(
-                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
-            )
-        )  # fmt: skip
 
     async def kv(self, run_id: str, key: str) -> Any:
         """See Client.kv."""
@@ -392,22 +344,6 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseC
             self,
         )
 
-    async def history(self, run_id: str) -> dict[str, Any]:
-        """See Client.history."""
-        return await self._do(history(run_id, self.env))
-
     async def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
         """See Client.hooks."""
         return await self._do(self._hooks(run_id, limit))
-
-    async def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
-        """See Client.redeliver."""
-        await self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
-
-    async def queues(self) -> Sequence[QueueInfo]:
-        """See Client.queues."""
-        return await self._do(queues(self.env))
-
-    async def workers(self) -> Sequence[WorkerInfo]:
-        """See Client.workers."""
-        return await self._do(workers(self.env))

@@ -31,6 +31,7 @@ from stepflow.store.values.codec import unpack
 from stepflow.store.variables import load_kv
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.user_code.arguments import Reader
 
@@ -84,7 +85,8 @@ class BaseClient:
     """
     What both clients are built from.
 
-    With the *registry* of an app its versions and hooks are known without asking the workers.
+    With the *registry* of an app its versions and hooks are known without asking the workers, and
+    its telemetry traces the submits, unless the client has *telemetry* of its own.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class BaseClient:
         namespace: str | None,
         settings: Settings | None,
         registry: Registry | None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self._url = url
@@ -104,6 +107,8 @@ class BaseClient:
         else:
             self.versions = Versions(registry.newest)
             self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
+            telemetry = telemetry or registry.telemetry
+        self._telemetry = telemetry
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
@@ -163,11 +168,24 @@ class BaseClient:
 
     async def _submit(self, spec: RunSpec) -> Submitted:
         [chosen] = await self.versions.choose(self._checked([spec]), self.env)
+        if self._telemetry is not None:
+            [submitted] = await self._submit_traced([chosen], self._telemetry)
+            return submitted
         return await submit(chosen, self.env)
 
     async def _submit_many(self, specs: list[RunSpec]) -> list[Submitted]:
         chosen = await self.versions.choose(self._checked(specs), self.env)
+        if self._telemetry is not None:
+            return await self._submit_traced(chosen, self._telemetry)
         return await submit_many(chosen, self.env)
+
+    async def _submit_traced(
+        self, specs: Sequence[RunSpec], telemetry: Telemetry
+    ) -> list[Submitted]:
+        with telemetry.trace_submit(specs) as sending:
+            submitted = await submit_many(sending.specs, self.env)
+            sending.note_ids(each.id for each in submitted)
+            return submitted
 
     async def _on_time(self, plan: Plan[T]) -> T:
         """

@@ -1,4 +1,4 @@
-"""What both clients do for operators beside cancel and retry: pause runs and queues, run now."""
+"""What both clients do for operators: stop, retry, pause and delete runs, pause queues."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import time
 from datetime import timedelta
 from typing import TypeVar
 
-from stepflow.engine.cancel import cancel
+from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.env import Env
+from stepflow.engine.redeliver import redeliver
+from stepflow.engine.retry import retry
 from stepflow.engine.steering.audit import name_of, noted
 from stepflow.engine.steering.delete import delete
-from stepflow.engine.steering.pause import pause, run_now
+from stepflow.engine.steering.pause import pause, resume, run_now
 from stepflow.engine.steering.queues import pause_queue, resume_queue
 from stepflow.errors import NotDeletable
 from stepflow.store.calls import Plan
@@ -33,6 +35,35 @@ class Steering:
     def _do(self, plan: Plan[T]) -> T:
         raise NotImplementedError
 
+    def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
+        """
+        Cancel the run; *by* is recorded as the person who asked for it.
+
+        Return True when it is certain that the run will end, by this call or an earlier one, whose
+        reason stays. Return False when the run is unknown or has ended; `status` tells which.
+        """
+        return self._do(
+            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
+        )
+
+    def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
+        """
+        End the run as failed; *by* is recorded as the person who did it.
+
+        A waiting or paused run ends immediately, without compensation. A running one is told to
+        stop; a second call ends it if it does not. Return True when the run will end, False when
+        it is unknown or has ended.
+        """
+        return self._do(noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason))
+
+    def retry(self, run_id: str, *, by: str | None = None) -> None:
+        """
+        Run a failed run again from the step that failed, with all its attempts.
+
+        Raises RunNotFound, NotRetryable.
+        """
+        self._do(noted(retry(run_id, self.env), "retry", run_id, by))
+
     def pause(self, run_id: str, reason: str = "", *, by: str | None = None) -> bool:
         """
         Pause the run until somebody resumes it.
@@ -48,6 +79,10 @@ class Steering:
                 pause(run_id, reason, who, self.env), "pause", run_id, who, reason, is_always=True
             )
         )
+
+    def resume(self, run_id: str, *, by: str | None = None) -> None:
+        """Let a paused run continue; raises RunNotFound, NotResumable."""
+        self._do(noted(resume(run_id, self.env), "resume", run_id, by))
 
     def run_now(self, run_id: str, *, by: str | None = None) -> bool:
         """
@@ -102,6 +137,10 @@ class Steering:
                     raise
             time.sleep(_LOOK_S)
 
+    def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
+        """Send a hook again, with all its tries; raises HookNotFound."""
+        self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
+
 
 class AsyncSteering:
     """The verbs of operators, for `AsyncClient`."""
@@ -111,6 +150,22 @@ class AsyncSteering:
     async def _do(self, plan: Plan[T]) -> T:
         raise NotImplementedError
 
+    async def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
+        """See Client.cancel."""
+        return await self._do(
+            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
+        )
+
+    async def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
+        """See Client.fail."""
+        return await self._do(
+            noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason)
+        )
+
+    async def retry(self, run_id: str, *, by: str | None = None) -> None:
+        """See Client.retry."""
+        await self._do(noted(retry(run_id, self.env), "retry", run_id, by))
+
     async def pause(self, run_id: str, reason: str = "", *, by: str | None = None) -> bool:
         """See Client.pause."""
         who = name_of(by)
@@ -119,6 +174,10 @@ class AsyncSteering:
                 pause(run_id, reason, who, self.env), "pause", run_id, who, reason, is_always=True
             )
         )
+
+    async def resume(self, run_id: str, *, by: str | None = None) -> None:
+        """See Client.resume."""
+        await self._do(noted(resume(run_id, self.env), "resume", run_id, by))
 
     async def run_now(self, run_id: str, *, by: str | None = None) -> bool:
         """See Client.run_now."""
@@ -156,3 +215,7 @@ class AsyncSteering:
                 if not force or time.monotonic() > until:
                     raise
             await asyncio.sleep(_LOOK_S)
+
+    async def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
+        """See Client.redeliver."""
+        await self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))

@@ -20,19 +20,12 @@ from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import Priority, RunStatus
 from stepflow.core.runner import Step, WorkflowContext
-from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.fork import SAME_INPUT, fork
-from stepflow.engine.history import history
-from stepflow.engine.inspect import QueueInfo, WorkerInfo, queues, workers
-from stepflow.engine.listing import Page, list_runs
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.redeliver import redeliver
-from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.steering.pause import resume
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.hooks.webhook import Webhook
@@ -43,6 +36,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
 
@@ -125,8 +119,9 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         settings: Settings | None = None,
         connection: SyncCaller | None = None,
         registry: Registry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(url, namespace, settings, registry)
+        super().__init__(url, namespace, settings, registry, telemetry)
         self._own_link: SyncConnection | None = None
         self._connection = connection
 
@@ -295,27 +290,6 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         """
         return result_of(self.wait(run_id, timeout))
 
-    def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
-        """
-        Cancel the run; *by* is recorded as the person who asked for it.
-
-        Return True when it is certain that the run will end, by this call or an earlier one, whose
-        reason stays. Return False when the run is unknown or has ended; `status` tells which.
-        """
-        return self._do(
-            noted(cancel(run_id, reason, self.env, by=by), "cancel", run_id, by, reason)
-        )
-
-    def fail(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
-        """
-        End the run as failed; *by* is recorded as the person who did it.
-
-        A waiting or paused run ends immediately, without compensation. A running one is told to
-        stop; a second call ends it if it does not. Return True when the run will end, False when
-        it is unknown or has ended.
-        """
-        return self._do(noted(fail(run_id, reason, self.env, by=by), "fail", run_id, by, reason))
-
     def why(self, run_id: str) -> Why:
         """
         Say why the run is where it is, and what makes it continue.
@@ -334,14 +308,6 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
                 settled: Why = end.value
                 return settled
             time.sleep(LOOK_AGAIN_S)
-
-    def retry(self, run_id: str, *, by: str | None = None) -> None:
-        """
-        Run a failed run again from the step that failed, with all its attempts.
-
-        Raises RunNotFound, NotRetryable.
-        """
-        self._do(noted(retry(run_id, self.env), "retry", run_id, by))
 
     def signal(
         self,
@@ -375,42 +341,6 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
         Raises QuestionNotFound, QuestionClosed, AnswerMisfit.
         """
         self._do(noted(answer(token, value, self.env), "answer", token, by))
-
-    def resume(self, run_id: str, *, by: str | None = None) -> None:
-        """Let a paused run continue; raises RunNotFound, NotResumable."""
-        self._do(noted(resume(run_id, self.env), "resume", run_id, by))
-
-    def list(
-        self,
-        *,
-        state: str | None = None,
-        runner: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-        queue: str | None = None,
-        parent: str | None = None,
-        roots: bool = False,
-        since: float | datetime | timedelta | None = None,
-        headers: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        where: str | None = None,
-    ) -> Page:
-        """
-        List runs, newest first; pass the page's `cursor` for the next one.
-
-        A run that has ended stands where it ended, another where it was submitted. *parent* gives
-        the children of a run, *roots* those that no run began, *since* (a moment, or a timedelta
-        back from now) those submitted from then on, *headers* and *tags* those that have all of
-        these, *where* those that fit conditions as `bulk` takes them. Only an end state, a runner
-        and a tag have indexes: for anything else a page looks at 5,000 runs at most, says in
-        `scanned` at how many, and may be empty and still have a `cursor`.
-        """
-        return self._do(
-            list_runs(
-                self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
-            )
-        )  # fmt: skip
 
     def kv(self, run_id: str, key: str) -> Any:
         """
@@ -452,27 +382,6 @@ class Client(Following, Reading, Bulks, Steering, BaseClient):
             self,
         )
 
-    def history(self, run_id: str) -> dict[str, Any]:
-        """
-        Return the run and its journal as plain JSON values; raises RunNotFound.
-
-        `stepflow check` and the test harness replay it against changed code. Webhooks and their
-        secrets are left out.
-        """
-        return self._do(history(run_id, self.env))
-
     def hooks(self, run_id: str | None = None, *, limit: int = 50) -> Sequence[HookInfo]:
         """Return the hook deliveries of a run, or all those that were given up, newest first."""
         return self._do(self._hooks(run_id, limit))
-
-    def redeliver(self, hook_id: str, *, by: str | None = None) -> None:
-        """Send a hook again, with all its tries; raises HookNotFound."""
-        self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
-
-    def queues(self) -> Sequence[QueueInfo]:
-        """Return the queues: what waits in each, for how long, and how much is running."""
-        return self._do(queues(self.env))
-
-    def workers(self) -> Sequence[WorkerInfo]:
-        """Return the workers, and how many steps each is running."""
-        return self._do(workers(self.env))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 #: attempts of one run that are told
 MOST_UNDER_WAY = 20
@@ -29,6 +30,16 @@ class UnderWay(NamedTuple):
                     for place, name, attempt, began_at in _sound(each)
                 ]
         return []
+
+
+class Attempts(Protocol):
+    """The attempts in progress of the steps of a workflow; any thread may ask."""
+
+    def under_way(self) -> Sequence[UnderWay]:
+        """List them."""
+
+    def task_of(self, place: str) -> asyncio.Task[Any] | None:
+        """Return the task that carries out the attempt at *place*; None when it has ended."""
 
 
 def _sound(each: Any) -> Sequence[tuple[str, str, int, float]]:

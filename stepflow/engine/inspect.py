@@ -11,7 +11,7 @@ from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.step_record import StepRecord, read_name
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
-from stepflow.engine.versions import LIVE_S
+from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S
 from stepflow.errors import did_you_mean
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
@@ -150,14 +150,24 @@ def _is_shown(name: str, env: Env) -> bool:
 
 async def workers(env: Env) -> list[WorkerInfo]:
     """Describe the workers that RQ knows, with the number of claims of each."""
-    names = await rq_worker_names()
-    if not names:
-        return []
-    rows = await batch_of([rq_worker_row(name) for name in names])
-    claims = await _count_claims(env)
-    infos = [_worker(name, row, claims) for name, row in zip(names, rows, strict=True) if row]
+    rows = await _rows()
+    claims = await _count_claims(env) if rows else {}
+    infos = [_worker(name, row, claims) for name, row in rows]
     found = await together([_with_liveness(info, env) for info in infos])
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
+
+
+async def workers_of(host: str, env: Env) -> list[WorkerInfo]:
+    """Describe the workers of ours on a host, without counting what they run: that costs little."""
+    infos = [_worker(name, row, {}) for name, row in await _rows()]
+    ours = [info for info in infos if info.host == host and info.concurrency is not None]
+    return await together([_with_liveness(info, env) for info in ours])
+
+
+async def _rows() -> list[tuple[str, Mapping[bytes, bytes]]]:
+    names = await rq_worker_names()
+    rows = await batch_of([rq_worker_row(name) for name in names]) if names else []
+    return [(name, row) for name, row in zip(names, rows, strict=True) if row]
 
 
 def unserved(runner: str, queue: str, found: Sequence[WorkerInfo], env: Env) -> str | None:
@@ -194,11 +204,17 @@ def _group(info: WorkerInfo, env: Env) -> str:
 
 
 def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
-    """Whether a worker of ours reported within the last seconds, or is only just starting."""
+    """
+    Whether a worker of ours reported within the last seconds, is only just starting, or blocked.
+
+    The loop of a blocked one does not report, a thread of it has said so.
+    """
     if info.concurrency is None:
         return True
     started = 0.0 if info.started_at is None else info.started_at.timestamp()
-    return max(seen or 0.0, started) > now - LIVE_S
+    beat = 0.0 if info.seen_at is None else info.seen_at.timestamp()
+    is_blocked = info.state == "blocked" and beat > now - BLOCKED_LIVE_S
+    return is_blocked or max(seen or 0.0, started) > now - LIVE_S
 
 
 def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) -> WorkerInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.outcomes import ErrorInfo
@@ -26,6 +27,8 @@ FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
 CHILDREN = "children"
 #: and another one: a bulk to carry on
 BULK = "bulk"
+#: of a run that nobody traces
+NO_TRACE: Mapping[str, str] = MappingProxyType({})
 
 
 def app_hooks(registry: Registry) -> list[list[str]]:
@@ -109,9 +112,8 @@ def plan_hooks(
     targets += [(run.runner, list(hook)) for hook in app_hooks]
     if not targets:
         return []
-    return _deliveries(
-        run.id, _stem(run), 0, targets, pack_outcome(outcome_of(run, end, options, now)), env, now
-    )
+    body = pack_outcome(outcome_of(run, end, options, now), options.trace)
+    return _deliveries(run.id, _stem(run), 0, targets, body, env, now)
 
 
 def plan_pause_hooks(
@@ -131,7 +133,7 @@ def plan_pause_hooks(
     targets += [(run.runner, list(hook)) for hook in paused_hooks]
     if not targets:
         return []
-    body = pack_outcome(outcome_of(run, pause, options, now))
+    body = pack_outcome(outcome_of(run, pause, options, now), options.trace)
     stem = f"{run.id}-{run.generation}-p{run.rev}"  # each pause is told of, and each once
     return _deliveries(run.id, stem, 0, targets, body, env, now)
 
@@ -173,7 +175,7 @@ def note_untold(run: Run, end: Transition, options: StoredOptions, now: float) -
 
     The note has all that their deliveries need, whatever becomes of the run.
     """
-    body = pack_outcome(outcome_of(run, end, options, now))
+    body = pack_outcome(outcome_of(run, end, options, now), options.trace)
     return pack([run.id, _stem(run), len(_wanting(end, options)), body])
 
 
@@ -225,12 +227,13 @@ def _stops(run: Run, env: Env, now: float) -> HookJob:
     return HookJob(hook_id, rq_id, write_new_hook(record, env.keys))
 
 
-def pack_outcome(outcome: RunOutcome) -> bytes:
-    """Pack an outcome for keeping."""
-    return pack({name: getattr(outcome, name) for name in RunOutcome.__slots__} | {
+def pack_outcome(outcome: RunOutcome, trace: Mapping[str, str] = NO_TRACE) -> bytes:
+    """Pack an outcome for keeping, with the trace that its hooks belong to, if there is one."""
+    kept = {name: getattr(outcome, name) for name in RunOutcome.__slots__} | {
         "error": None if outcome.error is None else _listed(outcome.error),
         "compensation_errors": [_listed(error) for error in outcome.compensation_errors],
-    })  # fmt: skip
+    }
+    return pack(kept | {"trace": dict(trace)} if trace else kept)
 
 
 def _listed(error: ErrorInfo) -> list[str]:
@@ -257,6 +260,12 @@ def read_outcome(body: bytes) -> RunOutcome:
         )
     except (TypeError, KeyError, AttributeError) as problem:
         raise UnreadableValue(f"what a hook is to be told is no outcome ({problem})") from problem
+
+
+def read_trace(body: bytes) -> Mapping[str, str]:
+    """Read the trace that `pack_outcome` kept beside an outcome; empty where there is none."""
+    kept = unpack(body).get("trace")
+    return kept if isinstance(kept, dict) else NO_TRACE
 
 
 def read_target(target: bytes) -> tuple[str, Any]:

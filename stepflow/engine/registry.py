@@ -11,6 +11,7 @@ from stepflow.core.events import Event, EventType
 from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.lifespan import Lifespan
 from stepflow.engine.user_code.middleware import Middleware
@@ -36,6 +37,8 @@ class RegisteredRunner:
     read: Callable[[Any], Any] | None = None
     #: None for a runner that has no versions
     version: int | None = None
+    #: whether it says that it is an agent
+    is_agent: bool = False
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Registry:
     middleware: list[Middleware] = field(default_factory=list)
     #: functions that a worker tells of events
     listeners: dict[EventType, list[Callable[[Event], Any]]] = field(default_factory=dict)
+    #: traces what clients and workers of this app do; None for none
+    telemetry: Telemetry | None = None
 
     def add(
         self,
@@ -64,6 +69,7 @@ class Registry:
         step_timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         version: int | None = None,
+        is_agent: bool = False,
     ) -> RegisteredRunner:
         """Register *runner* under *name*, which may be taken once, or once for each version."""
         key = runner_key(
@@ -89,6 +95,7 @@ class Registry:
             step_timeout_s=step_timeout_s,
             read=read,
             version=version,
+            is_agent=is_agent,
         )
         self.runners[key] = entry
         return entry

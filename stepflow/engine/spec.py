@@ -15,6 +15,8 @@ from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
 RESERVED_PREFIX = "workflow."
+#: the headers that keep the place of a run in a trace, by their names in W3C Trace Context
+TRACE_HEADERS = {name: f"{RESERVED_PREFIX}{name}" for name in ("traceparent", "tracestate")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,20 @@ class RunSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     #: set by the runtime for the children of a run
     parent: Parent | None = None
+    #: set by telemetry: where the run stands in a trace, as W3C headers
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOptions:
-    """The options of a run that are kept with it, read back."""
+    """The options of a run that are kept with it, read back; *headers* are the user's own."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     webhooks: Sequence[dict[str, Any]] = ()
     policy: RetryPolicy | None = None
     parent: Parent | None = None
+    #: where the run stands in a trace, as W3C headers
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 #: those of a run without headers, webhooks or a policy of its own
@@ -90,6 +96,8 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
     """Pack what the run keeps of its spec; empty when there is nothing."""
     kept: dict[str, Any] = {}
     headers = check_headers(spec.headers)
+    if spec.trace:
+        headers |= {TRACE_HEADERS[name]: value for name, value in spec.trace.items()}
     if headers:
         pack(headers, what="the header set", limit=limit)
         kept["headers"] = headers
@@ -114,9 +122,9 @@ def read_options(data: bytes | None) -> StoredOptions:
     try:
         policy = RetryPolicy(**kept["policy"]) if "policy" in kept else None
         parent = Parent(*kept["parent"]) if "parent" in kept else None
-        options = StoredOptions(
-            dict(kept.get("headers", {})), list(kept.get("webhooks", ())), policy, parent
-        )
+        headers = dict(kept.get("headers", {}))
+        trace = _take_trace(headers)
+        options = StoredOptions(headers, list(kept.get("webhooks", ())), policy, parent, trace)
     except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
         raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
     if _is_sound(options):
@@ -124,9 +132,19 @@ def read_options(data: bytes | None) -> StoredOptions:
     raise UnreadableValue("its spec is not as this version writes it")
 
 
+def _take_trace(headers: dict[str, str]) -> dict[str, str]:
+    """Take the reserved headers of a trace out of *headers*: they are not for user code."""
+    return {
+        name: headers.pop(reserved)
+        for name, reserved in TRACE_HEADERS.items()
+        if reserved in headers
+    }
+
+
 def _is_sound(options: StoredOptions) -> bool:
     """Whether each part has the type that `pack_options` writes; others may have written it."""
-    parent, texts = options.parent, [*options.headers, *options.headers.values()]
+    parent = options.parent
+    texts = [*options.headers, *options.headers.values(), *options.trace.values()]
     return (
         all(isinstance(text, str) for text in texts)
         and all(isinstance(webhook, dict) for webhook in options.webhooks)

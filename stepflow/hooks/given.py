@@ -1,10 +1,13 @@
-"""What you may give for webhooks: Webhook objects, or URLs alone."""
+"""What is given for webhooks: Webhook objects or URLs by you, stored forms by a run's record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
-from stepflow.errors import InvalidOption, shown
+from stepflow.errors import DataError, InvalidOption, shown
 from stepflow.hooks.target import shown as shown_url
 from stepflow.hooks.webhook import Webhook
 
@@ -44,3 +47,27 @@ def _read(given: object) -> Webhook:
         return Webhook(given)
     msg = f"{shown(given)} is not a webhook; write a URL, or Webhook(url, ...)"
     raise InvalidOption(msg)
+
+
+def with_headers(
+    webhook: Webhook | Mapping[str, Any], headers: Mapping[str, str]
+) -> Webhook | Mapping[str, Any]:
+    """Have *webhook*, as an object or as stored, send *headers* as well; its own come first."""
+    if not headers:
+        return webhook
+    if isinstance(webhook, Webhook):
+        own = {name.lower() for name in (*webhook.headers, *webhook.headers_env)}
+        more = {name: value for name, value in headers.items() if name not in own}
+        return replace(webhook, headers={**webhook.headers, **more})
+    try:
+        return with_headers(Webhook.from_dict(webhook), headers)
+    except DataError:  # who delivers it says what is wrong with it
+        return webhook
+
+
+def host_of(stored: Mapping[str, Any]) -> str:
+    """Name the host of a stored webhook, for people; empty where it cannot be read."""
+    try:
+        return urlsplit(str(stored["url"])).hostname or ""
+    except (ValueError, KeyError, TypeError):
+        return ""

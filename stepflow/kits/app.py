@@ -38,11 +38,21 @@ class Stepflow(app.CoreApp):
 
     @overload
     def workflow(
-        self, name: str | None = None, *, version: int = 1, retry: RetryPolicy | None = None
+        self,
+        name: str | None = None,
+        *,
+        version: int = 1,
+        retry: RetryPolicy | None = None,
+        agent: bool = False,
     ) -> Callable[[W], W]: ...
 
     def workflow(
-        self, name: Any = None, *, version: int = 1, retry: RetryPolicy | None = None
+        self,
+        name: Any = None,
+        *,
+        version: int = 1,
+        retry: RetryPolicy | None = None,
+        agent: bool = False,
     ) -> Any:
         """
         Register the function below as workflow *name*, by default its own.
@@ -51,7 +61,7 @@ class Stepflow(app.CoreApp):
         is called, its result when it returns. A run keeps the *version* that it was submitted for,
         and only workers with that version take it; you may register several side by side. *retry*
         is the default policy of its steps, and applies to a TransientError that the function itself
-        raises.
+        raises. *agent* says that it is an AI agent: traces then show it as one.
         """
 
         def register(function: W) -> W:
@@ -64,6 +74,7 @@ class Stepflow(app.CoreApp):
             self.registry.add(
                 called, workflow, retry=retry or RetryPolicy(),
                 read=None if expected is None else reader_for(called, expected), version=version,
+                is_agent=agent,
             )  # fmt: skip
             read = workflow.returned.read
             mark(function, Registration(self.registry, "workflow", called, version, read))

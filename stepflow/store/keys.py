@@ -50,6 +50,8 @@ Every key stepflow uses, in one table.
     <ns>:versions                    zset     runner key -> seen    a month after that
     <ns>:builds                      hash     worker -> its builds  while it lives
     <ns>:workers:<queue>             zset     worker -> last seen   a minute after the last
+    <ns>:asked:<worker>              list     what it is asked      10 seconds
+    <ns>:now:<ask id>                string   what it answered      10 seconds
     <ns>:format                      string   data format number    for good
     <ns>:tell:<worker>               channel  run ids whose cancel token fires
     <ns>:done:<id>                   channel  the run has ended
@@ -171,6 +173,12 @@ class Keys:
 
     def tell_channel(self, worker: str) -> str:
         return f"{self.namespace}:tell:{worker}"
+
+    def asked(self, worker: str) -> str:
+        return f"{self.namespace}:asked:{worker}"
+
+    def now(self, ask_id: str) -> str:
+        return f"{self.namespace}:now:{ask_id}"
 
     def done_channel(self, run_id: str) -> str:
         return f"{self.namespace}:done:{run_id}"

@@ -271,7 +271,7 @@ def forget_versions(keys: Keys, before: float) -> Call[int]:
 
 def save_builds(keys: Keys, worker: str, packed: bytes) -> Call[int | None]:
     """
-    Write which builds a worker has, once at its start; see `engine/versions.py`.
+    Write which builds a worker has, once at its start; see `engine/versions/builds.py`.
 
     Gives None when something else stands where they are kept.
     """

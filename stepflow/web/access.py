@@ -24,6 +24,8 @@ Rights = Literal["all", "read"] | Collection[str] | None
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: the right that looking needs; other operations need that of their verb
 READ = "read"
+#: the cookie of a browser that has shown its token
+COOKIE = "stepflow-session"
 #: the bytes that a token must have at least
 _SHORTEST = 16
 
@@ -80,26 +82,45 @@ async def granted(access: Access, request: Request, verb: str) -> Grant:
 
 
 class Tokens:
-    """Knows tokens by their digests; `access` for `app`."""
+    """
+    Knows tokens by their digests; `access` for `app`.
+
+    A browser that has shown a token once shows a cookie from then on, which is made of the token
+    and is good for as long as it: no server has to remember anything.
+    """
 
     def __init__(self, of_all: Mapping[str, str], of_readers: Mapping[str, str]) -> None:
         self._grants = [
-            *((_digest(token), Grant("read", by)) for token, by in of_readers.items()),
-            *((_digest(token), Grant("all", by)) for token, by in of_all.items()),
+            *((_digest(cookie_of(token)), Grant("read", by)) for token, by in of_readers.items()),
+            *((_digest(cookie_of(token)), Grant("all", by)) for token, by in of_all.items()),
         ]
 
     def __call__(self, request: Request) -> Grant:
-        """Give what the bearer of the request's token may do."""
+        """Give what the bearer of the request's token, or of its cookie, may do."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        given, found = _digest(token.strip()), Grant(None)
+        if kind.lower() == "bearer":
+            return self.grant_of(token.strip())
+        return self._of_cookie(request.cookies.get(COOKIE, ""))
+
+    def grant_of(self, token: str) -> Grant:
+        """Give what the bearer of a token may do."""
+        return self._of_cookie(cookie_of(token))
+
+    def _of_cookie(self, cookie: str) -> Grant:
+        given, found = _digest(cookie), Grant(None)
         for known, grant in self._grants:  # all of them: the time taken says nothing
             if hmac.compare_digest(given, known):
                 found = grant
-        return found if kind.lower() == "bearer" else Grant(None)
+        return found
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def cookie_of(token: str) -> str:
+    """Make what a browser shows in place of a token, from which the token cannot be told."""
+    return _digest(f"stepflow cookie:{token}").hex()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def read_tokens(path: Path | None) -> dict[str, str]:

@@ -33,17 +33,17 @@ def check_head(request: Request) -> None:
 
 async def read_body(request: Request, model: type[M], limit: int) -> M:
     """Read the JSON of a request into *model*; without a body, what the model is without one."""
-    raw = await _receive(request, limit)
+    raw = await receive(request, limit)
     if not raw:
-        return _fit(model, {}, "body")
+        return fit(model, {}, "body")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise NotJson
-    return _fit(model, parse(raw), "body")
+    return fit(model, parse(raw), "body")
 
 
-async def _receive(request: Request, limit: int) -> bytes:
-    """Receive a body of at most *limit* bytes, within BODY_S."""
+async def receive(request: Request, limit: int) -> bytes:
+    """Receive a body of at most *limit* bytes, within BODY_S; raises RequestProblem."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise NotJson
     announced = request.headers.get("content-length", "")
@@ -121,10 +121,11 @@ def read_query(request: Request, model: type[M]) -> M:
             raise BadRequest(msg)
         else:
             found[name] = value
-    return _fit(model, found, "query")
+    return fit(model, found, "query")
 
 
-def _fit(model: type[M], value: Any, what: str) -> M:
+def fit(model: type[M], value: Any, what: str) -> M:
+    """Hold *value*, the *what* of a request, against its model; raises BadRequest."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

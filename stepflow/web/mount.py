@@ -1,4 +1,4 @@
-"""`app`: the operations as a Starlette app."""
+"""`app`: the operations, and the dashboard's pages, as a Starlette app."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from stepflow.client import AsyncClient
 from stepflow.errors import StepflowError
-from stepflow.web.access import Access, Grant, check_host, check_origin, granted
+from stepflow.web.access import Access
 from stepflow.web.document import document
-from stepflow.web.incoming import AROUND_PAYLOAD, check_head, read_body, read_query
+from stepflow.web.door import Door
+from stepflow.web.incoming import AROUND_PAYLOAD, read_body, read_query
 from stepflow.web.models import Nothing
-from stepflow.web.operation import NOBODYS, Call, Operation, Reply
+from stepflow.web.operation import Call, Operation, Reply
 from stepflow.web.problems import (
     BadRequest,
     InternalError,
@@ -47,16 +48,18 @@ def app(
     prefix: str = "",
     hosts: Collection[str] | None = None,
     redact: Redact = hide_secrets,
+    pages: bool = True,
     closes: bool = False,
 ) -> Starlette:
     """
-    Make the HTTP API of *client*, an ASGI app that you may mount into yours.
+    Make the HTTP API of *client* and its dashboard, an ASGI app that you may mount into yours.
 
     *access* is asked for each request what its sender may do: "all", "read", a set of verbs, None
     for nothing, or a Grant, which also names them; it may be a coroutine function. *prefix* comes
     before each path. *hosts* are the host names that it goes by, None for any: your own app looks.
-    *redact* says what is shown of values. With *closes* the client is closed at shutdown. Call
-    `state.end_streams()` of the app to end its open streams before that.
+    *redact* says what is shown of values. The dashboard is at `ui/`; without *pages* there is none.
+    With *closes* the client is closed at shutdown. Call `state.end_streams()` of the app to end its
+    open streams before that.
     """
 
     @asynccontextmanager
@@ -68,8 +71,8 @@ def app(
             if closes:
                 await client.close()
 
-    api = _Api(client, access, prefix.rstrip("/"), hosts, redact)
-    routes = [
+    api = _Api(client, Door(access, hosts), prefix.rstrip("/"), redact)
+    routes: list[BaseRoute] = [
         Route(
             f"{api.prefix}{operation.path}",
             api.endpoint(operation),
@@ -79,6 +82,10 @@ def app(
         for operation in OPERATIONS
     ]
     routes.append(Route(f"{api.prefix}/openapi.json", api.describe, methods=["GET"]))
+    if pages:
+        from stepflow.web.pages import routes_of  # noqa: PLC0415  an API alone needs no templates
+
+        routes += routes_of(client, api.door, api.prefix, redact)
     made = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -103,13 +110,11 @@ class _Api:
     def __init__(
         self,
         client: AsyncClient,
-        access: Access,
+        door: Door,
         prefix: str,
-        hosts: Collection[str] | None,
         redact: Redact,
     ) -> None:
-        self.client, self.access, self.prefix = client, access, prefix
-        self.hosts, self.redact = hosts, redact
+        self.client, self.door, self.prefix, self.redact = client, door, prefix, redact
         self.streams = Streams()
         self.limit = client.settings.limits.payload_bytes + AROUND_PAYLOAD
 
@@ -137,14 +142,8 @@ class _Api:
         return endpoint
 
     async def _read(self, operation: Operation, request: Request) -> Call:
-        """Check who asks and what for, in this order, and read what they give."""
-        grant = Grant(None)
-        check_head(request)
-        if operation.right != NOBODYS:
-            check_host(request, self.hosts)
-            grant = await granted(self.access, request, operation.right)
-        if operation.is_verb:
-            check_origin(request)
+        """Check who asks and what for, and read what they give."""
+        grant = await self.door.admit(request, operation.right, changes=operation.is_verb)
         _check_path(request.path_params)
         query = read_query(request, operation.query or Nothing)
         model = operation.body

@@ -25,6 +25,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.RunStateError, 409),
     (errors.PayloadTooLarge, 413),
     (errors.UsageError, 422),
+    (errors.WorkerSilent, 504),
     (errors.UnavailableError, 503),
     (errors.StepflowError, 500),
 )

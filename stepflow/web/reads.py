@@ -87,6 +87,11 @@ async def why(call: Call) -> Any:
     return redacted(call.redact, "why", json_value(found))
 
 
+async def now(call: Call) -> Any:
+    """Ask the worker that is running a run which steps are in progress, and where their code is."""
+    return json_value(await call.client.now(call.path["run_id"]))
+
+
 async def list_questions(call: Call) -> Any:
     """List the open questions that runs ask people."""
     return json_value(list(await call.client.questions(limit=call.query.limit)))
@@ -105,6 +110,11 @@ async def list_queues(call: Call) -> Any:
 async def list_workers(call: Call) -> Any:
     """List the workers, and what they run."""
     return json_value(list(await call.client.workers()))
+
+
+async def list_runners(call: Call) -> Any:
+    """List the runners that workers know, and which live workers have them."""
+    return json_value(list(await call.client.runners()))
 
 
 async def health(call: Call) -> dict[str, str]:

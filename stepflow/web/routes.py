@@ -10,7 +10,9 @@ from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.steering.bulk import BulkInfo, Preview
+from stepflow.engine.versions.runners import RunnerInfo
 from stepflow.engine.why import Why
+from stepflow.engine.why.now import Now
 from stepflow.errors import (
     AnswerMisfit,
     BulkGrown,
@@ -24,6 +26,7 @@ from stepflow.errors import (
     NotPausable,
     NotResumable,
     NotRetryable,
+    NotRunning,
     NotScheduled,
     PayloadTooLarge,
     QuestionClosed,
@@ -43,6 +46,7 @@ from stepflow.errors import (
     UnreadableRecord,
     UnsupportedValue,
     WebhookRefused,
+    WorkerSilent,
 )
 from stepflow.web import bulk, streams, verbs
 from stepflow.web import reads as look
@@ -107,6 +111,10 @@ READS = (
     ),
     Operation("GET", "/runs/{run_id}/why", look.why, "Say why a run stands", Why, problems=_ONE),
     Operation(
+        "GET", "/runs/{run_id}/now", look.now, "Ask what is done for a run right now", Now,
+        problems=(*_ONE, NotRunning, WorkerSilent),
+    ),
+    Operation(
         "GET", "/questions", look.list_questions, "List open questions", list[Question],
         query=RowsQuery,
     ),
@@ -116,6 +124,7 @@ READS = (
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
+    Operation("GET", "/runners", look.list_runners, "List runners", list[RunnerInfo]),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(
         "GET", "/ready", look.ready, "Does Redis answer?", Health, right=NOBODYS,

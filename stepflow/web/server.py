@@ -33,8 +33,18 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-def serve(api: Starlette, sock: socket.socket, *, leaving: Callable[[], None]) -> None:
-    """Serve *api* on *sock* until SIGTERM or SIGINT, at which *leaving* is called."""
+def serve(
+    api: Starlette,
+    sock: socket.socket,
+    *,
+    ready: Callable[[], None],
+    leaving: Callable[[], None],
+) -> None:
+    """
+    Serve *api* on *sock* until SIGTERM or SIGINT, at which *leaving* is called.
+
+    *ready* is called once a signal means that.
+    """
     config = uvicorn.Config(
         api,
         http="h11",
@@ -46,21 +56,24 @@ def serve(api: Starlette, sock: socket.socket, *, leaving: Callable[[], None]) -
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=GRACE_S,
     )
-    _Server(config, leaving).run(sockets=[sock])
+    _Server(config, ready, leaving).run(sockets=[sock])
 
 
 class _Server(uvicorn.Server):
     """Ends with exit code 0 at a signal, once its requests have ended."""
 
-    def __init__(self, config: uvicorn.Config, leaving: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], leaving: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._leaving = leaving
+        self._ready, self._leaving = ready, leaving
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave)
+        self._ready()
         yield
 
     def _leave(self) -> None:

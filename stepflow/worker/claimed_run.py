@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
@@ -12,7 +13,7 @@ from stepflow.core.ids import run_member, split_member
 from stepflow.core.run import Run, StopRequest
 from stepflow.core.runner import Step
 from stepflow.core.tried import Tried
-from stepflow.core.under_way import UnderWay
+from stepflow.core.under_way import Attempts, UnderWay
 from stepflow.engine.gate import member_of_delivery
 from stepflow.engine.kept import read_tried
 from stepflow.engine.registry import RegisteredRunner, Registry
@@ -81,7 +82,7 @@ class InboxWatch:
     The activation sets *is_waiting* and *on_inbox*; the renewing thread sets *seen*.
     """
 
-    __slots__ = ("is_waiting", "on_inbox", "on_let_go", "seen", "told", "under_way")
+    __slots__ = ("attempts", "is_waiting", "on_inbox", "on_let_go", "seen", "told")
 
     def __init__(self, seen: int) -> None:
         #: how much was ever put into the inbox, as far as this worker was told
@@ -92,8 +93,8 @@ class InboxWatch:
         self.on_inbox: Callable[[], None] | None = None
         #: called on the loop when the worker is to leave the run as soon as a step has ended
         self.on_let_go: Callable[[], None] | None = None
-        #: lists the attempts in progress, called in the renewing thread
-        self.under_way: Callable[[], Sequence[UnderWay]] | None = None
+        #: the attempts in progress of its steps; other threads ask
+        self.attempts: Attempts | None = None
         #: what was told of them last, packed
         self.told = b""
 
@@ -172,6 +173,17 @@ class ClaimedRun:
     def headers(self) -> Mapping[str, str]:
         """The headers the run was submitted with."""
         return self.options.headers
+
+    def under_way(self) -> Sequence[UnderWay]:
+        """List the attempts in progress; another thread may ask."""
+        attempts, attempt = self.inbox_watch.attempts, self.attempt
+        if attempts is not None:
+            with suppress(RuntimeError):  # the loop changes the commands meanwhile
+                return attempts.under_way()
+        elif attempt.in_runner:
+            run = self.run
+            return [UnderWay("", str(run.step), run.failures + 1, attempt.started_at)]
+        return []
 
     def begin_next_step(self, payload: Any) -> None:
         """Go on with the step after the one just committed, still under this claim."""

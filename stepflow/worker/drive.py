@@ -14,6 +14,7 @@ from dataclasses import replace
 from stepflow.core import probes
 from stepflow.core.outcomes import Outcome, Pause, TryElsewhere
 from stepflow.core.tried import Trial, Tried
+from stepflow.engine.events.telemetry import AttemptFacts, Telemetry
 from stepflow.engine.kept import pack_tried
 from stepflow.engine.user_code.calls import passes
 from stepflow.store.claims import ClaimedDelivery
@@ -45,7 +46,11 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
         keeps = True
         while keeps:
             try:
-                outcome = await _perform(claimed, worker_state)
+                telemetry = worker_state.registry.telemetry
+                if telemetry is None:
+                    outcome = await _perform(claimed, worker_state)
+                else:
+                    outcome = await _perform_traced(claimed, worker_state, telemetry)
             except GeneratorExit as error:
                 # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):
@@ -67,6 +72,22 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
         )
     finally:
         worker_state.remove(claimed)
+
+
+async def _perform_traced(
+    claimed: ClaimedRun, worker_state: WorkerState, telemetry: Telemetry
+) -> Outcome | None:
+    options = claimed.options
+    facts = AttemptFacts(
+        claimed.run,
+        worker_state.name,
+        options.trace or options.headers,
+        is_agent=claimed.runner.is_agent,
+    )
+    with telemetry.trace_attempt(facts) as attempt:
+        outcome = await _perform(claimed, worker_state)
+        attempt.note_outcome(outcome)
+        return outcome
 
 
 async def _perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | None:

@@ -28,8 +28,8 @@ from stepflow.engine.user_code.middleware import around, runner_call
 from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
 from stepflow.logs import StepFacts, enter
 from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.runtime.step_runtime import StepRuntime
 from stepflow.worker.state import WorkerState
-from stepflow.worker.step_runtime import StepRuntime
 
 _ALLOWED = (Continue, Succeed, Fail, Cancel)
 #: what kits return besides

@@ -13,14 +13,27 @@ from stepflow.core.run import RunOutcome, RunState
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
+from stepflow.engine.events.telemetry import HookFacts, Telemetry
 from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
-from stepflow.engine.outbox import APP_WEBHOOK, BULK, CHILDREN, FUNCTION, read_outcome, read_target
+from stepflow.engine.outbox import (
+    APP_WEBHOOK,
+    BULK,
+    CHILDREN,
+    FUNCTION,
+    NO_TRACE,
+    RUN_WEBHOOK,
+    read_outcome,
+    read_target,
+    read_trace,
+)
 from stepflow.engine.registry import HookFunction, Registry
-from stepflow.engine.steering.bulk import carry_on
+from stepflow.engine.steering.carry_bulk import carry_on
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
 from stepflow.errors import StepflowError, UnreadableValue
+from stepflow.hooks.given import host_of, with_headers
+from stepflow.hooks.webhook import Webhook
 from stepflow.logs import StepFacts, enter
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import ClaimedDelivery
@@ -45,8 +58,8 @@ FUNCTION_TIMEOUT_S = 60.0
 #: seconds that a worker stays with a bulk
 BULK_SLICE_S = 1.0
 
-#: delivers one webhook, given in its stored form, with the hook id and the outcome
-Deliver = Callable[[Mapping[str, Any], str, RunOutcome], Awaitable[Verdict]]
+#: delivers one webhook, given as it is or in its stored form, with the hook id and the outcome
+Deliver = Callable[[Mapping[str, Any] | Webhook, str, RunOutcome], Awaitable[Verdict]]
 #: says how many seconds to wait after so many tries, given a random number and what the receiver
 #: asked for; None for no further try
 NextWait = Callable[[int, float, float | None], float | None]
@@ -164,13 +177,40 @@ class Notifier:
                 f"hook={record.id} cannot stop the children of run {record.run_id}",
             )
             return Verdict.delivered()
+        if self._registry.telemetry is None:
+            return await self._tell(kind, what, record, outcome)
+        return await self._tell_traced(kind, what, record, outcome, self._registry.telemetry)
+
+    async def _tell(
+        self,
+        kind: str,
+        what: Any,
+        record: HookRecord,
+        outcome: RunOutcome,
+        trace: Mapping[str, str] = NO_TRACE,
+    ) -> Verdict:
+        """Tell a function or a webhook of an end; a webhook gets *trace* as headers."""
         if kind == FUNCTION:
             return await self._call(what, outcome)
         if kind == APP_WEBHOOK:
             if what not in self._registry.webhooks:
                 return Verdict.dead(f"this app has no webhook {what!r} any more")
             what = self._registry.webhooks[what]
-        return await self._deliver(what, record.id, outcome)
+        return await self._deliver(with_headers(what, trace), record.id, outcome)
+
+    async def _tell_traced(
+        self, kind: str, what: Any, record: HookRecord, outcome: RunOutcome, telemetry: Telemetry
+    ) -> Verdict:
+        facts = HookFacts(
+            record.id, record.run_id, outcome.runner,
+            host_of(what) if kind == RUN_WEBHOOK else str(what),
+            is_webhook=kind != FUNCTION, attempt=record.tries + 1,
+            trace=read_trace(record.body) or outcome.headers,
+        )  # fmt: skip
+        with telemetry.trace_hook(facts) as delivery:
+            verdict = await self._tell(kind, what, record, outcome, delivery.trace)
+            delivery.note_verdict(verdict)
+            return verdict
 
     async def _carry_bulk(self, bulk_id: str) -> Verdict:
         """Carry a bulk on for a slice, after which its delivery comes again, to whomever."""

@@ -11,11 +11,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
-from stepflow.core.under_way import MOST_UNDER_WAY, UnderWay
+from stepflow.core.under_way import MOST_UNDER_WAY
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import StepflowError
 from stepflow.store.claims import renew_claims
@@ -219,14 +219,7 @@ class Renewer:
 
 def _news_of(claimed: ClaimedRun) -> bytes:
     """Say what is under way for a run, packed; nothing where that was told before."""
-    watch, attempt = claimed.inbox_watch, claimed.attempt
-    found: Sequence[UnderWay] = ()
-    if watch.under_way is not None:
-        with suppress(RuntimeError):  # the loop changes the commands meanwhile
-            found = watch.under_way()[:MOST_UNDER_WAY]
-    elif attempt.in_runner:
-        run = claimed.run
-        found = [UnderWay("", str(run.step), run.failures + 1, attempt.started_at)]
+    watch, found = claimed.inbox_watch, claimed.under_way()[:MOST_UNDER_WAY]
     if not found:
         return b""
     told = pack([claimed.run.token, [list(each) for each in found]])
@@ -240,12 +233,18 @@ class HeartbeatThread:
     """
     Calls *heartbeat* every few seconds while it is entered, and when *condition* has changed.
 
-    One that hangs or fails holds up nothing else.
+    *look* is called once a second. One that hangs or fails holds up nothing else.
     """
 
-    def __init__(self, heartbeat: Callable[[], None], condition: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        heartbeat: Callable[[], None],
+        condition: Callable[[], str],
+        look: Callable[[], None],
+    ) -> None:
         self._heartbeat = heartbeat
         self._condition = condition
+        self._look = look
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-heartbeat", daemon=True)
 
@@ -261,6 +260,8 @@ class HeartbeatThread:
     def _run(self) -> None:
         told, told_at = "", time.monotonic()
         while not self._over.wait(CONDITION_S):
+            with suppress(StepflowError):  # the next look makes up for it
+                self._look()
             condition, now = self._condition(), time.monotonic()
             if condition == told and now - told_at < HEARTBEAT_S:
                 continue

@@ -103,7 +103,7 @@ class WorkerState:
         self._call_function = call_function
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
-        #: tasks that set runs aside whose records cannot be read
+        #: tasks that set runs aside whose records cannot be read, or answer what is being done
         self._errands: set[asyncio.Task[None]] = set()
 
     @property
@@ -185,9 +185,11 @@ class WorkerState:
     def put_away(self, run: Run) -> None:
         """Set a claimed run aside whose record cannot be read."""
         if run.damage:
-            self._begin_errand(f"run={run.id}", lambda: set_run_aside(run, self.env))
+            self.begin_errand(f"run={run.id}", lambda: set_run_aside(run, self.env))
 
-    def _begin_errand(self, what: str, plan: Callable[[], Plan[bool]]) -> None:
+    def begin_errand(self, what: str, plan: Callable[[], Plan[Any]]) -> None:
+        """Carry out a plan beside the runs; a failure of it is logged."""
+
         async def carry() -> None:
             with one_by_one(what):
                 await carry_out(self.connection, plan())

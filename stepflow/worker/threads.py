@@ -28,6 +28,8 @@ class Threads:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
+        #: by the future of its function, the thread that runs it
+        self._busy: dict[asyncio.Future[Any], int] = {}
 
     def run(
         self, function: Callable[..., Any], *args: Any, on_return: Callable[[], None] | None = None
@@ -57,10 +59,12 @@ class Threads:
 
         def job() -> None:
             result, error = None, None
+            self._busy[future] = threading.get_ident()
             try:
                 result = context.run(function, *args)
             except BaseException as caught:  # noqa: BLE001  passed to whatever waits, as it came
                 error = caught
+            del self._busy[future]
             try:
                 loop.call_soon_threadsafe(settle, result, error)
             except RuntimeError:  # the loop is closed: the worker has left, nobody waits
@@ -68,6 +72,10 @@ class Threads:
 
         self._put(job)
         return future
+
+    def thread_of(self, future: asyncio.Future[Any]) -> int | None:
+        """Say which thread runs the function of *future*; None once it has returned."""
+        return self._busy.get(future)
 
     def _put(self, job: Callable[[], None]) -> None:
         with self._lock:

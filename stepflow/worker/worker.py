@@ -19,6 +19,7 @@ from stepflow.store.channel import ChannelMessage
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import carry_out
 from stepflow.store.connection.server_check import check_format
+from stepflow.store.connection.sync import SyncCaller
 from stepflow.worker.connections import WorkerConnections
 from stepflow.worker.notify import Deliver, NextWait
 from stepflow.worker.parts import WorkerParts
@@ -34,6 +35,8 @@ SWEEP_S = 0.1
 LAG_S = 0.5
 #: seconds without a turn of the loop after which `stepflow workers` calls the worker blocked
 BLOCKED_S = 2.0
+#: and after which a thread answers what the loop is asked
+STILL_S = 0.5
 
 
 def new_worker_name() -> str:
@@ -150,7 +153,13 @@ class Worker:
             await parts.maintenance.go_safely()
             parts.renewer.start()
             if self._heartbeat is not None:
-                stack.enter_context(HeartbeatThread(self._heartbeat, lambda: self.condition))
+                stack.enter_context(
+                    HeartbeatThread(
+                        self._heartbeat,
+                        lambda: self.condition,
+                        lambda: self._answer_if_blocked(parts, connections.renewing),
+                    )
+                )
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [
@@ -179,6 +188,14 @@ class Worker:
             on_idle=self.leave if options.burst else None,
             on_blocked=self._on_blocked,
         )
+
+    @staticmethod
+    def _answer_if_blocked(parts: WorkerParts, connection: SyncCaller) -> None:
+        """Answer in the place of a loop that does not turn; called in a thread."""
+        if time.monotonic() - parts.state.turned_at > STILL_S:
+            from stepflow.worker.now.answer import answer_blocked  # noqa: PLC0415  as above
+
+            answer_blocked(parts.state, connection)
 
     def _say_ready(self) -> None:
         options = self._options
@@ -226,7 +243,7 @@ class Worker:
 
 
 def handle_message(message: str, state: WorkerState) -> None:
-    """Take in what came over the worker's channel: a stop, a pause, news in a run's inbox."""
+    """Take in what came over the worker's channel: a stop, a pause, a question, news."""
     try:
         told = ChannelMessage.read(message)
     except ValueError:
@@ -236,6 +253,10 @@ def handle_message(message: str, state: WorkerState) -> None:
         state.leave_queues({told.queue})
     elif told.lets_go:
         state.let_go(told.run_id)
+    elif told.ask:
+        from stepflow.worker.now.answer import answer  # noqa: PLC0415  few are ever asked
+
+        answer(told.run_id, told.ask, state)
     elif told.stop is None:
         state.notify_inbox(told.run_id)
     else:

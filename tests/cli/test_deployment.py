@@ -1,49 +1,136 @@
+"""What Procfile and docker-compose.yml start does start, and is healthy [O30]."""
+
+from __future__ import annotations
+
+import os
 import re
 import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-import click
 import pytest
+import yaml
 
-from stepflow.cli.main import cli
+from stepflow.embedded.launch import _find_binary
 from tests.cli.conftest import ROOT
+from tests.support import until_blocking
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-COMPOSE = re.findall(
-    r"^    command: (.+)$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE
-)
-STEPFLOW = [
-    shlex.split(line)[1:] for line in [*PROCFILE.values(), *COMPOSE] if line.startswith("stepflow ")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())[
+    "services"
 ]
+#: what a process has logged or printed once it is ready
+READY = {
+    "redis": "Ready to accept connections", "worker": "listens to default",
+    "research": "listens to research", "web": "listens at", "receiver": "listening on",
+}  # fmt: skip
+#: services that run once, and need what a test has not: packages from an index; words to say
+NOT_STARTED = {"install", "cli"}
 
 
-def parse(words):
-    """Take a command line apart by the command line's own parser, down to the last verb."""
-    command, context = cli, cli.make_context("stepflow", list(words), resilient_parsing=False)
-    while isinstance(command, click.Group):
-        name, command, rest = command.resolve_command(
-            context, [*context._protected_args, *context.args]
-        )
-        context = command.make_context(name, rest, parent=context)
-    return context
+def command_of(service: str) -> str:
+    """The command of a compose service, as its container runs it."""
+    return SERVICES[service]["command"].replace("$$", "$")
 
 
-@pytest.mark.parametrize("words", STEPFLOW, ids=" ".join)
-def test_every_command_of_the_deployment_files_is_one_of_ours(words):
-    context = parse(words)
-    assert context.info_name == "worker"
-    module, _, name = context.params["app_path"].partition(":")
-    assert (ROOT / f"{module.replace('.', '/')}.py").exists()
-    assert name == "app"
+def environment_of(service: str) -> dict[str, str]:
+    """Its environment, each variable with its default."""
+    given = SERVICES[service].get("environment", {})
+    return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in given.items()}
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+class Deployed:
+    """A command of a deployment file as a process, on ports and in folders of the test's own."""
+
+    def __init__(self, line: str, folder: Path, env: dict[str, str]) -> None:
+        self.port = free_port()
+        self.env = env
+        line = line.replace("--port 8170", f"--port {self.port}")
+        line = line.replace("--port 6379 ", "").replace("/tmp/", f"{folder}/")
+        if line.startswith("redis-server "):
+            path = shlex.quote(_find_binary()[0])
+            line = f"{path} --port {self.port} --dir {folder} {line.removeprefix('redis-server ')}"
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", f"exec {line}"], cwd=ROOT, env={**env, "PORT": self.port}, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def wait_for(self, words: str) -> None:
+        """Wait until it has said this."""
+
+        def said() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return words in self.log.read_text()
+
+        until_blocking(said, words)
+
+    def end(self) -> int:
+        """Tell it to leave, and give its exit code."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+Deploy = Callable[..., Deployed]
+
+
+@pytest.fixture
+def deploy(url: str, bare_env: dict[str, str], tmp_path: Path) -> Iterator[Deploy]:
+    """Start a command on the test's server; what still runs at the end is killed."""
+    started: list[Deployed] = []
+
+    def start(line: str, **environment: str) -> Deployed:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        ours = {"PATH": path, "STEPFLOW_REDIS_URL": url}
+        started.append(Deployed(line, tmp_path, {**bare_env, **environment, **ours}))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            os.killpg(each.process.pid, signal.SIGKILL)
+            each.process.wait()
+
+
+@pytest.mark.parametrize("name", PROCFILE)
+def test_each_process_of_the_procfile_starts_and_leaves(deploy, name):
+    process = deploy(PROCFILE[name])
+    process.wait_for(READY[name])
+    assert process.end() == 0, process.log.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - NOT_STARTED))
+def test_each_service_of_the_compose_file_starts_and_is_healthy(deploy, name):
+    process = deploy(command_of(name), **environment_of(name))
+    process.wait_for(READY[name])
+    check = SERVICES[name].get("healthcheck", {}).get("test")
+    if check is None or name == "redis":  # its check is a program that Redis brings along
+        return
+    assert check[:2] == ["CMD", "stepflow"]
+    words = [*check[1:], *([f"http://127.0.0.1:{process.port}"] if name == "web" else [])]
+    until_blocking(lambda: subprocess.run(words, check=False, env=process.env).returncode == 0)
+    assert process.end() == 0, process.log.read_text()
 
 
 def test_both_files_start_the_same_workers_on_a_redis_that_keeps_its_data():
-    workers = [
-        sorted(line for line in lines if "stepflow worker" in line)
-        for lines in (PROCFILE.values(), COMPOSE)
-    ]
+    commands = [[command_of(name) for name in SERVICES if "command" in SERVICES[name]]]
+    commands.append(list(PROCFILE.values()))
+    workers = [sorted(line for line in lines if "stepflow worker" in line) for lines in commands]
     assert workers[0] == workers[1]
     assert len(workers[0]) == 2
-    for line in (PROCFILE["redis"], COMPOSE[0]):
+    for line in (PROCFILE["redis"], command_of("redis")):
         assert "--appendonly yes --appendfsync everysec" in line
         assert "--maxmemory-policy noeviction" in line
 

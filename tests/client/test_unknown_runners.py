@@ -83,7 +83,7 @@ async def test_a_worker_that_came_since_the_last_look_is_known(
     shop, aclient, working, announced, monkeypatch, caplog, url, settings
 ):
     """[U4] What is cached never makes a warning."""
-    monkeypatch.setattr("stepflow.engine.versions.RECHECK_S", 0.0)
+    monkeypatch.setattr("stepflow.engine.versions.choose.RECHECK_S", 0.0)
     later = Stepflow(url, settings=settings)
     later.runner("late")(lambda step: Succeed(None))
     async with working(shop):
@@ -125,7 +125,7 @@ async def test_a_child_of_an_unknown_workflow_fails_the_call(
     """[U4] After a few tries, for its worker may just start; the same on replay."""
     monkeypatch.setattr("stepflow.kits.flow.commands.child.SPAWN_RETRY", QUICK)
     monkeypatch.setattr("stepflow.kits.flow.commands.map.SPAWN_RETRY", QUICK)
-    monkeypatch.setattr("stepflow.engine.versions.RECHECK_S", 0.0)
+    monkeypatch.setattr("stepflow.engine.versions.choose.RECHECK_S", 0.0)
 
     @app.workflow("parent")
     async def parent(ctx):

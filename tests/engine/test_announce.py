@@ -166,7 +166,7 @@ def carry_on(plan, answers, connection):
 
 def test_notes_are_bounded_in_number_and_time(late_app, connection, keys, settings, monkeypatch):
     """[B27] The oldest go first; all of them with the retention of results."""
-    monkeypatch.setattr("stepflow.store.runs.MOST_UNTOLD", 3)
+    monkeypatch.setattr("stepflow.store.runs.end.MOST_UNTOLD", 3)
     client = Client(settings=settings, connection=connection)
     for number in range(5):
         client.submit("x", run_id=f"r{number}")

@@ -125,7 +125,7 @@ async def test_a_plain_client_takes_the_newest_version_that_live_workers_hold(
     [F6] Rolled back, the old version is taken again; with no worker alive, the one that was held
     last.
     """
-    monkeypatch.setattr("stepflow.engine.versions.FRESH_S", 0.0)
+    monkeypatch.setattr("stepflow.engine.versions.choose.FRESH_S", 0.0)
 
     async def taken():
         run = await aclient.submit("w", False)

@@ -101,7 +101,7 @@ class MemoryRuntime:
         self.policy = RetryPolicy()
         self.on_inbox: Callable[[], None] | None = None
         self.on_let_go: Callable[[], None] | None = None
-        self.under_way: Callable[[], Any] | None = None
+        self.attempts: Any = None
         self.is_waiting = False
 
     def now(self) -> float:

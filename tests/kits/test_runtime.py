@@ -6,7 +6,7 @@ import pytest
 
 from stepflow.kits.flow.replayer import RecordedRuntime
 from stepflow.kits.flow.runtime import FlowRuntime
-from stepflow.worker.step_runtime import StepRuntime
+from stepflow.worker.runtime.step_runtime import StepRuntime
 from tests.kits.memory import FamilyRuntime
 
 MEMBERS = [
@@ -15,7 +15,7 @@ MEMBERS = [
 ]
 METHODS = [name for name in MEMBERS if inspect.isfunction(getattr(FlowRuntime, name, None))]
 #: set in the constructor
-OWN = {"run", "policy", "cancel", "on_inbox", "on_let_go", "is_waiting", "under_way"}
+OWN = {"run", "policy", "cancel", "on_inbox", "on_let_go", "is_waiting", "attempts"}
 
 
 def parameters(owner, method):

@@ -117,7 +117,7 @@ def test_while_both_versions_work_no_list_is_wrong_and_in_the_end_all_are_whole(
     round moves it; nothing is listed twice, or in a state that it is not in.
     """
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(dice=st.randoms(use_true_random=False))
     def check(dice: random.Random) -> None:
         real.flushall()

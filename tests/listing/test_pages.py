@@ -56,7 +56,7 @@ def test_a_retried_run_stands_where_it_was_submitted_again(client, real):
 def test_no_row_comes_twice_and_none_is_missing_while_runs_come_and_end(client, real, by):
     """Those that stood there when the first page was read; a run may end between two pages."""
 
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
     @given(dice=st.randoms(use_true_random=False), size=st.integers(0, 14))
     def check(dice: random.Random, size: int) -> None:
         real.flushall()

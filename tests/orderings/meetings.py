@@ -17,7 +17,7 @@ from stepflow.engine.redeliver import redeliver
 from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
 from stepflow.engine.signal import signal
-from stepflow.engine.steering import bulk
+from stepflow.engine.steering import bulk, carry_bulk
 from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.steering.queues import pause_queue, resume_queue
@@ -572,7 +572,7 @@ def begun_bulk(world: World) -> str:
     plan = bulk.begin("cancel", "runner=x", world.env(), by="ann", rate=1000.0, options={})
     bulk_id: str = world.carry_out(plan).id
     while read_bulk(world, bulk_id).state == "selecting":
-        world.carry_out(bulk.carry_on(bulk_id, world.env()))
+        world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
     world.clock.advance(1.0)
     return bulk_id
 
@@ -586,8 +586,8 @@ def read_bulk(world: World, bulk_id: str) -> BulkRecord:
 def two_who_carry_a_bulk_on(world: World, look: Look) -> None:
     """Both have done it to the run; one of them counts."""
     bulk_id = begun_bulk(world)
-    late, asked = begun(world, bulk.carry_on(bulk_id, world.env()), 1)
-    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    late, asked = begun(world, carry_bulk.carry_on(bulk_id, world.env()), 1)
+    world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
     world.carry_out(late, asked=asked)
     assert read_bulk(world, bulk_id).counts["done"] == 1
     assert look().run.state == "cancelled"
@@ -628,7 +628,7 @@ def two_who_take_a_bulk_up_again(world: World, look: Look) -> None:
     world.carry_out(bulk.stop(bulk_id, world.env()))
     other, asked = begun(world, bulk.carry_again(bulk_id, world.env()), 1)
     world.carry_out(bulk.carry_again(bulk_id, world.env()))
-    world.carry_out(bulk.carry_on(bulk_id, world.env()))
+    world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
     assert read_bulk(world, bulk_id).state == "done"
     world.carry_out(other, asked=asked)
     assert read_bulk(world, bulk_id).state == "done"

@@ -39,8 +39,8 @@ from stepflow.store.runs import AGAIN, DONE
 from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of
 from stepflow.worker.commit import commit
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
+from stepflow.worker.runtime.step_runtime import StepRuntime
 from stepflow.worker.state import WorkerState
-from stepflow.worker.step_runtime import StepRuntime
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from stepflow import (
     RunState,
     Succeed,
 )
-from stepflow.engine.steering import bulk as bulks
+from stepflow.engine.steering import bulk, carry_bulk
 from tests.support import until
 
 FAST = 10_000.0
@@ -27,7 +27,7 @@ FAST = 10_000.0
 async def carry(client: Any, bulk_id: str, *, times: int | None = None) -> None:
     """Carry a bulk on as a worker does, to its end or so many times."""
     while times is None or times > 0:
-        if await client._do(bulks.carry_on(bulk_id, client.env)) is None:
+        if await client._do(carry_bulk.carry_on(bulk_id, client.env)) is None:
             return
         times = None if times is None else times - 1
 
@@ -86,7 +86,7 @@ async def test_a_preview_counts_what_fits_and_gives_examples(some, aclient, wher
 @pytest.mark.usefixtures("some")
 async def test_a_preview_says_at_least_where_there_are_too_many(aclient, monkeypatch):
     """[O14]"""
-    monkeypatch.setattr(bulks, "COUNTED", 10)
+    monkeypatch.setattr(bulk, "COUNTED", 10)
     seen = await aclient.preview("cancel", "state=scheduled")
     assert (seen.count, seen.is_exact) == (10, False)
 
@@ -199,8 +199,8 @@ async def test_a_bulk_stops_and_goes_on_where_it_stopped(some, aclient, app, wor
     """[O13]"""
     begun = await aclient.bulk("cancel", "state=scheduled", rate=FAST)
     drop_delivery(real, keys)
-    bulks_batch = bulks._BATCH
-    bulks._BATCH = 5
+    bulks_batch = carry_bulk._BATCH
+    carry_bulk._BATCH = 5
     try:
         while (await aclient.bulk_info(begun.id)).done < 5:
             await carry(aclient, begun.id, times=1)
@@ -213,7 +213,7 @@ async def test_a_bulk_stops_and_goes_on_where_it_stopped(some, aclient, app, wor
         again = await aclient.resume_bulk(begun.id)
         assert again.state == "running"
     finally:
-        bulks._BATCH = bulks_batch
+        carry_bulk._BATCH = bulks_batch
     async with working(app):
         await until(lambda: _is_over(aclient, begun.id))
     assert (await aclient.bulk_info(begun.id)).done == 12
@@ -292,7 +292,7 @@ async def test_the_pace_is_kept(some, aclient, real, keys):
     begun = await aclient.bulk("cancel", "state=scheduled", rate=2.0)
     drop_delivery(real, keys)
     env = aclient.env
-    plan = lambda: bulks.carry_on(begun.id, env)  # noqa: E731
+    plan = lambda: carry_bulk.carry_on(begun.id, env)  # noqa: E731
     while (await aclient.bulk_info(begun.id)).state == "selecting":
         await aclient._do(plan())
     wait_s = await aclient._do(plan())

@@ -61,6 +61,7 @@ async def printed(url, *words):
         ("/hooks?run=order-1", ["hooks", "list", "--run", "order-1"]),
         ("/queues", ["queues"]),
         ("/workers", ["workers"]),
+        ("/runners", ["runners"]),
     ],
 )
 async def test_a_route_gives_what_the_command_line_prints_as_json(api, run_id, url, path, words):

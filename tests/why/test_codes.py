@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -152,8 +153,28 @@ async def test_running_step_and_long(scene):
     scene.real.hset(f"rq:job:{scene.real.hget(scene.key('a'), 'claimed_id').decode()}",
                     "started_at", "2026-01-01T00:00:00.000000Z")  # fmt: skip
     why = await scene.why("running.long")
-    await scene.carry(why.commands[0])
+    for command in why.commands:
+        await scene.carry(command)
     assert (await scene.client.status("a")).state == "cancelling"
+    scene.real.flushall()
+
+
+async def test_running_blocked(scene):
+    """A worker whose loop is blocked makes no rounds, and keeps what it has."""
+    await scene.client.submit("r", run_id="a")
+    scene.register(seen_ago=20.0)
+    scene.claim(lease_s=1000.0)
+    beat = datetime.now(UTC).isoformat()
+    scene.real.hset("rq:worker:w1", mapping={"condition": "blocked", "last_heartbeat": beat})
+    why = await scene.why("running.step")
+    assert "code blocks its event loop" in why.sentence
+    assert why.commands == ("stepflow why a --now",)
+    [worker] = await scene.client.workers()
+    assert (worker.state, worker.is_live) == ("blocked", True)
+    old = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    scene.real.hset("rq:worker:w1", "last_heartbeat", old)
+    await scene.why("running.silent")
+    assert [each.is_live for each in await scene.client.workers()] == [False]
     scene.real.flushall()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,22 +10,26 @@ import click
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.look.many import for_each, runs_argument
-from stepflow.cli.output import Output, jsonable, text
+from stepflow.cli.output import Output, ago, jsonable, text
 
 if TYPE_CHECKING:
     from stepflow.client import Client
     from stepflow.engine.why import Why
+    from stepflow.engine.why.now import Now
 
 
 @click.command("why", short_help="Say why one or several RUNs are where they are.")
 @runs_argument
+@click.option("--now", "is_now", is_flag=True, help="Ask its worker what it is doing right now.")
 @common_options
 @pass_context
-def why_command(context: CliContext, runs: tuple[str, ...]) -> int:
+def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> int:
     """
     Say why RUN is where it is: one word, one sentence, and what you can type to move it on.
 
     With --json it also gives the evidence: where the run stands in Redis, and what was found there.
+    With --now the worker that is running it says which steps are in progress, and where their code
+    is.
     """
     output, told = context.output, 0
 
@@ -33,14 +38,63 @@ def why_command(context: CliContext, runs: tuple[str, ...]) -> int:
         why = client.why(_run_id(context, client, run))
         if why.code == "gone.never":
             raise Problem(f"no run has the id {run!r}", Exit.NOT_FOUND)
+        now = ask_now(client, why.run_id) if is_now else None
         if not output.json:
             if told:
                 output.line("")
             print_why(why, output)
+            if now is not None:
+                print_now(now, output)
         told += 1
-        return document_of(why)
+        return document_of(why) | ({} if now is None else {"now": document_of_now(now)})
 
     return for_each(context, runs, tell)
+
+
+def ask_now(client: Client, run_id: str) -> Now | str:
+    """Ask the worker of a run what it is doing; says in words why there is no answer."""
+    from stepflow.errors import NotRunning, RunNotFound, WorkerSilent
+
+    try:
+        return client.now(run_id)
+    except RunNotFound:
+        return "its record has expired"
+    except NotRunning:
+        return "no worker is running it"
+    except WorkerSilent as error:
+        return str(error)
+
+
+def document_of_now(now: Now | str) -> dict[str, Any]:
+    """Give what a worker is doing as JSON carries it, or why nobody said."""
+    return {"problem": now} if isinstance(now, str) else jsonable(now)
+
+
+def print_now(now: Now | str, output: Output) -> None:
+    """Print what a worker is doing, for people."""
+    if isinstance(now, str):
+        output.line(f"  now      {now}")
+        return
+    output.line(f"  now      worker {now.worker} says:")
+    for step in now.steps:
+        where = ", in a thread" if step.in_thread else ""
+        since = f", for {ago(step.since)}" if step.since else ""
+        output.line(f"    step {step.name!r}, attempt {step.attempt}{since}{where}")
+        _print_stack(step.stack, output)
+    if now.more:
+        output.line(f"    and {now.more} more")
+    if not now.steps:
+        output.line("    none of its steps is in progress at this moment")
+    if now.blocked is not None:
+        whose = f" by code of run {now.blocked.run_id}" if now.blocked.run_id else ""
+        since = f" for {ago(now.blocked.since)}" if now.blocked.since else ""
+        output.line(f"    its event loop is blocked{whose}{since}")
+        _print_stack(now.blocked.stack, output)
+
+
+def _print_stack(stack: Sequence[str], output: Output) -> None:
+    for line in stack:
+        output.line(f"      {line}")
 
 
 def _run_id(context: CliContext, client: Client, run: str) -> str:

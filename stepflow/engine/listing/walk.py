@@ -143,8 +143,9 @@ class Walk:
         rows = _rows(self._sources, found)
         if down is None:
             self._begin(rows)
-        rows.sort(key=lambda row: -row.score)
-        return [row for row in rows if not self._is_passed(row)][:most]
+        # a run that stands twice in one place is one row, and what this version wrote comes last
+        one_each = {(row.run_id, row.score): row for row in rows if not self._is_passed(row)}
+        return sorted(one_each.values(), key=lambda row: -row.score)[:most]
 
     def _is_passed(self, row: Row) -> bool:
         """Say whether a row at the very place that the walk has reached was looked at."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 #: characters of a traceback that are kept
 LONGEST = 4000
@@ -68,9 +69,10 @@ class _Folded(traceback.StackSummary):
                 frames.append(_fold(1))
         return frames if any(frame.filename != _FOLDED for frame in frames) else stack
 
-    def format_frame_summary(self, frame_summary: traceback.FrameSummary) -> str:
+    def format_frame_summary(self, frame_summary: traceback.FrameSummary, **options: Any) -> str:
+        # Python 3.13 hands over *options* of its own, such as colorize; 3.11 and 3.12 have none
         if frame_summary.filename != _FOLDED:
-            return super().format_frame_summary(frame_summary)
+            return super().format_frame_summary(frame_summary, **options)
         count = int(frame_summary.name)
         return f"  … {count} frame{'' if count == 1 else 's'} of stepflow\n"
 

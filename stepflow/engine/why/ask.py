@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
+from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
 from stepflow.engine.why.explain import explain
 from stepflow.engine.why.model import Why, WhyWord
@@ -32,6 +33,22 @@ async def ask_many(run_ids: Sequence[str], env: Env) -> list[Why]:
         return []
     found = await read_facts(run_ids, env, levels=0)
     return [explain(facts, with_defects=False) for facts in found]
+
+
+def where_it_stands(run: RunStatus, why: Why | None) -> str:
+    """
+    Say in a line of a list where a run stands, or what became of it.
+
+    *why* is None for one that has ended, and where nobody could look any closer.
+    """
+    if run.unreadable:
+        return f"unreadable: {run.unreadable}"
+    if run.is_finished:
+        error = run.error
+        return (f"{error.type}: {error.message}" if error is not None else run.reason) or ""
+    if why is not None:
+        return why.sentence
+    return run.worker or run.waits_for or ""
 
 
 def settle(run_id: str, env: Env) -> Generator[Plan[Why], Why, Why]:

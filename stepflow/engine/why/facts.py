@@ -17,7 +17,8 @@ class Worker:
 
     *queues* are RQ queues in the order in which it serves them. *runners* are the keys of what it
     can run, None when it does not say. *slots* is None for a worker that is not ours. *seen_at*
-    (unix seconds) is when it last made its round, 0 when that is forgotten.
+    (unix seconds) is when it last made its round, 0 when that is forgotten. One that *is_blocked*
+    by user code makes no rounds and takes nothing, but keeps what it has.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Worker:
     pid: int = 0
     seen_at: float = 0.0
     is_live: bool = False
+    is_blocked: bool = False
 
     @property
     def is_ours(self) -> bool:

@@ -45,6 +45,11 @@ def make(
     )  # fmt: skip
 
 
+def asking(facts: Facts) -> str:
+    """Give the command that asks the worker of the run what it is doing."""
+    return f"stepflow why {facts.run_id} --now"
+
+
 def cancelling(facts: Facts) -> str:
     """Give the command that cancels the run."""
     return f"stepflow cancel {facts.run_id}"

@@ -8,24 +8,19 @@ more, for its second goes with the first of its own child.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from stepflow.core.children import MAX_DEPTH
 from stepflow.core.ids import build_key, hook_member, run_member
-from stepflow.core.open_command import OpenCommand
-from stepflow.core.run import ENDS, Parked, Run, RunState
+from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.env import Env
-from stepflow.engine.kept import KeptData, read_tried
-from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
-from stepflow.engine.why.facts import Awaited, Facts, Indexes, MapCounts, Place, Turn, World
+from stepflow.engine.kept import KeptData
+from stepflow.engine.why.facts import Facts
+from stepflow.engine.why.gather import facts_of
+from stepflow.engine.why.look import Answers, Calls, Look
 from stepflow.engine.why.read_world import WorldReader
-from stepflow.engine.why.schema_words import type_in_words
-from stepflow.errors import StepflowError
-from stepflow.store.calls import Call, batch_of
+from stepflow.store.calls import batch_of
 from stepflow.store.children import scan_children
 from stepflow.store.evidence.of_run import (
-    NEAR,
     child_count,
     due_of,
     ends_of,
@@ -45,12 +40,7 @@ from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
 from stepflow.store.query import list_length
 from stepflow.store.questions import load_questions
-from stepflow.store.run_hash import read_rq_time
 from stepflow.store.runs import load_data, load_run
-from stepflow.store.values.codec import unpack
-
-Calls = dict[str, Call[Any]]
-Answers = dict[str, Any]
 
 #: hooks of an ended run that are looked at
 _HOOKS = 6
@@ -62,32 +52,6 @@ async def named(groups: Sequence[Calls]) -> list[Answers]:
     """Await groups of calls in one round trip; gives the answers under the calls' names."""
     answers = iter(await batch_of([call for group in groups for call in group.values()]))
     return [{name: next(answers) for name in group} for group in groups]
-
-
-@dataclass(slots=True)
-class Look:
-    """One run that is looked at, and what was read of it so far."""
-
-    run_id: str
-    #: how many levels of children may be looked at below it
-    levels: int
-    first: Answers = field(default_factory=dict)
-    second: Answers = field(default_factory=dict)
-    third: Answers = field(default_factory=dict)
-    commands: Sequence[OpenCommand] = ()
-    options: StoredOptions = NO_OPTIONS
-    child: Look | None = None
-
-    @property
-    def run(self) -> Run | None:
-        """Its record."""
-        run: Run | None = self.first["run"]
-        return run
-
-    @property
-    def is_parked_in_map(self) -> bool:
-        """Whether it waits for its turn in a map."""
-        return bool(self.first["glance"][-1] == str(Parked.LIMIT).encode())
 
 
 async def read_facts(run_ids: Sequence[str], env: Env, *, levels: int = MAX_DEPTH) -> list[Facts]:
@@ -102,7 +66,7 @@ async def read_facts(run_ids: Sequence[str], env: Env, *, levels: int = MAX_DEPT
         said, *answers = await named(groups)
         world.take(said)
         for look, answer in zip(beginning, answers, strict=False):
-            _take_first(look, answer)
+            look.take_first(answer)
         for look, answer in zip(going_on, answers[len(beginning) :], strict=True):
             look.second = answer
         world.note(look.run for look in beginning)
@@ -114,7 +78,7 @@ async def read_facts(run_ids: Sequence[str], env: Env, *, levels: int = MAX_DEPT
     if any(missing):
         for look, answer in zip(every, await named(missing), strict=True):
             look.third = answer
-    return [_facts(look, world.world(), env.keys) for look in looks]
+    return [facts_of(look, world.world(), env.keys) for look in looks]
 
 
 def _with_children(looks: Sequence[Look]) -> list[Look]:
@@ -127,9 +91,6 @@ def _with_children(looks: Sequence[Look]) -> list[Look]:
     return found
 
 
-# the calls
-
-
 def _first(look: Look, keys: Keys) -> Calls:
     """Read the record, and where it stands in the indexes."""
     run_id = look.run_id
@@ -139,18 +100,6 @@ def _first(look: Look, keys: Keys) -> Calls:
         "due": due_of(keys, run_id), "deadline": score_of(keys.deadlines, run_id),
         "live": score_of(keys.live, run_id),
     }  # fmt: skip
-
-
-def _take_first(look: Look, answer: Answers) -> None:
-    look.first = answer
-    if look.run is None:
-        return
-    look.options = _options(answer["data"])
-    if look.run.state is RunState.WAITING and not look.is_parked_in_map:
-        look.commands = read_open(answer["data"].get(b"open"))
-    children = [command.awaited_id for command in look.commands if command.kind == "child"]
-    if children and look.levels:
-        look.child = Look(children[0], look.levels - 1)
 
 
 def _child_of_map(look: Look) -> Look | None:
@@ -279,14 +228,8 @@ def _is_nowhere(look: Look) -> bool:
         and second["position"] is None
         and second["queued"] is None
         and second["waiting"] is None
-        and _in_build_list(look) is None
+        and look.build_position is None
     )
-
-
-def _in_build_list(look: Look) -> int | None:
-    """Give its position in the waiting list of a build; None when it stands in none."""
-    places = (at for name, at in look.second.items() if name.startswith("build "))
-    return next((at for at in places if at is not None), None)
 
 
 def _stands(hook: HookRecord, second: Answers, keys: Keys) -> bool:
@@ -297,135 +240,3 @@ def _stands(hook: HookRecord, second: Answers, keys: Keys) -> bool:
         [keys.claims] if hook.token else [keys.due, keys.queued_at(keys.hook_queue)]
     )  # fmt: skip
     return any(second[f"{index} {hook.id}"] is not None for index in indexes)
-
-
-# the facts
-
-
-def _facts(look: Look, world: World, keys: Keys) -> Facts:
-    run, second = look.run, look.second
-    if run is None:
-        names = (name for name, score in second.items() if score is not None)
-        ended_as = next((name.partition(" ")[0] for name in names), "")
-        is_live = look.first["live"] is not None
-        return Facts(look.run_id, world, None, Indexes(None, None, None, is_live, ended_as))
-    first, kept = look.first, KeptData(look.first["data"], run)
-    error = kept.error(b"error") if run.is_finished else None
-    policy = look.options.policy
-    return Facts(
-        look.run_id, world, run,
-        Indexes(first["lease"], first["due"], first["deadline"], first["live"] is not None),
-        reason=kept.text(b"reason") or "",
-        error=error.brief() if error is not None else kept.text(b"last_error") or "",
-        tried=_tried(first["data"].get(b"tried")),
-        attempts=0 if policy is None else policy.max_attempts,
-        place=_place(look, run, world, keys) if "position" in second else Place(),
-        claimed_at=read_rq_time(second.get("started")) or 0.0,
-        awaited=_awaited(look),
-        turn=_turn(look), hooks=_hooks(look),
-        lost_hooks=[
-            name.removeprefix("hook ")
-            for name, position in look.third.items()
-            if name.startswith("hook ") and position is None
-        ],
-        child=None if look.child is None or look.child.first == {}
-        else _facts(look.child, world, keys),
-        expires_at=second.get("expires") or second.get("old expires") or 0.0,
-        tags=kept.tags(),
-        is_still=first["glance"] == second["glance"],
-    )  # fmt: skip
-
-
-def _options(data: Mapping[bytes, bytes]) -> StoredOptions:
-    try:
-        return read_options(data.get(b"spec"))
-    except StepflowError:
-        return NO_OPTIONS
-
-
-def _tried(packed: bytes | None) -> tuple[str, str]:
-    tried = read_tried(packed)
-    if tried is None or not tried.trials:
-        return "", ""
-    return tried.workers, tried.trials[-1].problem
-
-
-def read_open(packed: bytes | None) -> list[OpenCommand]:
-    """Read what a parked run waits for; nothing where it does not say, or cannot be read."""
-    try:
-        return [OpenCommand.read(parts) for parts in unpack(packed)] if packed else []
-    except (StepflowError, ValueError, TypeError):
-        return []
-
-
-def _place(look: Look, run: Run, world: World, keys: Keys) -> Place:
-    second, queue = look.second, keys.queue_of(run)
-    position = look.third.get("position", second["position"])
-    length, of_build = world.lengths.get(queue, 0), _in_build_list(look)
-    if of_build is not None:
-        return Place(
-            queue, second["queued"], position, length, waiting_position=of_build, is_listed=True,
-            is_of_build=True,
-        )  # fmt: skip
-    return Place(
-        queue, second["queued"], position, length,
-        is_searched=position is not None or "position" in look.third or length <= NEAR,
-        waiting_position=second["waiting"], waiting_length=second["waiting_length"],
-        is_listed=f"{queue}|{run.runner_key}" in world.waiting_lists,
-    )  # fmt: skip
-
-
-def _awaited(look: Look) -> Awaited:
-    second = look.second
-    mail = [item.partition(b"|")[0].decode("utf-8", "replace") for item in second.get("mail", ())]
-    questions = {
-        digest.decode("utf-8", "replace"): type_in_words(packed)
-        for digest, packed in second.get("questions", {}).items()
-        if digest
-    }
-    digests = [command.awaited_id for command in look.commands if command.kind == "question"]
-    ids = [command.awaited_id for command in look.commands if command.kind in {"child", "map"}]
-    told = [*zip(digests, second.get("replies", ()), strict=False)]
-    told += zip(ids, second.get("ends", ()), strict=False)
-    gone = [
-        name.removeprefix("is ")
-        for name, is_there in second.items()
-        if name.startswith("is ") and not is_there
-    ]
-    maps = {
-        command.awaited_id: _counts(second.get("maps", {}), command.awaited_id)
-        for command in look.commands
-        if command.kind == "map"
-    }
-    arrived = frozenset(name for name, reply in told if reply is not None)
-    return Awaited(
-        look.commands, mail, questions, arrived, maps, frozenset(gone), second.get("children", 0),
-    )  # fmt: skip
-
-
-def _counts(row: Mapping[bytes, bytes], stem: str) -> MapCounts:
-    def number(what: str) -> int:
-        written = row.get(f"{stem}.{what}".encode(), b"")
-        return int(written) if written.isdigit() else 0
-
-    total = row.get(f"{stem}.goal".encode(), b"").rpartition(b"|")[2]
-    return MapCounts(
-        int(total) if total.isdigit() else 0, number("ok"), number("bad"), number("next")
-    )
-
-
-def _turn(look: Look) -> Turn | None:
-    if "parent" not in look.second or look.options.parent is None:
-        return None
-    second, stop = look.second, look.third.get("stop")
-    stem, _, number = look.run_id.rpartition("-")
-    return Turn(
-        look.options.parent.run_id, int(number) if number.isdigit() else 0, second["parent"],
-        _counts(second["maps"], stem), second["settled"][0] is not None,
-        stop is not None and stop.state not in {DEAD, DELIVERED},
-    )  # fmt: skip
-
-
-def _hooks(look: Look) -> list[HookRecord]:
-    found = [hook for name, hook in look.second.items() if name.startswith("hook ")]
-    return [hook for hook in found if hook is not None]

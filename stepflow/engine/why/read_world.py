@@ -8,7 +8,7 @@ from typing import Any
 
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
-from stepflow.engine.versions import LIVE_S, group_in
+from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S, group_in
 from stepflow.engine.why.facts import Worker, World
 from stepflow.store.calls import Call, batch_of
 from stepflow.store.evidence.of_run import info_if_allowed, is_suspended
@@ -173,6 +173,7 @@ class WorldReader:
             int(pid) if pid.isdigit() else 0,
             seen_at=begun if slots is not None else beat,
             is_live=slots is None or begun > now - LIVE_S,
+            is_blocked=row.get(b"condition") == b"blocked" and beat > now - BLOCKED_LIVE_S,
         )  # fmt: skip
 
 

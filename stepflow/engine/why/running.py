@@ -7,7 +7,7 @@ from typing import Any
 from stepflow.core.ids import worker_of
 from stepflow.core.run import Cleanup, Run, StopKind
 from stepflow.engine.why.facts import Facts, Worker
-from stepflow.engine.why.make import cancelling, failing, make
+from stepflow.engine.why.make import asking, cancelling, failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, lasting, moment
 
@@ -38,7 +38,7 @@ def running(facts: Facts, run: Run) -> Why:
             facts, "running.foreign", f"stock RQ worker {name} has it, one step at a time",
             since=since, moved_by="that worker", commands=[cancelling(facts)], evidence=evidence,
         )  # fmt: skip
-    if worker is None or not worker.is_live:
+    if worker is None or not (worker.is_live or worker.is_blocked):
         left = lasting(max(0.0, (lease_at or now) - now))
         seen = worker.seen_at if worker is not None else 0.0
         heard = f"was last heard of {lasting(now - seen)} ago" if seen else "is not known any more"
@@ -52,13 +52,18 @@ def running(facts: Facts, run: Run) -> Why:
     what = "has been at it" if run.has_journal else f"has been at step {run.step}"
     again = f", attempt {run.failures + 1}," if run.failures else ""
     asked = "" if run.pause is None else f"; {run.pause.by or 'somebody'} has it pause after that"
+    if worker.is_blocked:
+        asked = f"; code blocks its event loop{asked}"
     told = f"worker {name}{_where(worker)} {what}{again} for {lasting(lasted)}{asked}"
     if lasted > _LONG_S:
         return make(
             facts, "running.long", told, since=since, moved_by="that worker",
-            commands=[cancelling(facts)], evidence=evidence,
+            commands=[asking(facts), cancelling(facts)], evidence=evidence,
         )  # fmt: skip
-    return make(facts, "running.step", told, since=since, moved_by="that worker", evidence=evidence)
+    return make(
+        facts, "running.step", told, since=since, moved_by="that worker",
+        commands=[asking(facts)] if worker.is_blocked else [], evidence=evidence,
+    )  # fmt: skip
 
 
 def _where(worker: Worker) -> str:

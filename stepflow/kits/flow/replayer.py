@@ -11,7 +11,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.journal import Entry
 from stepflow.core.outcomes import Outcome, Pause, Raised
-from stepflow.core.under_way import UnderWay
+from stepflow.core.under_way import Attempts
 from stepflow.engine.history import Remembered, ended_well, read_history
 from stepflow.engine.registry import RegisteredRunner, Registry
 from stepflow.errors import UnknownRunner
@@ -85,7 +85,7 @@ class RecordedRuntime:
     """The runtime of a replay that has a recorded history and nothing else: it never goes live."""
 
     on_inbox: Callable[[], None] | None = None
-    under_way: Callable[[], Sequence[UnderWay]] | None = None
+    attempts: Attempts | None = None
     on_let_go: Callable[[], None] | None = None
     is_waiting = False
     stop_grace_s = slice_s = 0.0

@@ -13,7 +13,7 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.runner import Step
-from stepflow.core.under_way import UnderWay
+from stepflow.core.under_way import Attempts
 from stepflow.engine.spec import RunSpec
 from stepflow.store.questions import QuestionOutcome
 
@@ -48,8 +48,8 @@ class FlowRuntime(Protocol):
 
     #: called when something was put into the run's inbox; None while nobody listens
     on_inbox: Callable[[], None] | None
-    #: lists the attempts in progress, for a thread that asks now and then; None outside of any
-    under_way: Callable[[], Sequence[UnderWay]] | None
+    #: the attempts in progress, for a thread that asks now and then; None outside of any
+    attempts: Attempts | None
     #: called on the worker's loop when the run is to be left as soon as a step has ended
     on_let_go: Callable[[], None] | None
     #: whether the workflow itself waits for a time or a wake-up, whatever runs on its behalf

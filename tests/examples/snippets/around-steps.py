@@ -5,17 +5,13 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry import propagate, trace  # noqa: F401  the page's
-
 from stepflow import CallNext, Context, Stepflow, UserCall  # noqa: F401  the page's
 from stepflow.testing import Harness
 
 app = Stepflow()
 DSN = "postgres://"
-tracer = trace.get_tracer("stepflow")
 current_session: ContextVar[str] = ContextVar("session")
 seen: list[Any] = []
-order = 7
 
 
 class Pool:

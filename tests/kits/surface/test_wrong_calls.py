@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -243,7 +244,13 @@ class Odd:
     ("args", "kwargs"),
     [
         ((1, 2), {"d": 1}), ((1, 2, 3, 4), {"d": 1, "e": 2, "g": 3}), ((1,), {"b": 2, "d": 1}),
-        ((1,), {"d": 1}), ((1, 2), {}), ((), {"a": 1, "b": 2, "d": 3}), ((1, 2), {"b": 1, "d": 2}),
+        ((1,), {"d": 1}), ((1, 2), {}), ((1, 2), {"b": 1, "d": 2}),
+        pytest.param(
+            (), {"a": 1, "b": 2, "d": 3},
+            marks=pytest.mark.xfail(
+                sys.version_info[:3] == (3, 13, 0), reason="its Signature.bind() takes that"
+            ),
+        ),
         ((1,), {"b": 2, "d": 1, "a": 5}),
     ],
 )  # fmt: skip

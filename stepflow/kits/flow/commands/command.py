@@ -77,6 +77,11 @@ class Command:
         return 1
 
     @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task on the worker's loop that carries out its present attempt."""
+        return None
+
+    @property
     def is_wanted(self) -> bool:
         """Whether the workflow still waits for it."""
         return not self.future.cancelled()

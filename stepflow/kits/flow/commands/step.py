@@ -85,6 +85,10 @@ class StepCommand(Command):
     def attempt(self) -> int:
         return self._failures + 1
 
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        return self._task
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace = unpack(entry.data)

@@ -11,40 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
-from stepflow.core.outcomes import (
-    ContinueAsNew,
-    ErrorInfo,
-    Outcome,
-    Park,
-    Pause,
-    TryElsewhere,
-    Yield,
-)
+from stepflow.core.outcomes import ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError
 from stepflow.kits.flow.commands.child import StopChildrenCommand
 from stepflow.kits.flow.commands.command import Command
-from stepflow.kits.flow.commands.host import Send, Writable
 from stepflow.kits.flow.commands.map import recall
 from stepflow.kits.flow.replay.blocking import watch_blocking
-from stepflow.kits.flow.replay.child_ends import ChildEndReader
-from stepflow.kits.flow.replay.compensations import CompensationStack
-from stepflow.kits.flow.replay.ending import Ending, Facts, Undo, read_end
-from stepflow.kits.flow.replay.forgotten import GivenOut, WatchingLoop, in_words
-from stepflow.kits.flow.replay.journal_writer import JournalWriter
+from stepflow.kits.flow.replay.ending import Facts, Undo, read_end
+from stepflow.kits.flow.replay.forgotten import WatchingLoop, in_words
+from stepflow.kits.flow.replay.host import ActivationHost
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.misfit import misfit, misread_end
-from stepflow.kits.flow.replay.output import StepOutput
 from stepflow.kits.flow.replay.patches import Patches
-from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
 from stepflow.kits.flow.replay.time_slice import TimeSlice
-from stepflow.kits.flow.replay.wakeup import Wakeup
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.logs import StepFacts, StepLog
 
@@ -61,7 +47,7 @@ _GOES_ON = (Park, Yield, Pause, TryElsewhere)
 _OF_THE_RUN = (EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO)
 
 
-class Activation:
+class Activation(ActivationHost):
     """
     The machinery of one activation: the host of its commands, and what `ctx` speaks to.
 
@@ -69,45 +55,12 @@ class Activation:
     """
 
     def __init__(self, runtime: FlowRuntime, loop: WorkflowLoop | None = None) -> None:
-        self.runtime = runtime
-        self.run = runtime.run
-        # only to the type checker it is abstract: asyncio leaves what is not there to raise
-        self.loop = loop or WorkflowLoop()  # type: ignore[abstract]
-        self.loop.now = self.run.began_at
-        self._outer = asyncio.get_running_loop()
-        #: grows whenever something may have come into the run's inbox: a command that waits for
-        #: something from there looks once for each
-        self.inbox_version = 1
-        #: how often the run has continued as new
-        self.restarts = 0
-        self._patches = Patches()
-        #: whether the journal is used up and more may be written
-        self.is_live = False
-        #: remembered entries not handed over yet; 0 when live
-        self._left = 0
-        #: how the children of settled maps ended, by the map's id: the journal only points to them
-        self.recalled: dict[str, list[bytes | None]] = {}
-        self._wakeup = Wakeup(self.run.id)
-        self._writer = JournalWriter(
-            runtime,
-            on_written=self._guarded(self._written),
-            on_refused=self._wakeup.lose_claim,
-            on_inbox=self._on_inbox,
-            on_failed=self._wakeup.fail,
-        )
-        self._child_ends = ChildEndReader(runtime, self.note_inbox)
+        super().__init__(runtime, loop)
         self._main: asyncio.Task[Any]  # of the workflow's function
-        self._ending = Ending(
-            self.run, runtime.policy, limit=runtime.limit, grace_s=runtime.stop_grace_s
-        )
         self._time_slice = TimeSlice(runtime)
-        self._compensations = CompensationStack()
-        self.commands = PendingCommands(self._compensations, self._on_dropped)
-        self._output = StepOutput(self, self.commands)
         self._is_repeating = True
         #: begins the workflow's function in another activation, to look at it once more
         self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
-        self._given_out = GivenOut(is_watched=isinstance(self.loop, WatchingLoop))
         #: what was forgotten, in words; None before that was looked at
         self._forgotten: str | None = None
         facts = StepFacts(self.run.id, self.run.runner)
@@ -250,7 +203,7 @@ class Activation:
         self._time_slice.begin()
         self._writer.go_live()
         self.runtime.on_inbox = self._on_inbox
-        self.runtime.under_way = self.commands.under_way
+        self.runtime.attempts = self.commands
         self.runtime.on_let_go = self._time_slice.end
         unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
         try:
@@ -272,7 +225,7 @@ class Activation:
                 elif self._is_waiting():
                     return self._park()
         finally:
-            self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.under_way = None
+            self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.attempts = None
             unsubscribe()
             self.commands.abandon_all()
 
@@ -399,144 +352,3 @@ class Activation:
         if self._ending.grace_until is not None:
             due.append(self._ending.grace_until)
         return min(due) if due else None
-
-    def _on_inbox(self) -> None:
-        """Note that something was put into the run's inbox while it runs."""
-        self.inbox_version += 1
-        self._wakeup.wake()
-
-    def _on_dropped(self, command: Command) -> None:
-        """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
-        if self.is_live:
-            self._outer.call_soon(command.void_output, self)
-        self._outer.call_soon(command.abandon)
-        self._outer.call_soon(self._wakeup.wake)
-
-    def _remember(
-        self,
-        kind: EntryKind,
-        data: bytes = b"",
-        *,
-        name: str = "",
-        cleanup: Cleanup | None = None,
-    ) -> None:
-        """Write an entry about the run itself rather than a command."""
-        self._writer.write(Entry(kind, str(kind), name, self.runtime.now(), data), cleanup)
-
-    def _guarded(self, callback: Callable[[T], None]) -> Callable[[T], None]:
-        """
-        Have what *callback* raises end the activation.
-
-        Asyncio would only log it, and nothing would ever go on.
-        """
-
-        def call(argument: T) -> None:
-            try:
-                callback(argument)
-            except Exception as error:  # noqa: BLE001  handed on
-                self._wakeup.fail(error)
-
-        return call
-
-    # for `ctx` and the handles it gives out: commands.command.WorkflowHost
-
-    def check_caller(self) -> None:
-        """Refuse a call that does not come from the workflow's own code."""
-        self.loop.branch()
-
-    def next_place(self) -> str:
-        """Take the next place of the branch whose code is running."""
-        return self.loop.branch().next_place()
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """Make a future of the workflow's loop."""
-        return self.loop.create_future()
-
-    def start(self, command: Command) -> asyncio.Future[Any]:
-        """Have *command* answered from the journal, or carried out; returns its future."""
-        self.commands.add(command)
-        if self._given_out.is_watched:
-            self._given_out.note(command)
-        return command.future
-
-    def give_out(self, given: Awaitable[Any]) -> None:
-        """Take note of what `ctx` gives out, to be awaited, that no command answers."""
-        self._given_out.add(given)
-
-    def patched(self, name: str) -> bool:
-        """Say whether the run takes the new way at a patch."""
-        is_new, is_first = self._patches.choose(name, is_live=not self._left)
-        if is_first:
-            self._writer.write(Entry(EntryKind.PATCH, f"patch:{name}", name, self.runtime.now()))
-        return is_new
-
-    def continue_as_new(self, payload: Any) -> ContinueAsNew:
-        """Make what the function has to return for its run to continue as new."""
-        self._ending.next_history = ContinueAsNew(payload, self.restarts + 1)
-        return self._ending.next_history
-
-    # for commands: commands.host.CommandHost
-
-    def spawn(
-        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
-    ) -> asyncio.Task[T]:
-        """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
-        task = self._outer.create_task(work)
-        task.add_done_callback(self._guarded(then))
-        return task
-
-    def was_begun_before(self, command: Writable) -> bool:
-        """Whether an earlier activation may have begun with *command*."""
-        return self._output.was_begun_before(command.place)
-
-    def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
-        """Write an entry for *command*, unless it is answered or abandoned by now."""
-        if self.loop.is_over or self.commands.at(command.place) is not command:
-            self._wakeup.wake()
-            return
-        command.is_busy = command.is_writing = True
-        is_first_to_undo = (
-            kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
-        )
-        now, began_at = self.runtime.now(), command.began_at
-        took_ms = None if began_at is None else max(0, int((now - began_at) * 1000))
-        entry = Entry(kind, command.place, command.name, now, data, took_ms)
-        self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
-
-    def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:
-        """Write an entry whose data is what the server answers to *send*."""
-        command.is_busy = command.is_writing = True
-        self._writer.write_computed(self._entry_of(command, kind), send)
-
-    def take_from_inbox(self, command: Writable, kind: EntryKind, send: Send) -> bool:
-        """Have *send* look for what came in; False when it cannot look now."""
-        if self._writer.is_taking:
-            return False
-        command.is_busy = True
-
-        def found_nothing() -> None:
-            command.is_busy = False
-            self._wakeup.wake()
-
-        self._writer.take(self._entry_of(command, kind), send, found_nothing)
-        return True
-
-    def read_end(self, name: str, then: Callable[[bytes | None], None]) -> None:
-        """Read how a child or a map ended, and call *then* with that."""
-        found = self._child_ends.read(name)
-        found.add_done_callback(self._guarded(lambda done: then(done.result())))
-
-    def note_inbox(self, inbox: int) -> None:
-        """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
-        self._writer.note_inbox(inbox)
-
-    def wake(self) -> None:
-        """Have every open command advanced once more."""
-        self._wakeup.wake()
-
-    def lose_claim(self) -> None:
-        """End the activation: the run is another worker's now."""
-        self._wakeup.lose_claim()
-
-    def _entry_of(self, command: Writable, kind: EntryKind) -> Entry:
-        return Entry(kind, command.place, command.name, self.runtime.now())

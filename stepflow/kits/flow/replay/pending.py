@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from stepflow.core.journal import KEYED, Entry
 from stepflow.core.under_way import UnderWay
@@ -108,6 +110,11 @@ class PendingCommands:
             for command in list(self._by_place.values())
             if command.is_busy and command.began_at is not None
         ]
+
+    def task_of(self, place: str) -> asyncio.Task[Any] | None:
+        """Return the task that carries out the attempt at *place*; another thread may ask."""
+        command = self._by_place.get(place)
+        return None if command is None else command.task
 
     def abandon_all(self) -> None:
         """Abandon and forget them all."""

@@ -1,5 +1,5 @@
 -- Write how far a bulk has come, or that it stops. What it selected goes once it is through.
--- Caller: store/steering/bulk.py advance_bulk, for engine/steering/bulk.py.
+-- Caller: store/steering/bulk.py advance_bulk, for engine/steering/carry_bulk.py.
 -- Names: runs: what it has selected, by when each was made; selected: score, id, score, id ...;
 -- ttl_s: of a record that needs no worker any more, else ''; is_over: 1 or 0.
 -- Gives 1 written, also to a second arrival, 0 when the record is not as the caller saw it.

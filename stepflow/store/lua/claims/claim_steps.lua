@@ -8,13 +8,13 @@
 -- source: for each its list, queued_at, wip, wake; queues: the RQ queue of each; runners: that this
 -- worker knows; refusal_text: what RQ shows of a job that is not ours.
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1
--- while RQ is suspended. A queue that is paused counts as empty. The token is '' where nothing was taken, for the record cannot be read; a
--- key that holds no hash is false.
+-- while RQ is suspended. A queue that is paused counts as empty. The token is '' where nothing was
+-- taken, for the record cannot be read; a key that holds no hash is false.
 --@ include lists
 --@ include clock
 --@ include ids
 --@ include keys
---@ include turn_away
+--@ include sources
 --@ include enqueue
 --@ keys claims suspended paused_queues waiting_lists due source*
 --@ args given ns prefix stem first_number lease_s limit live_workers worker rq_time running
@@ -25,19 +25,14 @@ if is_held and redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(no
 local known, sources, waiting = {}, {}, 0
 for _, runner in ipairs(table_of(runners)) do known[runner] = true end
 for number, queue in ipairs(table_of(queues)) do
-  local list, queued_at, wip, wake = unpack(source_keys, 4 * number - 3, 4 * number)
-  local is_paused = is_held and soft('HEXISTS', paused_queues_key, queue_of(queue)) == 1
-  local left = not is_paused and soft('LLEN', list) or 0
-  waiting = waiting + left
-  sources[number] = {list = list, queued_at = queued_at, wip = wip, wake = wake, queue = queue,
-    waiting_lists = waiting_lists_key, ns = ns, now = now, left = left,
-    members = {}, leases = {}, started = {}}
+  local source = source_of(queue, is_held and paused_queues_key,
+    unpack(source_keys, 4 * number - 3, 4 * number))
+  source.waiting_lists, source.ns, source.now = waiting_lists_key, ns, now
+  waiting, sources[number] = waiting + source.left, source
 end
 local take = math.min(limit, math.ceil(waiting / math.max(1, tonumber(live_workers))))
 local lease, number = stamp_of(now + tonumber(lease_s)), tonumber(first_number)
 local taken, popped, budget, busy = {}, 0, 4 * limit + 64, {}
-
-local function note(list, first, second) list[#list + 1], list[#list + 2] = first, second end
 
 local function take_in(...) taken[#taken + 1] = {...} end
 
@@ -59,9 +54,7 @@ local function try(id, source)
   redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'claimed_id', id, 'delivery', '',
     'state', running, 'started', row[5] or stamp_of(now))
   if row[6] then redis.call('HDEL', run, 'unroutable') end
-  source.members[#source.members + 1] = member
-  note(source.leases, lease, member)
-  note(source.started, '+inf', id .. ':' .. token)
+  note_claim(source, member, lease, id .. ':' .. token)
   put(job_of(id), 'status', 'started', 'started_at', rq_time, 'worker_name', worker)
   take_in(id, token, redis.call('HGETALL', run), soft('HGETALL', data_of(run)) or false)
 end
@@ -74,11 +67,7 @@ for _, source in ipairs(sources) do
       try(id, source)
     end
   end
-  if source.members[1] then -- once for all of them
-    redis.call('ZADD', claims_key, unpack(source.leases))
-    soft('ZREM', source.queued_at, unpack(source.members))
-    soft('ZADD', source.wip, unpack(source.started))
-  end
+  write_claims(source, claims_key)
   busy[source.wake] = busy[source.wake] or source.left > 0
 end
 for wake, has_jobs in pairs(busy) do leave_token(wake, has_jobs) end

@@ -2,7 +2,7 @@
 -- away, its hooks are written, waiters are notified. One write, so a crash loses neither the end
 -- nor a hook. An end whose app no worker has ever announced the terminal hooks of is noted in the
 -- same write for the worker that announces them (`tell_untold`).
--- Caller: store/runs.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
+-- Caller: store/runs/end.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq
 -- id that waited, or ''; has_deadline, has_tags: 1 or 0; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
 -- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are

@@ -1,6 +1,6 @@
 -- Give a run that the worker's code does not fit to the workers of another build: its delivery goes
 -- to the waiting list of that build.
--- Caller: store/runs.py hand_on, for worker/commit.py.
+-- Caller: store/claims.py hand_on, for worker/commit.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; job, rq_id: of the
 -- new delivery; list: the waiting list, entry its name among the waiting lists; tried: whose code
 -- did not fit.

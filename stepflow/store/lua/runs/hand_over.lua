@@ -1,6 +1,6 @@
 -- Give the run back to its queue, or to the due set: after a Continue that is not kept, a retry, a
 -- recovery.
--- Caller: store/runs.py hand_over, for worker/commit.py, worker/recover.py and engine/signal.py.
+-- Caller: store/runs/step.py hand_over, for worker/commit.py, worker/recover.py and engine/signal.py.
 -- Names: as lib/guard has them; claimed_job: the job of the claim or delivery that ends, wip_member
 -- its mark; job, rq_id: of the new delivery, '' for a run that stands until it is resumed; due: or '' for at once; is_brief, drop_memo: 1 or 0;
 -- start: the first entry of a new history, or ''; deleted, written: of the run's own space.

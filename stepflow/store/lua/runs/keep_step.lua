@@ -1,6 +1,6 @@
 -- The worker that closed a step keeps the run: step n is closed and step n+1 is its own, in one
 -- write. Nothing of RQ's changes: one job stands for the whole claim.
--- Caller: store/runs.py keep_step, for worker/commit.py.
+-- Caller: store/runs/step.py keep_step, for worker/commit.py.
 -- Names: step: number of the step; record: its step record, which begins with the token; drop_memo:
 -- 1 or 0; deleted, written: of the run's own space; look_at: lists whose lengths are wanted.
 -- Gives {1, length ...}, {2} for a second arrival, or {0, rev, token} when the run is not as the

@@ -1,6 +1,6 @@
 -- Leave a run where it is and write a request to stop or to pause into its record: its worker is
 -- notified.
--- Caller: store/runs.py mark_run, for engine/cancel.py, and store/steering/pauses.py mark_pause.
+-- Caller: store/runs/end.py mark_run, for engine/cancel.py, and store/steering/pauses.py mark_pause.
 -- Names: look_again_at: when the deadline scan comes by again, '' for never, 'as before' to leave
 -- that as it is; channel: of the worker.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.

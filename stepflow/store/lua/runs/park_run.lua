@@ -1,6 +1,6 @@
 -- Let the worker go: step n is closed, the run stands until its due time or its inbox wakes it. It
 -- costs no RQ job.
--- Caller: store/runs.py park_run, for worker/commit.py.
+-- Caller: store/runs/stand.py park_run, for worker/commit.py.
 -- Names: inbox: how much of it the step has seen, or '' to wait for the due time alone; due: or '';
 -- expects: what its signals must look like, or ''; open: what it waits for, or ''.
 -- Gives {1}, {2} for a second arrival, {3} when the inbox holds what the step has not seen, or

@@ -1,6 +1,6 @@
 -- Let the run stand at its present step until somebody resumes it, and tell the hooks that want to
 -- know. Whose code was tried on it is forgotten: once it is resumed, every worker may try again.
--- Caller: store/runs.py pause_run, for worker/commit.py.
+-- Caller: store/runs/stand.py pause_run, for worker/commit.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; hook, hooks: as
 -- lib/hook has them.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.

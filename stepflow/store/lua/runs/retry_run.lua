@@ -1,6 +1,6 @@
 -- Take an ended run up again: its keys live on, its index entries move, its last step is handed
 -- over. The record of the attempt that ended it stays, as that of an attempt.
--- Caller: store/runs.py retry_run, for engine/retry.py.
+-- Caller: store/runs/end.py retry_run, for engine/retry.py.
 -- Names: forget: journal entries that go; step: the last one; rest: all other keys that the run
 -- keeps.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.

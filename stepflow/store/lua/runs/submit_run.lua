@@ -1,6 +1,6 @@
 -- Make a run, its step 0 and the RQ job that delivers it: all, or nothing where the run id is
 -- taken.
--- Caller: store/runs.py submit_run, and store/fork.py submit_fork.
+-- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; old_ended, old_of,
 -- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; source, fork: of a fork
 -- what it begins with, else none; tag: the indexes of the tags that the run has.

@@ -1,41 +1,25 @@
-"""
-Versions and builds of workflows.
-
-Which version a submit takes, and which versions and builds live workers have.
-"""
+"""Which version of a workflow a submit takes, by what workers say that they have."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import StepflowError, UnknownChild, UnknownRunner, did_you_mean
-from stepflow.store.calls import batch_of
-from stepflow.store.query import (
-    forget_builds,
-    load_builds,
-    load_versions,
-    save_builds,
-    worker_seen,
-)
-from stepflow.store.values.codec import pack, unpack
+from stepflow.engine.versions.builds import LIVE_S
+from stepflow.errors import UnknownChild, UnknownRunner, did_you_mean
+from stepflow.store.query import load_versions
 
 log = logging.getLogger("stepflow.client")
 
-#: seconds that a worker, and what it says of its versions, counts as live; it says so once a second
-LIVE_S = 5.0
 #: seconds that one client goes by what it last read of the workers' versions
 FRESH_S = 5.0
 #: seconds after which a version that no worker has is forgotten
 FORGET_S = 30 * 86400.0
-#: seconds after which the builds of a worker that was not seen any more are forgotten
-GONE_S = 60.0
-
 #: seconds after which they are read anew because a runner is not among them
 RECHECK_S = 1.0
 #: runners that a warning names
@@ -51,7 +35,7 @@ def newest_version(runner: str, said: Said, now: float) -> int:
 
     Without any, the version of the last report; else 1.
     """
-    known = [(at, version) for at, name, version in _read(said) if name == runner]
+    known = [(at, version) for at, name, version in read_said(said) if name == runner]
     live = [version for at, version in known if at > now - LIVE_S]
     if live:
         return max(live)
@@ -62,63 +46,10 @@ async def live_versions(runner: str, env: Env) -> list[int]:
     """Give the versions of workflow *runner* that live workers have, the oldest first."""
     said = await load_versions(env.keys)
     since = env.clock.now() - LIVE_S
-    return sorted(version for at, name, version in _read(said) if at > since and name == runner)
+    return sorted(version for at, name, version in read_said(said) if at > since and name == runner)
 
 
-async def announce_builds(worker: str, group: str, builds: Mapping[str, str], env: Env) -> bool:
-    """
-    Write which build a worker has of each runner key, and forget what the dead have written.
-
-    *group* names the workers with the same queues, as they report that they live. False when
-    something else stands where builds are kept.
-    """
-    packed = pack([env.clock.now(), group, dict(builds)])
-    written = await save_builds(env.keys, worker, packed)
-    await _living(env)
-    return written is not None
-
-
-async def live_builds(key: str, queue: str, env: Env) -> set[str]:
-    """Give the builds of runner *key* that live workers of *queue* have."""
-    return {
-        builds[key]
-        for group, builds in await _living(env)
-        if key in builds and queue in group.split("+")
-    }
-
-
-async def _living(env: Env) -> list[tuple[str, Mapping[str, str]]]:
-    """Give what live workers have written, as (group, builds); forgets the dead."""
-    kept = await load_builds(env.keys)
-    if not kept:
-        return []
-    said = {name.decode("utf-8", "replace"): _builds_in(packed) for name, packed in kept.items()}
-    seen = await batch_of(
-        [worker_seen(env.keys, group, worker) for worker, (_, group, _) in said.items()]
-    )
-    now, last = env.clock.now(), zip(said.items(), seen, strict=True)
-    ages = {worker: now - max(at, seen_at or 0.0) for (worker, (at, _, _)), seen_at in last}
-    gone = [worker for worker, age in ages.items() if age > GONE_S]
-    if gone:
-        await forget_builds(env.keys, gone)
-    return [said[worker][1:] for worker, age in ages.items() if age < LIVE_S]
-
-
-def group_in(packed: bytes) -> str:
-    """Read which group a worker is in, by what it wrote of its builds; "" for what is not ours."""
-    return _builds_in(packed)[1]
-
-
-def _builds_in(packed: bytes) -> tuple[float, str, Mapping[str, str]]:
-    """Read what a worker wrote of its builds; what is nothing of ours is long gone."""
-    try:
-        at, group, builds = unpack(packed)
-        return float(at), str(group), dict(builds)
-    except (StepflowError, TypeError, ValueError):
-        return 0.0, "", {}
-
-
-def _read(said: Said) -> Iterator[tuple[float, str, int]]:
+def read_said(said: Said) -> Iterator[tuple[float, str, int]]:
     """Read the reports as (time, name, version), without those that name no version."""
     for key, at in said:
         try:
@@ -190,7 +121,7 @@ class Versions:
             if time.monotonic() - self._read_at >= fresh_s:
                 self._said = await load_versions(env.keys)
                 self._read_at = time.monotonic()
-            names = {name for at, name, _ in _read(self._said) if at > since}
+            names = {name for at, name, _ in read_said(self._said) if at > since}
             if wanted in names:
                 break
         return names
@@ -211,7 +142,7 @@ class Versions:
 def _shown_names(said: Said, since: float = 0.0) -> list[str]:
     """Give the runners that workers have said since then, without the steps of workflows."""
     return sorted(
-        {name for at, name, _ in _read(said) if at > since and not name.startswith("step:")}
+        {name for at, name, _ in read_said(said) if at > since and not name.startswith("step:")}
     )
 
 

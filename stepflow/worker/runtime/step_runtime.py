@@ -1,10 +1,9 @@
-"""The runtime's side of a Step: what a runner or a kit may do while the step runs."""
+"""What a kit may do while a step runs: `kits.flow.runtime.FlowRuntime` says what each is."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, TypeVar
@@ -15,107 +14,30 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
-from stepflow.core.under_way import UnderWay
+from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
+from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
-from stepflow.errors import ClaimLost
-from stepflow.store.calls import Call, Plan
+from stepflow.store.calls import Plan
 from stepflow.store.children import count_children, load_answers, load_inbox
-from stepflow.store.claims import extend_claim, load_memo, put_memo
 from stepflow.store.connection.async_ import carry_out
 from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.questions import QuestionOutcome, close_question, settle_question
-from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import touch_var
-from stepflow.worker.claimed_run import ClaimedRun
-from stepflow.worker.events.writer import OutputWriter, Scope, bounds_of
-from stepflow.worker.state import WorkerState
+from stepflow.worker.events.writer import bounds_of
+from stepflow.worker.runtime.runner_side import RunnerSide
 
 T = TypeVar("T")
 
-#: several threads of one run may emit first
-_making_writer = threading.Lock()
 
+class StepRuntime(RunnerSide):
+    """What runners and kits may do while a step runs."""
 
-class StepRuntime:
-    """
-    Reads and writes for one attempt of one step.
-
-    Every write is made under the claim the attempt began with, so what a thread left behind writes
-    later is refused. *blocking* says that a thread asks: answers are values then, not awaitables.
-    """
-
-    __slots__ = (
-        "_claimed",
-        "_connection",
-        "_env",
-        "_keys",
-        "_memo",
-        "_number",
-        "_scope",
-        "_token",
-        "_worker_state",
-        "blocking",
-    )
-
-    def __init__(self, claimed: ClaimedRun, worker_state: WorkerState, *, blocking: bool) -> None:
-        self.blocking = blocking
-        self._claimed = claimed
-        self._worker_state = worker_state
-        self._env = worker_state.env
-        self._keys = worker_state.env.keys
-        self._connection = worker_state.connection
-        self._token = claimed.run.token
-        self._number = claimed.run.step
-        self._memo: dict[str, Any] | None = None
-        self._scope: Scope | None = None
-
-    def memo_get(self, key: str, default: Any) -> Any:
-        """Return a memo value, or an awaitable of it."""
-        return self._either(self._get(key, default))
-
-    def memo_put(self, key: str, value: Any) -> Any:
-        """Write a memo value; None or an awaitable."""
-        return self._either(self._put(key, value))
-
-    def extend(self, seconds_: float) -> Any:
-        """Keep the claim at least that long; None or an awaitable."""
-        return self._either(self._extend(seconds_))
-
-    def emit(self, data: Any, topic: str) -> Awaitable[None]:
-        """Add an item to the run's output."""
-        return self._own_scope().emit(data, topic)
-
-    def reset_output(self) -> None:
-        """Declare void what earlier attempts of the step have emitted."""
-        scope = self._own_scope()
-        scope.reset(scope.attempt)
-
-    def _own_scope(self) -> Scope:
-        if self._scope is None:
-            self._scope = self.output_scope(str(self._number), self._claimed.run.failures + 1)
-        return self._scope
-
-    # for kits: `kits.flow.runtime.FlowRuntime` says what each is
-
-    def output_scope(self, name: str, attempt: int) -> Scope:
-        """Make where the emits of one attempt of a `ctx.step` lead."""
-        return Scope(self._output_writer, self._claimed.run.id, name, attempt, self.output_limit)
-
-    def _output_writer(self) -> OutputWriter:
-        claimed = self._claimed
-        with _making_writer:
-            if claimed.output is None:
-                claimed.output = OutputWriter(
-                    claimed.run.id, self._token, claimed.claim_rev, self._env, self._connection,
-                    self._worker_state.loop, self._worker_state.loop_thread,
-                )  # fmt: skip
-        claimed.run.has_output = True
-        return claimed.output
+    __slots__ = ()
 
     def emit_entry(
         self, index: int, head: bytes, data: bytes, topic: str
@@ -164,13 +86,13 @@ class StepRuntime:
         self._claimed.inbox_watch.on_let_go = listener
 
     @property
-    def under_way(self) -> Callable[[], Sequence[UnderWay]] | None:
-        """Lists the attempts in progress."""
-        return self._claimed.inbox_watch.under_way
+    def attempts(self) -> Attempts | None:
+        """The attempts in progress."""
+        return self._claimed.inbox_watch.attempts
 
-    @under_way.setter
-    def under_way(self, lister: Callable[[], Sequence[UnderWay]] | None) -> None:
-        self._claimed.inbox_watch.under_way = lister
+    @attempts.setter
+    def attempts(self, attempts: Attempts | None) -> None:
+        self._claimed.inbox_watch.attempts = attempts
 
     @property
     def is_waiting(self) -> bool:
@@ -221,11 +143,6 @@ class StepRuntime:
         return self._env.settings.limits.payload_bytes
 
     @property
-    def output_limit(self) -> int:
-        """The most bytes that a packed item of the output may have."""
-        return self._env.settings.limits.output_item_bytes
-
-    @property
     def slice_s(self) -> float:
         """Seconds a worker may keep going with one run while others wait."""
         return self._env.settings.worker.slice_s
@@ -247,7 +164,11 @@ class StepRuntime:
 
     def load_journal(self) -> asyncio.Future[list[bytes]]:
         """Read the run's journal."""
-        return self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        sent = self._connection.send(load_journal(self._keys, self._claimed.run.id))
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is not None:
+            sent.add_done_callback(partial(_note_history, telemetry))
+        return sent
 
     def add_entry(
         self, index: int, entry: bytes, cleanup: Cleanup | None = None
@@ -276,6 +197,15 @@ class StepRuntime:
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
     ) -> bool:
         """Make children of the run; see `engine.children.spawn_children`."""
+        telemetry = self._worker_state.registry.telemetry
+        if telemetry is None:
+            return await self._spawn(specs, abandon=abandon, group=group)
+        with telemetry.trace_submit(specs) as sending:
+            return await self._spawn(sending.specs, abandon=abandon, group=group)
+
+    async def _spawn(
+        self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None
+    ) -> bool:
         versions = Versions(self._worker_state.registry.newest)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
@@ -385,16 +315,6 @@ class StepRuntime:
         sent.add_done_callback(tell)
         return sent
 
-    def _write(self, call: Call[T], what: str) -> Coroutine[Any, Any, T]:
-        """
-        Carry out a write, however long Redis refuses it.
-
-        Its script recognizes a second arrival of the same call.
-        """
-        return insist(
-            lambda: self._connection.call(call), f"run={self._claimed.run.id} cannot {what}"
-        )
-
     def _insist(self, plan: Callable[[], Plan[T]], what: str) -> Coroutine[Any, Any, T]:
         """Carry out a plan that is safe to repeat, however long Redis refuses to write."""
         return insist(
@@ -402,59 +322,10 @@ class StepRuntime:
             f"run={self._claimed.run.id} cannot {what}",
         )
 
-    def _either(self, work: Coroutine[Any, Any, Any]) -> Any:
-        if not self.blocking:
-            return work
-        return asyncio.run_coroutine_threadsafe(work, self._worker_state.loop).result()
 
-    async def _load(self) -> dict[str, Any]:
-        if self._memo is None:
-            packed = await self._connection.call(load_memo(self._keys, self._claimed.run.id))
-            mine = f"{self._number}."
-            self._memo = {
-                name.decode().removeprefix(mine): unpack(value)
-                for name, value in packed.items()
-                if name.decode().startswith(mine)
-            }
-        return self._memo
-
-    async def _get(self, key: str, default: Any) -> Any:
-        return (await self._load()).get(key, default)
-
-    async def _put(self, key: str, value: Any) -> None:
-        limit = self._env.settings.limits.payload_bytes
-        packed = pack(value, what=f"memo {key!r}", limit=limit)
-        memo = await self._load()
-        call = put_memo(
-            self._keys,
-            self._claimed.run.id,
-            self._token,
-            self._number,
-            f"{self._number}.{key}",
-            packed,
-        )
-        if not await self._write(call, f"write memo {key!r}"):
-            raise self._lost(f"memo {key!r} not written")
-        self._claimed.run.crashes = 0
-        memo[key] = unpack(packed)
-
-    async def _extend(self, seconds_: float) -> None:
-        claimed = self._claimed
-        call = extend_claim(
-            self._keys, claimed.member, self._token, seconds_, given=self._env.clock.given
-        )
-        if not await self._write(call, "extend its claim"):
-            raise self._lost("nothing to extend")
-        until = self._worker_state.loop.time() + seconds_
-        # a task that an earlier step left behind may extend: what counts is the present attempt
-        attempt = claimed.attempt
-        attempt.extended_until = max(attempt.extended_until, until)
-        if attempt.step_until:
-            attempt.step_until = max(attempt.step_until, until)
-
-    def _lost(self, what: str) -> ClaimLost:
-        where = f"run {self._claimed.run.id!r} step {self._number}"
-        return ClaimLost(f"{where} is held by another worker; {what}")
+def _note_history(telemetry: Telemetry, loaded: asyncio.Future[list[bytes]]) -> None:
+    if not loaded.cancelled() and loaded.exception() is None:
+        telemetry.note_history(len(loaded.result()))
 
 
 def _found(head: bytes, reply: Sequence[bytes]) -> bytes | None:

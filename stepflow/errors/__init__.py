@@ -1,0 +1,190 @@
+"""
+Everything that stepflow raises, as one tree; the branch says what you can do about it.
+
+    StepflowError
+    ├── UsageError            your call: change the call
+    │   ├── InvalidRunId, InvalidName and its NameTaken, InvalidOption, ReservedHeader
+    │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
+    │   ├── StepOver, NotInStep, OutputOverflow
+    │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
+    │   ├── LifespanNotOpen
+    │   └── RunConflict
+    ├── RunStateError         this run's state: look at the run
+    │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
+    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown
+    │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
+    │   ├── QuestionNotFound, QuestionClosed
+    │   └── RunFailed, RunCancelled
+    ├── DataError             data we cannot read
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
+    ├── UnavailableError      try again (retryable)
+    │   ├── RedisUnreachable
+    │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── WorkerSilent      a worker did not answer what it is doing
+    │   └── ReplyLost         the command may or may not have been carried out
+    ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
+    ├── EmbeddedServerError   the embedded server could not be started or joined
+    ├── LifespanFailed        what your app opens with its worker could not be opened
+    ├── CancelRequested       this run was asked to stop: leave the step
+    ├── StepFailed            what a workflow sees of a step that failed for good
+    ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
+    └── StepError             raised by your runners, read by the runtime
+        ├── TransientError    try this step again
+        └── PermanentError    end the run now
+
+Each class builds its own sentence from the facts that callers pass. Control flow that user code
+must not swallow derives from BaseException: `ClaimLost`. The branches have a module each; import
+from here.
+"""
+
+from stepflow.errors.base import (
+    StepflowError,
+    did_you_mean,
+    shown,
+)
+from stepflow.errors.data import (
+    DataError,
+    PayloadMismatch,
+    UnreadableHistory,
+    UnreadableRecord,
+    UnreadableValue,
+)
+from stepflow.errors.run_state import (
+    BulkGrown,
+    BulkNotFound,
+    HookNotFound,
+    MailboxFull,
+    NotDeletable,
+    NotPausable,
+    NotResumable,
+    NotRetryable,
+    NotRunning,
+    NotScheduled,
+    QuestionClosed,
+    QuestionNotFound,
+    RunCancelled,
+    RunFailed,
+    RunNotFound,
+    RunStateError,
+    SignalRefused,
+    SpawnRefused,
+    UnknownChild,
+    UnknownStep,
+)
+from stepflow.errors.server import (
+    EmbeddedServerError,
+    NoServer,
+    RedisRefused,
+    RedisUnreachable,
+    ReplyLost,
+    RightsMissing,
+    ServerUnfit,
+    UnavailableError,
+    WorkerSilent,
+)
+from stepflow.errors.usage import (
+    AnswerMisfit,
+    AppNotFound,
+    InvalidName,
+    InvalidOption,
+    InvalidRunId,
+    LifespanNotOpen,
+    NameTaken,
+    NotAnInteger,
+    NotInStep,
+    NotReplayable,
+    OutputOverflow,
+    PayloadTooLarge,
+    ReservedHeader,
+    ResultMismatch,
+    RunConflict,
+    SignalMisfit,
+    StepOver,
+    UnknownRunner,
+    UnsupportedValue,
+    UsageError,
+    WebhookRefused,
+)
+from stepflow.errors.user_code import (
+    CancelRequested,
+    ChildFailed,
+    ClaimLost,
+    LifespanFailed,
+    PermanentError,
+    StepError,
+    StepFailed,
+    TransientError,
+)
+
+__all__ = [
+    "AnswerMisfit",
+    "AppNotFound",
+    "BulkGrown",
+    "BulkNotFound",
+    "CancelRequested",
+    "ChildFailed",
+    "ClaimLost",
+    "DataError",
+    "EmbeddedServerError",
+    "HookNotFound",
+    "InvalidName",
+    "InvalidOption",
+    "InvalidRunId",
+    "LifespanFailed",
+    "LifespanNotOpen",
+    "MailboxFull",
+    "NameTaken",
+    "NoServer",
+    "NotAnInteger",
+    "NotDeletable",
+    "NotInStep",
+    "NotPausable",
+    "NotReplayable",
+    "NotResumable",
+    "NotRetryable",
+    "NotRunning",
+    "NotScheduled",
+    "OutputOverflow",
+    "PayloadMismatch",
+    "PayloadTooLarge",
+    "PermanentError",
+    "QuestionClosed",
+    "QuestionNotFound",
+    "RedisRefused",
+    "RedisUnreachable",
+    "ReplyLost",
+    "ReservedHeader",
+    "ResultMismatch",
+    "RightsMissing",
+    "RunCancelled",
+    "RunConflict",
+    "RunFailed",
+    "RunNotFound",
+    "RunStateError",
+    "ServerUnfit",
+    "SignalMisfit",
+    "SignalRefused",
+    "SpawnRefused",
+    "StepError",
+    "StepFailed",
+    "StepOver",
+    "StepflowError",
+    "TransientError",
+    "UnavailableError",
+    "UnknownChild",
+    "UnknownRunner",
+    "UnknownStep",
+    "UnreadableHistory",
+    "UnreadableRecord",
+    "UnreadableValue",
+    "UnsupportedValue",
+    "UsageError",
+    "WebhookRefused",
+    "WorkerSilent",
+    "did_you_mean",
+    "shown",
+]
+
+# a traceback names them by where you import them from
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,201 @@
+"""Your call is wrong: change the call."""
+
+from __future__ import annotations
+
+from stepflow.errors.base import StepflowError, did_you_mean, shown
+
+
+class UsageError(StepflowError):
+    """Your call is wrong: the same call will fail again."""
+
+
+class InvalidRunId(UsageError):
+    """A run id does not match `[A-Za-z0-9_-]{1,128}`."""
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(
+            f"run id {shown(run_id)} is not valid; use 1 to 128 letters, digits, '_' or '-'"
+        )
+
+
+class InvalidName(UsageError):
+    """The name of a runner, queue or hook breaks the rules for names."""
+
+    def __init__(self, kind: str, name: object, rule: str) -> None:
+        super().__init__(f"{kind} name {shown(name)} is not valid; {rule}")
+
+
+class NameTaken(InvalidName):
+    """A runner, workflow or hook of that name, and version, is registered already."""
+
+    def __init__(
+        self, name: str, version: int | None = None, free_version: int | None = None
+    ) -> None:
+        what = f"{name!r}" if version is None else f"{name!r} version {version}"
+        advice = "rename one of the two"
+        if free_version is not None:
+            advice = f"rename it or pass version={free_version}"
+        UsageError.__init__(self, f"{what} is already registered; {advice}")
+
+
+class InvalidOption(UsageError):
+    """An argument is invalid, or two arguments exclude each other."""
+
+
+class ReservedHeader(UsageError):
+    """A header key begins with `workflow.`, which is reserved for stepflow."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"header {key!r} is reserved: keys starting with 'workflow.' belong to stepflow; "
+            "rename it"
+        )
+
+
+class UnsupportedValue(UsageError):
+    """A value cannot be stored; *path* leads to it, like `payload.items[3]`."""
+
+    def __init__(self, path: str, problem: str, advice: str | None = None) -> None:
+        self.path = path
+        advice = advice or "pass something msgpack carries, a dataclass or a pydantic model"
+        super().__init__(f"{path}: {problem}; {advice}")
+
+
+class PayloadTooLarge(UsageError):
+    """A payload, result or set of headers is larger than the limit, both in packed bytes."""
+
+    def __init__(self, what: str, size: int, limit: int, *, setting: str = "PAYLOAD_BYTES") -> None:
+        self.size, self.limit = size, limit
+        super().__init__(
+            f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and "
+            f"pass a reference, or raise STEPFLOW_LIMITS_{setting}"
+        )
+
+
+class StepOver(UsageError):
+    """An effect was written, or something emitted, after its step had returned."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} comes too late: its step has returned, and its commit would not apply it; "
+            "do it before, and wait for your own threads and tasks"
+        )
+
+
+class NotInStep(UsageError):
+    """`stepflow.emit` was called where no step, runner or job is running."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "stepflow.emit was called outside of a step, or in a thread that does not know of its "
+            "step: start threads with asyncio.to_thread or contextvars.copy_context().run; in "
+            "workflow code call ctx.emit; in a unit test use stepflow.testing.captured_output()"
+        )
+
+
+class OutputOverflow(UsageError):
+    """A step emits faster than Redis accepts it, and does not wait."""
+
+    def __init__(self, run_id: str, waiting: int) -> None:
+        super().__init__(
+            f"run {run_id!r}: {waiting:,} emitted items are not written yet; "
+            "write `await stepflow.emit(...)`, which waits until Redis has taken them"
+        )
+
+
+class NotAnInteger(UsageError):
+    """`incr` found a variable that is no whole number, or would leave the range of 64 bits."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"variable {name!r} is no whole number, or the sum does not fit into 64 bits; set it "
+            "to a whole number first"
+        )
+
+
+class SignalMisfit(UsageError):
+    """The payload of a signal does not fit the type that the run waits for."""
+
+    def __init__(self, run_id: str, name: str, problem: str) -> None:
+        super().__init__(
+            f"signal {name!r} does not fit the type that run {run_id!r} waits for: {problem}; "
+            "correct the payload and send it again"
+        )
+
+
+class AnswerMisfit(UsageError):
+    """An answer does not fit the type or schema of its question."""
+
+    def __init__(self, token: str, problem: str) -> None:
+        super().__init__(
+            f"the answer to question {token!r} has the wrong type: {problem}; correct it and "
+            "answer again"
+        )
+
+
+class UnknownRunner(UsageError):
+    """The app has registered no runner of that name, or no worker knows one."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(
+            f"no runner is called {name!r} here; known: {', '.join(sorted(known)) or 'none'}"
+            f"{did_you_mean(name, known)}"
+        )
+
+
+class AppNotFound(UsageError):
+    """`package.module:app` did not lead to a Stepflow object."""
+
+    def __init__(
+        self, target: str, problem: str, hint: str = "write it as package.module:app"
+    ) -> None:
+        super().__init__(f"cannot load app {target!r}: {problem}; {hint}")
+
+
+class WebhookRefused(UsageError):
+    """A webhook has a target that stepflow will not call, such as a private address."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"webhook {url} is refused: {problem}")
+
+
+class NotReplayable(UsageError):
+    """Workflow code called something that is not the same on replay."""
+
+    def __init__(self, what: str, place: str = "") -> None:
+        where = f" ({place})" if place else ""
+        super().__init__(
+            f"workflow code may not use {what}{where}: it would not repeat itself on replay; put "
+            "it into a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
+        )
+
+
+class ResultMismatch(UsageError):
+    """A workflow returned something other than what it declares."""
+
+    def __init__(self, workflow: str, result: object, problem: str) -> None:
+        super().__init__(
+            f"workflow {workflow!r} returned {shown(result)}, which does not fit its return "
+            f"annotation: {problem}; return what it declares, or correct the annotation"
+        )
+
+
+class RunConflict(UsageError):
+    """A run with another runner or input already has this id."""
+
+    def __init__(self, run_id: str, difference: str, state: str) -> None:
+        super().__init__(
+            f"run {run_id!r} is {state} with a different {difference}; pick another run id, or "
+            'wait for it to end and submit with on_conflict="restart"'
+        )
+
+
+class LifespanNotOpen(UsageError):
+    """The `value` of a lifespan was read where no worker has opened it."""
+
+    def __init__(self, name: str) -> None:
+        self.lifespan = name
+        super().__init__(
+            f"lifespan {name!r} is not open here; workers and harnesses open it: use it in steps, "
+            "runners, jobs and hooks"
+        )

@@ -1,0 +1,85 @@
+"""What your own code is told, and what it raises to tell the runtime."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from stepflow.durations import RULE, length_s
+from stepflow.errors.base import StepflowError, shown
+from stepflow.errors.usage import InvalidOption
+
+
+class LifespanFailed(StepflowError):
+    """A lifespan of the app raised when its worker started; the worker does not start."""
+
+    def __init__(self, name: str, error: str, trace: str) -> None:
+        self.lifespan = name
+        super().__init__(
+            f"the worker does not start: lifespan {name!r} raised {error}\n{trace.rstrip()}"
+        )
+
+
+class CancelRequested(StepflowError):
+    """The run was asked to stop; `step.cancel.raise_if_set` raises this."""
+
+
+class StepFailed(StepflowError):
+    """
+    A `ctx.step` failed for good: its attempts are used up, or it raised PermanentError.
+
+    Its own fields are names and texts, the same live and on replay: decide by these. Live its
+    `__cause__` is what the step raised; on replay a note has the text of that.
+    """
+
+    def __init__(self, name: str, kind: str, message: str) -> None:
+        self.step, self.error_type, self.error_message = name, kind, message
+        super().__init__(f"step {name!r} failed ({kind}): {message}")
+
+
+class ChildFailed(StepflowError):
+    """
+    A child run did not succeed; *status* is `failed` or `cancelled`.
+
+    Holds names and texts, like StepFailed.
+    """
+
+    def __init__(self, run_id: str, status: str, kind: str, message: str) -> None:
+        self.run_id, self.status = run_id, status
+        self.error_type, self.error_message = kind, message
+        how = f"was {status}" if status == "cancelled" else f"{status} ({kind})"
+        super().__init__(f"child {run_id!r} {how}: {message}")
+
+
+class StepError(StepflowError):
+    """The base of the errors that your code raises to say what happens to the step."""
+
+
+class TransientError(StepError):
+    """
+    Raise it to have the step tried again, whatever the retry policy says about other errors.
+
+    The policy still limits the attempts. *retry_after* (seconds or timedelta) is the least time to
+    wait before the next one. Raises InvalidOption when it is no duration.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str = "", *, retry_after: float | timedelta | None = None) -> None:
+        self.retry_after = None if retry_after is None else length_s(retry_after)
+        if retry_after is not None and self.retry_after is None:
+            msg = f"retry_after of TransientError is {shown(retry_after)}; {RULE}"
+            raise InvalidOption(msg)
+        super().__init__(message)
+
+
+class PermanentError(StepError):
+    """Raise it when another attempt cannot help: the step fails for good."""
+
+
+class ClaimLost(BaseException):
+    """
+    Another worker has taken over the step that this one is running.
+
+    `step.memo` and `step.extend` raise it to end your code; nothing that it writes would count. It
+    is a BaseException, so that `except Exception` does not catch it.
+    """

@@ -1,0 +1,47 @@
+-- The queues that a claim takes deliveries out of: what it takes, and what it turns away.
+--@ include total
+--@ include clock
+--@ include keys
+
+-- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
+local function source_of(queue, paused_queues, list, queued_at, wip, wake)
+  local is_paused = paused_queues and soft('HEXISTS', paused_queues, queue_of(queue)) == 1
+  return {list = list, queued_at = queued_at, wip = wip, wake = wake, queue = queue,
+    left = not is_paused and soft('LLEN', list) or 0, members = {}, leases = {}, started = {}}
+end
+
+-- Note that one was taken; started: how RQ names it among its started jobs.
+local function note_claim(source, member, lease, started)
+  local leases, starts = source.leases, source.started
+  source.members[#source.members + 1] = member
+  leases[#leases + 1], leases[#leases + 2] = lease, member
+  starts[#starts + 1], starts[#starts + 2] = '+inf', started
+end
+
+-- Write all that was noted, in one go.
+local function write_claims(source, claims)
+  if not source.members[1] then return end
+  redis.call('ZADD', claims, unpack(source.leases))
+  soft('ZREM', source.queued_at, unpack(source.members))
+  soft('ZADD', source.wip, unpack(source.started))
+end
+
+-- A job that is not ours goes to RQ's failed registry, for a year.
+local function refuse_foreign(id, queue, now, rq_time, text)
+  if soft('HEXISTS', job_of(id), 'data') ~= 1 then return end
+  redis.call('HSET', job_of(id), 'status', 'failed', 'ended_at', rq_time, 'exc_info', text)
+  soft('ZADD', failed_of(queue), now + 31536000, id)
+end
+
+-- One whose runner this worker does not know goes to the waiting list of that runner, whose workers
+-- are woken. to: queue, queued_at, waiting_lists, ns, now.
+local function set_aside(id, member, run, runner, to)
+  soft('RPUSH', waiting_list_of(to.ns, to.queue, runner), id)
+  soft('SADD', to.waiting_lists, to.queue .. '|' .. runner)
+  soft('ZREM', to.queued_at, member)
+  redis.call('HSET', run, 'unroutable', stamp_of(to.now))
+  local wake = runner_wake_of(to.ns, runner)
+  soft('RPUSH', wake, '1')
+  soft('LTRIM', wake, 0, 0)
+  redis.call('EXPIRE', wake, 60)
+end

@@ -1,0 +1,178 @@
+"""A run is asked to end, ends, and is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepflow.core.ids import run_member, worker_of
+from stepflow.core.run import Run, RunState, StopRequest
+from stepflow.core.step_record import closed_name
+from stepflow.store import scripts
+from stepflow.store.calls import Call, Part, raw
+from stepflow.store.channel import ChannelMessage
+from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
+from stepflow.store.hooks import (
+    MOST_UNTOLD,
+    HookJob,
+    hook_job_keys,
+    hook_queue_keys,
+    write_hook_jobs,
+)
+from stepflow.store.indexes.places import expiry_member, places
+from stepflow.store.keys import Keys
+from stepflow.store.run_hash import format_time, mended, rq_time, stop_fields
+from stepflow.store.runs.move import (
+    NO_WRITES,
+    Answer,
+    Fence,
+    Writes,
+    flow_keys,
+    pause_fields,
+    wip_member,
+)
+
+
+def mark_run(
+    keys: Keys,
+    run: Run,
+    stop: StopRequest,
+    *,
+    request: str,
+    look_again_at: float | None,
+    now: float,
+) -> Call[Answer]:
+    """
+    Write *stop* into the record of a run that a worker has claimed, and notify that worker.
+
+    Answers as `keep_step`.
+    """
+    fields: list[Part] = [
+        "rev", run.rev + 1, *stop_fields(stop), "updated", format_time(now), "request", request,
+    ]  # fmt: skip
+    return scripts.MARK_RUN.call(
+        raw,
+        keys={"run": keys.run(run.id), "deadlines": keys.deadlines},
+        args={
+            "rev": run.rev, "request": request, "run_id": run.id,
+            "look_again_at": format_time(look_again_at),
+            "channel": keys.tell_channel(worker_of(run.token)),
+            "message": ChannelMessage(run.id, stop).write(),
+        },
+        lists={"fields": fields},
+    )  # fmt: skip
+
+
+def finish_run(
+    keys: Keys,
+    run: Run,
+    fence: Fence,
+    *,
+    state: RunState,
+    now: float,
+    ttl_s: float,
+    failures: int | None = None,
+    data: Sequence[Part] = (),
+    effects: Writes = NO_WRITES,
+    hooks: Sequence[HookJob] = (),
+    update: FamilyUpdate = NO_UPDATE,
+    untold: bytes | None = None,
+    stopped_by: str = "",
+    output_ttl_s: float | None = None,
+) -> Call[Answer]:
+    """
+    End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
+
+    A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
+    by hand. *untold* notes the end for hooks of its app
+    that nobody has announced; STALE as well when somebody has by now.
+    The output stream may live shorter than the record: for *output_ttl_s*.
+    """
+    base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
+    fields: list[Part] = [
+        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
+        "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
+        *pause_fields(run),
+    ]  # fmt: skip
+    if failures is not None:
+        fields += ("failures", failures)
+    fields += ("stop_by", stopped_by) if stopped_by else ()
+    fields += () if fence.token else ("request", fence.name)
+    return scripts.FINISH_RUN.call(
+        raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
+            "memo": f"{base}:memo", "claims": keys.claims,
+            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            "wip": keys.rq_wip(queue), **places(keys, run.runner, state),
+            "deadlines": keys.deadlines, "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
+            **hook_queue_keys(keys), **flow_keys(base), "questions_index": keys.questions,
+        },
+        args={
+            "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
+            "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
+            "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
+            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
+            "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
+            # the scan of deadlines also comes by what was asked to stop
+            "has_deadline": int(bool(run.deadline_at or run.stop or run.damage)),
+            "channel": keys.done_channel(run.id), "message": state, "now": time,
+            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
+        },
+        lists={
+            "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
+            "records": fence.records(), "hooks": write_hook_jobs(hooks),
+            "stop_hook": update.stop_hook, "parent": update.parent,
+            "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+        },
+        key_lists={
+            "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
+            "parent": update.parent_keys,
+            "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+        },
+    )  # fmt: skip
+
+
+def retry_run(
+    keys: Keys, run: Run, *, request: str, now: float, forget: Sequence[bytes] = ()
+) -> Call[Answer]:
+    """
+    Hand over the last step of an ended run again, attempts fresh, its deadline and stop forgotten.
+
+    *forget* are journal entries that go: the failure that ended it, should it have remembered one.
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    rq_id = keys.rq_id(run.next_delivery(run.step))
+    fields: list[Part] = [
+        "rev", run.rev + 1, "state", RunState.PENDING, "failures", 0, "crashes", 0, "handoff",
+        run.handoff + 1, "due", "", "delivery", rq_id, "parked", "", "stop", "", "ended", "",
+        "deadline", "", "updated", format_time(now), "request", request,
+    ]  # fmt: skip
+    if run.stopped_by:
+        fields += ("stop_by", "")
+    kept = flow_keys(base)
+    journal = kept.pop("journal")
+    return scripts.RETRY_RUN.call(
+        raw,
+        keys={
+            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "journal": journal,
+            "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
+            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue),
+            **places(keys, run.runner, run.state),
+        },
+        args={
+            "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
+            "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
+            "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
+            "expiry_member": expiry_member(run), "step": closed_name(run.step),
+        },
+        lists={"forget": forget, "fields": fields},
+        key_lists={
+            "rest": (
+                f"{base}:kv",
+                f"{base}:memo",
+                *kept.values(),
+                *children_keys(keys, run.id, run.generation),
+            )
+        },
+    )  # fmt: skip

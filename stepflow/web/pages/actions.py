@@ -1,0 +1,167 @@
+"""
+The buttons: each asks for one operation of the API, and says beforehand what that does.
+
+A row of the table has what a person reads; what it takes, who may do it and how it is done are the
+operation's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from stepflow.core.run import ENDS, RunState, RunStatus
+from stepflow.engine.steering.bulk_runs import VERBS as BULK_STATES
+from stepflow.web.access import Grant
+from stepflow.web.operation import Operation
+from stepflow.web.routes import OPERATIONS
+
+_OPERATIONS = {operation.name: operation for operation in OPERATIONS}
+_LIVE = frozenset(RunState) - set(ENDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form; *kind* is how it is written: text, json, number or flag."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    hint: str = ""
+    is_needed: bool = False
+
+
+_REASON = Field("reason", "Reason", hint="who reads it later will thank you")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """
+    A button. *says* and *command* have `{target}` where the run, queue, hook or bulk stands.
+
+    *path* is the part of the operation's path that the target is; *place* is where the page of the
+    target is; *states* are those of the runs that it can be done to.
+    """
+
+    verb: str
+    label: str
+    says: str
+    command: str
+    done: str
+    fields: tuple[Field, ...] = ()
+    path: str = "run_id"
+    place: tuple[str, ...] = ("runs",)
+    states: Collection[RunState] = ()
+    destroys: bool = False
+
+    @property
+    def operation(self) -> Operation:
+        """What it asks for."""
+        return _OPERATIONS[self.verb]
+
+    def write(self, target: str) -> str:
+        """Write the command line that does the same."""
+        return self.command.format(target=target)
+
+
+_OF_RUNS = (
+    Action(
+        "resume", "Resume", "The run continues where it stopped.", "stepflow resume {target}",
+        "The run continues.", states=BULK_STATES["resume"],
+    ),
+    Action(
+        "run-now", "Run now", "What is due later is due now: its start, or its next attempt.",
+        "stepflow run-now {target}", "It is due now.",
+        states={RunState.SCHEDULED},
+    ),
+    Action(
+        "retry", "Retry", "The run goes on from the step that failed, with all its attempts.",
+        "stepflow retry {target}", "The run is tried again.", states=BULK_STATES["retry"],
+    ),
+    Action(
+        "signal", "Signal", "The run gets a signal, and takes it when it waits for it.",
+        "stepflow signal {target} NAME JSON", "The signal is in the mailbox.",
+        fields=(
+            Field("name", "Name", is_needed=True),
+            Field("payload", "Payload", "json", hint="JSON; empty for null"),
+        ),
+        states=BULK_STATES["signal"],
+    ),
+    Action(
+        "fork", "Fork", "A new run begins with what this one did before a step.",
+        "stepflow fork {target} --at STEP", "The fork was submitted.",
+        fields=(
+            Field("at", "At step", hint="the first step that the fork does itself",
+                  is_needed=True),
+            Field("set", "Input", "json", hint="JSON; empty for the same input"),
+            Field("version", "Version", "number", hint="empty for the same"),
+            Field("id", "New id", hint="empty for one that is made up"),
+        ),
+        states=frozenset(RunState),
+    ),
+    Action(
+        "pause", "Pause", "The run stands until somebody resumes it: at once when it waits, else "
+        "after its present step. Signals and answers are still taken.",
+        "stepflow pause {target}", "The run is paused, or will be after its step.",
+        fields=(_REASON,), states=BULK_STATES["pause"],
+    ),
+    Action(
+        "cancel", "Cancel", "The run is told to stop. It undoes what it has to undo, and ends as "
+        "cancelled.",
+        "stepflow cancel {target}", "The run is cancelled, or stops soon.",
+        fields=(_REASON,), states=BULK_STATES["cancel"], destroys=True,
+    ),
+    Action(
+        "fail", "Fail", "The run ends as failed, as it is.",
+        "stepflow fail {target}", "The run has failed, or does soon.",
+        fields=(_REASON,), states=_LIVE, destroys=True,
+    ),
+    Action(
+        "delete", "Delete", "The run's record, steps, output and hooks are gone for good.",
+        "stepflow delete {target}", "The run was deleted.",
+        states=BULK_STATES["delete"], destroys=True,
+    ),
+)  # fmt: skip
+_OF_OTHERS = (
+    Action(
+        "pause-queue", "Pause", "No worker takes anything from this queue until somebody resumes "
+        "it. Steps that run now come to their end.",
+        "stepflow queue pause {target}", "The queue is paused.",
+        fields=(_REASON,), path="queue", place=("queues",),
+    ),
+    Action(
+        "resume-queue", "Resume", "Workers take from this queue again.",
+        "stepflow queue resume {target}", "The queue is worked again.",
+        path="queue", place=("queues",),
+    ),
+    Action(
+        "redeliver", "Redeliver", "The delivery is sent again, with all its tries.",
+        "stepflow hooks redeliver {target}", "It is sent again.",
+        path="hook_id", place=("hooks",),
+    ),
+    Action(
+        "stop-bulk", "Stop", "The bulk stops where it is; it can be resumed.",
+        "stepflow bulk stop {target}", "The bulk stops.",
+        path="bulk_id", place=("bulk",),
+    ),
+    Action(
+        "resume-bulk", "Resume", "The bulk goes on where it stopped.",
+        "stepflow bulk resume {target}", "The bulk goes on.",
+        path="bulk_id", place=("bulk",),
+    ),
+)  # fmt: skip
+
+ACTIONS: Mapping[str, Action] = {action.verb: action for action in (*_OF_RUNS, *_OF_OTHERS)}
+
+
+def possible(run: RunStatus, grant: Grant) -> Iterator[Action]:
+    """Give the buttons of a run: what can be done to it as it is, by who looks at it."""
+    for action in _OF_RUNS:
+        allowed = grant.allows(action.operation.right)
+        if allowed and run.state in action.states and (action.verb != "fork" or run.is_workflow):
+            yield action
+
+
+def can(grant: Grant, verb: str) -> bool:
+    """Whether somebody may ask for an action."""
+    return grant.allows(ACTIONS[verb].operation.right)

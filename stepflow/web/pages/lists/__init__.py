@@ -1,0 +1,1 @@
+"""The pages that list: runs, failures, queues, workers, questions, hooks and bulks."""

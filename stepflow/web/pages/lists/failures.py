@@ -1,0 +1,107 @@
+"""The page of failures: what fails, how often, and since when; the newest end first."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from stepflow.core.run import RunState, RunStatus
+from stepflow.web.pages.lists.rows import rows_of
+from stepflow.web.pages.visit import Page, Shown, Visit
+
+#: failed runs that are put into groups; each is read whole
+LOOKED_AT = 200
+#: rows of the page
+ROWS = 50
+#: what the errors say that a workflow meets when a step, or a child, has failed
+_CAUSE = re.compile(r"(?:step|child) .*? (failed \((\w+)\)): ", re.DOTALL)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    Failures of one runner by one type of error: how many, from when to when, and the last.
+
+    *condition* finds those of the error, empty where there is none.
+    """
+
+    runner: str
+    error: str
+    condition: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    last: RunStatus
+
+    @property
+    def where(self) -> str:
+        """The conditions of its runs."""
+        words = ["state=failed", f"runner={self.runner}", self.condition]
+        return shlex.join(filter(None, words))
+
+
+def message_of(run: RunStatus, visit: Visit) -> str:
+    """Say in a few words what has failed: of a step or child, what its own error says."""
+    error = visit.error(run.error)
+    if error is None:
+        return run.reason or ""
+    said = error["message"]
+    return said[cause.end() :] if (cause := _cause_of(error["type"], said)) else said
+
+
+def _cause_of(kind: str, message: str) -> re.Match[str] | None:
+    return _CAUSE.match(message) if kind in {"StepFailed", "ChildFailed"} else None
+
+
+def groups_of(failed: Iterable[RunStatus]) -> list[Group]:
+    """Put failed runs into groups, the largest first."""
+    found: dict[tuple[str, str, str], list[RunStatus]] = {}
+    for run in failed:
+        found.setdefault((run.runner, *_kind_of(run)), []).append(run)
+    groups = [_group(*kind, runs) for kind, runs in found.items()]
+    return sorted(groups, key=lambda group: (-group.count, group.last_at))
+
+
+def _kind_of(run: RunStatus) -> tuple[str, str]:
+    """Give the type of a run's error, of a failed step that of its own error, and a condition."""
+    error = run.error
+    if error is None:
+        return "", ""
+    if (cause := _cause_of(error.type, error.message)) is not None:
+        return cause[2], f"error~{cause[1]}"
+    return error.type, f"error={error.type}"
+
+
+def _group(runner: str, error: str, condition: str, runs: Sequence[RunStatus]) -> Group:
+    by_end = sorted(runs, key=_ended_at)
+    first, last = by_end[0], by_end[-1]
+    return Group(runner, error, condition, len(runs), _ended_at(first), _ended_at(last), last)
+
+
+def _ended_at(run: RunStatus) -> datetime:
+    return run.ended_at or _EARLIEST
+
+
+async def newest_failed(visit: Visit, limit: int) -> tuple[list[RunStatus], bool]:
+    """Read failed runs, the newest end first, and whether there are more."""
+    page = await visit.client.list(state=RunState.FAILED, limit=limit)
+    return sorted(page.runs, key=_ended_at, reverse=True), page.cursor is not None
+
+
+async def failures(visit: Visit) -> Shown:
+    """List what has failed: in groups, and the last runs one by one."""
+    failed, has_more = await newest_failed(visit, LOOKED_AT)
+    values = {
+        "groups": [(group, message_of(group.last, visit)) for group in groups_of(failed)],
+        "rows": await rows_of(failed[:ROWS], visit), "looked_at": len(failed),
+        "has_more": has_more,
+        "can_retry": visit.grant.allows("retry") and visit.grant.allows("bulk"),
+    }  # fmt: skip
+    return Shown("lists/failures.html", values)
+
+
+PAGES = (Page("/failures", failures, "Failures", "f"),)

@@ -1,0 +1,66 @@
+"""The first page: is all well, and what needs somebody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from itertools import islice
+from typing import TypeVar
+
+from stepflow.core.run import RunState
+from stepflow.web.pages.lists import needs
+from stepflow.web.pages.lists.failures import groups_of, newest_failed
+from stepflow.web.pages.lists.queues import queue_rows
+from stepflow.web.pages.lists.rows import rows_of
+from stepflow.web.pages.visit import Page, Shown, Visit
+
+T = TypeVar("T")
+
+#: how many of each kind are looked at, and how many get a line
+_LOOKED_AT, _LINES = 100, 8
+#: runs that are shown at work
+_AT_WORK = 10
+
+
+async def now(visit: Visit) -> Shown:
+    """Show what needs somebody, and what is at work."""
+    client = visit.client
+    (queues, workers), (failed, _), questions, hooks = await asyncio.gather(
+        queue_rows(visit),
+        newest_failed(visit, _LOOKED_AT),
+        client.questions(limit=_LOOKED_AT),
+        client.hooks(limit=_LOOKED_AT),
+    )
+    pending, running, paused = await asyncio.gather(
+        client.list(state=RunState.PENDING, limit=_LOOKED_AT),
+        client.list(state=RunState.RUNNING, limit=_LOOKED_AT),
+        client.list(state=RunState.PAUSED, limit=_LOOKED_AT),
+    )
+    rows = await rows_of([*running.runs, *pending.runs], visit)
+    live = [worker for worker in workers if worker.is_live]
+    values = {
+        "needs": [
+            *needs.of_workers(queues, workers, visit),
+            *_first(needs.of_failures(groups_of(failed), visit)),
+            *_first(needs.of_stuck(rows, visit)),
+            *_first(needs.of_paused(paused.runs, visit)),
+            *_first(needs.of_questions(questions, visit)),
+            *_first(needs.of_hooks(hooks, visit)),
+        ],
+        "at_work": [row for row in rows if row.run.state == RunState.RUNNING][:_AT_WORK],
+        "live_count": len(live),
+        "slots": sum(worker.concurrency or 0 for worker in live),
+        "taken": sum(max(worker.running, 0) for worker in live),
+        "waiting": sum(queue.length for queue in queues),
+        "oldest_s": max((queue.oldest_s or 0 for queue in queues), default=0),
+        "running": sum(queue.running for queue in queues),
+        "questions": len(questions), "most": _LOOKED_AT,
+    }  # fmt: skip
+    return Shown("lists/now.html", values)
+
+
+def _first(found: Iterable[T]) -> Iterable[T]:
+    return islice(found, _LINES)
+
+
+PAGES = (Page("/", now, "Now", "n"),)

@@ -1,0 +1,106 @@
+"""The page of runs: what fits a search, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from starlette.responses import RedirectResponse, Response
+
+from stepflow.core.ids import check_run_id
+from stepflow.core.run import RunState, RunStatus
+from stepflow.engine.listing import Page as FoundPage
+from stepflow.errors import UsageError
+from stepflow.web.pages.lists.rows import rows_of
+from stepflow.web.pages.lists.search import is_bare, search, with_word, words_of
+from stepflow.web.pages.visit import Page, Shown, Visit
+
+#: rows of a page, and new ones that are counted above it
+ROWS, _MOST_NEW = 50, 200
+
+
+async def runs(visit: Visit) -> Shown | Response:
+    """List the runs that fit `q`; the id of a run leads to it."""
+    text = visit.query.get("q", "").strip()
+    if text and is_bare(text):
+        return await _of_word(text, visit)
+    cursor = visit.query.get("after")
+    try:
+        found = await _look(text, cursor, visit)
+    except UsageError as error:
+        return _listed(FoundPage((), None, 0), text, await rows_of((), visit), problem=str(error))
+    shown, new = _since(found.runs, visit)
+    rows = await rows_of(shown, visit)
+    return _listed(found, text, rows, new=new, newest=_newest(found.runs))
+
+
+async def _look(text: str, cursor: str | None, visit: Visit) -> FoundPage:
+    """Find a page of runs, and of a page that looks again what has come since above it."""
+    found = await search(visit.client, text, limit=ROWS, cursor=cursor)
+    if cursor is None and _since(found.runs, visit)[1]:
+        return await search(visit.client, text, limit=ROWS + _MOST_NEW)
+    return found
+
+
+def _since(found: Sequence[RunStatus], visit: Visit) -> tuple[Sequence[RunStatus], int]:
+    """Give the rows that a page shows already, and how many have come since."""
+    known = visit.query.get("newest")
+    if known is None:
+        return found, 0
+    shown = [run for run in found if _stamp(run.created_at) <= known]
+    shown.sort(key=lambda run: _place(run, known), reverse=True)
+    return shown[:ROWS], len(found) - len(shown)
+
+
+def _newest(found: Sequence[RunStatus]) -> str | None:
+    return _stamp(found[0].ended_at or found[0].created_at) if found else None
+
+
+def _place(run: RunStatus, known: str) -> str:
+    """Say where a run stood by then: one that has ended since keeps its row."""
+    ended = "" if run.ended_at is None else _stamp(run.ended_at)
+    return ended if "" < ended <= known else _stamp(run.created_at)
+
+
+def _stamp(moment: datetime | None) -> str:
+    """Write a moment so that texts compare as moments do."""
+    return f"{0.0 if moment is None else moment.timestamp():020.6f}"
+
+
+def _listed(
+    found: FoundPage,
+    text: str,
+    rows: Sequence[object],
+    *,
+    new: int = 0,
+    newest: str | None = None,
+    problem: str = "",
+) -> Shown:
+    facets = [("all", with_word(text, "state", None))]
+    facets += [(str(state), with_word(text, "state", state)) for state in RunState]
+    wanted = next((word for word in words_of(text) if word.startswith("state=")), "state=all")
+    values = {
+        "rows": rows, "found": found, "q": text, "facets": facets, "new": new,
+        "most_new": _MOST_NEW, "facet": wanted.removeprefix("state="), "problem": problem,
+    }  # fmt: skip
+    status = 422 if problem else 200
+    return Shown("lists/runs.html", values, status, live={"newest": newest} if newest else {})
+
+
+async def _of_word(word: str, visit: Visit) -> Shown | Response:
+    """Lead to the run whose id a word is, or begins; list those if there are several."""
+    try:
+        ids = await visit.client.find(check_run_id(word), limit=ROWS)
+    except UsageError as error:
+        ids, problem = [], str(error)
+    else:
+        problem = "" if ids else f"no run has an id that begins with {word}"
+    if len(ids) == 1:
+        return RedirectResponse(visit.url("runs", ids[0]), 303)
+    found = [run for run_id in ids if (run := await visit.client.status(run_id)) is not None]
+    return _listed(
+        FoundPage(found, None, len(ids)), word, await rows_of(found, visit), problem=problem
+    )
+
+
+PAGES = (Page("/runs", runs, "Runs", "r"),)

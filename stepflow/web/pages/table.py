@@ -1,0 +1,28 @@
+"""All pages that there are, in the order of the navigation."""
+
+from __future__ import annotations
+
+from stepflow.web.pages import act, run
+from stepflow.web.pages.actions import ACTIONS
+from stepflow.web.pages.lists import bulk, failures, hooks, now, questions, queues, runs, workers
+from stepflow.web.pages.visit import Page
+
+PAGES: tuple[Page, ...] = (
+    *now.PAGES,
+    *runs.PAGES,
+    *failures.PAGES,
+    *queues.PAGES,
+    *workers.PAGES,
+    *questions.PAGES,
+    *hooks.PAGES,
+    *bulk.PAGES,
+    *run.PAGES,
+    *act.PAGES,
+)
+_ANSWERED = {"answer": "The answer is on its way to the run."}
+
+
+def done_by(verb: str) -> str:
+    """Say that an action was done; nothing for what is none."""
+    action = ACTIONS.get(verb)
+    return _ANSWERED.get(verb, "") if action is None else action.done

@@ -1,0 +1,272 @@
+"""
+A database with life in it, for looking at pages: `python -m tests.browser.seed redis://...`.
+
+Hundreds of runs of all kinds: failures, retries, waits, questions, maps, a long chain, paused ones,
+blocked ones, hooks that were given up, streams with output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal
+
+import stepflow
+from stepflow import (
+    Client,
+    Context,
+    Continue,
+    PermanentError,
+    RetryPolicy,
+    Step,
+    Stepflow,
+    Succeed,
+    TransientError,
+    Webhook,
+)
+
+ROOT = Path(__file__).parents[2]
+app = Stepflow()
+#: orders that the provider has turned away once
+_asked: set[int] = set()
+#: how many children the large map has, and the long chain has steps
+MANY, LONG = 1000, 400
+
+
+class RateLimited(TransientError):
+    """What a provider says that is asked too often."""
+
+
+class CardDeclined(PermanentError):
+    """What no further attempt will change."""
+
+
+async def _work(least_s: float, number: int) -> None:
+    await asyncio.sleep(least_s * (1 + number % 7 / 3))
+
+
+@app.workflow("order", retry=RetryPolicy(max_attempts=3, initial=0.3))
+async def order(ctx: Context, number: int) -> dict[str, object]:
+    async def reserve() -> str:
+        await _work(0.02, number)
+        return f"shelf-{number % 40}"
+
+    async def charge() -> str:
+        await _work(0.05, number)
+        if number % 9 == 4:
+            raise CardDeclined(f"card ending in {4000 + number} was declined by the issuer")
+        if number % 5 == 1 and number not in _asked:
+            _asked.add(number)
+            raise RateLimited("429: slow down", retry_after=0.2)
+        return f"ch_{number:06}"
+
+    shelf = await ctx.step("reserve stock", reserve)
+    payment = await ctx.step("charge card", charge)
+    await ctx.sleep(0.1)
+    return {"order": number, "shelf": shelf, "payment": payment, "total": 20 + number % 80}
+
+
+@app.workflow("render")
+async def render(ctx: Context, page: int) -> int:
+    async def draw() -> int:
+        await asyncio.sleep(0.001)
+        if page % 97 == 13:
+            raise PermanentError(f"page {page} has no fonts")
+        return page * 3
+
+    return await ctx.step("draw", draw)
+
+
+@app.workflow("publish")
+async def publish(ctx: Context, pages: int) -> str:
+    found = await ctx.map(render, range(pages), limit=50, policy="settled")
+    return f"{len(found)} pages"
+
+
+@app.workflow("approval")
+async def approval(ctx: Context, title: str) -> str:
+    async def draft() -> str:
+        await _work(0.03, len(title))
+        return f"# {title}\n\nA first draft.\n"
+
+    await ctx.step("write draft", draft)
+    answer = await ctx.ask(bool, f"Publish {title!r}?", timeout=3 * 86_400)
+    return "published" if answer else "withdrawn"
+
+
+@app.workflow("triage")
+async def triage(ctx: Context, ticket: str) -> str:
+    answer = await ctx.ask(Literal["low", "high", "urgent"], f"How urgent is {ticket}?")
+    words = await ctx.ask(str, "What shall we tell the customer?")
+    return f"{answer}: {words}"
+
+
+@app.workflow("settings")
+async def configure(ctx: Context, name: str) -> object:
+    return await ctx.ask(dict[str, int], f"Which limits shall {name} have?")
+
+
+@app.workflow("onboarding")
+async def onboarding(ctx: Context, user: str) -> str:
+    await ctx.step("create account", str, user)
+    await ctx.wait_for_signal("email-confirmed", timeout=7 * 86_400)
+    return "welcome"
+
+
+@app.workflow("reminder")
+async def reminder(ctx: Context, days: int) -> str:
+    await ctx.sleep(days * 86_400)
+    return "reminded"
+
+
+@app.workflow("shipment")
+async def shipment(ctx: Context, number: int) -> object:
+    child = await ctx.spawn(onboarding, f"customer-{number}")
+    return await child.result()
+
+
+@app.runner("crawl")
+async def crawl(step: Step[int]):
+    await asyncio.sleep(0.002)
+    return Continue(step.payload + 1) if step.payload < LONG else Succeed({"pages": step.payload})
+
+
+@app.runner("sync-crm", retry=RetryPolicy(max_attempts=8, initial=40, max_delay=400))
+async def sync_crm(step: Step[int]):
+    raise ConnectionError("[Errno 111] Connect call failed ('10.2.0.7', 443)")
+
+
+@app.runner("import-feed", retry=RetryPolicy(max_attempts=2, initial=0.1))
+async def import_feed(step: Step[dict[str, object]]):
+    rows = step.payload["rows"]
+    assert isinstance(rows, int)
+    if rows > 900:
+        raise ValueError(f"row {rows}: column 'price' is not a number: '12,50 €'")
+    await _work(0.02, rows)
+    return Succeed({"imported": rows})
+
+
+@app.workflow("chat")
+async def chat(ctx: Context, question: str) -> str:
+    async def answer() -> str:
+        for word in (f"You ask: {question} " * 6).split():
+            stepflow.emit(word + " ")
+            await asyncio.sleep(0.01)
+        return "answered"
+
+    return await ctx.step("answer", answer)
+
+
+@app.runner("transcode")
+async def transcode(step: Step[int]):
+    await asyncio.sleep(step.payload * 60)
+    return Succeed(step.payload)
+
+
+class Gone(BaseHTTPRequestHandler):
+    """A receiver of webhooks that wants none of them."""
+
+    def do_POST(self) -> None:
+        self.send_response(410)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def receiver() -> str:
+    """Start the receiver, and give its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gone)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}/hooks/orders"
+
+
+def fill(client: Client, hook: str) -> None:
+    """Submit what there is to see."""
+    for number in range(160):
+        headers = {"tenant": ("acme", "globex", "initech")[number % 3]}
+        client.submit("order", number, run_id=f"order-{1000 + number}", headers=headers,
+                      webhooks=[Webhook(hook)] if number % 20 == 3 else ())  # fmt: skip
+    for number in range(40):
+        client.submit("import-feed", {"feed": f"feed-{number}.csv", "rows": 700 + number * 7})
+    client.submit("publish", MANY, run_id="catalogue-2026")
+    client.submit("crawl", 0, run_id="crawl-docs")
+    for title in ("Spring catalogue", "Terms of service", "Release notes 4.2"):
+        client.submit("approval", title)
+    client.submit("triage", "TICKET-481")
+    client.submit("settings", "acme")
+    for number in range(8):
+        client.submit("onboarding", f"user-{number}@example.org", timeout=30 * 86_400)
+    for days in (1, 3, 30):
+        client.submit("reminder", days)
+    client.submit("shipment", 7, run_id="shipment-7")
+    for number in range(6):
+        client.submit("sync-crm", number, run_id=f"crm-{number}")
+    client.submit("chat", "why does the moon make tides?", run_id="chat-1")
+    for minutes in (20, 45):
+        client.submit("transcode", minutes, run_id=f"transcode-{minutes}")
+    client.submit("train-model", {"epochs": 12}, run_id="train-12")  # nobody knows this runner
+    for number in range(14):
+        client.submit("order", number, queue="gpu", priority="low", run_id=f"gpu-{number}")
+    client.submit("order", 5, delay=6 * 3600, run_id="tomorrow-1")
+
+
+def steer(client: Client) -> None:
+    """Do by hand what people do."""
+    waiting = [run.id for run in client.list(runner="onboarding") if run.state == "waiting"]
+    client.pause(waiting[0], "the mail provider is down", by="ann@ops")
+    client.cancel(waiting[1], "asked for by the customer", by="ann@ops")
+    client.signal(waiting[2], "email-confirmd", {"typo": True})
+    client.pause_queue("mail", "provider down, see INC-204", by="ann@ops")
+    client.submit("order", 1, queue="mail", run_id="mail-1")
+
+
+@contextmanager
+def worker(url: str):
+    """A worker of this app, as a program of its own."""
+    command = [sys.executable, "-m", "stepflow", "worker", "tests.browser.seed:app",
+               "--redis-url", url, "-q", "default", "-q", "mail", "-c", "60"]  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "STEPFLOW_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8"}
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def settle(client: Client, limit_s: float = 60) -> None:
+    """Wait until what ends soon has ended."""
+    end = time.monotonic() + limit_s
+    long = ("catalogue-2026", "crawl-docs", "chat-1")
+    while time.monotonic() < end:
+        runs = [client.status(run_id) for run_id in long]
+        if all(run is not None and run.is_finished for run in runs):
+            return
+        time.sleep(0.1)
+
+
+def main() -> None:
+    [url] = sys.argv[1:]
+    settings = app.settings.model_copy(
+        update={
+            "webhook": app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
+        }
+    )
+    with Client(url, settings=settings) as client, worker(url) as process:
+        fill(client, receiver())
+        settle(client)
+        steer(client)
+        print(f"{url} has life in it; Ctrl-C ends its worker", flush=True)
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()

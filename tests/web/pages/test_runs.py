@@ -1,0 +1,69 @@
+"""The page of runs, and the buttons of one."""
+
+from __future__ import annotations
+
+import re
+
+
+async def test_a_run_is_listed_with_where_it_stands(aclient, look):
+    """[O4] The sentence is that of `why`."""
+    run = await aclient.submit("nobody", 1, run_id="a1")
+    page = await look("runs")
+    why = await aclient.why(run.id)
+    assert "a1" in page
+    assert why.sentence.split(" since ")[0].replace("'", "&#39;") in page
+
+
+async def test_a_search_takes_conditions_and_says_what_it_looked_at(aclient, look, http):
+    for number in range(3):
+        await aclient.submit("one", number, run_id=f"one-{number}", headers={"user": f"u{number}"})
+    await aclient.submit("two", 1, run_id="two-0")
+    page = await look("runs", q="runner=one header.user=u1")
+    assert re.findall(r'id="run-([^"]+)"', page) == ["one-1"]
+    assert "Looked at" in page
+    odd = await http.get("/ui/runs", params={"q": "colour=red"})
+    assert odd.status_code == 422
+    assert "is no condition" in odd.text
+
+
+async def test_an_id_or_its_beginning_leads_to_the_run(aclient, http, look):
+    for name in ("abc-1", "abc-2"):
+        await aclient.submit("one", 1, run_id=name)
+    assert (await http.get("/ui/runs?q=abc-1")).headers["location"] == "/ui/runs/abc-1"
+    assert re.findall(r'id="run-([^"]+)"', await look("runs", q="abc")) == ["abc-1", "abc-2"]
+    assert "no run has an id" in (await http.get("/ui/runs?q=xyz")).text
+
+
+async def test_rows_stay_where_they_are_and_new_ones_are_counted_above(aclient, http):
+    """[O24]"""
+    for number in range(3):
+        await aclient.submit("one", number, run_id=f"old-{number}")
+    page = (await http.get("/ui/runs")).text
+    again = re.search(r'hx-get="([^"]+)"', page)[1].replace("&amp;", "&")
+    await aclient.submit("one", 1, run_id="new-0")
+    await aclient.cancel("old-1")
+    fragment = (await http.get(again, headers={"HX-Request": "true"})).text
+    assert re.findall(r'id="run-([^"]+)"', fragment) == ["old-2", "old-1", "old-0"]
+    assert "1 new" in fragment
+    assert "cancelled" in re.search(r'id="run-old-1".*?</tr>', fragment, re.DOTALL)[0]
+    assert "<html" not in fragment
+
+
+async def test_a_button_asks_does_it_and_writes_down_who(aclient, look, press):
+    """[O25] Without scripts: a page that asks, then the page of the run."""
+    run = await aclient.submit("nobody", 1, run_id="a1")
+    assert 'href="/ui/do/cancel/a1"' in await look("runs/a1")
+    asked = await look("do/cancel/a1")
+    assert "stepflow cancel a1" in asked
+    after = await press("do/cancel/a1", reason="no longer wanted")
+    assert "cancelled" in after.text
+    status = await aclient.status(run.id)
+    assert (status.state, status.reason) == ("cancelled", "no longer wanted")
+
+
+async def test_a_mistake_in_a_form_is_said_beside_what_was_written(aclient, http):
+    await aclient.submit("nobody", 1, run_id="a1")
+    answer = await http.post("/ui/do/signal/a1", data={"name": "go", "payload": "{no json"})
+    assert answer.status_code == 400
+    assert "not JSON" in answer.text
+    assert "{no json" in answer.text
