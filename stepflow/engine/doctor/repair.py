@@ -109,7 +109,11 @@ async def mend_hook(hook: HookRecord, env: Env) -> bool:
 
 async def mend_life(wrong: WrongTtl, env: Env) -> bool:
     """Give the keys of a run the time to live that goes with its record; False when it moved."""
-    ttl_s = env.settings.retention.result_s
+    run = await load_run(env.keys, wrong.run_id)
+    if run is None:
+        return False
+    retention = env.settings.retention
+    ttl_s = retention.of_run(run.runner, run.state) if run.is_finished else retention.result_s
     is_mended = bool(await mend_ttl(env.keys, wrong.run_id, wrong.ended, wrong.keys, ttl_s))
     if is_mended:
         log.warning("run=%s had keys with a wrong time to live; mended", wrong.run_id)
