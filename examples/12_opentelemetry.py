@@ -20,15 +20,15 @@ from stepflow.telemetry import OpenTelemetry
 
 
 def line(span: ReadableSpan) -> str:
-    error = span.attributes.get("error.type")
-    return f"{span.name}{f' ({error})' if error else ''}\n"
+    failed = "" if span.status.is_ok else f" failed: {span.status.description}"
+    return f"{span.name}{failed}\n"
 
 
 provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=line)))
 app = Stepflow(telemetry=OpenTelemetry(tracer_provider=provider))
 
-attempts = []
+attempts: list[str] = []
 
 
 async def greet(name: str) -> str:

@@ -51,13 +51,20 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.spec import RunSpec as RunSpec
+    from stepflow.engine.stats import FailureGroup as FailureGroup
+    from stepflow.engine.stats import RunnerStats as RunnerStats
+    from stepflow.engine.stats import Stats as Stats
+    from stepflow.engine.stats import StatsPeriod as StatsPeriod
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
+    from stepflow.engine.timeline import FailedAttempt as FailedAttempt
     from stepflow.engine.timeline import StepKind as StepKind
     from stepflow.engine.timeline import StepState as StepState
     from stepflow.engine.timeline import StepStatus as StepStatus
     from stepflow.engine.timeline import Timeline as Timeline
+    from stepflow.engine.timeline.beside import JournalPage as JournalPage
+    from stepflow.engine.timeline.beside import Mail as Mail
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
@@ -171,9 +178,11 @@ _EXPORTS = {
     "engine.questions": "Question",
     "engine.spec": "RunSpec",
     "engine.listing": "Page",
+    "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.steering.queues": "QueuePause",
     "engine.events.telemetry": "Telemetry",
-    "engine.timeline": "StepKind StepState StepStatus Timeline",
+    "engine.timeline": "FailedAttempt StepKind StepState StepStatus Timeline",
+    "engine.timeline.beside": "JournalPage Mail",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
     "engine.versions.runners": "RunnerInfo",

@@ -138,9 +138,7 @@ class RetentionSettings(_Group):
     """The same for a run that has failed; RESULT_S without one."""
     cancelled_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     """The same for a run that was cancelled; RESULT_S without one."""
-    runners: Annotated[Mapping[str, ResultSettings], BeforeValidator(_parsed)] = Field(
-        default={}
-    )
+    runners: Annotated[Mapping[str, ResultSettings], BeforeValidator(_parsed)] = Field(default={})
     """The same by runner, as JSON: `{"etl": {"result_s": 3600, "failed_s": 86400}}`."""
     output_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     """Seconds to keep the output of a finished run; as long as its record without one."""

@@ -5,7 +5,7 @@ tests/story`.
 Without the variable it is the embedded server, over its socket; STEPFLOW_REDIS_SERVER names another
 binary for it. *tls* is one that takes TLS with client certificates on a TCP port and nothing else
 (Debian's `redis-server` can, the embedded one cannot). *acl* is the first of them, and what `url`
-connects to it is a user with the rights that docs/operations.md gives a worker, no more.
+connects to it is a user with the rights that docs/running.md gives a worker, no more.
 """
 
 from __future__ import annotations

@@ -133,6 +133,8 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
+            case "totals" | "stat" if name in {"", "new", "runners"}:
+                pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
                 pass
             case "waiting":

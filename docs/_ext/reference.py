@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from enum import Enum
+from importlib import import_module
 from typing import ClassVar, is_typeddict
 
 import click
@@ -66,11 +67,7 @@ def _names(given: list[str]) -> Iterator[str]:
             ]
             if not found:
                 logger.warning("stepflow exports nothing of stepflow.%s", word)
-            yield from sorted(found, key=lambda name: _line(getattr(stepflow, name)))
-
-
-def _line(value: object) -> int:
-    return inspect.getsourcelines(value)[1] if inspect.isclass(value) else 0
+            yield from sorted(found, key=list(vars(import_module(f"stepflow.{word}"))).index)
 
 
 def _foreign_bases(value: type) -> list[str]:

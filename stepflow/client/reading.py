@@ -12,6 +12,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
 from stepflow.engine.listing import Page, list_runs
+from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
 from stepflow.engine.versions.runners import RunnerInfo, runners
@@ -117,6 +118,14 @@ class Reading:
         """
         return self._do(history(run_id, self.env))
 
+    def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
+        """
+        Return what was counted in the last minutes (up to 360) and hours (up to 168).
+
+        Workers send their counts once a second.
+        """
+        return self._do(stats(self.env, minutes=minutes, hours=hours))
+
     def queues(self) -> Sequence[QueueInfo]:
         """Return the queues: what waits in each, for how long, and how much is running."""
         return self._do(queues(self.env))
@@ -210,6 +219,10 @@ class AsyncReading:
     async def history(self, run_id: str) -> dict[str, Any]:
         """See Client.history."""
         return await self._do(history(run_id, self.env))
+
+    async def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
+        """See Client.stats."""
+        return await self._do(stats(self.env, minutes=minutes, hours=hours))
 
     async def queues(self) -> Sequence[QueueInfo]:
         """See Client.queues."""

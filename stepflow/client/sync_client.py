@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.beside import Beside
 from stepflow.client.bulk import Bulks
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
@@ -102,7 +103,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Following, Reading, Bulks, Steering, BaseClient):
+class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
     """
     The blocking client. You may share it between threads.
 

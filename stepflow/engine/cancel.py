@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from stepflow.core import probes
+from stepflow.core.counts import end_fields as end_counts
 from stepflow.core.outcomes import readable
 from stepflow.core.run import Run, StopKind, StopRequest
 from stepflow.core.transition import Transition, TransitionKind
@@ -136,9 +137,19 @@ async def _stop_damaged(run: Run, stop: StopRequest, request: str, env: Env) -> 
 
 
 async def finish_from_outside(
-    run: Run, move: Transition, fence: Fence, env: Env, *, by: str = ""
+    run: Run,
+    move: Transition,
+    fence: Fence,
+    env: Env,
+    *,
+    by: str = "",
+    counted: Sequence[str] = (),
 ) -> Answer:
-    """End *run* without its claim, *by* somebody if that is known; gives the script's answer."""
+    """
+    End *run* without its claim, *by* somebody if that is known; gives the script's answer.
+
+    The end is counted, and with it what *counted* names.
+    """
     data, packed = await batch(load_data(env.keys, run.id), load_app_hooks(env.keys, run.runner))
     now = env.clock.now()
     options, fields = _options(run, data), end_fields(move, env.settings.limits.payload_bytes)
@@ -150,6 +161,7 @@ async def finish_from_outside(
         output_ttl_s=env.settings.retention.output_s,
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
+        counted=[*end_counts(run.runner, move.state, move.error), *counted],
     )  # fmt: skip
     if run.unroutable_since and answer[0] != STALE:
         # its delivery stands in a waiting list that no live worker reads; it must stay there until

@@ -70,7 +70,7 @@ async def history(run_id: str, env: Env) -> dict[str, Any]:
             for name in ("result", "error")
             if name.encode() in data
         },
-        "journal": [_show_entry(entry) for entry in journal],
+        "journal": [show_entry(entry) for entry in journal],
         **(
             {"answers": {child: _show(answer) for child, answer in answers.items()}}
             if answers
@@ -117,7 +117,7 @@ def ended_well(run: Run) -> bool:
     return run.state not in ENDS or run.state is RunState.SUCCEEDED
 
 
-def _show_entry(entry: bytes) -> dict[str, Any]:
+def show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
         kind, place, name, at, data, took_ms = split(entry)
@@ -231,7 +231,7 @@ def _is_named(entry: Mapping[str, Any], keys: Collection[str]) -> bool:
 
 
 def _redact_entry(part: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Redact an entry, also one that `_show_entry` could only show by its bytes."""
+    """Redact an entry, also one that `show_entry` could only show by its bytes."""
     if "entry" not in part:
         return _redact_part(part, keys, is_secret=_is_named(part, keys))
     head, sign, data = _halves(base64.b64decode(part["entry"]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery, worker_of
-from stepflow.core.step_record import StepRecord, read_name
+from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
 from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S
@@ -157,10 +157,14 @@ async def workers(env: Env) -> list[WorkerInfo]:
     return sorted(found, key=lambda info: (info.started_at is None, info.started_at, info.name))
 
 
-async def workers_of(host: str, env: Env) -> list[WorkerInfo]:
-    """Describe the workers of ours on a host, without counting what they run: that costs little."""
+async def own_workers(env: Env, host: str | None = None) -> list[WorkerInfo]:
+    """
+    Describe the workers of ours, those on *host* or all.
+
+    What they run is not counted: that costs more than all the rest.
+    """
     infos = [_worker(name, row, {}) for name, row in await _rows()]
-    ours = [info for info in infos if info.host == host and info.concurrency is not None]
+    ours = [info for info in infos if host in (None, info.host) and info.concurrency is not None]
     return await together([_with_liveness(info, env) for info in ours])
 
 
@@ -266,31 +270,23 @@ def _moment(field: bytes | None) -> datetime | None:
         return None
 
 
+async def attempts(run_id: str, env: Env) -> Attempts:
+    """Read the record of each attempt of each step of a run, in the order it happened."""
+    return Attempts(await load_steps(env.keys, run_id))
+
+
 async def steps(run_id: str, env: Env) -> list[StepInfo]:
     """Give how each attempt of each step of a run ended, in the order it happened."""
-    records = await load_steps(env.keys, run_id)
-    found = [_step(name, record) for name, record in records.items()]
-    return sorted(
-        found,
-        key=lambda step: (step.number, step.is_closed, step.ended_at is not None, step.ended_at),
-    )
+    return [step_info(attempt) for attempt in await attempts(run_id, env)]
 
 
-def _step(name: bytes, record: bytes) -> StepInfo:
-    """Read a step record; the text of an unreadable one stands in the place of its outcome."""
-    step, is_closed = read_name(name)
-    try:
-        read = StepRecord.read(record)
-        started_at, ended_at = as_datetime(read.started_at), as_datetime(read.ended_at)
-    except ValueError:
-        unreadable = f"unreadable: {record[:60]!r}"
-        return StepInfo(
-            step, attempt=0, outcome=unreadable, worker="", is_closed=is_closed, started_at=None,
-            ended_at=None,
-        )  # fmt: skip
+def step_info(attempt: Attempt) -> StepInfo:
+    """Turn the record of an attempt into what operators see."""
+    read = attempt.record
     return StepInfo(
-        step, attempt=read.attempt, outcome=read.outcome, worker=read.worker, is_closed=is_closed,
-        started_at=started_at, ended_at=ended_at, error=read.error or None,
+        attempt.number, attempt=read.attempt, outcome=read.outcome, worker=read.worker,
+        is_closed=attempt.is_closed, started_at=as_datetime(read.started_at),
+        ended_at=as_datetime(read.ended_at), error=read.error or None,
         due_at=as_datetime(read.due_at),
     )  # fmt: skip
 

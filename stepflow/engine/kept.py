@@ -11,9 +11,9 @@ from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
-from stepflow.core.tags import read_tags
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.spec import read_options
+from stepflow.engine.tags import read_tags
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
 from stepflow.store.values.codec import pack, unpack

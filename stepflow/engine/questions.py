@@ -64,13 +64,22 @@ async def questions(env: Env, *, limit: int) -> list[Question]:
         first += PAGE
         rows = await batch_of([load_questions(env.keys, run_id) for run_id in run_ids])
         for run_id, row in zip(run_ids, rows, strict=True):
-            of_run = [
-                read_question(run_id, digest.decode("utf-8", "replace"), packed)
-                for digest, packed in row.items()
-                if digest
-            ]
-            found += sorted(of_run, key=lambda each: (each.asked_at is not None, each.asked_at))
+            found += _of_run(run_id, row)
     return found[:limit]
+
+
+async def questions_of(run_id: str, env: Env) -> list[Question]:
+    """List the open questions of a run, the oldest first."""
+    return _of_run(run_id, await load_questions(env.keys, run_id))
+
+
+def _of_run(run_id: str, row: Mapping[bytes, bytes]) -> list[Question]:
+    found = [
+        read_question(run_id, digest.decode("utf-8", "replace"), packed)
+        for digest, packed in row.items()
+        if digest
+    ]
+    return sorted(found, key=lambda each: (each.asked_at is not None, each.asked_at))
 
 
 def read_question(run_id: str, digest: str, packed: bytes) -> Question:

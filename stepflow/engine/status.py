@@ -12,7 +12,7 @@ from stepflow.engine.children import progress
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.versions import live_versions
-from stepflow.store.calls import batch
+from stepflow.store.calls import batch, batch_of
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.steering.queues import PausedQueue, load_queue_pause
 from stepflow.times import as_datetime, in_words
@@ -25,6 +25,12 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
         return None
     live = await live_versions(run.runner, env) if run.unroutable_since else ()
     return await with_progress(status_of(run, data, live), run, env)
+
+
+async def statuses(run_ids: Sequence[str], env: Env) -> list[RunStatus]:
+    """Read many runs without their data: no payload, result, error or headers."""
+    runs = await batch_of([load_run(env.keys, run_id) for run_id in run_ids])
+    return [status_of(run, {}) for run in runs if run is not None]
 
 
 async def with_progress(shown: RunStatus, run: Run, env: Env) -> RunStatus:

@@ -17,9 +17,9 @@ from stepflow.core.ids import (
     new_run_id,
 )
 from stepflow.core.run import Run, RunState
-from stepflow.core.tags import write_tags
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
+from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run

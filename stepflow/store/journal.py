@@ -27,6 +27,16 @@ def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
     return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw)
 
 
+def count_journal(keys: Keys, run_id: str) -> Call[int]:
+    """Count the entries of a run's journal."""
+    return command("LLEN", f"{keys.run(run_id)}:journal", read=int, misfit=int)
+
+
+def load_mail(keys: Keys, run_id: str, limit: int) -> Call[list[bytes]]:
+    """Read the first signals of a mailbox; `lua/lib/mailbox.lua` says what one looks like."""
+    return command("LRANGE", f"{keys.run(run_id)}:mail", 0, limit - 1, read=raw, misfit=list)
+
+
 def add_entry(
     keys: Keys, run_id: str, token: str, index: int, entry: bytes, cleanup: Cleanup | None = None
 ) -> Call[int]:

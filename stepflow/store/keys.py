@@ -53,6 +53,11 @@ Every key stepflow uses, in one table.
     <ns>:asked:<worker>              list     what it is asked      10 seconds
     <ns>:now:<ask id>                string   what it answered      10 seconds
     <ns>:format                      string   data format number    for good
+    <ns>:stat:<minute>               hash     counts of a minute    6 hours
+    <ns>:stat:<hour>                 hash     counts of an hour     7 days
+    <ns>:totals                      hash     counts of all time    for good
+    <ns>:stat:new                    hash     what scripts counted  a worker's next round
+    <ns>:stat:runners                set      runners counted apart for good
     <ns>:tell:<worker>               channel  run ids whose cancel token fires
     <ns>:done:<id>                   channel  the run has ended
     <ns>:out:<id>                    channel  the run has emitted something
@@ -64,6 +69,8 @@ job ids (`ns_run-...`).
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run
@@ -90,6 +97,7 @@ class Keys:
         "builds",
         "bulks",
         "claims",
+        "counted_runners",
         "dead_hooks",
         "deadlines",
         "due",
@@ -99,8 +107,10 @@ class Keys:
         "live",
         "live_hooks",
         "namespace",
+        "new_counts",
         "paused_queues",
         "questions",
+        "totals",
         "versions",
         "waiting_lists",
     )
@@ -125,6 +135,9 @@ class Keys:
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
+        self.totals = f"{namespace}:totals"
+        self.new_counts = f"{namespace}:stat:new"
+        self.counted_runners = f"{namespace}:stat:runners"
 
     def run(self, run_id: str) -> str:
         return f"{self.namespace}:run:{run_id}"
@@ -158,6 +171,14 @@ class Keys:
     def tag_index(self, tag: str) -> str:
         """Name the index of the runs with *tag*, which is written `key=value`."""
         return f"{self.namespace}:idx:tag:{tag}"
+
+    def minute(self, at: float) -> str:
+        """Name the counts of the minute of *at*, in unix seconds."""
+        return f"{self.namespace}:stat:{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M}"
+
+    def hour(self, at: float) -> str:
+        """Name the counts of the hour of *at*, in unix seconds."""
+        return f"{self.namespace}:stat:{datetime.fromtimestamp(at, UTC):%Y%m%dT%H}"
 
     def queued_at(self, rq_queue: str) -> str:
         return f"{self.namespace}:queued_at:{rq_queue}"

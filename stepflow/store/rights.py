@@ -3,7 +3,7 @@ The rights a Redis user needs, by what it does.
 
 A worker, a client (submits, cancels, signals, waits), a viewer (looks).
 
-Read from the scripts themselves; docs/operations.md shows the lines, and
+Read from the scripts themselves; docs/running.md shows the lines, and
 tests/engine/test_rights.py holds both together.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from time import time_ns
 from types import TracebackType
@@ -24,6 +25,8 @@ from stepflow.engine.user_code.calls import error_info
 from stepflow.telemetry.attributes import ERROR_TYPE, SPAN_LIMIT, Attributes
 
 _W3C = TraceContextTextMapPropagator()
+#: the exception itself does not say why
+_CANCELLED = "cancelled: its time was up, its worker leaves, or nobody waits for it any more"
 
 
 def context_of(trace: Mapping[str, str]) -> otel_context.Context:
@@ -76,7 +79,9 @@ class TracedCall:
         trace: TracebackType | None,
     ) -> None:
         otel_context.detach(self._token)
-        if error is not None:
+        if isinstance(error, CancelledError):
+            self.failed("CancelledError", _CANCELLED)
+        elif error is not None:
             self.raised(error_info(error))
         if self._span is not None:
             self._span.end()

@@ -36,7 +36,7 @@ MOST_SPANS = 1000
 class _Present:
     """The attempt that the present code belongs to."""
 
-    worker: str
+    facts: AttemptFacts
     budget: SpanBudget
 
 
@@ -82,8 +82,7 @@ class OpenTelemetry:
     def trace_attempt(self, facts: AttemptFacts) -> Iterator[_Attempt]:
         """Trace an attempt of a step; an agent's is a span `invoke_workflow` within."""
         run = facts.run
-        budget = SpanBudget(self._most_spans, run.step + run.failures + run.crashes)
-        token = _present.set(_Present(facts.worker, budget))
+        _present.set(_Present(facts, SpanBudget.of_run(run, self._most_spans)))
         parent = context_of(facts.trace)
         name, said = f"process {run.runner}", attributes.of_attempt(facts)
         try:
@@ -97,20 +96,20 @@ class OpenTelemetry:
                     attempt.calls.append(inner)
                     yield attempt
         finally:
-            _present.reset(token)
+            _present.set(None)
 
     def note_history(self, entries: int) -> None:
         """Count what the workflow of the present attempt has behind it."""
         present = _present.get()
         if present is not None:
-            present.budget.made += entries
+            present.budget.note(entries)
 
     async def around_step(self, call: UserCall, call_next: CallNext) -> Any:
-        """Trace an attempt of a `ctx.step`; other calls are attempts, or hooks, of their own."""
+        """Trace an attempt of a `ctx.step`; other calls are attempts, or hooks, themselves."""
         present = _present.get()
-        if call.kind != "step" or present is None or call.runner.startswith("step:"):
+        if present is None or not present.facts.is_workflow:
             return await call_next()
-        said = attributes.of_step(call, present.worker)
+        said = attributes.of_step(call, present.facts.worker)
         current = otel_context.get_current()
         with self._call(f"step {call.name}", SpanKind.INTERNAL, current, said):
             return await call_next()

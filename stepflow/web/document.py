@@ -79,7 +79,7 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[str, Any], Reference
 
 
 def _describe(operation: Operation, references: References) -> dict[str, Any]:
-    media = "text/event-stream" if operation.streams else "application/json"
+    media = "text/event-stream" if operation.streams else operation.media
     answer = (
         {"type": "string"} if operation.streams else (references[operation.handle, "serialization"])
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepflow.core.run import RunState, RunStatus
+from stepflow.engine.stats.read import HOURS, MINUTES, MOST_HOURS, MOST_MINUTES
 from stepflow.engine.steering.bulk import MOST_RATE, RATE
 from stepflow.engine.timeline import StepStatus
 from stepflow.engine.why import Why
@@ -95,6 +96,13 @@ class RowsQuery(Given):
     """How many rows are listed."""
 
     limit: Rows = 50
+
+
+class StatsQuery(Given):
+    """How far back the counts go."""
+
+    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), BeforeValidator(_whole)] = MINUTES
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS), BeforeValidator(_whole)] = HOURS
 
 
 class HooksQuery(RowsQuery):

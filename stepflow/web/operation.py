@@ -76,6 +76,8 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: whether it gives server-sent events
     streams: bool = False
+    #: the media type of what it gives
+    media: str = "application/json"
 
     @property
     def is_verb(self) -> bool:

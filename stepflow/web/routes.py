@@ -9,6 +9,7 @@ from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
 from stepflow.engine.questions import Question
+from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
 from stepflow.engine.versions.runners import RunnerInfo
 from stepflow.engine.why import Why
@@ -48,7 +49,7 @@ from stepflow.errors import (
     WebhookRefused,
     WorkerSilent,
 )
-from stepflow.web import bulk, streams, verbs
+from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
 from stepflow.web.models import (
     QUEUE,
@@ -75,6 +76,7 @@ from stepflow.web.models import (
     ShownRun,
     Signal,
     Signalled,
+    StatsQuery,
     Submit,
     WithReason,
 )
@@ -124,6 +126,11 @@ READS = (
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
+    Operation("GET", "/stats", figures.stats, "Give the counts", Stats, query=StatsQuery),
+    Operation(
+        "GET", "/metrics", figures.metrics, "Give the metrics", str, media="text/plain",
+        problems=(UnavailableError,),
+    ),
     Operation("GET", "/runners", look.list_runners, "List runners", list[RunnerInfo]),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(

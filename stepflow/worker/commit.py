@@ -73,13 +73,13 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     True when the worker keeps the run and goes on with the next step.
     """
     while not claimed.is_lost:
-        run = claimed.run
+        run, now = claimed.run, worker_state.env.clock.now()
         move = decide(
             run,
             run.step,
             outcome,
             claimed.policy,
-            worker_state.env.clock.now(),
+            now,
             spread=worker_state.env.rng.random(),
             max_crashes=worker_state.env.settings.worker.max_crashes,
         )
@@ -88,7 +88,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             return False
         keeps = _may_keep(claimed, move, worker_state)
         try:
-            call, payload = _call(claimed, outcome, move, worker_state, keeps=keeps)
+            call, payload = _call(claimed, outcome, move, worker_state, now, keeps=keeps)
         except BaseException as error:  # values are user code too: packing them may raise anything
             if isinstance(outcome, Raised):
                 raise
@@ -105,8 +105,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
+        worker_state.counters.note_commit(claimed, outcome, move, now)
         if worker_state.listeners is not None:
-            record = _record(claimed, outcome, move, worker_state.env.clock.now())
+            record = _record(claimed, outcome, move, now)
             worker_state.listeners.note_commit(run, record, move)
         worker_state.on_due(move.due_at)
         if keeps:
@@ -139,6 +140,7 @@ def _call(
     outcome: Outcome,
     move: Transition,
     worker_state: WorkerState,
+    now: float,
     *,
     keeps: bool,
 ) -> tuple[Call[Any], bytes]:
@@ -147,7 +149,7 @@ def _call(
 
     Raises UsageError for a value that cannot be stored.
     """
-    env, run, now = worker_state.env, claimed.run, worker_state.env.clock.now()
+    env, run = worker_state.env, claimed.run
     limit = env.settings.limits.payload_bytes
     fence = _fence(claimed, outcome, move, now)
     step = claimed.attempt.step

@@ -33,6 +33,7 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
     if run.damage or not taken.token:
         worker_state.put_away(run)
         return
+    worker_state.counters.note_wait(run, worker_state.env.clock.now())
     claimed = claimed_run_of(run, taken.data, worker_state.registry)
     worker_state.add(claimed)
     if run.stop is not None:  # delivered once more so that it can clean up
@@ -77,12 +78,14 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
 async def _perform_traced(
     claimed: ClaimedRun, worker_state: WorkerState, telemetry: Telemetry
 ) -> Outcome | None:
-    options = claimed.options
+    """Run the present step in a span; runs of other languages have their trace in plain headers."""
+    options, runner = claimed.options, claimed.runner
     facts = AttemptFacts(
         claimed.run,
         worker_state.name,
         options.trace or options.headers,
-        is_agent=claimed.runner.is_agent,
+        is_workflow=runner.version is not None,
+        is_agent=runner.is_agent,
     )
     with telemetry.trace_attempt(facts) as attempt:
         outcome = await _perform(claimed, worker_state)

@@ -49,6 +49,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
+    *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
     While Redis refuses or does not answer, no worker can renew its claims. After that, claims that
@@ -67,6 +68,7 @@ class Maintenance:
         versions: Sequence[str] = (),
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
+        report: Callable[[], Awaitable[None]],
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -80,6 +82,7 @@ class Maintenance:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
+        self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
         self._may_be_forgotten = False
@@ -107,6 +110,8 @@ class Maintenance:
             if not self._has_left:
                 with one_by_one("a round was cut short"):
                     await self.go()
+                with one_by_one("what was counted could not be sent; the next round tries again"):
+                    await self._report()
 
     async def go(self) -> None:
         """Scan and do what is found, again at once while there is more than one scan shows."""
@@ -288,6 +293,7 @@ class Maintenance:
         self._has_left = True
         with suppress(StepflowError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S), self._round:
+                await self._report()
                 await self._connection.call(
                     no_longer_live(self._env.keys, self.group, self._worker)
                 )

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.counts import HookCount
 from stepflow.core.ids import hook_member
 from stepflow.core.run import RunOutcome, RunState
 from stepflow.core.verdict import Verdict, VerdictKind
@@ -48,6 +49,7 @@ from stepflow.store.hooks import (
     rq_id_of,
 )
 from stepflow.worker.claimed_run import hook_id_of
+from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads
 
@@ -77,6 +79,7 @@ class Notifier:
         deliver: Deliver,
         next_wait: NextWait,
         threads: Threads,
+        counters: Counters,
         on_due: Callable[[float | None], None],
     ) -> None:
         self._env = env
@@ -85,6 +88,7 @@ class Notifier:
         self._deliver = deliver
         self._next_wait = next_wait
         self._threads = threads
+        self._counters = counters
         self._on_due = on_due
         self.slots = Slots(env.settings.worker.hook_slots)
         self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
@@ -274,6 +278,16 @@ class Notifier:
         )
         if written and wait_s is not None:
             self._on_due(now + wait_s)
+        if not _is_our_own(record):
+            self._count(verdict, wait_s)
+
+    def _count(self, verdict: Verdict, wait_s: float | None) -> None:
+        """Count a try of a delivery; one that was put off was none."""
+        if verdict.kind is VerdictKind.DELIVERED:
+            self._counters.note_hook(HookCount.DELIVERED)
+        elif verdict.kind is not VerdictKind.BUSY:
+            end = HookCount.DEAD if wait_s is None else HookCount.RETRIED
+            self._counters.note_hook(end)
 
     def _settlement(
         self,
@@ -315,6 +329,14 @@ class Notifier:
         fields += ("due", f"{due_at:.6f}", "state", PENDING)
         fields += ("delivery", rq_id_of(keys, record.id, rev))
         return commit_hook(keys, record, fields=fields, due_at=due_at)
+
+
+def _is_our_own(record: HookRecord) -> bool:
+    """Whether a delivery carries out something of the runtime's, and is no hook of an app."""
+    try:
+        return read_target(record.target)[0] in (BULK, CHILDREN)
+    except UnreadableValue:
+        return False
 
 
 def _left_by(error: BaseException) -> Verdict:

@@ -19,6 +19,7 @@ from stepflow.store.hooks import ANYONE
 from stepflow.store.maintenance import MaintenanceScan
 from stepflow.worker.adopt import adopt
 from stepflow.worker.announce import announce
+from stepflow.worker.counting.report import CountReporter
 from stepflow.worker.drive import begin
 from stepflow.worker.fetcher import Burst, Fetcher, Slots
 from stepflow.worker.maintenance import Maintenance
@@ -70,9 +71,10 @@ class WorkerParts:
             app_hooks=app_hooks(registry), paused_hooks=paused_hooks(registry),
             on_due=self._note_due, call_function=call_function,
         )  # fmt: skip
+        self.reporter = CountReporter(self.state.counters, env, main, worker=name)
         self.notifier = Notifier(
             env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,
-            on_due=self._note_due,
+            counters=self.state.counters, on_due=self._note_due,
         )  # fmt: skip
         self._burst = (
             None if on_idle is None else Burst(2, is_busy=lambda: self.is_busy, leave=on_idle)
@@ -108,7 +110,7 @@ class WorkerParts:
         self.maintenance = Maintenance(
             self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
             serves=serves, versions=runners, on_look=self._apply_scan,
-            announce=self.announce, has_timer=self._has_timer,
+            announce=self.announce, report=self.reporter.send, has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [
             self._make_fetcher(

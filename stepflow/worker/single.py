@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from stepflow.core.ids import split_member
 from stepflow.engine.env import Env
-from stepflow.engine.gate import member_of_delivery
+from stepflow.engine.gate import member_of_delivery, one_by_one
 from stepflow.engine.outbox import app_hooks, paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.lifespan import all_opened
@@ -19,6 +19,7 @@ from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.connection.server_check import check_format
 from stepflow.store.keys import Keys
 from stepflow.worker.connections import renewing_connection
+from stepflow.worker.counting.report import CountReporter
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
@@ -61,6 +62,7 @@ async def work_one(
             deliver=deliver,
             next_wait=next_wait,
             threads=state.threads,
+            counters=state.counters,
             on_due=ignore,
         )
         renewing = renewing_connection(address, env.settings.worker.lease_s)
@@ -77,6 +79,8 @@ async def work_one(
             else:
                 notifier.start(taken)
                 await notifier.slots.wait_idle()
+            with one_by_one("what was counted could not be sent"):
+                await CountReporter(state.counters, env, connection, worker=name).send()
             return True
         finally:
             state.end()

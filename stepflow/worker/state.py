@@ -20,6 +20,7 @@ from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.threads import Threads
 
@@ -97,6 +98,7 @@ class WorkerState:
         #: when the loop last turned, by its own clock; the renewing thread looks at it
         self.turned_at = self.loop.time()
         self.finished_steps = 0
+        self.counters = Counters()
         self.on_due = on_due or ignore
         #: tells the app's listeners; None when it has none
         self.listeners = _listeners_of(registry)
@@ -216,6 +218,8 @@ class WorkerState:
         """
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
+        if claimed.is_lost and not claimed.is_leaving:
+            self.counters.note_lost_claim()
         if claimed.attempt.thread_busy:
             self.stray_threads += 1
             log.warning(

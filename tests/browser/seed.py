@@ -8,6 +8,7 @@ blocked ones, hooks that were given up, streams with output.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -31,6 +32,10 @@ from stepflow import (
     TransientError,
     Webhook,
 )
+from stepflow.core.counts import Counted, field_of
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.redis_py import connect
+from stepflow.store.keys import Keys
 
 ROOT = Path(__file__).parents[2]
 app = Stepflow()
@@ -218,6 +223,24 @@ def fill(client: Client, hook: str) -> None:
     client.submit("order", 5, delay=6 * 3600, run_id="tomorrow-1")
 
 
+def remember(url: str) -> None:
+    """Write down what was counted in the hour before."""
+    server, keys, now = connect(Address.parse(url)), Keys(), time.time()
+    for ago in range(1, 60):
+        number = 700 + int(420 * math.sin(ago / 7)) + ago * 370 % 230
+        failed = 280 - abs(ago - 22) * 36 if abs(ago - 22) < 7 else ago % 9
+        counts = {
+            field_of(Counted.SUBMITTED, "order"): number + failed,
+            field_of(Counted.ENDED, "order", "succeeded"): number,
+            field_of(Counted.ENDED, "order", "failed"): failed,
+            field_of(Counted.FAILING, "order", "CardDeclined"): failed,
+        }
+        key = keys.minute(now - ago * 60)
+        server.hset(key, mapping=counts)
+        server.expire(key, 7200)
+    server.close()
+
+
 def steer(client: Client) -> None:
     """Do by hand what people do."""
     waiting = [run.id for run in client.list(runner="onboarding") if run.state == "waiting"]
@@ -261,6 +284,7 @@ def main() -> None:
         }
     )
     with Client(url, settings=settings) as client, worker(url) as process:
+        remember(url)
         fill(client, receiver())
         settle(client)
         steer(client)

@@ -20,6 +20,7 @@ def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "changed: capp.py; restarting the worker" in out
+    assert "the dashboard is http://127.0.0.1:" in out
     assert embedded.status(folder / ".stepflow") is None
 
 

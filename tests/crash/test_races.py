@@ -116,7 +116,7 @@ async def test_a_worker_killed_while_it_looks_through_waiting_lists_forgets_none
         bench.env, Dying(bench.connection, calls), worker="w",
         sources=sources_of(bench.keys, "default"), queues=["default"],
         serves={"default": ["chain"]}, on_look=lambda look, extra: None,
-        announce=nothing_to_announce,
+        announce=nothing_to_announce, report=nothing_to_announce,
     )  # fmt: skip
     try:
         await rounds._waiting_lists(["default|chain"])

@@ -21,9 +21,13 @@ async def test_no_round_that_goes_on_or_begins_later_brings_it_back(url, keys, s
         await may_go_on.wait()
         await carry_out(connection, announce_builds("w", "default", {"flow": "b"}, env))
 
+    async def report() -> None:
+        """Nothing was counted."""
+
     rounds = Maintenance(
         env, connection, worker="w", sources=sources_of(keys, "default"), queues=["default"],
         serves={}, on_look=lambda look, extra: None, announce=announce,
+        report=report,
     )  # fmt: skip
     try:
         rounds.note_reconnect()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepflow import AsyncClient, Client, RunNotFound, Webhook
-from stepflow.engine.history import _read_entry, _show_entry, read_history
+from stepflow.engine.history import _read_entry, read_history, show_entry
 from stepflow.errors import UnreadableHistory
 from stepflow.store.values.codec import pack
 
@@ -39,13 +39,13 @@ def entry(
 @pytest.mark.parametrize("head", [b"", b"review|"], ids=["value", "signal"])
 def test_every_value_comes_back_byte_by_byte_through_json(value: Any, head: bytes) -> None:
     written = entry("signal" if head else "value", head + pack(value))
-    assert _read_entry(json.loads(json.dumps(_show_entry(written)))) == written
+    assert _read_entry(json.loads(json.dumps(show_entry(written)))) == written
 
 
 @given(data=st.binary(max_size=40), whole=st.booleans())
 def test_whatever_stands_in_a_journal_comes_back_byte_by_byte(data: bytes, whole: bool) -> None:
     written = data if whole else entry("later-kind", data)
-    assert _read_entry(json.loads(json.dumps(_show_entry(written)))) == written
+    assert _read_entry(json.loads(json.dumps(show_entry(written)))) == written
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_json_can_carry_is_shown_readably(written: bytes, shown: dict[str, 
         "name": "search",
         "at": 1893456000.123456,
     }
-    assert _show_entry(written) == facts | shown
+    assert show_entry(written) == facts | shown
 
 
 async def test_both_clients_give_the_run_its_input_and_no_secret(

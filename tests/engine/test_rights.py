@@ -1,4 +1,4 @@
-"""Redis users with the rights that docs/operations.md gives them, and with one less."""
+"""Redis users with the rights that docs/running.md gives them, and with one less."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support import until
 
 ROLES = {role.name: role for role in (WORKER, CLIENT, VIEWER)}
 DOCS = " ".join(
-    (Path(__file__).parents[2] / "docs" / "operations.md").read_text().replace("\\\n", " ").split()
+    (Path(__file__).parents[2] / "docs" / "running.md").read_text().replace("\\\n", " ").split()
 )
 
 

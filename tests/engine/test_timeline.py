@@ -9,7 +9,7 @@ from stepflow import Continue, RetryPolicy, RunNotFound, Succeed
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.run import Run
 from stepflow.core.under_way import UnderWay
-from stepflow.engine.history import _read_entry, _show_entry
+from stepflow.engine.history import _read_entry, show_entry
 from stepflow.engine.timeline.entries import JournalReader
 from stepflow.hooks.body import json_value
 from stepflow.store.keys import Keys
@@ -358,6 +358,6 @@ def test_how_long_an_attempt_took_is_beside_its_time_and_older_readers_do_not_mi
     assert Entry.read(written).took_ms == took_ms
     assert Entry.read(written).at == at
     assert f"{float(written.split(b'|')[3]):.6f}" == f"{at:.6f}"
-    shown = _show_entry(written)
+    shown = show_entry(written)
     assert "entry" not in shown
     assert _read_entry(json.loads(json.dumps(shown))) == written

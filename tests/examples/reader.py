@@ -27,7 +27,8 @@ MASKS = (
 )
 #: commands that change nothing are typed again until they print what the page says
 LOOKS = re.compile(
-    r"stepflow (list|show|questions|workers|queues|hooks)\b|(cat|tail) |curl -s localhost\S+$"
+    r"stepflow (list|show|why|questions|workers|runners|queues|hooks|doctor|events|bulk list)\b"
+    r"|(cat|tail) |curl -s localhost\S+$"
 )
 #: seconds until what a page says must have come true
 PATIENCE_S = 15
@@ -43,6 +44,7 @@ class Reader:
             "PYTHONPATH": f"{home}{os.pathsep}{ROOT}", "COLUMNS": "120",
             "PYTEST_ADDOPTS": "-p no:randomly -p no:valkey -p no:cacheprovider",
         }  # fmt: skip
+        self.masks = MASKS
         self.workers: dict[str, subprocess.Popen[str]] = {}
 
     def read(self, page: Path) -> None:
@@ -84,10 +86,11 @@ class Reader:
     def type(self, command: str, printed: str) -> None:
         shown = self.run(command)
         end = time.monotonic() + PATIENCE_S
-        while masked(shown) != masked(printed) and LOOKS.match(command) and time.monotonic() < end:
+        said = self._masked(printed)
+        while self._masked(shown) != said and LOOKS.match(command) and time.monotonic() < end:
             time.sleep(0.1)
             shown = self.run(command)
-        assert masked(shown) == masked(printed), f"$ {command}\n{shown}"
+        assert self._masked(shown) == said, f"$ {command}\n{shown}"
 
     def run(self, command: str) -> str:
         done = subprocess.run(
@@ -96,6 +99,11 @@ class Reader:
         )  # fmt: skip
         return done.stdout
 
+    def _masked(self, text: str) -> list[str]:
+        for pattern, name in self.masks:
+            text = re.sub(pattern, name, text, flags=re.MULTILINE)
+        return [line.rstrip() for line in text.rstrip().splitlines()]
+
     @staticmethod
     def until(holds, what: str) -> None:
         end = time.monotonic() + PATIENCE_S
@@ -103,9 +111,3 @@ class Reader:
             if time.monotonic() > end:
                 raise TimeoutError(what)
             time.sleep(0.1)
-
-
-def masked(text: str) -> list[str]:
-    for pattern, name in MASKS:
-        text = re.sub(pattern, name, text)
-    return [line.rstrip() for line in text.rstrip().splitlines()]

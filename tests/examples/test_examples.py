@@ -85,7 +85,7 @@ def test_opentelemetry(run_example):
         "process greeting",
         "send default",
         "step greet",
-        "step greet (ConnectionError)",
+        "step greet failed: nobody is listening yet",
     ]
 
 

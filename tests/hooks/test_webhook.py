@@ -5,6 +5,7 @@ import pytest
 
 from stepflow.errors import InvalidOption, UnreadableValue, WebhookRefused
 from stepflow.hooks import Webhook
+from stepflow.hooks.given import host_of, with_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -215,3 +216,23 @@ def test_what_stands_in_clear_is_known() -> None:
     """[B28]"""
     webhook = Webhook(f"{URL}?key=s3cret", SECRET, headers={"authorization": "s3cret"})
     assert webhook.in_clear == ["the secret", "header authorization", "the query of its URL"]
+
+
+def test_headers_that_are_added_do_not_replace_its_own() -> None:
+    """However these are written, and wherever their values come from."""
+    trace = {"traceparent": "00-1-2-01", "tracestate": "a=b"}
+    webhook = Webhook(
+        URL, headers={"TraceParent": "mine"}, headers_env={"Tracestate": "MY_WEBHOOK_STATE"}
+    )
+    assert with_headers(webhook, trace) == webhook
+    added = with_headers(Webhook(URL, headers={"x-a": "1"}).as_dict(), trace)
+    assert added.headers == {"x-a": "1", **trace}
+    assert with_headers(webhook, {}) is webhook
+
+
+def test_a_stored_webhook_that_cannot_be_read_gets_no_headers_and_has_no_host() -> None:
+    """Who delivers it says what is wrong."""
+    for stored in ({}, {"url": 7}, {"url": "http://[x"}):
+        assert with_headers(stored, {"traceparent": "00-1-2-01"}) is stored
+        assert host_of(stored) == ""
+    assert host_of({"url": "https://u:p@example.com:8443/x?key=1"}) == "example.com"

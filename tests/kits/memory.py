@@ -12,7 +12,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
-from stepflow.core.journal import start_entry
+from stepflow.core.journal import EntryKind, start_entry
 from stepflow.core.outcomes import ContinueAsNew, Outcome, Park
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.registry import is_async
@@ -121,6 +121,9 @@ class MemoryRuntime:
 
     async def is_slot_wanted(self) -> bool:
         return True
+
+    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
+        pass
 
     def spread(self) -> float:
         return 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stepflow import RunSpec
-from stepflow.core.tags import MOST_TAGS, read_tags, write_tags
+from stepflow.engine.tags import MOST_TAGS, read_tags, write_tags
 from stepflow.errors import InvalidOption
 from stepflow.store.maintenance import sweep_expired
 from tests.listing.walks import all_ids

@@ -318,6 +318,8 @@ GUARDS = [
 
 #: scripts that are not here, and why
 WITHOUT = {
+    "add_counts": "tests/stats/test_metrics.py",
+    "ask_worker": "it asks",
     "check_rights": "it asks",
     "inspect_runs": "it reads",
     "mend_index": "tests/why/test_doctor.py",

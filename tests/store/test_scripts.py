@@ -125,10 +125,10 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         keys=dict.fromkeys(scripts.FINISH_RUN.keys.single, "k"),
         args=dict.fromkeys(scripts.FINISH_RUN.args.single, "a"),
         lists=lists,
-        key_lists={"hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"]},
+        key_lists={"hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"]},
     )
-    assert call.keys[-4:] == ("h", "j", "p", "n")
-    assert call.args[-12:] == (2, 0, 1, *[0] * len(lists))
+    assert call.keys[-5:] == ("h", "j", "p", "n", "c")
+    assert call.args[-14:] == (2, 0, 1, 1, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():

@@ -66,6 +66,25 @@ async def test_the_steps_of_a_workflow_count_also_those_before_it_slept(app, spa
     assert roots(spans.all()) == ["send default"]
 
 
+async def test_attempts_that_failed_count_when_their_step_is_long_done(app, spans):
+    """[E17] A chain of which each step is tried twice is at its limit after half the steps."""
+
+    @app.runner("chain", retry=QUICK)
+    async def chain(step):
+        if step.attempt == 1:
+            raise ValueError("once")
+        return Succeed() if step.number == 20 else Continue(None)
+
+    async with Harness(app) as h:
+        run = await h.submit("chain")
+        for _ in range(21):
+            await h.advance(2)
+        await h.result(run)
+    made = spans.named("process chain")
+    assert len([one for one in made if "error.type" in one.attributes]) == 21
+    assert 3 <= len([one for one in made if "error.type" not in one.attributes]) <= 5
+
+
 def test_a_limit_of_none_is_refused():
     """[E17]"""
     with pytest.raises(InvalidOption, match="most_spans"):

@@ -184,6 +184,21 @@ async def test_what_fails_says_how(app, aclient, working, spans):
     assert failed.attributes["error.type"] == "StepFailed"
 
 
+async def test_a_step_whose_time_is_up_is_a_failed_span(app, aclient, working, spans):
+    """[E17]"""
+
+    @app.workflow(retry=RetryPolicy(max_attempts=1))
+    async def flow(ctx) -> None:
+        await ctx.step("slow", asyncio.Event().wait, timeout=0.01)
+
+    async with working(app):
+        with pytest.raises(RunFailed, match="TimeoutError"):
+            await (await aclient.submit("flow")).result(10)
+    slow = spans.one("step slow")
+    assert (slow.attributes["error.type"], slow.events) == ("CancelledError", ())
+    assert "its time was up" in slow.status.description
+
+
 async def test_user_code_is_in_its_span_on_the_loop_and_in_threads(app, aclient, working, spans):
     """[E17] What your libraries trace hangs below the step or the attempt that called them."""
     tracer = spans.provider.get_tracer("library")

@@ -33,11 +33,17 @@ from stepflow import (
     Stepflow,
     StepStatus,
     SyncContext,
+    Telemetry,
     UserCall,
     Webhook,
 )
+from stepflow.telemetry import OpenTelemetry
 from stepflow.testing import Harness
 
+telemetry: Telemetry = OpenTelemetry(links=True)
+Client(telemetry=telemetry)
+AsyncClient(telemetry="global")  # error
+Stepflow(telemetry=OpenTelemetry)  # error
 app = Stepflow("redis://localhost/0", webhooks=["https://example.com/hook"])
 
 

@@ -80,6 +80,6 @@ def serving(serve) -> Serving:
         process = serve(*options)
         line = process.stdout.readline()
         assert "listens at" in line, process.communicate()
-        return httpx.Client(base_url=line.split()[3].rstrip(";"), timeout=30)
+        return httpx.Client(base_url=line.split()[3].rstrip(":"), timeout=30)
 
     return start

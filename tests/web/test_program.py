@@ -32,7 +32,7 @@ def test_it_serves_bearers_of_its_tokens_and_leaves_at_sigterm(serve, tmp_path):
     """[O18] [O20] Read tokens and the others; in words, and with exit code 0."""
     (tmp_path / "tokens").write_text(f"ann {TOKEN}\n")
     process = serve("--host", "0.0.0.0", "--token-file", "tokens", "--allow-host", "ops.test")
-    url = process.stdout.readline().split()[3].rstrip(";").replace("0.0.0.0", "127.0.0.1")
+    url = process.stdout.readline().split()[3].rstrip(":").replace("0.0.0.0", "127.0.0.1")
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with httpx.Client(base_url=url) as http:
         assert http.get("/runs").status_code == 401
@@ -49,7 +49,7 @@ async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, cl
     """[O20] A hundred of them; uvicorn would log an error had it to cut one off after 2 s."""
     client.submit("later", run_id="r-1")
     process = serve()
-    url = process.stdout.readline().split()[3].rstrip(";")
+    url = process.stdout.readline().split()[3].rstrip(":")
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as http:
         streams = [

@@ -1,7 +1,7 @@
 """
 `stepflow dev`: all you need while you write an app, in one terminal.
 
-A server, a worker that restarts when the code changes, and a live list of runs.
+A server, a worker that restarts when the code changes, a live list of runs, and the dashboard.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def dev_command(
     """
     Run a worker for APP (package.module:app) that restarts when its files change.
 
-    Without a Redis URL it uses the embedded server of this folder. Ctrl-C ends all of it; the runs
-    stay.
+    The dashboard is served beside it. Without a Redis URL it uses the embedded server of this
+    folder. Ctrl-C ends all of it; the runs stay.
     """
+    from stepflow.cli.dev.dashboard import Dashboard
     from stepflow.cli.dev.view import View
     from stepflow.cli.dev.worker import ReloadedWorker
 
@@ -60,10 +61,11 @@ def dev_command(
     app = context.load_app(target)
     if app is None or target is None:
         raise Problem("dev needs an app; name one: stepflow dev package.module:app", Exit.USAGE)
+    place = [] if context.redis_url is None else ["--redis-url", context.redis_url]
+    place += [] if context.namespace is None else ["--namespace", context.namespace]
     options = [part for queue in queues for part in ("--queue", queue)]
     options += [] if concurrency is None else ["--concurrency", str(concurrency)]
-    options += [] if context.redis_url is None else ["--redis-url", context.redis_url]
-    options += [] if context.namespace is None else ["--namespace", context.namespace]
+    options += place
     context.app = target
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
@@ -72,6 +74,7 @@ def dev_command(
         worker = stack.enter_context(
             ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s)
         )
+        stack.enter_context(Dashboard([target, *place], view.say))
         view.say(f"stepflow dev: working {target}, watching {worker.watched}; Ctrl-C ends it")
         try:
             while True:

@@ -69,14 +69,14 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
 
 def _workers_here(context: CliContext, host: str, queue: str | None) -> Sequence[WorkerInfo]:
     """Ask Redis, quickly: whoever asks has a time limit of its own."""
-    from stepflow.engine.inspect import workers_of
+    from stepflow.engine.inspect import own_workers
     from stepflow.store.connection.sync import carry_out
 
     with context.client(starts=False) as client:
         keys, times = client.env.keys, client.settings.redis
         quick = times.model_copy(update={"retry_for_s": min(times.retry_for_s, ANSWER_S)})
         client.settings = client.settings.model_copy(update={"redis": quick})
-        found = carry_out(client.connection, workers_of(host, client.env))
+        found = carry_out(client.connection, own_workers(client.env, host))
     if queue is None:
         return found
     return [each for each in found if queue in {keys.split_queue(name)[0] for name in each.queues}]

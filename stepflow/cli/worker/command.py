@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from stepflow.cli.params import DURATION
 
 if TYPE_CHECKING:
     from stepflow.app import CoreApp
+
+log = logging.getLogger("stepflow.worker")
 
 
 @click.command("worker", short_help="Run a worker for APP (package.module:app).")
@@ -53,6 +56,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="The lowest level that is logged.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Serve metrics for Prometheus at this port.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address that metrics are served at.",
+)
 @click.option("--name", hidden=True, help="This process's name; given by a supervisor.")
 @common_options
 @pass_context
@@ -65,6 +81,8 @@ def worker_command(
     burst: bool,
     lease: float | None,
     log_level: str,
+    metrics_port: int | None,
+    metrics_host: str,
     name: str | None,
 ) -> int:
     """
@@ -95,16 +113,32 @@ def worker_command(
         app.settings = app.settings.model_copy(update={"worker": settings})
     count = processes or app.settings.worker.processes
     slots = concurrency or app.settings.worker.concurrency
-    is_single = name is not None or count == 1
+    is_child, is_single = name is not None, name is not None or count == 1
     if is_single:
         name = name or new_worker_name()
     log_to_stderr(log_level, JsonLines(name) if context.json else None)
+    if metrics_port is not None and not is_child:  # of several processes the supervisor serves them
+        _serve_metrics(context, app, metrics_host, metrics_port)
     if not is_single:
         return _supervise(context, app, count, burst=burst)
     from stepflow.entry import work
     from stepflow.worker.worker import WorkerOptions
 
     return work(app, WorkerOptions(names, slots, burst, str(name)), url=context.url(app))
+
+
+def _serve_metrics(context: CliContext, app: CoreApp, host: str, port: int) -> None:
+    """Serve the metrics of the Redis of *app* beside the worker."""
+    from stepflow.client import Client
+    from stepflow.engine.stats.snapshot import snapshot
+    from stepflow.metrics.serve import serve_metrics
+
+    client = Client(context.url(app), namespace=app.namespace, settings=app.settings)
+    try:
+        port = serve_metrics(lambda: client._do(snapshot(client.env)), host, port)  # noqa: SLF001  as web/figures.py
+    except OSError as error:
+        raise Problem(f"cannot serve metrics at {host} port {port}: {error.strerror}") from None
+    log.info("metrics are at http://%s:%s/metrics", host, port)
 
 
 def _supervise(context: CliContext, app: CoreApp, count: int, *, burst: bool) -> int:

@@ -134,7 +134,7 @@ class OutputReader:
             yield OutputGap(None)
         for entry in entries:
             self._position = entry.id
-            event = _event_of(entry)
+            event = event_of(entry)
             if (
                 isinstance(event, OutputReset)
                 or self._topics is None
@@ -171,7 +171,8 @@ class OutputReader:
         return given
 
 
-def _event_of(entry: StreamEntry) -> OutputItem | OutputReset:
+def event_of(entry: StreamEntry) -> OutputItem | OutputReset:
+    """Read an item of a stream; data that cannot be read says so in words."""
     fields = entry.fields
     scope, attempt = fields.get(b"s", b"").decode("utf-8", "replace"), fields.get(b"a", b"")
     if b"d" not in fields:

@@ -28,8 +28,9 @@ class AttemptFacts:
     run: Run
     worker: str
     trace: Trace
-    #: whether the runner is a workflow that says it is an agent
-    is_agent: bool = False
+    is_workflow: bool
+    #: whether it is a workflow that says it is an agent
+    is_agent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stepflow.core.run import ENDS, Run, RunState
-from stepflow.core.tags import write_tags
 from stepflow.engine.listing.filters import RunFilter
+from stepflow.engine.tags import write_tags
 from stepflow.store.indexes.old import old_ended_index, old_runner_index
 from stepflow.store.keys import LIVE, Keys
 

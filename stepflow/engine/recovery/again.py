@@ -6,6 +6,7 @@ import logging
 
 from stepflow.core import probes
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.counts import Counted, Recovery, StepCount, field_of
 from stepflow.core.ids import run_member
 from stepflow.core.outcomes import Lost, Outcome
 from stepflow.core.run import Run, RunState
@@ -51,10 +52,10 @@ async def hand_over_again(
         run.token, "lost", attempt=run.failures + 1, started_at=run.updated_at, ended_at=now,
         due_at=move.due_at or 0.0,
     )  # fmt: skip
-    fence = Fence("", env.request_id(), lapsed=lapsed)
+    fence, counted = Fence("", env.request_id(), lapsed=lapsed), _counted(run, outcome, dead_token)
     probes.at("recover.ready")
     if move.kind is TransitionKind.FINISH:
-        answer = await finish_from_outside(run, move, fence, env)
+        answer = await finish_from_outside(run, move, fence, env, counted=counted)
     elif move.kind is TransitionKind.HAND_OVER:
         fence = Fence(
             "",
@@ -66,7 +67,7 @@ async def hand_over_again(
         answer = await hand_over(
             env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
             crashes=move.crashes, due_at=move.due_at, now=now, stop=move.stop, cleanup=move.cleanup,
-            pause=move.paused,
+            pause=move.paused, counted=counted,
         )  # fmt: skip
     else:
         return False
@@ -82,6 +83,16 @@ async def hand_over_again(
             move.state,
         )
     return True
+
+
+def _counted(run: Run, outcome: Outcome, dead_token: str) -> list[str]:
+    """Name the counts of what is done here."""
+    if not isinstance(outcome, Lost):
+        return [field_of(Counted.RECOVERED, Recovery.LOST_DELIVERY)]
+    why = Recovery.DEAD_WORKER if dead_token else Recovery.LAPSED
+    return [
+        field_of(Counted.RECOVERED, why), field_of(Counted.STEPS, run.runner, StepCount.LOST)
+    ]  # fmt: skip
 
 
 def _is_still_so(run: Run, outcome: Outcome, dead_token: str, rev: int | None) -> bool:

@@ -4,7 +4,23 @@ What a run has done and what it is doing, step by step, for people and programs.
 `read.py` asks Redis, `entries.py` reads a workflow's journal, `records.py` the steps of a runner.
 """
 
-from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline
-from stepflow.engine.timeline.read import timeline
+from stepflow.engine.timeline.model import (
+    FailedAttempt,
+    StepKind,
+    StepState,
+    StepStatus,
+    Timeline,
+    Trace,
+)
+from stepflow.engine.timeline.read import timeline, trace
 
-__all__ = ["StepKind", "StepState", "StepStatus", "Timeline", "timeline"]
+__all__ = [
+    "FailedAttempt",
+    "StepKind",
+    "StepState",
+    "StepStatus",
+    "Timeline",
+    "Trace",
+    "timeline",
+    "trace",
+]

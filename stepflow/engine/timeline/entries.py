@@ -13,7 +13,7 @@ from stepflow.core.ids import child_run_id
 from stepflow.core.journal import KEYED, SEPARATOR, Entry, EntryKind, read_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
-from stepflow.engine.timeline.model import StepKind, StepState, StepStatus
+from stepflow.engine.timeline.model import FailedAttempt, StepKind, StepState, StepStatus
 from stepflow.errors import StepflowError
 from stepflow.store.values.codec import unpack
 from stepflow.store.variables import read_var
@@ -107,12 +107,17 @@ class JournalReader:
         self._put(entry.place, entry, state=StepState.FAILED, error=error, until=None)
 
     def _try(self, entry: Entry) -> None:
-        due_at, error = read_try(entry.data)
+        due_at, brief = read_try(entry.data)
+        next_at, error = as_datetime(due_at), ErrorInfo.of_brief(brief)
         step = self._put(
-            entry.place, entry, state=StepState.RETRYING, until=as_datetime(due_at), ended_at=None,
-            took_s=None, error=ErrorInfo.of_brief(error),
+            entry.place, entry, state=StepState.RETRYING, until=next_at, ended_at=None,
+            took_s=None, error=error,
         )  # fmt: skip
-        self._steps[self._at[entry.place]] = replace(step, attempt=step.attempt + 1)
+        began_at = None if entry.took_ms is None else as_datetime(entry.at - entry.took_ms / 1000)
+        failed = FailedAttempt(began_at, as_datetime(entry.at), next_at, error)
+        self._steps[self._at[entry.place]] = replace(
+            step, attempt=step.attempt + 1, failed_attempts=(*step.failed_attempts, failed)
+        )
 
     def _due(self, entry: Entry) -> None:
         kinds = {_SLEEP: StepKind.SLEEP, _QUESTION: StepKind.QUESTION}

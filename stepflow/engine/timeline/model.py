@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
+from stepflow.core.step_record import Attempts
 
 
 class StepKind(StrEnum):
@@ -69,6 +70,18 @@ OPEN_STATES = (
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt of a workflow's step that failed, and was followed by another."""
+
+    #: None where it is not known
+    started_at: datetime | None
+    ended_at: datetime | None
+    #: when the next one was due
+    next_at: datetime | None
+    error: ErrorInfo | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepStatus:
     """
     One step of a run: for a workflow a `ctx` call, for a runner an attempt.
@@ -104,11 +117,31 @@ class StepStatus:
     number: int | None = None
     #: what the runner said of its step (`continue`, `succeed`, `raised` ...); None in a workflow
     outcome: str | None = None
+    #: the attempts before this one, for steps of a workflow; those of a runner are steps themselves
+    failed_attempts: Sequence[FailedAttempt] = ()
 
     @property
     def is_open(self) -> bool:
         """Whether it is not over."""
         return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """
+    What the timeline of a run is made of, quick to read for a run of many steps.
+
+    *attempts* are the records of a runner's steps, or of a workflow's activations; *steps* are
+    those of a workflow, or the one that a runner's run is at. *child_ends* say when children ended,
+    in unix seconds, by run id; the steps say when the run took that in.
+    """
+
+    run: RunStatus
+    steps: Sequence[StepStatus]
+    attempts: Attempts
+    is_workflow: bool
+    restarts: int = 0
+    child_ends: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

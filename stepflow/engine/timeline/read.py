@@ -10,12 +10,12 @@ from stepflow.core.ids import question_digest
 from stepflow.core.run import Run, RunState, RunStatus
 from stepflow.core.under_way import UnderWay
 from stepflow.engine.env import Env
-from stepflow.engine.inspect import steps as load_records
+from stepflow.engine.inspect import attempts
 from stepflow.engine.questions import Question, read_question
 from stepflow.engine.status import status_of, with_progress
 from stepflow.engine.timeline.entries import JournalReader, begin_step
-from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline
-from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, steps_of_runner
+from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline, Trace
+from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, present_step, steps_of_runner
 from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
@@ -38,22 +38,29 @@ async def timeline(run_id: str, env: Env) -> Timeline:
     Reads only what is there: a step in its first attempt is known to its worker alone until that
     has taken a third of a lease, 5 s; before that it has no name here.
     """
+    read = await trace(run_id, env)
+    ended = [] if read.is_workflow else steps_of_runner(read.run, read.attempts)
+    return Timeline(
+        read.run, [*ended, *read.steps], is_workflow=read.is_workflow, restarts=read.restarts
+    )
+
+
+async def trace(run_id: str, env: Env) -> Trace:
+    """Read what the timeline of a run is made of; raises RunNotFound."""
     run, data, journal = await batch(
         load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id)
     )
     if run is None:
         raise RunNotFound(run_id)
     status = await with_progress(status_of(run, data), run, env)
-    records = await load_records(run_id, env)
+    tried = await attempts(run_id, env)
     told = _told(run, data)
     is_workflow = (
-        bool(journal)
-        or run.state is RunState.WAITING
-        or any(record.outcome in WORKFLOW_OUTCOMES for record in records)
+        bool(journal) or run.state is RunState.WAITING or bool(tried.outcomes() & WORKFLOW_OUTCOMES)
     )
     if not is_workflow:
-        steps = steps_of_runner(run, status, records, told)
-        return Timeline(status, steps, is_workflow=False)
+        steps = present_step(run, status, tried, told)
+        return Trace(status, steps, tried, is_workflow=False)
     reader = JournalReader(run)
     reader.read(journal)
     steps = reader.steps
@@ -63,8 +70,10 @@ async def timeline(run_id: str, env: Env) -> Timeline:
         steps = await _with_questions(steps, run, reader.restarts, env)
         steps = _under_way(_with_waits(steps, run), run, status, told, env.clock.now())
         steps = await _with_maps(steps, run, env)
-    steps = await _with_children(steps, env)
-    return Timeline(status, steps, is_workflow=True, restarts=reader.restarts)
+    children = await _children(steps, env)
+    ends = {child.id: child.ended_at for child in children.values() if child.ended_at}
+    steps = [_with_child(step, children) for step in steps]
+    return Trace(status, steps, tried, is_workflow=True, restarts=reader.restarts, child_ends=ends)
 
 
 def _told(run: Run, data: Mapping[bytes, bytes]) -> Sequence[UnderWay]:
@@ -183,21 +192,26 @@ async def _with_maps(steps: Sequence[StepStatus], run: Run, env: Env) -> list[St
     ]
 
 
-async def _with_children(steps: Sequence[StepStatus], env: Env) -> list[StepStatus]:
-    """Put in the states of the children whose ends the run has not taken in."""
-    ids = [
-        step.run_id
-        for step in steps
-        if step.kind is StepKind.CHILD and step.is_open and step.run_id
-    ][:MOST_CHILDREN]
-    if not ids:
-        return list(steps)
-    runs = await batch_of([load_run(env.keys, run_id) for run_id in ids])
-    children = dict(zip(ids, runs, strict=True))
-    return [
-        _of_child(step, child) if (child := children.get(step.run_id or "")) else step
-        for step in steps
-    ]
+async def _children(steps: Sequence[StepStatus], env: Env) -> dict[str, Run]:
+    """Read the children that a run has begun; of many, those that are not over come first."""
+    ids = [step.run_id for step in sorted(steps, key=_is_over) if _is_child(step)]
+    known = [run_id for run_id in ids if run_id][:MOST_CHILDREN]
+    runs = await batch_of([load_run(env.keys, run_id) for run_id in known]) if known else []
+    return {run.id: run for run in runs if run is not None}
+
+
+def _is_child(step: StepStatus) -> bool:
+    return step.kind is StepKind.CHILD and step.run_id is not None
+
+
+def _is_over(step: StepStatus) -> bool:
+    return not step.is_open
+
+
+def _with_child(step: StepStatus, children: Mapping[str, Run]) -> StepStatus:
+    """Put in the state of a child whose end the run has not taken in."""
+    child = children.get(step.run_id or "") if _is_child(step) and step.is_open else None
+    return step if child is None else _of_child(step, child)
 
 
 def _of_child(step: StepStatus, child: Run) -> StepStatus:

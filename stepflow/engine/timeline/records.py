@@ -7,13 +7,16 @@ from datetime import datetime
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.core.step_record import Attempt
 from stepflow.core.under_way import UnderWay
-from stepflow.engine.inspect import StepInfo
 from stepflow.engine.timeline.model import StepKind, StepState, StepStatus
 from stepflow.times import as_datetime
 
 #: the outcomes that only a workflow has
 WORKFLOW_OUTCOMES = frozenset({"park", "yield", "restart", "last"})
+
+#: attempts among which is the one that ended last
+_LAST = 100
 
 _STATES = {
     "continue": StepState.SUCCEEDED, "succeed": StepState.SUCCEEDED, "fail": StepState.FAILED,
@@ -22,34 +25,35 @@ _STATES = {
 }  # fmt: skip
 
 
-def steps_of_runner(
-    run: Run,
-    status: RunStatus,
-    records: Sequence[StepInfo],
-    told: Sequence[UnderWay] = (),
+def steps_of_runner(status: RunStatus, attempts: Sequence[Attempt]) -> list[StepStatus]:
+    """Give every attempt that ended."""
+    return [_ended(attempt, status) for attempt in attempts]
+
+
+def present_step(
+    run: Run, status: RunStatus, attempts: Sequence[Attempt], told: Sequence[UnderWay] = ()
 ) -> list[StepStatus]:
-    """Give every attempt that ended, and the step that the run is at."""
-    steps = [_ended(record, status) for record in records]
-    last = max((record.ended_at for record in records if record.ended_at), default=None)
+    """Give the step that a run is at, if it has not ended; *told* is what its worker says."""
     if run.is_finished:
-        return steps
+        return []
+    last = max((attempt.record.ended_at for attempt in attempts[-_LAST:]), default=0.0)
     present = (str(run.step), status.attempt)
-    began_at = next(
-        (as_datetime(each.began_at) for each in told if (each.name, each.attempt) == present), None
-    )
-    return [*steps, _present(run, status, began_at or last)]
+    began = (each.began_at for each in told if (each.name, each.attempt) == present)
+    return [_present(run, status, as_datetime(next(began, last)))]
 
 
-def _ended(record: StepInfo, status: RunStatus) -> StepStatus:
-    start, end = record.started_at, record.ended_at
-    is_last = record.is_closed and status.is_finished and record.number == status.step
+def _ended(attempt: Attempt, status: RunStatus) -> StepStatus:
+    record = attempt.record
+    is_last = attempt.is_closed and status.is_finished and attempt.number == status.step
+    is_read = bool(record.ended_at)
     return StepStatus(
-        StepKind.STEP, f"step {record.number}",
-        _STATES.get(record.outcome, StepState.SUCCEEDED), record.attempt, start, end,
-        took_s=None if start is None or end is None else (end - start).total_seconds(),
-        error=status.error if is_last and status.error else ErrorInfo.of_brief(record.error or ""),
+        StepKind.STEP, f"step {attempt.number}",
+        _STATES.get(record.outcome, StepState.SUCCEEDED), record.attempt,
+        as_datetime(record.started_at), as_datetime(record.ended_at),
+        took_s=round(record.ended_at - record.started_at, 3) if is_read else None,
+        error=status.error if is_last and status.error else ErrorInfo.of_brief(record.error),
         worker=record.worker or None,
-        number=record.number, outcome=record.outcome,
+        number=attempt.number, outcome=record.outcome,
     )  # fmt: skip
 
 

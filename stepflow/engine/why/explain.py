@@ -61,7 +61,7 @@ def _gone(facts: Facts) -> Why:
         return make(facts, "gone.never", "no run has this id, or it was deleted")
     return make(
         facts, "gone.expired", f"its record has expired; it had {_end(indexes.ended_as)}",
-        moved_by="the next round of a worker takes it off the lists", evidence={
+        moved_by="the next round of a worker", evidence={
             "index": indexes.ended_as or "live"
         },
     )  # fmt: skip
@@ -90,7 +90,7 @@ def _ended(facts: Facts, run: Run) -> Why:
         return make(
             facts, "ended.telling",
             f"it has {_end(run.state)}; a hook of it is to be delivered: {tried}{problem}{due}",
-            since=run.ended_at, until=hook.due_at, moved_by="a worker delivers it",
+            since=run.ended_at, until=hook.due_at, moved_by="a worker that delivers it",
             commands=[f"stepflow hooks redeliver {hook.id}"],
             evidence={**evidence, "hooks": [one.id for one in undelivered]},
         )  # fmt: skip

@@ -25,7 +25,7 @@ class WhyWord(StrEnum):
     BROKEN = "broken"
 
 
-#: every code there is, with what it means; docs/operations.md lists them
+#: every code there is, with what it means; docs/why.md lists them
 CODES: Mapping[str, str] = {
     "gone.never": "no run has this id",
     "gone.expired": "its record has expired",

@@ -127,7 +127,7 @@ class RecordedRuntime:
         del args, options
         raise AssertionError("a replay of a recorded history asked for what only a worker can do")
 
-    is_slot_wanted = spread = call = add_entry = _refuse
+    is_slot_wanted = spread = call = add_entry = count_attempt = _refuse
     output_scope = emit_entry = _refuse
     take_signal = touch_var = settle_question = close_question = _refuse
     spawn_children = stop_children = count_children = stop_group = _refuse

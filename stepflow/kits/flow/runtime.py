@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
+from stepflow.core.journal import EntryKind
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.runner import Step
@@ -95,6 +96,9 @@ class FlowRuntime(Protocol):
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""
+
+    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
+        """Count an attempt of a step whose end an entry of *kind* remembers."""
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""

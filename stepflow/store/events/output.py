@@ -134,11 +134,12 @@ def load_output(keys: Keys, run_id: str, first: str, count: int) -> Call[list[St
     )
 
 
-def load_newest_output(keys: Keys, run_id: str) -> Call[list[StreamEntry]]:
-    """Read the newest item, if there is one."""
+def load_newest_output(keys: Keys, run_id: str, limit: int = 1) -> Call[list[StreamEntry]]:
+    """Read the newest items, at most *limit*, the newest first."""
     return command(
-        "XREVRANGE", f"{keys.run(run_id)}:out", "+", "-", "COUNT", 1, read=_entries, misfit=list
-    )
+        "XREVRANGE", f"{keys.run(run_id)}:out", "+", "-", "COUNT", limit, read=_entries,
+        misfit=list,
+    )  # fmt: skip
 
 
 def _entries(reply: Any) -> list[StreamEntry]:

@@ -26,6 +26,7 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
+    counts_keys,
     flow_keys,
     pause_fields,
     wip_member,
@@ -78,6 +79,7 @@ def finish_run(
     untold: bytes | None = None,
     stopped_by: str = "",
     output_ttl_s: float | None = None,
+    counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
@@ -85,7 +87,8 @@ def finish_run(
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
     by hand. *untold* notes the end for hooks of its app
     that nobody has announced; STALE as well when somebody has by now.
-    The output stream may live shorter than the record: for *output_ttl_s*.
+    The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the counts
+    that this adds to: what a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -103,10 +106,10 @@ def finish_run(
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
             "memo": f"{base}:memo", "claims": keys.claims,
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "wip": keys.rq_wip(queue), **places(keys, run.runner, state),
-            "deadlines": keys.deadlines, "due": keys.due,
-            "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
-            **hook_queue_keys(keys), **flow_keys(base), "questions_index": keys.questions,
+            "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
+            **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
+            "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
+            **hook_queue_keys(keys), **flow_keys(base),
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -114,23 +117,27 @@ def finish_run(
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
             "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            # the scan of deadlines also comes by what was asked to stop
-            "has_deadline": int(bool(run.deadline_at or run.stop or run.damage)),
+            "has_deadline": int(_has_deadline(run)),
             "channel": keys.done_channel(run.id), "message": state, "now": time,
             "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
-            "stop_hook": update.stop_hook, "parent": update.parent,
+            "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
-            "parent": update.parent_keys,
+            "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
         },
     )  # fmt: skip
+
+
+def _has_deadline(run: Run) -> bool:
+    """Whether the set of deadlines may hold a run: it also holds what was asked to stop."""
+    return bool(run.deadline_at or run.stop or run.damage)
 
 
 def retry_run(

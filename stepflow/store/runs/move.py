@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from stepflow.core.run import PauseRequest, Run
 from stepflow.store.calls import Part
+from stepflow.store.keys import Keys
 from stepflow.store.run_hash import NO_PAUSE, write_pause
 
 #: answers of the deciding scripts: written; the run is not as the caller saw it; written before, by
@@ -77,3 +78,8 @@ def wip_member(run: Run) -> str:
 def is_brief(due_at: float, now: float) -> int:
     """Say, for a script, whether a delivery due then has its RQ job from the start."""
     return 1 if due_at - now <= BRIEF_S else 0
+
+
+def counts_keys(keys: Keys, counted: Sequence[str]) -> Sequence[str]:
+    """Give the key of what a script counts, where there is anything to count."""
+    return (keys.new_counts,) if counted else ()

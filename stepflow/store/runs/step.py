@@ -16,6 +16,7 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
+    counts_keys,
     is_brief,
     pause_fields,
     wip_member,
@@ -76,13 +77,15 @@ def hand_over(
     restarts: int = 0,
     pause: PauseRequest | None = None,
     last_error: str | None = None,
+    counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. *last_error* is what the attempt failed with. Answers
-    as `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with.
+    *counted* are the counts that this adds to: what a worker does, it counts itself. Answers as
+    `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
@@ -93,12 +96,9 @@ def hand_over(
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
         "updated", time, *pause_fields(run, pause),
     ]  # fmt: skip
-    if not fence.token:
-        fields += ("request", fence.name, "parked", "")
-    if stop is not None:
-        fields += stop_fields(stop)
-    if cleanup > run.cleanup:
-        fields += ("cleanup", int(cleanup))
+    fields += () if fence.token else ("request", fence.name, "parked", "")
+    fields += () if stop is None else stop_fields(stop)
+    fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
     if restarts:
         fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
     return scripts.HAND_OVER.call(
@@ -122,7 +122,9 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
+            "counted": counted,
         },
+        key_lists={"counts": counts_keys(keys, counted)},
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stepflow.core.counts import Counted, field_of
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run
 from stepflow.store import scripts
@@ -46,6 +47,7 @@ def submission(
             "due": keys.due, "scheduled": keys.rq_scheduled(queue), "expiry": keys.expiry,
             "old_ended": keys.ended_index(old.state),
             "old_of": keys.runner_index(old.state, old.runner),
+            "counts": keys.new_counts,
         },
         {
             "request": request, "replaces": "" if replaces is None else replaces.rev,
@@ -54,6 +56,7 @@ def submission(
             "queue": queue, "rq_time": rq_time(run.created_at), "ns": keys.namespace,
             "deadline": format_time(run.deadline_at),
             "is_brief": is_brief(run.due_at, run.created_at), "expired": expiry_member(old),
+            "counted": field_of(Counted.SUBMITTED, run.runner),
         },
         {
             "fields": (*write_new(run, keys), "submit_id", request),

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from stepflow.web.pages import assets, words
+from stepflow.web.pages.timeline.words import length
 from stepflow.web.pages.visit import Shown, Visit
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -27,7 +28,8 @@ def _environment() -> Environment:
     )
     made.filters |= {
         "span": words.span, "exact": words.exact, "count": words.count, "pretty": words.pretty,
-        "far": words.far,
+        "far": words.far, "head": words.head, "size": words.size, "took": length,
+        "holds": words.holds,
     }  # fmt: skip
     return made
 

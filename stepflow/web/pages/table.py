@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from stepflow.web.pages import act, run
 from stepflow.web.pages.actions import ACTIONS
-from stepflow.web.pages.lists import bulk, failures, hooks, now, questions, queues, runs, workers
+from stepflow.web.pages.lists import (
+    bulk,
+    chosen,
+    failures,
+    hooks,
+    now,
+    questions,
+    queues,
+    runs,
+    workers,
+)
 from stepflow.web.pages.visit import Page
 
 PAGES: tuple[Page, ...] = (
@@ -16,6 +26,7 @@ PAGES: tuple[Page, ...] = (
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,
+    *chosen.PAGES,
     *run.PAGES,
     *act.PAGES,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -13,6 +13,8 @@ from markupsafe import Markup
 _UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 #: bytes of a value that a page shows; the rest is for a download
 MOST_SHOWN = 65_536
+#: characters of one that is shown in a line
+_LINE = 300
 #: what a text may have of control characters
 _LAYOUT = frozenset("\n\t")
 _PICTURES = 0x2400
@@ -80,3 +82,31 @@ def pretty(value: Any) -> str:
     """Write a value as JSON for a person."""
     text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+class Head(NamedTuple):
+    """The beginning of a text, and how many bytes there are in all, if that is not all."""
+
+    text: str
+    bytes: int = 0
+
+
+def head(value: Any) -> Head:
+    """Write as much of a value as a page shows."""
+    text = pretty(value)
+    written = text.encode()
+    if len(written) <= MOST_SHOWN:
+        return Head(text)
+    return Head(written[:MOST_SHOWN].decode(errors="ignore"), len(written))
+
+
+def holds(value: Any) -> str:
+    """Write a value in one line, cut."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _LINE else f"{text[:_LINE]}…"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count / 1000:.0f} KB"  # noqa: PLR2004  a million

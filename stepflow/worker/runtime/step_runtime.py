@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
-from stepflow.core.outcomes import Outcome
+from stepflow.core.journal import EntryKind
+from stepflow.core.outcomes import Fail, Outcome, Raised, Succeed
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.under_way import Attempts
@@ -32,6 +33,13 @@ from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
 
 T = TypeVar("T")
+
+#: the outcome of an attempt of a workflow's step, by the entry that remembers it
+_OUTCOMES = {
+    EntryKind.VALUE: Succeed.word,
+    EntryKind.ERROR: Fail.word,
+    EntryKind.TRY: Raised.word,
+}
 
 
 class StepRuntime(RunnerSide):
@@ -127,6 +135,11 @@ class StepRuntime(RunnerSide):
 
         *so_far* is the end, if that led to one. A worker need not know.
         """
+
+    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
+        """Count an attempt of a step of the workflow."""
+        counters = self._worker_state.counters
+        counters.note_attempt(self._claimed.run.runner, _OUTCOMES[kind], took_s)
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""

@@ -149,6 +149,7 @@ async def _dead(aclient):
 
 
 async def test_the_first_page_says_that_nobody_works_and_that_all_is_well(aclient, worker, look):
+    """[O21]"""
     assert "no worker is live" in await look("")
     worker()
     await until(lambda: _workers(aclient))

@@ -67,3 +67,30 @@ async def test_a_mistake_in_a_form_is_said_beside_what_was_written(aclient, http
     assert answer.status_code == 400
     assert "not JSON" in answer.text
     assert "{no json" in answer.text
+
+
+async def test_what_was_chosen_is_done_to_each_and_refusals_are_told(aclient, http, look):
+    """Those that are in no state for it are left out beforehand, or refused afterwards."""
+    for number in range(3):
+        await aclient.submit("nobody", number, run_id=f"r{number}")
+    await aclient.cancel("r2")
+    page = await look("runs")
+    assert re.findall(r'name="verb" value="([a-z]+)"', page) == ["pause", "cancel", "delete"]
+    asked = await http.get("/ui/chosen", params={"verb": "cancel", "run": ["r0", "r1", "r2"]})
+    assert "stepflow cancel r0 r1<" in asked.text
+    assert "1 of the chosen runs is gone" in asked.text
+    form = {"verb": "cancel", "run": ["r0", "r1", "r2"], "reason": "too many"}
+    done = await http.post("/ui/chosen", data=form)
+    assert "2 done, 1 refused" in done.text
+    for run_id in ("r0", "r1"):
+        status = await aclient.status(run_id)
+        assert (status.state, status.reason) == ("cancelled", "too many")
+
+
+async def test_what_cannot_be_chosen_is_refused(api, aclient):
+    http = api(access=lambda request: {"pause"})
+    assert (await http.get("/ui/chosen?verb=fly&run=a")).status_code == 404
+    assert (await http.get("/ui/chosen?verb=pause")).status_code == 400
+    assert (await http.get("/ui/chosen?verb=pause&run=a%20b")).status_code == 400
+    form = {"verb": "cancel", "run": "a"}
+    assert (await http.post("/ui/chosen", data=form)).status_code == 403

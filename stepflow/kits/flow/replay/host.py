@@ -130,7 +130,10 @@ class ActivationHost:
             kind is EntryKind.VALUE and command.compensation is not None and not self.run.cleanup
         )
         now, began_at = self.runtime.now(), command.began_at
-        took_ms = None if began_at is None else max(0, int((now - began_at) * 1000))
+        took_ms = None
+        if began_at is not None:
+            took_ms = max(0, int((now - began_at) * 1000))
+            self.runtime.count_attempt(kind, now - began_at)
         entry = Entry(kind, command.place, command.name, now, data, took_ms)
         self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
 

@@ -12,6 +12,11 @@ local function table_of(list)
   return part
 end
 
+-- Count up the fields of a hash that a list names.
+local function count_fields(key, list)
+  for _, field in ipairs(table_of(list)) do count_up(key, field) end
+end
+
 -- Write a list of name, value, name, value ... as fields of a hash.
 local function set_fields(key, list)
   if ARGV[list] ~= '0' then put(key, items(list)) end

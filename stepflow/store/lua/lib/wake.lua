@@ -13,7 +13,7 @@
 local function rouse(run, rev, id, member, to)
   local seen = whole(rev)
   redis.call('HSET', run, 'rev', seen and seen + 1 or rev or '', 'state', to.state,
-    'parked', '', 'due', '')
+    'parked', '', 'due', '', 'updated', to.now)
   write_job(job_of(id), id, to.ns, 'run_step', to.queue, 'queued', to.rq_time)
   enqueue(to.list, to.queued_at, to.wake, id, member, to.now)
 end

@@ -4,9 +4,10 @@
 -- same write for the worker that announces them (`tell_untold`).
 -- Caller: store/runs/end.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq
--- id that waited, or ''; has_deadline, has_tags: 1 or 0; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
--- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are
--- announced and ends are noted, then runner, text of the note, most notes; none to note nothing.
+-- id that waited, or ''; has_deadline, has_tags: 1 or 0; hook, hooks: as lib/hook has them; own,
+-- stop_hook: of a run with children; parent: of a run with a parent, both as lib/family_update has
+-- them; note: where hooks are announced and ends are noted, then runner, text of the note, most
+-- notes; none to note nothing; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists
@@ -17,10 +18,10 @@
 --@ include indexes/tags
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note*
+--@      variables questions replies output questions_index hook* own* parent* note* counts*
 --@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
---@      deleted* written* fields* data* records* hooks* stop_hook* parent* note*
+--@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 --@ unpack note_keys: app_hooks notes
@@ -72,5 +73,6 @@ if notes then
   redis.call('ZREMRANGEBYRANK', notes, 0, -1 - most)
   redis.call('EXPIRE', notes, ttl_s)
 end
+if counts_keys[1] then count_fields(counts_keys[1], counted) end
 publish(channel, message)
 return {1}

@@ -2,8 +2,8 @@
 -- taken.
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; old_ended, old_of,
--- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; source, fork: of a fork
--- what it begins with, else none; tag: the indexes of the tags that the run has.
+-- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
+-- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags.
 -- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run
 -- that is there}; these are none when the source of a fork is not as the fork's caller saw it.
 --@ include lists
@@ -13,9 +13,9 @@
 --@ constants PARKED_LIMIT
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
---@      expiry old_ended old_of source* tag*
+--@      expiry old_ended old_of counts source* tag*
 --@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
---@      fields* data* fork*
+--@      counted fields* data* fork*
 local row = redis.call('HMGET', run_key, 'rev', 'submit_id')
 if row[1] then
   if row[2] == request then return {1} end

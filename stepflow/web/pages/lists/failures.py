@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stepflow.core.counts import error_name
 from stepflow.core.run import RunState, RunStatus
 from stepflow.web.pages.lists.rows import rows_of
 from stepflow.web.pages.visit import Page, Shown, Visit
@@ -16,8 +16,6 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 LOOKED_AT = 200
 #: rows of the page
 ROWS = 50
-#: what the errors say that a workflow meets when a step, or a child, has failed
-_CAUSE = re.compile(r"(?:step|child) .*? (failed \((\w+)\)): ", re.DOTALL)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,16 +43,12 @@ class Group:
 
 
 def message_of(run: RunStatus, visit: Visit) -> str:
-    """Say in a few words what has failed: of a step or child, what its own error says."""
+    """Say in a few words what has failed: of a step of a workflow, what its own error says."""
     error = visit.error(run.error)
     if error is None:
         return run.reason or ""
-    said = error["message"]
-    return said[cause.end() :] if (cause := _cause_of(error["type"], said)) else said
-
-
-def _cause_of(kind: str, message: str) -> re.Match[str] | None:
-    return _CAUSE.match(message) if kind in {"StepFailed", "ChildFailed"} else None
+    said, name = error["message"], error_name(run.error)
+    return said if name == error["type"] else said.partition(f"failed ({name}): ")[2] or said
 
 
 def groups_of(failed: Iterable[RunStatus]) -> list[Group]:
@@ -68,12 +62,10 @@ def groups_of(failed: Iterable[RunStatus]) -> list[Group]:
 
 def _kind_of(run: RunStatus) -> tuple[str, str]:
     """Give the type of a run's error, of a failed step that of its own error, and a condition."""
-    error = run.error
-    if error is None:
-        return "", ""
-    if (cause := _cause_of(error.type, error.message)) is not None:
-        return cause[2], f"error~{cause[1]}"
-    return error.type, f"error={error.type}"
+    name = error_name(run.error)
+    if run.error is None:
+        return name, ""
+    return name, f"error={name}" if name == run.error.type else f"error~failed ({name})"
 
 
 def _group(runner: str, error: str, condition: str, runs: Sequence[RunStatus]) -> Group:

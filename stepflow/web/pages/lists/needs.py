@@ -11,6 +11,8 @@ from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import WorkerInfo
 from stepflow.engine.questions import Question
+from stepflow.engine.stats import FailureGroup
+from stepflow.engine.versions.runners import RunnerInfo
 from stepflow.web.pages.lists.failures import Group, message_of
 from stepflow.web.pages.lists.queues import QueueRow
 from stepflow.web.pages.lists.rows import Row
@@ -18,8 +20,8 @@ from stepflow.web.pages.visit import Visit
 
 #: how long ago what failed counts as failing
 LATELY = timedelta(hours=24)
-#: what the queue's own line says already
-_OF_QUEUE = {"queued.no_worker", "queued.paused"}
+#: what the lines of queues and runners say already
+_SAID = {"queued.no_worker", "queued.paused", "blocked.runner", "blocked.version"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,39 @@ def of_workers(
             )  # fmt: skip
 
 
-def of_failures(groups: Sequence[Group], visit: Visit) -> Iterator[Need]:
-    """Say what has failed lately, by runner and error."""
+def of_failures(
+    groups: Sequence[Group], counted: Sequence[FailureGroup], visit: Visit
+) -> Iterator[Need]:
+    """
+    Say what has failed lately, by runner and error.
+
+    *groups* are of runs that were looked at; *counted* says how many there were in all.
+    """
+    counts = {(each.runner, each.error): each for each in counted}
     for group in groups:
         if group.last_at >= visit.now - LATELY:
-            said = f"{group.error}: {message_of(group.last, visit)}".removeprefix(": ")
+            known = counts.get((group.runner, group.error))
             yield Need(
-                "failing", "failed", "bad", group.runner, said,
-                visit.url("runs", q=group.where), group.count, group.last_at,
+                "failing", "failed", "bad", group.runner,
+                f"{group.error}: {message_of(group.last, visit)}",
+                visit.url("runs", q=group.where), max(group.count, known.count if known else 0),
+                min(group.first_at, known.since) if known else group.first_at,
                 f"stepflow retry --where {shlex.quote(group.where)}",
+            )  # fmt: skip
+
+
+def of_runners(runners: Sequence[RunnerInfo], visit: Visit) -> Iterator[Need]:
+    """Say which runners runs wait for that no worker has."""
+    for runner in runners:
+        if runner.waiting:
+            said = (
+                "workers have it, and not these runs" if runner.builds else "no live worker has it"
+            )
+            version = f" in version {runner.version}" if runner.version > 1 else ""
+            yield Need(
+                "blocked", "alert", "bad", f"{runner.runner}{version}", said,
+                visit.url("runs", q=f"state=pending runner={runner.runner}"), runner.waiting,
+                command="stepflow worker package.module:app",
             )  # fmt: skip
 
 
@@ -82,7 +108,7 @@ def of_stuck(rows: Sequence[Row], visit: Visit) -> Iterator[Need]:
     """Say which runs do not move by themselves, those for the same reason in a line."""
     kinds: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row.is_stuck and row.why is not None and row.why.code not in _OF_QUEUE:
+        if row.is_stuck and row.why is not None and row.why.code not in _SAID:
             kinds.setdefault((row.why.code, row.run.runner), []).append(row)
     for (_, runner), alike in kinds.items():
         first = alike[-1]

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from stepflow.core.run import RunState
 from stepflow.web.pages.lists import needs
+from stepflow.web.pages.lists.chart import HEIGHT, chart_of
 from stepflow.web.pages.lists.failures import groups_of, newest_failed
 from stepflow.web.pages.lists.queues import queue_rows
 from stepflow.web.pages.lists.rows import rows_of
@@ -20,18 +21,22 @@ T = TypeVar("T")
 _LOOKED_AT, _LINES = 100, 8
 #: runs that are shown at work
 _AT_WORK = 10
+#: minutes of the chart
+_MINUTES = 60
 
 
 async def now(visit: Visit) -> Shown:
     """Show what needs somebody, and what is at work."""
     client = visit.client
-    (queues, workers), (failed, _), questions, hooks = await asyncio.gather(
+    (queues, workers), (failed, _), questions, hooks, stats = await asyncio.gather(
         queue_rows(visit),
         newest_failed(visit, _LOOKED_AT),
         client.questions(limit=_LOOKED_AT),
         client.hooks(limit=_LOOKED_AT),
+        client.stats(minutes=_MINUTES),
     )
-    pending, running, paused = await asyncio.gather(
+    runners, pending, running, paused = await asyncio.gather(
+        client.runners(),
         client.list(state=RunState.PENDING, limit=_LOOKED_AT),
         client.list(state=RunState.RUNNING, limit=_LOOKED_AT),
         client.list(state=RunState.PAUSED, limit=_LOOKED_AT),
@@ -41,7 +46,8 @@ async def now(visit: Visit) -> Shown:
     values = {
         "needs": [
             *needs.of_workers(queues, workers, visit),
-            *_first(needs.of_failures(groups_of(failed), visit)),
+            *_first(needs.of_failures(groups_of(failed), stats.failing, visit)),
+            *_first(needs.of_runners(runners, visit)),
             *_first(needs.of_stuck(rows, visit)),
             *_first(needs.of_paused(paused.runs, visit)),
             *_first(needs.of_questions(questions, visit)),
@@ -54,6 +60,7 @@ async def now(visit: Visit) -> Shown:
         "waiting": sum(queue.length for queue in queues),
         "oldest_s": max((queue.oldest_s or 0 for queue in queues), default=0),
         "running": sum(queue.running for queue in queues),
+        "chart": chart_of(stats.minutes), "chart_height": HEIGHT,
         "questions": len(questions), "most": _LOOKED_AT,
     }  # fmt: skip
     return Shown("lists/now.html", values)

@@ -96,7 +96,8 @@ async def answer(visit: Visit) -> Shown | Response:
     except (RequestProblem, StepflowError) as error:
         document = document_of(error)
         return await _listed(visit, token, given, document["detail"], document["status"])
-    return RedirectResponse(visit.url("questions", did="answer"), 303)
+    place = ("runs", token.rpartition(".")[0]) if form.get("back") == "run" else ("questions",)
+    return RedirectResponse(visit.url(*place, did="answer"), 303)
 
 
 PAGES = (

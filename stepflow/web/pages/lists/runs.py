@@ -11,7 +11,8 @@ from stepflow.core.ids import check_run_id
 from stepflow.core.run import RunState, RunStatus
 from stepflow.engine.listing import Page as FoundPage
 from stepflow.errors import UsageError
-from stepflow.web.pages.lists.rows import rows_of
+from stepflow.web.pages.lists.chosen import verbs_of
+from stepflow.web.pages.lists.rows import Row, rows_of
 from stepflow.web.pages.lists.search import is_bare, search, with_word, words_of
 from stepflow.web.pages.visit import Page, Shown, Visit
 
@@ -28,10 +29,10 @@ async def runs(visit: Visit) -> Shown | Response:
     try:
         found = await _look(text, cursor, visit)
     except UsageError as error:
-        return _listed(FoundPage((), None, 0), text, await rows_of((), visit), problem=str(error))
+        return _listed(visit, FoundPage((), None, 0), text, (), problem=str(error))
     shown, new = _since(found.runs, visit)
     rows = await rows_of(shown, visit)
-    return _listed(found, text, rows, new=new, newest=_newest(found.runs))
+    return _listed(visit, found, text, rows, new=new, newest=_newest(found.runs))
 
 
 async def _look(text: str, cursor: str | None, visit: Visit) -> FoundPage:
@@ -68,9 +69,10 @@ def _stamp(moment: datetime | None) -> str:
 
 
 def _listed(
+    visit: Visit,
     found: FoundPage,
     text: str,
-    rows: Sequence[object],
+    rows: Sequence[Row],
     *,
     new: int = 0,
     newest: str | None = None,
@@ -82,6 +84,7 @@ def _listed(
     values = {
         "rows": rows, "found": found, "q": text, "facets": facets, "new": new,
         "most_new": _MOST_NEW, "facet": wanted.removeprefix("state="), "problem": problem,
+        "verbs": verbs_of(visit.grant, {row.run.state for row in rows}),
     }  # fmt: skip
     status = 422 if problem else 200
     return Shown("lists/runs.html", values, status, live={"newest": newest} if newest else {})
@@ -98,9 +101,8 @@ async def _of_word(word: str, visit: Visit) -> Shown | Response:
     if len(ids) == 1:
         return RedirectResponse(visit.url("runs", ids[0]), 303)
     found = [run for run_id in ids if (run := await visit.client.status(run_id)) is not None]
-    return _listed(
-        FoundPage(found, None, len(ids)), word, await rows_of(found, visit), problem=problem
-    )
+    rows = await rows_of(found, visit)
+    return _listed(visit, FoundPage(found, None, len(ids)), word, rows, problem=problem)
 
 
 PAGES = (Page("/runs", runs, "Runs", "r"),)

@@ -17,6 +17,7 @@
     if (document.hidden || !document.hasFocus()) return "in the background";
     if ($("dialog[open]")) return "asking";
     if (String(getSelection()) && main.contains(getSelection().anchorNode)) return "text is selected";
+    if ($("input[name=run]:checked")) return "rows are chosen";
     const typed = [...main.querySelectorAll("input, textarea, select")];
     return typed.some(isTouched) ? "you are writing" : "";
   }
@@ -95,7 +96,7 @@
     const copied = event.target.closest("[data-copy]");
     if (copied && !String(getSelection())) copy(copied);
     const row = event.target.closest("tr[data-href]");
-    if (row && !event.target.closest("a, button, input, label") && !String(getSelection())) open(row);
+    if (row && !event.target.closest("a, button, input, label, summary, .where") && !String(getSelection())) open(row);
   });
 
   async function copy(from) {
@@ -103,6 +104,19 @@
     from.classList.add("copied");
     setTimeout(() => from.classList.remove("copied"), 800);
   }
+
+  // ---- links that change what the page shows, and stay where they are
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-inside]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.pushState(null, "", link.href);
+    main.setAttribute("hx-get", link.pathname + link.search);
+    $$("[data-seen]").forEach((each) => each.remove());
+    htmx.trigger(main, "live");
+  });
+  addEventListener("popstate", () => location.reload());
 
   // ---- keys
 

@@ -1,0 +1,1 @@
+"""Calls that keep and read what is counted."""

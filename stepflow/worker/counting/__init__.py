@@ -1,0 +1,1 @@
+"""What a worker counts, until its next round sends it."""

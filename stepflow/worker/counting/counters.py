@@ -1,0 +1,163 @@
+"""The counts of one worker since its last round: plain numbers, on its loop's thread alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from stepflow.core.counts import (
+    BUCKETS,
+    OTHER,
+    Counted,
+    HookCount,
+    StepCount,
+    end_fields,
+    field_of,
+)
+from stepflow.core.outcomes import Outcome
+from stepflow.core.run import Run
+from stepflow.core.transition import Transition, TransitionKind
+from stepflow.worker.claimed_run import ClaimedRun
+
+#: types of errors that are told apart in one round
+MOST_ERRORS = 50
+#: how the attempt of a step ended, by the word of its outcome; those of a kit's own are no ends
+_OF_WORD = {
+    "continue": StepCount.DONE,
+    "succeed": StepCount.DONE,
+    "fail": StepCount.FAILED,
+    "cancel": StepCount.CANCELLED,
+    "raised": StepCount.RETRIED,
+    "back": StepCount.HANDED_BACK,
+}
+#: a member of an enum costs as much to look up as the rest of a count
+_FINISH = TransitionKind.FINISH
+
+
+class Times:
+    """A histogram and its sum."""
+
+    __slots__ = ("buckets", "sum_us")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * BUCKETS
+        self.sum_us = 0
+
+    def note(self, took_s: float) -> None:
+        """Count a time; one that a clock which was set made negative counts as none."""
+        took_us = int(took_s * 1e6) if took_s > 0 else 0
+        self.sum_us += took_us
+        self.buckets[took_us.bit_length()] += 1
+
+    def fields(self, buckets: Counted, total: Counted, of: str) -> Iterator[tuple[str, int]]:
+        """Give the counts by their fields."""
+        for bucket, count in enumerate(self.buckets):
+            if count:
+                yield field_of(buckets, of, str(bucket)), count
+        if self.sum_us:
+            yield field_of(total, of), self.sum_us
+
+
+class Attempts(Times):
+    """The attempts of the steps of one runner: the words of their outcomes, and their times."""
+
+    __slots__ = ("words",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = dict.fromkeys(_OF_WORD, 0)
+
+    def ends(self) -> Iterator[tuple[StepCount, int]]:
+        """Give how they ended."""
+        found: Counter[StepCount] = Counter()
+        for word, count in self.words.items():
+            found[_OF_WORD[word]] += count
+        return ((end, count) for end, count in found.items() if count)
+
+
+class Counters:
+    """What one worker has counted and not sent yet."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, Attempts] = {}
+        self._waits: dict[str, Times] = {}
+        self._rest: Counter[str] = Counter()
+        self._errors: set[str] = set()
+
+    def note_wait(self, run: Run, now: float) -> None:
+        """Count how long a run that was just claimed had waited for it."""
+        waits = self._waits.get(run.queue)
+        if waits is None:
+            waits = self._waits[run.queue] = Times()
+        waits.note(now - max(run.created_at, run.updated_at, run.due_at))
+
+    def note_attempt(self, runner: str, word: str, took_s: float) -> None:
+        """
+        Count an attempt of a step by the word of its outcome.
+
+        Each step of each runner passes here: with `note_commit` it costs 0.3 us.
+        """
+        attempts = self._attempts.get(runner)
+        if attempts is None:
+            attempts = self._attempts[runner] = Attempts()
+        if word in attempts.words:
+            attempts.words[word] += 1
+            took_us = int(took_s * 1e6)
+            if took_us > 0:  # a clock that was set may say otherwise
+                attempts.sum_us += took_us
+                attempts.buckets[took_us.bit_length()] += 1
+            else:
+                attempts.buckets[0] += 1
+
+    def note_commit(
+        self, claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float
+    ) -> None:
+        """Count what a commit did; the steps of a workflow are counted where they end."""
+        word = outcome.word
+        if move.kind is _FINISH:
+            self._note_end(claimed.run.runner, move)
+            if word == "raised":
+                word = "fail"
+        if claimed.runner.version is None:
+            began_at = claimed.attempt.started_at
+            self.note_attempt(claimed.run.runner, word, now - began_at if began_at else 0.0)
+
+    def _note_end(self, runner: str, move: Transition) -> None:
+        ended, *failing = end_fields(runner, move.state, move.error)
+        self._rest[ended] += 1
+        for field in failing:
+            self._rest[self._told_apart(field, runner)] += 1
+
+    def _told_apart(self, failing: str, runner: str) -> str:
+        """Give the field of an error, or that of all others beyond the first types of a round."""
+        if failing not in self._errors and len(self._errors) >= MOST_ERRORS:
+            return field_of(Counted.FAILING, runner, OTHER)
+        self._errors.add(failing)
+        return failing
+
+    def note_lost_claim(self) -> None:
+        """Count a claim that another worker has now."""
+        self._rest[Counted.CLAIMS_LOST] += 1
+
+    def note_hook(self, end: HookCount) -> None:
+        """Count a try of a hook delivery."""
+        self._rest[field_of(Counted.HOOKS, end)] += 1
+
+    def drain(self) -> dict[str, int]:
+        """Give all that was counted since the last call, by field."""
+        counts = dict(self._rest)
+        for runner, attempts in self._attempts.items():
+            counts.update(attempts.fields(Counted.TOOK, Counted.TOOK_SUM, runner))
+            ends = attempts.ends()
+            counts.update((field_of(Counted.STEPS, runner, end), count) for end, count in ends)
+        for queue, waits in self._waits.items():
+            counts.update(waits.fields(Counted.WAITED, Counted.WAITED_SUM, queue))
+        self._rest.clear()
+        self._attempts.clear()
+        self._waits.clear()
+        self._errors.clear()
+        return counts
+
+    def restore(self, counts: Mapping[str, int]) -> None:
+        """Take back what could not be sent."""
+        self._rest.update(counts)

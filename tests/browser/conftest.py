@@ -1,0 +1,121 @@
+"""
+The dashboard in a real Chromium: Debian's, driven by playwright.
+
+Where there is none the tests are skipped and say so; with CI set they fail. STEPFLOW_SHOTS names a
+folder for the pictures that tests take.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path(os.environ.get("STEPFLOW_CHROMIUM", "/usr/bin/chromium"))
+_QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser; each tab has a context of its own."""
+    if not CHROMIUM.exists():
+        sentence = f"there is no {CHROMIUM}; apt-get install chromium"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(_QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve_pages(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start `stepflow web` for a Redis, with these options; gives its address."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(url: str, *options: str) -> str:
+        command = [sys.executable, "-m", "stepflow", "web", "--redis-url", url, "--port", "0"]
+        process = subprocess.Popen(
+            [*command, *options], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        return next(word for word in line.split() if word.startswith("http")).rstrip(":")
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def site(url: str, serve_pages: Callable[..., str]) -> str:
+    """The address of the dashboard of the test's server."""
+    return serve_pages(url)
+
+
+class Tab:
+    """One tab, and what must not happen in it: faults, and requests to anywhere else."""
+
+    def __init__(self, page: Page, site: str) -> None:
+        self.page, self.site = page, site
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("request", self._see)
+
+    def _hear(self, kind: str, text: str) -> None:
+        # that a request failed is told to the viewer, and is no fault
+        if kind in {"error", "warning"} and "Failed to load resource" not in text:
+            self.faults.append(text)
+
+    def _see(self, request: Request) -> None:
+        if urlsplit(request.url).netloc != urlsplit(self.site).netloc:
+            self.faults.append(f"{request.url} is elsewhere")
+
+    def open(self, place: str = "") -> Page:
+        """Go to a page of the dashboard."""
+        self.page.goto(f"{self.site}/ui/{place}")
+        return self.page
+
+    def shot(self, name: str) -> None:
+        """Keep a picture, where somebody wants them."""
+        folder = os.environ.get("STEPFLOW_SHOTS")
+        if folder:
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+@pytest.fixture
+def open_tab(chromium: Browser, site: str) -> Iterator[Callable[..., Tab]]:
+    """Open a tab with options of a browser context; at the end none may have had a fault."""
+    tabs: list[Tab] = []
+
+    def open_(**options: object) -> Tab:
+        address = str(options.pop("site", site))
+        options = {"viewport": {"width": 1280, "height": 820}, "reduced_motion": "reduce"} | options
+        context = chromium.new_context(**options)
+        context.set_default_timeout(10_000)
+        tabs.append(Tab(context.new_page(), address))
+        return tabs[-1]
+
+    yield open_
+    for tab in tabs:
+        tab.page.context.close()
+    assert [fault for tab in tabs for fault in tab.faults] == []
+
+
+@pytest.fixture
+def tab(open_tab: Callable[..., Tab]) -> Tab:
+    """A tab on a wide screen."""
+    return open_tab()
