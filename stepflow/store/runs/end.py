@@ -96,8 +96,7 @@ def finish_run(
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
         *pause_fields(run),
     ]  # fmt: skip
-    if failures is not None:
-        fields += ("failures", failures)
+    fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
     fields += () if fence.token else ("request", fence.name)
     return scripts.FINISH_RUN.call(
