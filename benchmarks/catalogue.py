@@ -99,11 +99,27 @@ WORKLOADS = {
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
     ),
+    "pages": Workload(
+        "pages",
+        "the page of a run of 100,000 steps, 5,000 journal entries, 10,000 children",
+        "p50_ms",
+        "ms p50",
+        ("--variant chain", "--variant journal", "--variant map"),
+        rises=False,
+    ),
     "replay": Workload(
         "replay",
         "signal to next step, 5,000 remembered steps replayed each time",
         "p50_ms",
         "ms p50",
+        rises=False,
+    ),
+    "scrape": Workload(
+        "scrape",
+        "a scrape of the metrics, 1,000,000 ended runs",
+        "p50_ms",
+        "ms p50",
+        ("--variant 20", "--variant 200"),
         rises=False,
     ),
 }

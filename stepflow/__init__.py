@@ -18,10 +18,17 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
+    from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
+    from stepflow.core.fanout.join import Failed as Failed
+    from stepflow.core.fanout.join import Join as Join
+    from stepflow.core.fanout.join import JoinAll as JoinAll
+    from stepflow.core.fanout.join import JoinFirst as JoinFirst
+    from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -50,6 +57,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.questions import Question as Question
+    from stepflow.engine.schedules.info import FiringInfo as FiringInfo
+    from stepflow.engine.schedules.info import NextTime as NextTime
+    from stepflow.engine.schedules.info import ScheduleInfo as ScheduleInfo
+    from stepflow.engine.schedules.info import ScheduleState as ScheduleState
+    from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
@@ -87,12 +99,15 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
+    from stepflow.errors import JoinNotMet as JoinNotMet
     from stepflow.errors import LifespanFailed as LifespanFailed
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
     from stepflow.errors import MailboxFull as MailboxFull
+    from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotAnswered as NotAnswered
     from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
@@ -118,6 +133,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import RunFailed as RunFailed
     from stepflow.errors import RunNotFound as RunNotFound
     from stepflow.errors import RunStateError as RunStateError
+    from stepflow.errors import ScheduleNotFound as ScheduleNotFound
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
@@ -167,15 +183,19 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
+    "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
+    "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
+    "engine.schedules.spec": "ScheduleOptions",
     "engine.spec": "RunSpec",
     "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
@@ -193,12 +213,13 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId LifespanFailed LifespanNotOpen MailboxFull NameTaken NoServer
+        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen MailboxFull MapNotMet NameTaken
+        NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
         ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
-        RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit SignalRefused
+        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused

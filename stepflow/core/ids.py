@@ -54,22 +54,18 @@ def check_text(
     what: str, text: object, *, most: int = 200, least: int = 1, without: str = ""
 ) -> str:
     """
-    Return *text* if it is valid Unicode of *least* to *most* characters, none of them in *without*.
+    Return *text* if it is valid Unicode of *least* to *most* characters, and not *without* in it.
 
     Raises InvalidOption, which names *what*, for anything else.
     """
-    if (
-        isinstance(text, str)
-        and least <= len(text) <= most
-        and not any(sign in text for sign in without)
-    ):
+    if isinstance(text, str) and least <= len(text) <= most and not (without and without in text):
         try:
             text.encode()
         except UnicodeEncodeError:
             pass
         else:
             return text
-    but = f" without {' or '.join(map(repr, without))}" if without else ""
+    but = f" without {without!r}" if without else ""
     msg = f"{what} is {shown(text)}; use {least or 'up'} to {most:,} characters{but}, valid Unicode"
     raise InvalidOption(msg)
 
@@ -172,7 +168,7 @@ class Delivery:
 
 
 #: what a record's member name begins with, by the kind of record
-_RUN, _HOOK = "run:", "hook:"
+_RUN, _HOOK, _SCHEDULE = "run:", "hook:", "sched:"
 
 
 def run_member(run_id: str) -> str:
@@ -183,6 +179,16 @@ def run_member(run_id: str) -> str:
 def hook_member(hook_id: str) -> str:
     """Return the member that is a hook delivery in the claims, the due set and others."""
     return _HOOK + hook_id
+
+
+def schedule_member(schedule_id: str) -> str:
+    """Return the member that is a schedule in the due set: `sched:<id>`."""
+    return _SCHEDULE + schedule_id
+
+
+def schedule_of_member(member: str) -> str:
+    """Read a schedule's id back from its member; "" for the member of anything else."""
+    return member.removeprefix(_SCHEDULE) if member.startswith(_SCHEDULE) else ""
 
 
 def split_member(member: str) -> tuple[str, str]:

@@ -201,6 +201,8 @@ class Run:
     has_output: bool = False
     #: whether the run was given tags
     has_tags: bool = False
+    #: the id of the schedule that began the run at one of its times
+    schedule: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

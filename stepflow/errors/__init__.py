@@ -11,7 +11,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
-    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown
+    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -28,6 +28,9 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
+    ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
+    │   └── MapNotMet         of children, which is a ChildFailed as well
+    ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         └── PermanentError    end the run now
@@ -49,6 +52,7 @@ from stepflow.errors.data import (
     UnreadableRecord,
     UnreadableValue,
 )
+from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BulkGrown,
     BulkNotFound,
@@ -66,6 +70,7 @@ from stepflow.errors.run_state import (
     RunFailed,
     RunNotFound,
     RunStateError,
+    ScheduleNotFound,
     SignalRefused,
     SpawnRefused,
     UnknownChild,
@@ -130,12 +135,15 @@ __all__ = [
     "InvalidName",
     "InvalidOption",
     "InvalidRunId",
+    "JoinNotMet",
     "LifespanFailed",
     "LifespanNotOpen",
     "MailboxFull",
+    "MapNotMet",
     "NameTaken",
     "NoServer",
     "NotAnInteger",
+    "NotAnswered",
     "NotDeletable",
     "NotInStep",
     "NotPausable",
@@ -161,6 +169,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RunStateError",
+    "ScheduleNotFound",
     "ServerUnfit",
     "SignalMisfit",
     "SignalRefused",

@@ -17,8 +17,8 @@ from stepflow.engine.stats.snapshot import Snapshot
 from stepflow.engine.stats.tally import Tally
 from stepflow.metrics.names import METRICS, Kind
 
-#: the buckets of a histogram that are told, by the power of two: from 1 ms to over an hour
-_TOLD = range(10, 33, 2)
+#: the bounds of a histogram that are told, by the power of two: from 1 ms to over an hour
+_TOLD = [(power, f"{upper_bound_s(power):g}") for power in range(10, 33, 2)]
 #: a sample: the values of its labels, and its own
 Samples = Sequence[tuple[Sequence[str], float]]
 
@@ -77,10 +77,11 @@ def _family(name: str, samples: Samples) -> Family:
 
 def _cumulative(buckets: Mapping[int, int]) -> list[tuple[str, float]]:
     """Give for each bound how many stayed below it."""
-    told: list[tuple[str, float]] = [
-        (f"{upper_bound_s(bound):g}", sum(n for bucket, n in buckets.items() if bucket <= bound))
-        for bound in _TOLD
-    ]
+    told, below, left = list[tuple[str, float]](), 0, sorted(buckets.items(), reverse=True)
+    for bound, written in _TOLD:
+        while left and left[-1][0] <= bound:
+            below += left.pop()[1]
+        told.append((written, below))
     return [*told, ("+Inf", sum(buckets.values()))]
 
 
@@ -88,8 +89,11 @@ def _counted(kind: Counted) -> Callable[[Snapshot], Samples]:
     """Give the counts of a kind, with as many labels as the kind has."""
 
     def samples(snapshot: Snapshot) -> Samples:
-        found = sorted(snapshot.counts.all(kind).items())
-        return [([part for part in parts if part], number) for parts, number in found]
+        return [
+            ([part for part in (of, label) if part], number)
+            for of, labels in sorted(snapshot.counts.of_kind(kind).items())
+            for label, number in sorted(labels.items())
+        ]
 
     return samples
 

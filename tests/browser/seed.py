@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -91,7 +93,7 @@ async def render(ctx: Context, page: int) -> int:
 
 @app.workflow("publish")
 async def publish(ctx: Context, pages: int) -> str:
-    found = await ctx.map(render, range(pages), limit=50, policy="settled")
+    found = await ctx.map(render, range(pages), limit=50, join="settled")
     return f"{len(found)} pages"
 
 
@@ -178,7 +180,11 @@ async def transcode(step: Step[int]):
 class Gone(BaseHTTPRequestHandler):
     """A receiver of webhooks that wants none of them."""
 
+    #: how often one has come
+    asked = 0
+
     def do_POST(self) -> None:
+        Gone.asked += 1
         self.send_response(410)
         self.end_headers()
 
@@ -247,6 +253,7 @@ def steer(client: Client) -> None:
     client.pause(waiting[0], "the mail provider is down", by="ann@ops")
     client.cancel(waiting[1], "asked for by the customer", by="ann@ops")
     client.signal(waiting[2], "email-confirmd", {"typo": True})
+    client.bulk("retry", "state=failed runner=import-feed", rate=50, by="ann@ops")
     client.pause_queue("mail", "provider down, see INC-204", by="ann@ops")
     client.submit("order", 1, queue="mail", run_id="mail-1")
 
@@ -276,20 +283,24 @@ def settle(client: Client, limit_s: float = 60) -> None:
         time.sleep(0.1)
 
 
-def main() -> None:
-    [url] = sys.argv[1:]
-    settings = app.settings.model_copy(
-        update={
-            "webhook": app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
-        }
-    )
-    with Client(url, settings=settings) as client, worker(url) as process:
+@contextmanager
+def life(url: str) -> Iterator[Client]:
+    """Fill a database, and keep a worker there."""
+    webhook = app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
+    settings = app.settings.model_copy(update={"webhook": webhook})
+    with Client(url, settings=settings) as client, worker(url):
         remember(url)
         fill(client, receiver())
         settle(client)
         steer(client)
+        yield client
+
+
+def main() -> None:
+    [url] = sys.argv[1:]
+    with life(url):
         print(f"{url} has life in it; Ctrl-C ends its worker", flush=True)
-        process.wait()
+        signal.pause()
 
 
 if __name__ == "__main__":

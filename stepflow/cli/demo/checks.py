@@ -14,13 +14,15 @@ from stepflow.cli.demo.receiver import Receiver
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import StepInfo
 
-#: keys that outlive all runs: indexes, whose members go with their runs, and the lists of names
+#: keys that outlive all runs: indexes, whose members go with their runs, lists of names, counts
 STATIC_KEYS = (
     "stepflow:idx:*",
     "stepflow:app_hooks",
     "stepflow:builds",
     "stepflow:versions",
     "stepflow:format",
+    "stepflow:totals",
+    "stepflow:stat:*",
     "stepflow:workers:*",
     "rq:queues",
     "rq:workers*",
@@ -127,7 +129,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "the killed worker committed nothing after its end": _stale,
     f"the killed worker's steps were handed over within {PICK_UP_S:g} s": _cost,
     "every run's webhook arrived, signed, under one id": _webhooks,
-    "Redis keeps nothing for ever but indexes and names": _leftovers,
+    "Redis keeps nothing for ever but indexes, names and counts": _leftovers,
 }
 
 

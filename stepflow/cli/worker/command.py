@@ -132,10 +132,11 @@ def _serve_metrics(context: CliContext, app: CoreApp, host: str, port: int) -> N
     from stepflow.client import Client
     from stepflow.engine.stats.snapshot import snapshot
     from stepflow.metrics.serve import serve_metrics
+    from stepflow.store.connection.sync import carry_out
 
     client = Client(context.url(app), namespace=app.namespace, settings=app.settings)
     try:
-        port = serve_metrics(lambda: client._do(snapshot(client.env)), host, port)  # noqa: SLF001  as web/figures.py
+        port = serve_metrics(lambda: carry_out(client.connection, snapshot(client.env)), host, port)
     except OSError as error:
         raise Problem(f"cannot serve metrics at {host} port {port}: {error.strerror}") from None
     log.info("metrics are at http://%s:%s/metrics", host, port)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from stepflow.core.counts import Counted, quantile_s
@@ -29,7 +29,7 @@ async def stats(env: Env, *, minutes: int = MINUTES, hours: int = HOURS) -> Stat
     """Read the counts of so many minutes and hours, up to the present ones."""
     _check("minutes", minutes, MOST_MINUTES)
     _check("hours", hours, MOST_HOURS)
-    now = await server_time()
+    now = float(env.clock.given or await server_time())
     minute_times, hour_times = _times(now, minutes, MINUTE_S), _times(now, hours, HOUR_S)
     keys = [*map(env.keys.minute, minute_times), *map(env.keys.hour, hour_times)]
     *found, new = await batch_of([load_counts(key) for key in [*keys, env.keys.new_counts]])
@@ -127,9 +127,15 @@ def _failing(by_minute: Periods, by_hour: Periods) -> list[FailureGroup]:
 def _added_up(periods: Periods) -> dict[tuple[str, str], int]:
     sums: dict[tuple[str, str], int] = {}
     for _, tally in periods:
-        for key, number in tally.all(Counted.FAILING).items():
+        for key, number in _failures(tally):
             sums[key] = sums.get(key, 0) + number
     return sums
+
+
+def _failures(tally: Tally) -> Iterator[tuple[tuple[str, str], int]]:
+    for runner, errors in tally.of_kind(Counted.FAILING).items():
+        for error, number in errors.items():
+            yield (runner, error), number
 
 
 def _seen(
@@ -138,6 +144,6 @@ def _seen(
     """Give the first or the last period in which each group of failures was counted."""
     seen: dict[tuple[str, str], float] = {}
     for at, tally in periods:
-        for key in tally.all(Counted.FAILING):
+        for key, _ in _failures(tally):
             seen[key] = choose(at, seen.get(key, at))
     return seen

@@ -103,12 +103,11 @@ def finish_run(
         raw,
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
-            "memo": f"{base}:memo", "claims": keys.claims,
-            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            "memo": f"{base}:memo", "claims": keys.claims, **hook_queue_keys(keys),
+            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
             "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
             **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
             "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
-            **hook_queue_keys(keys), **flow_keys(base),
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -130,6 +129,7 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+            "schedule": _schedule_keys(keys, run),
         },
     )  # fmt: skip
 
@@ -137,6 +137,11 @@ def finish_run(
 def _has_deadline(run: Run) -> bool:
     """Whether the set of deadlines may hold a run: it also holds what was asked to stop."""
     return bool(run.deadline_at or run.stop or run.damage)
+
+
+def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
+    """Give the keys by which the schedule of *run*, if there is one, hears of its end."""
+    return (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
 
 
 def retry_run(

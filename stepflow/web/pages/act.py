@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 
 from stepflow.errors import StepflowError
-from stepflow.web.incoming import fit, parse
+from stepflow.web.incoming import AROUND_PAYLOAD, fit, parse
 from stepflow.web.models import DeleteQuery
 from stepflow.web.pages.actions import ACTIONS, Action
 from stepflow.web.pages.forms import read_form
@@ -16,14 +16,12 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 from stepflow.web.problems import BadRequest, NoSuchRoute, RequestProblem, document_of
 from stepflow.web.routes import PATH_PARTS
 
-#: bytes of a form beside its payload
-_AROUND = 65_536
-
 
 async def ask(visit: Visit) -> Shown:
     """Say what a button does, and ask for what it needs."""
     action, target = _asked(visit)
-    return _form(action, target)
+    names = {field.name for field in action.fields}
+    return _form(action, target, {k: v for k, v in visit.query.items() if k in names})
 
 
 async def do(visit: Visit) -> Shown | Response:
@@ -31,7 +29,7 @@ async def do(visit: Visit) -> Shown | Response:
     action, target = _asked(visit)
     given: dict[str, str] = {}
     try:
-        limit = visit.client.settings.limits.payload_bytes + _AROUND
+        limit = visit.client.settings.limits.payload_bytes + AROUND_PAYLOAD
         given = dict(await read_form(visit.request, limit))
         answer = await _carry_out(action, target, given, visit)
     except (RequestProblem, StepflowError) as problem:

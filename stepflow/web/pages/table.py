@@ -13,6 +13,7 @@ from stepflow.web.pages.lists import (
     questions,
     queues,
     runs,
+    submit,
     workers,
 )
 from stepflow.web.pages.visit import Page
@@ -27,13 +28,15 @@ PAGES: tuple[Page, ...] = (
     *hooks.PAGES,
     *bulk.PAGES,
     *chosen.PAGES,
+    *submit.PAGES,
     *run.PAGES,
     *act.PAGES,
 )
-_ANSWERED = {"answer": "The answer is on its way to the run."}
+#: what is said of what is done by a form of its own
+_DONE = {"answer": "The answer is on its way to the run.", "submit": "The run was submitted."}
 
 
 def done_by(verb: str) -> str:
     """Say that an action was done; nothing for what is none."""
     action = ACTIONS.get(verb)
-    return _ANSWERED.get(verb, "") if action is None else action.done
+    return _DONE.get(verb, "") if action is None else action.done

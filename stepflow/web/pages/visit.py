@@ -18,6 +18,8 @@ from stepflow.web.access import Grant
 from stepflow.web.operation import Call
 from stepflow.web.redact import Redact, redacted
 
+#: what a query says of this one look alone
+_PASSING = {"did", "seen"}
 #: what htmx, and our own script, say of themselves: they want the content alone
 _FRAGMENT = "hx-request"
 
@@ -64,7 +66,7 @@ class Visit:
 
     def here(self, **other: str | int | None) -> str:
         """Give the address of this page, with another query."""
-        whole = {name: value for name, value in self.query.items() if name != "did"} | other
+        whole = {name: value for name, value in self.query.items() if name not in _PASSING} | other
         return self.url(*self.place.strip("/").split("/"), **whole)
 
     def call(self, body: Any, query: Any = None, path: Mapping[str, str] | None = None) -> Call:

@@ -24,7 +24,7 @@ _NORMAL = {
     "link", "main", "meta", "meter", "nav", "ol", "option", "output", "p", "path", "pattern",
     "polygon", "polyline", "pre", "progress", "rect", "script", "section", "select", "small",
     "span", "strong", "summary", "svg", "symbol", "table", "tbody", "td", "text", "textarea",
-    "th", "thead", "time", "title", "tr", "ul", "use",
+    "datalist", "th", "thead", "time", "title", "tr", "ul", "use",
 }  # fmt: skip
 
 

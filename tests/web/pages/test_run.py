@@ -16,8 +16,8 @@ QUICK = RetryPolicy(max_attempts=3, initial=0.01)
 
 
 def buttons(page: str) -> list[str]:
-    """Name the verbs that a page has buttons for."""
-    return re.findall(r'role="button" href="/ui/do/([a-z-]+)/', page)
+    """Name the verbs that the head of a page has buttons for."""
+    return re.findall(r'role="button" href="/ui/do/([a-z-]+)/', page.partition('id="why"')[0])
 
 
 async def parked(aclient, run_id):
@@ -196,7 +196,7 @@ async def test_children_open_in_place(app, aclient, look, working):
     async def tree(ctx):
         child = await ctx.spawn(leaf, 0)
         await child.result()
-        await ctx.map(leaf, range(10), policy="settled")
+        await ctx.map(leaf, range(10), join="settled")
 
     async with working(app):
         await aclient.submit("tree", run_id="t1")

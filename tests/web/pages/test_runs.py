@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from stepflow.engine.steering.audit import this_user
+
 
 async def test_a_run_is_listed_with_where_it_stands(aclient, look):
     """[O4] The sentence is that of `why`."""
@@ -49,8 +51,9 @@ async def test_rows_stay_where_they_are_and_new_ones_are_counted_above(aclient, 
     assert "<html" not in fragment
 
 
-async def test_a_button_asks_does_it_and_writes_down_who(aclient, look, press):
-    """[O25] Without scripts: a page that asks, then the page of the run."""
+async def test_a_button_asks_does_it_and_writes_down_who(aclient, look, press, caplog):
+    """[O15] [O25] Without scripts: a page that asks, then the page of the run."""
+    caplog.set_level("INFO", "stepflow.audit")
     run = await aclient.submit("nobody", 1, run_id="a1")
     assert 'href="/ui/do/cancel/a1"' in await look("runs/a1")
     asked = await look("do/cancel/a1")
@@ -59,6 +62,8 @@ async def test_a_button_asks_does_it_and_writes_down_who(aclient, look, press):
     assert "cancelled" in after.text
     status = await aclient.status(run.id)
     assert (status.state, status.reason) == ("cancelled", "no longer wanted")
+    [line] = [record.getMessage() for record in caplog.records if "cancel a1" in record.message]
+    assert line == f"by={this_user()} cancel a1: no longer wanted"
 
 
 async def test_a_mistake_in_a_form_is_said_beside_what_was_written(aclient, http):
@@ -94,3 +99,39 @@ async def test_what_cannot_be_chosen_is_refused(api, aclient):
     assert (await http.get("/ui/chosen?verb=pause&run=a%20b")).status_code == 400
     form = {"verb": "cancel", "run": "a"}
     assert (await http.post("/ui/chosen", data=form)).status_code == 403
+
+
+async def test_a_run_is_submitted_by_a_form(aclient, http, press, look):
+    assert "/ui/submit" in await look("runs")
+    page = await press("submit", runner="report", payload='{"n": 1}', id="r-1", delay="60")
+    assert "r-1" in page.text
+    status = await aclient.status("r-1")
+    assert (status.runner, status.payload, status.state) == ("report", {"n": 1}, "scheduled")
+    for odd in ({"payload": "{"}, {"delay": "soon"}, {"runner": "a b"}, {"queue": "a b"}):
+        answer = await http.post("/ui/submit", data={"runner": "report", **odd})
+        assert answer.status_code in {400, 422}, odd
+        assert 'class="problem"' in answer.text
+
+
+async def test_who_may_not_submit_is_shown_no_form(api):
+    http = api(access=lambda request: {"cancel"})
+    assert "/ui/submit" not in (await http.get("/ui/runs")).text
+    assert (await http.get("/ui/submit")).status_code == 403
+    assert (await http.post("/ui/submit", data={"runner": "report"})).status_code == 403
+
+
+async def test_children_are_left_out_when_somebody_wants_that(app, aclient, working, look):
+    @app.workflow("child")
+    async def child(ctx):
+        return 1
+
+    @app.workflow("parent")
+    async def parent(ctx):
+        return await (await ctx.spawn("child")).result()
+
+    async with working(app):
+        await (await aclient.submit("parent", run_id="p1")).wait(10)
+    assert len(re.findall(r'id="run-', await look("runs"))) == 2
+    page = await look("runs", roots="yes")
+    assert re.findall(r'id="run-([^"]+)"', page) == ["p1"]
+    assert "took" in page

@@ -11,7 +11,7 @@ from stepflow.engine.steering.bulk import RATE
 from stepflow.engine.steering.bulk_runs import VERBS
 from stepflow.errors import BulkGrown, StepflowError, UsageError
 from stepflow.web.bulk import begin_bulk
-from stepflow.web.incoming import fit, parse
+from stepflow.web.incoming import AROUND_PAYLOAD, fit, parse
 from stepflow.web.models import Bulk
 from stepflow.web.pages.actions import ACTIONS, can
 from stepflow.web.pages.forms import read_form
@@ -21,8 +21,6 @@ from stepflow.web.problems import BadRequest, RequestProblem, document_of
 
 #: bulks that the page lists
 ROWS = 50
-#: bytes of a form beside its payload
-_AROUND = 65_536
 
 
 async def bulks(visit: Visit) -> Shown:
@@ -69,7 +67,7 @@ async def _previewed(
 
 async def begin(visit: Visit) -> Shown | Response:
     """Begin a bulk that was looked at; when more fit by now, ask again."""
-    limit = visit.client.settings.limits.payload_bytes + _AROUND
+    limit = visit.client.settings.limits.payload_bytes + AROUND_PAYLOAD
     given = dict(await read_form(visit.request, limit))
     given = {"verb": "", "where": "", **given}
     try:

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from stepflow.engine.questions import Question
 from stepflow.errors import StepflowError
-from stepflow.web.incoming import fit, parse
+from stepflow.web.incoming import AROUND_PAYLOAD, fit, parse
 from stepflow.web.models import Answer
 from stepflow.web.pages.forms import read_form
 from stepflow.web.pages.visit import Page, Shown, Visit
@@ -24,7 +24,6 @@ from stepflow.web.verbs import answer as answer_question
 ROWS = 100
 #: choices that are buttons; more of them are a list to choose from
 _BUTTONS = 5
-_AROUND = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ async def answer(visit: Visit) -> Shown | Response:
         raise NoSuchRoute
     given = ""
     try:
-        limit = visit.client.settings.limits.payload_bytes + _AROUND
+        limit = visit.client.settings.limits.payload_bytes + AROUND_PAYLOAD
         form = dict(await read_form(visit.request, limit))
         given = form.get("value", "")
         value = given if form.get("kind") == "text" else parse(given.encode())

@@ -18,6 +18,8 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 
 #: rows of a page, and new ones that are counted above it
 ROWS, _MOST_NEW = 50, 200
+#: in the query of a page that leaves out the children of other runs
+_ROOTS = "roots"
 
 
 async def runs(visit: Visit) -> Shown | Response:
@@ -37,9 +39,10 @@ async def runs(visit: Visit) -> Shown | Response:
 
 async def _look(text: str, cursor: str | None, visit: Visit) -> FoundPage:
     """Find a page of runs, and of a page that looks again what has come since above it."""
-    found = await search(visit.client, text, limit=ROWS, cursor=cursor)
+    roots = _ROOTS in visit.query
+    found = await search(visit.client, text, limit=ROWS, cursor=cursor, roots=roots)
     if cursor is None and _since(found.runs, visit)[1]:
-        return await search(visit.client, text, limit=ROWS + _MOST_NEW)
+        return await search(visit.client, text, limit=ROWS + _MOST_NEW, roots=roots)
     return found
 
 
@@ -84,6 +87,7 @@ def _listed(
     values = {
         "rows": rows, "found": found, "q": text, "facets": facets, "new": new,
         "most_new": _MOST_NEW, "facet": wanted.removeprefix("state="), "problem": problem,
+        "roots": visit.query.get(_ROOTS),
         "verbs": verbs_of(visit.grant, {row.run.state for row in rows}),
     }  # fmt: skip
     status = 422 if problem else 200

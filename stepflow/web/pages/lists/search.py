@@ -8,9 +8,15 @@ from stepflow.client import AsyncClient
 from stepflow.engine.listing import Page
 
 
-async def search(client: AsyncClient, text: str, *, limit: int, cursor: str | None = None) -> Page:
-    """Find runs that fit all conditions of *text*, any run for none; raises InvalidOption."""
-    return await client.list(where=text.strip() or None, limit=limit, cursor=cursor)
+async def search(
+    client: AsyncClient, text: str, *, limit: int, cursor: str | None = None, roots: bool = False
+) -> Page:
+    """
+    Find runs that fit all conditions of *text*, any run for none; raises InvalidOption.
+
+    With *roots* only those that no run began.
+    """
+    return await client.list(where=text.strip() or None, limit=limit, cursor=cursor, roots=roots)
 
 
 def words_of(text: str) -> list[str]:

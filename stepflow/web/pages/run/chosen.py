@@ -48,6 +48,7 @@ class Chosen:
     error: Any = None
     tries: Sequence[Try] = ()
     more: int = 0
+    is_of_child: bool = False
 
 
 def choose(
@@ -62,7 +63,7 @@ def choose(
     if bar:
         child = children.get(run_id)
         found = None if child is None else _of_run(inner, child, visit)
-        return None if found is None else replace(found, key=key)
+        return None if found is None else replace(found, key=key, is_of_child=True)
     return _of_run(key, trace, visit)
 
 

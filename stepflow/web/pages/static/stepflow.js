@@ -1,11 +1,13 @@
 // What the pages do beyond being read: they look again, ask in a dialog, and take keys.
 (() => {
   "use strict";
-  const LOOK_MS = 1000;
+  const LOOK_MS = 800;
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector) => [...document.querySelectorAll(selector)];
   const main = $("#main"), live = $("#live"), away = $("#away"), dialog = $("#dialog");
   let seenAt = Date.now(), problem = "";
+
+  $("nav [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
   // ---- looking again
 
@@ -125,9 +127,16 @@
   const open = (row) => location.assign(row.dataset.href);
   let before = "";
 
+  // The row beside one, or the first.
+  const beside = (all, one, by) => {
+    const at = all.indexOf(one);
+    return all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))];
+  };
+
   function step(by) {
-    const all = rows(), at = all.indexOf(current());
-    const next = all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))];
+    const bars = $$(".tl");
+    if (bars.length) return beside(bars, document.activeElement, by).focus();
+    const next = beside(rows(), current(), by);
     if (!next) return;
     current()?.removeAttribute("aria-selected");
     next.setAttribute("aria-selected", "true");

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from stepflow.web.pages.timeline.model import AT_WORK, Look, Segment, Window
 from stepflow.web.pages.timeline.scale import union
 
+WORK = "work"
+#: the share from which waiting is worth a word
+_LEAST = 0.001
 #: what a moment counts for, the first that fits
 _ORDER: Sequence[tuple[str, frozenset[Look]]] = (
-    ("work", AT_WORK),
+    (WORK, AT_WORK),
     ("child", frozenset({Look.CHILD})),
     ("question", frozenset({Look.QUESTION})),
     ("signal", frozenset({Look.SIGNAL})),
@@ -45,9 +48,10 @@ def breakdown(segments: Iterable[Segment], window: Window) -> list[Share]:
         more = [stretch for look in looks for stretch in by_look.get(look, [])]
         covered = union([*covered, *more])
         total_s = sum(end - start for start, end in covered)
-        if total_s - before_s > 0:
-            found.append(Share(what, total_s - before_s, (total_s - before_s) / whole_s))
+        spent_s = total_s - before_s
+        if spent_s > (0.0 if what == WORK else whole_s * _LEAST):
+            found.append(Share(what, spent_s, spent_s / whole_s))
         before_s = total_s
-    if (rest_s := whole_s - before_s) > whole_s / 1000:
+    if (rest_s := whole_s - before_s) > whole_s * _LEAST:
         found.append(Share(REST, rest_s, rest_s / whole_s))
     return found

@@ -16,6 +16,14 @@ local function drop_tags(ns, tags, run_id)
   for tag in each_tag(tags) do soft('ZREM', tag_index_of(ns, tag), run_id) end
 end
 
+-- Move an ended run from the indexes of live runs to those of its end.
+local function move_to_ended(live, live_of, ended, ended_of, now, run_id)
+  soft('ZREM', live, run_id)
+  soft('ZREM', live_of, run_id)
+  soft('ZADD', ended, now, run_id)
+  soft('ZADD', ended_of, now, run_id)
+end
+
 -- The member of the set of what expires: what the caller knows of it, and the tags.
 local function expiring(member, tags)
   return tags == '' and member or member .. '|' .. tags
