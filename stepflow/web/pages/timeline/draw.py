@@ -49,12 +49,13 @@ class Point(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A folded stretch, with its length in words."""
+    """A folded stretch, with its length in words: where these stand, and how they are aligned."""
 
     left: str
     width: str
-    middle: str
     words: str
+    said_at: str
+    aligned: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,14 @@ def _folds(scale: Scale) -> Iterator[Fold]:
         if all(abs(piece.left - other.left) >= _APART for other in said):
             said.append(piece)
     for piece in scale.folds:
+        words = length(piece.end - piece.start) if piece in said else ""
         width = piece.right - piece.left
-        words = length(piece.end - piece.start)
-        yield Fold(
-            _per_cent(piece.left), _per_cent(width), _per_cent(piece.left + width / 2),
-            words if piece in said else "",
-        )  # fmt: skip
+        said_at, aligned = piece.left + width / 2, "middle"
+        if width < _APART and not piece.left:
+            said_at, aligned = 0.0, "start"
+        elif width < _APART and piece is scale.pieces[-1]:
+            said_at, aligned = 100.0, "end"
+        yield Fold(_per_cent(piece.left), _per_cent(width), words, _per_cent(said_at), aligned)
 
 
 def _shortness(piece: Piece) -> float:
