@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
+    from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
@@ -49,6 +51,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.questions import Question as Question
+    from stepflow.engine.schedules.info import FiringInfo as FiringInfo
+    from stepflow.engine.schedules.info import NextTime as NextTime
+    from stepflow.engine.schedules.info import ScheduleInfo as ScheduleInfo
+    from stepflow.engine.schedules.info import ScheduleState as ScheduleState
+    from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
@@ -118,6 +125,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import RunFailed as RunFailed
     from stepflow.errors import RunNotFound as RunNotFound
     from stepflow.errors import RunStateError as RunStateError
+    from stepflow.errors import ScheduleNotFound as ScheduleNotFound
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
@@ -167,6 +175,7 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
@@ -176,6 +185,8 @@ _EXPORTS = {
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
+    "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
+    "engine.schedules.spec": "ScheduleOptions",
     "engine.spec": "RunSpec",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.status": "Page",
@@ -198,7 +209,7 @@ _EXPORTS = {
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
         ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
-        RunFailed RunNotFound RunStateError ServerUnfit SignalMisfit SignalRefused
+        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused

@@ -24,6 +24,7 @@ from stepflow.engine.user_code.declarations import (
 )
 from stepflow.engine.user_code.listening import Listening
 from stepflow.engine.user_code.registered import Registration, mark
+from stepflow.engine.user_code.scheduling import Scheduling
 from stepflow.errors import DataError, InvalidOption
 from stepflow.hooks.body import body_of
 from stepflow.hooks.given import read_named_webhooks
@@ -43,7 +44,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CoreApp(Around, Listening):
+class CoreApp(Around, Listening, Scheduling):
     """
     An app: it registers your runners, jobs and hooks.
 
@@ -51,7 +52,9 @@ class CoreApp(Around, Listening):
     REDIS_URL; with none of them the app uses the embedded server. It connects when it first has
     to. Every run of this app calls *webhooks*, Webhook objects or URLs, when it ends: a list, or by
     names of yours. *namespace* is the prefix of all keys in Redis. *telemetry* traces its clients
-    and workers: `stepflow.telemetry.OpenTelemetry()`.
+    and workers: `stepflow.telemetry.OpenTelemetry()`. *version* is that of your app: of two workers
+    that declare a schedule differently, the one of the later version counts; by default the time at
+    which the code was written decides.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class CoreApp(Around, Listening):
         settings: Settings | None = None,
         webhooks: Mapping[str, Webhook | str] | Sequence[Webhook | str] | None = None,
         telemetry: Telemetry | None = None,
+        version: str = "",
     ) -> None:
         self.settings = settings or load_settings()
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
+        self.registry.version = version
         if webhooks:
             self.registry.webhooks.update(read_named_webhooks(webhooks))
         if telemetry is not None:

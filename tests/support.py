@@ -110,7 +110,11 @@ class Leaks:
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
             case "due" | "queued_at":
-                self._members(key, lambda member: self._record(member).get(b"delivery"))
+                self._members(key, self._is_awaited)
+            case "sched":
+                self._unless(self._record(f"sched:{name.split(':')[0]}").get(b"spec"), key)
+            case "schedules":
+                self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
             case "deadlines":
                 self._members(key, self._is_live)
             case "idx" if name == "live":
@@ -125,6 +129,8 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
+            case "declared":
+                pass
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
@@ -144,6 +150,10 @@ class Leaks:
                 )
             case _:
                 self.found.append(key)
+
+    def _is_awaited(self, member: str) -> Any:
+        record = self._record(member)
+        return record.get(b"spec" if member.startswith("sched:") else b"delivery")
 
     def _judge_rq(self, key: str) -> None:
         kind, _, name = key.removeprefix("rq:").partition(":")

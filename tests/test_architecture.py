@@ -53,6 +53,7 @@ APART = [
 #: where a library may be imported: a room, or one module of it
 HOMES = {
     "click": ["cli"],
+    "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],
     "greenlet": ["kits"],
     "hiredis": ["store"],

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -39,6 +40,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.client.schedules import AsyncSchedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
@@ -132,6 +134,13 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSt
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    @cached_property
+    def schedules(self) -> AsyncSchedules:
+        """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
+        from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
+
+        return AsyncSchedules(self, self)
 
     async def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -37,6 +38,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.client.schedules import Schedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
@@ -138,6 +140,13 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
         if self._connection is None:
             self._connection = self._own_link = SyncConnection.to(self._address())
         return self._connection
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
+        from stepflow.client.schedules import Schedules  # noqa: PLC0415  few have any
+
+        return Schedules(self, self)
 
     def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

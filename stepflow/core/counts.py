@@ -111,11 +111,6 @@ def read_counts(written: Mapping[bytes, bytes]) -> Iterator[tuple[Count, int]]:
             yield Count(*parts), int(number)
 
 
-def bucket_of(microseconds: int) -> int:
-    """Give the bucket of a time."""
-    return min(microseconds.bit_length(), BUCKETS - 1) if microseconds > 0 else 0
-
-
 def upper_bound_s(bucket: int) -> float:
     """Give the time in seconds that whatever is in a bucket took less than."""
     return 2.0**bucket / 1e6

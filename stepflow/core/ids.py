@@ -172,7 +172,7 @@ class Delivery:
 
 
 #: what a record's member name begins with, by the kind of record
-_RUN, _HOOK = "run:", "hook:"
+_RUN, _HOOK, _SCHEDULE = "run:", "hook:", "sched:"
 
 
 def run_member(run_id: str) -> str:
@@ -183,6 +183,16 @@ def run_member(run_id: str) -> str:
 def hook_member(hook_id: str) -> str:
     """Return the member that is a hook delivery in the claims, the due set and others."""
     return _HOOK + hook_id
+
+
+def schedule_member(schedule_id: str) -> str:
+    """Return the member that is a schedule in the due set: `sched:<id>`."""
+    return _SCHEDULE + schedule_id
+
+
+def schedule_of_member(member: str) -> str:
+    """Read a schedule's id back from its member; "" for the member of anything else."""
+    return member.removeprefix(_SCHEDULE) if member.startswith(_SCHEDULE) else ""
 
 
 def split_member(member: str) -> tuple[str, str]:

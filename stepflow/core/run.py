@@ -199,6 +199,8 @@ class Run:
     stopped_by: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: the id of the schedule that began the run at one of its times
+    schedule: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

@@ -12,6 +12,7 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
+from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, StepOver
 from stepflow.logs import StepFacts, StepLog, current
 from stepflow.times import as_datetime, seconds
@@ -231,6 +232,11 @@ class Step(Generic[P]):
     def deadline(self) -> datetime | None:
         """When the run's timeout passes, in UTC; None without a timeout."""
         return as_datetime(self._deadline_at)
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time that the run is for, in UTC; None for a run of no schedule."""
+        return scheduled_for(self.headers)
 
     @property
     def memo(self) -> Memo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.events import Event, EventType
@@ -16,6 +16,9 @@ from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.lifespan import Lifespan
 from stepflow.engine.user_code.middleware import Middleware
 from stepflow.errors import InvalidOption, NameTaken
+
+if TYPE_CHECKING:
+    from stepflow.engine.schedules.declared import Declaration
 
 RunnerFunction = Callable[[Step[Any]], Any]
 HookFunction = Callable[[RunOutcome], None] | Callable[[RunOutcome], Awaitable[None]]
@@ -57,6 +60,12 @@ class Registry:
     middleware: list[Middleware] = field(default_factory=list)
     #: functions that a worker tells of events
     listeners: dict[EventType, list[Callable[[Event], Any]]] = field(default_factory=dict)
+    #: what its code declares to run at given times
+    schedules: list[Declaration] = field(default_factory=list)
+    #: the version that the app was given; empty for none
+    version: str = ""
+    #: unix seconds: when the newest file with a schedule was written
+    deployed_at: float = 0.0
     #: traces what clients and workers of this app do; None for none
     telemetry: Telemetry | None = None
 
@@ -99,6 +108,13 @@ class Registry:
         )
         self.runners[key] = entry
         return entry
+
+    @property
+    def app_version(self) -> str:
+        """The version of the app, or the time of its deploy, which stands for one."""
+        from stepflow.engine.schedules.declared import deployed_at  # noqa: PLC0415  few need it
+
+        return self.version or deployed_at(self.deployed_at)
 
     @property
     def names(self) -> list[str]:

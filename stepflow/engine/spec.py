@@ -10,6 +10,7 @@ from typing import Any, Literal
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
 from stepflow.core.run import Priority
+from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
@@ -49,6 +50,8 @@ class RunSpec:
     parent: Parent | None = None
     #: set by telemetry: where the run stands in a trace, as W3C headers
     trace: Mapping[str, str] = field(default_factory=dict)
+    #: set by the runtime for the runs of a schedule: which one, and for which time
+    scheduled: Scheduled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
     headers = check_headers(spec.headers)
     if spec.trace:
         headers |= {TRACE_HEADERS[name]: value for name, value in spec.trace.items()}
+    if spec.scheduled is not None:
+        headers |= spec.scheduled.headers()
     if headers:
         pack(headers, what="the header set", limit=limit)
         kept["headers"] = headers

@@ -110,6 +110,7 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         created_at=now,
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
+        schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
     )
     _hand_over_first(run, spec, env)
     return _Prepared(

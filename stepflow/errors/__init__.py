@@ -11,7 +11,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
-    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown
+    │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -66,6 +66,7 @@ from stepflow.errors.run_state import (
     RunFailed,
     RunNotFound,
     RunStateError,
+    ScheduleNotFound,
     SignalRefused,
     SpawnRefused,
     UnknownChild,
@@ -161,6 +162,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RunStateError",
+    "ScheduleNotFound",
     "ServerUnfit",
     "SignalMisfit",
     "SignalRefused",

@@ -50,6 +50,15 @@ class NotPausable(RunStateError):
         super().__init__(f"run {run_id!r} cannot be paused: {why}")
 
 
+class ScheduleNotFound(RunStateError):
+    """There is no such schedule: it was never put here, or it was deleted."""
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(
+            f"there is no schedule {shown(schedule_id)}: it was never put here, or it was deleted"
+        )
+
+
 class BulkNotFound(RunStateError):
     """No such bulk: it was never begun, or its record has expired."""
 

@@ -20,7 +20,7 @@ Every key stepflow uses, in one table.
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
-    <ns>:due                         zset     the same members -> due time
+    <ns>:due                         zset     the same members -> due time; sched:<id> as well
     <ns>:queued_at:<rq queue>        zset     the same members -> queued at
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
@@ -33,6 +33,12 @@ Every key stepflow uses, in one table.
                                               of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
+
+    of schedules
+    <ns>:schedules                   zset     schedule id -> put at, of all of them
+    <ns>:sched:<id>                  hash     what it does, and which times are dealt with
+    <ns>:sched:<id>:history          list     its last 50 times, the newest first
+    <ns>:declared                    hash     worker -> the schedules that its code declares
 
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
@@ -95,6 +101,7 @@ class Keys:
         "counted_runners",
         "dead_hooks",
         "deadlines",
+        "declared",
         "due",
         "expiry",
         "format",
@@ -105,6 +112,7 @@ class Keys:
         "new_counts",
         "paused_queues",
         "questions",
+        "schedules",
         "totals",
         "versions",
         "waiting_lists",
@@ -130,6 +138,8 @@ class Keys:
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
+        self.schedules = f"{namespace}:schedules"
+        self.declared = f"{namespace}:declared"
         self.totals = f"{namespace}:totals"
         self.new_counts = f"{namespace}:stat:new"
         self.counted_runners = f"{namespace}:stat:runners"
@@ -149,6 +159,9 @@ class Keys:
 
     def hook(self, hook_id: str) -> str:
         return f"{self.namespace}:hook:{hook_id}"
+
+    def schedule(self, schedule_id: str) -> str:
+        return f"{self.namespace}:sched:{schedule_id}"
 
     def bulk(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}"

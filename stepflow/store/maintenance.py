@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.ids import hook_member, run_member
+from stepflow.core.ids import hook_member, run_member, schedule_of_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, nothing
@@ -13,6 +13,9 @@ from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.keys import RQ_SUSPENDED, Keys
 from stepflow.store.run_hash import format_time, rq_time
+
+#: seconds after which another worker looks at a schedule that was due, should the first be gone
+AGAIN_S = 2.0
 
 
 class MaintenanceScan(NamedTuple):
@@ -48,7 +51,7 @@ class Moved(NamedTuple):
     What a look into the due set did: how many it *moved*, when the next is due.
 
     *strays* named nothing and are out of the set; *damaged* have records that do not say where they
-    belong.
+    belong. *moved* counts *schedules* as well.
     """
 
     now: float
@@ -56,6 +59,8 @@ class Moved(NamedTuple):
     next_due: float | None
     strays: list[str]
     damaged: list[str]
+    #: the ids of the schedules whose time has come
+    schedules: list[str]
 
 
 def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Moved]:
@@ -67,6 +72,7 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             float(reply[2]) if reply[2] else None,
             as_text(reply[3]),
             as_text(reply[4]),
+            [schedule_of_member(member) for member in as_text(reply[5])],
         ),
         keys={"due": keys.due},
         args={
@@ -75,6 +81,7 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             "limit": limit,
             "rq_time": rq_time(now),
             "pending": RunState.PENDING,
+            "again_s": AGAIN_S,
         },
     )
 

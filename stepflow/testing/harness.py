@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from stepflow.client import AsyncRunHandle, Client, SubmitOptions
 from stepflow.core.outcomes import Outcome
@@ -36,6 +36,9 @@ from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import LAST, seconds, unix_time
 from stepflow.worker.threads import Threads
+
+if TYPE_CHECKING:
+    from stepflow.engine.schedules.info import ScheduleInfo
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  the input of a workflow
@@ -205,6 +208,10 @@ class Harness:
         difference = await check_history(history, self.app.registry)
         if difference is not None:
             raise ReplayMismatch(history["run"]["id"], difference)
+
+    async def schedules(self) -> Sequence[ScheduleInfo]:
+        """Return the schedules, which fire while you `advance` the clock."""
+        return await self.client.schedules.list()
 
     def now(self) -> datetime:
         """Return the time by the harness's clock, in UTC."""

@@ -95,13 +95,16 @@ class HarnessWorker:
         self._parts.renewer.renew()
         await self._serve_all_queues()
         await self._parts.maintenance.go()
+        await self._parts.reporter.send()
 
     async def work(self) -> None:
         """Move what is due into its queue and begin with all that waits there."""
         env, moved = self._env, 1
         while moved:
             call = move_due(env.keys, given=env.clock.given, now=env.clock.now())
-            moved = (await self.connection.call(call)).moved
+            look = await self.connection.call(call)
+            moved = look.moved
+            await self._parts.schedules.fire(look.schedules)
         await self._serve_all_queues()
         for fetcher in self._parts.fetchers:
             while (await fetcher.claim()).taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.engine.fork import SAME_INPUT
+from stepflow.engine.steering.audit import name_of, note
 from stepflow.errors import InvalidOption, RunNotFound, RunStateError
 from stepflow.hooks.body import json_value
 from stepflow.web.models import moment_of
@@ -34,6 +35,8 @@ async def submit(call: Call) -> Reply:
         on_conflict="restart" if given.restart else "return",
         version=given.version,
     )
+    if run.created:
+        note("submit", run.id, name_of(call.by or None), given.runner)
     document = {"id": run.id, "created": run.created}
     return Reply(document, {"Location": f"{call.root}/runs/{run.id}"})
 

@@ -26,6 +26,7 @@ from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
 from stepflow.store.query import forget_builds, forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
+from stepflow.worker.schedules import ScheduleKeeper
 
 P = ParamSpec("P")
 
@@ -51,6 +52,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
+    *schedules* fires those whose time has come.
     *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
@@ -71,6 +73,7 @@ class Maintenance:
         on_look: Callable[[MaintenanceScan, list[QueueSource]], None],
         announce: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
+        schedules: ScheduleKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -83,6 +86,7 @@ class Maintenance:
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
+        self._schedules = schedules
         self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
@@ -283,6 +287,9 @@ class Maintenance:
                 look = await self._connection.call(call)
                 count = look.moved + len(look.damaged)
                 env.clock.learn(look.now)
+                if look.schedules and self._schedules is not None:
+                    await self._schedules.fire(look.schedules)
+                    count = MOVED  # once more: when those are due next is known only now
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
                     # they are still first in the set: the next round tries again, not the timer
@@ -309,6 +316,8 @@ class Maintenance:
                     no_longer_live(self._env.keys, self.group, self._worker)
                 )
                 await self._connection.call(forget_builds(self._env.keys, [self._worker]))
+                if self._schedules is not None:
+                    await self._schedules.leave()
                 if self._versions:  # others that have them report it within a second
                     now = self._env.clock.now()
                     await self._connection.call(

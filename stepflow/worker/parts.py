@@ -25,6 +25,7 @@ from stepflow.worker.fetcher import Burst, Fetcher, Slots
 from stepflow.worker.maintenance import Maintenance
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
+from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.state import CallFunction, WorkerState, call_function
 
 log = logging.getLogger("stepflow.worker")
@@ -86,6 +87,7 @@ class WorkerParts:
             on_blocked=on_blocked,
             on_refused=self._note_outage,
         )
+        self.schedules = ScheduleKeeper(env, registry, main, worker=name)
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
         self.serve(queues)
@@ -110,7 +112,8 @@ class WorkerParts:
         self.maintenance = Maintenance(
             self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
             serves=serves, versions=runners, on_look=self._apply_scan,
-            announce=self.announce, report=self.reporter.send, has_timer=self._has_timer,
+            announce=self.announce, report=self.reporter.send, schedules=self.schedules,
+            has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [
             self._make_fetcher(
@@ -182,6 +185,7 @@ class WorkerParts:
         await carry_out(self._main, announce(self._registry, self._env))
         group, builds = self.maintenance.group, self.state.builds
         await carry_out(self._main, announce_builds(self._name, group, builds, self._env))
+        await self.schedules.announce()
 
     async def adopt(self) -> None:
         """Begin with what this worker has claimed without knowing: the reply was lost."""

@@ -180,7 +180,11 @@ async def transcode(step: Step[int]):
 class Gone(BaseHTTPRequestHandler):
     """A receiver of webhooks that wants none of them."""
 
+    #: how often one has come
+    asked = 0
+
     def do_POST(self) -> None:
+        Gone.asked += 1
         self.send_response(410)
         self.end_headers()
 
@@ -249,6 +253,7 @@ def steer(client: Client) -> None:
     client.pause(waiting[0], "the mail provider is down", by="ann@ops")
     client.cancel(waiting[1], "asked for by the customer", by="ann@ops")
     client.signal(waiting[2], "email-confirmd", {"typo": True})
+    client.bulk("retry", "state=failed runner=import-feed", rate=50, by="ann@ops")
     client.pause_queue("mail", "provider down, see INC-204", by="ann@ops")
     client.submit("order", 1, queue="mail", run_id="mail-1")
 

@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from stepflow import Client
+from stepflow import Client, Webhook
+from stepflow.hooks.ssrf import Allowlist
+from tests.browser import seed
 from tests.support import until_blocking
 
 pytestmark = pytest.mark.crash
@@ -175,6 +177,40 @@ def test_a_bulk_is_seen_through_from_a_failure_to_its_end(client, app, tab):
     page.locator("#dialog").get_by_role("button", name="Stop").click()
     until_blocking(lambda: client.bulk_info(bulk.id).state == "stopped")
     assert {client.status(run_id).state for run_id in ids} == {"pending"}
+
+
+@pytest.fixture
+def working(url):
+    """A worker of the seed's app."""
+    with seed.worker(url):
+        yield
+
+
+def test_questions_are_answered_by_a_click_and_by_words(client, working, tab):
+    """[O27] Yes or no, one of several, a text."""
+    approval, triage = client.submit("approval", "Menu"), client.submit("triage", "T-1")
+    page = tab.open("questions")
+    page.locator("section", has_text="Publish 'Menu'?").get_by_role("button", name="Yes").click()
+    assert approval.result(15) == "published"
+    page.locator("section", has_text="How urgent").get_by_role("button", name="urgent").click()
+    section = page.locator("section", has_text="What shall we tell")
+    section.get_by_label("Answer").fill('that "it" works')
+    section.get_by_role("button", name="Answer").click()
+    assert triage.result(15) == 'urgent: that "it" works'
+
+
+def test_a_delivery_is_sent_again(client, working, tab, monkeypatch):
+    """[O27]"""
+    monkeypatch.setattr(client, "_allowed", Allowlist.parse(("127.0.0.0/8",)))
+    hook = Webhook(seed.receiver())
+    client.submit("order", 1, run_id="o-1", webhooks=[hook]).wait(15)
+    until_blocking(client.hooks)
+    before, page = seed.Gone.asked, tab.open("hooks")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Redeliver").click()
+    page.locator("#dialog").get_by_role("button", name="Redeliver").click()
+    expect(page.locator(".done")).to_be_visible()
+    until_blocking(lambda: seed.Gone.asked == before + 1)
 
 
 def test_rows_are_chosen_and_wait_until_something_is_done_to_them(client, tab):

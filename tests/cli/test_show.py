@@ -166,6 +166,21 @@ def test_what_is_open_is_said_in_words(step, words):
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "state", "words"),
+    [
+        (StepKind.QUESTION, "answered", StepState.SUCCEEDED, "question answered"),
+        (StepKind.QUESTION, "not answered in time", StepState.TIMED_OUT,
+         "question not answered in time"),
+        (StepKind.QUESTION, "Publish?", StepState.CANCELLED, "question 'Publish?' cancelled"),
+        (StepKind.CHILD, "all of them", StepState.SUCCEEDED, "its children have ended"),
+        (StepKind.CHILD, "all of them", StepState.WAITING, "waits for its children to end"),
+    ],
+)  # fmt: skip
+def test_what_is_settled_is_said_in_words(kind, name, state, words):
+    assert told(StepStatus(kind, name, state), NOW) == words
+
+
 def test_a_time_says_how_far_away_it_is():
     assert when(LATER, NOW).endswith(" (in 2 h)")
     assert when(NOW, LATER).endswith(" (2 h ago)")

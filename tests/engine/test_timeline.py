@@ -108,7 +108,7 @@ async def test_what_a_parked_run_waits_for_is_an_open_step(app, aclient, working
         await aclient.signal(run.id, "cancelled", 7)
         timeline = await until(lambda: _all_but_sleep_over(aclient, run.id))
         assert sorted(facts(timeline, "kind", "name", "state", "value")) == [
-            ("question", "decision", "succeeded", True),
+            ("question", "answered", "succeeded", True),
             ("signal", "cancelled", "succeeded", 7),
             ("sleep", "sleep", "waiting", None),
         ]

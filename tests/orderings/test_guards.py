@@ -339,6 +339,9 @@ WITHOUT = {
     "answer_question": "tests/kits/test_questions.py",
     "close_question": "tests/kits/test_questions.py",
     "settle_question": "tests/kits/test_questions.py",
+    "write_schedule": "tests/schedules/test_orderings.py",
+    "fire_schedule": "tests/schedules/test_orderings.py",
+    "delete_schedule": "it deletes once: tests/schedules/test_firing.py",
 }
 
 

@@ -8,6 +8,7 @@ import redis
 
 from stepflow import AsyncClient, Client, RunnerStats, Stats, Stepflow
 from stepflow.store.keys import Keys
+from stepflow.testing import Harness
 from tests.conftest import Working
 from tests.support import until
 
@@ -117,3 +118,33 @@ async def test_an_idle_worker_sends_nothing(
         await until(lambda: real.info("commandstats")["cmdstat_evalsha"]["calls"] > scans + 10)
         assert worker.parts.reporter._number == sent
     assert real.hgetall(keys.totals) == before
+
+
+def test_a_submit_carries_out_no_more_commands_for_being_counted(
+    client: Client, real: redis.Redis
+) -> None:
+    """[E20] It counts, and tells RQ of its queue only when nothing waits there."""
+    client.submit("chain")
+    real.config_resetstat()
+    for _ in range(10):
+        client.submit("chain")
+    stats = real.info("commandstats")
+    assert stats["cmdstat_hincrby"]["calls"] == 10
+    assert "cmdstat_sadd" not in stats
+    assert real.smembers("rq:queues") == {b"rq:queue:default"}
+
+
+def test_a_queue_that_rq_forgot_is_told_of_again(client: Client, real: redis.Redis) -> None:
+    client.submit("chain")
+    real.delete("rq:queues", "rq:queue:default")  # as `Queue.delete` of RQ does
+    client.submit("chain")
+    assert real.smembers("rq:queues") == {b"rq:queue:default"}
+
+
+async def test_a_harness_counts_as_a_worker_does(counted_app: Stepflow) -> None:
+    async with Harness(counted_app) as harness:
+        run = await harness.submit("chain", "two steps")
+        await harness.result(run)
+        await harness.advance(2)
+        chain = of_runner(await harness.client.stats(), "chain")
+    assert (chain.submitted, chain.ended, chain.steps) == (1, {"succeeded": 1}, {"done": 2})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -236,7 +237,12 @@ def test_counts_that_arrive_twice_count_once(client: Client, real: redis.Redis) 
 def test_counts_that_cannot_be_read_stop_nothing(client: Client, real: redis.Redis) -> None:
     """[E21] Whatever somebody wrote there."""
     keys = Keys()
-    real.hset(keys.totals, mapping={"claims_lost": "many", "?": "1", "steps|a|done": "2"})
+    odd = {"claims_lost": "many", "?": "1", "steps|a|done": "2", "steps|b": "1", "|": "1"}
+    odd |= {"took|a|99999999": "1", "took|a|²": "1", "took|a|12": "1", "\udcff": "1", "": "1"}
+    odd_bytes = {name.encode("utf-8", "surrogateescape"): value for name, value in odd.items()}
+    for key in (keys.totals, keys.minute(time.time()), keys.hour(time.time())):
+        real.hset(key, mapping=odd_bytes)
+        real.expire(key, 1000)
     real.rpush(keys.new_counts, "x")
     call = add_counts(keys, {"claims_lost": 3}, sender="w", number=1, now=1_800_000_000.0)
     real.execute_command(*_loaded(real, call))
@@ -245,6 +251,7 @@ def test_counts_that_cannot_be_read_stop_nothing(client: Client, real: redis.Red
     assert value(samples, "stepflow_steps_total", runner="a", outcome="done") == 2
     client.submit("chain", run_id="r")
     assert client.status("r") is not None
+    assert [runner.runner for runner in client.stats().runners] == ["a", "b"]
     real.delete(keys.new_counts)
 
 

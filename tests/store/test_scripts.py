@@ -27,6 +27,7 @@ CODE = {
     )
     for path in FILES
 }
+TAKERS = {"runs/submit_child", "schedules/fire_schedule"}
 HEADERS = [name for name in CODE if not name.startswith("lib/")]
 
 
@@ -38,9 +39,9 @@ def test_no_file_speaks_of_places_in_keys_and_arguments(name):
     assert [hit for hit in found if re.search(r"(?:KEYS|ARGV)\[\d|#(?:KEYS|ARGV)", hit)] == []
 
 
-@pytest.mark.parametrize("name", [name for name in HEADERS if name != "runs/submit_child"])
+@pytest.mark.parametrize("name", [name for name in HEADERS if name not in TAKERS])
 def test_a_body_uses_every_name_in_its_header(name):
-    """`submit_child` takes over the names of `submit_run`, of which it needs most."""
+    """Those that make a run take over the names of `submit_run`, of which they need most."""
     source = lua_source.read_source(name)
     names = [f"{key}_key" for key in source.keys.single]
     names += [f"{key}_keys" for key in source.keys.lists]
@@ -124,10 +125,13 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         keys=dict.fromkeys(scripts.FINISH_RUN.keys.single, "k"),
         args=dict.fromkeys(scripts.FINISH_RUN.args.single, "a"),
         lists=lists,
-        key_lists={"hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"]},
-    )
+        key_lists={
+            "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
+            "schedule": (),
+        },
+    )  # fmt: skip
     assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-14:] == (2, 0, 1, 1, *[0] * len(lists))
+    assert call.args[-15:] == (2, 0, 1, 1, 1, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():

@@ -73,6 +73,14 @@ def test_an_idle_worker_is_told_of_a_delay_only_when_it_is_the_next_one_due(
     assert store.client.llen(keys.wake("default")) == tokens
 
 
+def test_a_delay_in_a_queue_that_nobody_works_leaves_no_token_for_good(store, keys):
+    """Names of queues may be made of those of customers."""
+    store.submit("a", due_in=1000.0)
+    assert 0 < store.client.ttl(keys.wake("default")) <= 60
+    store.submit("b")
+    assert store.client.exists(keys.wake("default")), "it stands for what waits as well"
+
+
 def test_a_thousand_submits_leave_one_token(store, keys):
     for number in range(20):
         store.submit(f"r{number}")

@@ -172,7 +172,10 @@ async def test_a_verb_is_written_down_under_the_name_of_its_bearer(api, client, 
     client.submit("report", run_id="r-1", delay=3600)
     with caplog.at_level(logging.INFO, logger="stepflow.audit"):
         await http.post("/runs/r-1/pause")
+        for _ in range(2):  # the second finds the run of the first
+            await http.post("/runs", json={"runner": "report", "id": "r-2"})
     assert "by=ann pause r-1" in caplog.text
+    assert caplog.text.count("by=ann submit r-2: report") == 1
     assert "ann paused it" in client.status("r-1").waits_for
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from stepflow.cli.output import span
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Timeline
+from stepflow.engine.timeline.model import ANSWERED, EVERY_CHILD, UNANSWERED
 
 #: seconds: a time that is nearer than this is shown with its seconds
 _NEAR_S = 120.0
@@ -57,7 +58,7 @@ def _doing(step: StepStatus, run_id: str, now: datetime) -> str:
         case StepKind.CHILD, _ if step.run_id:
             return f"waits for child {step.run_id} ({step.name}, {step.state})"
         case StepKind.CHILD, _:
-            return f"waits for {step.name} to end"
+            return "waits for its children to end"
         case StepKind.MAP, _:
             far = f"{step.done or 0} of {step.total} children have ended"
             return f"waits for map {step.name!r}: {far}; stepflow list --parent {run_id}"
@@ -109,6 +110,10 @@ def told(step: StepStatus, now: datetime) -> str:
             return f"slept{took}"
         case StepKind.CHILD if step.run_id:
             return f"child {step.run_id} ({step.name}) {step.state}{took}{why}"
+        case StepKind.CHILD if step.name == EVERY_CHILD and not step.is_open:
+            return "its children have ended"
+        case StepKind.QUESTION if step.name in {ANSWERED, UNANSWERED}:
+            return f"question {step.name}{took}"
         case StepKind.MAP if not step.is_open:
             far = "" if step.done is None else f" when {step.done} of {step.total} had ended"
             return f"map {step.name!r} {step.state}{far}{took}{why}"

@@ -29,7 +29,7 @@ async def stats(env: Env, *, minutes: int = MINUTES, hours: int = HOURS) -> Stat
     """Read the counts of so many minutes and hours, up to the present ones."""
     _check("minutes", minutes, MOST_MINUTES)
     _check("hours", hours, MOST_HOURS)
-    now = await server_time()
+    now = float(env.clock.given or await server_time())
     minute_times, hour_times = _times(now, minutes, MINUTE_S), _times(now, hours, HOUR_S)
     keys = [*map(env.keys.minute, minute_times), *map(env.keys.hour, hour_times)]
     *found, new = await batch_of([load_counts(key) for key in [*keys, env.keys.new_counts]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from stepflow.core.counts import Count, Counted, read_counts
+from stepflow.core.counts import BUCKETS, Count, Counted, read_counts
 
 #: the fields of a hash of counts, as Redis gives them
 Written = Mapping[bytes, bytes]
@@ -56,7 +56,8 @@ class Tally:
     def buckets(self, kind: Counted, of: str) -> dict[int, int]:
         """Give the histogram of a runner or queue."""
         labels = self._counts[kind].get(of, _NONE)
-        return {int(label): number for label, number in labels.items() if label.isdigit()}
+        numbers = {int(label): number for label, number in labels.items() if label.isdecimal()}
+        return {bucket: number for bucket, number in numbers.items() if bucket < BUCKETS}
 
     def owners(self, *kinds: Counted) -> list[str]:
         """Name the runners or queues that counts of these kinds belong to."""

@@ -141,13 +141,13 @@ async def begin(
         new_run_id(now, secrets.randbits(80)), verb, conditions.write(), by, rate,
         options=pack(dict(options), limit=env.settings.limits.payload_bytes), created_at=now,
     )  # fmt: skip
-    job = _delivery(record, env)
+    job = delivery_of(record, env)
     request = env.request_id()
     await start_bulk(env.keys, record, job, expected=None, request=request, now=now)
     return info_of(record)
 
 
-def _delivery(record: BulkRecord, env: Env) -> HookJob:
+def delivery_of(record: BulkRecord, env: Env) -> HookJob:
     """Make the delivery by which a worker comes to carry the bulk on."""
     hook_id = f"bulk-{record.id}-{record.deliveries}"
     rq_id = rq_id_of(env.keys, hook_id, 0)
@@ -213,7 +213,7 @@ async def carry_again(bulk_id: str, env: Env) -> BulkInfo:
             state=record.state if record.state != STOPPED else RUNNING if selected else SELECTING,
         )  # fmt: skip
         if await start_bulk(
-            env.keys, again, _delivery(again, env), expected=record.rev, request=request,
+            env.keys, again, delivery_of(again, env), expected=record.rev, request=request,
             now=env.clock.now(),
         ):  # fmt: skip
             return info_of(again)

@@ -29,6 +29,7 @@ from stepflow.store.calls import batch, together
 from stepflow.store.query import index_size
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.steering.bulk import (
+    BACKFILL,
     DONE,
     RUNNING,
     SELECTING,
@@ -47,6 +48,8 @@ log = logging.getLogger("stepflow.bulk")
 _BATCH = 50
 #: seconds between two goes, where the pace allows it
 _TICK_S = 0.1
+#: seconds between two looks at the run that the next one of a backfill waits for
+WAIT_S = 0.5
 
 
 @dataclass(slots=True)
@@ -72,7 +75,9 @@ async def carry_on(bulk_id: str, env: Env) -> float | None:
     Safe to repeat, and by two at once: the one who writes first counts.
     """
     record = await load_bulk(env.keys, bulk_id)
-    if record is None or record.state not in (SELECTING, RUNNING) or record.verb not in VERBS:
+    if record is None or record.state not in (SELECTING, RUNNING):
+        return None
+    if record.verb not in VERBS and record.verb != BACKFILL:
         return None
     if record.state == SELECTING:
         await _select(record, env)
@@ -81,20 +86,38 @@ async def carry_on(bulk_id: str, env: Env) -> float | None:
 
 
 async def _select(record: BulkRecord, env: Env) -> None:
-    where = Where.parse(record.where, record.created_at)
-    indexes = indexes_of(record.verb, where, env)
-    selected: list[tuple[str, float]] = []
     further = replace(record, rev=record.rev + 1)
-    if record.index < len(indexes):
-        index = indexes[record.index]
-        further.scan, members = await scan_index(index, record.scan, PAGE)
-        further.index += further.scan == "0"
-        selected = await those_fitting(record.verb, where, members, record.created_at, env)
+    if record.verb == BACKFILL:
+        selected = await _next_times(further, env)
+        is_over = not selected
     else:
+        selected, is_over = await _next_fitting(further, env)
+    if is_over:
         further.total = await index_size(env.keys.bulk_runs(record.id))
         further.state, further.paced_at = RUNNING, env.clock.now()
         log.info("bulk=%s %s: %s runs selected", record.id, record.verb, further.total)
     await _advance(further, record.rev, env.request_id(), env, selected)
+
+
+async def _next_fitting(record: BulkRecord, env: Env) -> tuple[list[tuple[str, float]], bool]:
+    """Give those that fit on the next page of an index; True when there is none any more."""
+    where = Where.parse(record.where, record.created_at)
+    indexes = indexes_of(record.verb, where, env)
+    if record.index >= len(indexes):
+        return [], True
+    index = indexes[record.index]
+    record.scan, members = await scan_index(index, record.scan, PAGE)
+    record.index += record.scan == "0"
+    return await those_fitting(record.verb, where, members, record.created_at, env), False
+
+
+async def _next_times(record: BulkRecord, env: Env) -> list[tuple[str, float]]:
+    """Give the next times of a backfill."""
+    from stepflow.engine.schedules.backfill import select_times  # noqa: PLC0415  few have any
+
+    selected = await select_times(record, PAGE, env)
+    record.scan = f"{selected[-1][1]:.0f}" if selected else record.scan
+    return selected
 
 
 async def _go(record: BulkRecord, env: Env) -> float | None:
@@ -111,9 +134,14 @@ async def _go(record: BulkRecord, env: Env) -> float | None:
     wanted = min(left, _BATCH, max(1, round(record.rate * _TICK_S)))
     if allowed < wanted:
         return (wanted - allowed) / record.rate
-    names = await load_selected(env.keys, record.id, record.cursor, min(allowed, left, _BATCH))
-    where, mine = Where.parse(record.where, record.created_at), _env_of(record, env)
-    answers = await together([_one(run_id, record, where, mine) for run_id in names])
+    if record.verb == BACKFILL:
+        names, answers = await _backfill(record, min(allowed, left, _BATCH), env)
+        if left and not names:
+            return WAIT_S
+    else:
+        names = await load_selected(env.keys, record.id, record.cursor, min(allowed, left, _BATCH))
+        where, mine = Where.parse(record.where, record.created_at), _env_of(record, env)
+        answers = await together([_one(run_id, record, where, mine) for run_id in names])
     for answer in answers:
         further.counts[answer] = further.counts.get(answer, 0) + 1
     further.cursor += len(names)
@@ -125,6 +153,19 @@ async def _go(record: BulkRecord, env: Env) -> float | None:
         log.info("bulk=%s %s: all is done: %s", record.id, record.verb, further.counts)
         return None
     return 0.0
+
+
+async def _backfill(record: BulkRecord, count: int, env: Env) -> tuple[list[str], list[str]]:
+    """Begin the next runs of a backfill; gives their ids, none while the last one has not ended."""
+    from stepflow.engine.schedules import backfill  # noqa: PLC0415  few have any
+
+    count = backfill.in_one_go(record, count)
+    first = max(0, record.cursor - 1)
+    names = await load_selected(env.keys, record.id, first, count + record.cursor - first)
+    before = names.pop(0) if record.cursor else ""
+    if await backfill.waits_for(record, before, env):
+        return [], []
+    return names, await backfill.begin_runs(record, names, env)
 
 
 async def _one(run_id: str, record: BulkRecord, where: Where, env: _BulkEnv) -> str:

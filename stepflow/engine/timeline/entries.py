@@ -13,7 +13,15 @@ from stepflow.core.ids import child_run_id
 from stepflow.core.journal import KEYED, SEPARATOR, Entry, EntryKind, read_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
-from stepflow.engine.timeline.model import FailedAttempt, StepKind, StepState, StepStatus
+from stepflow.engine.timeline.model import (
+    ANSWERED,
+    EVERY_CHILD,
+    UNANSWERED,
+    FailedAttempt,
+    StepKind,
+    StepState,
+    StepStatus,
+)
 from stepflow.errors import StepflowError
 from stepflow.store.values.codec import unpack
 from stepflow.store.variables import read_var
@@ -69,7 +77,7 @@ class JournalReader:
         if place.endswith(".stop") and name == "stop the rest":
             return
         if place == "children" and name == "to end":
-            self._put(place, entry, kind=StepKind.CHILD, name="its children", state=_DONE)
+            self._put(place, entry, kind=StepKind.CHILD, name=EVERY_CHILD, state=_DONE)
             return
         value = _unpacked(entry.data)
         found = _OF_MAP.fullmatch(name) if place.endswith(".begin") else None
@@ -143,7 +151,8 @@ class JournalReader:
     def _answer(self, entry: Entry) -> None:
         state = StepState.SUCCEEDED if entry.data else StepState.TIMED_OUT
         value = _unpacked(entry.data[1:]) if entry.data else None
-        self._put(entry.place, entry, kind=StepKind.QUESTION, state=state, value=value)
+        name = ANSWERED if entry.data else UNANSWERED  # what was asked is not kept
+        self._put(entry.place, entry, kind=StepKind.QUESTION, name=name, state=state, value=value)
 
     def _child(self, entry: Entry) -> None:
         end = ChildEnd.read(entry.data)

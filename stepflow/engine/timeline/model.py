@@ -12,6 +12,11 @@ from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
 from stepflow.core.step_record import Attempts
 
+#: what a question is called once it is settled: what was asked is kept only until then
+ANSWERED, UNANSWERED = "answered", "not answered in time"
+#: what the children are called whose ends a run waits for before its own
+EVERY_CHILD = "all of them"
+
 
 class StepKind(StrEnum):
     """What a step of a run is: a call of your function, a wait, a child, or a note of the run."""

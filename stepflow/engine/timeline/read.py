@@ -14,7 +14,14 @@ from stepflow.engine.inspect import attempts
 from stepflow.engine.questions import Question, read_question
 from stepflow.engine.status import status_of, with_progress
 from stepflow.engine.timeline.entries import JournalReader, begin_step
-from stepflow.engine.timeline.model import StepKind, StepState, StepStatus, Timeline, Trace
+from stepflow.engine.timeline.model import (
+    EVERY_CHILD,
+    StepKind,
+    StepState,
+    StepStatus,
+    Timeline,
+    Trace,
+)
 from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, present_step, steps_of_runner
 from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
@@ -128,7 +135,7 @@ def _with_waits(steps: Sequence[StepStatus], run: Run) -> list[StepStatus]:
             since = as_datetime(run.updated_at)
             found.append(StepStatus(StepKind.SIGNAL, name, StepState.WAITING, 1, since))
         elif what == "children":
-            found.append(StepStatus(StepKind.CHILD, "its children", StepState.WAITING))
+            found.append(StepStatus(StepKind.CHILD, EVERY_CHILD, StepState.WAITING))
     return found
 
 

@@ -51,6 +51,12 @@ def is_workflow(function: Callable[..., Any]) -> bool:
     return isinstance(known, tuple) and known[0].kind == "workflow"
 
 
+def registrations_of(function: object, registry: Registry) -> list[Registration]:
+    """Give the names that *function* is registered under in the app of *registry*."""
+    marked = getattr(function, _MARK, ())
+    return [each for each in marked if each.registry is registry]
+
+
 def registration_of(
     function: object, registry: Registry | None, version: int | None, verb: str
 ) -> Registration:

@@ -96,8 +96,7 @@ def finish_run(
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
         *pause_fields(run),
     ]  # fmt: skip
-    if failures is not None:
-        fields += ("failures", failures)
+    fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
     fields += () if fence.token else ("request", fence.name)
     return scripts.FINISH_RUN.call(
@@ -130,8 +129,14 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
+            "schedule": _schedule_keys(keys, run),
         },
     )  # fmt: skip
+
+
+def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
+    """Give the keys by which the schedule of *run*, if there is one, hears of its end."""
+    return (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
 
 
 def retry_run(

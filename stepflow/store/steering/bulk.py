@@ -14,6 +14,8 @@ from stepflow.store.run_hash import Fields, format_time, rq_time
 
 #: the states of a bulk
 SELECTING, RUNNING, STOPPED, DONE = "selecting", "running", "stopped", "done"
+#: the verb of a bulk that begins the runs of a schedule's past times; *where* is the schedule
+BACKFILL = "backfill"
 #: bulks that are listed: the last ones
 MOST = 1000
 #: what became of a run: the verb was done; refused; the run no longer fitted; its record was gone

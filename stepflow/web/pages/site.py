@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from stepflow.client import AsyncClient
 from stepflow.errors import StepflowError, UnavailableError
-from stepflow.web.access import Grant
+from stepflow.web.access import READ, Grant
 from stepflow.web.door import Door
 from stepflow.web.pages import assets
 from stepflow.web.pages.login import is_login, pages_of
@@ -26,6 +26,7 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 from stepflow.web.problems import (
     InternalError,
     NoSuchRoute,
+    NotAllowed,
     NotAuthenticated,
     RequestProblem,
     document_of,
@@ -58,6 +59,7 @@ def routes_of(client: AsyncClient, door: Door, prefix: str, redact: Redact) -> l
     compressed = Middleware(GZipMiddleware, minimum_size=_COMPRESSED)
     return [
         Route(f"{prefix}/", site.begin),
+        Route(f"{prefix}/ui", site.begin),
         Mount(f"{prefix}/ui", routes=routes, middleware=[compressed]),
     ]
 
@@ -90,6 +92,10 @@ class _Site:
                 answer = self._made(await _looked(page, visit), visit)
             except NotAuthenticated as problem:
                 answer = self._made(self._asking(visit, problem), visit)
+            except NotAllowed as problem:
+                # who may look sees where else to go
+                grant = await self.door.admit(request, READ, changes=False)
+                answer = self._made(_told(problem), self._visit(request, grant))
             except (RequestProblem, StepflowError) as problem:
                 answer = self._made(_told(problem), visit)
             except Exception:

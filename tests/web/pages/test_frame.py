@@ -26,8 +26,8 @@ VENDORED = {
 
 
 async def test_the_app_leads_to_the_first_page(http):
-    answer = await http.get("/")
-    assert answer.headers["location"] == "/ui/"
+    for place in ("/", "/ui"):
+        assert (await http.get(place)).headers["location"] == "/ui/"
 
 
 async def test_an_api_alone_has_no_pages(api):
@@ -126,7 +126,9 @@ async def test_who_may_only_look_is_shown_no_buttons_and_can_press_none(api, acl
     http = api(access=reading)
     page = (await http.get(f"/ui/runs/{run.id}")).text
     assert "/do/" not in page
-    assert (await http.get(f"/ui/do/cancel/{run.id}")).status_code == 403
+    refused = await http.get(f"/ui/do/cancel/{run.id}")
+    assert refused.status_code == 403
+    assert 'href="/ui/queues"' in refused.text
     assert (await http.post(f"/ui/do/cancel/{run.id}")).status_code == 403
     assert (await aclient.status(run.id)).state == "pending"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from stepflow.core.ids import check_text
 from stepflow.core.runner import WorkflowContext
+from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.step_options import Readers
@@ -32,6 +34,11 @@ class ContextBase(WorkflowContext):
         self._registry = registry
         self.run_id = activation.run.id
         self.headers = headers
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time that the run is for, in UTC; None for a run of no schedule."""
+        return scheduled_for(self.headers)
 
 
 def checked_name(name: str) -> str:

@@ -14,12 +14,14 @@ local function leave_token(wake, has_jobs)
   elseif redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
 end
 
--- Put a delivery into the due set; an idle worker is told when it is the first one due. A brief
--- delay shows in RQ's registry of scheduled jobs as well.
+-- Put a delivery into the due set; an idle worker is told when it is the first one due, by a token
+-- that goes by itself where no worker has ever listened. A brief delay shows in RQ's registry of
+-- scheduled jobs as well.
 local function delay(due_set, scheduled, wake, id, member, due, is_brief)
   redis.call('ZADD', due_set, due, member)
   if is_brief then soft('ZADD', scheduled, due, id) end
   if redis.call('ZRANK', due_set, member) == 0 and redis.call('EXISTS', wake) == 0 then
     redis.call('RPUSH', wake, '1')
+    redis.call('EXPIRE', wake, 60)
   end
 end

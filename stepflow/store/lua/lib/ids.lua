@@ -9,6 +9,10 @@ end
 local function run_member(run_id) return 'run:' .. run_id end
 local function is_hook_member(member) return string.sub(member, 1, 5) == 'hook:' end
 
+local function is_schedule_member(member)
+  return string.find(member, '^sched:[%w_-]+$') ~= nil
+end
+
 -- Whether a member of an index names a run or a hook.
 local function is_member(member)
   local kind = string.match(member, '^(%a+):[%w_-]+$')

@@ -4,7 +4,9 @@
 -- and twice.
 -- Names: given: now, or ''; pending: the state.
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out,
--- members whose record does not say when or where, which the caller sets aside}.
+-- members whose record does not say when or where, which the caller sets aside, schedules whose time
+-- has come, which the caller decides on}. Those stand in the due set again some seconds later, for
+-- another to decide should this caller be gone by then.
 --@ include total
 --@ include clock
 --@ include ids
@@ -12,10 +14,10 @@
 --@ include job
 --@ include enqueue
 --@ keys due
---@ args given ns limit rq_time pending
+--@ args given ns limit rq_time pending again_s
 local now = clock(given)
 local members = redis.call('ZRANGEBYSCORE', due_key, '-inf', stamp_of(now), 'LIMIT', 0, limit)
-local strays, damaged = {}, {}
+local strays, damaged, schedules = {}, {}, {}
 
 -- When the record says it is due, 0 for at once; nil for what is no time.
 local function due_at(text)
@@ -51,10 +53,14 @@ for _, member in ipairs(members) do
     and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev')
   if row then
     move(member, row)
+  elseif is_schedule_member(member) then
+    redis.call('ZADD', due_key, stamp_of(now + again_s), member)
+    schedules[#schedules + 1] = member
   else
     redis.call('ZREM', due_key, member)
     strays[#strays + 1] = member
   end
 end
 local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
-return {stamp_of(now), #members - #damaged, head[2] or '', strays, damaged}
+return {stamp_of(now), #members - #damaged, head[2] or '', strays, damaged,
+  schedules}

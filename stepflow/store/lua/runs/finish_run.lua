@@ -7,6 +7,7 @@
 -- id that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
 -- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are
 -- announced and ends are noted, then runner, text of the note, most notes; none to note nothing;
+-- schedule: the record of the schedule that began the run, and a wake list; none for other runs;
 -- counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
@@ -18,6 +19,7 @@
 --@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note* counts*
+--@      schedule*
 --@ args rev token fence lapsed member wip_member delivery run_id created ttl_s output_ttl_s
 --@      expires_at
 --@      expiry_member channel message now rq_time ns hook_queue
@@ -68,6 +70,10 @@ if notes then
   redis.call('ZREMRANGEBYSCORE', notes, '-inf', now - ttl_s)
   redis.call('ZREMRANGEBYRANK', notes, 0, -1 - most)
   redis.call('EXPIRE', notes, ttl_s)
+end
+if schedule_keys[1] then
+  --@ unpack schedule_keys: schedule schedule_wake
+  --@ insert schedules/wake
 end
 if counts_keys[1] then count_fields(counts_keys[1], counted) end
 publish(channel, message)

@@ -7,6 +7,8 @@
   const main = $("#main"), live = $("#live"), away = $("#away"), dialog = $("#dialog");
   let seenAt = Date.now(), problem = "";
 
+  $("nav [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // ---- looking again
 
   const paused = () => sessionStorage.getItem("paused") === "yes";

@@ -1,0 +1,1 @@
+"""Schedules: when runs begin by themselves, and what a time that has come means. Pure."""

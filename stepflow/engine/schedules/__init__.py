@@ -1,0 +1,1 @@
+"""Schedules as verbs: put, fire, pause, trigger, backfill, delete; and what code declares."""

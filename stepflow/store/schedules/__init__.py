@@ -1,0 +1,1 @@
+"""Schedules as Redis holds them, and the calls that move them."""

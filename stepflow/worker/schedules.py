@@ -1,0 +1,60 @@
+"""What a worker does for schedules: it puts those of its code, and fires what has come due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from stepflow.engine.env import Env
+from stepflow.engine.gate import one_by_one
+from stepflow.engine.registry import Registry
+from stepflow.engine.versions import Versions
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
+
+
+class ScheduleKeeper:
+    """
+    The schedules as one worker sees them; *worker* is its name.
+
+    What only schedules need is loaded when there is one.
+    """
+
+    def __init__(
+        self, env: Env, registry: Registry, connection: AsyncCaller, *, worker: str
+    ) -> None:
+        self._env = env
+        self._registry = registry
+        self._connection = connection
+        self._worker = worker
+        self._versions = Versions(registry.newest)
+
+    async def announce(self) -> None:
+        """Put what the code at hand declares."""
+        if not self._registry.schedules:
+            return
+        from stepflow.engine.schedules.declared import put_declared  # noqa: PLC0415  as above
+
+        version, declared = self._registry.app_version, self._registry.schedules
+        plan = put_declared(self._worker, declared, version, self._env)
+        await carry_out(self._connection, plan)
+
+    async def leave(self) -> None:
+        """Say that this worker declares nothing any more."""
+        if self._registry.schedules:
+            from stepflow.store.schedules.moves import forget_declared  # noqa: PLC0415  as above
+
+            await self._connection.call(forget_declared(self._env.keys, [self._worker]))
+
+    async def fire(self, schedule_ids: Sequence[str]) -> None:
+        """Fire schedules whose time has come, side by side."""
+        await asyncio.gather(*map(self._fire, schedule_ids))
+
+    async def _fire(self, schedule_id: str) -> None:
+        from stepflow.engine.schedules.fire import fire  # noqa: PLC0415  as above
+
+        with one_by_one(f"schedule={schedule_id}"):
+            plan = fire(schedule_id, self._env, self._versions, declares=self._declares)
+            await carry_out(self._connection, plan)
+
+    def _declares(self, schedule_id: str) -> bool:
+        return any(each.spec.id == schedule_id for each in self._registry.schedules)

@@ -1,0 +1,1 @@
+"""Schedules: their times, what a time means, and who fires them."""
