@@ -29,7 +29,7 @@ async def household(ctx: Context, number: int) -> int:
 
 @app.workflow("census")
 async def census(ctx: Context, houses: int) -> dict[str, int]:
-    found = await ctx.map(household, range(houses), limit=100, policy="settled")
+    found = await ctx.map(household, range(houses), limit=100, join="settled")
     missing = [each for each in found if isinstance(each, ChildFailed)]
     return {
         "people": sum(each for each in found if not isinstance(each, ChildFailed)),

@@ -24,6 +24,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
+    from stepflow.core.fanout.join import Failed as Failed
+    from stepflow.core.fanout.join import Join as Join
+    from stepflow.core.fanout.join import JoinAll as JoinAll
+    from stepflow.core.fanout.join import JoinFirst as JoinFirst
+    from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -94,12 +99,15 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
+    from stepflow.errors import JoinNotMet as JoinNotMet
     from stepflow.errors import LifespanFailed as LifespanFailed
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
     from stepflow.errors import MailboxFull as MailboxFull
+    from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
+    from stepflow.errors import NotAnswered as NotAnswered
     from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
@@ -179,6 +187,7 @@ _EXPORTS = {
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
+    "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
@@ -204,7 +213,8 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId LifespanFailed LifespanNotOpen MailboxFull NameTaken NoServer
+        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen MailboxFull MapNotMet NameTaken
+        NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 
@@ -45,17 +45,13 @@ class StepFacts(NamedTuple):
 #: give more facts of the present code: telemetry has the ids of its trace
 _sources: list[Callable[[], Mapping[str, object]]] = []
 
+_logger = logging.getLogger("stepflow.log")
 _current: ContextVar[StepFacts | None] = ContextVar("stepflow_step", default=None)
 
 
-def enter(facts: StepFacts) -> Token[StepFacts | None]:
-    """Note that the code from here on belongs to a step; `leave` takes it back."""
-    return _current.set(facts)
-
-
-def leave(token: Token[StepFacts | None]) -> None:
-    """Take back what `enter` noted."""
-    _current.reset(token)
+def enter(facts: StepFacts) -> None:
+    """Note that the rest of the present task or thread belongs to a step."""
+    _current.set(facts)
 
 
 def current() -> StepFacts | None:
@@ -112,7 +108,7 @@ class StepLog(logging.LoggerAdapter[logging.Logger]):
         facts: Callable[[], StepFacts | None] = current,
         is_silent: Callable[[], bool] | None = None,
     ) -> None:
-        super().__init__(logging.getLogger("stepflow.log"), {})
+        super().__init__(_logger, {})
         self._facts = facts
         self._is_silent = is_silent
 

@@ -1,13 +1,14 @@
 """Lines that say which run, step and attempt they are of [U11]."""
 
 import logging
+from contextvars import copy_context
 
 import pytest
 
 from stepflow import Context, Continue, RetryPolicy, Step, StepFilter, Stepflow, Succeed, log
 from stepflow.core.run import Run
 from stepflow.kits.flow.replay.suspend import was_here
-from stepflow.logs import StepFacts, enter, facts, leave
+from stepflow.logs import StepFacts, enter, facts
 from stepflow.testing import Harness
 
 QUICK = RetryPolicy(max_attempts=3, initial=0.01)
@@ -145,18 +146,19 @@ async def test_a_runner_has_step_log_and_hooks_know_their_run(app, aclient, work
 def test_a_line_says_where_the_caller_stands_and_may_have_attributes_of_its_own(caplog):
     """[U11] A name with a percent sign is no directive."""
     caplog.set_level(logging.INFO)
-    token = enter(StepFacts("r1", "w", "50%s", 2))
-    try:
+
+    def step():
+        enter(StepFacts("r1", "w", "50%s", 2))
         log.warning("of %s", "two", extra={"step": "mine", "more": 1})
         log.info("no 100%d arguments")
         Step("r2", 3, None).log.info("by hand")
-    finally:
-        leave(token)
+
+    copy_context().run(step)
     log.info("outside")
     first, second, third, last = caplog.records
     assert first.getMessage() == "run=r1 step='50%s' attempt=2 of two"
     assert (first.step, first.more, first.funcName) == (
-        "mine", 1, "test_a_line_says_where_the_caller_stands_and_may_have_attributes_of_its_own"
+        "mine", 1, "step"
     )  # fmt: skip
     assert second.getMessage() == "run=r1 step='50%s' attempt=2 no 100%d arguments"
     assert third.getMessage() == "run=r2 step=3 attempt=1 by hand"
@@ -166,11 +168,12 @@ def test_a_line_says_where_the_caller_stands_and_may_have_attributes_of_its_own(
 def test_the_filter_gives_every_record_the_step_it_is_of():
     """[U11] Also those of other libraries; they are None outside of a step."""
     record = logging.LogRecord("other", logging.INFO, "", 1, "x", (), None)
-    token = enter(StepFacts("r1", "w", 3, 2))
-    try:
-        assert StepFilter().filter(record)
-    finally:
-        leave(token)
+
+    def step():
+        enter(StepFacts("r1", "w", 3, 2))
+        return StepFilter().filter(record)
+
+    assert copy_context().run(step)
     assert (record.run, record.runner, record.step, record.attempt) == ("r1", "w", 3, 2)
     outside = logging.LogRecord("other", logging.INFO, "", 1, "x", (), None)
     StepFilter().filter(outside)

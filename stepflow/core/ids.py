@@ -54,22 +54,18 @@ def check_text(
     what: str, text: object, *, most: int = 200, least: int = 1, without: str = ""
 ) -> str:
     """
-    Return *text* if it is valid Unicode of *least* to *most* characters, none of them in *without*.
+    Return *text* if it is valid Unicode of *least* to *most* characters, and not *without* in it.
 
     Raises InvalidOption, which names *what*, for anything else.
     """
-    if (
-        isinstance(text, str)
-        and least <= len(text) <= most
-        and not any(sign in text for sign in without)
-    ):
+    if isinstance(text, str) and least <= len(text) <= most and not (without and without in text):
         try:
             text.encode()
         except UnicodeEncodeError:
             pass
         else:
             return text
-    but = f" without {' or '.join(map(repr, without))}" if without else ""
+    but = f" without {without!r}" if without else ""
     msg = f"{what} is {shown(text)}; use {least or 'up'} to {most:,} characters{but}, valid Unicode"
     raise InvalidOption(msg)
 

@@ -62,9 +62,14 @@ class EntryKind(StrEnum):
 _ENDINGS = (b"stop", b"undo")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One remembered fact; *at* is unix seconds by the server's clock."""
+    """
+    One remembered fact; *at* is unix seconds by the server's clock.
+
+    Nobody changes one; it is not frozen because frozen fields are slow to set, and every step and
+    every line of a replay makes one.
+    """
 
     kind: EntryKind
     place: str

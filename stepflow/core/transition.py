@@ -29,12 +29,13 @@ class TransitionKind(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transition:
     """
     What becomes of a run; *why* is for the log.
 
-    Make one with the named constructors only: they keep out combinations that make no sense.
+    Make one with the named constructors only: they keep out combinations that make no sense. Nobody
+    changes one; it is not frozen because every step makes one, and frozen fields are slow to set.
     """
 
     kind: TransitionKind

@@ -121,28 +121,35 @@ async def stop_children(run_id: str, generation: int, env: Env) -> None:
             return
 
 
-async def stop_group(group: ChildGroup, run: Run, env: Env) -> None:
-    """Stop the children of a settled map that have not ended; safe to repeat."""
-    ids = group.children()
+async def stop_group(group: ChildGroup, run: Run, env: Env) -> list[str]:
+    """
+    Stop the children of a settled map that have not ended; safe to repeat.
+
+    Returns those that were there, and may not have ended yet.
+    """
+    ids, stopped = group.children(), []
     for start in range(0, len(ids), PAGE):
         page = ids[start : start + PAGE]
         answers = await load_answers(env.keys, run, page)
         left = [child for child, answer in zip(page, answers, strict=True) if answer is None]
         if left:
-            await _stop(
-                left, run.id, run.generation, "the map it belongs to is settled without it", env
-            )
+            reason = "the map it belongs to is settled without it"
+            stopped += await _stop(left, run.id, run.generation, reason, env)
+    return stopped
 
 
-async def _stop(ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env) -> None:
+async def _stop(
+    ids: Sequence[str], run_id: str, generation: int, reason: str, env: Env
+) -> list[str]:
+    """Ask these to end; returns those that were there and had not."""
     runs = await batch_of([load_run(env.keys, child) for child in ids])
     gone = [child for child, run in zip(ids, runs, strict=True) if run is None]
     if gone:
         await forget_children(env.keys, run_id, generation, gone)
     stop = StopRequest(StopKind.CANCEL, reason, env.clock.now())
-    await together(
-        [stop_run(run.id, stop, env) for run in runs if run is not None and not run.is_finished]
-    )
+    living = [run.id for run in runs if run is not None and not run.is_finished]
+    await together([stop_run(child, stop, env) for child in living])
+    return living
 
 
 async def tell_of_gone(run_id: str, child_id: str, env: Env) -> bool:

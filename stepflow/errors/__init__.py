@@ -28,6 +28,9 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
+    ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
+    │   └── MapNotMet         of children, which is a ChildFailed as well
+    ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         └── PermanentError    end the run now
@@ -49,6 +52,7 @@ from stepflow.errors.data import (
     UnreadableRecord,
     UnreadableValue,
 )
+from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BulkGrown,
     BulkNotFound,
@@ -131,12 +135,15 @@ __all__ = [
     "InvalidName",
     "InvalidOption",
     "InvalidRunId",
+    "JoinNotMet",
     "LifespanFailed",
     "LifespanNotOpen",
     "MailboxFull",
+    "MapNotMet",
     "NameTaken",
     "NoServer",
     "NotAnInteger",
+    "NotAnswered",
     "NotDeletable",
     "NotInStep",
     "NotPausable",

@@ -82,6 +82,20 @@ def _read_spawned(reply: Any) -> SpawnReply:
     return SpawnReply("", reply[0], None if reply[1] else flat_map(reply[2]))
 
 
+def settle_map(keys: Keys, run: Run, token: str, group_id: str) -> Call[bytes | None]:
+    """
+    Settle a map of *run* whose time is up, under the claim.
+
+    Gives `succeeded|failed` as the map was settled, now or before; None when the claim is lost.
+    """
+    _, answers, maps = children_keys(keys, run.id, run.generation)
+    return scripts.SETTLE_MAP.call(
+        raw,
+        keys={"parent": keys.run(run.id), "answers": answers, "maps": maps},
+        args={"token": token, "group": group_id},
+    )
+
+
 def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes | None]]:
     """Read how children (by run id) and maps (by stem) ended; None for each that has not."""
     return command(

@@ -114,6 +114,7 @@ def load(name: str) -> Script:
 
 SUBMIT_RUN = load("runs/submit_run")
 SUBMIT_CHILD = load("runs/submit_child")
+SETTLE_MAP = load("runs/settle_map")
 CLAIM_STEPS = load("claims/claim_steps")
 CLAIM_ONE = load("claims/claim_one")
 KEEP_STEP = load("runs/keep_step")

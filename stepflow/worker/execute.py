@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from stepflow.core.outcomes import (
@@ -64,10 +65,14 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
         if worker_state.registry.middleware and runner.version is None:
             call = runner_call(runner.run, runner.name, step, claimed.headers)
             result = await around(
-                worker_state.registry.middleware, call, lambda: _call(claimed, step, worker_state)
+                worker_state.registry.middleware,
+                call,
+                lambda: _settled(_begin(claimed, step, worker_state)),
             )
         else:
-            result = await _call(claimed, step, worker_state)
+            result = await _begin(claimed, step, worker_state)
+            if not isinstance(result, _OUTCOMES):
+                result = await settled(result)
     except ClaimLost:
         claimed.lose()
         return None
@@ -96,12 +101,17 @@ def _lead_output(claimed: ClaimedRun, step: Step[Any]) -> None:
         step.runtime.reset_output()
 
 
-async def _call(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Any:
-    """Call the runner where it belongs, on the loop or in a thread, and give its value."""
+def _begin(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> Awaitable[Any]:
+    """Call the runner where it belongs, on the loop or in a thread."""
     if claimed.runner.is_async:
-        result = await claimed.runner.run(step)
-    else:
-        result = await _run_in_thread(claimed, step, worker_state)
+        begun: Awaitable[Any] = claimed.runner.run(step)
+        return begun
+    return _run_in_thread(claimed, step, worker_state)
+
+
+async def _settled(begun: Awaitable[Any]) -> Any:
+    """Give the value of the runner, also where that has to be awaited."""
+    result = await begun
     return result if isinstance(result, _OUTCOMES) else await settled(result)
 
 

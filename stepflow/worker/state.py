@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stepflow.core.run import Run, StopRequest
@@ -103,6 +102,7 @@ class WorkerState:
         #: tells the app's listeners; None when it has none
         self.listeners = _listeners_of(registry)
         self._call_function = call_function
+        self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._numbers = 0
         #: tasks that set runs aside whose records cannot be read, or answer what is being done
@@ -113,16 +113,17 @@ class WorkerState:
         """Whether no run may be kept past its present step."""
         return self.is_leaving or self.is_suspended or self.is_lagging
 
-    @cached_property
+    @property
     def builds(self) -> dict[str, str]:
         """The build of each runner, by its key."""
-        return {key: build_of(entry.run) for key, entry in self.registry.runners.items()}
+        return {key: self.build_of(key) for key in self.registry.runners}
 
     def build_of(self, key: str) -> str:
-        """Give the build of a runner by its key, also of one that was registered later."""
-        if key not in self.builds:
-            self.builds[key] = build_of(self.registry.runners[key].run)
-        return self.builds[key]
+        """Give the build of a runner by its key."""
+        # kept in a field: a cached_property makes every attribute of its object slow to read
+        if key not in self._builds:
+            self._builds[key] = build_of(self.registry.runners[key].run)
+        return self._builds[key]
 
     async def live_builds(self, run: Run) -> set[str]:
         """Give the builds that live workers of the queue of *run* have for its runner."""

@@ -93,7 +93,7 @@ async def render(ctx: Context, page: int) -> int:
 
 @app.workflow("publish")
 async def publish(ctx: Context, pages: int) -> str:
-    found = await ctx.map(render, range(pages), limit=50, policy="settled")
+    found = await ctx.map(render, range(pages), limit=50, join="settled")
     return f"{len(found)} pages"
 
 

@@ -125,8 +125,8 @@ def test_what_is_no_outcome_is_a_mistake_of_ours():
 
 def test_decide_is_pure():
     before = run()
-    moves = {decide(before, 4, Raised(BOOM), POLICY, NOW, spread=0.3) for _ in range(3)}
-    assert len(moves) == 1
+    first, *others = (decide(before, 4, Raised(BOOM), POLICY, NOW, spread=0.3) for _ in range(3))
+    assert others == [first, first]
     assert before == run()
 
 

@@ -44,7 +44,7 @@ async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(
             lost = str(error)
         return [
             lost,
-            [str(end) for end in await ctx.map("child", [1, 2, 3], limit=1, policy="settled")],
+            [str(end) for end in await ctx.map("child", [1, 2, 3], limit=1, join="settled")],
         ]
 
     run = await aclient.submit("parent", run_id="p")

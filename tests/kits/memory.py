@@ -260,6 +260,8 @@ class FamilyRuntime(MemoryRuntime):
         self.again = 0
         #: the number of children after which the worker is gone
         self.dies_after: int | None = None
+        #: whether children that are asked to end by their map take their time
+        self.slow = False
 
     async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None
@@ -278,9 +280,24 @@ class FamilyRuntime(MemoryRuntime):
     def load_ends(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
         return self._reply((self.inbox, [self.answered.get(name) for name in names]))
 
-    async def stop_group(self, group: ChildGroup) -> None:
+    async def settle_group(self, group: ChildGroup) -> bytes | None:
         await asyncio.sleep(0)
-        self.stopped += [child for child in group.children() if child not in self.answered]
+        ends = [self.answered[child] for child in group.children() if child in self.answered]
+        won = sum(b"|succeeded|" in end for end in ends)
+        return self.answered.setdefault(group.group_id, b"%d|%d" % (won, len(ends) - won))
+
+    async def stop_group(self, group: ChildGroup) -> list[str]:
+        """Ask them to end; they do at once, unless they are *slow*."""
+        await asyncio.sleep(0)
+        left = [
+            child
+            for child in group.children()
+            if child in self.children and child not in self.answered
+        ]
+        self.stopped += [child for child in left if child not in self.stopped]
+        for child in left if not self.slow else ():
+            self.end(child, error="stopped")
+        return left
 
     async def stop_children(self) -> None:
         await asyncio.sleep(0)

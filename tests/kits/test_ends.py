@@ -252,7 +252,7 @@ async def test_a_map_is_told_how_its_children_ended(
 
     @flows.workflow("mapper")
     async def mapper(ctx):
-        ends = await ctx.map("flow", ways, policy="settled")
+        ends = await ctx.map("flow", ways, join="settled")
         return [getattr(end, "status", end) for end in ends]
 
     async with working(flows):

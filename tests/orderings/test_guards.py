@@ -327,6 +327,7 @@ WITHOUT = {
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",
     "move_due": "it goes by the record: tests/store/test_keeping.py",
+    "settle_map": "tests/store/test_children.py",
     "submit_child": "tests/store/test_children.py",
     "tell_untold": "tests/engine/test_announce.py",
     "touch_var": "tests/kits/test_variables.py",

@@ -9,7 +9,7 @@ import pytest
 
 from stepflow.core.children import ChildGroup, Parent
 from stepflow.core.run import Cleanup, RunState, StopKind, StopRequest
-from stepflow.store.children import SpawnReply, load_answers, load_maps, submit_child
+from stepflow.store.children import SpawnReply, load_answers, load_maps, settle_map, submit_child
 from stepflow.store.family_update import family_update
 from stepflow.store.hooks import HookJob
 from stepflow.store.runs import Fence, finish_run, mark_run, park_run, retry_run
@@ -261,7 +261,7 @@ def test_a_map_is_settled_once_by_the_end_that_meets_its_policy(family, store):
     assert store.connection.call(load_maps(store.keys, family.parent)) == {}
     family.end("m-1", OK, index=1)
     assert family.answers("m", "m-1") == [b"2|1", b"0|x"], "counted no more"
-    assert store.load("p").inbox == 1
+    assert store.load("p").inbox == 2, "the parent waits for the rest"
 
 
 @pytest.mark.parametrize(
@@ -384,3 +384,31 @@ def test_a_parent_that_waits_for_its_children_to_be_gone_hears_of_the_last(famil
     assert family.at_work() == ["m-0"]
     family.end("m-2", BAD, index=2)
     assert store.load("p").inbox == 1
+
+
+def test_a_map_whose_time_is_up_is_settled_as_it_stands(family, store):
+    """[K1] Once, under the claim; a child that ends later counts no more."""
+
+    def settle(token=None):
+        token = family.parent.token if token is None else token
+        return store.connection.call(settle_map(store.keys, family.parent, token, "m"))
+
+    family.group(4, need=4, most_bad=3)
+    family.end("m-3", BAD, index=3)
+    family.end("m-1", OK, index=1)
+    assert settle("another") is None, "the claim is not the caller's"
+    assert family.answers("m") == [None]
+    assert settle() == b"1|1"
+    family.end("m-0", OK, index=0)
+    assert settle() == b"1|1", "a second arrival finds it settled"
+    assert family.answers("m", "m-0", "m-1") == [b"1|1", b"0|x", b"1|x"]
+    assert store.connection.call(load_maps(store.keys, family.parent)) == {}
+    assert store.connection.call(family.call("m-2", group=family.of, index=2)).refused == "settled"
+
+
+def test_a_map_settled_by_its_last_child_is_not_settled_again_by_its_time(family, store):
+    """[K1]"""
+    family.group(1)
+    family.end("m-0", OK, index=0)
+    call = settle_map(store.keys, family.parent, family.parent.token, "m")
+    assert store.connection.call(call) == b"1|0"

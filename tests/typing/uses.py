@@ -26,6 +26,8 @@ from stepflow import (
     Context,
     Continue,
     ErrorInfo,
+    Failed,
+    Join,
     Outcome,
     RetryPolicy,
     RunHandle,
@@ -130,6 +132,9 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.poll(look_up, 3, every=5), Hit)
     assert_type(ctx.poll("look", look_up, 3, every=5, timeout=60), Hit | None)
     assert_type(ctx.map(render, [1, 2]), list[str])
+    assert_type(ctx.map(render, [1, 2], join=Join.any()), list[tuple[int, str]])
+    assert_type(ctx.gather(lambda: ctx.step(count, "a"), limit=2), list[int])
+    assert_type(ctx.gather(lambda: ctx.step(count, "a"), join="settled"), list[int | Failed])
     assert_type(ctx.spawn(render, 1).result(), str)
     assert_type(ctx.spawn(lone).result(), Report)
     assert_type(ctx.vars.incr("turns"), int)
@@ -205,6 +210,7 @@ async def research(ctx: Context, topic: Topic) -> Report:
     await ctx.options(timeout=5).step(fetch, "u", timeout="3")  # error
 
     await more(ctx)
+    await branches(ctx)
     if ctx.patched("again"):
         return await ctx.continue_as_new(topic)
     return await ctx.step(produce)
@@ -246,15 +252,32 @@ async def more(ctx: Context) -> None:
     assert_type(await (await ctx.spawn("render", 1)).result(), Any)
     assert_type(await ctx.map(render, range(9), limit=3), list[str])
     assert_type(await ctx.map(plain, [Topic(text="x")]), list[Report])
-    assert_type(await ctx.map(render, [1], policy="settled"), list[str | ChildFailed])
-    assert_type(await ctx.map(render, [1, 2, 3], policy=2), list[tuple[int, str]])
+    assert_type(await ctx.map(render, [1], join="settled"), list[str | ChildFailed])
+    assert_type(await ctx.map(render, [1, 2, 3], join=2), list[tuple[int, str]])
+    assert_type(await ctx.map(render, [1], join=Join.all(timeout=3)), list[str])
+    assert_type(await ctx.map(render, [1], join=Join.any()), list[tuple[int, str]])
+    assert_type(await ctx.map(render, [1], join=Join.partial(1)), list[str | ChildFailed])
     assert_type(await ctx.map("render", [1]), list[Any])
     await ctx.spawn(render, "1")  # error
     await ctx.spawn(render)  # error
     await ctx.spawn(search, "x")  # error
     await ctx.spawn(render, 1, timout=3)  # error
     await ctx.map(render, ["1"])  # error
-    await ctx.map(render, [1], policy="any")  # error
+    await ctx.map(render, [1], join="any")  # error
+    await ctx.map(render, [1], join=Join.quorum("2"))  # error
+
+
+async def branches(ctx: Context) -> None:
+    assert_type(await ctx.gather(ctx.step(count, "a"), ctx.step(count, "b")), list[int])
+    assert_type(await ctx.gather(lambda: ctx.step(count, "a"), limit=2), list[int])
+    assert_type(await ctx.gather(ctx.step(count, "a"), join="settled"), list[int | Failed])
+    slots = await ctx.gather(ctx.step(count, "a"), join=Join.settled(at_least=1, timeout=3))
+    assert_type(slots, list[int | Failed])
+    assert_type(await ctx.gather(ctx.step(count, "a"), join=1), list[tuple[int, int]])
+    winners = await ctx.gather(ctx.step(count, "a"), join=Join.percentage(0.5))
+    assert_type(winners, list[tuple[int, int]])
+    await ctx.gather(5)  # error
+    await ctx.gather(ctx.step(count, "a"), join="any")  # error
 
 
 # runners and jobs

@@ -51,6 +51,8 @@ def _try(entry: Entry) -> Told:
 
 def _due(entry: Entry) -> Told:
     what, until = _WAITS.get(entry.name, "signal"), _iso(float(entry.data))
+    if entry.place.endswith(".wait"):
+        what = "map"
     details = {"what": what, "name": entry.name, "place": entry.place, "until": until}
     return EventType.WAITING, details
 

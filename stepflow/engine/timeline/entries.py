@@ -128,6 +128,11 @@ class JournalReader:
         )
 
     def _due(self, entry: Entry) -> None:
+        index = self._at.get(entry.place.removesuffix(".wait"))
+        if entry.place.endswith(".wait") and index is not None:  # the timeout of a map
+            until = as_datetime(float(entry.data))
+            self._steps[index] = replace(self._steps[index], until=until)
+            return
         kinds = {_SLEEP: StepKind.SLEEP, _QUESTION: StepKind.QUESTION}
         self._put(
             entry.place, entry, kind=kinds.get(entry.name, StepKind.SIGNAL),
@@ -178,7 +183,8 @@ class JournalReader:
         if index is None:
             return
         step, at = self._steps[index], as_datetime(entry.at)
-        step = replace(step, ended_at=at, took_s=_between(step.started_at, at))
+        took_s = _between(step.started_at, at)
+        step = replace(step, ended_at=at, took_s=took_s, until=None)
         if entry.data.startswith(b"failed|"):
             error = _child_error(_unpacked(ChildEnd.read(entry.data).packed))
             self._steps[index] = replace(step, state=StepState.FAILED, error=error)

@@ -30,7 +30,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import Any, Protocol
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
@@ -76,6 +76,8 @@ def is_async(function: Callable[..., Any]) -> bool:
 
     A function, a method, a partial, an object.
     """
+    if type(function) is FunctionType and function.__code__.co_flags & inspect.CO_COROUTINE:
+        return True  # what most are, without the many questions of inspect
     while isinstance(function, partial):
         function = function.func
     if inspect.iscoroutinefunction(function):

@@ -130,4 +130,4 @@ class RecordedRuntime:
     is_slot_wanted = spread = call = add_entry = count_attempt = _refuse
     output_scope = emit_entry = _refuse
     take_signal = touch_var = settle_question = close_question = _refuse
-    spawn_children = stop_children = count_children = stop_group = _refuse
+    spawn_children = stop_children = count_children = stop_group = settle_group = _refuse

@@ -191,8 +191,19 @@ class FlowRuntime(Protocol):
         Only those count that end with the run.
         """
 
-    async def stop_group(self, group: ChildGroup) -> None:
-        """Ask those children of a settled map to end that have not."""
+    async def settle_group(self, group: ChildGroup) -> bytes | None:
+        """
+        Settle a map whose time is up, unless it is settled already.
+
+        Answers `succeeded|failed`, or None when the claim is another worker's now.
+        """
+
+    async def stop_group(self, group: ChildGroup) -> list[str]:
+        """
+        Ask those children of a settled map to end that have not.
+
+        Answers their run ids; `load_ends` tells when they have.
+        """
 
 
 def runtime_of(step: Step[Any]) -> FlowRuntime:

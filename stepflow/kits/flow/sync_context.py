@@ -16,6 +16,7 @@ from stepflow.kits.flow.calls.sync_children import (
     SyncVariables,
     SyncWaitCalls,
 )
+from stepflow.kits.flow.calls.sync_gather import SyncGatherCalls
 from stepflow.kits.flow.calls.sync_steps import SyncStepCalls
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
@@ -25,7 +26,7 @@ from stepflow.logs import StepLog
 T = TypeVar("T")
 
 
-class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, WorkflowContext):
+class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, SyncGatherCalls, WorkflowContext):
     """
     The `Context` of a plain `def` workflow: each call blocks and returns its value.
 

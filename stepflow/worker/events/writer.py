@@ -11,11 +11,12 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from stepflow.core.output import TOPIC
+from stepflow.core.run import Run
 from stepflow.engine.env import Env
 from stepflow.engine.events.emitting import pack_output
 from stepflow.engine.insist import insist
@@ -199,27 +200,33 @@ class Emission:
         return self._writer.written(self._number).__await__()
 
 
+class Claimant(Protocol):
+    """The run whose steps emit, as its worker holds it."""
+
+    @property
+    def run(self) -> Run:
+        """The claimed run."""
+
+    @property
+    def output_limit(self) -> int:
+        """The most bytes that a packed item may have."""
+
+    def output_writer(self) -> OutputWriter:
+        """Give the writer of the claim, made at first use."""
+
+
 class Scope:
     """
     Where the emits of one attempt lead: an `Emitter`.
 
-    *writer* gives the writer of the claim, made at first use; *name* is the scope's name in the
-    stream.
+    *name* is its name in the stream. Every attempt has one, and most emit nothing: so it asks its
+    *claimant* for what it needs only then.
     """
 
-    __slots__ = ("_get_writer", "_limit", "attempt", "has_emitted", "is_over", "name", "run_id")
+    __slots__ = ("_claimant", "attempt", "has_emitted", "is_over", "name")
 
-    def __init__(
-        self,
-        get_writer: Callable[[], OutputWriter],
-        run_id: str,
-        name: str,
-        attempt: int,
-        limit: int,
-    ) -> None:
-        self._get_writer = get_writer
-        self._limit = limit
-        self.run_id = run_id
+    def __init__(self, claimant: Claimant, name: str, attempt: int) -> None:
+        self._claimant = claimant
         self.name = name
         self.attempt = attempt
         self.has_emitted = False
@@ -229,11 +236,16 @@ class Scope:
     def emit(self, data: Any, topic: str) -> Awaitable[None]:
         """Take one item."""
         if self.is_over:
-            raise StepOver(f"run {self.run_id!r} step {self.name}: what it emits")
-        packed = pack_output(data, topic, self._limit)
+            raise StepOver(f"run {self._claimant.run.id!r} step {self.name}: what it emits")
+        packed = pack_output(data, topic, self._claimant.output_limit)
         self.has_emitted = True
-        attempt = "" if self.attempt == 1 else self.attempt
-        return self._get_writer().add((packed, "" if topic == TOPIC else topic, self.name, attempt))
+        item = (
+            packed,
+            "" if topic == TOPIC else topic,
+            self.name,
+            "" if self.attempt == 1 else self.attempt,
+        )
+        return self._claimant.output_writer().add(item)
 
     def reset(self, attempt: int | None) -> None:
         """
@@ -243,7 +255,7 @@ class Scope:
         """
         item: Item = (b"", "", self.name, "" if attempt is None else attempt)
         with suppress(Exception, ClaimLost):
-            self._get_writer().add(item, is_forced=True)
+            self._claimant.output_writer().add(item, is_forced=True)
 
     def close(self) -> None:
         """Take nothing more: the attempt has ended."""
@@ -253,7 +265,7 @@ class Scope:
         """Take nothing more, and wait until all is written; raises why that cannot be."""
         self.is_over = True
         if self.has_emitted:
-            writer = self._get_writer()
+            writer = self._claimant.output_writer()
             await writer.flush()
             writer.raise_problem()
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
+from stepflow.core.run import Run
 from stepflow.engine.insist import insist
 from stepflow.errors import ClaimLost
 from stepflow.store.calls import Call
@@ -82,15 +83,21 @@ class RunnerSide:
         return self._scope
 
     @property
+    def run(self) -> Run:
+        """The claimed run."""
+        return self._claimed.run
+
+    @property
     def output_limit(self) -> int:
         """The most bytes that a packed item of the output may have."""
         return self._env.settings.limits.output_item_bytes
 
     def output_scope(self, name: str, attempt: int) -> Scope:
         """Make where the emits of one attempt of a `ctx.step` lead."""
-        return Scope(self._output_writer, self._claimed.run.id, name, attempt, self.output_limit)
+        return Scope(self, name, attempt)
 
-    def _output_writer(self) -> OutputWriter:
+    def output_writer(self) -> OutputWriter:
+        """Give the writer of what the claimed run emits, made at first use."""
         claimed = self._claimed
         with _making_writer:
             if claimed.output is None:

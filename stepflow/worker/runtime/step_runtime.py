@@ -14,7 +14,7 @@ from stepflow.core.children import ChildGroup
 from stepflow.core.journal import EntryKind
 from stepflow.core.outcomes import Fail, Outcome, Raised, Succeed
 from stepflow.core.output import TOPIC
-from stepflow.core.run import Cleanup, Run
+from stepflow.core.run import Cleanup
 from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.events.telemetry import Telemetry
@@ -22,7 +22,7 @@ from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions import Versions
 from stepflow.store.calls import Plan
-from stepflow.store.children import count_children, load_answers, load_inbox
+from stepflow.store.children import count_children, load_answers, load_inbox, settle_map
 from stepflow.store.connection.async_ import carry_out
 from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
@@ -59,11 +59,6 @@ class StepRuntime(RunnerSide):
             bounds=bounds_of(self._env),
         )  # fmt: skip
         return self._connection.send(call)
-
-    @property
-    def run(self) -> Run:
-        """The claimed run."""
-        return self._claimed.run
 
     @property
     def cancel(self) -> CancelToken:
@@ -198,6 +193,8 @@ class StepRuntime(RunnerSide):
         sent = self._connection.send(
             add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        if self._worker_state.listeners is None:  # each step passes here
+            return sent
         return self._listened(sent, lambda reply: entry if reply else None)
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
@@ -268,9 +265,14 @@ class StepRuntime(RunnerSide):
             self._connection.send(count_children(keys, run)),
         )
 
-    async def stop_group(self, group: ChildGroup) -> None:
+    async def settle_group(self, group: ChildGroup) -> bytes | None:
+        """Settle a map whose time is up, unless it is settled already."""
+        call = settle_map(self._keys, self._claimed.run, self._token, group.group_id)
+        return await self._write(call, "settle its map")
+
+    async def stop_group(self, group: ChildGroup) -> list[str]:
         """Ask those children of a settled map to end that have not."""
-        await self._insist(
+        return await self._insist(
             lambda: stop_group(group, self._claimed.run, self._env),
             "stop its children",
         )

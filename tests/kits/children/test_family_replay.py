@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stepflow import ChildFailed, Context, StepFailed, Succeed
+from stepflow import ChildFailed, Context, Join, StepFailed, Succeed
+from stepflow.core.journal import write_head
 from stepflow.core.outcomes import CleanedUp, Park, Pause, Raised
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost
@@ -175,7 +176,7 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
 
     async def workflow(ctx: Context) -> Any:
         try:
-            found = await ctx.map("c", ["a", "b", "c"], policy=policy)
+            found = await ctx.map("c", ["a", "b", "c"], join=policy)
         except ChildFailed as error:
             found = error.error_message
         if isinstance(found, list):
@@ -203,6 +204,58 @@ async def test_a_policy_says_what_a_map_gives_and_the_rest_is_stopped(
     assert len(runtime.stopped) == stops
 
 
+async def test_a_journal_that_only_asked_the_rest_to_end_replays_on() -> None:
+    """[K2] [B13] The version before wrote the same entries, and did not wait between them."""
+    runtime = FamilyRuntime()
+
+    async def workflow(ctx: Context) -> Any:
+        found = await ctx.map("c", [1, 2, 3], policy=1)
+        return [found, await ctx.step("next", int, 7)]
+
+    assert isinstance(await activate(runtime, workflow), Park)
+    stem = next(iter(runtime.children)).rpartition("-")[0]
+    runtime.end(f"{stem}-1", "r1", number=1)
+    runtime.answered[stem] = b"1|0"
+    for kind, place, name, data in (
+        ("map", "0.wait", "c of 3", b"%s|3|1|0" % stem.encode()),
+        ("value", "0.stop", "stop the rest", pack(None)),
+        ("value", "1", "next", pack(7)),
+    ):
+        runtime.journal.append(write_head(kind, place, name, runtime.clock) + data)
+    assert await activate(runtime, workflow) == Succeed([[(1, "r1")], 7])
+    assert not runtime.stopped, "children that have not ended do not hold up what is remembered"
+
+
+async def test_a_stopped_rest_that_takes_its_time_is_waited_for_across_crashes() -> None:
+    """[K2] Parked, and woken by its end."""
+
+    async def workflow(ctx: Context) -> Any:
+        found = await ctx.map("c", [1, 2, 3], join=Join.any())
+        return [found, sorted(each.rpartition("-")[2] for each in runtime.answered)]
+
+    for crash_after in (None, 1, 2):
+        runtime = FamilyRuntime()
+        runtime.slow = True
+        assert isinstance(await activate(runtime, workflow), Park)
+        stem = next(iter(runtime.children)).rpartition("-")[0]
+        runtime.end(f"{stem}-1", "r1", number=1)
+        runtime.answered[stem] = b"1|0"
+        if crash_after is not None:
+            runtime.crash_after = crash_after
+            with pytest.raises(ClaimLost):
+                await activate(runtime, workflow)
+            runtime.crash_after = None
+        for child in ("0", "2"):
+            parked = await activate(runtime, workflow)
+            assert isinstance(parked, Park)
+            assert parked.waits_for == "children to end"
+            runtime.end(f"{stem}-{child}", error="stopped")
+        end = await activate(runtime, workflow)
+        assert isinstance(end, Succeed)
+        assert end.result[0] == [(1, "r1")]
+        assert end.result[1][:3] == ["0", "1", "2"]
+
+
 async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused() -> None:
     """[F13]"""
 
@@ -212,8 +265,9 @@ async def test_a_map_of_nothing_is_nothing_and_options_out_of_range_are_refused(
     assert await activate(FamilyRuntime(), nothing) == Succeed([])
     for options, words in (
         ({"limit": 0}, "limit 0"),
-        ({"policy": 3}, "of the 2 must"),
-        ({"policy": "most"}, "'most'"),
+        ({"join": 3}, "join quorum(3) of 2 is not met"),
+        ({"join": -1}, "-1"),
+        ({"join": "most"}, "'most'"),
     ):
 
         async def wrong(ctx: Context, options: Any = options) -> Any:

@@ -12,6 +12,8 @@ from stepflow import (
     AsyncClient,
     ChildFailed,
     Context,
+    Join,
+    JoinNotMet,
     PermanentError,
     RunFailed,
     RunState,
@@ -42,7 +44,7 @@ def mapping(app: Stepflow) -> Stepflow:
     @app.workflow("parent")
     async def parent(ctx: Context, how: dict[str, Any]) -> Any:
         found = await ctx.map(
-            "child", how["items"], limit=how.get("limit"), policy=how.get("policy", "all")
+            "child", how["items"], limit=how.get("limit"), join=how.get("join", "all")
         )
         return [str(each) if isinstance(each, ChildFailed) else each for each in found]
 
@@ -108,7 +110,7 @@ async def test_a_settled_map_gives_what_became_of_each(
     """[F13]"""
     async with working(mapping):
         run = await aclient.submit(
-            "parent", {"items": [-1, 2, -3, 4], "limit": 2, "policy": "settled"}
+            "parent", {"items": [-1, 2, -3, 4], "limit": 2, "join": "settled"}
         )
         first, second, third, fourth = await run.result(10)
     assert (second, fourth) == (20, 40)
@@ -121,9 +123,104 @@ async def test_the_first_so_many_are_enough(
 ) -> None:
     """[F13]"""
     async with working(mapping):
-        run = await aclient.submit("parent", {"items": [1000, 2, -3, 4], "policy": 2})
+        run = await aclient.submit("parent", {"items": [1000, 2, -3, 4], "join": 2})
         assert await run.result(10) == [(1, 20), (3, 40)]
         assert (await aclient.wait(runs_of(real)[0], 10)).state is RunState.CANCELLED
+
+
+@pytest.fixture
+def joining(app: Stepflow) -> Stepflow:
+    """An app whose children answer, fail, or wait; those clean up when they are stopped."""
+
+    @app.workflow("child")
+    async def child(ctx: Context, number: int) -> Any:
+        if number < 0:
+            raise PermanentError(f"no {number}")
+        try:
+            return number if number < 1000 else await ctx.wait_for_signal("never")
+        finally:
+            if number >= 1000:
+                await ctx.step("clean", int, number)
+
+    @app.workflow("parent")
+    async def parent(ctx: Context, how: dict[str, Any]) -> Any:
+        join = getattr(Join, how["join"])(*how.get("args", ()), timeout=how.get("timeout"))
+        try:
+            found: list[Any] = await ctx.map(
+                "child", how["items"], join=join, limit=how.get("limit")
+            )
+        except JoinNotMet as error:
+            found = [type(error).__name__, error.succeeded, list(error.failed), error.timed_out]
+        found = [each.error_type if isinstance(each, ChildFailed) else each for each in found]
+        states = await ctx.step("states", states_of, ctx.run_id)
+        return [found, states]
+
+    async def states_of(run_id: str) -> list[str]:
+        async with AsyncClient(app.url, settings=app.settings) as client:
+            page = await client.list(runner="child", limit=1000)
+            return sorted(status.state.value for status in page.runs)
+
+    return app
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+@pytest.mark.parametrize(
+    ("how", "gives", "states"),
+    [
+        ({"join": "any", "items": [1000, 2, 1000]}, [[1, 2]], ["cancelled"] * 2 + ["succeeded"]),
+        ({"join": "quorum", "args": [2], "items": [-1, 2, 3]}, [[1, 2], [2, 3]], None),
+        ({"join": "quorum", "args": [4], "items": [1, 2]}, ["JoinNotMet", {}, [], False], []),
+        ({"join": "quorum", "args": [0], "items": [1, 2]}, [], []),
+        ({"join": "any", "items": []}, [], []),
+        (
+            {"join": "percentage", "args": [0.6], "items": [-1, -2, 1000]},
+            ["MapNotMet", {}, [0, 1], False],
+            ["cancelled", "failed", "failed"],
+        ),
+        (
+            {"join": "settled", "timeout": 0.3, "items": [1, 1000, -1]},
+            [1, "NotAnswered", "PermanentError"],
+            ["cancelled", "failed", "succeeded"],
+        ),
+        (
+            {"join": "all", "timeout": 0.3, "items": [1, 1000, 1000], "limit": 2},
+            ["JoinNotMet", {0: 1}, [], True],
+            ["cancelled", "cancelled", "succeeded"],
+        ),
+    ],
+    ids=str,
+)
+async def test_a_join_of_a_map_gives_what_it_says_and_the_rest_has_ended_then(
+    joining: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis,
+    how: dict[str, Any], gives: Any, states: list[str] | None, concurrency: int,
+) -> None:  # fmt: skip
+    """[K1] [K2] On one slot of one worker, too, and where the rest has to clean up first."""
+    async with working(joining, concurrency=concurrency):
+        run = await aclient.submit("parent", how)
+        found, seen = await run.result(20)
+    assert [list(each) if isinstance(each, tuple) else each for each in found] == gives
+    assert states is None or seen == states
+    left = real.hgetall(f"stepflow:run:{run.id}:maps:0")
+    assert left == {}
+
+
+async def test_a_timeout_of_a_map_is_shown_and_told(
+    joining: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[K1]"""
+    how = {"join": "settled", "timeout": 300, "items": [1, 1000]}
+
+    async def shown() -> bool:
+        [*_, step] = (await aclient.steps(run.id)).steps
+        return step.kind == "map" and step.until is not None and step.done == 1
+
+    async with working(joining):
+        run = await aclient.submit("parent", how)
+        await until(shown)
+        told = [event.details async for event in aclient.events(run.id, live=False)]
+        assert [each["what"] for each in told if "what" in each] == ["map"]
+        await run.cancel()
+        await run.wait(10)
 
 
 async def test_status_says_how_far_a_map_is(
@@ -140,7 +237,7 @@ async def test_status_says_how_far_a_map_is(
 
     async with working(mapping):
         run = await aclient.submit(
-            "parent", {"items": [1, 1000, 2, 1000, 1000], "policy": "settled", "limit": 2}
+            "parent", {"items": [1, 1000, 2, 1000, 1000], "join": "settled", "limit": 2}
         )
         await until(lambda: is_shown("map child of 5: 2 of 5 children"))
         last = next(child for child in runs_of(real) if child.endswith("-4"))

@@ -196,7 +196,7 @@ async def test_children_open_in_place(app, aclient, look, working):
     async def tree(ctx):
         child = await ctx.spawn(leaf, 0)
         await child.result()
-        await ctx.map(leaf, range(10), policy="settled")
+        await ctx.map(leaf, range(10), join="settled")
 
     async with working(app):
         await aclient.submit("tree", run_id="t1")

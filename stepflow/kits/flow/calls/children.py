@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots, as_join
 from stepflow.core.ids import check_name
 from stepflow.core.run import Priority
 from stepflow.core.runner import WorkflowContext
@@ -17,7 +18,7 @@ from stepflow.engine.user_code.registered import registration_of
 from stepflow.errors import ChildFailed
 from stepflow.kits.flow.calls.base import ContextBase, checked_name
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
-from stepflow.kits.flow.commands.map import Policy, carry_map
+from stepflow.kits.flow.commands.map import carry_map
 from stepflow.times import seconds
 
 T = TypeVar("T")
@@ -25,8 +26,13 @@ I = TypeVar("I")  # noqa: E741  the input of a workflow
 C = TypeVar("C", bound=WorkflowContext)
 
 
+def as_it_is(value: Any) -> Any:
+    """Leave a result as it was unpacked."""
+    return value
+
+
 class MapOptions(TypedDict, total=False):
-    """The options of `ctx.map`, but for `policy`."""
+    """The options of `ctx.map`, but for `join`."""
 
     limit: int | None
     queue: str | None
@@ -106,7 +112,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: Literal["all"] = "all",
+        join: JoinAll | Literal["all"] = "all",
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
@@ -115,7 +121,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: Literal["all"] = "all",
+        join: JoinAll | Literal["all"] = "all",
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T]]: ...
     @overload
@@ -124,7 +130,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: Literal["settled"],
+        join: JoinSlots | Literal["settled"],
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
     @overload
@@ -133,7 +139,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: Literal["settled"],
+        join: JoinSlots | Literal["settled"],
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[T | ChildFailed]]: ...
     @overload
@@ -142,7 +148,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: int,
+        join: JoinFirst | int,
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
     @overload
@@ -151,7 +157,7 @@ class ChildCalls(ContextBase):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: int,
+        join: JoinFirst | int,
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[tuple[int, T]]]: ...
     @overload
@@ -160,7 +166,7 @@ class ChildCalls(ContextBase):
         workflow: str,
         items: Iterable[Any],
         *,
-        policy: Policy = "all",
+        join: JoinLike = "all",
         **options: Unpack[MapOptions],
     ) -> Coroutine[Any, Any, list[Any]]: ...
     def map(
@@ -169,7 +175,8 @@ class ChildCalls(ContextBase):
         items: Iterable[Any],
         *,
         limit: int | None = None,
-        policy: Policy = "all",
+        join: JoinLike = "all",
+        policy: JoinLike | None = None,
         queue: str | None = None,
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
@@ -177,16 +184,18 @@ class ChildCalls(ContextBase):
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
-        Start a child run for each item, at most *limit* at once, and wait until *policy* is met.
+        Start a child run for each item, at most *limit* at once, and wait until *join* is met.
 
         *workflow* is the function, which gives the results their type, or its name.
 
-        The policy "all" returns the results in the order of the items. "settled" returns a result
-        or a ChildFailed for each item. A number n returns (index, result) of the first n that
-        succeed, and cancels the others. *timeout* (seconds or timedelta) counts from the start of
-        the map, also for children that wait for their turn.
+        *join* is a Join, or short for one. "all" returns the results in the order of the items.
+        "settled" returns a result or a ChildFailed for each item. A number n returns (index,
+        result) of the first n that succeed. What has not ended then is cancelled, and has ended
+        when this returns. *timeout* (seconds or timedelta) is of each child; it counts from the
+        start of the map, also for children that wait for their turn. *policy* is the name that
+        *join* had before.
 
-        Raises ChildFailed as soon as the policy can no longer be met, and cancels the others.
+        Raises JoinNotMet, at once when the join can no longer be met.
         """
         spec, read = self._child("ctx.map", workflow, queue, priority, headers, timeout, version)
         given = carry_map(
@@ -195,8 +204,8 @@ class ChildCalls(ContextBase):
             spec,
             list(items),
             limit=limit,
-            policy=policy,
-            read=read,
+            join=as_join(join if policy is None else policy, "ctx.map"),
+            read=read or as_it_is,
         )
         self._activation.give_out(given)
         return given

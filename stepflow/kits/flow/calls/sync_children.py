@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
+from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots
 from stepflow.core.runner import WorkflowContext
 from stepflow.errors import ChildFailed
 from stepflow.kits.flow.calls.blocking import Blocking
 from stepflow.kits.flow.calls.children import MapOptions, SpawnOptions
-from stepflow.kits.flow.commands.map import Policy
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  the input of a workflow
@@ -103,7 +103,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: Literal["all"] = "all",
+        join: JoinAll | Literal["all"] = "all",
         **options: Unpack[MapOptions],
     ) -> list[T]: ...
     @overload
@@ -112,7 +112,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: Literal["all"] = "all",
+        join: JoinAll | Literal["all"] = "all",
         **options: Unpack[MapOptions],
     ) -> list[T]: ...
     @overload
@@ -121,7 +121,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: Literal["settled"],
+        join: JoinSlots | Literal["settled"],
         **options: Unpack[MapOptions],
     ) -> list[T | ChildFailed]: ...
     @overload
@@ -130,7 +130,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: Literal["settled"],
+        join: JoinSlots | Literal["settled"],
         **options: Unpack[MapOptions],
     ) -> list[T | ChildFailed]: ...
     @overload
@@ -139,7 +139,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], Awaitable[T]],
         items: Iterable[I],
         *,
-        policy: int,
+        join: JoinFirst | int,
         **options: Unpack[MapOptions],
     ) -> list[tuple[int, T]]: ...
     @overload
@@ -148,7 +148,7 @@ class SyncChildCalls(Blocking):
         workflow: Callable[[C, I], T],
         items: Iterable[I],
         *,
-        policy: int,
+        join: JoinFirst | int,
         **options: Unpack[MapOptions],
     ) -> list[tuple[int, T]]: ...
     @overload
@@ -157,7 +157,7 @@ class SyncChildCalls(Blocking):
         workflow: str,
         items: Iterable[Any],
         *,
-        policy: Policy = "all",
+        join: JoinLike = "all",
         **options: Unpack[MapOptions],
     ) -> list[Any]: ...
     def map(self, *args: Any, **options: Any) -> Any:

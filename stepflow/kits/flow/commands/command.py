@@ -7,14 +7,16 @@ The other modules of this folder have one kind each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from stepflow.core.journal import Entry, EntryKind, read_try
 from stepflow.engine.user_code.calls import EscapedError
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.step_options import Compensation
 from stepflow.store.values.codec import unpack
+
+T = TypeVar("T")
 
 
 class Command:
@@ -161,6 +163,9 @@ class WorkflowHost(CommandHost, Protocol):
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future of the workflow's loop."""
+
+    def create_branch(self, coro: Coroutine[Any, Any, T], place: str, name: str) -> asyncio.Task[T]:
+        """Make a branch at *place*, which is not taken from the branch that makes it."""
 
     def start(self, command: Command) -> asyncio.Future[Any]:
         """Have *command* answered from the journal, or carried out; returns its future."""

@@ -1,7 +1,7 @@
 """
 Maps: one child for each item, counted in Redis.
 
-The workflow is woken once, when the policy is met or can no longer be.
+The workflow is woken when the join is met or can no longer be, then by those it has stopped.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from stepflow.core.children import ChildEnd, ChildGroup
+from stepflow.core.fanout.join import Join, goal_of
 from stepflow.core.journal import Entry, EntryKind, read_map_end, settled_maps, write_map_end
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidOption
@@ -25,35 +26,25 @@ from stepflow.kits.flow.commands.child import (
 )
 from stepflow.kits.flow.commands.command import WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.commands.map_results import conclude
+from stepflow.kits.flow.commands.stop_rest import StopRestCommand
 from stepflow.kits.flow.runtime import FlowRuntime
-from stepflow.store.values.codec import unpack
 
 #: children made in one round trip
 BATCH = 200
 #: answers read in one
 PAGE = 500
 
-#: when a map is settled: all have succeeded, all have ended, so many have succeeded
-Policy = Literal["all", "settled"] | int
 
-
-def group_of(group_id: str, total: int, *, limit: int | None, policy: Policy) -> ChildGroup:
+def group_of(group_id: str, total: int, *, limit: int | None, join: Join) -> ChildGroup:
     """Say what settles a map of so many children; raises InvalidOption."""
     if limit is not None and limit < 1:
         msg = f"ctx.map was given limit {limit!r}; it is at least 1, or None"
         raise InvalidOption(msg)
-    room = total if limit is None else limit
-    if policy == "all":
-        return ChildGroup(group_id, total, total, 0, room)
-    if policy == "settled":
-        return ChildGroup(group_id, total, total + 1, total, room)
-    if isinstance(policy, int) and not isinstance(policy, bool) and 1 <= policy <= total:
-        return ChildGroup(group_id, total, policy, total - policy, room)
-    msg = (
-        f"ctx.map was given policy {policy!r}; it is 'all', 'settled', "
-        f"or how many of the {total} must succeed"
+    goal = goal_of(join, total)
+    return ChildGroup(
+        group_id, total, goal.need, goal.max_failed, total if limit is None else limit
     )
-    raise InvalidOption(msg)
 
 
 async def carry_map(
@@ -63,19 +54,19 @@ async def carry_map(
     items: Sequence[Any],
     *,
     limit: int | None,
-    policy: Policy,
-    read: Callable[[Any], Any] | None = None,
+    join: Join,
+    read: Callable[[Any], Any],
 ) -> list[Any]:
     """
-    Begin one child like *spec* for each item, and return the results as *policy* has them.
+    Begin one child like *spec* for each item, and return the results as *join* has them.
 
-    Waits until the policy is settled, then stops the rest. *read* turns each result into the type
-    that is expected.
+    Waits until the join is settled and the rest has ended, which is asked to. *read* turns each
+    result into the type that is expected. A join that is settled by nothing begins no child.
     """
     total = len(items)
-    if not total:
-        return []
-    group = group_of(id_at(host, place), total, limit=limit, policy=policy)
+    group = group_of(id_at(host, place), total, limit=limit, join=join)
+    if goal_of(join, total).verdict(0, 0) is not None:
+        return conclude(group, join, [None] * total, read)
 
     async def begin() -> str:
         for start in range(0, total, BATCH):
@@ -88,37 +79,34 @@ async def carry_map(
                 break
         return group.group_id
 
-    async def stop_the_rest() -> None:
-        await host.runtime.stop_group(group)
-
-    def step(part: str, name: str, function: Any) -> asyncio.Future[Any]:
-        future = host.create_future()
-        return host.start(
-            SpawnCommand(f"{place}.{part}", name, future, function, policy=SPAWN_RETRY)
-        )
-
     name = f"{spec.runner} of {total}"
-    group_id = await step("begin", f"map {name}", begin)
+    group_id = await host.start(
+        SpawnCommand(
+            f"{place}.begin", f"map {name}", host.create_future(), begin, policy=SPAWN_RETRY
+        )
+    )
     is_ours, group = group_id == group.group_id, replace(group, group_id=group_id)
     command = MapCommand(
-        f"{place}.wait", name, host.create_future(), group, host.recalled, is_ours=is_ours
-    )
+        f"{place}.wait", name, host.create_future(), group, host.recalled,
+        is_ours=is_ours, wait_s=join.timeout_s,
+    )  # fmt: skip
     ended, ends = await host.start(command)
     if ended < total and is_ours:
-        await step("stop", "stop the rest", stop_the_rest)
-    return conclude(group, policy, ends, read or as_it_is)
+        await host.start(StopRestCommand(f"{place}.stop", host.create_future(), group))
+    return conclude(group, join, ends, read)
 
 
 class MapCommand(AwaitEndCommand):
     """
-    The settling of a map.
+    The settling of a map, by its children or because its time is up.
 
-    The journal remembers only that; the ends are read in pages, again on each replay.
+    The journal remembers only that; the ends are read in pages, again on each replay. *wait_s*
+    (seconds) is for how long it waits.
     """
 
-    __slots__ = ("_group", "_loading", "_recalled")
+    __slots__ = ("_group", "_loading", "_recalled", "_wait_s")
     what = "map"
-    entry_kinds = (EntryKind.MAP,)
+    entry_kinds = (EntryKind.DUE, EntryKind.MAP)
 
     def __init__(
         self,
@@ -129,11 +117,34 @@ class MapCommand(AwaitEndCommand):
         recalled: dict[str, list[bytes | None]],
         *,
         is_ours: bool,
+        wait_s: float | None = None,
     ) -> None:
         super().__init__(place, name, future, group.group_id, is_ours=is_ours)
         self._group = group
         self._recalled = recalled
-        self._loading: asyncio.Task[list[bytes | None]] | None = None
+        self._wait_s = wait_s if is_ours else None
+        self._loading: asyncio.Task[Any] | None = None
+
+    def advance(self, host: CommandHost, now: float) -> None:
+        if self.due_at is None and self._wait_s is not None:
+            self.due_at = now + self._wait_s
+            host.write(self, EntryKind.DUE, f"{self.due_at:.6f}".encode())
+        elif self.due_at is not None and self.due_at <= now:
+            self.is_busy = True
+            self._loading = host.spawn(
+                host.runtime.settle_group(self._group), partial(self._settled, host)
+            )
+        else:
+            super().advance(host, now)
+
+    def _settled(self, host: CommandHost, done: asyncio.Task[bytes | None]) -> None:
+        if done.cancelled():
+            return
+        end = done.result()
+        if end is None:
+            host.lose_claim()
+        else:
+            self.found(host, end)
 
     def found(self, host: CommandHost, end: bytes) -> None:
         self.is_busy = True
@@ -179,42 +190,3 @@ async def load_pages(group: ChildGroup, runtime: FlowRuntime) -> list[bytes | No
     for start in range(0, len(ids), PAGE):
         found += (await runtime.load_ends(ids[start : start + PAGE]))[1]
     return found
-
-
-def as_it_is(value: Any) -> Any:
-    """Leave a result as it was unpacked."""
-    return value
-
-
-def conclude(
-    group: ChildGroup,
-    policy: Policy,
-    ends: Sequence[ChildEnd | None],
-    read: Callable[[Any], Any] = as_it_is,
-) -> list[Any]:
-    """
-    Return what `ctx.map` returns: the same at any later time.
-
-    Only those ends count that came before the map was settled. Raises ChildFailed of the child by
-    whose end the policy could no longer be met.
-    """
-    if policy == "settled":
-        return [_value(group.child(index), end, read) for index, end in enumerate(ends)]
-    won = [
-        (index, read(unpack(end.packed)))
-        for index, end in enumerate(ends)
-        if end is not None and end.is_success and 1 <= end.number <= group.need
-    ]
-    if len(won) == group.need:
-        return [value for _, value in won] if policy == "all" else won
-    for index, end in enumerate(ends):
-        if end is not None and not end.is_success and end.number == group.max_failed + 1:
-            raise failure_of(group.child(index), end)
-    msg = f"map {group.group_id} is settled, yet the end that settled it is not kept"
-    raise AssertionError(msg)
-
-
-def _value(run_id: str, end: ChildEnd | None, read: Callable[[Any], Any]) -> Any:
-    if end is None:
-        return None
-    return read(unpack(end.packed)) if end.is_success else failure_of(run_id, end)

@@ -21,7 +21,7 @@ from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
-from stepflow.logs import StepFacts, enter, leave
+from stepflow.logs import StepFacts, enter
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
@@ -104,10 +104,8 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy, self.began_at = True, now
-            run, scope = host.run, self._begin_scope(host)
-            token = enter(StepFacts(run.id, run.runner, self.name, self._failures + 1))
-            self._task = host.spawn(self._call(host.runtime, scope), partial(self._tried, host))
-            leave(token)
+            work = self._call(host.runtime, self._begin_scope(host))
+            self._task = host.spawn(work, partial(self._tried, host))
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -138,6 +136,8 @@ class StepCommand(Command):
 
     async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
         """Call the function; all that it emits is written before its value is."""
+        run = runtime.run
+        enter(StepFacts(run.id, run.runner, self.name, self.attempt))
         current_emitter.set(scope)
         try:
             if self._timeout_s is None:

@@ -63,9 +63,12 @@ class Activation(ActivationHost):
         self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
         #: what was forgotten, in words; None before that was looked at
         self._forgotten: str | None = None
+
+    @property
+    def log(self) -> StepLog:
+        """Logs what the workflow's code says; silent where that is replayed."""
         facts = StepFacts(self.run.id, self.run.runner)
-        #: logs what the workflow's code says; silent where that is replayed
-        self.log = StepLog(lambda: facts, self._is_silent)
+        return StepLog(lambda: facts, self._is_silent)
 
     async def carry(self, workflow: Begin) -> Outcome:
         """

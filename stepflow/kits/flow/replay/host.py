@@ -83,6 +83,10 @@ class ActivationHost:
         """Make a future of the workflow's loop."""
         return self.loop.create_future()
 
+    def create_branch(self, coro: Coroutine[Any, Any, T], place: str, name: str) -> asyncio.Task[T]:
+        """Make a branch at *place*, which is not taken from the branch that makes it."""
+        return self.loop.create_branch(coro, f"{place}.", name=name)
+
     def start(self, command: Command) -> asyncio.Future[Any]:
         """Have *command* answered from the journal, or carried out; returns its future."""
         self.commands.add(command)

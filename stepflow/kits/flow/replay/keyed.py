@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from stepflow.core.journal import KEYED, Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.replay.compensations import CompensationStack
@@ -22,7 +20,7 @@ class Keyed:
         #: places of values that nobody has asked for yet
         self._unasked: set[str] = set()
         #: how often each place was forgotten
-        self._forgotten: Counter[str] = Counter()
+        self._forgotten: dict[str, int] = {}
 
     def keep(self, entry: Entry, *, is_asked_for: bool) -> None:
         """Take in a remembered fact."""
@@ -37,14 +35,14 @@ class Keyed:
         A step on another queue has a second entry, its end.
         """
         place = KEYED + key
-        self._forgotten[place] += 1
+        self._forgotten[place] = self._forgotten.get(place, 0) + 1
         for each in (place, f"{place}.end"):
             self._entries.pop(each, None)
             self._unasked.discard(each)
 
     def occurrence(self, place: str) -> str:
         """Name what is done at *place* now: another thing each time after it was forgotten."""
-        count = self._forgotten[place]
+        count = self._forgotten.get(place)
         return f"{place}#{count}" if count else place
 
     def resolve(self, command: Command, compensations: CompensationStack) -> bool:

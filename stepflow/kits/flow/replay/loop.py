@@ -92,8 +92,20 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
         parent = self._branches.get(asyncio.current_task(self)) if self._branches else None  # type: ignore[arg-type]
+        path = "" if parent is None else f"{parent.next_place()}."
+        return self.create_branch(coro, path, name=name, context=context)
+
+    def create_branch(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        path: str,
+        *,
+        name: str | None = None,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Task[Any]:
+        """Make a task whose places begin with *path*, whatever branch it is made in."""
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._branches[task] = Branch("" if parent is None else f"{parent.next_place()}.")
+        self._branches[task] = Branch(path)
         task.add_done_callback(lambda done: self._branches.pop(done, None))
         return task
 

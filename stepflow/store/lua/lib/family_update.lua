@@ -17,7 +17,8 @@ local function leave_children(own_keys, stop_hook, ttl_s, to)
 end
 
 -- Tell the parent, once, in the same write. A parent that only waits for its children to be gone
--- (its cleanup has started) hears of the last one. own_...: of the queue of the run itself.
+-- (its cleanup has started) hears of the last one. Of a map that is settled it hears of each: it
+-- waits until the rest has ended. own_...: of the queue of the run itself.
 -- at: now, rq_time, ns.
 local function tell_parent(parent_keys, parent, run, run_id, at)
   --@ unpack parent_keys: record children answers maps list queued_at wake_list due scheduled
@@ -29,7 +30,7 @@ local function tell_parent(parent_keys, parent, run, run_id, at)
   if not row or not row[9] or (row[5] or '0') ~= generation then return end
   if soft('HEXISTS', answers, run_id) == 1 then return end
   local goal = group ~= '' and soft('HGET', maps, group .. '.goal')
-  local number, settled, total = 0, group == '', 0
+  local number, settled, total = 0, not goal, 0
   if goal then number, settled, total = count_end(maps, answers, group, goal, word) end
   put(answers, run_id, number .. '|' .. outcome)
   if (row[6] or '') ~= '' then

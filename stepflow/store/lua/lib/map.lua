@@ -35,6 +35,13 @@ local function release(maps, answers, group, total, to)
   end
 end
 
+-- Write the answer of a map, how many of its children had succeeded and how many had not, and drop
+-- its counters: a child that ends later counts no more.
+local function settle(maps, answers, group, ok, bad)
+  put(answers, group, ok .. '|' .. bad)
+  redis.call('HDEL', maps, group .. '.ok', group .. '.bad', group .. '.goal', group .. '.next')
+end
+
 -- Count a child's end, and settle the map when its policy is met or can no longer be met.
 -- Gives the number of this end among its like, whether it settles the map, and the number of
 -- children.
@@ -47,7 +54,6 @@ local function count_end(maps, answers, group, goal, word)
   if ok < tonumber(need) and bad <= tonumber(most_bad) and ok + bad < tonumber(total) then
     return number, false, tonumber(total)
   end
-  put(answers, group, ok .. '|' .. bad)
-  redis.call('HDEL', maps, group .. '.ok', group .. '.bad', group .. '.goal', group .. '.next')
+  settle(maps, answers, group, ok, bad)
   return number, true, tonumber(total)
 end
