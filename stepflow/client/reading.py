@@ -68,14 +68,15 @@ class Reading:
         It answers even while your code blocks its event loop. Raises RunNotFound, NotRunning when
         no worker has the run, and WorkerSilent when its worker does not answer within 2 s.
         """
-        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, Asked, ask_now, read_now  # noqa: PLC0415
 
         asked, until = self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
-        while (now := self._do(read_now(asked, self.env))) is None:
+        while isinstance(found := self._do(read_now(asked, self.env)), Asked):
+            asked = found
             if time.monotonic() > until:
                 raise WorkerSilent(run_id, asked.worker, ANSWER_S)
             time.sleep(LOOK_S)
-        return now
+        return found
 
     def list(
         self,
@@ -184,14 +185,15 @@ class AsyncReading:
 
     async def now(self, run_id: str) -> Now:
         """See Client.now."""
-        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, Asked, ask_now, read_now  # noqa: PLC0415
 
         asked, until = await self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
-        while (now := await self._do(read_now(asked, self.env))) is None:
+        while isinstance(found := await self._do(read_now(asked, self.env)), Asked):
+            asked = found
             if time.monotonic() > until:
                 raise WorkerSilent(run_id, asked.worker, ANSWER_S)
             await asyncio.sleep(LOOK_S)
-        return now
+        return found
 
     async def list(
         self,
