@@ -59,6 +59,9 @@ RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
 Span = Annotated[float, Field(ge=0, le=_YEAR_S, allow_inf_nan=False)]
 Reason = Annotated[str, Field(max_length=1000)]
+Where = Annotated[str, Field(min_length=1, max_length=2000)]
+#: key=value
+Pair = Annotated[str, Field(pattern="^[^=]+=")]
 
 
 def moment_of(text: str, what: str) -> datetime:
@@ -82,7 +85,9 @@ class ListQuery(Given):
     parent: RunId | None = None
     roots: Flag = False
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    header: list[Annotated[str, Field(pattern="^[^=]+=")]] = Field(default_factory=list)
+    header: list[Pair] = Field(default_factory=list)
+    tag: list[Pair] = Field(default_factory=list)
+    where: Where | None = None
     limit: Rows = 50
     cursor: str | None = None
 
@@ -132,6 +137,7 @@ class Submit(Given):
     payload: Any = None
     id: RunId | None = None
     headers: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Literal["high", "normal", "low"] = "normal"
     delay: Span | None = None
@@ -173,7 +179,6 @@ class Answer(Given):
     value: Any
 
 
-Where = Annotated[str, Field(min_length=1, max_length=2000)]
 BulkVerb = Literal["cancel", "retry", "delete", "resume", "pause", "signal"]
 
 
@@ -205,7 +210,11 @@ class ShownRun(RunStatus):
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Runs, newest first; `cursor` goes on where they end, null at the end of all."""
+    """
+    Runs, newest first; `cursor` goes on where they end, null at the end of all.
+
+    `scanned` runs were looked at for them: what has no index is looked for among 5,000 a page.
+    """
 
     runs: Sequence[RunStatus]
     cursor: str | None
