@@ -3,9 +3,9 @@ Many things at once: the fastest of three answers, a batch of 500 items, and wha
 
     python examples/17_fan_out.py
 
-`ctx.gather` races branches and cancels the rest once its join is met; `ctx.batch` calls one function
-for each item. Both remember what they got: kill the worker, and only what had no answer is done
-again.
+`ctx.gather` races branches and cancels the rest once its join is met; `ctx.batch` calls one
+function for each item. Both remember what they got: kill the worker, and only what had no answer is
+done again.
 """
 
 import asyncio

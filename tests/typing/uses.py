@@ -280,8 +280,9 @@ async def branches(ctx: Context) -> None:
     assert_type(winners, list[tuple[int, int]])
     assert_type(await ctx.batch(count, ["a", "b"]), list[int])
     assert_type(await ctx.batch("count", count, ["a"], limit=2, retry=RetryPolicy()), list[int])
-    assert_type(await ctx.batch(look_up, [1], errors="slot"), list[Hit | None | Failed])
-    assert_type(await ctx.batch("up", look_up, [1], errors="slot"), list[Hit | None | Failed])
+    assert_type(await ctx.batch(count, ["a"], errors="slot"), list[int | Failed])
+    assert_type(await ctx.batch("read", read, [Hit(id=1)], errors="slot"), list[str | Failed])
+    assert_type(await ctx.batch(search, ["a"]), list[list[Hit]])
     await ctx.batch(count, [1])  # error
     await ctx.batch(count, ["a"], errors="drop")  # error
     await ctx.batch("count", ["a"])  # error
