@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.listing import Page as Page
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -66,7 +67,6 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.stats import RunnerStats as RunnerStats
     from stepflow.engine.stats import Stats as Stats
     from stepflow.engine.stats import StatsPeriod as StatsPeriod
-    from stepflow.engine.status import Page as Page
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
@@ -198,8 +198,8 @@ _EXPORTS = {
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
     "engine.spec": "RunSpec",
+    "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
-    "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
     "engine.events.telemetry": "Telemetry",
     "engine.timeline": "FailedAttempt StepKind StepState StepStatus Timeline",

@@ -70,7 +70,7 @@ async def spawn_children(
         calls.append(
             submit_child(
                 env.keys, made.run, run, token, request=made.request, data=made.data,
-                listed=not abandon, group=group, index=index or 0,
+                tags=made.tags, listed=not abandon, group=group, index=index or 0,
             )
         )  # fmt: skip
     replies = await batch_of(calls)

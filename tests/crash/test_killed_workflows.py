@@ -15,6 +15,7 @@ from stepflow.core.journal import read_batch
 from stepflow.store.values.codec import unpack
 from tests.crash.support.checker import leftovers
 from tests.crash.support.waiting import until
+from tests.support import runs_of
 
 pytestmark = pytest.mark.crash
 
@@ -134,7 +135,7 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
             kills += 1
             workers.append(cluster.worker("--concurrency", "20", ready=False))
             next_kill = time.monotonic() + 0.4
-        if redis.zcard("stepflow:idx:runner:whole") == 4 + 15:
+        if len(runs_of(redis, "whole")) == 4 + 15:
             cluster.client.cancel(tree, "enough")
 
     cluster.all_ended([*runs, tree], 90, also=attack)
@@ -142,10 +143,7 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     for run_id in runs:
         assert cluster.status(run_id).result == {"parts": [*range(50), -1]}, run_id
         assert redis.scard(f"stepflow:run:{run_id}:children:0") == 0
-    parts, wholes = (
-        [run_id.decode() for run_id in redis.zrange(f"stepflow:idx:runner:{name}", 0, -1)]
-        for name in ("part", "whole")
-    )
+    parts, wholes = (runs_of(redis, name) for name in ("part", "whole"))
     assert (len(parts), len(wholes)) == (4 * 51 + 15, 4 + 15)
     assert all(cluster.status(run_id).is_finished for run_id in parts), (
         "the tree ended after its leaves"
@@ -229,7 +227,7 @@ def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_ki
         values = [name.decode() for kind, _, name, _ in entries if kind == b"value"]
         undone = [f"undo book {k}" for k in reversed(range(4))] if n % 2 else []
         assert [name for name in values if name.startswith("undo")] == undone, run_id
-    assert redis.zcard("stepflow:idx:runner:part") == len(runs)
+    assert len(runs_of(redis, "part")) == len(runs)
     done = Counter(cluster.witness.read_text().split("\n"))
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"

@@ -116,7 +116,8 @@ def document_of(why: Why) -> dict[str, Any]:
 def print_why(why: Why, output: Output) -> None:
     """Print an explanation for people."""
     output.line(f"run {why.run_id} is {why.word} ({why.code}): {why.sentence}")
-    facts = {"since": why.since, "until": why.until, "moved by": why.moved_by}
+    tags = " ".join(f"{key}={value}" for key, value in why.evidence.get("tags", {}).items())
+    facts = {"since": why.since, "until": why.until, "moved by": why.moved_by, "tags": tags}
     for name, value in facts.items():
         if shown := text(value):
             output.line(f"  {name:<9}{shown}")

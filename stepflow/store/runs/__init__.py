@@ -16,7 +16,6 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
-    expiry_member,
     wip_member,
 )
 from stepflow.store.runs.stand import park_run, pause_run
@@ -34,7 +33,6 @@ __all__ = [
     "Fence",
     "Submission",
     "Writes",
-    "expiry_member",
     "finish_run",
     "hand_over",
     "keep_step",

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from stepflow.core.run import RunStatus
+
 #: units of a span of time, the largest first
 _UNITS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 #: bytes of a value that a page shows; the rest is for a download
@@ -54,6 +56,13 @@ def span(seconds: float | None) -> str:
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.0f} s"
+
+
+def took(run: RunStatus) -> str:
+    """Write how long a run took from its first step to its end; nothing of one that still lives."""
+    if run.ended_at is None or run.started_at is None:
+        return ""
+    return span((run.ended_at - run.started_at).total_seconds())
 
 
 def far(moment: datetime | None, now: datetime) -> str:

@@ -95,7 +95,7 @@ class Counters:
         """
         Count an attempt of a step by the word of its outcome.
 
-        Each step of each runner passes here: with `note_commit` it costs 0.3 us.
+        Each step of each runner passes here: with `note_commit` it costs 0.4 us.
         """
         attempts = self._attempts.get(runner)
         if attempts is None:

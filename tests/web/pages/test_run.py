@@ -202,7 +202,7 @@ async def test_children_open_in_place(app, aclient, look, working):
         await aclient.submit("tree", run_id="t1")
         await aclient.wait("t1", 20)
     page = await look("runs/t1")
-    opens = re.findall(r'href="/ui/(runs/t1\?open=[^"#]+)#[^"]*" data-inside aria-expanded', page)
+    opens = re.findall(r'href="/ui/(runs/t1\?open=[^"#]+)#[^"]*" aria-expanded', page)
     child, group = [step.run_id for step in await aclient.steps("t1")]
     assert len(opens) == 2
     page = await look("runs/t1", open=f"child:{child}|map:{group}")
@@ -250,6 +250,73 @@ async def test_secrets_are_hidden_wherever_a_value_stands(app, aclient, look, wo
         await aclient.cancel("s1")
     assert all("[redacted]" in page for page in pages)
     assert not any("t0psecret" in page for page in pages)
+
+
+async def test_names_of_all_kinds_are_shown_as_text(app, aclient, look, working):
+    """[O22] Markup and control characters in names, keys, variables and topics."""
+    evil = "<b onclick=x>\"'\x1b[31m&"
+
+    @app.workflow("odd")
+    async def odd(ctx):
+        await ctx.step(evil, str, 1)
+        await ctx.step("keyed", str, 1, key=evil)
+        await ctx.vars.set(evil, evil)
+        await ctx.emit(evil, topic=evil)
+        await ctx.ask(str, evil)
+
+    async with working(app):
+        await aclient.submit("odd", run_id="odd")
+        await parked(aclient, "odd")
+        places = [("runs/odd", {}), ("runs/odd/journal", {})]
+        places += [("runs/odd", {"step": key}) for key in ("0", f"key:{evil}", evil)]
+        pages = [await look(place, **query) for place, query in places]
+        await aclient.cancel("odd")
+    for page in pages:
+        assert "<b " not in page
+        assert "\x1b" not in page
+        assert "&lt;b onclick=x&gt;" in page
+
+
+async def test_the_worker_of_a_step_and_the_variables_of_a_run_are_shown(
+    app, aclient, look, working
+):
+    """[O22]"""
+
+    @app.workflow("plain")
+    async def plain(ctx):
+        await ctx.step("first", str, 1)
+        await ctx.vars.set("total", 12)
+
+    async with working(app) as worker:
+        await aclient.submit("plain", run_id="v1")
+        await aclient.wait("v1", 10)
+    page = await look("runs/v1", step="0")
+    assert worker._options.name in page.partition('id="panel"')[2]
+    assert "total</dt>" in page.partition("<h2>Variables")[2]
+
+
+async def test_four_hundred_steps_with_attempts_make_a_page_of_less_than_300_kb(
+    app, aclient, look, working
+):
+    """[O23] The most that is shown without bundling."""
+
+    @app.workflow("busy", retry=QUICK)
+    async def busy(ctx):
+        tried = set()
+
+        async def flaky(number):
+            if number not in tried:
+                tried.add(number)
+                raise ValueError("the provider is busy: try again later")
+
+        await asyncio.gather(*(ctx.step(f"fetch page {n}", flaky, n) for n in range(400)))
+
+    async with working(app):
+        await aclient.submit("busy", run_id="b1")
+        await aclient.wait("b1", 30)
+    page = await look("runs/b1")
+    assert page.count('class="tr ') == 401
+    assert len(page) < 300_000
 
 
 async def test_what_it_does_now_is_asked_only_where_a_worker_has_it(app, aclient, look, working):

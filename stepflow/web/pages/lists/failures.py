@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from stepflow.core.counts import error_name
 from stepflow.core.run import RunState, RunStatus
 from stepflow.web.pages.lists.rows import rows_of
+from stepflow.web.pages.lists.standing import looks_again, standing
 from stepflow.web.pages.visit import Page, Shown, Visit
 
 #: failed runs that are put into groups; each is read whole
@@ -87,13 +88,14 @@ async def newest_failed(visit: Visit, limit: int) -> tuple[list[RunStatus], bool
 async def failures(visit: Visit) -> Shown:
     """List what has failed: in groups, and the last runs one by one."""
     failed, has_more = await newest_failed(visit, LOOKED_AT)
+    shown, new = await standing(failed[:ROWS], visit)
     values = {
         "groups": [(group, message_of(group.last, visit)) for group in groups_of(failed)],
-        "rows": await rows_of(failed[:ROWS], visit), "looked_at": len(failed),
+        "rows": await rows_of(shown, visit), "new": new, "looked_at": len(failed),
         "has_more": has_more,
         "can_retry": visit.grant.allows("retry") and visit.grant.allows("bulk"),
     }  # fmt: skip
-    return Shown("lists/failures.html", values)
+    return Shown("lists/failures.html", values, live=looks_again(shown))
 
 
 PAGES = (Page("/failures", failures, "Failures", "f"),)

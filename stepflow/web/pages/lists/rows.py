@@ -10,7 +10,7 @@ from stepflow.core.run import RunState, RunStatus
 from stepflow.engine.why import Why, WhyWord, where_it_stands
 from stepflow.errors import RedisRefused
 from stepflow.web.pages.visit import Visit
-from stepflow.web.pages.words import span
+from stepflow.web.pages.words import took
 
 #: live runs of a page of which is told where they stand
 _EXPLAINED = 200
@@ -48,8 +48,8 @@ def _where(run: RunStatus, why: Why | None, visit: Visit) -> Any:
     if run.is_finished and run.error is not None and not run.unreadable:
         error = visit.error(run.error) or {}
         return f"{error.get('type')}: {error.get('message')}"
-    if run.state is RunState.SUCCEEDED and run.started_at and run.ended_at and not run.unreadable:
-        return f"took {span((run.ended_at - run.started_at).total_seconds())}"
+    if run.state is RunState.SUCCEEDED and not run.unreadable:
+        return f"took {took(run)}"
     return visit.shown("why", where_it_stands(run, why), "sentence")
 
 

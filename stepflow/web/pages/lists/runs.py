@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from starlette.responses import RedirectResponse, Response
 
 from stepflow.core.ids import check_run_id
-from stepflow.core.run import RunState, RunStatus
+from stepflow.core.run import RunState
+from stepflow.engine.listing import Page as FoundPage
 from stepflow.errors import UsageError
 from stepflow.web.pages.lists.chosen import verbs_of
 from stepflow.web.pages.lists.rows import Row, rows_of
-from stepflow.web.pages.lists.search import Found, is_bare, search, with_word, words_of
+from stepflow.web.pages.lists.search import is_bare, search, with_word, words_of
+from stepflow.web.pages.lists.standing import looks_again, standing
 from stepflow.web.pages.visit import Page, Shown, Visit
 
-#: rows of a page, and new ones that are counted above it
-ROWS, _MOST_NEW = 50, 200
+#: rows of a page
+ROWS = 50
 #: in the query of a page that leaves out the children of other runs
 _ROOTS = "roots"
 
@@ -28,50 +29,23 @@ async def runs(visit: Visit) -> Shown | Response:
         return await _of_word(text, visit)
     cursor = visit.query.get("after")
     try:
-        found = await _look(text, cursor, visit)
+        found = await search(
+            visit.client, text, limit=ROWS, cursor=cursor, roots=_ROOTS in visit.query,
+        )  # fmt: skip
     except UsageError as error:
-        return _listed(visit, Found((), None, 0), text, (), problem=str(error))
-    shown, new = _since(found.runs, visit)
+        return _listed(visit, FoundPage((), None, 0), text, (), problem=str(error))
+    shown, new = await standing(found.runs, visit)
     rows = await rows_of(shown, visit)
-    return _listed(visit, found, text, rows, new=new, newest=_newest(found.runs))
-
-
-async def _look(text: str, cursor: str | None, visit: Visit) -> Found:
-    """Find a page of runs, and of a page that looks again what has come since above it."""
-    now, roots = visit.now.timestamp(), _ROOTS in visit.query
-    found = await search(visit.client, text, now, limit=ROWS, cursor=cursor, roots=roots)
-    if cursor is None and _since(found.runs, visit)[1]:
-        return await search(visit.client, text, now, limit=ROWS + _MOST_NEW, roots=roots)
-    return found
-
-
-def _since(found: Sequence[RunStatus], visit: Visit) -> tuple[Sequence[RunStatus], int]:
-    """Give the rows that a page shows already, and how many have come since."""
-    known = visit.query.get("newest")
-    if known is None:
-        return found, 0
-    shown = [run for run in found if run.created_at is None or _stamp(run.created_at) <= known]
-    return shown[:ROWS], len(found) - len(shown)
-
-
-def _newest(found: Sequence[RunStatus]) -> str | None:
-    first = found[0].created_at if found else None
-    return None if first is None else _stamp(first)
-
-
-def _stamp(moment: datetime) -> str:
-    """Write a moment so that texts compare as moments do."""
-    return f"{moment.timestamp():020.6f}"
+    return _listed(visit, found, text, rows, new=0 if cursor else new)
 
 
 def _listed(
     visit: Visit,
-    found: Found,
+    found: FoundPage,
     text: str,
     rows: Sequence[Row],
     *,
     new: int = 0,
-    newest: str | None = None,
     problem: str = "",
 ) -> Shown:
     facets = [("all", with_word(text, "state", None))]
@@ -79,12 +53,12 @@ def _listed(
     wanted = next((word for word in words_of(text) if word.startswith("state=")), "state=all")
     values = {
         "rows": rows, "found": found, "q": text, "facets": facets, "new": new,
-        "most_new": _MOST_NEW, "facet": wanted.removeprefix("state="), "problem": problem,
+        "most_new": ROWS, "facet": wanted.removeprefix("state="), "problem": problem,
         "roots": visit.query.get(_ROOTS),
         "verbs": verbs_of(visit.grant, {row.run.state for row in rows}),
     }  # fmt: skip
     status = 422 if problem else 200
-    return Shown("lists/runs.html", values, status, live={"newest": newest} if newest else {})
+    return Shown("lists/runs.html", values, status, live=looks_again([row.run for row in rows]))
 
 
 async def _of_word(word: str, visit: Visit) -> Shown | Response:
@@ -99,7 +73,7 @@ async def _of_word(word: str, visit: Visit) -> Shown | Response:
         return RedirectResponse(visit.url("runs", ids[0]), 303)
     found = [run for run_id in ids if (run := await visit.client.status(run_id)) is not None]
     rows = await rows_of(found, visit)
-    return _listed(visit, Found(found, None, len(ids)), word, rows, problem=problem)
+    return _listed(visit, FoundPage(found, None, len(ids)), word, rows, problem=problem)
 
 
 PAGES = (Page("/runs", runs, "Runs", "r"),)

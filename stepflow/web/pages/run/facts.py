@@ -8,6 +8,7 @@ from typing import NamedTuple
 from stepflow.core.run import RunStatus
 from stepflow.engine.timeline import Trace
 from stepflow.web.pages.visit import Visit
+from stepflow.web.pages.words import took
 
 
 class Fact(NamedTuple):
@@ -28,6 +29,7 @@ def _of_times(run: RunStatus) -> Iterator[Fact]:
     yield Fact("submitted", run.created_at, "time")
     yield Fact("started", run.started_at, "time")
     yield Fact("ended", run.ended_at, "time")
+    yield Fact("took", took(run))
     if not run.is_finished:
         yield Fact("due", run.due_at, "time")
         yield Fact("time limit", run.deadline_at, "time")

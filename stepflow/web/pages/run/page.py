@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.web.pages.actions import possible
+from stepflow.web.pages.actions import ACTIONS, can, possible
 from stepflow.web.pages.lists.questions import form_of
 from stepflow.web.pages.run.chosen import choose
 from stepflow.web.pages.run.emitted import chunks
@@ -51,9 +51,13 @@ def _values(found: Read, opened: Opened, visit: Visit) -> dict[str, object]:
         "mailbox": [
             (mail.name, visit.shown("step", mail.payload, mail.name)) for mail in found.mailbox
         ],
+        "variables": {
+            name: visit.shown("step", value, name) for name, value in found.variables.items()
+        },
         "output": chunks(found.output, visit),
         "output_count": len(found.output),
         "hooks": found.hooks,
+        "redeliver": ACTIONS["redeliver"] if can(visit.grant, "redeliver") else None,
         "journal": found.journal,
         "stamp": stamp(found.trace, visit.now),
     }

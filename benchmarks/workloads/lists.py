@@ -1,0 +1,108 @@
+"""
+The first page of each list, with a thousand finished runs and with a million.
+
+The indexes are filled by a pipeline, a few records behind their newest members: a first page reads
+no others. Beside it, the bytes that a tag of a kept run costs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.ground import Ground
+from stepflow import RunSpec
+from stepflow.store.keys import Keys
+
+#: finished runs in the small case; `--n` are those in the large one
+FEW = 1_000
+#: records that there are: those of the newest runs
+RECORDS = 200
+#: first pages read of each list
+PAGES = 200
+KEYS = Keys()
+#: the lists, and what the client is asked for
+LISTS: Mapping[str, Mapping[str, Any]] = {
+    "all": {}, "state": {"state": "failed"}, "runner": {"runner": "noop"},
+    "both": {"state": "failed", "runner": "noop"}, "tag": {"tags": {"tenant": "acme"}},
+}  # fmt: skip
+
+
+def fill(ground: Ground, size: int) -> None:
+    """Have so many failed runs of one runner and tag stand in the indexes."""
+    ground.clean()
+    specs = (
+        RunSpec("noop", run_id=f"r{n:09}", tags={"tenant": "acme"})
+        for n in range(size - RECORDS, size)
+    )
+    for run in ground.client.submit_many(specs):
+        ground.client.fail(run.id)
+    indexes = [
+        KEYS.ended_index("failed"), KEYS.runner_index("failed", "noop"),
+        KEYS.tag_index("tenant=acme"),
+    ]  # fmt: skip
+    long_ago = time.time() - 10 * size
+    for part in _parts(size - RECORDS):
+        with ground.redis.pipeline(transaction=False) as pipe:
+            members = {f"r{n:09}": long_ago + n for n in part}
+            for index in indexes:
+                pipe.zadd(index, members)
+            pipe.execute()
+
+
+def _parts(size: int, of: int = 10_000) -> Iterator[range]:
+    for start in range(0, size, of):
+        yield range(start, min(start + of, size))
+
+
+def page_ms(ground: Ground, by: Mapping[str, Any]) -> list[float]:
+    """Read the first page of a list many times: milliseconds for each."""
+    times = []
+    for _ in range(PAGES):
+        began = time.perf_counter()
+        page = ground.client.list(**by)
+        times.append((time.perf_counter() - began) * 1e3)
+        if len(page) != 50:
+            raise RuntimeError(f"a page of {len(page)} runs")
+    return times
+
+
+def tag_bytes(ground: Ground, runs: int = 4_000) -> float:
+    """Give the bytes that one tag of a kept run costs."""
+    used = []
+    for tags in ({}, {"tenant": "acme"}):
+        ground.clean()
+        specs = [RunSpec("noop", run_id=f"r{n:09}", tags=tags) for n in range(runs)]
+        for run in ground.client.submit_many(specs):
+            ground.client.cancel(run.id)
+        used.append(int(ground.redis.info("memory")["used_memory_dataset"]))
+    return (used[1] - used[0]) / runs
+
+
+def main() -> None:
+    """Measure and print one line."""
+    ground = Ground.of("lists", 1_000_000)
+
+    def once(_: int) -> dict[str, Any]:
+        figures: dict[str, float] = {"tag_bytes": tag_bytes(ground)}
+        began, every = time.perf_counter(), list[float]()
+        for name, size in (("few", FEW), ("many", ground.args.n)):
+            fill(ground, size)
+            for what, by in LISTS.items():
+                times = page_ms(ground, by)
+                every += times
+                figures[f"{what}_{name}_ms"] = statistics.median(times)
+        for what in LISTS:
+            ratio = figures[f"{what}_many_ms"] / figures[f"{what}_few_ms"]
+            figures[f"{what}_ratio"] = ratio
+        seconds = time.perf_counter() - began
+        return {"seconds": seconds, "n": ground.args.n, "lat_ms": every, "figures": figures}
+
+    ground.args.reps = 1
+    ground.measure(once, f"median of {PAGES} first pages of 50, with {FEW:,} runs and with n")
+
+
+if __name__ == "__main__":
+    main()
