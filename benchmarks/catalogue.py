@@ -100,6 +100,9 @@ WORKLOADS = {
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
     ),
+    "batch": Workload(
+        "batch", "ctx.batch over 10,000 items, one worker process", "seconds", "s", rises=False
+    ),
     "pages": Workload(
         "pages",
         "the page of a run of 100,000 steps, 5,000 journal entries, 10,000 children",
