@@ -103,6 +103,7 @@ WORKLOADS = {
         "ms p50",
         rises=False,
     ),
+    "doctor": Workload("doctor", "stepflow doctor, 100,000 live runs", "seconds", "s", rises=False),
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
     ),

@@ -37,13 +37,13 @@ class Nothing(Given):
     """No field at all."""
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Read a whole number of a query; what is none is left to be refused."""
     is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10  # noqa: PLR2004
     return int(value) if is_number else value  # type: ignore[call-overload]
 
 
-def _integer(value: object) -> object:
+def integer(value: object) -> object:
     """Read 2.0 as 2, as JSON schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -52,8 +52,8 @@ def _flag(value: object) -> object:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(_whole)]
-Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(_integer)]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(whole)]
+Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(integer)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
@@ -101,8 +101,8 @@ class RowsQuery(Given):
 class StatsQuery(Given):
     """How far back the counts go."""
 
-    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), BeforeValidator(_whole)] = MINUTES
-    hours: Annotated[int, Field(ge=1, le=MOST_HOURS), BeforeValidator(_whole)] = HOURS
+    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), BeforeValidator(whole)] = MINUTES
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS), BeforeValidator(whole)] = HOURS
 
 
 class HooksQuery(RowsQuery):
@@ -195,7 +195,7 @@ class Bulk(Given):
     verb: BulkVerb
     where: Where
     rate: Annotated[float, Field(gt=0, le=MOST_RATE, allow_inf_nan=False)] = RATE
-    expect: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_integer)] | None = None
+    expect: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(integer)] | None = None
     reason: Reason = ""
     signal: Annotated[str, Field(pattern=SIGNAL)] | None = None
     payload: Any = None
