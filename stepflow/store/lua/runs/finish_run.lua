@@ -18,8 +18,7 @@
 --@ include indexes/tags
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note* counts*
---@      schedule*
+--@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
 --@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted*
@@ -49,13 +48,14 @@ soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags))
 redis.call('EXPIRE', run_key, ttl_s)
 redis.call('EXPIRE', data_key, ttl_s)
 redis.call('EXPIRE', steps_key, ttl_s)
-if redis.call('EXISTS', kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
-  questions_key, replies_key, output_key) > 0 then -- most runs have none of these
-  for _, key in ipairs({kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
-    questions_key, replies_key}) do redis.call('EXPIRE', key, ttl_s) end
-  redis.call('EXPIRE', output_key, output_ttl_s)
-  redis.call('ZREM', questions_index_key, run_id)
+local rest = {journal_key, kv_key, memo_key, mail_key, sent_key, variables_key, questions_key,
+  replies_key}
+local left = redis.call('EXISTS', output_key, unpack(rest)) -- most runs have none, or a journal
+if left > 0 then redis.call('ZREM', questions_index_key, run_id) end
+for _, key in ipairs(rest) do
+  if left > 0 then left = left - redis.call('EXPIRE', key, ttl_s) end
 end
+if left > 0 then redis.call('EXPIRE', output_key, output_ttl_s) end
 if hook_keys[1] or own_keys[1] or parent_keys[1] then
   local to = {
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
