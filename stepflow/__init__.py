@@ -158,6 +158,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
     from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
     from stepflow.kits.flow.calls.polls import PollOptions as PollOptions
@@ -228,6 +229,7 @@ _EXPORTS = {
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
+    "kits.flow.calls.batch": "BatchOptions",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",

@@ -92,6 +92,7 @@ class Reading:
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         where: str | None = None,
+        values: bool = True,
     ) -> Page:
         """
         List runs, newest first; pass the page's `cursor` for the next one.
@@ -101,12 +102,14 @@ class Reading:
         back from now) those submitted from then on, *headers* and *tags* those that have all of
         these, *where* those that fit conditions as `bulk` takes them. Only an end state, a runner
         and a tag have indexes: for anything else a page looks at 5,000 runs at most, says in
-        `scanned` at how many, and may be empty and still have a `cursor`.
+        `scanned` at how many, and may be empty and still have a `cursor`. Without *values* payloads
+        and results, which may be large, are not read and are None.
         """
         return self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
                 parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
+                values=values,
             )
         )  # fmt: skip
 
@@ -209,12 +212,14 @@ class AsyncReading:
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         where: str | None = None,
+        values: bool = True,
     ) -> Page:
         """See Client.list."""
         return await self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
                 parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
+                values=values,
             )
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import worker_of
+from stepflow.core.journal import MISREAD, Entry, EntryKind, batch_name, read_batch
 from stepflow.core.run import Run, RunState, RunStatus
 from stepflow.core.tried import Tried
 from stepflow.engine.children import progress
@@ -13,6 +14,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.versions import live_versions
 from stepflow.store.calls import batch, batch_of
+from stepflow.store.journal import load_last_entry
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.steering.queues import PausedQueue, load_queue_pause
 from stepflow.times import as_datetime, in_words
@@ -34,14 +36,31 @@ async def statuses(run_ids: Sequence[str], env: Env) -> list[RunStatus]:
 
 
 async def with_progress(shown: RunStatus, run: Run, env: Env) -> RunStatus:
-    """Add to a status who paused the run's queue, or how far the maps have come it waits for."""
+    """Add to a status who paused the run's queue, or how far its maps or its batch have come."""
     if run.state is RunState.PENDING and not run.unroutable_since:
         paused = await load_queue_pause(env.keys, env.keys.queue_name(run.queue))
         if paused is not None:
             return replace(shown, waits_for=_waits_for_queue(run, paused))
     waits_for_children = run.has_children and run.state is RunState.WAITING
     far = await progress(run, env) if waits_for_children else ""
-    return replace(shown, waits_for=f"{shown.waits_for}: {far}") if far else shown
+    if far:
+        return replace(shown, waits_for=f"{shown.waits_for}: {far}")
+    if run.is_claimed and run.has_journal:
+        return replace(shown, waits_for=await _batch_progress(run, env) or shown.waits_for)
+    return shown
+
+
+async def _batch_progress(run: Run, env: Env) -> str:
+    """Say how far the batch has come that wrote into the run's journal last; empty for none."""
+    written = await load_last_entry(env.keys, run.id)
+    try:
+        entry = None if written is None else Entry.read(written)
+        if entry is None or entry.kind is not EntryKind.BATCH:
+            return ""
+        progress, _ = read_batch(entry.data)
+    except MISREAD:
+        return ""
+    return "" if progress.is_done else f"batch {batch_name(entry.name)}: {progress}"
 
 
 async def _load(run_id: str, env: Env) -> tuple[Run | None, dict[bytes, bytes]]:

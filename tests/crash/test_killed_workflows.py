@@ -11,6 +11,8 @@ from contextlib import suppress
 import pytest
 
 from stepflow import RunSpec, SignalRefused
+from stepflow.core.journal import read_batch
+from stepflow.store.values.codec import unpack
 from tests.crash.support.checker import leftovers
 from tests.crash.support.waiting import until
 from tests.support import runs_of
@@ -152,6 +154,39 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     assert sum(count - 1 for line, count in done.items() if line) > 0, (
         "no kill cost a step: the attack missed"
     )
+    until(lambda: not leftovers(cluster), what="nothing left over")
+
+
+def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(make_cluster):
+    """[K4] Each kill costs at most as many calls as were in progress."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(15)
+    workers = [cluster.worker("--concurrency", "4") for _ in range(2)]
+    runs = cluster.submit(RunSpec("many", 500, run_id=f"m-{n}") for n in range(4))
+    next_kill, kills = time.monotonic() + 0.3, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 6:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "4", ready=False))
+            next_kill = time.monotonic() + 0.4
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 3
+    redis = cluster.server.client
+    done = Counter(cluster.witness.read_text().split("\n"))
+    for run_id in runs:
+        assert cluster.status(run_id).result == {"failed": list(range(9, 500, 10))}, run_id
+        answered: Counter[int] = Counter()
+        for entry in redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1):
+            _, answers = read_batch(entry.split(b"|", 4)[4])
+            answered.update(index for index, *_ in unpack(answers))
+        assert set(answered.values()) == {1}, f"{run_id}: one answer for each item"
+        again = sum(done[f"{run_id} item {number}"] - 1 for number in range(500))
+        assert again <= 10 * kills, run_id
+    assert sum(count - 1 for line, count in done.items() if line) > 0, "the attack missed"
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 

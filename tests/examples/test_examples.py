@@ -64,6 +64,11 @@ def test_saga(run_example):
     ]
 
 
+def test_fan_out(run_example):
+    expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
+    assert run_example("17_fan_out.py").splitlines() == [f"result: {expected}"]
+
+
 def test_map(run_example):
     assert run_example("08_map.py").splitlines() == ["census: {'people': 2991, 'missing': 1}"]
 

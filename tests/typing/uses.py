@@ -133,6 +133,8 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.poll("look", look_up, 3, every=5, timeout=60), Hit | None)
     assert_type(ctx.map(render, [1, 2]), list[str])
     assert_type(ctx.map(render, [1, 2], join=Join.any()), list[tuple[int, str]])
+    assert_type(ctx.batch(count, ["a"]), list[int])
+    assert_type(ctx.batch("count", count, ["a"], errors="slot"), list[int | Failed])
     assert_type(ctx.gather(lambda: ctx.step(count, "a"), limit=2), list[int])
     assert_type(ctx.gather(lambda: ctx.step(count, "a"), join="settled"), list[int | Failed])
     assert_type(ctx.spawn(render, 1).result(), str)
@@ -276,6 +278,14 @@ async def branches(ctx: Context) -> None:
     assert_type(await ctx.gather(ctx.step(count, "a"), join=1), list[tuple[int, int]])
     winners = await ctx.gather(ctx.step(count, "a"), join=Join.percentage(0.5))
     assert_type(winners, list[tuple[int, int]])
+    assert_type(await ctx.batch(count, ["a", "b"]), list[int])
+    assert_type(await ctx.batch("count", count, ["a"], limit=2, retry=RetryPolicy()), list[int])
+    assert_type(await ctx.batch(count, ["a"], errors="slot"), list[int | Failed])
+    assert_type(await ctx.batch("read", read, [Hit(id=1)], errors="slot"), list[str | Failed])
+    assert_type(await ctx.batch(search, ["a"]), list[list[Hit]])
+    await ctx.batch(count, [1])  # error
+    await ctx.batch(count, ["a"], errors="drop")  # error
+    await ctx.batch("count", ["a"])  # error
     await ctx.gather(5)  # error
     await ctx.gather(ctx.step(count, "a"), join="any")  # error
 

@@ -28,6 +28,8 @@ class RunFilter:
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     where: Where = field(default_factory=Where)
+    #: whether payloads and results are read as well
+    values: bool = True
 
     @property
     def reads_spec(self) -> bool:

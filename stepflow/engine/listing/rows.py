@@ -12,7 +12,7 @@ from stepflow.engine.listing.sources import Source, Standing, proper_index
 from stepflow.engine.status import status_of
 from stepflow.store.calls import batch_of
 from stepflow.store.evidence.of_run import score_of
-from stepflow.store.runs import load_data, load_run, load_spec
+from stepflow.store.runs import load_data, load_outline, load_run, load_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ async def fitting(
     rows: Sequence[Row], wanted: RunFilter, env: Env, *, began_at: float
 ) -> dict[Row, RunStatus]:
     """Read those runs that are asked for: the data, which may be large, of these alone."""
+    load = load_data if wanted.values else load_outline
     runs = await batch_of([load_run(env.keys, row.run_id) for row in rows])
     found = {
         row: run
@@ -39,7 +40,7 @@ async def fitting(
         specs = await batch_of([load_spec(env.keys, row.run_id) for row in found])
         pairs = zip(found.items(), specs, strict=True)
         found = {row: run for (row, run), spec in pairs if wanted.fits_spec(spec)}
-    datas = await batch_of([load_data(env.keys, row.run_id) for row in found])
+    datas = await batch_of([load(env.keys, row.run_id) for row in found])
     pairs_ = zip(found.items(), datas, strict=True)
     shown = {row: status_of(run, data) for (row, run), data in pairs_}
     return {row: status for row, status in shown.items() if wanted.fits_status(status)}

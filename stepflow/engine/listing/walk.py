@@ -59,6 +59,7 @@ async def list_runs(
     headers: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
     where: str | None = None,
+    values: bool = True,
 ) -> Page:
     """
     List runs, newest first, at most *limit*; *cursor* is that of the page before.
@@ -72,7 +73,7 @@ async def list_runs(
     wanted = RunFilter(
         read_state(state), runner, queue, parent, roots, await _since(since, parent, env),
         dict(headers or {}), dict(tags or {}),
-        Where() if where is None else Where.parse(where, env.clock.now()),
+        Where() if where is None else Where.parse(where, env.clock.now()), values,
     )  # fmt: skip
     return await Walk(env, wanted, Cursor.read(cursor)).page(limit)
 

@@ -10,6 +10,7 @@ from typing import Any, Never, TypeVar
 
 from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
+from stepflow.kits.flow.calls.sync_batch import SyncBatchCalls
 from stepflow.kits.flow.calls.sync_children import (
     SyncChildCalls,
     SyncSession,
@@ -26,7 +27,9 @@ from stepflow.logs import StepLog
 T = TypeVar("T")
 
 
-class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, SyncGatherCalls, WorkflowContext):
+class SyncContext(
+    SyncStepCalls, SyncWaitCalls, SyncChildCalls, SyncGatherCalls, SyncBatchCalls, WorkflowContext
+):
     """
     The `Context` of a plain `def` workflow: each call blocks and returns its value.
 

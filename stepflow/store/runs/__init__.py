@@ -5,7 +5,7 @@ Calls that move a run: one for each kind of transition.
 """
 
 from stepflow.store.runs.end import finish_run, mark_run, retry_run
-from stepflow.store.runs.load import load_data, load_run, load_spec, load_steps
+from stepflow.store.runs.load import load_data, load_outline, load_run, load_spec, load_steps
 from stepflow.store.runs.move import (
     AGAIN,
     BRIEF_S,
@@ -37,6 +37,7 @@ __all__ = [
     "hand_over",
     "keep_step",
     "load_data",
+    "load_outline",
     "load_run",
     "load_spec",
     "load_steps",

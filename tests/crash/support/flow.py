@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stepflow import Context, PermanentError, TransientError
+from stepflow import Context, Failed, PermanentError, TransientError
 from tests.crash.support.app import QUICK, app
 
 WITNESS = os.environ.get("CRASH_WITNESS")
@@ -57,6 +57,20 @@ async def walk(ctx: Context, count: int) -> dict[str, Any]:
     return {
         "steps": [await ctx.step(f"s{n}", work, ctx.run_id, f"s{n}", 0.02) for n in range(count)]
     }
+
+
+@app.workflow("many", retry=QUICK)
+async def many(ctx: Context, count: int) -> dict[str, Any]:
+    """Do so many items, ten at once; every tenth fails for good."""
+
+    async def item(number: int) -> int:
+        await work(ctx.run_id, f"item {number}", 0.02)
+        if number % 10 == 9:
+            raise PermanentError("declined")
+        return number
+
+    found = await ctx.batch("item", item, range(count), limit=10, errors="slot")
+    return {"failed": [each.index for each in found if isinstance(each, Failed)]}
 
 
 async def give_back(booked: str) -> None:

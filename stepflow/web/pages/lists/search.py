@@ -16,7 +16,9 @@ async def search(
 
     With *roots* only those that no run began.
     """
-    return await client.list(where=text.strip() or None, limit=limit, cursor=cursor, roots=roots)
+    return await client.list(
+        where=text.strip() or None, limit=limit, cursor=cursor, roots=roots, values=False
+    )
 
 
 def words_of(text: str) -> list[str]:
