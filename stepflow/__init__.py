@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.schedules.info import ScheduleInfo as ScheduleInfo
     from stepflow.engine.schedules.info import ScheduleState as ScheduleState
     from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
+    from stepflow.engine.schedules.why import ScheduleWhy as ScheduleWhy
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
@@ -197,6 +198,7 @@ _EXPORTS = {
     "engine.questions": "Question",
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
+    "engine.schedules.why": "ScheduleWhy",
     "engine.spec": "RunSpec",
     "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",

@@ -71,6 +71,23 @@ def test_it_is_paused_resumed_and_deleted(run, nightly):
     assert "there is no schedule 'nightly'" in gone.stderr
 
 
+def test_why_takes_a_schedule_as_well(run, nightly):
+    """[T19]"""
+    said = run("why", "nightly").stdout
+    assert said.startswith("schedule nightly is active: it waits for its next time")
+    assert json.loads(run("why", "nightly", "--json").stdout)["state"] == "active"
+    assert run("why", "nobody").exit_code == 5
+
+
+def test_the_doctor_puts_a_lost_one_back(run, nightly, real):
+    """[T19]"""
+    assert run("doctor").exit_code == 0
+    real.zrem("stepflow:due", "sched:nightly")
+    assert "X11" in run("doctor").stdout
+    assert run("doctor", "--repair").exit_code == 0
+    assert real.zscore("stepflow:due", "sched:nightly")
+
+
 def test_a_backfill_begins_a_bulk(run, nightly, client):
     """[T13]"""
     said = run("schedules", "backfill", "nightly", "--from", "10d", "--overlap", "allow", "--json")
