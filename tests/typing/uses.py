@@ -31,6 +31,7 @@ from stepflow import (
     Outcome,
     RetryPolicy,
     RunHandle,
+    RunState,
     Step,
     Stepflow,
     StepStatus,
@@ -259,6 +260,7 @@ async def more(ctx: Context) -> None:
     child = await ctx.spawn(render, 1, key="k", timeout=60)
     assert_type(child, Child[str])
     assert_type(await child.result(), str)
+    assert_type(await child.status(), RunState | None)
     assert_type(await (await ctx.spawn(lone)).result(), Report)
     assert_type(await (await ctx.spawn(plain, Topic(text="x"))).result(), Report)
     assert_type(await (await ctx.spawn("render", 1)).result(), Any)
