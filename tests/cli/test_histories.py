@@ -101,6 +101,7 @@ def test_what_is_redacted_is_in_no_line(worked, run: Any):
 
 
 def test_a_run_is_exported_whole_and_checked(worked, flow: Path, program: Any, run: Any, client):
+    """[U22]"""
     client.signal("t0", "another", {"password": "hunter2"})
     exported = run("export", "t0", "--whole")
     document = json.loads(exported.stdout)
