@@ -123,10 +123,12 @@ class Worker:
         return [] if self.parts is None else list(self.parts.state.runs)
 
     def what_keeps_it(self) -> list[str]:
-        """Name what it does now in words: runs, and lifespans that are being closed."""
+        """Name what it does now in words: runs, and what is being closed."""
         closing = [each.name for each in self._registry.lifespans if each.is_closing]
         runs = [f"run={run_id}" for run_id in self.runs_in_progress]
-        return [*runs, *(f"the end of lifespan {name!r}" for name in closing)]
+        lifespans = [f"the end of lifespan {name!r}" for name in closing]
+        torn_down = [f"the end of resource {name!r}" for name in self._registry.resources.closing]
+        return [*runs, *lifespans, *torn_down]
 
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
@@ -140,6 +142,7 @@ class Worker:
             )
             # outlives the steps: these are ended before it is closed
             await stack.enter_async_context(all_opened(self._registry.lifespans))
+            await stack.enter_async_context(self._registry.resources.opened())
             parts = self.parts = self._make_parts(connections)
             tasks: list[asyncio.Task[None]] = []
             stack.push_async_callback(parts.end, tasks)
