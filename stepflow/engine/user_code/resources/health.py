@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
+#: characters that `stepflow workers` shows of it
+MOST_WORDS = 200
+
 
 class HealthState(IntEnum):
     """How well something works; the higher, the worse."""
@@ -39,6 +42,10 @@ class Health:
     def unhealthy(cls, words: str) -> Self:
         """Say that it does not work; until it does, the worker takes nothing and shows *words*."""
         return cls(HealthState.UNHEALTHY, words)
+
+    def line(self) -> str:
+        """Write it as one short line; empty when all is well."""
+        return "" if self.state is HealthState.OK else " ".join(str(self).split())[:MOST_WORDS]
 
     def __str__(self) -> str:
         word = self.state.name.lower()

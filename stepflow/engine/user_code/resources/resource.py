@@ -86,12 +86,6 @@ class Resource(Generic[T]):
         self.check = check
         return check
 
-    def supplier(self) -> Supplier:
-        """Give what has its value in this process; raises ResourceNotOpen where nothing has."""
-        if not self.suppliers:
-            raise ResourceNotOpen(self.name)
-        return self.suppliers[-1]
-
     def _check_parameters(self, function: Callable[..., Any]) -> None:
         needed = needed_parameter(function)
         if needed is not None:
@@ -107,6 +101,13 @@ class Resource(Generic[T]):
                 "one for each activation; give it scope='run', too"
             )
             raise InvalidOption(msg)
+
+
+def supplier_of(resource: Resource[Any]) -> Supplier:
+    """Give what has its value in this process; raises ResourceNotOpen where nothing has."""
+    if not resource.suppliers:
+        raise ResourceNotOpen(resource.name)
+    return resource.suppliers[-1]
 
 
 class Injection:
@@ -130,8 +131,9 @@ def inject(resource: Resource[T]) -> T:
     """
     Give a parameter the value of *resource*.
 
-    `async def charge(order: Order, db: Pool = inject(pool))` is callable without its *db*. Workers and harnesses fill it in, in steps, runners, jobs, hooks and other resources. Whoever
-    calls the function as usual, such as a test, passes it.
+    `async def charge(order: Order, db: Pool = inject(pool))` is callable without its *db*: workers
+    and harnesses pass it, to steps, runners, jobs, hooks and other resources. Whoever calls the
+    function as usual, such as a test, passes it.
     """
     given: object = resource
     if not isinstance(given, Resource):

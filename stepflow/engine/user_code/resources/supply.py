@@ -14,6 +14,7 @@ from stepflow.engine.user_code.resources.resource import (
     Resource,
     Supplier,
     injections,
+    supplier_of,
 )
 from stepflow.engine.user_code.resources.scope import Scope, current_activation
 
@@ -95,11 +96,11 @@ class _Supply:
     def _supplier(self) -> tuple[Supplier, Scope | None]:
         """Give what has the resources; it is the function's own where there is no activation."""
         if not self._wants_activation:
-            return self._first.supplier(), None
+            return supplier_of(self._first), None
         shared = current_activation()
         if shared is not None:
             return shared, None
-        own = Scope("run", self._first.supplier())
+        own = Scope("run", supplier_of(self._first))
         return own, own
 
     def _note(self, supplier: Supplier, own: Scope | None, error: BaseException) -> None:
