@@ -342,7 +342,7 @@ async def test_queued_busy_and_behind(scene):
 
 
 async def test_queued_unhealthy(scene):
-    """Only when all workers of the queue are; a degraded one takes runs."""
+    """[K13] Only when all workers of the queue are; a degraded one takes runs."""
     for name in ("w1", "w2"):
         scene.register(name)
         scene.real.hset(f"rq:worker:{name}", "condition", f"unhealthy: pool of {name}: gone")
