@@ -101,6 +101,13 @@ async def tree(ctx: Context, given: dict[str, int]) -> int:
     return sum(await ctx.map("leaf", range(given["children"])))
 
 
+@app.workflow("batch")
+async def batch(ctx: Context, given: dict[str, int]) -> int:
+    """Do `items` items, ten at once."""
+    found = await ctx.batch("trivial", trivial, range(given["items"]), limit=10)
+    return sum(each["n"] for each in found)
+
+
 @app.workflow("answer")
 async def answer(ctx: Context, given: dict[str, int]) -> list[float]:
     """Remember `steps` steps, then answer `signals` signals: how late was each of them heard."""

@@ -96,8 +96,19 @@ WORKLOADS = {
         ("--variant tokens", "--variant flood"),
         rises=False,
     ),
+    "lists": Workload(
+        "lists",
+        "first page of each list, with a million finished runs",
+        "p50_ms",
+        "ms p50",
+        rises=False,
+    ),
+    "doctor": Workload("doctor", "stepflow doctor, 100,000 live runs", "seconds", "s", rises=False),
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
+    ),
+    "batch": Workload(
+        "batch", "ctx.batch over 10,000 items, one worker process", "seconds", "s", rises=False
     ),
     "pages": Workload(
         "pages",

@@ -31,6 +31,7 @@ BESIDES = {
     "scripts_per_step": "in {:.2f} scripts",
     "round_trips_per_step": "{:.3f} round trips",
     "python_us_per_step": "{:.0f} us of Python",
+    "longest_call_ms": "{:.1f} ms at most in one call",
 }
 
 

@@ -30,8 +30,7 @@ def transaction(db: sqlite3.Connection = inject(database)) -> Iterator[sqlite3.C
 
 @database.health
 def answers(db: sqlite3.Connection) -> Health:
-    (count,) = db.execute("SELECT count(*) FROM paid").fetchone()
-    return Health.ok() if count < 1000 else Health.degraded(f"{count} rows")
+    return Health.ok() if db.total_changes < 1000 else Health.degraded("full")
 
 
 @app.job(name="pay", retry=RetryPolicy(initial=0.1))
@@ -47,9 +46,8 @@ def paid(db: sqlite3.Connection = inject(database)) -> list[str]:
 
 
 def main() -> None:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "stepflow", "worker", "examples.18_resources:app"]
-    )
+    command = ["-m", "stepflow", "worker", "examples.18_resources:app"]
+    worker = subprocess.Popen([sys.executable, *command])
     try:
         pay.submit_blocking("Ada").result(timeout=30)
         print("paid:", paid.submit_blocking().result(timeout=30))

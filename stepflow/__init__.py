@@ -55,18 +55,19 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.listing import Page as Page
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
     from stepflow.engine.schedules.info import ScheduleInfo as ScheduleInfo
     from stepflow.engine.schedules.info import ScheduleState as ScheduleState
     from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
+    from stepflow.engine.schedules.why import ScheduleWhy as ScheduleWhy
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
     from stepflow.engine.stats import Stats as Stats
     from stepflow.engine.stats import StatsPeriod as StatsPeriod
-    from stepflow.engine.status import Page as Page
     from stepflow.engine.steering.bulk import BulkInfo as BulkInfo
     from stepflow.engine.steering.bulk import Preview as Preview
     from stepflow.engine.steering.queues import QueuePause as QueuePause
@@ -165,14 +166,18 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
     from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
+    from stepflow.kits.flow.calls.pages import Cursor as Cursor
+    from stepflow.kits.flow.calls.pages import PageOptions as PageOptions
     from stepflow.kits.flow.calls.polls import PollOptions as PollOptions
     from stepflow.kits.flow.calls.steps import StepCaller as StepCaller
     from stepflow.kits.flow.calls.steps import StepOptions as StepOptions
     from stepflow.kits.flow.calls.sync_children import SyncChild as SyncChild
     from stepflow.kits.flow.calls.sync_children import SyncSession as SyncSession
     from stepflow.kits.flow.calls.sync_children import SyncVariables as SyncVariables
+    from stepflow.kits.flow.calls.sync_pages import SyncCursor as SyncCursor
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.variable import Session as Session
@@ -203,9 +208,10 @@ _EXPORTS = {
     "engine.questions": "Question",
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
+    "engine.schedules.why": "ScheduleWhy",
     "engine.spec": "RunSpec",
+    "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
-    "engine.status": "Page",
     "engine.steering.queues": "QueuePause",
     "engine.events.telemetry": "Telemetry",
     "engine.timeline": "FailedAttempt StepKind StepState StepStatus Timeline",
@@ -239,6 +245,9 @@ _EXPORTS = {
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
+    "kits.flow.calls.batch": "BatchOptions",
+    "kits.flow.calls.pages": "Cursor PageOptions",
+    "kits.flow.calls.sync_pages": "SyncCursor",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",

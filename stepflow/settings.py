@@ -8,11 +8,12 @@ is its row in docs/reference/settings.md.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,6 +73,8 @@ class LimitSettings(_Group):
     """Packed size of a payload, a result or a set of headers."""
     mailbox_bytes: int = Field(default=16 * 1_048_576, gt=0, le=MOST_BYTES)
     """Packed size of all the signals that wait in the mailbox of one run."""
+    nested_runs: int = Field(default=8, ge=1, le=64)
+    """How deep runs may be nested: the child of a run without a parent is at depth 1."""
     webhooks: int = Field(default=10, ge=0)
     """Webhooks that one run may have."""
     output_item_bytes: int = Field(default=65_536, gt=0, le=MOST_BYTES)
@@ -107,11 +110,38 @@ class WorkerSettings(_Group):
     """Seconds that a queue entry must be missing before its run is queued again."""
 
 
+class ResultSettings(_Group):
+    """How long the records of one runner's finished runs are kept, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    result_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    succeeded_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    failed_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    cancelled_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+
+
+def _parsed(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+#: for a runner without settings of its own
+_ALL_RUNNERS = ResultSettings()
+
+
 class RetentionSettings(_Group):
     """How long Redis keeps what has ended."""
 
     result_s: float = Field(default=7 * 86400.0, gt=0, le=CENTURY_S)
     """Seconds to keep the record of a finished run."""
+    succeeded_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    """The same for a run that has succeeded; RESULT_S without one."""
+    failed_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    """The same for a run that has failed; RESULT_S without one."""
+    cancelled_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    """The same for a run that was cancelled; RESULT_S without one."""
+    runners: Annotated[Mapping[str, ResultSettings], BeforeValidator(_parsed)] = Field(default={})
+    """The same by runner, as JSON: `{"etl": {"result_s": 3600, "failed_s": 86400}}`."""
     output_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     """Seconds to keep the output of a finished run; as long as its record without one."""
     hook_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
@@ -120,6 +150,16 @@ class RetentionSettings(_Group):
     """Seconds to keep the variables of a session after their last use."""
     delivered_s: float = Field(default=86400.0, gt=0, le=CENTURY_S)
     """Seconds to keep the record of a delivered hook."""
+
+    def of_run(self, runner: str, end: str) -> float:
+        """
+        Give the seconds for which the record of a run of *runner* with that *end* is kept.
+
+        What is set for its runner counts before what is set for all, and there the end first.
+        """
+        own = self.runners.get(runner, _ALL_RUNNERS)
+        found = (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s"))
+        return next((float(seconds) for seconds in found if seconds is not None), self.result_s)
 
 
 class WebhookSettings(_Group):

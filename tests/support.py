@@ -12,12 +12,20 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from stepflow.store.keys import Keys
+from stepflow.core.run import ENDS
+from stepflow.store.keys import LIVE, Keys
 
 #: seconds a condition may take to come true; reached only when a test fails
 PATIENCE_S = 15.0
 
 STATIC = {"rq:queues", "rq:failed", "rq:workers"}
+
+
+def runs_of(redis: Any, runner: str, keys: Keys | None = None) -> list[str]:
+    """Name the kept runs of a runner, in the order of their ids."""
+    keys = keys or Keys()
+    indexes = [keys.runner_index(group, runner) for group in (LIVE, *ENDS)]
+    return sorted(item.decode() for index in indexes for item in redis.zrange(index, 0, -1))
 
 
 async def until(condition: Callable[[], Any], what: str = "") -> Any:
@@ -117,14 +125,14 @@ class Leaks:
                 self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
             case "deadlines":
                 self._members(key, self._is_live)
-            case "idx" if name == "live":
+            case "idx" if name.partition(":")[0] == "live":
                 self._members(key, self._is_live)
+            case "idx" if name == "expiry":
+                self._members(key, lambda member: not self._is_live(member.split("|")[2]))
             case "idx":
                 self._members(
                     key, lambda run_id: self._record(f"run:{run_id}") or self._expires(run_id)
                 )
-            case "expiry":
-                self._members(key, lambda member: not self._is_live(member.rsplit("|", 1)[1]))
             case "hooks":
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
@@ -191,7 +199,7 @@ class Leaks:
 
     def _expires(self, run_id: str) -> bool:
         members = self.client.zrange(self.keys.expiry, 0, -1)
-        return any(member.decode().rsplit("|", 1)[1] == run_id for member in members)
+        return any(member.decode().split("|")[2] == run_id for member in members)
 
     def _waits(self, rq_id: str) -> bool:
         return rq_id.encode() in self._deliveries[0]

@@ -45,6 +45,7 @@ VERBS = {
     "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
+    "schedules": "schedules.command",
     "hooks": "hooks",
     "doctor": "look.doctor",
     "health": "look.health",
@@ -58,15 +59,17 @@ VERBS = {
 PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
-    "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk",
+    "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
+    "schedules",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "enqueue": "submit", "get": "show", "info": "show",
+    "cron": "schedules", "enqueue": "submit", "get": "show", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
+    "schedule": "schedules",
     "start": "submit", "status": "show", "stop": "cancel", "tail": "watch", "terminate": "fail",
     "unpause": "resume", "wait": "result", "work": "worker",
 }  # fmt: skip

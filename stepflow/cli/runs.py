@@ -42,7 +42,9 @@ COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 @click.option(
     "--header", "headers", type=PAIR, multiple=True, metavar="K=V", help="Only with this header."
 )
-@click.option("--cursor", metavar="TEXT", help="Continue where the previous page ended.")
+@click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Only with this tag.")
+@click.option("--where", metavar="CONDITIONS", help="Only runs that fit: 'error~timeout older=1h'.")
+@click.option("--cursor", "--after", metavar="TEXT", help="Continue where the previous page ended.")
 @common_options
 @pass_context
 def list_command(
@@ -50,16 +52,18 @@ def list_command(
     /,
     parent: str | None,
     headers: tuple[tuple[str, str], ...],
+    tags: tuple[tuple[str, str], ...],
     **options: Any,
 ) -> None:
     """
-    List runs, newest first.
+    List runs, newest first: by when they ended, else by when they were submitted.
 
-    --queue, --parent, --roots and --header look at 10,000 runs at a time; --cursor goes on.
+    What has no index is looked for among 5,000 runs at a time; --after goes on. Indexes are those
+    of ends (--state), runners and tags.
     """
     with context.client(starts=False) as client:
         parent = None if parent is None else context.run_id(client, parent)
-        page = client.list(parent=parent, headers=dict(headers), **options)
+        page = client.list(parent=parent, headers=dict(headers), tags=dict(tags), **options)
         live = [run.id for run in page.runs if not run.is_finished][:_EXPLAINED]
         told = {} if context.json else _explained(client, live)
     if context.json:
@@ -70,9 +74,7 @@ def list_command(
         COLUMNS, [row_of(run, told.get(run.id)) for run in page.runs], empty="no such runs"
     )
     if page.cursor is not None:
-        context.output.note(
-            f"looked at {page.scanned} runs; there may be more: --cursor '{page.cursor}'"
-        )
+        context.output.note(f"looked at {page.scanned:,} runs; go on with --after '{page.cursor}'")
 
 
 def _explained(client: Client, run_ids: Sequence[str]) -> dict[str, Why]:

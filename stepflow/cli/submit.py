@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     metavar="K=V",
     help="A header of the run; may be repeated.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    type=PAIR,
+    multiple=True,
+    metavar="K=V",
+    help="A tag, by which lists find the run; may be repeated.",
+)
 @click.option("--queue", default="default", show_default=True, help="Queue of the run.")
 @click.option(
     "--priority",
@@ -76,7 +84,7 @@ def submit_command(
 ) -> int | None:
     """Submit a run of RUNNER with JSON ("-" reads stdin) and print its id."""
     webhooks = read_webhooks(options.pop("urls"), options.pop("webhook_secret_env"))
-    options["headers"] = dict(options["headers"])
+    options |= {name: dict(options[name]) for name in ("headers", "tags")}
     app = context.load_app()
     if app is not None:
         newest = app.registry.newest(runner)

@@ -216,6 +216,7 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSt
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
         spec = RunSpec(
@@ -233,6 +234,7 @@ class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSt
             on_conflict=on_conflict,
             version=version,
             strict=strict,
+            tags=tags or {},
         )
         spec, read = self._named(spec, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)

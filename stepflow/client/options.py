@@ -26,3 +26,4 @@ class SubmitOptions(TypedDict, total=False):
     on_conflict: Literal["return", "restart"]
     version: int | None
     strict: bool
+    tags: Mapping[str, str] | None

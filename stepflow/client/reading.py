@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from stepflow.engine.env import Env
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
+from stepflow.engine.listing import Page, list_runs
 from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
-from stepflow.engine.status import Page, list_runs
 from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
 from stepflow.engine.versions.runners import RunnerInfo, runners
@@ -68,14 +68,15 @@ class Reading:
         It answers even while your code blocks its event loop. Raises RunNotFound, NotRunning when
         no worker has the run, and WorkerSilent when its worker does not answer within 2 s.
         """
-        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, Asked, ask_now, read_now  # noqa: PLC0415
 
         asked, until = self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
-        while (now := self._do(read_now(asked, self.env))) is None:
+        while isinstance(found := self._do(read_now(asked, self.env)), Asked):
+            asked = found
             if time.monotonic() > until:
                 raise WorkerSilent(run_id, asked.worker, ANSWER_S)
             time.sleep(LOOK_S)
-        return now
+        return found
 
     def list(
         self,
@@ -89,19 +90,26 @@ class Reading:
         roots: bool = False,
         since: float | datetime | timedelta | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        where: str | None = None,
+        values: bool = True,
     ) -> Page:
         """
         List runs, newest first; pass the page's `cursor` for the next one.
 
-        *parent* gives the children of a run, *roots* those that no run began, *since* (a moment, or
-        a timedelta back from now) those submitted from then on, *headers* those that have all of
-        these. For queue, parent, roots and headers there is no index: a page looks at 10,000 runs
-        at most, says in `scanned` at how many, and may be empty and still have a `cursor`.
+        A run that has ended stands where it ended, another where it was submitted. *parent* gives
+        the children of a run, *roots* those that no run began, *since* (a moment, or a timedelta
+        back from now) those submitted from then on, *headers* and *tags* those that have all of
+        these, *where* those that fit conditions as `bulk` takes them. Only an end state, a runner
+        and a tag have indexes: for anything else a page looks at 5,000 runs at most, says in
+        `scanned` at how many, and may be empty and still have a `cursor`. Without *values* payloads
+        and results, which may be large, are not read and are None.
         """
         return self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers,
+                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
+                values=values,
             )
         )  # fmt: skip
 
@@ -180,14 +188,15 @@ class AsyncReading:
 
     async def now(self, run_id: str) -> Now:
         """See Client.now."""
-        from stepflow.engine.why.now import ANSWER_S, LOOK_S, ask_now, read_now  # noqa: PLC0415
+        from stepflow.engine.why.now import ANSWER_S, LOOK_S, Asked, ask_now, read_now  # noqa: PLC0415
 
         asked, until = await self._do(ask_now(run_id, self.env)), time.monotonic() + ANSWER_S
-        while (now := await self._do(read_now(asked, self.env))) is None:
+        while isinstance(found := await self._do(read_now(asked, self.env)), Asked):
+            asked = found
             if time.monotonic() > until:
                 raise WorkerSilent(run_id, asked.worker, ANSWER_S)
             await asyncio.sleep(LOOK_S)
-        return now
+        return found
 
     async def list(
         self,
@@ -201,12 +210,16 @@ class AsyncReading:
         roots: bool = False,
         since: float | datetime | timedelta | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        where: str | None = None,
+        values: bool = True,
     ) -> Page:
         """See Client.list."""
         return await self._do(
             list_runs(
                 self.env, state=state, runner=runner, limit=limit, cursor=cursor, queue=queue,
-                parent=parent, roots=roots, since=since, headers=headers,
+                parent=parent, roots=roots, since=since, headers=headers, tags=tags, where=where,
+                values=values,
             )
         )  # fmt: skip
 

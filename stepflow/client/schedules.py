@@ -10,6 +10,7 @@ from stepflow.engine.schedules import verbs
 from stepflow.engine.schedules.backfill import begin_backfill
 from stepflow.engine.schedules.info import FiringInfo, NextTime, ScheduleInfo
 from stepflow.engine.schedules.spec import ScheduleOptions, ScheduleSpec, make_spec
+from stepflow.engine.schedules.why import ScheduleWhy, explain
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, noted
 from stepflow.engine.steering.bulk import RATE, BulkInfo
@@ -118,6 +119,10 @@ class Schedules(_Plans):
         """Give the next times of a schedule, in its time zone; raises ScheduleNotFound."""
         return self._do(verbs.upcoming(schedule_id, self._of.env, count=count))
 
+    def why(self, schedule_id: str) -> ScheduleWhy:
+        """Say why a schedule begins no run right now; raises ScheduleNotFound."""
+        return self._do(explain(schedule_id, self._of.env))
+
     def pause(self, schedule_id: str, note: str = "", *, by: str | None = None) -> bool:
         """Pause a schedule; False when it was paused. Raises ScheduleNotFound."""
         return self._do(self._pause(schedule_id, note, by))
@@ -206,6 +211,10 @@ class AsyncSchedules(_Plans):
     async def next(self, schedule_id: str, count: int = 10) -> Sequence[NextTime]:
         """See Schedules.next."""
         return await self._do(verbs.upcoming(schedule_id, self._of.env, count=count))
+
+    async def why(self, schedule_id: str) -> ScheduleWhy:
+        """See Schedules.why."""
+        return await self._do(explain(schedule_id, self._of.env))
 
     async def pause(self, schedule_id: str, note: str = "", *, by: str | None = None) -> bool:
         """See Schedules.pause."""

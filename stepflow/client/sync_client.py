@@ -216,6 +216,7 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
         on_conflict: Literal["return", "restart"] = "return",
         version: int | None = None,
         strict: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> RunHandle[Any]:
         """
         Submit a run and return its handle.
@@ -223,7 +224,8 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
         Submitting the same run id, runner and input again finds the existing run; `created` is then
         False.
 
-        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta.
+        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
+        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
@@ -244,6 +246,7 @@ class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
             on_conflict=on_conflict,
             version=version,
             strict=strict,
+            tags=tags or {},
         )
         spec, read = self._named(spec, "client.submit")
         return RunHandle(self._do(self._submit(spec)), self, read)

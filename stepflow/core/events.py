@@ -22,6 +22,8 @@ What happens to a run: each fact by one name, with what it tells.
     child.ended      it has taken in how a child ended                 child, status
     map.begun        it has begun a map                                workflow, total
     map.settled      a map is settled                                  place
+    batch.progress   more items of a batch have their answers          step, place, total, done,
+                                                                       failed
     patched          it takes the new way at `ctx.patched`             name
     forgotten        `ctx.forget` has dropped what a key had           key
     stop.asked       it was asked to stop                              kind, reason, by
@@ -61,6 +63,7 @@ class EventType(StrEnum):
     CHILD_ENDED = "child.ended"
     MAP_BEGUN = "map.begun"
     MAP_SETTLED = "map.settled"
+    BATCH_PROGRESS = "batch.progress"
     PATCHED = "patched"
     FORGOTTEN = "forgotten"
     STOP_ASKED = "stop.asked"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stepflow.core.children import ChildGroup
+from stepflow.core.fanout.progress import Progress
 from stepflow.errors import StepflowError, UnreadableRecord
 
 #: what a damaged entry raises when it is read or handed over; the workflow's own errors take
@@ -56,6 +57,7 @@ class EntryKind(StrEnum):
     UNDO = "undo"
     CHILD = "child"  # a child ended like this
     MAP = "map"  # a map was settled; how its children ended is kept beside the journal
+    BATCH = "batch"  # these items of a batch have their answers, which came together
 
 
 #: the kinds with which the end of a run begins
@@ -250,6 +252,23 @@ def read_map_end(data: bytes) -> int:
     """Return how many children of a settled map had ended when it was settled."""
     _, _, succeeded, failed = data.split(SEPARATOR)
     return int(succeeded) + int(failed)
+
+
+def write_batch(progress: Progress, answers: bytes) -> bytes:
+    """Write the data of answers of a batch: how far it has come with these, and they, packed."""
+    return b"%d,%d,%d|" % (progress.total, progress.succeeded, progress.failed) + answers
+
+
+def batch_name(name: str) -> str:
+    """Return what the user called the batch whose entries have a name, which ends in its total."""
+    return name.rpartition(" of ")[0] or name
+
+
+def read_batch(data: bytes) -> tuple[Progress, bytes]:
+    """Read how far a batch had come with an entry, and the packed answers in that."""
+    counts, answers = data.split(SEPARATOR, 1)
+    total, succeeded, failed = counts.split(b",")
+    return Progress(int(total), int(succeeded), int(failed)), answers
 
 
 def _kind(written: bytes) -> bytes:

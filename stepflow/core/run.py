@@ -199,6 +199,8 @@ class Run:
     stopped_by: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: whether the run was given tags
+    has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
     #: the fields that could not be read and stand at their default here
@@ -311,6 +313,8 @@ class RunStatus:
     #: what in the run's record cannot be read, None for a sound one; the fields concerned hold
     #: words that say so, or nothing
     unreadable: str | None = None
+    #: what it was submitted with for lists to find it by
+    tags: Mapping[str, str] = field(default_factory=_empty)
 
     @property
     def is_finished(self) -> bool:

@@ -156,7 +156,8 @@ async def finish_from_outside(
     known = _app_hooks(run, packed) if packed else env.hooks_of(run.runner)
     hooks = plan_hooks(run, move, options, known or (), env, now)
     answer = await finish_run(
-        env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
+        env.keys, run, fence, state=move.state, now=now,
+        ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,

@@ -16,6 +16,7 @@ from stepflow.core.journal import before_end, find_step, place_of, step_names
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
+from stepflow.engine.kept import KeptData
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
@@ -87,6 +88,7 @@ async def fork(
             mark += b"|" + run.digest.hex().encode()
         row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
+            tags=[f"{key}={value}" for key, value in KeptData(data, source).tags().items()],
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery, worker_of
-from stepflow.core.run import ENDS
 from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
@@ -16,6 +15,7 @@ from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S
 from stepflow.errors import did_you_mean
 from stepflow.store.calls import batch, batch_of, together
 from stepflow.store.claims import claim_holder, standing_claims
+from stepflow.store.indexes.lists import all_runs
 from stepflow.store.keys import RQ_QUEUES
 from stepflow.store.query import (
     load_queue_facts,
@@ -302,7 +302,7 @@ async def find_runs(start: str, env: Env, *, limit: int = 6) -> list[str]:
     if (await load_run(env.keys, start)) is not None:
         return [start]
     found: set[str] = set()
-    for index in (env.keys.live, *(env.keys.done_index(end) for end in ENDS)):
+    for index in all_runs(env.keys):
         cursor = "0"
         while len(found) < limit:
             cursor, page = await scan_members(index, cursor, start)

@@ -13,6 +13,7 @@ from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.spec import read_options
+from stepflow.engine.tags import read_tags
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
 from stepflow.store.values.codec import pack, unpack
@@ -72,6 +73,10 @@ class KeptData:
         except StepflowError:  # damaged, or a later version's
             self._note(b"spec")
             return {}
+
+    def tags(self) -> Mapping[str, str]:
+        """Give the tags that the run was submitted with."""
+        return read_tags(self.text(b"tags") or "")
 
     def parent(self) -> str | None:
         """Give the id of the run that began this one; None for a run without a parent."""

@@ -46,6 +46,8 @@ class RunSpec:
     version: int | None = None
     #: whether a runner that no live worker knows is an error
     strict: bool = False
+    #: by these lists find the run; at most 8, keys and values of at most 64 bytes
+    tags: Mapping[str, str] = field(default_factory=dict)
     #: set by the runtime for the children of a run
     parent: Parent | None = None
     #: set by telemetry: where the run stands in a trace, as W3C headers

@@ -19,6 +19,7 @@ from stepflow.core.ids import (
 from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
+from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run
@@ -47,6 +48,7 @@ class _Prepared:
     run: Run
     data: list[Part]
     request: str
+    tags: Sequence[str] = ()
 
 
 async def submit(spec: RunSpec, env: Env) -> Submitted:
@@ -100,7 +102,7 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         new_run_id(now, secrets.randbits(80)) if spec.run_id is None else check_run_id(spec.run_id)
     )
     payload = pack(spec.payload, what="the payload", limit=limits.payload_bytes)
-    options = pack_options(spec, limits.payload_bytes)
+    options, tags = pack_options(spec, limits.payload_bytes), write_tags(spec.tags)
     run = Run(
         run_id,
         check_name("runner", spec.runner),
@@ -110,11 +112,12 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         created_at=now,
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
+        has_tags=bool(tags),
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
     )
     _hand_over_first(run, spec, env)
     return _Prepared(
-        run, ["payload", payload, *(("spec", options) if options else ())], env.request_id()
+        run, ["payload", payload, *(("spec", options) if options else ())], env.request_id(), tags
     )
 
 
@@ -135,8 +138,9 @@ def _call(
     prepared: _Prepared, env: Env, replaces: Run | None = None
 ) -> Call[dict[bytes, bytes] | None]:
     return submit_run(
-        env.keys, prepared.run, request=prepared.request, data=prepared.data, replaces=replaces
-    )
+        env.keys, prepared.run, request=prepared.request, data=prepared.data, tags=prepared.tags,
+        replaces=replaces,
+    )  # fmt: skip
 
 
 async def _settle(

@@ -40,6 +40,7 @@ def submit_child(
     *,
     request: str,
     data: Sequence[Part],
+    tags: Sequence[str] = (),
     listed: bool,
     group: ChildGroup | None = None,
     index: int = 0,
@@ -49,7 +50,7 @@ def submit_child(
 
     One that is not *listed* lives on when its parent ends.
     """
-    made = submission(keys, child, request=request, data=data)
+    made = submission(keys, child, request=request, data=data, tags=tags)
     children, answers, maps = children_keys(keys, parent.id, parent.generation)
     place: dict[str, Part] = {"group": "", "index": "", "goal": "", "at_once": ""}
     if group is not None:
@@ -72,7 +73,7 @@ def submit_child(
             **place,
         },
         lists=made.lists,
-        key_lists={"source": ()},
+        key_lists=made.key_lists,
     )
 
 

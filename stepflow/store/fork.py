@@ -25,6 +25,7 @@ def submit_fork(
     *,
     request: str,
     data: Sequence[Part],
+    tags: Sequence[str] = (),
 ) -> Call[dict[bytes, bytes] | None]:
     """
     Make *run* with the first *entries* of the journal of *source*.
@@ -33,7 +34,7 @@ def submit_fork(
     that have. Answers as `submit_run`, or with no fields at all when that journal is not so any
     more.
     """
-    made = submission(keys, run, request=request, data=data)
+    made = submission(keys, run, request=request, data=data, tags=tags)
     base = keys.run(source.id)
     _, source_answers, _ = children_keys(keys, source.id, source.generation)
     _, answers, _ = children_keys(keys, run.id, run.generation)
@@ -49,5 +50,5 @@ def submit_fork(
         keys=made.keys,
         args=made.args,
         lists={**made.lists, "fork": _FORK.order(fork)},
-        key_lists={"source": _SOURCE_KEYS.order(origin)},
+        key_lists={**made.key_lists, "source": _SOURCE_KEYS.order(origin)},
     )

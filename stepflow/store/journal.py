@@ -32,6 +32,11 @@ def count_journal(keys: Keys, run_id: str) -> Call[int]:
     return command("LLEN", f"{keys.run(run_id)}:journal", read=int, misfit=int)
 
 
+def load_last_entry(keys: Keys, run_id: str) -> Call[bytes | None]:
+    """Read the last entry of a run's journal; None when there is none."""
+    return command("LINDEX", f"{keys.run(run_id)}:journal", -1, read=raw, misfit=lambda: None)
+
+
 def load_mail(keys: Keys, run_id: str, limit: int) -> Call[list[bytes]]:
     """Read the first signals of a mailbox; `lua/lib/mailbox.lua` says what one looks like."""
     return command("LRANGE", f"{keys.run(run_id)}:mail", 0, limit - 1, read=raw, misfit=list)

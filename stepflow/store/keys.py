@@ -25,9 +25,12 @@ Every key stepflow uses, in one table.
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
     <ns>:idx:live                    zset     run id -> created at, of live runs
-    <ns>:idx:<end state>             zset     run id -> created at, of kept finished runs
-    <ns>:idx:runner:<runner>         zset     run id -> created at, of all kept runs
-    <ns>:expiry                      zset     <state>|<runner>|<id> -> its record expires
+    <ns>:idx:live:<runner>           zset     the same, of one runner
+    <ns>:idx:ended:<end state>       zset     run id -> ended at, of kept finished runs
+    <ns>:idx:<end state>:<runner>    zset     the same, of one runner
+    <ns>:idx:tag:<key>=<value>       zset     run id -> ended at, or created at while it lives
+    <ns>:idx:expiry                  zset     <state>|<runner>|<id> -> its record expires; then
+                                              |<tag> newline <tag> ... where it has any
     <ns>:wake:<rq queue>             list     at most one token, while the queue has jobs
     <ns>:waiting:<rq queue>:<runner> list     deliveries that no worker that came by could run;
                                               of <runner>#<build>, for the workers of that build
@@ -78,6 +81,8 @@ from datetime import UTC, datetime
 from stepflow.core.ids import Delivery
 from stepflow.core.run import Priority, Run
 
+#: the group of live runs among the indexes of a runner
+LIVE = "live"
 #: the name space that needs no prefix on RQ's side
 DEFAULT_NAMESPACE = "stepflow"
 
@@ -127,7 +132,7 @@ class Keys:
         self.due = f"{namespace}:due"
         self.deadlines = f"{namespace}:deadlines"
         self.live = f"{namespace}:idx:live"
-        self.expiry = f"{namespace}:expiry"
+        self.expiry = f"{namespace}:idx:expiry"
         self.questions = f"{namespace}:questions"
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
@@ -169,11 +174,16 @@ class Keys:
     def bulk_runs(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}:runs"
 
-    def done_index(self, state: str) -> str:
-        return f"{self.namespace}:idx:{state}"
+    def ended_index(self, state: str) -> str:
+        return f"{self.namespace}:idx:ended:{state}"
 
-    def runner_index(self, runner: str) -> str:
-        return f"{self.namespace}:idx:runner:{runner}"
+    def runner_index(self, group: str, runner: str) -> str:
+        """Name the index of a runner's runs of one *group*: an end state, or `live`."""
+        return f"{self.namespace}:idx:{group}:{runner}"
+
+    def tag_index(self, tag: str) -> str:
+        """Name the index of the runs with *tag*, which is written `key=value`."""
+        return f"{self.namespace}:idx:tag:{tag}"
 
     def minute(self, at: float) -> str:
         """Name the counts of the minute of *at*, in unix seconds."""

@@ -11,6 +11,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, nothing
 from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
+from stepflow.store.indexes.old import old_ended_indexes, old_expiry
 from stepflow.store.keys import RQ_SUSPENDED, Keys
 from stepflow.store.run_hash import format_time, rq_time
 
@@ -44,6 +45,8 @@ class MaintenanceScan(NamedTuple):
     is_new: bool = False
     #: the queues that somebody paused, as RQ names them without a priority
     paused_queues: frozenset[str] = frozenset()
+    #: whether indexes of the version before hold anything
+    has_old: bool = False
 
 
 class Moved(NamedTuple):
@@ -96,6 +99,7 @@ def scan_maintenance(
     silent_s: float,
     dead_s: float,
     lease_s: float = 15.0,
+    old_runner_indexes: Sequence[str] = (),
 ) -> Call[MaintenanceScan]:
     """
     Say that *worker* is alive and see what needs doing.
@@ -128,7 +132,8 @@ def scan_maintenance(
         key_lists={
             "source": [
                 key for source in sources for key in (source.list, source.pending, source.wake)
-            ]
+            ],
+            "old": [old_expiry(keys), *old_ended_indexes(keys), *old_runner_indexes],
         },
     )
 
@@ -150,14 +155,19 @@ def _read_scan(reply: Any) -> MaintenanceScan:
         orphans=list(zip(gone[::2], gone[1::2], strict=True)),
         is_new=bool(reply[12]),
         paused_queues=frozenset(as_text(list(flat_map(reply[13])))),
+        has_old=bool(reply[14]),
     )
 
 
-def sweep_expired(keys: Keys, *, given: str, limit: int) -> Call[int]:
-    """Take up to *limit* expired runs out of the indexes; gives how many it looked at."""
+def sweep_expired(keys: Keys, *, given: str, limit: int, expiry: str | None = None) -> Call[int]:
+    """
+    Take up to *limit* expired runs out of the indexes; gives how many it looked at.
+
+    *expiry* is the set that tells of them, this version's unless told otherwise.
+    """
     return scripts.SWEEP_EXPIRED.call(
         int,
-        keys={"expiry": keys.expiry},
+        keys={"expiry": expiry or keys.expiry},
         args={"given": given, "ns": keys.namespace, "limit": limit},
     )
 

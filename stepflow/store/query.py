@@ -63,6 +63,31 @@ def newest(
     )
 
 
+def oldest(index: str, *, since: float, count: int) -> Call[list[tuple[str, float]]]:
+    """Read (member, score) of an index from a score on, that included, the lowest score first."""
+    return command(
+        "ZRANGE",
+        index,
+        f"{since:.6f}",
+        "+inf",
+        "BYSCORE",
+        "LIMIT",
+        0,
+        count,
+        "WITHSCORES",
+        read=_pairs,
+        misfit=list,
+    )
+
+
+def members_until(index: str, score: float) -> Call[list[str]]:
+    """Read the members of an index up to a score, that included."""
+    return command(
+        "ZRANGE", index, "-inf", f"{score:.6f}", "BYSCORE",
+        read=lambda reply: list(map(_name, reply)), misfit=list,
+    )  # fmt: skip
+
+
 def earliest(index: str) -> Call[float | None]:
     """Read the lowest score of an index; None when it is empty."""
     return command(

@@ -211,6 +211,7 @@ _FIELDS = (
     Field("has_children", "children", "is_set"),
     Field("stopped_by", "stop_by", "text"),
     Field("has_output", "out", "is_set"),
+    Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
 )
 #: what is not written as the run has it

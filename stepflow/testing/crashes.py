@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stepflow.core.journal import Entry, EntryKind
+from stepflow.core.journal import Entry, EntryKind, batch_name
 from stepflow.store.calls import Call
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller
@@ -38,7 +38,9 @@ class Crash:
         ):
             return False
         entry = Entry.read(bytes(call.args[2]))  # type: ignore[arg-type]
-        return entry.name == self.name and entry.kind not in _ON_THE_WAY
+        is_batch = entry.kind is EntryKind.BATCH
+        name = batch_name(entry.name) if is_batch else entry.name
+        return name == self.name and entry.kind not in _ON_THE_WAY
 
 
 class CrashingConnection(FakeConnection):

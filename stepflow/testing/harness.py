@@ -270,7 +270,7 @@ class Harness:
 
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
-        Have the worker die, as if killed, at the next step, signal or sleep called *name*.
+        Have the worker die, as if killed, at the next step, batch, signal or sleep called *name*.
 
         Another takes over. It dies right after that was written into the journal; with *written*
         False after a step's function returned and before that was written, so the function is

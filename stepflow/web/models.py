@@ -37,13 +37,13 @@ class Nothing(Given):
     """No field at all."""
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """Read a whole number of a query; what is none is left to be refused."""
     is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10  # noqa: PLR2004
     return int(value) if is_number else value  # type: ignore[call-overload]
 
 
-def _integer(value: object) -> object:
+def integer(value: object) -> object:
     """Read 2.0 as 2, as JSON schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -52,13 +52,16 @@ def _flag(value: object) -> object:
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(_whole)]
-Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(_integer)]
+Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(whole)]
+Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(integer)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
 Span = Annotated[float, Field(ge=0, le=_YEAR_S, allow_inf_nan=False)]
 Reason = Annotated[str, Field(max_length=1000)]
+Where = Annotated[str, Field(min_length=1, max_length=2000)]
+#: key=value
+Pair = Annotated[str, Field(pattern="^[^=]+=")]
 
 
 def moment_of(text: str, what: str) -> datetime:
@@ -82,7 +85,9 @@ class ListQuery(Given):
     parent: RunId | None = None
     roots: Flag = False
     since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    header: list[Annotated[str, Field(pattern="^[^=]+=")]] = Field(default_factory=list)
+    header: list[Pair] = Field(default_factory=list)
+    tag: list[Pair] = Field(default_factory=list)
+    where: Where | None = None
     limit: Rows = 50
     cursor: str | None = None
 
@@ -96,8 +101,8 @@ class RowsQuery(Given):
 class StatsQuery(Given):
     """How far back the counts go."""
 
-    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), BeforeValidator(_whole)] = MINUTES
-    hours: Annotated[int, Field(ge=1, le=MOST_HOURS), BeforeValidator(_whole)] = HOURS
+    minutes: Annotated[int, Field(ge=1, le=MOST_MINUTES), BeforeValidator(whole)] = MINUTES
+    hours: Annotated[int, Field(ge=1, le=MOST_HOURS), BeforeValidator(whole)] = HOURS
 
 
 class HooksQuery(RowsQuery):
@@ -132,6 +137,7 @@ class Submit(Given):
     payload: Any = None
     id: RunId | None = None
     headers: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Literal["high", "normal", "low"] = "normal"
     delay: Span | None = None
@@ -173,7 +179,6 @@ class Answer(Given):
     value: Any
 
 
-Where = Annotated[str, Field(min_length=1, max_length=2000)]
 BulkVerb = Literal["cancel", "retry", "delete", "resume", "pause", "signal"]
 
 
@@ -190,7 +195,7 @@ class Bulk(Given):
     verb: BulkVerb
     where: Where
     rate: Annotated[float, Field(gt=0, le=MOST_RATE, allow_inf_nan=False)] = RATE
-    expect: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_integer)] | None = None
+    expect: Annotated[int, Field(ge=0, le=2**53), BeforeValidator(integer)] | None = None
     reason: Reason = ""
     signal: Annotated[str, Field(pattern=SIGNAL)] | None = None
     payload: Any = None
@@ -205,7 +210,11 @@ class ShownRun(RunStatus):
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Runs, newest first; `cursor` goes on where they end, null at the end of all."""
+    """
+    Runs, newest first; `cursor` goes on where they end, null at the end of all.
+
+    `scanned` runs were looked at for them: what has no index is looked for among 5,000 a page.
+    """
 
     runs: Sequence[RunStatus]
     cursor: str | None

@@ -21,6 +21,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.HookNotFound, 404),
     (errors.QuestionNotFound, 404),
     (errors.BulkNotFound, 404),
+    (errors.ScheduleNotFound, 404),
     (errors.RunConflict, 409),
     (errors.RunStateError, 409),
     (errors.PayloadTooLarge, 413),

@@ -17,7 +17,7 @@ from stepflow.web.redact import redacted, redacted_history, redacted_run, redact
 
 
 async def list_runs(call: Call) -> dict[str, Any]:
-    """List runs, newest submitted first."""
+    """List runs, newest first: by when they ended, else by when they were submitted."""
     query = call.query
     page = await call.client.list(
         state=query.state,
@@ -27,6 +27,8 @@ async def list_runs(call: Call) -> dict[str, Any]:
         roots=query.roots,
         since=None if query.since is None else moment_of(query.since, "since"),
         headers=dict(pair.split("=", 1) for pair in query.header),
+        tags=dict(pair.split("=", 1) for pair in query.tag),
+        where=query.where,
         limit=query.limit,
         cursor=query.cursor,
     )

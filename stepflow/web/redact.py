@@ -19,8 +19,8 @@ _FRAGMENTS = ("pass", "secret", "token", "authorization", "apikey", "api_key", "
 _SECRET = re.compile(r"(?i)pass|secret|token|authorization|api.?key|cookie")
 #: the fields of a run's document that hold values, and the kinds of these
 _OF_RUN = {
-    "payload": "payload", "result": "result", "headers": "header", "error": "error",
-    "compensation_errors": "error",
+    "payload": "payload", "result": "result", "headers": "header", "tags": "tag",
+    "error": "error",    "compensation_errors": "error",
 }  # fmt: skip
 
 

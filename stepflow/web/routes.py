@@ -82,6 +82,8 @@ from stepflow.web.models import (
 )
 from stepflow.web.operation import NOBODYS, Handle, Operation
 from stepflow.web.problems import OF_BODY, OF_EVERY, CrossOrigin, Problem
+from stepflow.web.schedules.given import SCHEDULE_ID
+from stepflow.web.schedules.table import SCHEDULES
 
 #: what stands in braces in a path: its pattern, and what it is
 PATH_PARTS: Mapping[str, tuple[str, str]] = {
@@ -90,6 +92,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "hook_id": (r"^[A-Za-z0-9_-]{1,200}$", "The id of a hook delivery."),
     "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
+    "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
 }
 
 #: what may come of Redis
@@ -232,7 +235,7 @@ STREAMS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *STREAMS)
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *STREAMS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:

@@ -26,6 +26,7 @@ async def submit(call: Call) -> Reply:
         given.payload,
         run_id=_id_of(call),
         headers=given.headers,
+        tags=given.tags,
         queue=given.queue,
         priority=given.priority,
         delay=given.delay,

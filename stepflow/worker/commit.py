@@ -198,7 +198,8 @@ def _finish(
     env, run = worker_state.env, claimed.run
     data = end_fields(move, env.settings.limits.payload_bytes)
     return finish_run(
-        env.keys, run, fence, state=move.state, now=now, ttl_s=env.settings.retention.result_s,
+        env.keys, run, fence, state=move.state, now=now,
+        ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
         hooks=plan_hooks(run, move, claimed.options, worker_state.app_hooks, env, now),

@@ -23,10 +23,11 @@ from stepflow.errors import RedisRefused, StepflowError
 from stepflow.store.calls import Plan
 from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_list, waiting_source
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
-from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance, sweep_expired
+from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance
 from stepflow.store.query import forget_builds, forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.schedules import ScheduleKeeper
+from stepflow.worker.upkeep.indexes import IndexUpkeep
 
 P = ParamSpec("P")
 
@@ -40,9 +41,6 @@ FAREWELL_S = 1.0
 MOVED = 100
 #: members of each kind that one scan shows, and scans in a row at most
 SHOWN, LOOKS = 50, 100
-#: expired runs forgotten in one script, which takes a millisecond or two, and such scripts between
-#: two scans
-SWEPT, SWEEPS = 500, 10
 
 
 class Maintenance:
@@ -83,6 +81,7 @@ class Maintenance:
         #: names the workers with the same queues
         self.group = "+".join(sorted(queues))
         self._serves = serves
+        self._indexes = IndexUpkeep(env, connection, {key for of in serves.values() for key in of})
         self._versions = versions
         self._on_look = on_look
         self._announce = announce
@@ -123,7 +122,7 @@ class Maintenance:
         for _ in range(LOOKS):
             look = await self._scan_and_act()
             if (
-                await self._sweep(look)
+                await self._indexes.go(look)
                 or max(len(look.lapsed), len(look.overdue)) + len(look.strays) >= SHOWN
             ):
                 continue
@@ -159,6 +158,7 @@ class Maintenance:
             silent_s=LIVE_S,
             dead_s=env.settings.retention.hook_s,
             lease_s=lease_s,
+            old_runner_indexes=self._indexes.old_runners,
         )
         try:
             look = await self._connection.call(call)
@@ -211,17 +211,6 @@ class Maintenance:
         """Make a plan and carry it out; an error is logged and stops no other."""
         with one_by_one(what):
             await carry_out(self._connection, plan(*args, **kwargs))
-
-    async def _sweep(self, look: MaintenanceScan) -> bool:
-        """Forget expired runs, a few scripts at a time; True when there are more."""
-        swept = SWEPT if look.expired else 0
-        for _ in range(SWEEPS):
-            if swept < SWEPT:
-                return False
-            swept = await self._connection.call(
-                sweep_expired(self._env.keys, given=self._env.clock.given, limit=SWEPT)
-            )
-        return swept == SWEPT
 
     async def _redeliver_missing(self, look: MaintenanceScan) -> None:
         """

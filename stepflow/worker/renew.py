@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Self
 
 from stepflow.core.under_way import MOST_UNDER_WAY
@@ -260,8 +259,12 @@ class HeartbeatThread:
     def _run(self) -> None:
         told, told_at = "", time.monotonic()
         while not self._over.wait(CONDITION_S):
-            with suppress(StepflowError):  # the next look makes up for it
+            try:
                 self._look()
+            except StepflowError:  # Redis is away; whoever asked asks again
+                log.debug("nobody was answered", exc_info=True)
+            except Exception:
+                log.exception("the thread of the heartbeat met a fault and goes on")
             condition, now = self._condition(), time.monotonic()
             if condition == told and now - told_at < HEARTBEAT_S:
                 continue

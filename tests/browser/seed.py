@@ -43,6 +43,8 @@ ROOT = Path(__file__).parents[2]
 app = Stepflow()
 #: orders that the provider has turned away once
 _asked: set[int] = set()
+#: trips whose hotel was busy once
+_tried: set[str] = set()
 #: how many children the large map has, and the long chain has steps
 MANY, LONG = 1000, 400
 
@@ -95,6 +97,34 @@ async def render(ctx: Context, page: int) -> int:
 async def publish(ctx: Context, pages: int) -> str:
     found = await ctx.map(render, range(pages), limit=50, join="settled")
     return f"{len(found)} pages"
+
+
+@app.workflow("ticket")
+async def ticket(ctx: Context, traveller: str) -> str:
+    async def issue() -> str:
+        await asyncio.sleep(0.3 + len(traveller) / 20)
+        return f"ticket of {traveller}"
+
+    return await ctx.step("issue", issue)
+
+
+@app.workflow("trip", retry=RetryPolicy(max_attempts=4, initial=1.2))
+async def trip(ctx: Context, city: str) -> object:
+    async def book(what: str, takes_s: float) -> str:
+        await asyncio.sleep(takes_s)
+        if what == "hotel" and city not in _tried:
+            _tried.add(city)
+            raise TransientError("503: the hotel's system is busy")
+        return f"{what} in {city}"
+
+    await ctx.step("book flight", book, "flight", 0.9)
+    await asyncio.gather(
+        ctx.step("book hotel", book, "hotel", 0.6), ctx.step("rent car", book, "car", 1.4)
+    )
+    await ctx.sleep(8)
+    await ctx.map(ticket, ["ada", "grace", "barbara"])
+    await ctx.step("send itinerary", book, "itinerary", 0.4)
+    return await ctx.ask(bool, f"Pay 840 € for {city}?", timeout=3 * 86_400)
 
 
 @app.workflow("approval")
@@ -207,6 +237,7 @@ def fill(client: Client, hook: str) -> None:
                       webhooks=[Webhook(hook)] if number % 20 == 3 else ())  # fmt: skip
     for number in range(40):
         client.submit("import-feed", {"feed": f"feed-{number}.csv", "rows": 700 + number * 7})
+    client.submit("trip", "Lisbon", run_id="trip-7", headers={"customer": "ada@example.org"})
     client.submit("publish", MANY, run_id="catalogue-2026")
     client.submit("crawl", 0, run_id="crawl-docs")
     for title in ("Spring catalogue", "Terms of service", "Release notes 4.2"):
@@ -278,7 +309,8 @@ def settle(client: Client, limit_s: float = 60) -> None:
     long = ("catalogue-2026", "crawl-docs", "chat-1")
     while time.monotonic() < end:
         runs = [client.status(run_id) for run_id in long]
-        if all(run is not None and run.is_finished for run in runs):
+        asks = any(question.run_id == "trip-7" for question in client.questions())
+        if asks and all(run is not None and run.is_finished for run in runs):
             return
         time.sleep(0.1)
 

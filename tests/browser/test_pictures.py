@@ -19,7 +19,7 @@ PLACES = {
     "confirm": "do/cancel/train-12", "run-failed": "runs/order-1004",
     "run-map": "runs/catalogue-2026",
     "run-chain": "runs/crawl-docs", "run-chat": "runs/chat-1", "run-waits": "runs/shipment-7",
-    "run-blocked": "runs/train-12",
+    "run-blocked": "runs/train-12", "run-trip": "runs/trip-7",
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def lively(url, real):
 def test_every_page_shows_what_there_is(lively, open_tab):
     for scheme in ("light", "dark"):
         for width in (1280, 390):
-            tab = open_tab(color_scheme=scheme, viewport={"width": width, "height": 820})
+            tab = open_tab(color_scheme=scheme, viewport={"width": width, "height": 690})
             for name, place in PLACES.items():
                 page = tab.open(place)
                 wide = page.evaluate("document.documentElement.scrollWidth")

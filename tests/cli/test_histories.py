@@ -76,6 +76,10 @@ def test_many_are_exported_as_lines_or_files_and_those_fit(
     (flow / "trips.jsonl").write_text(lines.stdout)
     newest = run("export", "--sample", "3", "--state", "succeeded")
     assert len(newest.stdout.splitlines()) == 3
+    fitting = run("export", "--where", "id^=t state=waiting")
+    assert [json.loads(line)["run"]["id"] for line in fitting.stdout.splitlines()] == [
+        "t4", "t3", "t2", "t1", "t0",
+    ]  # fmt: skip
     files = run("export", "--runner", "walk", "--out", str(flow / "kept"))
     assert sorted(path.name for path in (flow / "kept").iterdir()) == ["w0.json", "w1.json"]
     assert "2 histories written to" in files.stderr

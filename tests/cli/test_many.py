@@ -83,7 +83,7 @@ def test_list_says_at_how_many_runs_it_has_looked(run, client):
     client.submit("etl", run_id="a1")
     client.submit("etl", run_id="b1")
     some = run("list", "--limit", "1")
-    assert "looked at 1 runs; there may be more: --cursor '" in some.stderr
+    assert "looked at 1 runs; go on with --after '" in some.stderr
 
 
 @pytest.mark.parametrize(

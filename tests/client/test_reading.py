@@ -89,8 +89,8 @@ async def test_runs_are_listed_by_queue_header_and_time(client, aclient):
 
 def test_a_page_looks_at_so_many_runs_and_says_so(client, monkeypatch):
     """[U12] Its cursor goes on where it left off, and finds the rest."""
-    monkeypatch.setattr("stepflow.engine.status.PAGE", 5)
-    monkeypatch.setattr("stepflow.engine.status.MOST_SCANNED", 10)
+    monkeypatch.setattr("stepflow.engine.listing.walk.PAGE", 5)
+    monkeypatch.setattr("stepflow.engine.listing.walk.MOST_SCANNED", 10)
     client.submit_many(
         [RunSpec("w", n, run_id=f"r{n}", queue="a" if n < 2 else "b") for n in range(23)]
     )

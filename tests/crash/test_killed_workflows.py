@@ -11,8 +11,11 @@ from contextlib import suppress
 import pytest
 
 from stepflow import RunSpec, SignalRefused
+from stepflow.core.journal import read_batch
+from stepflow.store.values.codec import unpack
 from tests.crash.support.checker import leftovers
 from tests.crash.support.waiting import until
+from tests.support import runs_of
 
 pytestmark = pytest.mark.crash
 
@@ -132,7 +135,7 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
             kills += 1
             workers.append(cluster.worker("--concurrency", "20", ready=False))
             next_kill = time.monotonic() + 0.4
-        if redis.zcard("stepflow:idx:runner:whole") == 4 + 15:
+        if len(runs_of(redis, "whole")) == 4 + 15:
             cluster.client.cancel(tree, "enough")
 
     cluster.all_ended([*runs, tree], 90, also=attack)
@@ -140,10 +143,7 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     for run_id in runs:
         assert cluster.status(run_id).result == {"parts": [*range(50), -1]}, run_id
         assert redis.scard(f"stepflow:run:{run_id}:children:0") == 0
-    parts, wholes = (
-        [run_id.decode() for run_id in redis.zrange(f"stepflow:idx:runner:{name}", 0, -1)]
-        for name in ("part", "whole")
-    )
+    parts, wholes = (runs_of(redis, name) for name in ("part", "whole"))
     assert (len(parts), len(wholes)) == (4 * 51 + 15, 4 + 15)
     assert all(cluster.status(run_id).is_finished for run_id in parts), (
         "the tree ended after its leaves"
@@ -154,6 +154,39 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     assert sum(count - 1 for line, count in done.items() if line) > 0, (
         "no kill cost a step: the attack missed"
     )
+    until(lambda: not leftovers(cluster), what="nothing left over")
+
+
+def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(make_cluster):
+    """[K4] Each kill costs at most as many calls as were in progress."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(15)
+    workers = [cluster.worker("--concurrency", "4") for _ in range(2)]
+    runs = cluster.submit(RunSpec("many", 500, run_id=f"m-{n}") for n in range(4))
+    next_kill, kills = time.monotonic() + 0.3, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 6:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "4", ready=False))
+            next_kill = time.monotonic() + 0.4
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 3
+    redis = cluster.server.client
+    done = Counter(cluster.witness.read_text().split("\n"))
+    for run_id in runs:
+        assert cluster.status(run_id).result == {"failed": list(range(9, 500, 10))}, run_id
+        answered: Counter[int] = Counter()
+        for entry in redis.lrange(f"stepflow:run:{run_id}:journal", 0, -1):
+            _, answers = read_batch(entry.split(b"|", 4)[4])
+            answered.update(index for index, *_ in unpack(answers))
+        assert set(answered.values()) == {1}, f"{run_id}: one answer for each item"
+        again = sum(done[f"{run_id} item {number}"] - 1 for number in range(500))
+        assert again <= 10 * kills, run_id
+    assert sum(count - 1 for line, count in done.items() if line) > 0, "the attack missed"
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
@@ -194,7 +227,7 @@ def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_ki
         values = [name.decode() for kind, _, name, _ in entries if kind == b"value"]
         undone = [f"undo book {k}" for k in reversed(range(4))] if n % 2 else []
         assert [name for name in values if name.startswith("undo")] == undone, run_id
-    assert redis.zcard("stepflow:idx:runner:part") == len(runs)
+    assert len(runs_of(redis, "part")) == len(runs)
     done = Counter(cluster.witness.read_text().split("\n"))
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"

@@ -10,7 +10,7 @@ import pytest
 from stepflow import AsyncClient, Client, PermanentError, RetryPolicy, RunFailed, Succeed
 from stepflow.errors import InvalidOption, RedisUnreachable, RunNotFound, ServerUnfit
 from stepflow.settings import RedisSettings, RetentionSettings, Settings
-from tests.support import until, until_blocking
+from tests.support import runs_of, until, until_blocking
 
 
 @pytest.fixture
@@ -102,9 +102,11 @@ async def test_a_listing_by_what_does_not_exist_is_refused(aclient, by):
 async def test_a_listing_holds_a_run_once_although_it_ends_while_it_is_read(aclient, real, keys):
     """A run moves from one index to another; the two are read one after the other."""
     run = await aclient.submit("x", run_id="moves")
-    real.zadd(keys.done_index("succeeded"), {run.id: real.zscore(keys.live, run.id)})
+    real.zadd(keys.ended_index("succeeded"), {run.id: real.zscore(keys.live, run.id)})
+    real.hset(keys.run(run.id), mapping={"state": "succeeded", "ended": 1_900_000_000})
     assert [found.id for found in await aclient.list()] == ["moves"]
-    real.zrem(keys.done_index("succeeded"), run.id)
+    real.zrem(keys.ended_index("succeeded"), run.id)
+    real.hset(keys.run(run.id), mapping={"state": "pending", "ended": ""})
 
 
 async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
@@ -129,7 +131,8 @@ async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
         real.zadd(keys.expiry, {"succeeded|x|a": 1.0})
         await until(
             lambda: (
-                not real.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x"))
+                not real.exists(keys.expiry, keys.ended_index("succeeded"))
+                and not runs_of(real, "x", keys)
             )
         )
     assert await run.status() is None
@@ -157,7 +160,6 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(
         "totals",
         "stat",
         "idx",
-        "expiry",
         "app_hooks",
         "versions",
         "format",

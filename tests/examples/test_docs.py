@@ -64,7 +64,7 @@ def test_every_script_is_told_of():
     scripts = [
         path.stem
         for path in (ROOT / "stepflow" / "store" / "lua").rglob("*.lua")
-        if path.parent.name != "lib"
+        if "lib" not in path.parts
     ]
     assert [name for name in scripts if f"`{name}`" not in ARCHITECTURE] == []
 

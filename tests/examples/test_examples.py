@@ -32,6 +32,15 @@ def test_retries(run_example):
     ]
 
 
+def test_nightly(run_example):
+    """[T6] [T21]"""
+    assert run_example("17_nightly.py").splitlines() == [
+        "Sat 27 March, 02:30: nightly-20270327T013000Z loaded 29",
+        "Sun 28 March, 03:00: nightly-20270328T010000Z loaded 30",
+        "Mon 29 March, 02:30: nightly-20270329T003000Z loaded 31",
+    ]
+
+
 def test_agent(run_example):
     assert run_example("03_agent.py").splitlines() == [
         "answer: The moon pulls the sea. It goes round in 27 days.",
@@ -53,6 +62,11 @@ def test_saga(run_example):
         "cancelled F-1",
         "failed: step 'charge' failed (PermanentError): card declined",
     ]
+
+
+def test_fan_out(run_example):
+    expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
+    assert run_example("17_fan_out.py").splitlines() == [f"result: {expected}"]
 
 
 def test_map(run_example):

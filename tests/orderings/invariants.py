@@ -110,7 +110,7 @@ def look_at(there: Content) -> dict[str, Seen]:
             {
                 state
                 for state in ("succeeded", "failed", "cancelled")
-                if run_id in scores(there, keys.done_index(state))
+                if run_id in scores(there, keys.ended_index(state))
             },
             {item for item in expiry if item.endswith(f"|{run_id}")},
             Counter(

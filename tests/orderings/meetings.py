@@ -571,8 +571,8 @@ def begun_bulk(world: World) -> str:
     submitted(world)
     plan = bulk.begin("cancel", "runner=x", world.env(), by="ann", rate=1000.0, options={})
     bulk_id: str = world.carry_out(plan).id
-    world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
-    world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
+    while read_bulk(world, bulk_id).state == "selecting":
+        world.carry_out(carry_bulk.carry_on(bulk_id, world.env()))
     world.clock.advance(1.0)
     return bulk_id
 

@@ -326,6 +326,7 @@ WITHOUT = {
     "mend_ttl": "tests/why/test_doctor.py",
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",
+    "move_old": "it goes by the record: tests/listing/test_old_indexes.py",
     "move_due": "it goes by the record: tests/store/test_keeping.py",
     "settle_map": "tests/store/test_children.py",
     "submit_child": "tests/store/test_children.py",

@@ -95,7 +95,7 @@ async def test_a_preview_says_at_least_where_there_are_too_many(aclient, monkeyp
     ("verb", "where", "says"),
     [
         ("cancel", "colour=red", "runner=|~|^="),
-        ("cancel", "tag.tenant=acme", "header.KEY"),
+        ("cancel", "label.tenant=acme", "tag.KEY"),
         ("cancel", "", "no condition"),
         ("cancel", "runner", "is no condition"),
         ("cancel", "state~run", "write state="),

@@ -18,7 +18,7 @@ from stepflow import (
 )
 from stepflow.store import keys as store_keys
 from stepflow.store.steering import deletion
-from tests.support import dump, until
+from tests.support import dump, runs_of, until
 
 
 def left_of(real: Any, run_id: str) -> list[Any]:
@@ -86,8 +86,7 @@ async def test_nothing_is_left_of_a_deleted_workflow(busy, aclient, working, rea
         await aclient.answer(question.token, True)
         assert (await run.wait(10)).state == "failed"
         await until_told(real, keys)
-        children = [item.decode() for item in real.zrange(keys.runner_index("busy-child"), 0, -1)]
-        for child in children:
+        for child in runs_of(real, "busy-child", keys):
             assert await aclient.delete(child)
         assert await aclient.delete("gone")
         assert left_of(real, "gone") == []
@@ -165,7 +164,7 @@ async def test_a_run_beside_it_keeps_everything(busy, aclient, working, real, ke
     after = dump(real)
     changed = {key for key in before if before[key] != after.get(key)}
     mine = keys.run("a").encode()
-    indexes = {keys.done_index("succeeded"), keys.runner_index("steps"), keys.expiry}
+    indexes = {keys.ended_index("succeeded"), keys.runner_index("succeeded", "steps"), keys.expiry}
     assert {key for key in changed if key.startswith(b"stepflow:") and key != mine} - {
         key for key in changed if key.startswith(mine + b":")
     } <= {index.encode() for index in indexes}

@@ -20,7 +20,7 @@ from stepflow import (
 )
 from stepflow.core.run import RunState
 from stepflow.worker.recover import recover_lapsed
-from tests.support import until
+from tests.support import runs_of, until
 
 LATER_S = 1000.0
 
@@ -347,11 +347,7 @@ async def test_a_child_that_waits_for_its_turn_keeps_it_while_it_is_paused(
     async with working(app):
         run = await aclient.submit("parent")
         await until(lambda: began == [0])
-        second = next(
-            item.decode()
-            for item in real.zrange(keys.runner_index("child"), 0, -1)
-            if item.endswith(b"-1")
-        )
+        second = next(run_id for run_id in runs_of(real, "child", keys) if run_id.endswith("-1"))
         assert await aclient.pause(second)
         await aclient.resume(second)
         assert real.hget(keys.run(second), "parked") == b"limit"

@@ -282,7 +282,7 @@ def test_an_end_writes_all_that_follows_from_it_in_one_script(store, keys):
         )
         == 0
     )
-    assert client.zrange(keys.done_index("succeeded"), 0, -1) == [b"a"]
+    assert client.zrange(keys.ended_index("succeeded"), 0, -1) == [b"a"]
     assert client.zrange(keys.expiry, 0, -1) == [b"succeeded|x|a"]
     assert store.entries("stepflow.hooks") == ["hook-a-0-1-0"]
     assert client.hget("rq:job:hook-a-0-1-0", "status") == b"queued"
@@ -408,7 +408,7 @@ def test_a_revived_run_stands_in_its_queue_without_a_time_to_live(store, keys):
         0,
     )
     assert {client.ttl(key) for key in client.scan_iter(keys.run("a") + "*")} == {-1}
-    assert client.exists(keys.done_index("failed"), keys.expiry) == 0
+    assert client.exists(keys.ended_index("failed"), keys.expiry) == 0
     assert client.zrange(keys.live, 0, -1) == [b"a"]
     assert client.hkeys(keys.run("a") + ":data") == [b"payload"]
     assert store.claim() == ["run-a-0-r1"]

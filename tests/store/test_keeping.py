@@ -15,8 +15,10 @@ from stepflow.store.claims import (
     sources_of,
 )
 from stepflow.store.hooks import HookJob, commit_hook, load_hook, requeue_hook
+from stepflow.store.keys import LIVE
 from stepflow.store.maintenance import move_due, scan_maintenance, sweep_expired
 from stepflow.store.runs import finish_run, mark_run
+from tests.support import runs_of
 
 
 def renew(store, *claims):
@@ -322,9 +324,8 @@ def test_index_entries_are_swept_once_the_record_is_gone(store, keys):
     store.clock.advance(1)
     assert look(store).expired
     assert sweep(store) == 1
-    assert (
-        store.client.exists(keys.expiry, keys.done_index("succeeded"), keys.runner_index("x")) == 0
-    )
+    assert store.client.exists(keys.expiry, keys.ended_index("succeeded")) == 0
+    assert runs_of(store.client, "x", keys) == []
 
 
 def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
@@ -343,11 +344,11 @@ def test_many_are_swept_at_once_out_of_each_of_their_indexes(store, keys):
     store.clock.advance(100)
     assert [sweep(store, limit=50), sweep(store, limit=50), sweep(store, limit=50)] == [50, 21, 0]
     left = (
-        keys.done_index("failed"),
-        keys.done_index("succeeded"),
-        keys.runner_index("x"),
+        keys.ended_index("failed"),
+        keys.ended_index("succeeded"),
         keys.expiry,
     )
+    assert runs_of(store.client, "x", keys) == []
     assert store.client.exists(*left) == 0
 
 
@@ -358,7 +359,7 @@ def test_a_run_submitted_anew_before_the_sweep_is_left_in_the_indexes(store, key
     store.submit("a", request="r2")
     store.clock.advance(101)
     assert sweep(store) == 1
-    assert store.client.zrange(keys.runner_index("x"), 0, -1) == [b"a"]
+    assert store.client.zrange(keys.runner_index(LIVE, "x"), 0, -1) == [b"a"]
     assert store.client.zrange(keys.live, 0, -1) == [b"a"]
 
 

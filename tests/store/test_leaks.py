@@ -15,8 +15,13 @@ PLANTED = {
     "a deadline of nothing": lambda real: real.zadd("stepflow:deadlines", {"a": 1}),
     "a pending mark of nothing": lambda real: real.zadd("stepflow:queued_at:default", {"run:a": 1}),
     "a live run that is not there": lambda real: real.zadd("stepflow:idx:live", {"a": 1}),
-    "an ended run that is not there": lambda real: real.zadd("stepflow:idx:failed", {"a": 1}),
-    "a runner's run that is not there": lambda real: real.zadd("stepflow:idx:runner:x", {"a": 1}),
+    "a runner's live run that is not there": lambda real: real.zadd(
+        "stepflow:idx:live:x", {"a": 1}
+    ),
+    "an ended run that is not there": lambda real: real.zadd("stepflow:idx:ended:failed", {"a": 1}),
+    "a runner's run that is not there": lambda real: real.zadd("stepflow:idx:failed:x", {"a": 1}),
+    "a run of the version before": lambda real: real.zadd("stepflow:idx:runner:x", {"a": 1}),
+    "a tagged run that is not there": lambda real: real.zadd("stepflow:idx:tag:a=b", {"a": 1}),
     "a dead hook that is not there": lambda real: real.zadd("stepflow:hooks:dead", {"a": 1}),
     "a delivered hook without a time to live": lambda real: real.hset(
         "stepflow:hook:a", "state", "delivered"

@@ -13,6 +13,7 @@ from stepflow.store import keys as store_keys
 from stepflow.store import scripts
 from stepflow.store.calls import raw
 from stepflow.store.family_update import children_keys
+from stepflow.store.indexes.old import old_ended_index, old_runner_index
 from stepflow.store.lua import source as lua_source
 from stepflow.store.scripts import Group
 
@@ -174,8 +175,11 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"data_of(run_of({ns}, 'a'))": f"{keys.run('a')}:data",
         f"children_of(run_of({ns}, 'a'), 2)": children_keys(keys, "a", 2)[0],
         f"queued_at_of({ns}, '{queue}')": keys.queued_at(queue),
-        f"state_index_of({ns}, 'failed')": keys.done_index(RunState.FAILED),
-        f"runner_index_of({ns}, 'x')": keys.runner_index("x"),
+        f"ended_index_of({ns}, 'failed')": keys.ended_index(RunState.FAILED),
+        f"runner_index_of({ns}, 'failed', 'x')": keys.runner_index(RunState.FAILED, "x"),
+        f"tag_index_of({ns}, 'a=b')": keys.tag_index("a=b"),
+        f"old_ended_index_of({ns}, 'failed')": old_ended_index(keys, RunState.FAILED),
+        f"old_runner_index_of({ns}, 'x')": old_runner_index(keys, "x"),
         f"queue_of('{queue}')": keys.queue_name("default"),
         f"wake_of({ns}, '{queue}')": keys.wake_of("default"),
         f"runner_wake_of({ns}, 'x@2')": keys.wake("@x@2"),

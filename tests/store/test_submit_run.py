@@ -3,6 +3,7 @@
 import pytest
 
 from stepflow.core.run import Priority, RunState
+from stepflow.store.keys import LIVE
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import finish_run
 
@@ -15,7 +16,7 @@ def test_a_submit_writes_record_index_entries_job_and_token_in_one_script(store,
     assert client.hget("rq:job:run-a-0", "status") == b"queued"
     assert client.smembers("rq:queues") == {b"rq:queue:default"}
     assert client.lrange(keys.wake("default"), 0, -1) == [b"1"]
-    for index in (keys.live, keys.runner_index("x")):
+    for index in (keys.live, keys.runner_index(LIVE, "x")):
         assert client.zscore(index, "a") == pytest.approx(store.now)
     assert client.zscore(keys.deadlines, "a") == pytest.approx(store.now + 60)
     assert client.zscore(keys.queued_at("default"), "run:a") == pytest.approx(store.now)
@@ -113,8 +114,9 @@ def test_a_restart_replaces_the_ended_run_it_saw(store, keys):
         "run-a-0-g1",
     )
     assert client.exists(keys.run("a") + ":kv", keys.run("a") + ":steps") == 0
-    assert client.zscore(keys.done_index("succeeded"), "a") is None
-    assert client.zscore(keys.runner_index("x"), "a") is None
+    assert client.zscore(keys.ended_index("succeeded"), "a") is None
+    assert client.zscore(keys.runner_index("succeeded", "x"), "a") is None
+    assert client.zscore(keys.runner_index(LIVE, "y"), "a") is not None
     assert client.zcard(keys.expiry) == 0
     assert client.ttl(keys.run("a")) == -1
 

@@ -105,3 +105,37 @@ async def both_ended(client: AsyncClient) -> bool:
             await client.signal(run.id, "go", "x", dedup="once")
     ends = [await client.status(run_id) for run_id in ("child", "map")]
     return all(status is not None and status.is_finished for status in ends)
+
+
+RUNNERS = {"chain": 6, "talks": 8, "nowhere": 1}
+
+
+async def test_lists_hold_what_stands_there_and_what_a_worker_has_moved(left, working, real):
+    """[O29] That version had other indexes: they are read until a worker has moved all of them."""
+    app = make_app(left)
+    states = {"succeeded", "failed", "cancelled"}
+
+    async def check(client: AsyncClient) -> None:
+        runs = await client.list()
+        assert set(STATES) <= {run.id for run in runs}
+        assert len(runs) == len(set(runs_by(runs))) == sum(RUNNERS.values())
+        for runner, count in RUNNERS.items():
+            assert len(await client.list(runner=runner)) == count
+        for state in states:
+            assert runs_by(await client.list(state=state)) == [state]
+            assert runs_by(await client.list(state=state, runner="chain")) == [state]
+        assert "signal" in runs_by(await client.list(state="waiting", runner="talks"))
+
+    async with AsyncClient(left, settings=app.settings) as client:
+        await check(client)
+        async with working(app, queues=["elsewhere"]):
+            old = ["idx:succeeded", "idx:failed", "idx:cancelled", "idx:runner:chain", "expiry"]
+            await until(lambda: not real.exists(*(f"stepflow:{name}" for name in old)))
+            await until(lambda: real.zcard("stepflow:idx:live:nowhere"))
+        await check(client)
+    real.flushall()
+
+
+def runs_by(page: Any) -> list[str]:
+    """Give the ids of a page."""
+    return [run.id for run in page]

@@ -34,6 +34,7 @@ from stepflow import (
     RetryPolicy,
     RunHandle,
     RunOutcome,
+    RunState,
     Step,
     Stepflow,
     StepStatus,
@@ -98,6 +99,14 @@ async def look_up(job: int) -> Hit | None:
     return Hit(id=job) if job else None
 
 
+async def list_hits(cursor: int | None) -> tuple[list[Hit], int | None]:
+    return [Hit(id=cursor or 0)], None
+
+
+def read_pages(cursor: int | None) -> tuple[list[str], int | None]:
+    return [str(cursor)], None
+
+
 def produce() -> Report:
     return Report(hits=[])
 
@@ -137,6 +146,10 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.poll("look", look_up, 3, every=5, timeout=60), Hit | None)
     assert_type(ctx.map(render, [1, 2]), list[str])
     assert_type(ctx.map(render, [1, 2], join=Join.any()), list[tuple[int, str]])
+    for page in ctx.pages("list", read_pages, cursor=3):
+        assert_type(page, list[str])
+    assert_type(ctx.batch(count, ["a"]), list[int])
+    assert_type(ctx.batch("count", count, ["a"], errors="slot"), list[int | Failed])
     assert_type(ctx.gather(lambda: ctx.step(count, "a"), limit=2), list[int])
     assert_type(ctx.gather(lambda: ctx.step(count, "a"), join="settled"), list[int | Failed])
     assert_type(ctx.spawn(render, 1).result(), str)
@@ -251,6 +264,7 @@ async def more(ctx: Context) -> None:
     child = await ctx.spawn(render, 1, key="k", timeout=60)
     assert_type(child, Child[str])
     assert_type(await child.result(), str)
+    assert_type(await child.status(), RunState | None)
     assert_type(await (await ctx.spawn(lone)).result(), Report)
     assert_type(await (await ctx.spawn(plain, Topic(text="x"))).result(), Report)
     assert_type(await (await ctx.spawn("render", 1)).result(), Any)
@@ -280,6 +294,21 @@ async def branches(ctx: Context) -> None:
     assert_type(await ctx.gather(ctx.step(count, "a"), join=1), list[tuple[int, int]])
     winners = await ctx.gather(ctx.step(count, "a"), join=Join.percentage(0.5))
     assert_type(winners, list[tuple[int, int]])
+    async for page in ctx.pages("list", list_hits, restart_after=100):
+        assert_type(page, list[Hit])
+    async for page in ctx.pages(list_hits):
+        assert_type(page, list[Hit])
+    assert_type(await ctx.cursor("orders").get(0), Any)
+    ctx.pages("list")  # error
+    ctx.pages(list_hits, restart_after="3")  # error
+    assert_type(await ctx.batch(count, ["a", "b"]), list[int])
+    assert_type(await ctx.batch("count", count, ["a"], limit=2, retry=RetryPolicy()), list[int])
+    assert_type(await ctx.batch(count, ["a"], errors="slot"), list[int | Failed])
+    assert_type(await ctx.batch("read", read, [Hit(id=1)], errors="slot"), list[str | Failed])
+    assert_type(await ctx.batch(search, ["a"]), list[list[Hit]])
+    await ctx.batch(count, [1])  # error
+    await ctx.batch(count, ["a"], errors="drop")  # error
+    await ctx.batch("count", ["a"])  # error
     await ctx.gather(5)  # error
     await ctx.gather(ctx.step(count, "a"), join="any")  # error
 

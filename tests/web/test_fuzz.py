@@ -45,6 +45,7 @@ def known(real, server, monkeypatch):
         client.cancel("cancelled")
         client.fail("failed")
         client.pause("paused")
+        client.schedules.put("nightly", "report", every=3600)
     yield ["pending", "scheduled", "cancelled", "failed", "paused"]
     real.flushall()
 
@@ -72,6 +73,8 @@ def fuzz(described, known, operation, mode, examples):
         hypothesis.assume(not has_lost(case, operation))
         if mode is GenerationMode.POSITIVE and "run_id" in case.path_parameters:
             case.path_parameters["run_id"] = run_id
+        if mode is GenerationMode.POSITIVE and "schedule_id" in case.path_parameters:
+            case.path_parameters["schedule_id"] = "nightly"
         case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"})
 
     one()

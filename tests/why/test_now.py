@@ -17,11 +17,22 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from stepflow import Context, NotRunning, RunNotFound, Succeed, SyncContext, WorkerSilent
+from stepflow import (
+    Context,
+    NotRunning,
+    RedisUnreachable,
+    RunNotFound,
+    Succeed,
+    SyncContext,
+    WorkerSilent,
+)
 from stepflow.cli.main import cli
+from stepflow.engine.why.now import MOVED_ON
 from stepflow.web import app as make_api
 from stepflow.web import everything
+from stepflow.worker.now import answer
 from stepflow.worker.now.stacks import MOST_FRAMES
+from stepflow.worker.renew import HeartbeatThread
 from tests.support import until, until_blocking
 
 #: what a process of its own works on: code that keeps its loop from turning
@@ -70,14 +81,15 @@ def gate() -> Iterator[Callable[[], None]]:
 
 
 async def in_progress(client: Any, run_id: str, count: int = 1) -> Any:
-    """Ask until so many steps are in progress."""
+    """Ask until so many steps are in progress, and have come to what they wait for."""
 
     async def asked() -> Any:
         try:
             now = await client.now(run_id)
         except (NotRunning, WorkerSilent):
             return None
-        return now if len(now.steps) == count else None
+        ends = [places(step.stack)[-1:] for step in now.steps]
+        return now if ends == [["wait"]] * count else None
 
     return await until(asked, f"{count} steps of {run_id} in progress")
 
@@ -104,11 +116,10 @@ async def test_a_step_that_waits_says_where_it_waits(scene):
     async with scene.working(scene.app) as worker:
         now = await in_progress(scene.client, "a")
         (step,) = now.steps
-        status = await scene.client.status("a")
         assert (step.name, step.attempt, step.in_thread) == ("0", 1, False)
         assert (now.run_id, now.worker) == ("a", worker._options.name)
         assert (now.blocked, now.more) == (None, 0)
-        assert status.created_at <= step.since <= now.at
+        assert step.since <= now.at
         assert places(step.stack) == ["r", "reads", "generates", "deepest", "wait"]
         assert "hunter2" not in repr(now)
         await scene.client.cancel("a")
@@ -221,6 +232,30 @@ async def test_a_run_that_no_worker_has_is_said_and_nobody_is_asked(scene):
     await scene.client.cancel("a")
 
 
+async def test_a_worker_that_does_not_have_the_run_yet_is_asked_again(scene, monkeypatch):
+    """Its claim stands in Redis before it has heard of that."""
+
+    @scene.app.runner("r")
+    async def r(step):
+        await asyncio.Event().wait()
+
+    looks: list[str] = []
+
+    def late(run_id: str, state: Any, **options: Any) -> bytes:
+        looks.append(run_id)
+        return MOVED_ON if len(looks) == 1 else look(run_id, state, **options)
+
+    look = answer._look
+    monkeypatch.setattr(answer, "_look", late)
+    await scene.client.submit("r", run_id="a")
+    async with scene.working(scene.app):
+        await until(lambda: is_running(scene.client, "a"))
+        assert (await scene.client.now("a")).run_id == "a"
+        assert len(looks) == 2
+        await scene.client.cancel("a")
+        await scene.ends("cancelled")
+
+
 async def test_what_is_asked_and_answered_is_gone_in_seconds(scene):
     """And nothing of it is there before somebody asks."""
 
@@ -289,6 +324,19 @@ def test_a_worker_that_does_not_answer_is_named(client, blocking):
             client.now("patient")
     finally:
         blocking.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("fault", [ValueError("ours"), RedisUnreachable("redis://x", "away")])
+def test_a_look_that_fails_ends_no_heartbeat(fault, monkeypatch):
+    monkeypatch.setattr("stepflow.worker.renew.CONDITION_S", 0.001)
+    monkeypatch.setattr("stepflow.worker.renew.HEARTBEAT_S", 0.0)
+    beats: list[None] = []
+
+    def look() -> None:
+        raise fault
+
+    with HeartbeatThread(lambda: beats.append(None), str, look):
+        until_blocking(lambda: len(beats) > 2, "it goes on")
 
 
 async def test_the_program_and_the_api_say_the_same(scene):

@@ -17,7 +17,6 @@ from stepflow.engine.inspect import StepInfo
 #: keys that outlive all runs: indexes, whose members go with their runs, lists of names, counts
 STATIC_KEYS = (
     "stepflow:idx:*",
-    "stepflow:expiry",
     "stepflow:app_hooks",
     "stepflow:builds",
     "stepflow:versions",

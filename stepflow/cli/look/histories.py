@@ -50,6 +50,7 @@ def _choice(command: F) -> F:
 @click.command("export", short_help="Print RUN, or many runs, and their journals as JSON.")
 @click.argument("run", required=False)
 @_choice
+@click.option("--where", metavar="CONDITIONS", help="Only runs that fit: 'error~timeout older=1h'.")
 @click.option(
     "--redact", "keys", multiple=True, metavar="KEY", help="Blank the values under KEY; repeatable."
 )
@@ -67,26 +68,28 @@ def export_command(
     runner: str | None,
     state: str | None,
     sample: int | None,
+    where: str | None,
     keys: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """
     Print RUN and its journal as JSON, for `stepflow check`.
 
-    Without RUN, with --runner, --state or --sample, it prints many, a line of JSON for each, newest
-    first. Webhooks and their secrets are left out. What --redact blanks keeps its type, so the
-    history still replays, unless the code takes another way by such a value.
+    Without RUN, with --runner, --state, --where or --sample, it prints many, a line of JSON for
+    each, newest first. Webhooks and their secrets are left out. What --redact blanks keeps its
+    type, so the history still replays, unless the code takes another way by such a value.
     """
     from stepflow.engine.history import redact
 
-    chooses = bool(runner or state or sample)
+    chooses = bool(runner or state or sample or where)
     if chooses == (run is not None):
-        raise Problem("name a RUN, or choose many by --runner, --state or --sample", Exit.USAGE)
+        msg = "name a RUN, or choose many by --runner, --state, --where or --sample"
+        raise Problem(msg, Exit.USAGE)
     with context.client(starts=False) as client:
         if run is not None:
             found = iter([client.history(context.run_id(client, run))])
         else:
-            found = _histories(client, runner, state, sample)
+            found = _histories(client, runner, state, sample, where=where)
         count = 0
         for history in found:
             count += 1
@@ -114,6 +117,8 @@ def _histories(
     state: str | None,
     sample: int | None,
     problems: Callable[[str, str], None] | None = None,
+    *,
+    where: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """
     Read the histories of the newest runs, a page of runs at a time.
@@ -125,7 +130,7 @@ def _histories(
     left, cursor = sample, None
     while left is None or left > 0:
         limit = PAGE if left is None else min(PAGE, left)
-        page = client.list(state=state, runner=runner, limit=limit, cursor=cursor)
+        page = client.list(state=state, runner=runner, where=where, limit=limit, cursor=cursor)
         for run in page.runs:
             try:
                 yield client.history(run.id)

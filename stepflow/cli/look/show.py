@@ -92,6 +92,7 @@ def _print_facts(timeline: Timeline, why: Why | None, output: Output) -> None:
         "restarts": timeline.restarts or None,
         "generation": run.generation or None, "queue": f"{run.queue} ({run.priority})",
         "worker": None if run.is_finished else run.worker, "headers": data(run.headers or None),
+        "tags": " ".join(f"{key}={value}" for key, value in run.tags.items()),
         "payload": data(run.payload), "result": data(run.result),
         "error": run.error and f"{run.error.type}: {run.error.message}", "reason": run.reason,
         "created": run.created_at, "due": run.due_at, "started": run.started_at,

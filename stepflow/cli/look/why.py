@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stepflow.engine.why.now import Now
 
 
-@click.command("why", short_help="Say why one or several RUNs are where they are.")
+@click.command("why", short_help="Say why RUNs, or a schedule, are where they are.")
 @runs_argument
 @click.option("--now", "is_now", is_flag=True, help="Ask its worker what it is doing right now.")
 @common_options
@@ -29,7 +29,7 @@ def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> 
 
     With --json it also gives the evidence: where the run stands in Redis, and what was found there.
     With --now the worker that is running it says which steps are in progress, and where their code
-    is.
+    is. RUN may also be a schedule.
     """
     output, told = context.output, 0
 
@@ -37,6 +37,9 @@ def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> 
         nonlocal told
         why = client.why(_run_id(context, client, run))
         if why.code == "gone.never":
+            found = _of_schedule(client, run, output)
+            if found is not None:
+                return found
             raise Problem(f"no run has the id {run!r}", Exit.NOT_FOUND)
         now = ask_now(client, why.run_id) if is_now else None
         if not output.json:
@@ -49,6 +52,24 @@ def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> 
         return document_of(why) | ({} if now is None else {"now": document_of_now(now)})
 
     return for_each(context, runs, tell)
+
+
+def _of_schedule(client: Client, name: str, output: Output) -> dict[str, Any] | None:
+    """Tell of the schedule of that name; None where there is none."""
+    from stepflow.errors import InvalidName, ScheduleNotFound
+
+    try:
+        why = client.schedules.why(name)
+    except (ScheduleNotFound, InvalidName):
+        return None
+    if not output.json:
+        output.line(f"schedule {why.schedule} is {why.state}: {why.sentence}")
+        if why.until is not None:
+            output.line(f"  {'next':<9}{text(why.until)}")
+        for command in why.commands:
+            output.line(f"  {'type':<9}{command}")
+    document: dict[str, Any] = jsonable(why)
+    return document
 
 
 def ask_now(client: Client, run_id: str) -> Now | str:
@@ -116,7 +137,8 @@ def document_of(why: Why) -> dict[str, Any]:
 def print_why(why: Why, output: Output) -> None:
     """Print an explanation for people."""
     output.line(f"run {why.run_id} is {why.word} ({why.code}): {why.sentence}")
-    facts = {"since": why.since, "until": why.until, "moved by": why.moved_by}
+    tags = " ".join(f"{key}={value}" for key, value in why.evidence.get("tags", {}).items())
+    facts = {"since": why.since, "until": why.until, "moved by": why.moved_by, "tags": tags}
     for name, value in facts.items():
         if shown := text(value):
             output.line(f"  {name:<9}{shown}")

@@ -62,6 +62,8 @@ def _doing(step: StepStatus, run_id: str, now: datetime) -> str:
         case StepKind.MAP, _:
             far = f"{step.done or 0} of {step.total} children have ended"
             return f"waits for map {step.name!r}: {far}; stepflow list --parent {run_id}"
+        case StepKind.BATCH, StepState.RUNNING:
+            return f"runs batch {step.name!r}: {step.progress}"
     return _working(step, now)
 
 
@@ -114,9 +116,8 @@ def told(step: StepStatus, now: datetime) -> str:
             return "its children have ended"
         case StepKind.QUESTION if step.name in {ANSWERED, UNANSWERED}:
             return f"question {step.name}{took}"
-        case StepKind.MAP if not step.is_open:
-            far = "" if step.done is None else f" when {step.done} of {step.total} had ended"
-            return f"map {step.name!r} {step.state}{far}{took}{why}"
+        case StepKind.BATCH | StepKind.MAP if not step.is_open:
+            return f"{_called(step)} {step.state}{_came_to(step)}{took}{why}"
         case StepKind.STEP | StepKind.COMPENSATION if step.state is StepState.RETRYING:
             due = "" if step.until is None else f", {_due(step.until, now)}"
             return f"{_called(step)} failed{why}; attempt {step.attempt}{due}"
@@ -125,12 +126,21 @@ def told(step: StepStatus, now: datetime) -> str:
     return f"{_called(step)} {step.state}{took}{many}{why}"
 
 
+def _came_to(step: StepStatus) -> str:
+    """Say how far a batch or a map had come when it ended."""
+    if step.progress:
+        return f": {step.progress}"
+    return "" if step.done is None else f" when {step.done} of {step.total} had ended"
+
+
 def detail(step: StepStatus, now: datetime) -> str:
     """Write what a table of steps says of one in its last column."""
     if step.error is not None:
         return step.error.summary
     if step.kind is StepKind.CHILD and step.run_id:
         return f"run {step.run_id}"
+    if step.kind is StepKind.BATCH:
+        return step.progress
     if step.kind is StepKind.MAP:
         ended = step.total if step.state is StepState.SUCCEEDED else None
         return f"{step.done if step.done is not None else ended or 0} of {step.total} children"

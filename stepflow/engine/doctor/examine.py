@@ -7,8 +7,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepflow.engine.doctor.model import EXPIRES, LEFTOVER, Finding, Line, Report
+from stepflow.engine.doctor.model import EXPIRES, LEFTOVER, LOST_SCHEDULE, Finding, Line, Report
 from stepflow.engine.doctor.repair import mend, mend_hook, mend_life, remove
+from stepflow.engine.doctor.schedules import LostSchedule, lost_schedules, mend_schedule
 from stepflow.engine.doctor.search import (
     Stray,
     broken_runs,
@@ -41,13 +42,14 @@ class _Seen:
     members: int = 0
     broken: Sequence[Why] = ()
     lost: Sequence[HookRecord] = ()
+    schedules: Sequence[LostSchedule] = ()
     strays: Sequence[Stray] = ()
     wrong: Sequence[WrongTtl] = ()
     lines: Sequence[Line] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
-        return not (self.broken or self.lost or self.strays or self.wrong)
+        return not (self.broken or self.lost or self.schedules or self.strays or self.wrong)
 
 
 def examine(
@@ -71,6 +73,10 @@ def examine(
             is_mended = (yield 0.0, mend_hook(hook, env)) if repair else None
             text = f"a hook of run {hook.run_id} stands in no queue"
             findings.append(Finding("X10", hook.id, text, is_mended))
+        for schedule in sure.schedules:
+            is_mended = (yield 0.0, mend_schedule(schedule, env)) if repair else None
+            text = "the schedule stands in no due set: nobody would come to it"
+            findings.append(Finding(LOST_SCHEDULE, schedule.id, text, is_mended))
         for stray in sure.strays:
             is_mended = (yield 0.0, remove(stray, env)) if repair else None
             where = f"{stray.index} {stray.member}".strip()
@@ -103,7 +109,8 @@ async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
     left, members = await strays(env)
     return _Seen(
         len(runs), len(hooks), members, await broken_runs(closely, env),
-        await lost_hooks(hooks, env), [*left, *walked.strays], walked.wrong, lines,
+        await lost_hooks(hooks, env), await lost_schedules(env), [*left, *walked.strays],
+        walked.wrong, lines,
     )  # fmt: skip
 
 
@@ -116,6 +123,9 @@ async def _look_again(seen: _Seen, env: Env) -> _Seen:
     return _Seen(
         broken=[why for why in broken if (why.run_id, why.code, why.evidence.get("rev")) in marks],
         lost=[hook for hook in lost if hook.rev == revs[hook.id]],
+        schedules=[each for each in await lost_schedules(env) if each in seen.schedules]
+        if seen.schedules
+        else (),
         strays=await gone(seen.strays),
         wrong=await wrong_ttls({one.run_id: one.keys for one in seen.wrong}, env),
     )

@@ -31,9 +31,9 @@ class Finding:
     """
     One thing that is broken, or left over.
 
-    *code* is one of the `X` codes of `why`, `expires` of a live run whose keys have a time to live,
-    or `leftover`. *where* is a run, a hook, or an index and the member that it holds of nothing.
-    *is_mended* is None where nobody asked for that.
+    *code* is one of the `X` codes of `why`, `X11` of a schedule in no due set, `expires` of a live
+    run whose keys have a time to live, or `leftover`. *where* is a run, a hook, a schedule, or an
+    index and the member that it holds of nothing. *is_mended* is None where nobody asked for that.
     """
 
     code: str
@@ -65,3 +65,5 @@ class Report:
 
 #: the code of what is only in the way, and of live runs whose keys would be gone some day
 LEFTOVER, EXPIRES = "leftover", "expires"
+#: that of a schedule that nobody would come to
+LOST_SCHEDULE = "X11"

@@ -16,6 +16,7 @@ from stepflow.engine.recovery.again import hand_over_again
 from stepflow.engine.why.model import Why
 from stepflow.store.evidence.whole import list_child, mend_ttl, put_back, take_out
 from stepflow.store.hooks import HookRecord, load_hook, requeue_hook
+from stepflow.store.keys import LIVE
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import STALE, Fence, hand_over, load_run
 
@@ -53,6 +54,8 @@ async def _mend(why: Why, run: Run, env: Env) -> bool:
         case "X7":
             return await _give_turn(why, run, env)
         case "X8":
+            of_runner = keys.runner_index(LIVE, run.runner)
+            await put_back(keys, run, of_runner, run.id, run.created_at)
             return await put_back(keys, run, keys.live, run.id, run.created_at)
         case "X9":
             return await put_back(keys, run, keys.deadlines, run.id, run.deadline_at)
@@ -106,7 +109,11 @@ async def mend_hook(hook: HookRecord, env: Env) -> bool:
 
 async def mend_life(wrong: WrongTtl, env: Env) -> bool:
     """Give the keys of a run the time to live that goes with its record; False when it moved."""
-    ttl_s = env.settings.retention.result_s
+    run = await load_run(env.keys, wrong.run_id)
+    if run is None:
+        return False
+    retention = env.settings.retention
+    ttl_s = retention.of_run(run.runner, run.state) if run.is_finished else retention.result_s
     is_mended = bool(await mend_ttl(env.keys, wrong.run_id, wrong.ended, wrong.keys, ttl_s))
     if is_mended:
         log.warning("run=%s had keys with a wrong time to live; mended", wrong.run_id)

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.core.ids import member_of_rq_id
-from stepflow.core.run import ENDS
 from stepflow.engine.doctor.search import Stray, gone
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch_of
 from stepflow.store.evidence.of_run import score_of
 from stepflow.store.evidence.whole import rev_and_end, scan_index
-from stepflow.store.query import scan_keys, time_to_live
+from stepflow.store.indexes.lists import all_runs, is_of_runs
+from stepflow.store.indexes.old import old_expiry
+from stepflow.store.query import members_until, scan_keys, time_to_live
 
 #: keys in one round trip
 _KEYS = 2_000
+#: where the run stands in what names it as expiring: <state>|<runner>|<id>
+_RUN_ID = 2
 #: what TTL says of a key that lives for ever
 _FOR_EVER = -1
 
@@ -52,6 +55,7 @@ async def walk(env: Env) -> Walk:
         runs = _by_run(keys, env)
         found.wrong += await wrong_ttls(runs, env)
         found.strays += await gone(await _of_rq(keys, env))
+        found.strays += await _of_indexes(keys, env)
         found.unlisted += await _unlisted([one for one in runs if env.keys.run(one) in keys], env)
         if cursor == "0":
             return found
@@ -78,6 +82,28 @@ async def _of_rq(keys: Sequence[str], env: Env) -> list[Stray]:
             if cursor == "0":
                 break
     return found
+
+
+async def _of_indexes(keys: Sequence[str], env: Env) -> list[Stray]:
+    """Give the members of indexes whose records are gone, but those that a worker forgets soon."""
+    found: list[Stray] = []
+    for index in (key for key in keys if is_of_runs(key, env.keys) and key != env.keys.live):
+        cursor = "0"
+        while True:
+            cursor, members = await scan_index(index, cursor, _KEYS)
+            found += await gone([Stray(index, one, env.keys.run(one)) for one in members])
+            if cursor == "0":
+                break
+    expired = await _expired(env) if found else frozenset[str]()
+    return [one for one in found if one.member not in expired]
+
+
+async def _expired(env: Env) -> frozenset[str]:
+    """Name the runs whose records have expired, and whose place in the lists has not yet."""
+    sets, now = (env.keys.expiry, old_expiry(env.keys)), env.clock.now()
+    found = await batch_of([members_until(expiry, now) for expiry in sets])
+    parts = (member.split("|") for members in found for member in members)
+    return frozenset(part[_RUN_ID] for part in parts if len(part) > _RUN_ID)
 
 
 def _member(rq_id: str, env: Env) -> str:
@@ -116,7 +142,7 @@ async def wrong_ttls(runs: Mapping[str, Sequence[str]], env: Env) -> list[WrongT
 
 async def _unlisted(run_ids: Sequence[str], env: Env) -> list[str]:
     """Give those that no list of live or ended runs names."""
-    indexes = [env.keys.live, *(env.keys.done_index(end) for end in ENDS)]
+    indexes = all_runs(env.keys)
     scores: list[Any] = await batch_of(
         [score_of(index, one) for one in run_ids for index in indexes]
     )

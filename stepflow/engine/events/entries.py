@@ -8,7 +8,16 @@ from typing import Any
 
 from stepflow.core.children import ChildEnd
 from stepflow.core.events import EventType
-from stepflow.core.journal import KEYED, MISREAD, SEPARATOR, Entry, EntryKind, read_try
+from stepflow.core.journal import (
+    KEYED,
+    MISREAD,
+    SEPARATOR,
+    Entry,
+    EntryKind,
+    batch_name,
+    read_batch,
+    read_try,
+)
 from stepflow.errors import StepflowError
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
@@ -90,6 +99,14 @@ def _value(entry: Entry) -> Told | None:
     return EventType.STEP_DONE, {"step": name, "place": place, **key, "took_s": took_s}
 
 
+def _batch(entry: Entry) -> Told:
+    progress, _ = read_batch(entry.data)
+    return EventType.BATCH_PROGRESS, {
+        "step": batch_name(entry.name), "place": entry.place, "total": progress.total,
+        "done": progress.done, "failed": progress.failed,
+    }  # fmt: skip
+
+
 def _iso(moment: float) -> str | None:
     at = as_datetime(moment)
     return None if at is None else at.isoformat()
@@ -104,6 +121,7 @@ _READERS: dict[EntryKind, Callable[[Entry], Told | None]] = {
     EntryKind.SIGNAL: _signal,
     EntryKind.NONE: lambda entry: (EventType.TIMED_OUT, {"what": "signal", "place": entry.place}),
     EntryKind.ANSWER: _answer,
+    EntryKind.BATCH: _batch,
     EntryKind.CHILD: _child,
     EntryKind.MAP: lambda entry: (
         EventType.MAP_SETTLED, {"place": entry.place.removesuffix(".wait")},

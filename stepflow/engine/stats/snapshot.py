@@ -13,6 +13,7 @@ from stepflow.engine.stats.tally import Tally
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.counting.counts import load_counts
 from stepflow.store.evidence.of_run import info_if_allowed
+from stepflow.store.indexes.lists import all_runs
 from stepflow.store.query import earliest, index_size, members, server_time
 
 
@@ -78,9 +79,9 @@ async def _counts(env: Env) -> Tally:
 
 async def _runs(env: Env, found: Sequence[QueueInfo]) -> dict[str, int]:
     """Count the runs by state: the sizes of indexes and queues."""
-    live, *ended = await batch_of(
-        [index_size(env.keys.live), *(index_size(env.keys.done_index(end)) for end in ENDS)]
-    )
+    live, *sizes = await batch_of([index_size(index) for index in all_runs(env.keys)])
+    # the version before has its own index of each end, until that is moved
+    ended = [sum(of_end) for of_end in zip(sizes[: len(ENDS)], sizes[len(ENDS) :], strict=True)]
     pending = sum(queue.length for queue in found if not queue.is_hooks)
     running = sum(queue.running for queue in found if not queue.is_hooks)
     return {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from stepflow.core.run import ENDS, RunState, RunStatus
 from stepflow.engine.env import Env
+from stepflow.engine.listing.sources import sources
 from stepflow.engine.status import status_of
 from stepflow.engine.steering.where import Where
 from stepflow.errors import InvalidOption, shown
@@ -39,20 +40,22 @@ def check_verb(verb: str) -> str:
 
 def indexes_of(verb: str, where: Where, env: Env) -> list[str]:
     """Name the indexes that together hold all that fits, those first that a run leaves."""
-    state, runner = where.value_of("state"), where.value_of("runner")
+    state = where.value_of("state")
     wanted = [each for each in RunState if each in VERBS[verb] and state in (None, each.value)]
     ends = [each for each in wanted if each in ENDS]
-    if len(ends) > 1 and runner is not None:
-        return [env.keys.runner_index(runner)]
-    live = [env.keys.live] if len(wanted) > len(ends) else []
-    return live + [env.keys.done_index(each) for each in ends]
+    found = sources(
+        env.keys, has_live=len(wanted) > len(ends), ends=ends, runner=where.value_of("runner"),
+        tags=where.tags,
+    )  # fmt: skip
+    return [source.index for source in found]
 
 
 async def those_fitting(
     verb: str, where: Where, members: Sequence[tuple[str, float]], before: float, env: Env
 ) -> list[tuple[str, float]]:
-    """Give those of some members of an index that fit, and were made before a time."""
-    near = [(run_id, at) for run_id, at in members if at <= before and where.covers(at)]
+    """Give those of some members of an index that fit, and were made or ended before a time."""
+    earliest = where.since or 0.0
+    near = [(run_id, at) for run_id, at in members if earliest <= at <= before]
     runs = await batch_of([load_run(env.keys, run_id) for run_id, _ in near])
     rows = (
         await batch_of([load_data(env.keys, run_id) for run_id, _ in near])

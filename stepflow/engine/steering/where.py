@@ -1,5 +1,5 @@
 """
-Conditions on runs, in one line: `state=failed runner=order error~timeout older=1h header.user=ann`.
+Conditions on runs, in one line: `state=failed runner=order error~timeout older=1h tag.tenant=acme`.
 
 All of them must hold. `=` is the whole text, `~` a part of it, `^=` its beginning. A text with
 spaces stands in quotes.
@@ -24,14 +24,14 @@ _SIGNS = {
 }  # fmt: skip
 #: other words for them
 _ALIASES = {"workflow": "runner"}
-_HEADER = "header."
-_WORD = re.compile(r"(header\.[^=~^]+|[a-z]+)(\^=|=|~)(.+)", re.DOTALL)
+_HEADER, _TAG = "header.", "tag."
+_WORD = re.compile(r"((?:header|tag)\.[^=~^]+|[a-z]+)(\^=|=|~)(.+)", re.DOTALL)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)")
 _UNITS = {
     "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0,
 }  # fmt: skip
 #: what is read of a run's data rather than of its record
-_OF_DATA = ("error", "reason", _HEADER)
+_OF_DATA = ("error", "reason", _HEADER, _TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ def _held(run: RunStatus, name: str) -> Iterable[str]:
     """Give what a run holds of that name: of an error its type, and the whole of it."""
     if name.startswith(_HEADER):
         return (run.headers.get(name.removeprefix(_HEADER), ""),)
+    if name.startswith(_TAG):
+        return (run.tags.get(name.removeprefix(_TAG), ""),)
     if name == "error":
         error = run.error
         return () if error is None else (f"{error.type}: {error.message}", error.type)
@@ -111,6 +113,20 @@ class Where:
         return next(found, None)
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves any run out."""
+        return bool(self.conditions or self.since is not None or self.until is not None)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that a run must have, as far as conditions give all of their values."""
+        return {
+            each.name.removeprefix(_TAG): each.text
+            for each in self.conditions
+            if each.name.startswith(_TAG) and each.sign == "="
+        }
+
+    @property
     def needs_data(self) -> bool:
         """Whether a run's record alone does not tell."""
         return any(condition.name.startswith(_OF_DATA) for condition in self.conditions)
@@ -131,7 +147,7 @@ def _read(word: str) -> Condition:
     found = _WORD.fullmatch(word)
     name, sign, text = found.groups() if found is not None else ("", "", "")
     name = _ALIASES.get(name, name)
-    if name.startswith(_HEADER):
+    if name.startswith((_HEADER, _TAG)):
         return Condition(name, sign, text)
     if name not in _SIGNS:
         raise InvalidOption(f"{shown(word)} is no condition; {_known()}")
@@ -144,7 +160,7 @@ def _read(word: str) -> Condition:
 
 def _known() -> str:
     names = [f"{name}{'|'.join(signs.split())}" for name, signs in _SIGNS.items()]
-    return f"write NAME=TEXT with one of {' '.join(names)} {_HEADER}KEY=|~|^="
+    return f"write NAME=TEXT with one of {' '.join(names)} {_HEADER}KEY=|~|^= {_TAG}KEY=|~|^="
 
 
 def _moment(condition: Condition, now: float) -> float:

@@ -10,7 +10,15 @@ from typing import Any
 
 from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
-from stepflow.core.journal import KEYED, SEPARATOR, Entry, EntryKind, read_try
+from stepflow.core.journal import (
+    KEYED,
+    SEPARATOR,
+    Entry,
+    EntryKind,
+    batch_name,
+    read_batch,
+    read_try,
+)
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
 from stepflow.engine.timeline.model import (
@@ -54,6 +62,7 @@ class JournalReader:
             EntryKind.DUE: self._due, EntryKind.OVER: self._over, EntryKind.SIGNAL: self._signal,
             EntryKind.NONE: self._none, EntryKind.ANSWER: self._answer,
             EntryKind.EMIT: _pass,
+            EntryKind.BATCH: self._batch,
             EntryKind.CHILD: self._child, EntryKind.MAP: self._map_end, EntryKind.VAR: self._var,
         }  # fmt: skip
 
@@ -158,6 +167,18 @@ class JournalReader:
         value = _unpacked(entry.data[1:]) if entry.data else None
         name = ANSWERED if entry.data else UNANSWERED  # what was asked is not kept
         self._put(entry.place, entry, kind=StepKind.QUESTION, name=name, state=state, value=value)
+
+    def _batch(self, entry: Entry) -> None:
+        progress, _ = read_batch(entry.data)
+        step = self._put(
+            entry.place, entry, kind=StepKind.BATCH, name=batch_name(entry.name),
+            state=_DONE if progress.is_done else StepState.RUNNING, total=progress.total,
+            done=progress.done, failed=progress.failed, until=None, error=None,
+        )  # fmt: skip
+        if not progress.is_done:
+            step = replace(step, ended_at=None, took_s=None)
+        started_at = step.started_at or as_datetime(entry.at)
+        self._steps[self._at[entry.place]] = replace(step, started_at=started_at)
 
     def _child(self, entry: Entry) -> None:
         end = ChildEnd.read(entry.data)

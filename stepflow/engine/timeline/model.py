@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from stepflow.core.fanout.progress import Progress
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
 from stepflow.core.step_record import Attempts
@@ -28,6 +29,7 @@ class StepKind(StrEnum):
     QUESTION = "question"
     CHILD = "child"
     MAP = "map"
+    BATCH = "batch"
     VARIABLE = "variable"
     #: `ctx.forget`
     FORGET = "forget"
@@ -94,7 +96,7 @@ class StepStatus:
     *name* is empty for a step that is under way and has left nothing in Redis yet. *attempt* counts
     from 1. Times are aware datetimes, None where they are not known. *until* is when an open wait
     ends at the latest, or the next attempt is due. *run_id* is the run of a child; *done* of
-    *total* children of a map have ended.
+    *total* children of a map, or items of a batch, have ended.
     """
 
     kind: StepKind
@@ -114,6 +116,8 @@ class StepStatus:
     token: str | None = None
     done: int | None = None
     total: int | None = None
+    #: of a batch: how many of those done have failed for good
+    failed: int | None = None
     #: the key of a keyed step
     key: str | None = None
     #: where in a workflow it stands; None for the steps of a runner
@@ -124,6 +128,14 @@ class StepStatus:
     outcome: str | None = None
     #: the attempts before this one, for steps of a workflow; those of a runner are steps themselves
     failed_attempts: Sequence[FailedAttempt] = ()
+
+    @property
+    def progress(self) -> str:
+        """How far a batch has come: `412 of 500, 3 failed`; empty for anything else."""
+        if self.kind is not StepKind.BATCH or self.total is None:
+            return ""
+        failed = self.failed or 0
+        return str(Progress(self.total, (self.done or 0) - failed, failed))
 
     @property
     def is_open(self) -> bool:

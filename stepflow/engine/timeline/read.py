@@ -35,7 +35,9 @@ from stepflow.times import as_datetime
 #: children whose states are looked up
 MOST_CHILDREN = 200
 #: the parts of what a parked run says that it waits for
-_WAITS = re.compile(r", (?=(?:signal|sleep|child|map|children|step) |an answer to |the end of )")
+_WAITS = re.compile(
+    r", (?=(?:signal|sleep|child|map|children|step|batch) |an answer to |the end of )"
+)
 
 
 async def timeline(run_id: str, env: Env) -> Timeline:

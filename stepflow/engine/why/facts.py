@@ -176,5 +176,7 @@ class Facts:
     child: Facts | None = None
     #: when (unix seconds) its record expires, 0 when it is not known
     expires_at: float = 0.0
+    #: what the run was submitted with for lists to find it by
+    tags: Mapping[str, str] = field(default_factory=dict)
     #: whether the record did not change while the facts were read
     is_still: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stepflow.core.run import ENDS, Run
+from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Look
@@ -19,7 +19,8 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
     """Say what is known of a run, and of the child that it waits for."""
     run, second = look.run, look.second
     if run is None:
-        ended_as = next((str(end) for end in ENDS if second.get(str(end)) is not None), "")
+        names = (name for name, score in second.items() if score is not None)
+        ended_as = next((name.partition(" ")[0] for name in names), "")
         is_live = look.first["live"] is not None
         return Facts(look.run_id, world, None, Indexes(None, None, None, is_live, ended_as))
     first, kept = look.first, KeptData(look.first["data"], run)
@@ -43,7 +44,8 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         ],
         child=None if look.child is None or look.child.first == {}
         else facts_of(look.child, world, keys),
-        expires_at=second.get("expires") or 0.0,
+        expires_at=second.get("expires") or second.get("old expires") or 0.0,
+        tags=kept.tags(),
         is_still=first["glance"] == second["glance"],
     )  # fmt: skip
 

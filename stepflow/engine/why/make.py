@@ -38,6 +38,7 @@ def make(
     found: dict[str, Any] = {}
     if run is not None:
         found = {"state": str(run.state), "rev": run.rev, "step": run.step}
+        found |= {"tags": dict(facts.tags)} if facts.tags else {}
     return Why(
         facts.run_id, word_of(code), code, sentence, as_datetime(since), as_datetime(until),
         moved_by, tuple(commands), {**found, **(evidence or {})}, child,

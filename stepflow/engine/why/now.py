@@ -23,7 +23,7 @@ from stepflow.times import as_datetime
 
 #: seconds that a worker has to answer, and seconds between two looks for its answer
 ANSWER_S, LOOK_S = 2.0, 0.03
-#: what a worker answers that has left the run since
+#: what a worker answers that does not have the run
 MOVED_ON = b"moved on"
 
 
@@ -90,17 +90,22 @@ async def ask_now(run_id: str, env: Env) -> Asked:
     return asked
 
 
-async def read_now(asked: Asked, env: Env) -> Now | None:
-    """Read the answer; None while there is none. Raises NotRunning when the run has moved on."""
+async def read_now(asked: Asked, env: Env) -> Now | Asked:
+    """
+    Read the answer; while there is none, give what is to be read next.
+
+    That is the worker that has the run now, where the one that was asked has left it, or has not
+    begun with it. Raises NotRunning when none has it any more.
+    """
     packed = await load_answer(env.keys, asked.ask_id)
     if packed is None:
-        return None
+        return asked
     if packed == MOVED_ON:
-        raise NotRunning(asked.run_id, "on its way to its next step")
+        return await ask_now(asked.run_id, env)
     try:
         return _read(asked, unpack(packed))
     except (StepflowError, KeyError, TypeError, ValueError):  # of another version of stepflow
-        return None
+        return asked
 
 
 def pack_now(

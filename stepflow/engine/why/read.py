@@ -7,12 +7,13 @@ more, for its second goes with the first of its own child.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stepflow.core.children import MAX_DEPTH
 from stepflow.core.ids import build_key, hook_member, run_member
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.env import Env
+from stepflow.engine.kept import KeptData
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.gather import facts_of
 from stepflow.engine.why.look import Answers, Calls, Look
@@ -34,10 +35,12 @@ from stepflow.store.evidence.of_run import (
     started_at,
 )
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
+from stepflow.store.indexes.old import old_ended_index, old_expiry
+from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
 from stepflow.store.query import list_length
 from stepflow.store.questions import load_questions
-from stepflow.store.runs import expiry_member, load_data, load_run
+from stepflow.store.runs import load_data, load_run
 
 #: hooks of an ended run that are looked at
 _HOOKS = 6
@@ -119,10 +122,14 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
     """Read what the record leads to."""
     run, run_id = look.run, look.run_id
     if run is None:
-        return {str(end): score_of(keys.done_index(end), run_id) for end in ENDS}
+        return {
+            f"{end} {index}": score_of(index, run_id)
+            for end in ENDS
+            for index in (keys.ended_index(end), old_ended_index(keys, end))
+        }
     calls: Calls = {"glance": glance(keys, run_id)}
     if run.is_finished:
-        return {**calls, **_of_ended(run, keys)}
+        return {**calls, **_of_ended(run, look.first["data"], keys)}
     if run.is_claimed:
         calls["started"] = started_at(run.claimed_rq_id)
     elif run.state is RunState.PENDING:
@@ -140,10 +147,14 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
     return calls
 
 
-def _of_ended(run: Run, keys: Keys) -> Calls:
+def _of_ended(run: Run, data: Mapping[bytes, bytes], keys: Keys) -> Calls:
     stem = f"{run.id}-{run.generation}-{run.ends}"
     hooks = [f"{stem}-{number}" for number in range(_HOOKS)] + [f"{stem}-children"]
-    calls: Calls = {"expires": score_of(keys.expiry, expiry_member(run))}
+    tags = KeptData(data, run).text(b"tags") or ""
+    calls: Calls = {
+        "expires": score_of(keys.expiry, expiry_member(run, tags)),
+        "old expires": score_of(old_expiry(keys), expiry_member(run)),
+    }
     for hook_id in hooks:
         calls[f"hook {hook_id}"] = load_hook(keys, hook_id)
         member = hook_member(hook_id)

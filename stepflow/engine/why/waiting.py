@@ -18,12 +18,12 @@ _NAMED = 3
 #: what records of the version before say that they wait for, and the kind of that
 _KINDS = (
     ("signal ", "signal"), ("an answer to ", "question"), ("child ", "child"), ("map ", "map"),
-    ("children ", "children"), ("step ", "step"),
+    ("children ", "children"), ("step ", "step"), ("batch ", "batch"),
 )  # fmt: skip
 _CODES = {
     "sleep": "waiting.time", "signal": "waiting.signal", "question": "waiting.ask",
     "child": "waiting.child", "map": "waiting.map", "children": "waiting.child",
-    "step": "waiting.retry",
+    "step": "waiting.retry", "batch": "waiting.retry",
 }  # fmt: skip
 
 
@@ -91,6 +91,10 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
         case "step":
             last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
             text = f"tries step {one.name!r} again at {moment(one.due_at, now)}{last}"
+            return text, "a worker's timer", []
+        case "batch":
+            last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
+            text = f"tries items of batch {one.name} again at {moment(one.due_at, now)}{last}"
             return text, "a worker's timer", []
         case "map":
             return _tell_map(facts, one, child)

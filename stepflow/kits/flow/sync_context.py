@@ -10,6 +10,7 @@ from typing import Any, Never, TypeVar
 
 from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
+from stepflow.kits.flow.calls.sync_batch import SyncBatchCalls
 from stepflow.kits.flow.calls.sync_children import (
     SyncChildCalls,
     SyncSession,
@@ -17,6 +18,7 @@ from stepflow.kits.flow.calls.sync_children import (
     SyncWaitCalls,
 )
 from stepflow.kits.flow.calls.sync_gather import SyncGatherCalls
+from stepflow.kits.flow.calls.sync_pages import SyncPageCalls
 from stepflow.kits.flow.calls.sync_steps import SyncStepCalls
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
@@ -26,7 +28,15 @@ from stepflow.logs import StepLog
 T = TypeVar("T")
 
 
-class SyncContext(SyncStepCalls, SyncWaitCalls, SyncChildCalls, SyncGatherCalls, WorkflowContext):
+class SyncContext(
+    SyncStepCalls,
+    SyncWaitCalls,
+    SyncPageCalls,
+    SyncChildCalls,
+    SyncGatherCalls,
+    SyncBatchCalls,
+    WorkflowContext,
+):
     """
     The `Context` of a plain `def` workflow: each call blocks and returns its value.
 

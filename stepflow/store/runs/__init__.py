@@ -5,7 +5,7 @@ Calls that move a run: one for each kind of transition.
 """
 
 from stepflow.store.runs.end import finish_run, mark_run, retry_run
-from stepflow.store.runs.load import load_data, load_run, load_spec, load_steps
+from stepflow.store.runs.load import load_data, load_outline, load_run, load_spec, load_steps
 from stepflow.store.runs.move import (
     AGAIN,
     BRIEF_S,
@@ -16,7 +16,6 @@ from stepflow.store.runs.move import (
     Answer,
     Fence,
     Writes,
-    expiry_member,
     wip_member,
 )
 from stepflow.store.runs.stand import park_run, pause_run
@@ -34,11 +33,11 @@ __all__ = [
     "Fence",
     "Submission",
     "Writes",
-    "expiry_member",
     "finish_run",
     "hand_over",
     "keep_step",
     "load_data",
+    "load_outline",
     "load_run",
     "load_spec",
     "load_steps",

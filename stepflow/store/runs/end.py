@@ -18,6 +18,7 @@ from stepflow.store.hooks import (
     hook_queue_keys,
     write_hook_jobs,
 )
+from stepflow.store.indexes.places import expiry_member, places
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time, mended, rq_time, stop_fields
 from stepflow.store.runs.move import (
@@ -26,7 +27,6 @@ from stepflow.store.runs.move import (
     Fence,
     Writes,
     counts_keys,
-    expiry_member,
     flow_keys,
     pause_fields,
     wip_member,
@@ -103,21 +103,21 @@ def finish_run(
         raw,
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
-            "memo": f"{base}:memo", "claims": keys.claims,
-            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "wip": keys.rq_wip(queue), "live": keys.live, "done_index": keys.done_index(state),
-            "expiry": keys.expiry, "deadlines": keys.deadlines, "due": keys.due,
-            "scheduled": keys.rq_scheduled(queue), "queued_at": keys.queued_at(queue),
-            **hook_queue_keys(keys), **flow_keys(base), "questions_index": keys.questions,
+            "memo": f"{base}:memo", "claims": keys.claims, **hook_queue_keys(keys),
+            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
+            "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
+            **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
+            "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
-            "run_id": run.id, "created": format_time(run.created_at or now), "ns": keys.namespace,
-            "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
+            "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
-            "expiry_member": f"{state}|{run.runner}|{run.id}", "channel": keys.done_channel(run.id),
-            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
+            "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
+            "has_deadline": int(_has_deadline(run)),
+            "channel": keys.done_channel(run.id), "message": state, "now": time,
+            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
@@ -132,6 +132,11 @@ def finish_run(
             "schedule": _schedule_keys(keys, run),
         },
     )  # fmt: skip
+
+
+def _has_deadline(run: Run) -> bool:
+    """Whether the set of deadlines may hold a run: it also holds what was asked to stop."""
+    return bool(run.deadline_at or run.stop or run.damage)
 
 
 def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
@@ -163,8 +168,8 @@ def retry_run(
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "journal": journal,
             "job": keys.rq_job(rq_id), "list": keys.rq_list(queue),
-            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue), "live": keys.live,
-            "done_index": keys.done_index(run.state), "expiry": keys.expiry,
+            "queued_at": keys.queued_at(queue), "wake": keys.wake_of(run.queue),
+            **places(keys, run.runner, run.state),
         },
         args={
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),

@@ -7,6 +7,9 @@ from stepflow.store.calls import NO_HASH, Call, command, flat_map, load_hash, ra
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 
+#: the fields of a run's data that are small
+_OUTLINE = ("spec", "error", "reason", "tags", "tried", "undo_errors")
+
 
 def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
     """Read the run's row; None when there is none. What cannot be read is said in its `damage`."""
@@ -20,6 +23,17 @@ def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
 def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's payload, result, error and spec, packed."""
     return load_hash(f"{keys.run(run_id)}:data")
+
+
+def load_outline(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read what `load_data` reads, without the payload and the result, which may be large."""
+    return command(
+        "HMGET", f"{keys.run(run_id)}:data", *_OUTLINE,
+        read=lambda held: {
+            name.encode(): value for name, value in zip(_OUTLINE, held, strict=True) if value
+        },
+        misfit=lambda: NO_HASH,
+    )  # fmt: skip
 
 
 def load_spec(keys: Keys, run_id: str) -> Call[bytes | None]:

@@ -75,11 +75,6 @@ def wip_member(run: Run) -> str:
     return f"{run.claimed_rq_id}:{run.token}"
 
 
-def expiry_member(run: Run) -> str:
-    """Name the run as the set of what expires holds it."""
-    return f"{run.state}|{run.runner}|{run.id}"
-
-
 def is_brief(due_at: float, now: float) -> int:
     """Say, for a script, whether a delivery due then has its RQ job from the start."""
     return 1 if due_at - now <= BRIEF_S else 0

@@ -88,7 +88,7 @@ def fire_schedule(
             **made.lists, "schedule_fields": _fields(record, request),
             "lines": [*map(write_firing, history)],
         },
-        key_lists={"source": ()},
+        key_lists=made.key_lists,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, command, nothing, raw
 from stepflow.store.family_update import children_keys
 from stepflow.store.hooks import DEAD, DELIVERED
+from stepflow.store.indexes.old import old_indexes_of
+from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
-from stepflow.store.runs import expiry_member
 
 #: answers of `delete_run`
 STALE, DELETED, GONE, HAS_HOOK, HAS_CHILDREN = 0, 1, 2, 3, 4
@@ -38,15 +39,19 @@ def delete_run(
         raw,
         keys={
             "run": base, "notes": keys.untold(run.runner), "live_hooks": keys.live_hooks,
-            "dead_hooks": keys.dead_hooks, "done_index": keys.done_index(run.state),
-            "runner_index": keys.runner_index(run.runner), "expiry": keys.expiry,
+            "dead_hooks": keys.dead_hooks, "data": f"{base}:data", "expiry": keys.expiry,
         },
         args={
-            "rev": run.rev, "run_id": run.id, "expiry_member": expiry_member(run),
-            "delivered": DELIVERED, "dead": DEAD,
+            "ns": keys.namespace, "rev": run.rev, "run_id": run.id,
+            "expiry_member": expiry_member(run), "delivered": DELIVERED, "dead": DEAD,
         },
         lists={"hooks": hooks, "noted": notes},
         key_lists={
+            "ended": [
+                keys.ended_index(run.state),
+                keys.runner_index(run.state, run.runner),
+                *old_indexes_of(keys, run),
+            ],
             "kept": [
                 *(f"{base}:{part}" for part in _PARTS),
                 *(key for family in families for key in family),

@@ -9,7 +9,7 @@ C. Any other value goes through `plain`, level by level, and `pack` reads it bac
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -70,6 +70,11 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
     if not was_plain or EXT_BYTE in data:
         _read_back(value, data, what)
     return data
+
+
+def pack_list(parts: Sequence[bytes]) -> bytes:
+    """Make one packed list of packed values, which stand a level deeper in it."""
+    return b"\xdd" + len(parts).to_bytes(4, "big") + b"".join(parts)
 
 
 class _Encoder:

@@ -140,6 +140,30 @@ _OF_OTHERS = (
         path="hook_id", place=("hooks",),
     ),
     Action(
+        "trigger-schedule", "Run now", "A run of this schedule begins now, whatever its times.",
+        "stepflow schedules trigger {target}", "The run has begun.",
+        path="schedule_id", place=("schedules",),
+    ),
+    Action(
+        "pause-schedule", "Pause", "The times of this schedule have no runs until somebody resumes "
+        "it. Runs that have begun go on.",
+        "stepflow schedules pause {target}", "The schedule is paused.",
+        fields=(Field("note", "Note", hint="who reads it later will thank you"),),
+        path="schedule_id", place=("schedules",),
+    ),
+    Action(
+        "resume-schedule", "Resume", "The next time of this schedule has its run again. What came "
+        "meanwhile is not made up for.",
+        "stepflow schedules resume {target}", "The schedule goes on.",
+        path="schedule_id", place=("schedules",),
+    ),
+    Action(
+        "delete-schedule", "Delete", "The schedule and its history are gone for good; its runs "
+        "stay. One that code declares comes back with its workers.",
+        "stepflow schedules delete {target}", "The schedule was deleted.",
+        path="schedule_id", place=("schedules",), destroys=True,
+    ),
+    Action(
         "stop-bulk", "Stop", "The bulk stops where it is; it can be resumed.",
         "stepflow bulk stop {target}", "The bulk stops.",
         path="bulk_id", place=("bulk",),

@@ -13,6 +13,7 @@ from stepflow.web.pages.lists import (
     questions,
     queues,
     runs,
+    schedules,
     submit,
     workers,
 )
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     *failures.PAGES,
     *queues.PAGES,
     *workers.PAGES,
+    *schedules.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,

@@ -18,18 +18,15 @@ from stepflow import (
     Stepflow,
 )
 from stepflow.core.ids import child_run_id
+from stepflow.settings import LimitSettings
 from tests.conftest import Working
 from tests.kits.dying import dying_at
-from tests.support import until
+from tests.support import runs_of, until
 
 
 async def is_in(client: AsyncClient, run_id: str, *states: str) -> bool:
     run = await client.status(run_id)
     return run is not None and run.state in states
-
-
-def runs_of(real: redis.Redis, runner: str = "child") -> list[str]:
-    return sorted(item.decode() for item in real.zrange(f"stepflow:idx:runner:{runner}", 0, -1))
 
 
 def answers_of(real: redis.Redis, run_id: str) -> dict[bytes, bytes]:
@@ -90,7 +87,7 @@ async def test_a_parent_and_its_children_need_no_more_than_one_slot_of_one_worke
     async with working(app, concurrency=1):
         run = await aclient.submit("parent", 3)
         assert await run.result(10) == [0, 10, 20, 0]
-    assert len(runs_of(real)) == 3
+    assert len(runs_of(real, "child")) == 3
 
 
 @pytest.mark.parametrize(
@@ -103,7 +100,7 @@ async def test_a_childs_result_comes_whether_it_ends_before_or_after_it_is_asked
     async with working(family):
         run = await aclient.submit("parent", {"waits": waits})
         await until(lambda: is_in(aclient, run.id, "waiting"))
-        (child,) = runs_of(real)
+        (child,) = runs_of(real, "child")
         if not waits:
             status = await run.status()
             assert status is not None
@@ -121,13 +118,13 @@ async def test_a_child_that_failed_or_was_cancelled_raises_child_failed_with_its
     """[F13]"""
     async with working(family):
         first = await aclient.submit("parent", {})
-        await until(lambda: runs_of(real))
-        (child,) = runs_of(real)
+        await until(lambda: runs_of(real, "child"))
+        (child,) = runs_of(real, "child")
         await aclient.signal(child, "word", "fail")
         assert await first.result(10) == [child, "failed", "PermanentError", "no 0"]
         second = await aclient.submit("parent", {})
-        await until(lambda: len(runs_of(real)) == 2)
-        (other,) = set(runs_of(real)) - {child}
+        await until(lambda: len(runs_of(real, "child")) == 2)
+        (other,) = set(runs_of(real, "child")) - {child}
         await aclient.cancel(other, "enough")
         assert await second.result(10) == [other, "cancelled", "Cancelled", "enough"]
 
@@ -157,7 +154,7 @@ async def test_a_key_makes_a_child_known_wherever_it_stands(
         again = await aclient.submit("parent", run_id="a", on_conflict="restart")
         ids.append(await again.result(10))
     assert len(set(ids)) == 3
-    assert set(ids) == set(runs_of(real))
+    assert set(ids) == set(runs_of(real, "child"))
 
 
 async def test_a_plain_def_has_children_as_well_and_versions_are_those_of_a_submit(
@@ -182,7 +179,7 @@ async def test_a_plain_def_has_children_as_well_and_versions_are_those_of_a_subm
         run = await aclient.submit("parent")
         first, mapped, child = await run.result(10)
     assert (first, mapped) == ([1, 7], [[2, 8], [2, 9]])
-    assert child in runs_of(real)
+    assert child in runs_of(real, "child")
 
 
 async def test_runs_are_nested_eight_deep_and_no_deeper(
@@ -201,6 +198,57 @@ async def test_runs_are_nested_eight_deep_and_no_deeper(
     assert len(runs_of(real, "endless")) == 9
 
 
+async def test_how_deep_runs_may_be_nested_is_a_setting(app: Stepflow, working: Working) -> None:
+    """[K20]"""
+    settings = app.settings.model_copy(update={"limits": LimitSettings(nested_runs=2)})
+    nested = Stepflow(app.url, settings=settings)
+
+    @nested.workflow("nested")
+    async def endless(ctx: Context) -> Any:
+        return await (await ctx.spawn("nested")).result()
+
+    async with working(nested), AsyncClient(app.url, settings=settings) as client:
+        run = await client.submit("nested")
+        with pytest.raises(RunFailed, match="is nested 2 deep, the limit"):
+            await run.result(10)
+
+
+async def test_a_parent_looks_at_its_child_without_waiting_and_remembers_what_it_saw(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[K20] The replay sees what was recorded, whatever the child has come to."""
+    seen: list[Any] = []
+
+    async def has_looked(run_id: str) -> bool:
+        return any(step.name == "child status" for step in await aclient.steps(run_id))
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> Any:
+        return await ctx.wait_for_signal("go")
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> Any:
+        one = await ctx.spawn(child, key="one")
+        await ctx.wait_for_signal("look")
+        before = await one.status()
+        await ctx.wait_for_signal("look")
+        seen.append((before, await one.status()))
+        return await one.result()
+
+    async with working(app):
+        run = await aclient.submit("parent")
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        [name] = [each.id for each in (await aclient.list(runner="child")).runs]
+        await until(lambda: is_in(aclient, name, "waiting"))
+        await aclient.signal(run.id, "look")
+        await until(lambda: has_looked(run.id))
+        await aclient.signal(name, "go", 7)
+        assert await aclient.result(name, 10) == 7
+        await aclient.signal(run.id, "look")
+        assert await run.result(10) == 7
+    assert seen[-1] == (RunState.WAITING, RunState.SUCCEEDED)
+
+
 async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to_themselves(
     family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
@@ -208,10 +256,10 @@ async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to
     async with working(family):
         kept = await aclient.submit("parent", {"leaves": True, "abandon": True})
         assert await kept.result(10) == "left"
-        (alone,) = runs_of(real)
+        (alone,) = runs_of(real, "child")
         run = await aclient.submit("parent", {"leaves": True, "children": 3})
         assert await run.result(10) == "left"
-        for child in set(runs_of(real)) - {alone}:
+        for child in set(runs_of(real, "child")) - {alone}:
             assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
         assert await is_in(aclient, alone, "waiting")
         await aclient.signal(alone, "word", "on")
@@ -291,7 +339,7 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
         assert (await first.wait(10)).state is RunState.FAILED
         let_go.set()
         assert (await second.wait(10)).state is RunState.CANCELLED
-        for each in runs_of(real):
+        for each in runs_of(real, "child"):
             assert (await aclient.wait(each, 10)).state is RunState.CANCELLED
 
 
@@ -302,7 +350,7 @@ async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
     async with working(family):
         run = await aclient.submit("parent", {"waits": True})
         await until(lambda: is_in(aclient, run.id, "waiting"))
-        (child,) = runs_of(real)
+        (child,) = runs_of(real, "child")
         await aclient.signal(child, "word", "fail")
         await aclient.wait(child, 10)
         before, inbox = answers_of(real, run.id), real.hget(f"stepflow:run:{run.id}", "inbox")
@@ -345,7 +393,7 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
         run = await aclient.submit("parent")
         with pytest.raises(RunFailed, match="broken"):
             await run.result(10)
-        (id_,) = runs_of(real)
+        (id_,) = runs_of(real, "child")
         await aclient.wait(id_, 10)
         assert (
             0 < real.ttl(f"stepflow:run:{run.id}:answers:0") <= real.ttl(f"stepflow:run:{run.id}")
@@ -383,7 +431,7 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
         await run.cancel("enough")
         assert (await run.wait(10)).state is RunState.CANCELLED
     assert "was asked to stop; it may not start a child" in said[0]
-    assert not runs_of(real)
+    assert not runs_of(real, "child")
 
 
 async def test_an_id_that_another_runner_has_is_no_child(
@@ -423,7 +471,7 @@ async def test_a_child_whose_input_cannot_be_read_is_paused_and_its_parent_hears
     async with working(alone):
         run = await aclient.submit("parent", {})
         await until(lambda: is_in(aclient, run.id, "waiting"))
-    (child,) = runs_of(real)
+    (child,) = runs_of(real, "child")
     real.hset(f"stepflow:run:{child}:data", "payload", b"\xc1")
     async with working(family):
         await until(lambda: is_in(aclient, child, "paused"))
@@ -438,7 +486,7 @@ async def test_a_child_whose_record_is_gone_holds_up_nobody(
     async with working(family):
         run = await aclient.submit("parent", {})
         await until(lambda: is_in(aclient, run.id, "waiting"))
-        (child,) = runs_of(real)
+        (child,) = runs_of(real, "child")
         await until(lambda: is_in(aclient, child, "waiting"))
         real.delete(*real.scan_iter(f"stepflow:run:{child}*"))
         for index in real.scan_iter("stepflow:idx:*"):
@@ -472,7 +520,7 @@ async def test_a_worker_lost_at_any_write_leaves_each_child_made_once_and_its_an
         assert await run.result(10) == [2, 1]
     assert died
     assert sorted(set(begun)) == [1, 2]
-    assert len(runs_of(real)) == 2
+    assert len(runs_of(real, "child")) == 2
     journal = real.lrange(f"stepflow:run:{run.id}:journal", 0, -1)
     assert sorted(entry.split(b"|")[0] for entry in journal) == [
         b"child",

@@ -10,7 +10,7 @@ import redis
 from stepflow import AsyncClient, ChildFailed, Context, RunState, Stepflow
 from stepflow.kits.flow.replayer import check_history
 from tests.conftest import Working
-from tests.support import until
+from tests.support import runs_of, until
 
 
 @pytest.fixture
@@ -41,10 +41,6 @@ def family(app: Stepflow) -> Stepflow:
     return app
 
 
-def runs_of(real: redis.Redis, runner: str = "child") -> list[str]:
-    return sorted(item.decode() for item in real.zrange(f"stepflow:idx:runner:{runner}", 0, -1))
-
-
 async def test_a_fork_knows_what_the_children_of_its_origin_told_and_begins_none_again(
     family: Stepflow, aclient: AsyncClient, working: Working, real: redis.Redis
 ) -> None:
@@ -53,10 +49,10 @@ async def test_a_fork_knows_what_the_children_of_its_origin_told_and_begins_none
         run = await aclient.submit("parent", [1, 2])
         assert await run.result(10) == [10, [10, 20], "done"]
         for step in ("last", "begun"):
-            before = len(runs_of(real))
+            before = len(runs_of(real, "child"))
             fork = await aclient.fork(run.id, step)
             assert await fork.result(10) == [10, [10, 20], "done"]
-            assert len(runs_of(real)) == before + (0 if step == "last" else 2), (
+            assert len(runs_of(real, "child")) == before + (0 if step == "last" else 2), (
                 "the map comes after that step"
             )
             again = await aclient.fork(fork.id, "last")
@@ -76,7 +72,7 @@ async def test_a_fork_does_not_wait_for_a_child_that_tells_another(
         await until(lambda: is_parked(run.id))
         fork = await aclient.fork(run.id, "begun")
         await until(lambda: is_parked(fork.id))  # for its own map
-        assert len(runs_of(real)) == 2
+        assert len(runs_of(real, "child")) == 2
         journal = real.lrange(f"stepflow:run:{fork.id}:journal", 0, -1)
         assert any(b"NotTold" in entry for entry in journal)
         for each in (run, fork):

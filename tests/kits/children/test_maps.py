@@ -22,11 +22,7 @@ from stepflow import (
 from stepflow.kits.flow.commands import map as maps
 from tests.conftest import Working
 from tests.kits.dying import dying_at
-from tests.support import until
-
-
-def runs_of(real: redis.Redis, runner: str = "child") -> list[str]:
-    return sorted(item.decode() for item in real.zrange(f"stepflow:idx:runner:{runner}", 0, -1))
+from tests.support import runs_of, until
 
 
 @pytest.fixture
@@ -61,7 +57,7 @@ async def test_a_map_gives_the_results_in_the_order_of_its_items_and_wakes_its_p
         assert await run.result(10) == [number * 10 for number in range(30)]
         assert real.hget(f"stepflow:run:{run.id}", "inbox") == b"1"
         assert real.hget(f"stepflow:run:{run.id}", "step") == b"1"
-    assert len(runs_of(real)) == 30
+    assert len(runs_of(real, "child")) == 30
 
 
 async def test_no_more_than_the_limit_are_at_work_at_any_time(
@@ -100,7 +96,7 @@ async def test_a_map_that_cannot_be_met_any_more_fails_and_stops_the_rest(
         run = await aclient.submit("parent", {"items": [1000, 1000, -1, 1000, 5], "limit": 3})
         with pytest.raises(RunFailed, match="no -1"):
             await run.result(10)
-        states = [(await aclient.wait(child, 10)).state for child in runs_of(real)]
+        states = [(await aclient.wait(child, 10)).state for child in runs_of(real, "child")]
     assert sorted(states) == [RunState.CANCELLED] * 4 + [RunState.FAILED]
 
 
@@ -125,7 +121,7 @@ async def test_the_first_so_many_are_enough(
     async with working(mapping):
         run = await aclient.submit("parent", {"items": [1000, 2, -3, 4], "join": 2})
         assert await run.result(10) == [(1, 20), (3, 40)]
-        assert (await aclient.wait(runs_of(real)[0], 10)).state is RunState.CANCELLED
+        assert (await aclient.wait(runs_of(real, "child")[0], 10)).state is RunState.CANCELLED
 
 
 @pytest.fixture
@@ -240,12 +236,12 @@ async def test_status_says_how_far_a_map_is(
             "parent", {"items": [1, 1000, 2, 1000, 1000], "join": "settled", "limit": 2}
         )
         await until(lambda: is_shown("map child of 5: 2 of 5 children"))
-        last = next(child for child in runs_of(real) if child.endswith("-4"))
+        last = next(child for child in runs_of(real, "child") if child.endswith("-4"))
         status = await aclient.status(last)
         assert status is not None
         assert status.waits_for == "its turn in the map of its parent"
         assert await run.cancel()
-        for child in runs_of(real):
+        for child in runs_of(real, "child"):
             await aclient.wait(child, 10)
 
 
@@ -264,8 +260,8 @@ async def test_a_worker_lost_in_the_middle_of_making_a_map_doubles_no_child(
         run = await aclient.submit("parent", {"items": list(range(10)), "limit": 2})
         assert await run.result(10) == [number * 10 for number in range(10)]
     assert died
-    assert len(runs_of(real)) == 10
-    for child in runs_of(real):
+    assert len(runs_of(real, "child")) == 10
+    for child in runs_of(real, "child"):
         assert real.hget(f"stepflow:run:{child}", "ends") == b"1"
 
 
@@ -281,7 +277,9 @@ async def test_cancelling_a_parent_stops_the_map_it_waits_for(
 
         await until(is_parked)
         assert await run.cancel("enough")
-        for child in runs_of(real):
+        for child in runs_of(real, "child"):
             assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
-    begun = [child for child in runs_of(real) if real.hget(f"stepflow:run:{child}", "started")]
+    begun = [
+        child for child in runs_of(real, "child") if real.hget(f"stepflow:run:{child}", "started")
+    ]
     assert len(begun) <= 5

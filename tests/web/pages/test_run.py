@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from html import unescape
 
 import pytest
 
@@ -35,6 +36,41 @@ async def test_the_first_lines_say_why_it_stands_and_what_to_type(aclient, look)
     assert all(command in page for command in why.commands)
     assert "&#34;rows&#34;: 3" in page
     assert "acme" in page
+
+
+async def test_tags_lead_to_the_runs_that_have_them(aclient, look, http):
+    """[O22]"""
+    tags = {"tenant": "acme & sons", "api_token": "t0p"}
+    await aclient.submit("one", 1, run_id="g1", tags=tags)
+    page = await look("runs/g1")
+    assert "tenant=acme &amp; sons" in page
+    assert "t0p" not in page
+    [link] = re.findall(r'class="tag" href="([^"]*tenant[^"]*)"', page)
+    assert 'id="run-g1"' in (await http.get(unescape(link))).text
+
+
+async def test_a_redactor_of_your_own_may_hide_everything(app, aclient, api, working):
+    """[O19]"""
+
+    @app.workflow("fails", retry=QUICK)
+    async def fails(ctx):
+        async def fail():
+            raise ValueError("t0psecret")
+
+        await ctx.emit("t0psecret")
+        await ctx.vars.set("v", "t0psecret")
+        await ctx.step("t", fail)
+
+    async with working(app):
+        await aclient.submit(
+            "fails", "t0psecret", run_id="h1", headers={"a": "t0psecret"}, tags={"b": "t0psecret"}
+        )
+        await aclient.wait("h1", 10)
+    http = api(redact=lambda kind, path, value: "hidden")
+    for query in ("", "?step=run", "?step=0"):
+        answer = await http.get(f"/ui/runs/h1{query}")
+        assert answer.status_code == 200, query
+        assert "t0psecret" not in answer.text, query
 
 
 async def test_there_is_no_page_of_a_run_that_nobody_knows(http):
@@ -202,7 +238,7 @@ async def test_children_open_in_place(app, aclient, look, working):
         await aclient.submit("tree", run_id="t1")
         await aclient.wait("t1", 20)
     page = await look("runs/t1")
-    opens = re.findall(r'href="/ui/(runs/t1\?open=[^"#]+)#[^"]*" data-inside aria-expanded', page)
+    opens = re.findall(r'href="/ui/(runs/t1\?open=[^"#]+)#[^"]*" aria-expanded', page)
     child, group = [step.run_id for step in await aclient.steps("t1")]
     assert len(opens) == 2
     page = await look("runs/t1", open=f"child:{child}|map:{group}")
@@ -250,6 +286,73 @@ async def test_secrets_are_hidden_wherever_a_value_stands(app, aclient, look, wo
         await aclient.cancel("s1")
     assert all("[redacted]" in page for page in pages)
     assert not any("t0psecret" in page for page in pages)
+
+
+async def test_names_of_all_kinds_are_shown_as_text(app, aclient, look, working):
+    """[O22] Markup and control characters in names, keys, variables and topics."""
+    evil = "<b onclick=x>\"'\x1b[31m&"
+
+    @app.workflow("odd")
+    async def odd(ctx):
+        await ctx.step(evil, str, 1)
+        await ctx.step("keyed", str, 1, key=evil)
+        await ctx.vars.set(evil, evil)
+        await ctx.emit(evil, topic=evil)
+        await ctx.ask(str, evil)
+
+    async with working(app):
+        await aclient.submit("odd", run_id="odd")
+        await parked(aclient, "odd")
+        places = [("runs/odd", {}), ("runs/odd/journal", {})]
+        places += [("runs/odd", {"step": key}) for key in ("0", f"key:{evil}", evil)]
+        pages = [await look(place, **query) for place, query in places]
+        await aclient.cancel("odd")
+    for page in pages:
+        assert "<b " not in page
+        assert "\x1b" not in page
+        assert "&lt;b onclick=x&gt;" in page
+
+
+async def test_the_worker_of_a_step_and_the_variables_of_a_run_are_shown(
+    app, aclient, look, working
+):
+    """[O22]"""
+
+    @app.workflow("plain")
+    async def plain(ctx):
+        await ctx.step("first", str, 1)
+        await ctx.vars.set("total", 12)
+
+    async with working(app) as worker:
+        await aclient.submit("plain", run_id="v1")
+        await aclient.wait("v1", 10)
+    page = await look("runs/v1", step="0")
+    assert worker._options.name in page.partition('id="panel"')[2]
+    assert "total</dt>" in page.partition("<h2>Variables")[2]
+
+
+async def test_four_hundred_steps_with_attempts_make_a_page_of_less_than_300_kb(
+    app, aclient, look, working
+):
+    """[O23] The most that is shown without bundling."""
+
+    @app.workflow("busy", retry=QUICK)
+    async def busy(ctx):
+        tried = set()
+
+        async def flaky(number):
+            if number not in tried:
+                tried.add(number)
+                raise ValueError("the provider is busy: try again later")
+
+        await asyncio.gather(*(ctx.step(f"fetch page {n}", flaky, n) for n in range(400)))
+
+    async with working(app):
+        await aclient.submit("busy", run_id="b1")
+        await aclient.wait("b1", 30)
+    page = await look("runs/b1")
+    assert page.count('class="tr ') == 401
+    assert len(page) < 300_000
 
 
 async def test_what_it_does_now_is_asked_only_where_a_worker_has_it(app, aclient, look, working):

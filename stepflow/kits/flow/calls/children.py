@@ -38,6 +38,7 @@ class MapOptions(TypedDict, total=False):
     queue: str | None
     priority: str | Priority | None
     headers: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
     timeout: float | timedelta | None
     version: int | None
 
@@ -49,6 +50,7 @@ class SpawnOptions(TypedDict, total=False):
     queue: str | None
     priority: str | Priority | None
     headers: Mapping[str, str] | None
+    tags: Mapping[str, str] | None
     timeout: float | timedelta | None
     version: int | None
     abandon: bool
@@ -86,6 +88,7 @@ class ChildCalls(ContextBase):
         queue: str | None = None,
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
         version: int | None = None,
         abandon: bool = False,
@@ -103,7 +106,8 @@ class ChildCalls(ContextBase):
         """
         place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
         spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
-        spec = replace(spec, payload=payload, run_id=id_at(self._activation, place))
+        run_id = id_at(self._activation, place)
+        spec = replace(spec, payload=payload, run_id=run_id, tags=tags or {})
         return spawn(self._activation, place, spec, abandon=abandon, read=read)
 
     @overload
@@ -180,6 +184,7 @@ class ChildCalls(ContextBase):
         queue: str | None = None,
         priority: str | Priority | None = None,
         headers: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
@@ -201,7 +206,7 @@ class ChildCalls(ContextBase):
         given = carry_map(
             self._activation,
             self._activation.next_place(),
-            spec,
+            replace(spec, tags=tags or {}),
             list(items),
             limit=limit,
             join=as_join(join if policy is None else policy, "ctx.map"),

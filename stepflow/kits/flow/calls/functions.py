@@ -25,20 +25,20 @@ _OPTIONS = ("key", "retry", "timeout", "compensate", "queue")
 
 
 def named(
-    name: str | Callable[..., Any], args: tuple[Any, ...]
+    name: str | Callable[..., Any], args: tuple[Any, ...], verb: str = "ctx.step"
 ) -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
     """Return the name of a step, its function and the arguments of that."""
     if callable(name):
         return checked_name(step_name(name)), name, args
     if type(name) is not str:
-        check_callable(name, "ctx.step", "ctx.step({}, arguments ...)")
+        check_callable(name, verb, f"{verb}({{}}, arguments ...)")
     if args and callable(args[0]):
         return checked_name(name), args[0], args[1:]
     if args:
-        check_callable(args[0], f"ctx.step({shown(name)})", f"ctx.step({shown(name)}, {{}}, ...)")
+        check_callable(args[0], f"{verb}({shown(name)})", f"{verb}({shown(name)}, {{}}, ...)")
     msg = (
-        f"ctx.step({shown(name)}) was given no function; "
-        f"write ctx.step({shown(name)}, function, arguments ...)"
+        f"{verb}({shown(name)}) was given no function; "
+        f"write {verb}({shown(name)}, function, arguments ...)"
     )
     raise InvalidOption(msg)
 

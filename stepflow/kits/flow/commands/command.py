@@ -7,10 +7,11 @@ The other modules of this folder have one kind each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from stepflow.core.journal import Entry, EntryKind, read_try
+from stepflow.core.under_way import UnderWay
 from stepflow.engine.user_code.calls import EscapedError
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.step_options import Compensation
@@ -82,6 +83,20 @@ class Command:
     def task(self) -> asyncio.Task[Any] | None:
         """The task on the worker's loop that carries out its present attempt."""
         return None
+
+    def under_way(self) -> Iterable[UnderWay]:
+        """List its attempts in progress; another thread may ask."""
+        if self.is_busy and self.began_at is not None:
+            yield UnderWay(self.place, self.name, self.attempt, self.began_at)
+
+    def task_at(self, place: str) -> asyncio.Task[Any] | None:
+        """Return the task that carries out the attempt at *place*, its own or that of a part."""
+        return self.task if place == self.place else None
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether it has made room for the run to leave its worker, with work left to begin."""
+        return False
 
     @property
     def is_wanted(self) -> bool:

@@ -45,6 +45,13 @@ class CommandHost(Protocol):
     #: grows whenever something may have come into the run's inbox
     inbox_version: int
 
+    @property
+    def is_slice_over(self) -> bool:
+        """Whether the run's time slice has passed: a long command asks then whether to pause."""
+
+    async def is_to_leave(self) -> bool:
+        """Whether others wait for the run's slot, or its worker is leaving; asks the server."""
+
     def spawn(
         self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
     ) -> asyncio.Task[T]:

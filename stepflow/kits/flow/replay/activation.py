@@ -30,7 +30,6 @@ from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.misfit import misfit, misread_end
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
-from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.logs import StepFacts, StepLog
 
@@ -57,7 +56,6 @@ class Activation(ActivationHost):
     def __init__(self, runtime: FlowRuntime, loop: WorkflowLoop | None = None) -> None:
         super().__init__(runtime, loop)
         self._main: asyncio.Task[Any]  # of the workflow's function
-        self._time_slice = TimeSlice(runtime)
         self._is_repeating = True
         #: begins the workflow's function in another activation, to look at it once more
         self.begin: Callable[[Activation], Coroutine[Any, Any, Any]] | None = None
@@ -220,7 +218,7 @@ class Activation(ActivationHost):
                 if self._is_busy():
                     await self._wait()
                     if (
-                        self.commands.has_fresh
+                        self.commands.may_be_left
                         and not self._is_busy()
                         and await self._time_slice.is_over()
                     ):
@@ -298,7 +296,7 @@ class Activation(ActivationHost):
             or self.runtime.cancel.is_set
         ):
             return False
-        if self._outer.time() >= self._time_slice.until and not self._is_busy():
+        if self.is_slice_over and not self._is_busy():
             return False
         fresh = self.commands.take_fresh()
         self._start(fresh)

@@ -20,6 +20,7 @@ from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.output import StepOutput
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
+from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.replay.wakeup import Wakeup
 from stepflow.kits.flow.runtime import FlowRuntime
 
@@ -52,6 +53,7 @@ class ActivationHost:
         self._left = 0
         #: how the children of settled maps ended, by the map's id: the journal only points to them
         self.recalled: dict[str, list[bytes | None]] = {}
+        self._time_slice = TimeSlice(runtime)
         self._wakeup = Wakeup(self.run.id)
         self._writer = JournalWriter(
             runtime,
@@ -78,6 +80,16 @@ class ActivationHost:
     def next_place(self) -> str:
         """Take the next place of the branch whose code is running."""
         return self.loop.branch().next_place()
+
+    @property
+    def has_compensations(self) -> bool:
+        """Whether steps were done that are undone should the run fail."""
+        return bool(self._compensations)
+
+    @property
+    def is_in_main_branch(self) -> bool:
+        """Whether the code that runs is the workflow's function itself."""
+        return not self.loop.branch().path
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future of the workflow's loop."""
@@ -119,6 +131,15 @@ class ActivationHost:
         task = self._outer.create_task(work)
         task.add_done_callback(self._guarded(then))
         return task
+
+    @property
+    def is_slice_over(self) -> bool:
+        """Whether the run's time slice has passed."""
+        return self._outer.time() >= self._time_slice.until
+
+    async def is_to_leave(self) -> bool:
+        """Whether others wait for the run's slot, or its worker is leaving."""
+        return await self._time_slice.is_over()
 
     def was_begun_before(self, command: Writable) -> bool:
         """Whether an earlier activation may have begun with *command*."""

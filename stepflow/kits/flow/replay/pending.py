@@ -95,9 +95,9 @@ class PendingCommands:
         return fresh
 
     @property
-    def has_fresh(self) -> bool:
-        """Whether something was asked for that nothing was done for yet."""
-        return bool(self._fresh)
+    def may_be_left(self) -> bool:
+        """Whether something was asked for that nothing was done for yet, or has made room."""
+        return bool(self._fresh) or any(command.is_drained for command in self._by_place.values())
 
     def is_busy(self) -> bool:
         """Whether a try or a write for one of them is under way."""
@@ -105,16 +105,12 @@ class PendingCommands:
 
     def under_way(self) -> list[UnderWay]:
         """List the attempts in progress; another thread may ask."""
-        return [
-            UnderWay(command.place, command.name, command.attempt, command.began_at)
-            for command in list(self._by_place.values())
-            if command.is_busy and command.began_at is not None
-        ]
+        return [each for command in list(self._by_place.values()) for each in command.under_way()]
 
     def task_of(self, place: str) -> asyncio.Task[Any] | None:
         """Return the task that carries out the attempt at *place*; another thread may ask."""
-        command = self._by_place.get(place)
-        return None if command is None else command.task
+        command = self._by_place.get(place) or self._by_place.get(place.rpartition(".")[0])
+        return None if command is None else command.task_at(place)
 
     def abandon_all(self) -> None:
         """Abandon and forget them all."""

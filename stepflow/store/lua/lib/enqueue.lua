@@ -1,5 +1,5 @@
 -- Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle
--- worker. Gives the length of the queue.
+-- worker. Gives the length of the queue; nil where its key is of another type.
 --@ include total
 local function enqueue(list, queued_at, wake, id, member, now)
   local length = soft('RPUSH', list, id)

@@ -5,8 +5,12 @@ local function run_of(ns, run_id) return ns .. ':run:' .. run_id end
 local function data_of(run) return run .. ':data' end
 local function children_of(run, generation) return run .. ':children:' .. generation end
 local function queued_at_of(ns, queue) return ns .. ':queued_at:' .. queue end
-local function state_index_of(ns, state) return ns .. ':idx:' .. state end
-local function runner_index_of(ns, runner) return ns .. ':idx:runner:' .. runner end
+local function ended_index_of(ns, state) return ns .. ':idx:ended:' .. state end
+local function runner_index_of(ns, group, runner) return ns .. ':idx:' .. group .. ':' .. runner end
+local function tag_index_of(ns, tag) return ns .. ':idx:tag:' .. tag end
+-- of the version before: its ends, and all runs of a runner, both by when they were made
+local function old_ended_index_of(ns, state) return ns .. ':idx:' .. state end
+local function old_runner_index_of(ns, runner) return ns .. ':idx:runner:' .. runner end
 
 -- The three RQ queues behind a queue share one wake list, and are paused together.
 local function queue_of(rq_queue)

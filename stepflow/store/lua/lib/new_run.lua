@@ -5,7 +5,8 @@
 set_fields(run_key, fields)
 set_fields(data_key, data)
 redis.call('ZADD', live_key, created, run_id)
-soft('ZADD', runner_index_key, created, run_id)
+soft('ZADD', live_of_key, created, run_id)
+for _, index in ipairs(tag_keys) do soft('ZADD', index, created, run_id) end
 count_up(counts_key, counted)
 if deadline ~= '' then redis.call('ZADD', deadlines_key, deadline, run_id) end
 local length = 1

@@ -5,10 +5,10 @@
 -- Gives {now, suspended, live workers, next due, lapsed claims, passed deadlines, waiting lists,
 -- whether records have expired, members whose entry left the queue, what named nothing and was
 -- taken out, live runs that an index had lost, parent and child for each child whose record is
--- gone, whether the worker was not known, queue and who paused it for each that is}; a list holds at
--- most 50, but for those after the strays.
---@ include total clock ids keys rebuild
---@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live source*
+-- gone, whether the worker was not known, queue and who paused it for each that is, whether indexes
+-- of the version before hold anything}; a list holds at most 50, but for those after the strays.
+--@ include total clock ids keys indexes/rebuild
+--@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)
 local time = stamp_of(now)
@@ -74,4 +74,5 @@ return {
   lapsed, overdue, waiting_lists,
   #(soft('ZRANGEBYSCORE', expiry_key, '-inf', time, 'LIMIT', 0, 1) or {}),
   missing, strays, restored, orphans, is_new, soft('HGETALL', paused_queues_key) or {},
+  redis.call('EXISTS', unpack(old_keys)),
 }

@@ -1,15 +1,16 @@
 -- Take an ended run away, all that it kept and its places in the indexes, in one write. Not while a
 -- hook of it is to be delivered or a child of it lives.
 -- Caller: store/steering/deletion.py delete_run, for engine/steering/delete.py.
--- Names: notes: where ends are noted for hooks that nobody has announced; kept: all keys of the run
--- but its record; children: its lists of live children; hook: the records of its deliveries, and
--- hooks their ids; noted: the notes of its ends.
+-- Names: notes: where ends are noted for hooks that nobody has announced; ended: the indexes that it
+-- stands in; kept: all keys of the run but its record; children: its lists of live children; hook:
+-- the records of its deliveries, and hooks their ids; noted: the notes of its ends.
 -- Gives {1}, {2} when there is no such run, also to a second arrival, {0} when the run is not as the
 -- caller saw it, or a note of it is gone, {3, id} of a hook that is to be delivered, {4} for
 -- children.
 --@ include lists
---@ keys run notes live_hooks dead_hooks done_index runner_index expiry kept* children* hook*
---@ args rev run_id expiry_member delivered dead hooks* noted*
+--@ include indexes/tags
+--@ keys run data notes live_hooks dead_hooks expiry ended* kept* children* hook*
+--@ args ns rev run_id expiry_member delivered dead hooks* noted*
 if redis.call('EXISTS', run_key) == 0 then return {2} end
 local row = soft('HMGET', run_key, 'rev') or {}
 if row[1] ~= rev then return {0} end
@@ -24,6 +25,7 @@ end
 for _, note in ipairs(notes) do
   if not soft('ZSCORE', notes_key, note) then return {0} end
 end
+local tags = tags_of(data_key)
 for _, key in ipairs(kept_keys) do redis.call('UNLINK', key) end
 for _, key in ipairs(hook_keys) do redis.call('UNLINK', key) end
 for _, note in ipairs(notes) do soft('ZREM', notes_key, note) end
@@ -31,8 +33,8 @@ for _, id in ipairs(ids) do
   soft('ZREM', live_hooks_key, id)
   soft('ZREM', dead_hooks_key, id)
 end
-soft('ZREM', done_index_key, run_id)
-soft('ZREM', runner_index_key, run_id)
-soft('ZREM', expiry_key, expiry_member)
+for _, index in ipairs(ended_keys) do soft('ZREM', index, run_id) end
+soft('ZREM', expiry_key, expiring(expiry_member, tags))
+drop_tags(ns, tags, run_id)
 redis.call('UNLINK', run_key)
 return {1}

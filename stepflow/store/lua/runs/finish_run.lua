@@ -1,14 +1,13 @@
 -- End the run: its record gets its last fields and its time to live, whatever stood for it is taken
--- away, its hooks are written, waiters are notified. One write, so a crash loses neither the end
--- nor a hook. An end whose app no worker has ever announced the terminal hooks of is noted in the
--- same write for the worker that announces them (`tell_untold`).
+-- away, its hooks are written, waiters are notified: in one write, so a crash loses none. An end
+-- whose app no worker has ever announced the terminal hooks of is noted for the worker that does.
 -- Caller: store/runs/end.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq
--- id that waited, or ''; hook, hooks: as lib/hook has them; own, stop_hook: of a run with children;
--- parent: of a run with a parent, both as lib/family_update has them; note: where hooks are
--- announced and ends are noted, then runner, text of the note, most notes; none to note nothing;
--- schedule: the record of the schedule that began the run, and a wake list; none for other runs;
--- counts, counted: where and in what an end without a worker is counted.
+-- id that waited, or ''; has_deadline, has_tags: 1 or 0; hook, hooks: as lib/hook has them; own,
+-- stop_hook: of a run with children; parent: of a run with a parent, both as lib/family_update has
+-- them; note: where hooks are announced and ends are noted, then runner, text of the note, most
+-- notes; none to note nothing; schedule: the record of the schedule that began the run, and a wake
+-- list; none for other runs; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists
@@ -16,13 +15,12 @@
 --@ include publish
 --@ include hook
 --@ include family_update
---@ keys run data steps kv memo claims claimed_job wip live done_index expiry deadlines due
+--@ include indexes/tags
+--@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note* counts*
---@      schedule*
---@ args rev token fence lapsed member wip_member delivery run_id created ttl_s output_ttl_s
---@      expires_at
---@      expiry_member channel message now rq_time ns hook_queue
+--@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
+--@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
+--@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
@@ -42,20 +40,22 @@ if delivery ~= '' then
   soft('ZREM', scheduled_key, delivery)
   soft('ZREM', queued_at_key, member)
 end
-redis.call('ZREM', deadlines_key, run_id)
-soft('ZREM', live_key, run_id)
-soft('ZADD', done_index_key, created, run_id)
-soft('ZADD', expiry_key, expires_at, expiry_member)
+if has_deadline == '1' then redis.call('ZREM', deadlines_key, run_id) end
+move_to_ended(live_key, live_of_key, ended_key, ended_of_key, now, run_id)
+local tags = has_tags == '1' and tags_of(data_key) or ''
+score_tags(ns, tags, now, run_id)
+soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags))
 redis.call('EXPIRE', run_key, ttl_s)
 redis.call('EXPIRE', data_key, ttl_s)
 redis.call('EXPIRE', steps_key, ttl_s)
-if redis.call('EXISTS', kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
-  questions_key, replies_key, output_key) > 0 then -- most runs have none of these
-  for _, key in ipairs({kv_key, memo_key, journal_key, mail_key, sent_key, variables_key,
-    questions_key, replies_key}) do redis.call('EXPIRE', key, ttl_s) end
-  redis.call('EXPIRE', output_key, output_ttl_s)
-  redis.call('ZREM', questions_index_key, run_id)
+local rest = {journal_key, kv_key, memo_key, mail_key, sent_key, variables_key, questions_key,
+  replies_key}
+local left = redis.call('EXISTS', output_key, unpack(rest)) -- most runs have none, or a journal
+if left > 0 then redis.call('ZREM', questions_index_key, run_id) end
+for _, key in ipairs(rest) do
+  if left > 0 then left = left - redis.call('EXPIRE', key, ttl_s) end
 end
+if left > 0 then redis.call('EXPIRE', output_key, output_ttl_s) end
 if hook_keys[1] or own_keys[1] or parent_keys[1] then
   local to = {
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,

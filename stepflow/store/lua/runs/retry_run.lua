@@ -8,7 +8,8 @@
 --@ include guard
 --@ include job
 --@ include enqueue
---@ keys run data steps journal job list queued_at wake live done_index expiry rest*
+--@ include indexes/tags
+--@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest*
 --@ args rev request run_id member created rq_id now rq_time ns queue expiry_member step forget*
 --@      fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
@@ -25,9 +26,13 @@ end
 for _, key in ipairs({run_key, data_key, steps_key, journal_key, unpack(rest_keys)}) do
   redis.call('PERSIST', key)
 end
-redis.call('ZREM', done_index_key, run_id)
-redis.call('ZREM', expiry_key, expiry_member)
+local tags = tags_of(data_key)
+redis.call('ZREM', ended_key, run_id)
+soft('ZREM', ended_of_key, run_id)
+redis.call('ZREM', expiry_key, expiring(expiry_member, tags))
 redis.call('ZADD', live_key, created, run_id)
+soft('ZADD', live_of_key, created, run_id)
+score_tags(ns, tags, created, run_id)
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
 enqueue(list_key, queued_at_key, wake_key, rq_id, member, now)
 return {1}

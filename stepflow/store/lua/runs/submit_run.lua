@@ -1,29 +1,32 @@
 -- Make a run, its step 0 and the RQ job that delivers it: all, or nothing where the run id is
 -- taken.
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
--- Names: replaces: rev of an ended run of that id that may be replaced, or ''; done_index, expired,
--- old_runner_index: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what
--- count the run is; source, fork: of a fork what it begins with, else none.
+-- Names: replaces: rev of an ended run of that id that may be replaced, or ''; old_ended, old_of,
+-- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
+-- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags.
 -- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run
 -- that is there}; these are none when the source of a fork is not as the fork's caller saw it.
 --@ include lists
 --@ include job
 --@ include enqueue
+--@ include indexes/tags
 --@ constants PARKED_LIMIT
 --@ keys run data steps memo kv journal mail sent variables questions replies output
---@      job list queued_at wake rq_queues live runner_index deadlines due scheduled
---@      done_index expiry old_runner_index counts source*
+--@      job list queued_at wake rq_queues live live_of deadlines due scheduled
+--@      expiry old_ended old_of counts source* tag*
 --@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
 --@      counted fields* data* fork*
 local row = redis.call('HMGET', run_key, 'rev', 'submit_id')
 if row[1] then
   if row[2] == request then return {1} end
   if row[1] ~= replaces then return {0, redis.call('HGETALL', run_key)} end
+  local tags = tags_of(data_key)
   redis.call('DEL', run_key, data_key, steps_key, memo_key, kv_key, journal_key, mail_key, sent_key,
     variables_key, questions_key, replies_key, output_key)
-  redis.call('ZREM', done_index_key, run_id)
-  redis.call('ZREM', old_runner_index_key, run_id)
-  if expired ~= '' then redis.call('ZREM', expiry_key, expired) end
+  redis.call('ZREM', old_ended_key, run_id)
+  redis.call('ZREM', old_of_key, run_id)
+  redis.call('ZREM', expiry_key, expiring(expired, tags))
+  drop_tags(ns, tags, run_id)
 end
 if source_keys[1] then
   --@ unpack source_keys: source_journal source_answers answers source_variables

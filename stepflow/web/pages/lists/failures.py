@@ -81,7 +81,7 @@ def _ended_at(run: RunStatus) -> datetime:
 
 async def newest_failed(visit: Visit, limit: int) -> tuple[list[RunStatus], bool]:
     """Read failed runs, the newest end first, and whether there are more."""
-    page = await visit.client.list(state=RunState.FAILED, limit=limit)
+    page = await visit.client.list(state=RunState.FAILED, limit=limit, values=False)
     return sorted(page.runs, key=_ended_at, reverse=True), page.cursor is not None
 
 

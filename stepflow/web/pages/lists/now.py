@@ -37,9 +37,9 @@ async def now(visit: Visit) -> Shown:
     )
     runners, pending, running, paused = await asyncio.gather(
         client.runners(),
-        client.list(state=RunState.PENDING, limit=_LOOKED_AT),
-        client.list(state=RunState.RUNNING, limit=_LOOKED_AT),
-        client.list(state=RunState.PAUSED, limit=_LOOKED_AT),
+        client.list(state=RunState.PENDING, limit=_LOOKED_AT, values=False),
+        client.list(state=RunState.RUNNING, limit=_LOOKED_AT, values=False),
+        client.list(state=RunState.PAUSED, limit=_LOOKED_AT, values=False),
     )
     rows = await rows_of([*running.runs, *pending.runs], visit)
     live = [worker for worker in workers if worker.is_live]

@@ -8,10 +8,11 @@ from starlette.responses import RedirectResponse, Response
 
 from stepflow.core.ids import check_run_id
 from stepflow.core.run import RunState
+from stepflow.engine.listing import Page as FoundPage
 from stepflow.errors import UsageError
 from stepflow.web.pages.lists.chosen import verbs_of
 from stepflow.web.pages.lists.rows import Row, rows_of
-from stepflow.web.pages.lists.search import Found, is_bare, search, with_word, words_of
+from stepflow.web.pages.lists.search import is_bare, search, with_word, words_of
 from stepflow.web.pages.lists.standing import looks_again, standing
 from stepflow.web.pages.visit import Page, Shown, Visit
 
@@ -29,11 +30,10 @@ async def runs(visit: Visit) -> Shown | Response:
     cursor = visit.query.get("after")
     try:
         found = await search(
-            visit.client, text, visit.now.timestamp(), limit=ROWS, cursor=cursor,
-            roots=_ROOTS in visit.query,
+            visit.client, text, limit=ROWS, cursor=cursor, roots=_ROOTS in visit.query,
         )  # fmt: skip
     except UsageError as error:
-        return _listed(visit, Found((), None, 0), text, (), problem=str(error))
+        return _listed(visit, FoundPage((), None, 0), text, (), problem=str(error))
     shown, new = await standing(found.runs, visit)
     rows = await rows_of(shown, visit)
     return _listed(visit, found, text, rows, new=0 if cursor else new)
@@ -41,7 +41,7 @@ async def runs(visit: Visit) -> Shown | Response:
 
 def _listed(
     visit: Visit,
-    found: Found,
+    found: FoundPage,
     text: str,
     rows: Sequence[Row],
     *,
@@ -73,7 +73,7 @@ async def _of_word(word: str, visit: Visit) -> Shown | Response:
         return RedirectResponse(visit.url("runs", ids[0]), 303)
     found = [run for run_id in ids if (run := await visit.client.status(run_id)) is not None]
     rows = await rows_of(found, visit)
-    return _listed(visit, Found(found, None, len(ids)), word, rows, problem=problem)
+    return _listed(visit, FoundPage(found, None, len(ids)), word, rows, problem=problem)
 
 
 PAGES = (Page("/runs", runs, "Runs", "r"),)

@@ -3,68 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from stepflow.client import AsyncClient
-from stepflow.core.run import RunStatus
-from stepflow.engine.status import Page
-from stepflow.engine.steering.where import Where
-
-#: runs looked at for a page of those that fit
-MOST_SCANNED = 5_000
-#: conditions that a listing takes by itself
-_LISTED = ("state", "runner", "queue")
-_HEADER = "header."
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Runs that fit, newest first; *cursor* goes on, after *scanned* runs were looked at."""
-
-    runs: Sequence[RunStatus]
-    cursor: str | None
-    scanned: int
+from stepflow.engine.listing import Page
 
 
 async def search(
-    client: AsyncClient,
-    text: str,
-    now: float,
-    *,
-    limit: int,
-    cursor: str | None = None,
-    roots: bool = False,
-) -> Found:
+    client: AsyncClient, text: str, *, limit: int, cursor: str | None = None, roots: bool = False
+) -> Page:
     """
     Find runs that fit all conditions of *text*, any run for none; raises InvalidOption.
 
-    With *roots* only those that no run began. There may be some more than *limit* of them.
+    With *roots* only those that no run began.
     """
-    where = Where.parse(text, now) if text.strip() else Where()
-    found: list[RunStatus] = []
-    scanned = 0
-    while True:
-        page = await _listed(client, where, limit=limit, cursor=cursor, roots=roots)
-        scanned += page.scanned
-        found += [run for run in page.runs if where.holds_for(run)]
-        cursor = page.cursor
-        if cursor is None or len(found) >= limit or scanned >= MOST_SCANNED:
-            return Found(found, cursor, scanned)
-
-
-async def _listed(
-    client: AsyncClient, where: Where, *, limit: int, cursor: str | None, roots: bool
-) -> Page:
-    given: dict[str, Any] = {name: where.value_of(name) for name in _LISTED}
-    headers = {
-        each.name.removeprefix(_HEADER): each.text
-        for each in where.conditions
-        if each.name.startswith(_HEADER) and each.sign == "="
-    }
     return await client.list(
-        **given, headers=headers, since=where.since, limit=limit, cursor=cursor, roots=roots
+        where=text.strip() or None, limit=limit, cursor=cursor, roots=roots, values=False
     )
 
 

@@ -12,12 +12,14 @@ from stepflow.core.step_record import Attempt
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Trace
 from stepflow.times import as_datetime
 from stepflow.web.pages.timeline.activations import KEY
-from stepflow.web.pages.timeline.workflow import keys_of
+from stepflow.web.pages.timeline.workflow import keys_of, unix
 from stepflow.web.pages.visit import Visit
 from stepflow.web.redact import path_of
 
 #: attempts that a panel lists, the last ones
 _MOST_TRIES = 50
+#: the kinds of steps that a worker does
+_DONE_BY_WORKERS = frozenset({StepKind.STEP, StepKind.COMPENSATION})
 _BAD = frozenset({StepState.FAILED, StepState.TIMED_OUT})
 
 
@@ -87,7 +89,20 @@ def _of_run(key: str, trace: Trace, visit: Visit) -> Chosen | None:
     if not trace.is_workflow:
         return _of_number(key, trace, visit)
     keys = keys_of(trace.steps)
-    return _of_step(key, trace.steps[keys.index(key)], visit) if key in keys else None
+    if key not in keys:
+        return None
+    step = trace.steps[keys.index(key)]
+    return _of_step(key, replace(step, worker=step.worker or _worker_of(step, trace)), visit)
+
+
+def _worker_of(step: StepStatus, trace: Trace) -> str | None:
+    """Say in which worker a step of a workflow ended: the one that had the run at that time."""
+    ended = unix(step.ended_at)
+    starts = trace.attempts.columns.started_at
+    index = max(range(len(starts)), key=lambda at: (starts[at] <= ended, starts[at]), default=None)
+    if not ended or index is None or step.kind not in _DONE_BY_WORKERS:
+        return None
+    return trace.attempts[index].record.worker or None
 
 
 def _of_lead(trace: Trace, visit: Visit) -> Chosen:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stepflow.client import HookInfo
 from stepflow.core.output import OutputItem
@@ -37,6 +37,7 @@ class Read:
     hooks: Sequence[HookInfo]
     questions: Sequence[Question]
     mailbox: Sequence[Mail]
+    variables: Mapping[str, Any]
     output: Sequence[OutputItem]
     journal: JournalPage
     #: the children that are open in the timeline
@@ -46,7 +47,7 @@ class Read:
 async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
     """Read a run; raises RunNotFound. What a Redis user may not see is left out."""
     client = visit.client
-    (trace, why, hooks, questions), (mailbox, output, journal), children = await asyncio.gather(
+    told, kept, children = await asyncio.gather(
         asyncio.gather(
             trace_of(run_id, visit),
             _allowed(client.why(run_id), None),
@@ -55,14 +56,18 @@ async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
         ),
         asyncio.gather(
             client.mailbox(run_id, limit=SIGNALS),
+            client.vars(run_id),
             client.newest_output(run_id, limit=ITEMS),
             client.journal(run_id, limit=0),
         ),
         asyncio.gather(*(_child(child, visit) for child in opened.children())),
     )
     traces = {child.run.id: child for child in children if child is not None}
+    trace, why, hooks, questions = told
+    mailbox, variables, output, journal = kept
     of_maps = await _of_maps([trace, *traces.values()], opened, visit)
-    return Read(trace, why, hooks, questions, mailbox, output, journal, Children(traces, of_maps))
+    children_shown = Children(traces, of_maps)
+    return Read(trace, why, hooks, questions, mailbox, variables, output, journal, children_shown)
 
 
 async def trace_of(run_id: str, visit: Visit) -> Trace:

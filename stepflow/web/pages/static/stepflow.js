@@ -110,7 +110,7 @@
   // ---- links that change what the page shows, and stay where they are
 
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-inside]");
+    const link = event.target.closest("a[data-inside], .time a[href*='?']");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     history.pushState(null, "", link.href);

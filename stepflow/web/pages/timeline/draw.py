@@ -11,7 +11,7 @@ from stepflow.web.pages.timeline.breakdown import Share
 from stepflow.web.pages.timeline.lay_out import Layout
 from stepflow.web.pages.timeline.model import AT_WORK, Look, Mark, Row, Segment
 from stepflow.web.pages.timeline.scale import Piece, Scale, ticks
-from stepflow.web.pages.timeline.words import SHARES, called, length, since, told
+from stepflow.web.pages.timeline.words import SHARES, length, since, told
 
 #: the looks that are drawn as a bar; the rest, which is waiting, as a thin line
 _BARS = AT_WORK | {Look.CHILD}
@@ -49,12 +49,13 @@ class Point(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """A folded stretch, with its length in words."""
+    """A folded stretch, with its length in words: where these stand, and how they are aligned."""
 
     left: str
     width: str
-    middle: str
     words: str
+    said_at: str
+    aligned: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +116,14 @@ def draw(layout: Layout) -> Picture:
 
 def _drawn(row: Row, scale: Scale) -> Drawn:
     bars = [_bar(each, scale) for each in row.segments if each.look in _BARS]
+    if len(bars) == 1 and not row.note:  # its label says as much
+        bars = [bars[0]._replace(title="")]
     lines = [_line(each, scale) for each in row.segments if each.look not in _BARS]
     marks = [_mark(each, scale) for each in row.marks]
     is_one = row.bundle is None and row.key != KEY
     attempts = sum(each.look in AT_WORK for each in row.segments) if is_one else 1
     took = "" if row.took_s is None else length(row.took_s)
-    return Drawn(row, bars, lines, marks, f"{called(row)}: {told(row)}", took, attempts)
+    return Drawn(row, bars, lines, marks, told(row), took, attempts)
 
 
 def _bar(segment: Segment, scale: Scale) -> Bar:
@@ -151,12 +154,14 @@ def _folds(scale: Scale) -> Iterator[Fold]:
         if all(abs(piece.left - other.left) >= _APART for other in said):
             said.append(piece)
     for piece in scale.folds:
+        words = length(piece.end - piece.start) if piece in said else ""
         width = piece.right - piece.left
-        words = length(piece.end - piece.start)
-        yield Fold(
-            _per_cent(piece.left), _per_cent(width), _per_cent(piece.left + width / 2),
-            words if piece in said else "",
-        )  # fmt: skip
+        said_at, aligned = piece.left + width / 2, "middle"
+        if width < _APART and not piece.left:
+            said_at, aligned = 0.0, "start"
+        elif width < _APART and piece is scale.pieces[-1]:
+            said_at, aligned = 100.0, "end"
+        yield Fold(_per_cent(piece.left), _per_cent(width), words, _per_cent(said_at), aligned)
 
 
 def _shortness(piece: Piece) -> float:

@@ -6,7 +6,7 @@ from stepflow.core.outcomes import ErrorInfo
 from stepflow.web.pages.timeline.model import AT_WORK, Row
 
 #: the characters of an error that a row has room for
-_BRIEF = 120
+_BRIEF = 80
 _MINUTE = 60
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
@@ -51,11 +51,6 @@ SHARES = {
 }  # fmt: skip
 
 
-def called(row: Row) -> str:
-    """Name a row with what it is."""
-    return row.name if row.name.startswith(row.kind) else f"{row.kind} {row.name}"
-
-
 def told(row: Row) -> str:
     """Say in a line what a row shows."""
     took = "" if row.took_s is None else f" in {length(row.took_s)}"
@@ -64,4 +59,4 @@ def told(row: Row) -> str:
         return f"{row.bundle.count:,} of them{took}{failed}"
     tries = sum(segment.look in AT_WORK for segment in row.segments)
     many = f", {tries} attempts" if tries > 1 else ""
-    return f"{row.state}{took}{many}" + (f", {row.note}" if row.note else "")
+    return f"{row.state}{took}{many}"

@@ -160,6 +160,8 @@ def note_of(step: StepStatus, window: Window) -> str:
     """Say in a few words what the bar does not show."""
     if step.error is not None:
         return brief(step.error)
+    if step.kind is StepKind.BATCH:
+        return step.progress
     if step.kind is StepKind.MAP and step.total is not None:
         is_done = step.state is StepState.SUCCEEDED and step.done is None
         return f"{step.total if is_done else step.done or 0:,} of {step.total:,} ended"

@@ -20,6 +20,16 @@ local function page_of(live, workers, worker, now)
   return redis.call('ZRANGE', live, first, first + share - 1)
 end
 
+-- The index of live runs of its runner: a process of the version before does not know it. Nothing
+-- waits for that, so nobody is told.
+local function list_under_runner(id, runner, created, ns)
+  local name = string.match(runner or '', '^([%w_.:-]+)')
+  if not name or not tonumber(created or '') then return end
+  if soft('ZADD', runner_index_of(ns, 'live', name), 'NX', created, id) == 1 then
+    soft('ZREM', old_runner_index_of(ns, name), id)
+  end
+end
+
 -- What the record says stands in an index again: a claim with a lease from now, a due time, a mark
 -- in its queue, a deadline. index: claims, due, deadlines, ns, lease. Gives whether one was
 -- missing.
@@ -49,11 +59,13 @@ local function rebuild(live, page, now, index, strays)
   for _, id in ipairs(page) do
     local run = run_of(index.ns, id)
     local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
-      'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation', 'pause') or {}
+      'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation', 'pause', 'runner',
+      'created') or {}
     if redis.call('EXISTS', run) == 0 then
       redis.call('ZREM', live, id)
       strays[#strays + 1] = live .. ' ' .. id
     elseif row[1] and (row[9] or '') == '' then
+      list_under_runner(id, row[13], row[14], index.ns)
       if restore(id, row, now, index) then restored[#restored + 1] = id end
       local listed = row[10] and soft('SRANDMEMBER', children_of(run, row[11] or '0'), 3) or {}
       for _, child in ipairs(listed) do

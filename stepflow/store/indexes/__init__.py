@@ -1,0 +1,1 @@
+"""The indexes of runs that lists read, and those of the version before."""

@@ -1,0 +1,58 @@
+"""Who has no schedules pays nothing, and who has many does not wait."""
+
+import subprocess
+import sys
+
+from stepflow import Step, Succeed
+from stepflow.store.maintenance import move_due
+from stepflow.store.run_hash import format_time
+from tests.support import until
+
+
+def test_nobody_without_schedules_loads_them():
+    """[T4] Neither workers nor clients."""
+    code = (
+        "import sys\n"
+        "import stepflow.entry, stepflow.worker.worker, stepflow.kits.app, stepflow.cli.main\n"
+        "from stepflow import Client, AsyncClient\n"
+        "print([name for name in sys.modules if 'cronsim' in name or 'schedules.' in name])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "['stepflow.core.schedules.scheduled']"
+
+
+async def test_runs_of_no_schedule_touch_no_key_of_schedules(app, working, client, real):
+    """[T4] All that a worker and a client say to the server, from a worker's start to its end."""
+
+    @app.runner("etl")
+    async def etl(step: Step[object]):
+        return Succeed()
+
+    with real.monitor() as monitor:
+        async with working(app):
+            for number in range(5):
+                client.submit("etl", number, run_id=f"r{number}", delay=0.01)
+            await until(lambda: len(client.list(state="succeeded").runs) == 5)
+        real.set("last", 1)
+        said = []
+        for command in monitor.listen():
+            if "EVALSHA" in command["command"] or command["client_type"] != "lua":
+                said.append(command["command"])
+            if command["command"] == "SET last 1":
+                break
+    real.delete("last")
+    assert len(said) > 10
+    assert [line for line in said if "stepflow:sched" in line or "stepflow:declared" in line] == []
+
+
+def test_what_is_due_in_the_same_second_is_decided_on_in_few_calls(bench):
+    """[T4] A thousand schedules: ten looks at the due set, and none of it blocks the runs."""
+    for number in range(1000):
+        bench.schedules.put(f"s{number}", "etl", every=3600)
+    bench.clock.advance(3600)
+    looks = 0
+    while bench.connection.call(
+        move_due(bench.keys, given=format_time(bench.now), now=bench.now)
+    ).schedules:
+        looks += 1
+    assert looks == 10
