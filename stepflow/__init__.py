@@ -162,12 +162,15 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
     from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
+    from stepflow.kits.flow.calls.pages import Cursor as Cursor
+    from stepflow.kits.flow.calls.pages import PageOptions as PageOptions
     from stepflow.kits.flow.calls.polls import PollOptions as PollOptions
     from stepflow.kits.flow.calls.steps import StepCaller as StepCaller
     from stepflow.kits.flow.calls.steps import StepOptions as StepOptions
     from stepflow.kits.flow.calls.sync_children import SyncChild as SyncChild
     from stepflow.kits.flow.calls.sync_children import SyncSession as SyncSession
     from stepflow.kits.flow.calls.sync_children import SyncVariables as SyncVariables
+    from stepflow.kits.flow.calls.sync_pages import SyncCursor as SyncCursor
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.variable import Session as Session
@@ -232,6 +235,8 @@ _EXPORTS = {
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
     "kits.flow.calls.batch": "BatchOptions",
+    "kits.flow.calls.pages": "Cursor PageOptions",
+    "kits.flow.calls.sync_pages": "SyncCursor",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",

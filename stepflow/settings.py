@@ -73,6 +73,8 @@ class LimitSettings(_Group):
     """Packed size of a payload, a result or a set of headers."""
     mailbox_bytes: int = Field(default=16 * 1_048_576, gt=0, le=MOST_BYTES)
     """Packed size of all the signals that wait in the mailbox of one run."""
+    nested_runs: int = Field(default=8, ge=1, le=64)
+    """How deep runs may be nested: the child of a run without a parent is at depth 1."""
     webhooks: int = Field(default=10, ge=0)
     """Webhooks that one run may have."""
     output_item_bytes: int = Field(default=65_536, gt=0, le=MOST_BYTES)

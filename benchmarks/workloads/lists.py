@@ -2,27 +2,35 @@
 The first page of each list, with a thousand finished runs and with a million.
 
 The indexes are filled by a pipeline, a few records behind their newest members: a first page reads
-no others. Beside it, the bytes that a tag of a kept run costs.
+no others. Beside it, the bytes that a tag of a kept run costs, and the dashboard's pages with the
+million.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import httpx
+
 from benchmarks.ground import Ground
-from stepflow import RunSpec
+from stepflow import AsyncClient, RunSpec
 from stepflow.store.keys import Keys
+from stepflow.web import app, everything
 
 #: finished runs in the small case; `--n` are those in the large one
 FEW = 1_000
-#: records that there are: those of the newest runs
-RECORDS = 60
+#: records that there are: those of the newest runs, of which the dashboard looks at 200
+RECORDS = 250
 #: first pages read of each list
 PAGES = 40
 KEYS = Keys()
+#: pages of the dashboard, and looks at each after one that loads the code
+DASHBOARD = {"now": "", "runs": "runs", "failed": "runs?q=state%3Dfailed", "failures": "failures"}
+LOOKS = 20
 #: the lists, and what the client is asked for
 LISTS: Mapping[str, Mapping[str, Any]] = {
     "all": {}, "state": {"state": "failed"}, "runner": {"runner": "noop"},
@@ -66,6 +74,22 @@ def page_ms(ground: Ground, by: Mapping[str, Any]) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
+async def dashboard_ms(url: str) -> dict[str, float]:
+    """Ask for pages of the dashboard in this process: the median milliseconds of each."""
+    figures: dict[str, float] = {}
+    async with AsyncClient(url) as client:
+        transport = httpx.ASGITransport(app(client, access=everything))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            for name, place in DASHBOARD.items():
+                took = []
+                for _ in range(LOOKS + 1):
+                    began = time.perf_counter()
+                    (await http.get(f"/ui/{place}")).raise_for_status()
+                    took.append((time.perf_counter() - began) * 1e3)
+                figures[f"page_{name}_ms"] = statistics.median(took[1:])
+    return figures
+
+
 def tag_bytes(ground: Ground, runs: int = 1_000) -> float:
     """Give the bytes that one tag of a kept run costs."""
     used = []
@@ -96,6 +120,7 @@ def main() -> None:
             figures |= {
                 f"{what}_few_ms": small, f"{what}_many_ms": large, f"{what}_ratio": large / small,
             }  # fmt: skip
+        figures |= asyncio.run(dashboard_ms(many.url))
         seconds = time.perf_counter() - began
         return {"seconds": seconds, "n": ground.args.n, "lat_ms": every, "figures": figures}
 

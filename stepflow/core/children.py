@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: how deep runs may be nested: the child of a run without a parent is at depth 1
+#: how far down somebody looks who asks why a run stands that waits for its children
 MAX_DEPTH = 8
 
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stepflow.core.children import MAX_DEPTH, ChildGroup, Parent
+from stepflow.core.children import ChildGroup, Parent
 from stepflow.core.journal import settled_maps
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
@@ -61,9 +61,10 @@ async def spawn_children(
     """
     specs = await versions.choose_for_children(specs, env)
     calls = []
+    most = env.settings.limits.nested_runs
     for spec in specs:
-        if depth > MAX_DEPTH:
-            raise SpawnRefused(run.id, MAX_DEPTH)
+        if depth > most:
+            raise SpawnRefused(run.id, most)
         index = None if group is None else int(str(spec.run_id).rpartition("-")[2])
         parent = Parent(run.id, run.generation, env.keys.queue_of(run), depth, index)
         made = prepare(replace(spec, parent=parent), env)

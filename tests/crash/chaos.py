@@ -61,6 +61,7 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("flow", 0.05, "succeeded", 2),
     ("saga", 0.02, "failed", 1),
     ("whole", 6, "succeeded", 1),
+    ("race", 0.2, "succeeded", 1),
     ("odd", path(10), "succeeded", 1),
     ("forks", path(2), "succeeded", 1),
     ("far", path(1), "failed", 1),

@@ -280,6 +280,12 @@ class FamilyRuntime(MemoryRuntime):
     def load_ends(self, names: Sequence[str]) -> asyncio.Future[tuple[int, list[bytes | None]]]:
         return self._reply((self.inbox, [self.answered.get(name) for name in names]))
 
+    async def child_state(self, run_id: str) -> str | None:
+        await asyncio.sleep(0)
+        if run_id not in self.answered:
+            return "running" if run_id in self.children else None
+        return self.answered[run_id].split(b"|")[1].decode()
+
     async def settle_group(self, group: ChildGroup) -> bytes | None:
         await asyncio.sleep(0)
         ends = [self.answered[child] for child in group.children() if child in self.answered]

@@ -31,6 +31,7 @@ from stepflow import (
     Outcome,
     RetryPolicy,
     RunHandle,
+    RunState,
     Step,
     Stepflow,
     StepStatus,
@@ -94,6 +95,14 @@ async def look_up(job: int) -> Hit | None:
     return Hit(id=job) if job else None
 
 
+async def list_hits(cursor: int | None) -> tuple[list[Hit], int | None]:
+    return [Hit(id=cursor or 0)], None
+
+
+def read_pages(cursor: int | None) -> tuple[list[str], int | None]:
+    return [str(cursor)], None
+
+
 def produce() -> Report:
     return Report(hits=[])
 
@@ -133,6 +142,8 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.poll("look", look_up, 3, every=5, timeout=60), Hit | None)
     assert_type(ctx.map(render, [1, 2]), list[str])
     assert_type(ctx.map(render, [1, 2], join=Join.any()), list[tuple[int, str]])
+    for page in ctx.pages("list", read_pages, cursor=3):
+        assert_type(page, list[str])
     assert_type(ctx.batch(count, ["a"]), list[int])
     assert_type(ctx.batch("count", count, ["a"], errors="slot"), list[int | Failed])
     assert_type(ctx.gather(lambda: ctx.step(count, "a"), limit=2), list[int])
@@ -249,6 +260,7 @@ async def more(ctx: Context) -> None:
     child = await ctx.spawn(render, 1, key="k", timeout=60)
     assert_type(child, Child[str])
     assert_type(await child.result(), str)
+    assert_type(await child.status(), RunState | None)
     assert_type(await (await ctx.spawn(lone)).result(), Report)
     assert_type(await (await ctx.spawn(plain, Topic(text="x"))).result(), Report)
     assert_type(await (await ctx.spawn("render", 1)).result(), Any)
@@ -278,6 +290,13 @@ async def branches(ctx: Context) -> None:
     assert_type(await ctx.gather(ctx.step(count, "a"), join=1), list[tuple[int, int]])
     winners = await ctx.gather(ctx.step(count, "a"), join=Join.percentage(0.5))
     assert_type(winners, list[tuple[int, int]])
+    async for page in ctx.pages("list", list_hits, restart_after=100):
+        assert_type(page, list[Hit])
+    async for page in ctx.pages(list_hits):
+        assert_type(page, list[Hit])
+    assert_type(await ctx.cursor("orders").get(0), Any)
+    ctx.pages("list")  # error
+    ctx.pages(list_hits, restart_after="3")  # error
     assert_type(await ctx.batch(count, ["a", "b"]), list[int])
     assert_type(await ctx.batch("count", count, ["a"], limit=2, retry=RetryPolicy()), list[int])
     assert_type(await ctx.batch(count, ["a"], errors="slot"), list[int | Failed])

@@ -15,6 +15,7 @@ from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.calls.batch import BatchCalls
 from stepflow.kits.flow.calls.children import ChildCalls
 from stepflow.kits.flow.calls.gather import GatherCalls
+from stepflow.kits.flow.calls.pages import PageCalls
 from stepflow.kits.flow.calls.polls import PollCalls
 from stepflow.kits.flow.commands.emit import EmitCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
@@ -22,7 +23,7 @@ from stepflow.kits.flow.replay.forgotten import detach
 from stepflow.logs import StepLog
 
 
-class Context(PollCalls, ChildCalls, GatherCalls, BatchCalls):
+class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
     """
     What a workflow calls to run steps, wait, ask people and start other runs.
 

@@ -181,6 +181,9 @@ class FlowRuntime(Protocol):
         None for each that has not.
         """
 
+    async def child_state(self, run_id: str) -> str | None:
+        """Read the state of a child as it is now; None when its record is gone."""
+
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""
 

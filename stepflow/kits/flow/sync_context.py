@@ -18,6 +18,7 @@ from stepflow.kits.flow.calls.sync_children import (
     SyncWaitCalls,
 )
 from stepflow.kits.flow.calls.sync_gather import SyncGatherCalls
+from stepflow.kits.flow.calls.sync_pages import SyncPageCalls
 from stepflow.kits.flow.calls.sync_steps import SyncStepCalls
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
@@ -28,7 +29,13 @@ T = TypeVar("T")
 
 
 class SyncContext(
-    SyncStepCalls, SyncWaitCalls, SyncChildCalls, SyncGatherCalls, SyncBatchCalls, WorkflowContext
+    SyncStepCalls,
+    SyncWaitCalls,
+    SyncPageCalls,
+    SyncChildCalls,
+    SyncGatherCalls,
+    SyncBatchCalls,
+    WorkflowContext,
 ):
     """
     The `Context` of a plain `def` workflow: each call blocks and returns its value.

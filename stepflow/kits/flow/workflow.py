@@ -58,8 +58,9 @@ class Workflow(StepRunner):
 
         def begin(activation: Activation) -> Coroutine[Any, Any, Any]:
             ctx = Context(
-                activation, headers=headers, readers=self._readers, registry=self._registry
-            )
+                activation, headers=headers, readers=self._readers, registry=self._registry,
+                payload=payload,
+            )  # fmt: skip
             args = (payload,) if self._takes_input else ()
             if self.returned.says_something:
                 return self._checked(activation, ctx, args)

@@ -20,6 +20,7 @@ from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.insist import insist
 from stepflow.engine.spec import RunSpec
+from stepflow.engine.status import state_of
 from stepflow.engine.versions import Versions
 from stepflow.store.calls import Plan
 from stepflow.store.children import count_children, load_answers, load_inbox, settle_map
@@ -28,6 +29,7 @@ from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.questions import QuestionOutcome, close_question, settle_question
+from stepflow.store.runs import load_run
 from stepflow.store.variables import touch_var
 from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
@@ -244,6 +246,11 @@ class StepRuntime(RunnerSide):
             self._connection.send(load_inbox(keys, run.id)),
             self._connection.send(load_answers(keys, run, names)),
         )
+
+    async def child_state(self, run_id: str) -> str | None:
+        """Read the state of a child as it is now; None when its record is gone."""
+        child = await self._connection.call(load_run(self._keys, run_id))
+        return None if child is None else state_of(child).value
 
     async def stop_children(self) -> None:
         """Ask the children that end with the run to end."""

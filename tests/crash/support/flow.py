@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stepflow import Context, Failed, PermanentError, TransientError
+from stepflow import Context, Failed, Join, PermanentError, TransientError
 from tests.crash.support.app import QUICK, app
 
 WITNESS = os.environ.get("CRASH_WITNESS")
@@ -121,6 +121,34 @@ async def whole(ctx: Context, parts: int) -> dict[str, Any]:
             else await ctx.wait_for_signal("never")
         }
     return {"parts": [*await ctx.map("part", range(parts), limit=10), await last.result()]}
+
+
+@app.workflow("race", retry=QUICK)
+async def race(ctx: Context, seconds: float) -> dict[str, Any]:
+    """Let children race that wait for ever but for two, and do a few items: nothing is left."""
+    parts = [-1, *range(2), *range(100, 103)]
+    won = await ctx.map("racer", parts, join=Join.quorum(2))
+    late = await ctx.map("racer", [200, 201], join=Join.settled(timeout=seconds), limit=1)
+    found = await ctx.batch("item", work_item, range(20), limit=5)
+    return {"won": len(won), "late": len(late), "items": sum(found)}
+
+
+@app.workflow("racer", retry=QUICK)
+async def racer(ctx: Context, part: int) -> int:
+    """Be one that fails, one that wins, or one that waits until it is stopped, and cleans up."""
+    if part < 0:
+        raise PermanentError("declined")
+    try:
+        return part if part < 100 else await ctx.wait_for_signal("never")
+    finally:
+        if part >= 100:
+            await ctx.step("clean", work, ctx.run_id, "clean", 0.01)
+
+
+async def work_item(number: int) -> int:
+    """Be an item that takes a moment."""
+    await asyncio.sleep(0.01)
+    return number
 
 
 @app.workflow("thirty", retry=QUICK)

@@ -18,6 +18,7 @@ from stepflow import (
     Stepflow,
 )
 from stepflow.core.ids import child_run_id
+from stepflow.settings import LimitSettings
 from tests.conftest import Working
 from tests.kits.dying import dying_at
 from tests.support import runs_of, until
@@ -195,6 +196,57 @@ async def test_runs_are_nested_eight_deep_and_no_deeper(
         with pytest.raises(RunFailed, match="is nested 8 deep, the limit"):
             await run.result(10)
     assert len(runs_of(real, "endless")) == 9
+
+
+async def test_how_deep_runs_may_be_nested_is_a_setting(app: Stepflow, working: Working) -> None:
+    """[K20]"""
+    settings = app.settings.model_copy(update={"limits": LimitSettings(nested_runs=2)})
+    nested = Stepflow(app.url, settings=settings)
+
+    @nested.workflow("nested")
+    async def endless(ctx: Context) -> Any:
+        return await (await ctx.spawn("nested")).result()
+
+    async with working(nested), AsyncClient(app.url, settings=settings) as client:
+        run = await client.submit("nested")
+        with pytest.raises(RunFailed, match="is nested 2 deep, the limit"):
+            await run.result(10)
+
+
+async def test_a_parent_looks_at_its_child_without_waiting_and_remembers_what_it_saw(
+    app: Stepflow, aclient: AsyncClient, working: Working
+) -> None:
+    """[K20] The replay sees what was recorded, whatever the child has come to."""
+    seen: list[Any] = []
+
+    async def has_looked(run_id: str) -> bool:
+        return any(step.name == "child status" for step in await aclient.steps(run_id))
+
+    @app.workflow("child")
+    async def child(ctx: Context) -> Any:
+        return await ctx.wait_for_signal("go")
+
+    @app.workflow("parent")
+    async def parent(ctx: Context) -> Any:
+        one = await ctx.spawn(child, key="one")
+        await ctx.wait_for_signal("look")
+        before = await one.status()
+        await ctx.wait_for_signal("look")
+        seen.append((before, await one.status()))
+        return await one.result()
+
+    async with working(app):
+        run = await aclient.submit("parent")
+        await until(lambda: is_in(aclient, run.id, "waiting"))
+        [name] = [each.id for each in (await aclient.list(runner="child")).runs]
+        await until(lambda: is_in(aclient, name, "waiting"))
+        await aclient.signal(run.id, "look")
+        await until(lambda: has_looked(run.id))
+        await aclient.signal(name, "go", 7)
+        assert await aclient.result(name, 10) == 7
+        await aclient.signal(run.id, "look")
+        assert await run.result(10) == 7
+    assert seen[-1] == (RunState.WAITING, RunState.SUCCEEDED)
 
 
 async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to_themselves(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from html import unescape
 
 import pytest
 
@@ -35,6 +36,41 @@ async def test_the_first_lines_say_why_it_stands_and_what_to_type(aclient, look)
     assert all(command in page for command in why.commands)
     assert "&#34;rows&#34;: 3" in page
     assert "acme" in page
+
+
+async def test_tags_lead_to_the_runs_that_have_them(aclient, look, http):
+    """[O22]"""
+    tags = {"tenant": "acme & sons", "api_token": "t0p"}
+    await aclient.submit("one", 1, run_id="g1", tags=tags)
+    page = await look("runs/g1")
+    assert "tenant=acme &amp; sons" in page
+    assert "t0p" not in page
+    [link] = re.findall(r'class="tag" href="([^"]*tenant[^"]*)"', page)
+    assert 'id="run-g1"' in (await http.get(unescape(link))).text
+
+
+async def test_a_redactor_of_your_own_may_hide_everything(app, aclient, api, working):
+    """[O19]"""
+
+    @app.workflow("fails", retry=QUICK)
+    async def fails(ctx):
+        async def fail():
+            raise ValueError("t0psecret")
+
+        await ctx.emit("t0psecret")
+        await ctx.vars.set("v", "t0psecret")
+        await ctx.step("t", fail)
+
+    async with working(app):
+        await aclient.submit(
+            "fails", "t0psecret", run_id="h1", headers={"a": "t0psecret"}, tags={"b": "t0psecret"}
+        )
+        await aclient.wait("h1", 10)
+    http = api(redact=lambda kind, path, value: "hidden")
+    for query in ("", "?step=run", "?step=0"):
+        answer = await http.get(f"/ui/runs/h1{query}")
+        assert answer.status_code == 200, query
+        assert "t0psecret" not in answer.text, query
 
 
 async def test_there_is_no_page_of_a_run_that_nobody_knows(http):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core.ids import check_text
 from stepflow.core.runner import WorkflowContext
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class ContextBase(WorkflowContext):
-    """One activation as its `ctx` sees it; *registry* is what the workflow's app has registered."""
+    """
+    One activation as its `ctx` sees it.
+
+    *registry* is what the workflow's app has registered, *payload* what its function was given.
+    """
 
     def __init__(
         self,
@@ -27,11 +31,13 @@ class ContextBase(WorkflowContext):
         headers: Mapping[str, str],
         readers: Readers,
         registry: Registry | None = None,
+        payload: Any = None,
     ) -> None:
         self._activation = activation
         self._policy = activation.runtime.policy
         self._readers = readers
         self._registry = registry
+        self._payload = payload
         self.run_id = activation.run.id
         self.headers = headers
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
 from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots
+from stepflow.core.run import RunState
 from stepflow.core.runner import WorkflowContext
 from stepflow.errors import ChildFailed
 from stepflow.kits.flow.calls.blocking import Blocking
@@ -68,6 +69,11 @@ class SyncChild(Blocking, Generic[T]):
         """Wait until the child has ended and return its result; see `Child.result`."""
         result: T = self._wait(self._of.result)
         return result
+
+    def status(self) -> RunState | None:
+        """Return the state of the child as it is now; see `Child.status`."""
+        state: RunState | None = self._wait(self._of.status)
+        return state
 
 
 class SyncChildCalls(Blocking):

@@ -12,6 +12,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
 from stepflow.core.journal import Entry, EntryKind
+from stepflow.core.run import RunState
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import (
     ChildFailed,
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 #: how often the making of children is tried while Redis refuses
 SPAWN_RETRY = RetryPolicy(max_attempts=10, give_up_on=(SpawnRefused,))
+#: how often it is tried to look at a child
+LOOK_RETRY = RetryPolicy(max_attempts=10)
 #: tries after which a runner that no worker has said it knows is a mistake: a worker says so a
 #: second after its start
 MOST_MISSES = 4
@@ -227,6 +230,23 @@ class Child(Generic[T]):
         given = asyncio.shield(self._result)  # who stops waiting takes it from nobody else
         host.give_out(given)
         return given
+
+    def status(self) -> asyncio.Future[RunState | None]:
+        """
+        Return the state of the child as it is now, without waiting for its end.
+
+        It is recorded, so a replay sees the same. None when the record of the child is gone.
+        """
+        host, run_id = self._host, self.id
+        command = StepCommand(
+            host.next_place(), "child status", host.create_future(),
+            lambda: host.runtime.child_state(run_id), policy=LOOK_RETRY, read=_as_state,
+        )  # fmt: skip
+        return host.start(command)
+
+
+def _as_state(state: str | None) -> RunState | None:
+    return None if state is None else RunState(state)
 
 
 def end_of(child: Child[Any], place: str, name: str) -> ChildCommand:

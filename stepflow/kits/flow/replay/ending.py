@@ -52,6 +52,18 @@ class Facts:
     forgotten: str = ""
 
 
+class StartedOver(BaseException):
+    """
+    Leaves the workflow's function, whose run continues as new: what it would have returned.
+
+    It is a BaseException, so that `except Exception` in your code does not catch it.
+    """
+
+    def __init__(self, next_history: ContinueAsNew) -> None:
+        super().__init__("the run continues as new")
+        self.next_history = next_history
+
+
 @dataclass(frozen=True, slots=True)
 class Undo:
     """What was done is to be undone before the run ends; *end* is how the function ended."""
@@ -247,6 +259,8 @@ def _end_of(main: asyncio.Task[Any]) -> Outcome:
     if main.cancelled():
         return Raised(ErrorInfo("Cancelled", "the workflow was cancelled"), retryable=False)
     error = main.exception()
+    if isinstance(error, StartedOver):
+        return error.next_history
     if error is not None:
         return raised(error, _ONLY_TRANSIENT)
     match main.result():

@@ -81,6 +81,16 @@ class ActivationHost:
         """Take the next place of the branch whose code is running."""
         return self.loop.branch().next_place()
 
+    @property
+    def has_compensations(self) -> bool:
+        """Whether steps were done that are undone should the run fail."""
+        return bool(self._compensations)
+
+    @property
+    def is_in_main_branch(self) -> bool:
+        """Whether the code that runs is the workflow's function itself."""
+        return not self.loop.branch().path
+
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future of the workflow's loop."""
         return self.loop.create_future()

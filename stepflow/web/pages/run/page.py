@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.responses import Response
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.web.pages.actions import ACTIONS, can, possible
 from stepflow.web.pages.lists.questions import form_of
+from stepflow.web.pages.lists.search import with_word
 from stepflow.web.pages.run.chosen import choose
 from stepflow.web.pages.run.emitted import chunks
 from stepflow.web.pages.run.facts import facts_of
@@ -45,7 +48,11 @@ def _values(found: Read, opened: Opened, visit: Visit) -> dict[str, object]:
         "chosen": choose(visit.query.get("step"), found.trace, found.children.traces, visit),
         "payload": visit.shown("payload", status.payload),
         "result": visit.shown("result", status.result) if is_over else None,
-        "headers": visit.shown("header", status.headers),
+        "headers": _by_name("header", status.headers, visit),
+        "tags": [
+            (name, value, with_word("", f"tag.{name}", str(value)))
+            for name, value in _by_name("tag", status.tags, visit).items()
+        ],
         "questions": [(each, form_of(each.schema)) for each in found.questions],
         "can_answer": visit.grant.allows("answer"),
         "mailbox": [
@@ -61,6 +68,12 @@ def _values(found: Read, opened: Opened, visit: Visit) -> dict[str, object]:
         "journal": found.journal,
         "stamp": stamp(found.trace, visit.now),
     }
+
+
+def _by_name(kind: str, values: Mapping[str, str], visit: Visit) -> Mapping[str, object]:
+    """Give values by their names; none where a viewer may not even see that there are some."""
+    seen = visit.shown(kind, values)
+    return seen if isinstance(seen, dict) else {}
 
 
 def _picture(found: Read, opened: Opened, visit: Visit) -> Picture:
