@@ -88,7 +88,9 @@ class WorkerParts:
             on_blocked=on_blocked,
             on_refused=self._note_outage,
         )
-        self.schedules = ScheduleKeeper(env, registry, main, worker=name)
+        self.schedules = ScheduleKeeper(
+            env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
+        )
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
         self.serve(queues)
