@@ -1,6 +1,7 @@
 """Resources reach the functions that ask for them, in a worker and in a harness [K11] [K12]."""
 
 import asyncio
+import functools
 import threading
 from contextlib import asynccontextmanager, contextmanager
 
@@ -262,6 +263,35 @@ async def test_a_harness_sets_up_what_is_used_and_takes_fakes(app, events):
     assert events == ["log", "hook fake", "log closed"]
 
 
+async def test_a_decorator_that_passes_on_what_it_gets_changes_nothing(app, aclient, working, pool):
+    """[K12] Nor does a partial; one that names its parameters passes what it likes."""
+
+    def noted(function):
+        @functools.wraps(function)
+        async def run(*args, **kwargs):
+            return f"noted {await function(*args, **kwargs)}"
+
+        return run
+
+    async def charge(order: int, db: Pool = inject(pool), *more: int, note: str = "") -> str:
+        return f"{order} {db.url} {more} {note}"
+
+    @app.workflow("flow")
+    async def flow(ctx):
+        return [
+            await ctx.step(charge, 1),
+            await ctx.step("noted", noted(charge), 2),
+            await ctx.step("partial", functools.partial(charge, note="now"), 3),
+            await ctx.step("bound", functools.partial(charge, db=Pool("mine")), 4),
+            await ctx.step("again", charge, 5),
+        ]
+
+    async with working(app):
+        assert await (await aclient.submit("flow")).result(10) == [
+            "1 db () ", "noted 2 db () ", "3 db () now", "4 mine () ", "5 db () ",
+        ]  # fmt: skip
+
+
 async def test_a_function_is_called_by_hand_with_what_it_needs(app, pool):
     """[K12] Without it an error says what is missing, at its first use."""
 
@@ -316,6 +346,12 @@ def test_what_cannot_be_is_refused_where_it_is_declared(app, pool):
 
         @app.workflow("flow")
         async def flow(ctx, db=inject(pool)):
+            pass
+
+    with pytest.raises(InvalidOption, match="takes 'db' by position only"):
+
+        @app.job
+        def job(order, db=inject(pool), /):
             pass
 
     with pytest.raises(InvalidOption, match="only those of a worker have a health"):
