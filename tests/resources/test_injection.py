@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from stepflow import Continue, RetryPolicy, Stepflow, Succeed, inject
+from stepflow import Continue, PermanentError, RetryPolicy, Stepflow, Succeed, inject
 from stepflow.errors import (
     InvalidOption,
     ResourceNotOpen,
@@ -99,6 +99,38 @@ async def test_runners_jobs_steps_and_hooks_get_what_they_ask_for(
         await asyncio.wait_for(told.wait(), 10)
     assert events == ["open pool", "hook db", "close pool"]
     assert pool.__doc__ == "The pool."
+
+
+async def test_whatever_a_workflow_calls_gets_what_it_asks_for(app, aclient, working, events, pool):
+    """[K12] Polls, batches, pages and compensations, in a plain workflow as well."""
+
+    async def look(number: int, db: Pool = inject(pool)) -> str:
+        return f"{number} {db.url}"
+
+    def undo(value: str, db: Pool = inject(pool)) -> None:
+        events.append(f"undo {value} {db.url}")
+
+    async def fetch(cursor: int | None, db: Pool = inject(pool)) -> tuple[list[str], int | None]:
+        return [f"page of {db.url}"], None
+
+    @app.workflow("flow")
+    async def flow(ctx):
+        found = [await ctx.poll(look, 1, every=5)]
+        found += await ctx.batch("all", look, [2, 3])
+        found += [item async for page in ctx.pages("list", fetch) for item in page]
+        await ctx.step("done", look, 4, compensate=undo)
+        events.append(found)
+        raise PermanentError("undo it")
+
+    @app.workflow("plain")
+    def plain(ctx):
+        return [ctx.poll(look, 1, every=5), ctx.step(look, 2)]
+
+    async with working(app):
+        with pytest.raises(RunFailed, match="undo it"):
+            await (await aclient.submit("flow")).result(10)
+        assert await (await aclient.submit("plain")).result(10) == ["1 db", "2 db"]
+    assert events[1:3] == [["1 db", "2 db", "3 db", "page of db"], "undo 4 db db"]
 
 
 async def test_what_others_need_is_set_up_first_and_torn_down_last(app, working, events, pool):
