@@ -81,6 +81,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.user_code.resources.health import Health as Health
+    from stepflow.engine.user_code.resources.health import HealthState as HealthState
+    from stepflow.engine.user_code.resources.resource import Resource as Resource
+    from stepflow.engine.user_code.resources.resource import inject as inject
+    from stepflow.engine.user_code.resources.supplying import ResourceDecorator as ResourceDecorator
     from stepflow.engine.versions.runners import RunnerInfo as RunnerInfo
     from stepflow.engine.why import Why as Why
     from stepflow.engine.why.model import WhyWord as WhyWord
@@ -127,6 +132,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import RedisUnreachable as RedisUnreachable
     from stepflow.errors import ReplyLost as ReplyLost
     from stepflow.errors import ReservedHeader as ReservedHeader
+    from stepflow.errors import ResourceFailed as ResourceFailed
+    from stepflow.errors import ResourceNotOpen as ResourceNotOpen
     from stepflow.errors import ResultMismatch as ResultMismatch
     from stepflow.errors import RightsMissing as RightsMissing
     from stepflow.errors import RunCancelled as RunCancelled
@@ -212,6 +219,9 @@ _EXPORTS = {
     "engine.timeline.beside": "JournalPage Mail",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.user_code.resources.health": "Health HealthState",
+    "engine.user_code.resources.resource": "Resource inject",
+    "engine.user_code.resources.supplying": "ResourceDecorator",
     "engine.versions.runners": "RunnerInfo",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
@@ -225,7 +235,8 @@ _EXPORTS = {
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
-        ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
+        ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
+        RunCancelled RunConflict
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory

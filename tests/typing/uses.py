@@ -27,11 +27,14 @@ from stepflow import (
     Continue,
     ErrorInfo,
     Failed,
+    Health,
     Join,
     Outcome,
     Pending,
+    Resource,
     RetryPolicy,
     RunHandle,
+    RunOutcome,
     RunState,
     Step,
     Stepflow,
@@ -40,6 +43,7 @@ from stepflow import (
     Telemetry,
     UserCall,
     Webhook,
+    inject,
 )
 from stepflow.telemetry import OpenTelemetry
 from stepflow.testing import Harness
@@ -422,6 +426,87 @@ def around() -> None:
     assert_type(managed.value, Hit)
     app.middleware(no_middleware)  # error
     app.lifespan(no_lifespan)  # error
+
+
+# resources, and the functions that ask for them
+
+
+@app.resource
+async def database() -> AsyncIterator[Topic]:
+    yield Topic(text="x")
+
+
+@app.resource(scope="run", start_timeout=timedelta(seconds=3))
+@asynccontextmanager
+async def session(db: Topic = inject(database)) -> AsyncGenerator[Hit]:
+    yield Hit(id=len(db.text))
+
+
+@app.resource
+def disk(db: Topic = inject(database)) -> Iterator[int]:
+    yield len(db.text)
+
+
+@database.health
+async def database_health(db: Topic) -> Health:
+    return Health.degraded(db.text)
+
+
+@disk.health
+def disk_health(value: int) -> None:
+    del value
+
+
+async def no_health(value: Hit) -> str:
+    return str(value)
+
+
+async def bill(order: int, *, db: Topic = inject(database), hit: Hit = inject(session)) -> Hit:
+    return Hit(id=order + len(db.text) + hit.id)
+
+
+async def misfit(db: Hit = inject(database)) -> None:  # error
+    del db
+
+
+@app.job
+async def pay(order: int, db: Topic = inject(database)) -> Hit:
+    return Hit(id=order + len(db.text))
+
+
+@app.runner("paying")
+async def paying(step: Step[Topic], db: Topic = inject(database)) -> Outcome:
+    return Continue(step.payload.text + db.text)
+
+
+@app.on_terminal
+def tell(outcome: RunOutcome, db: Topic = inject(database)) -> None:
+    del outcome, db
+
+
+@app.workflow
+async def billing(ctx: Context, order: int) -> Hit:
+    assert_type(await ctx.step(bill, order), Hit)
+    assert_type(await ctx.step("bill", bill, order, key="k"), Hit)
+    await ctx.step(bill)  # error
+    await ctx.step(bill, "5")  # error
+    return await ctx.step(bill, order)
+
+
+async def with_resources() -> None:
+    assert_type(database, Resource[Topic])
+    assert_type(session, Resource[Hit])
+    assert_type(disk, Resource[int])
+    assert_type(await pay(3), Hit)
+    assert_type(await pay(3, db=Topic(text="mine")), Hit)
+    assert_type(await (await pay.submit(3)).result(), Hit)
+    await pay.submit("3")  # error
+    app.resource(no_lifespan)  # error
+    app.resource(scope="step")  # error
+    database.health(no_health)  # error
+    async with Harness(app) as h:
+        h.resource(database, Topic(text="fake"))
+        h.resource(Topic, Topic(text="fake"))  # error
 
 
 # what is read of a run
