@@ -30,6 +30,7 @@ from stepflow import (
     Health,
     Join,
     Outcome,
+    Pending,
     Resource,
     RetryPolicy,
     RunHandle,
@@ -97,6 +98,10 @@ async def charge(order: str, amount: int) -> Hit:
 
 async def look_up(job: int) -> Hit | None:
     return Hit(id=job) if job else None
+
+
+async def look_again(job: int) -> Hit | Pending:
+    return Hit(id=job) if job else Pending(delay=5)
 
 
 async def list_hits(cursor: int | None) -> tuple[list[Hit], int | None]:
@@ -249,6 +254,7 @@ async def more(ctx: Context) -> None:
     assert_type(await ctx.sleep(3), None)
     await ctx.wait_for_signal(5, type=int)  # error
     await ctx.ask(Decision, 5)  # error
+    assert_type(await ctx.poll(look_again, 3, every=lambda number: 2.0 * number), Hit)
     await ctx.poll(look_up, 3)  # error
     await ctx.poll(look_up, "3", every=5)  # error
     await ctx.sleep("3")  # error
