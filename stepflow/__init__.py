@@ -176,12 +176,14 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.calls.steps import StepOptions as StepOptions
     from stepflow.kits.flow.calls.sync_children import SyncChild as SyncChild
     from stepflow.kits.flow.calls.sync_children import SyncSession as SyncSession
+    from stepflow.kits.flow.calls.sync_children import SyncTypedVariable as SyncTypedVariable
     from stepflow.kits.flow.calls.sync_children import SyncVariables as SyncVariables
     from stepflow.kits.flow.calls.sync_pages import SyncCursor as SyncCursor
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.poll import Pending as Pending
     from stepflow.kits.flow.commands.variable import Session as Session
+    from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
     from stepflow.kits.flow.context import Context as Context
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
@@ -253,10 +255,10 @@ _EXPORTS = {
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",
-    "kits.flow.calls.sync_children": "SyncChild SyncSession SyncVariables",
+    "kits.flow.calls.sync_children": "SyncChild SyncSession SyncTypedVariable SyncVariables",
     "kits.flow.calls.sync_steps": "SyncStepCaller",
     "kits.flow.commands.child": "Child",
-    "kits.flow.commands.variable": "Session Variables",
+    "kits.flow.commands.variable": "Session TypedVariable Variables",
     "kits.flow.context": "Context",
     "kits.flow.sync_context": "SyncContext",
     "logs": "StepFilter StepLog log",

@@ -16,7 +16,7 @@ from stepflow.engine.user_code.build import build_of
 from stepflow.engine.user_code.calls import call
 from stepflow.engine.user_code.middleware import around, is_ours, step_call
 from stepflow.engine.user_code.resources.health import Health, HealthState
-from stepflow.engine.user_code.resources.supply import supplied
+from stepflow.engine.user_code.resources.supply import supplied_step
 from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -148,7 +148,7 @@ class WorkerState:
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name* of a run, with the app's middleware around it."""
         if self.registry.resources:
-            function = supplied(function)
+            function = supplied_step(function)
         middleware = self.registry.middleware
         if not middleware or is_ours(function):
             return self._call_function(run_id, name, function, args, kwargs, self.threads)

@@ -1,12 +1,13 @@
 """Resources reach the functions that ask for them, in a worker and in a harness [K11] [K12]."""
 
 import asyncio
+import functools
 import threading
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from stepflow import Continue, RetryPolicy, Stepflow, Succeed, inject
+from stepflow import Continue, PermanentError, RetryPolicy, Stepflow, Succeed, inject
 from stepflow.errors import (
     InvalidOption,
     ResourceNotOpen,
@@ -98,6 +99,38 @@ async def test_runners_jobs_steps_and_hooks_get_what_they_ask_for(
         await asyncio.wait_for(told.wait(), 10)
     assert events == ["open pool", "hook db", "close pool"]
     assert pool.__doc__ == "The pool."
+
+
+async def test_whatever_a_workflow_calls_gets_what_it_asks_for(app, aclient, working, events, pool):
+    """[K12] Polls, batches, pages and compensations, in a plain workflow as well."""
+
+    async def look(number: int, db: Pool = inject(pool)) -> str:
+        return f"{number} {db.url}"
+
+    def undo(value: str, db: Pool = inject(pool)) -> None:
+        events.append(f"undo {value} {db.url}")
+
+    async def fetch(cursor: int | None, db: Pool = inject(pool)) -> tuple[list[str], int | None]:
+        return [f"page of {db.url}"], None
+
+    @app.workflow("flow")
+    async def flow(ctx):
+        found = [await ctx.poll(look, 1, every=5)]
+        found += await ctx.batch("all", look, [2, 3])
+        found += [item async for page in ctx.pages("list", fetch) for item in page]
+        await ctx.step("done", look, 4, compensate=undo)
+        events.append(found)
+        raise PermanentError("undo it")
+
+    @app.workflow("plain")
+    def plain(ctx):
+        return [ctx.poll(look, 1, every=5), ctx.step(look, 2)]
+
+    async with working(app):
+        with pytest.raises(RunFailed, match="undo it"):
+            await (await aclient.submit("flow")).result(10)
+        assert await (await aclient.submit("plain")).result(10) == ["1 db", "2 db"]
+    assert events[1:3] == [["1 db", "2 db", "3 db", "page of db"], "undo 4 db db"]
 
 
 async def test_what_others_need_is_set_up_first_and_torn_down_last(app, working, events, pool):
@@ -262,6 +295,35 @@ async def test_a_harness_sets_up_what_is_used_and_takes_fakes(app, events):
     assert events == ["log", "hook fake", "log closed"]
 
 
+async def test_a_decorator_that_passes_on_what_it_gets_changes_nothing(app, aclient, working, pool):
+    """[K12] Nor does a partial; one that names its parameters passes what it likes."""
+
+    def noted(function):
+        @functools.wraps(function)
+        async def run(*args, **kwargs):
+            return f"noted {await function(*args, **kwargs)}"
+
+        return run
+
+    async def charge(order: int, db: Pool = inject(pool), *more: int, note: str = "") -> str:
+        return f"{order} {db.url} {more} {note}"
+
+    @app.workflow("flow")
+    async def flow(ctx):
+        return [
+            await ctx.step(charge, 1),
+            await ctx.step("noted", noted(charge), 2),
+            await ctx.step("partial", functools.partial(charge, note="now"), 3),
+            await ctx.step("bound", functools.partial(charge, db=Pool("mine")), 4),
+            await ctx.step("again", charge, 5),
+        ]
+
+    async with working(app):
+        assert await (await aclient.submit("flow")).result(10) == [
+            "1 db () ", "noted 2 db () ", "3 db () now", "4 mine () ", "5 db () ",
+        ]  # fmt: skip
+
+
 async def test_a_function_is_called_by_hand_with_what_it_needs(app, pool):
     """[K12] Without it an error says what is missing, at its first use."""
 
@@ -316,6 +378,12 @@ def test_what_cannot_be_is_refused_where_it_is_declared(app, pool):
 
         @app.workflow("flow")
         async def flow(ctx, db=inject(pool)):
+            pass
+
+    with pytest.raises(InvalidOption, match="takes 'db' by position only"):
+
+        @app.job
+        def job(order, db=inject(pool), /):
             pass
 
     with pytest.raises(InvalidOption, match="only those of a worker have a health"):

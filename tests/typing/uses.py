@@ -160,6 +160,8 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.spawn(render, 1).result(), str)
     assert_type(ctx.spawn(lone).result(), Report)
     assert_type(ctx.vars.incr("turns"), int)
+    assert_type(ctx.vars.typed(Topic).get(), Topic | None)
+    assert_type(ctx.vars.typed(Topic).set(topic), None)
     assert_type(ctx.vars.get("topic", type=Topic), Topic | None)
     assert_type(ctx.session("user-7").vars.get("turns", 0, type=int), int)
 
@@ -264,6 +266,10 @@ async def more(ctx: Context) -> None:
     assert_type(await ctx.vars.get("turns", 0, type=int), int)
     assert_type(await ctx.vars.get("anything"), Any)
     assert_type(await ctx.session("user-7").vars.incr("visits", 2), int)
+    assert_type(await ctx.vars.typed(Topic).get(), Topic | None)
+    assert_type(await ctx.vars.typed(Topic, name="t").get(Topic(text="x")), Topic)
+    assert_type(await ctx.vars.typed(Topic).compare_and_set(None, Topic(text="x")), bool)
+    await ctx.vars.typed(Topic).set(Hit(id=1))  # error
     await ctx.vars.incr("turns", "x")  # error
 
     # children

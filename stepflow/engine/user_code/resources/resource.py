@@ -152,7 +152,13 @@ def injections(function: Any) -> dict[str, Resource[Any]]:
         parameters = own_signature(function).parameters.values()
     except (TypeError, ValueError):  # a builtin that does not say, or a mock
         return {}
-    return {each.name: each.default.resource for each in parameters if is_injected(each)}
+    found = {each.name: each for each in parameters if is_injected(each)}
+    for name, each in found.items():
+        if each.kind is each.POSITIONAL_ONLY:
+            called = getattr(function, "__name__", type(function).__name__)
+            msg = f"{called} takes {name!r} by position only, and resources are passed by name"
+            raise InvalidOption(msg)
+    return {name: each.default.resource for name, each in found.items()}
 
 
 def is_injected(parameter: inspect.Parameter) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 from stepflow.engine.user_code.calls import is_async
@@ -20,6 +20,9 @@ from stepflow.engine.user_code.resources.scope import Scope, current_activation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: where a function keeps what `supplied_step` made of it
+_KEPT = "__stepflow_supplied__"
+
 
 def supplied(function: F, *, is_whole: bool = False) -> F:
     """
@@ -31,21 +34,40 @@ def supplied(function: F, *, is_whole: bool = False) -> F:
     needs = injections(function)
     if not needs:
         return function
-    supply = _Supply(function, list(needs.values()), is_whole=is_whole)
+    supply = _Supply(function, needs, is_whole=is_whole)
     made: Any = supply.made_async() if is_async(function) else supply.made_plain()
     return made  # type: ignore[no-any-return]  # it takes and gives the same
+
+
+def supplied_step(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the same for the function of a step; it is made once, for a step is called often."""
+    if type(function) is not FunctionType:
+        return supplied(function)
+    kept = function.__dict__.get(_KEPT)
+    if kept is not None and kept.__wrapped__ is function:  # a decorator may have copied it
+        return kept  # type: ignore[no-any-return]
+    made = supplied(function)
+    if made is not function:
+        function.__dict__[_KEPT] = made
+    return made
 
 
 class _Supply:
     """One function with what it asks for."""
 
     def __init__(
-        self, function: Callable[..., Any], needs: list[Resource[Any]], *, is_whole: bool
+        self,
+        function: Callable[..., Any],
+        needs: Mapping[str, Resource[Any]],
+        *,
+        is_whole: bool,
     ) -> None:
         self._function = function
-        self._signature = own_signature(function)
-        self._first = needs[0]
-        self._wants_activation = any(need.scope == "run" for need in needs)
+        names = list(own_signature(function).parameters)
+        #: (place among the parameters, name, resource)
+        self._needs = [(names.index(name), name, need) for name, need in needs.items()]
+        self._first = next(iter(needs.values()))
+        self._wants_activation = any(need.scope == "run" for need in needs.values())
         self._is_whole = is_whole
 
     def made_async(self) -> Callable[..., Any]:
@@ -53,12 +75,13 @@ class _Supply:
 
         @functools.wraps(self._function)
         async def run(*args: Any, **kwargs: Any) -> Any:
-            bound = self._bind(args, kwargs)
             supplier, own = self._supplier()
             try:
-                for name, wanted in _missing(bound):
-                    bound.arguments[name] = await supplier.value(wanted)
-                return await self._function(*bound.args, **bound.kwargs)
+                given = [
+                    (place, name, await supplier.value(need))
+                    for place, name, need in self._missing(args, kwargs)
+                ]
+                return await self._function(*_filled(args, given), **kwargs | _named(args, given))
             except BaseException as error:
                 self._note(supplier, own, error)
                 raise
@@ -73,12 +96,13 @@ class _Supply:
 
         @functools.wraps(self._function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            bound = self._bind(args, kwargs)
             supplier, own = self._supplier()
             try:
-                for name, wanted in _missing(bound):
-                    bound.arguments[name] = supplier.value_from_thread(wanted)
-                return self._function(*bound.args, **bound.kwargs)
+                given = [
+                    (place, name, supplier.value_from_thread(need))
+                    for place, name, need in self._missing(args, kwargs)
+                ]
+                return self._function(*_filled(args, given), **kwargs | _named(args, given))
             except BaseException as error:
                 self._note(supplier, own, error)
                 raise
@@ -88,10 +112,15 @@ class _Supply:
 
         return run
 
-    def _bind(self, args: Any, kwargs: Any) -> inspect.BoundArguments:
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound
+    def _missing(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[tuple[int, str, Resource[Any]]]:
+        """List what nobody has passed: it is left out, or its default was filled in."""
+        return [
+            (place, name, need)
+            for place, name, need in self._needs
+            if (type(args[place]) is Injection if place < len(args) else _lacks(kwargs, name))
+        ]
 
     def _supplier(self) -> tuple[Supplier, Scope | None]:
         """Give what has the resources; it is the function's own where there is no activation."""
@@ -109,10 +138,19 @@ class _Supply:
             supplier.error = error
 
 
-def _missing(bound: inspect.BoundArguments) -> list[tuple[str, Resource[Any]]]:
-    """List the arguments that nobody has passed, and what they ask for."""
-    return [
-        (name, value.resource)
-        for name, value in bound.arguments.items()
-        if type(value) is Injection
-    ]
+def _lacks(kwargs: Mapping[str, Any], name: str) -> bool:
+    return name not in kwargs or type(kwargs[name]) is Injection
+
+
+def _filled(args: Sequence[Any], given: Sequence[tuple[int, str, Any]]) -> Sequence[Any]:
+    """Give the arguments by position, with the resources that stand among them."""
+    filled = list(args)
+    for place, _, value in given:
+        if place < len(args):
+            filled[place] = value
+    return filled
+
+
+def _named(args: Sequence[Any], given: Sequence[tuple[int, str, Any]]) -> dict[str, Any]:
+    """Give the resources that are passed by name."""
+    return {name: value for place, name, value in given if place >= len(args)}

@@ -20,8 +20,10 @@ from stepflow.web.pages.visit import Visit
 
 #: how long ago what failed counts as failing
 LATELY = timedelta(hours=24)
-#: what the lines of queues and runners say already
-_SAID = {"queued.no_worker", "queued.paused", "blocked.runner", "blocked.version"}
+#: what the lines of workers, queues and runners say already
+_SAID = {
+    "queued.no_worker", "queued.paused", "queued.unhealthy", "blocked.runner", "blocked.version",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
