@@ -84,6 +84,11 @@ def test_plain_def(run_example):
     ]
 
 
+def test_resources(run_example):
+    """[K11] [K12] [K13]"""
+    assert run_example("18_resources.py").splitlines() == ["paid: ['Ada']"]
+
+
 def test_lifespan(run_example):
     """[U15] What an attempt wrote that raised is rolled back."""
     assert run_example("11_lifespan.py").splitlines() == ["paid: ['Ada']"]

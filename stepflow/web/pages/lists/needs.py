@@ -20,8 +20,10 @@ from stepflow.web.pages.visit import Visit
 
 #: how long ago what failed counts as failing
 LATELY = timedelta(hours=24)
-#: what the lines of queues and runners say already
-_SAID = {"queued.no_worker", "queued.paused", "blocked.runner", "blocked.version"}
+#: what the lines of workers, queues and runners say already
+_SAID = {
+    "queued.no_worker", "queued.paused", "queued.unhealthy", "blocked.runner", "blocked.version",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,20 @@ class Need:
 def of_workers(
     queues: Sequence[QueueRow], workers: Sequence[WorkerInfo], visit: Visit
 ) -> Iterator[Need]:
-    """Say that nobody works, or that nobody works a queue, or may."""
+    """Say that nobody works, who is not well, and that nobody works a queue, or may."""
     if not any(worker.is_live for worker in workers):
         yield Need(
             "no worker", "alert", "bad", "no worker is live", "what is submitted waits",
             visit.url("workers"), command="stepflow worker package.module:app",
         )  # fmt: skip
+    for worker in workers:
+        if worker.is_live and worker.health:
+            is_bad = worker.state == "unhealthy"
+            yield Need(
+                "unhealthy" if is_bad else "degraded", "alert", "bad" if is_bad else "warn",
+                f"worker {worker.name}", worker.health.partition(": ")[2], visit.url("workers"),
+                command="stepflow workers",
+            )  # fmt: skip
     for queue in queues:
         if queue.paused:
             said = f"{queue.paused.by or 'somebody'}: {queue.paused.reason}".removesuffix(": ")
