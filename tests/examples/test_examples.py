@@ -66,7 +66,7 @@ def test_saga(run_example):
 
 def test_fan_out(run_example):
     expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
-    assert run_example("17_fan_out.py").splitlines() == [f"result: {expected}"]
+    assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
 
 
 def test_map(run_example):
