@@ -51,6 +51,11 @@ async def test_every_run_is_read_as_it_stands(left, real):
         [question] = await client.questions()
         assert (question.run_id, question.prompt) == ("question", "May it?")
         assert "first" in json.dumps(await client.history("signal"), default=str)
+        for run_id in STATES:
+            fields = {
+                name for part in [each async for each in client.export(run_id)] for name in part
+            }
+            assert fields >= {"run", "journal", "record", "vars", "mailbox", "hooks"}
     real.flushall()
 
 
