@@ -1,4 +1,4 @@
-"""The first page: is all well, and what needs somebody."""
+"""The first page: is all well, and what needs attention."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 
 T = TypeVar("T")
 
-#: how many of each kind are looked at, and how many get a line
+#: how many of each kind are looked at, and how many lines it gets
 _LOOKED_AT, _LINES = 100, 8
-#: runs that are shown at work
-_AT_WORK = 10
+#: running runs that are shown
+_RUNNING = 10
 #: minutes of the chart
 _MINUTES = 60
 
 
 async def now(visit: Visit) -> Shown:
-    """Show what needs somebody, and what is at work."""
+    """Show what needs attention, and what is running."""
     client = visit.client
     (queues, workers), (failed, _), questions, hooks, stats = await asyncio.gather(
         queue_rows(visit),
@@ -41,7 +41,10 @@ async def now(visit: Visit) -> Shown:
         client.list(state=RunState.RUNNING, limit=_LOOKED_AT, values=False),
         client.list(state=RunState.PAUSED, limit=_LOOKED_AT, values=False),
     )
-    rows = await rows_of([*running.runs, *pending.runs], visit)
+    rows, asking = await asyncio.gather(
+        rows_of([*running.runs, *pending.runs], visit),
+        client.statuses(list({question.run_id for question in questions})),
+    )
     live = [worker for worker in workers if worker.is_live]
     values = {
         "needs": [
@@ -50,10 +53,10 @@ async def now(visit: Visit) -> Shown:
             *_first(needs.of_runners(runners, visit)),
             *_first(needs.of_stuck(rows, visit)),
             *_first(needs.of_paused(paused.runs, visit)),
-            *_first(needs.of_questions(questions, visit)),
+            *_first(needs.of_questions(questions, {run.id: run.runner for run in asking}, visit)),
             *_first(needs.of_hooks(hooks, visit)),
         ],
-        "at_work": [row for row in rows if row.run.state == RunState.RUNNING][:_AT_WORK],
+        "shown_running": [row for row in rows if row.run.state == RunState.RUNNING][:_RUNNING],
         "live_count": len(live),
         "slots": sum(worker.concurrency or 0 for worker in live),
         "taken": sum(max(worker.running, 0) for worker in live),
