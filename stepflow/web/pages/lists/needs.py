@@ -132,7 +132,7 @@ def of_paused(paused: Sequence[RunStatus], visit: Visit) -> Iterator[Need]:
         first, where = alike[0], f"state=paused runner={runner}"
         is_one = len(alike) == 1
         yield Need(
-            "paused", "paused", "warn", first.id if is_one else runner,
+            "paused", "paused", "warn", runner,
             _texts(visit.shown("error", run.reason or run.waits_for) for run in alike),
             visit.url("runs", first.id) if is_one else visit.url("runs", q=where),
             len(alike), _oldest(run.updated_at for run in alike),
@@ -148,7 +148,7 @@ def of_questions(
     for runner, alike in _alike(questions, lambda each: runners.get(each.run_id, each.run_id)):
         first = alike[0]
         yield Need(
-            "question", "waiting", "ask", first.run_id if len(alike) == 1 else runner,
+            "question", "waiting", "ask", runner,
             _texts(question.prompt for question in alike),
             f"{visit.url('questions')}#question-{first.token}",
             len(alike), _oldest(question.asked_at for question in alike),
