@@ -75,6 +75,13 @@ async def late(step: Step[Any]) -> Outcome:
     return Succeed(ms_since(step.payload["since"]))
 
 
+@app.runner("on-time")
+async def on_time(step: Step[Any]) -> Outcome:
+    """Say how late it is, in ms after the time that it is scheduled for."""
+    at = step.scheduled_for
+    return Succeed(ms_since(at.timestamp() if at else 0.0))
+
+
 @app.runner("park")
 async def park(step: Step[Any]) -> Outcome:
     """Wait between two steps until `since`, then say how late it is."""

@@ -96,6 +96,14 @@ WORKLOADS = {
         ("--variant tokens", "--variant flood"),
         rises=False,
     ),
+    "schedules": Workload(
+        "schedules",
+        "how late the run of a schedule begins: one a second, 1,000 in the same second",
+        "p50_ms",
+        "ms p50",
+        ("--variant one", "--variant burst"),
+        rises=False,
+    ),
     "lists": Workload(
         "lists",
         "first page of each list, with a million finished runs",

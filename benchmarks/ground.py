@@ -8,12 +8,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks import common as c
 from benchmarks.marks import Marks
 from stepflow import Client, RunSpec
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.redis_py import connect
+
+
+def in_database(url: str, database: int) -> str:
+    """Give the URL of another database of the same server, whichever one *url* names."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"{url.partition('?')[0]}?db={database}"
+    return parts._replace(path=f"/{database}").geturl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Ground:
 
     def beside(self, database: int) -> Ground:
         """Give the same with another database of the server."""
-        url = f"{self.url.partition('?')[0]}?db={database}"
+        url = in_database(self.url, database)
         return replace(self, url=url, redis=connect(Address.parse(url)), client=Client(url))
 
     def clean(self) -> None:

@@ -81,6 +81,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.user_code.lifespan import Lifespan as Lifespan
     from stepflow.engine.user_code.middleware import CallNext as CallNext
     from stepflow.engine.user_code.middleware import UserCall as UserCall
+    from stepflow.engine.user_code.resources.health import Health as Health
+    from stepflow.engine.user_code.resources.health import HealthState as HealthState
+    from stepflow.engine.user_code.resources.resource import Resource as Resource
+    from stepflow.engine.user_code.resources.resource import inject as inject
+    from stepflow.engine.user_code.resources.supplying import ResourceDecorator as ResourceDecorator
     from stepflow.engine.versions.runners import RunnerInfo as RunnerInfo
     from stepflow.engine.why import Why as Why
     from stepflow.engine.why.model import WhyWord as WhyWord
@@ -127,6 +132,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import RedisUnreachable as RedisUnreachable
     from stepflow.errors import ReplyLost as ReplyLost
     from stepflow.errors import ReservedHeader as ReservedHeader
+    from stepflow.errors import ResourceFailed as ResourceFailed
+    from stepflow.errors import ResourceNotOpen as ResourceNotOpen
     from stepflow.errors import ResultMismatch as ResultMismatch
     from stepflow.errors import RightsMissing as RightsMissing
     from stepflow.errors import RunCancelled as RunCancelled
@@ -169,11 +176,14 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.calls.steps import StepOptions as StepOptions
     from stepflow.kits.flow.calls.sync_children import SyncChild as SyncChild
     from stepflow.kits.flow.calls.sync_children import SyncSession as SyncSession
+    from stepflow.kits.flow.calls.sync_children import SyncTypedVariable as SyncTypedVariable
     from stepflow.kits.flow.calls.sync_children import SyncVariables as SyncVariables
     from stepflow.kits.flow.calls.sync_pages import SyncCursor as SyncCursor
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
+    from stepflow.kits.flow.commands.poll import Pending as Pending
     from stepflow.kits.flow.commands.variable import Session as Session
+    from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
     from stepflow.kits.flow.context import Context as Context
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
@@ -211,6 +221,9 @@ _EXPORTS = {
     "engine.timeline.beside": "JournalPage Mail",
     "engine.user_code.lifespan": "Lifespan",
     "engine.user_code.middleware": "CallNext UserCall",
+    "engine.user_code.resources.health": "Health HealthState",
+    "engine.user_code.resources.resource": "Resource inject",
+    "engine.user_code.resources.supplying": "ResourceDecorator",
     "engine.versions.runners": "RunnerInfo",
     "engine.why": "Why",
     "engine.why.model": "WhyWord",
@@ -224,7 +237,8 @@ _EXPORTS = {
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
-        ReplyLost ReservedHeader ResultMismatch RightsMissing RunCancelled RunConflict
+        ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
+        RunCancelled RunConflict
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
@@ -237,13 +251,14 @@ _EXPORTS = {
     "kits.flow.calls.batch": "BatchOptions",
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",
+    "kits.flow.commands.poll": "Pending",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",
-    "kits.flow.calls.sync_children": "SyncChild SyncSession SyncVariables",
+    "kits.flow.calls.sync_children": "SyncChild SyncSession SyncTypedVariable SyncVariables",
     "kits.flow.calls.sync_steps": "SyncStepCaller",
     "kits.flow.commands.child": "Child",
-    "kits.flow.commands.variable": "Session Variables",
+    "kits.flow.commands.variable": "Session TypedVariable Variables",
     "kits.flow.context": "Context",
     "kits.flow.sync_context": "SyncContext",
     "logs": "StepFilter StepLog log",

@@ -24,6 +24,7 @@ from stepflow.engine.user_code.declarations import (
 )
 from stepflow.engine.user_code.listening import Listening
 from stepflow.engine.user_code.registered import Registration, mark
+from stepflow.engine.user_code.resources.supplying import Supplying
 from stepflow.engine.user_code.scheduling import Scheduling
 from stepflow.errors import DataError, InvalidOption
 from stepflow.hooks.body import body_of
@@ -44,7 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CoreApp(Around, Listening, Scheduling):
+class CoreApp(Around, Listening, Scheduling, Supplying):
     """
     An app: it registers your runners, jobs and hooks.
 

@@ -22,6 +22,7 @@ from stepflow.engine.user_code.arguments import bind, call_reader, result_reader
 from stepflow.engine.user_code.calls import is_async, settled
 from stepflow.engine.user_code.hints import returned_hint
 from stepflow.engine.user_code.lossless import check_lossless
+from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, shown
 from stepflow.names import is_importable
 from stepflow.store.values.annotations import kind_of
@@ -122,6 +123,7 @@ def call_runner(function: Callable[..., Any], name: str) -> Callable[[Step[Any]]
     refused, for a job has no next step.
     """
     arguments, wanted = call_reader(function, name), kind_of(returned_hint(function) or Any)
+    function = supplied(function, is_whole=True)
 
     def end_by(value: Any) -> Outcome:
         match value:

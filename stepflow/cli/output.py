@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,13 +40,23 @@ class Output:
         self.document(jsonable(value), indent=2 if self.is_terminal and not self.json else None)
 
     def document(self, value: Any, *, indent: int | None) -> None:
-        """Print a JSON document; it escapes what the encoding of stdout lacks."""
+        """Print a JSON document."""
+        click.echo(self.written(value, indent=indent))
+
+    def written(self, value: Any, *, indent: int | None = None) -> str:
+        """Write a JSON document; it escapes what the encoding of stdout lacks."""
         written = json.dumps(value, ensure_ascii=False, indent=indent)
         try:
             written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
         except UnicodeError:
             written = json.dumps(value, indent=indent)
-        click.echo(written)
+        return written
+
+    def pieces(self, pieces: Iterable[str]) -> None:
+        """Print the pieces of one document as they come."""
+        for piece in pieces:
+            click.echo(piece, nl=False)
+        click.echo()
 
     def line(self, text: str) -> None:
         """Print one line of the answer."""

@@ -10,7 +10,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago, span
 
 if TYPE_CHECKING:
-    from stepflow.engine.inspect import QueueInfo
+    from stepflow.engine.inspect import QueueInfo, WorkerInfo
 
 
 @click.command("workers", short_help="List the workers and what they run.")
@@ -25,8 +25,7 @@ def workers_command(context: CliContext) -> None:
         return
     rows = [
         (
-            worker.name, worker.state if worker.is_live else "lost",
-
+            worker.name, _state(worker),
             f"{worker.running}/{worker.concurrency}" if worker.concurrency else "(not stepflow's)",
             worker.done, ", ".join(worker.runners), worker.host, worker.pid, ago(worker.started_at),
             ago(worker.seen_at),
@@ -37,6 +36,15 @@ def workers_command(context: CliContext) -> None:
     context.output.table(
         columns, rows, empty="no workers; start one with stepflow worker package.module:app"
     )
+
+
+def _state(worker: WorkerInfo) -> str:
+    """Say what a worker does, and what is wrong with its resources."""
+    if not worker.is_live:
+        return "lost"
+    if worker.health and worker.state != "unhealthy":
+        return f"{worker.state} ({worker.health})"
+    return worker.health or worker.state
 
 
 @click.command("runners", short_help="List the runners and which workers have them.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.beside import AsyncBeside
 from stepflow.client.bulk import AsyncBulks
+from stepflow.client.exporting import AsyncExporting
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
@@ -107,7 +108,15 @@ class AsyncRunHandle(Generic[T]):
         return await self._client.cancel(self.id, reason)
 
 
-class AsyncClient(AsyncFollowing, AsyncReading, AsyncBeside, AsyncBulks, AsyncSteering, BaseClient):
+class AsyncClient(
+    AsyncFollowing,
+    AsyncReading,
+    AsyncBeside,
+    AsyncExporting,
+    AsyncBulks,
+    AsyncSteering,
+    BaseClient,
+):
     """
     The client for asyncio. Its methods are those of `Client`, to be awaited.
 

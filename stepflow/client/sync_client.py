@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.beside import Beside
 from stepflow.client.bulk import Bulks
+from stepflow.client.exporting import Exporting
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions
 from stepflow.client.output import Following
@@ -105,7 +106,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Following, Reading, Beside, Bulks, Steering, BaseClient):
+class Client(Following, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
     """
     The blocking client. You may share it between threads.
 

@@ -44,6 +44,7 @@ class Counted(StrEnum):
     RECOVERED = "recovered"  # `Recovery`
     CLAIMS_LOST = "claims_lost"
     HOOKS = "hooks"  # `HookCount`
+    LEFT_OUT = "left_out"  # schedule, why its times have no run
 
 
 class StepCount(StrEnum):

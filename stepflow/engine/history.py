@@ -54,6 +54,15 @@ async def history(run_id: str, env: Env) -> dict[str, Any]:
         raise RunNotFound(run_id)
     check_readable(run)
     answers = await map_answers(run, journal, env)
+    return {
+        **show_head(run, data),
+        "journal": [show_entry(entry) for entry in journal],
+        **({"answers": show_answers(answers)} if answers else {}),
+    }
+
+
+def show_head(run: Run, data: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Show a run without its journal: what it is, its input, and what came of it."""
     facts = {
         "id": run.id, "runner": run.runner, "version": run.version, "state": run.state.value,
         "generation": run.generation, "step": run.step, "queue": run.queue,
@@ -64,19 +73,18 @@ async def history(run_id: str, env: Env) -> dict[str, Any]:
         "format": FORMAT,
         "run": {name: fact for name, fact in facts.items() if fact is not None},
         "headers": dict(KeptData(data, run).headers()),
-        "input": _show(data.get(b"payload", b"")),
+        "input": show_data(data.get(b"payload", b"")),
         **{
-            name: _show(data[name.encode()])
+            name: show_data(data[name.encode()])
             for name in ("result", "error")
             if name.encode() in data
         },
-        "journal": [show_entry(entry) for entry in journal],
-        **(
-            {"answers": {child: _show(answer) for child, answer in answers.items()}}
-            if answers
-            else {}
-        ),
     }
+
+
+def show_answers(answers: Mapping[str, bytes]) -> dict[str, Any]:
+    """Show how the children of settled maps ended, by run id."""
+    return {child: show_data(answer) for child, answer in answers.items()}
 
 
 def read_history(document: Any) -> Remembered:
@@ -121,7 +129,7 @@ def show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
     try:
         kind, place, name, at, data, took_ms = split(entry)
-        parts = {"kind": kind, "place": place, "name": name, "at": at, **_show(data)}
+        parts = {"kind": kind, "place": place, "name": name, "at": at, **show_data(data)}
         if took_ms is not None:
             parts["took_ms"] = took_ms
         if _read_entry(json.loads(json.dumps(parts))) == entry:
@@ -140,7 +148,7 @@ def _read_entry(parts: Mapping[str, Any]) -> bytes:
     return head + _read(parts)
 
 
-def _show(data: bytes) -> dict[str, Any]:
+def show_data(data: bytes) -> dict[str, Any]:
     """
     Show bytes so that a person can read them and `_read` gives them back.
 
@@ -173,7 +181,7 @@ def _in_words(data: bytes) -> dict[str, str]:
 
 
 def _read(parts: Mapping[str, Any]) -> bytes:
-    """Give back the bytes that `_show` showed."""
+    """Give back the bytes that `show_data` showed."""
     if "base64" in parts:
         return base64.b64decode(parts["base64"])
     if "text" in parts:
@@ -209,19 +217,45 @@ def redact(document: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]
     so a replay reads it as before; where the code branches on the value it may take another way.
     What cannot be read, and may hold such a key, is replaced as a whole.
     """
-    headers = {
-        name: REDACTED if name in keys else value for name, value in document["headers"].items()
+    return {name: _redact_field(name, value, keys) for name, value in document.items()}
+
+
+def _redact_field(name: str, value: Any, keys: Collection[str]) -> Any:
+    """Redact one field of a document, or of a part of one that `whole` gives."""
+    match name:
+        case "headers" | "tags":
+            return {key: REDACTED if key in keys else held for key, held in value.items()}
+        case "input" | "result" | "error":
+            return _redact_part(value, keys)
+        case "journal":
+            return [_redact_entry(part, keys) for part in value]
+        case "answers":
+            return {child: _redact_part(part, keys) for child, part in value.items()}
+        case "vars":
+            return {
+                key: _redact_part(part, keys, is_secret=key in keys) for key, part in value.items()
+            }
+        case "mailbox" | "output":
+            return [
+                _redact_part(part, keys, is_secret=part.get("signal") in keys) for part in value
+            ]
+        case "record":
+            return _redact_texts(value, value, keys)
+        case "steps" | "hooks":
+            return [_redact_texts(part, ("error", "problem"), keys) for part in value]
+    return value
+
+
+def _redact_texts(
+    part: Mapping[str, Any], names: Collection[str], keys: Collection[str]
+) -> dict[str, Any]:
+    """Replace those texts of *part* that name one of *keys*."""
+    return {
+        name: REDACTED
+        if name in names and isinstance(held, str) and any(key in held for key in keys)
+        else held
+        for name, held in part.items()
     }
-    changed: dict[str, Any] = {**document, "headers": headers}
-    for name in ("input", "result", "error"):
-        if name in changed:
-            changed[name] = _redact_part(changed[name], keys)
-    changed["journal"] = [_redact_entry(part, keys) for part in document["journal"]]
-    if "answers" in changed:
-        changed["answers"] = {
-            child: _redact_part(part, keys) for child, part in changed["answers"].items()
-        }
-    return changed
 
 
 def _is_named(entry: Mapping[str, Any], keys: Collection[str]) -> bool:
@@ -248,17 +282,17 @@ def _halves(entry: bytes) -> tuple[bytes, bytes, bytes]:
 def _redact_part(
     part: Mapping[str, Any], keys: Collection[str], *, is_secret: bool = False
 ) -> dict[str, Any]:
-    """Redact the data that `_show` showed, in a document or in an entry of its journal."""
+    """Redact the data that `show_data` showed, in a document or in an entry of its journal."""
     data = _read(part)
     redacted = _redact_bytes(data, keys, is_secret=is_secret)
     if redacted == data:
         return dict(part)
-    return {name: of for name, of in part.items() if name not in _DATA} | _show(redacted)
+    return {name: of for name, of in part.items() if name not in _DATA} | show_data(redacted)
 
 
 #: words before a packed value: the number of a child and how it ended, or the name of a signal
 _MOST_WORDS = 2
-#: the fields in which `_show` shows data
+#: the fields in which `show_data` shows data
 _DATA = ("value", "signal", "text", "base64", "shown")
 
 

@@ -64,8 +64,10 @@ class WorkerInfo:
     One worker process as RQ knows it.
 
     *state* is RQ's, or "blocked" while user code blocks its event loop, or "leaving" once it was
-    told to stop. *running* counts the steps that it is running, -1 for a worker that is not
-    stepflow's. *is_live* is False for one that was killed: RQ forgets it a minute or two later.
+    told to stop, or "unhealthy" while it takes nothing because of a resource. *health* says which
+    resource is unhealthy or degraded, and why; empty when all are well. *running* counts the steps
+    that it is running, -1 for a worker that is not stepflow's. *is_live* is False for one that was
+    killed: RQ forgets it a minute or two later.
     """
 
     name: str
@@ -80,6 +82,7 @@ class WorkerInfo:
     started_at: datetime | None
     seen_at: datetime | None
     is_live: bool = True
+    health: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +238,11 @@ def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) ->
         return int(written) if written.isdigit() else 0
 
     ours = b"concurrency" in row
+    condition, _, trouble = text(b"condition").partition(": ")
+    state = "" if condition == "degraded" else condition
     return WorkerInfo(
         name,
-        state=text(b"condition") or text(b"state") or "?",
+        state=state or text(b"state") or "?",
         pid=number(b"pid"),
         host=text(b"hostname"),
         queues=words(b"queues"),
@@ -247,6 +252,7 @@ def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) ->
         done=number(b"successful_job_count"),
         started_at=_moment(row.get(b"birth")),
         seen_at=_moment(row.get(b"last_heartbeat")),
+        health=f"{condition}: {trouble}" if trouble else "",
     )
 
 

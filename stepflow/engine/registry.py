@@ -15,6 +15,8 @@ from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.lifespan import Lifespan
 from stepflow.engine.user_code.middleware import Middleware
+from stepflow.engine.user_code.resources.scope import Resources
+from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Registry:
     webhooks: dict[str, Any] = field(default_factory=dict)
     #: what a worker opens at its start, in this order
     lifespans: list[Lifespan[Any]] = field(default_factory=list)
+    #: what a worker sets up and hands to functions that ask for it
+    resources: Resources = field(default_factory=Resources)
     #: what stands around each call of a step, runner, job or hook, the outermost first
     middleware: list[Middleware] = field(default_factory=list)
     #: functions that a worker tells of events
@@ -95,7 +99,7 @@ class Registry:
                 "it must be above 0 seconds, or None"
             )
             raise InvalidOption(msg)
-        run = runner.run_step if isinstance(runner, StepRunner) else runner
+        run = supplied(runner.run_step if isinstance(runner, StepRunner) else runner, is_whole=True)
         entry = RegisteredRunner(
             name,
             run,

@@ -7,7 +7,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
-    │   ├── LifespanNotOpen
+    │   ├── LifespanNotOpen, ResourceNotOpen
     │   └── RunConflict
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
@@ -25,6 +25,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
     ├── LifespanFailed        what your app opens with its worker could not be opened
+    ├── ResourceFailed        nor could what it sets up with its worker
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
@@ -101,6 +102,7 @@ from stepflow.errors.usage import (
     OutputOverflow,
     PayloadTooLarge,
     ReservedHeader,
+    ResourceNotOpen,
     ResultMismatch,
     RunConflict,
     SignalMisfit,
@@ -116,6 +118,7 @@ from stepflow.errors.user_code import (
     ClaimLost,
     LifespanFailed,
     PermanentError,
+    ResourceFailed,
     StepError,
     StepFailed,
     TransientError,
@@ -162,6 +165,8 @@ __all__ = [
     "RedisUnreachable",
     "ReplyLost",
     "ReservedHeader",
+    "ResourceFailed",
+    "ResourceNotOpen",
     "ResultMismatch",
     "RightsMissing",
     "RunCancelled",

@@ -190,6 +190,17 @@ class RunConflict(UsageError):
         )
 
 
+class ResourceNotOpen(UsageError):
+    """A resource was used where no worker has set it up."""
+
+    def __init__(self, name: str) -> None:
+        self.resource = name
+        super().__init__(
+            f"resource {name!r} is not set up here; workers and harnesses pass it to steps, "
+            "runners, jobs and hooks. Whoever calls the function by hand passes it as an argument"
+        )
+
+
 class LifespanNotOpen(UsageError):
     """The `value` of a lifespan was read where no worker has opened it."""
 

@@ -19,6 +19,16 @@ class LifespanFailed(StepflowError):
         )
 
 
+class ResourceFailed(StepflowError):
+    """A resource of the app could not be set up when its worker started; it does not start."""
+
+    def __init__(self, name: str, error: str, trace: str) -> None:
+        self.resource = name
+        super().__init__(
+            f"the worker does not start: resource {name!r} raised {error}\n{trace.rstrip()}"
+        )
+
+
 class CancelRequested(StepflowError):
     """The run was asked to stop; `step.cancel.raise_if_set` raises this."""
 

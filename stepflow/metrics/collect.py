@@ -132,6 +132,7 @@ _SAMPLES: Mapping[str, Callable[[Snapshot], Samples]] = {
     "stepflow_recoveries": _counted(Counted.RECOVERED),
     "stepflow_claims_lost": lambda it: _claims_lost(it.counts),
     "stepflow_hooks": _counted(Counted.HOOKS),
+    "stepflow_schedule_times_left_out": _counted(Counted.LEFT_OUT),
     "stepflow_hooks_pending": lambda it: [
         ((), sum(queue.length for queue in it.queues if queue.is_hooks))
     ],

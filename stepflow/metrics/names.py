@@ -88,6 +88,11 @@ METRICS = _table(
         "stepflow_hooks", Kind.COUNTER,
         "Tries of hook deliveries: delivered, retried or dead.", ("outcome",),
     ),
+    Metric(
+        "stepflow_schedule_times_left_out", Kind.COUNTER,
+        "Times of schedules that have no run: overlap, missed, paused, blocked or buffer full.",
+        ("schedule", "why"),
+    ),
     Metric("stepflow_hooks_pending", Kind.GAUGE, "Hook deliveries that wait in their queue."),
     Metric("stepflow_hooks_dead", Kind.GAUGE, "Hook deliveries that were given up and are kept."),
     Metric("stepflow_due_lag_seconds", Kind.GAUGE, "How late the first is of what is due."),

@@ -42,6 +42,14 @@ def load_mail(keys: Keys, run_id: str, limit: int) -> Call[list[bytes]]:
     return command("LRANGE", f"{keys.run(run_id)}:mail", 0, limit - 1, read=raw, misfit=list)
 
 
+def load_long_mail(keys: Keys, run_id: str, ids: Sequence[str]) -> Call[list[bytes | None]]:
+    """Read the payloads that are kept beside the mailbox, by the ids of their signals."""
+    return command(
+        "HMGET", f"{keys.run(run_id)}:sent", *(f"={each}" for each in ids),
+        read=raw, misfit=lambda: [None] * len(ids),
+    )  # fmt: skip
+
+
 def add_entry(
     keys: Keys, run_id: str, token: str, index: int, entry: bytes, cleanup: Cleanup | None = None
 ) -> Call[int]:

@@ -21,9 +21,9 @@ from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.env import Env
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.engine.user_code.lifespan import all_opened
+from stepflow.engine.user_code.resources.resource import Resource
 from stepflow.kits.app import Stepflow
 from stepflow.kits.flow.replayer import check_history
-from stepflow.settings import Settings
 from stepflow.store.clock import ManualClock
 from stepflow.store.keys import Keys
 from stepflow.store.query import earliest
@@ -31,10 +31,11 @@ from stepflow.testing.client import InProcessClient
 from stepflow.testing.crashes import Crash
 from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
 from stepflow.testing.hooks import HookSeen, Recorder, recording
+from stepflow.testing.keeping import keeping
 from stepflow.testing.mocks import Mock
 from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
-from stepflow.times import LAST, seconds, unix_time
+from stepflow.times import seconds, unix_time
 from stepflow.worker.threads import Threads
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Harness:
     def __init__(self, app: Stepflow, *, now: datetime = BEGIN, patience_s: float = 10.0) -> None:
         self.app = app
         self.clock = ManualClock(unix_time(now, "now of the harness"))
-        self.settings = _keeping(app.settings)
+        self.settings = keeping(app.settings)
         self.server = FakeServer()
         self.client = InProcessClient(self)
         #: the deliveries of hooks, in order
@@ -86,6 +87,7 @@ class Harness:
         self.called: list[str] = []
         self._patience_s = patience_s
         self._mocks: list[Mock] = []
+        self._fakes: dict[Resource[Any], Any] = {}
         self._crashes: list[Crash] = []
         self._running: dict[object, str] = {}
         self._asleep = 0
@@ -107,6 +109,9 @@ class Harness:
         blocking.env.clock = self.clock
         app._client, app._async_client = blocking, self.client  # noqa: SLF001  what tests alone may do
         await self._lifespans.enter_async_context(all_opened(app.registry.lifespans))
+        await self._lifespans.enter_async_context(
+            app.registry.resources.opened_when_used(self._fakes)
+        )
         await self._start_worker()
         return self
 
@@ -259,6 +264,10 @@ class Harness:
         self._mocks.insert(0, made)
         return made
 
+    def resource(self, resource: Resource[Any], fake: object) -> None:
+        """Have functions get *fake* for *resource*, which is then not set up."""
+        self._fakes[resource] = fake
+
     def crash_after(self, name: str, *, written: bool = True, times: int = 1) -> None:
         """
         Have the worker die, as if killed, at the next step, batch, signal or sleep called *name*.
@@ -379,19 +388,6 @@ class Harness:
 
     def _move_to(self, moment: float) -> None:
         self.clock.advance(round(max(moment, self.clock.now()), 6) - self.clock.now())
-
-
-def _keeping(settings: Settings) -> Settings:
-    """
-    Give the settings of a harness: those of the app, but what has ended is kept.
-
-    Times to live are counted by the fake server, in real time, and what has expired is swept by the
-    clock that the test moves: a test that looks at a run must not depend on either.
-    """
-    spans = set(type(settings.retention).model_fields) - {"runners"}
-    kept = {**dict.fromkeys(spans, LAST), "runners": {}}
-    retention = settings.retention.model_copy(update=kept)
-    return settings.model_copy(update={"retention": retention})
 
 
 def _id(run: str | AsyncRunHandle[Any]) -> str:

@@ -13,6 +13,7 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict
 from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.user_code.calls import is_async
+from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.hooks.webhook import Webhook
 
 
@@ -51,7 +52,7 @@ def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
     """Return a copy of *registry* whose terminal hooks are recorded when they are called."""
 
     def each(hooks: Mapping[str, HookFunction]) -> dict[str, HookFunction]:
-        return {name: _recorded(name, hook, seen) for name, hook in hooks.items()}
+        return {name: _recorded(name, supplied(hook), seen) for name, hook in hooks.items()}
 
     return replace(registry, hooks=each(registry.hooks), paused_hooks=each(registry.paused_hooks))
 

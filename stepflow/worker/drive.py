@@ -99,7 +99,12 @@ async def _perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | 
         elsewhere = await _hand_on_again(claimed, claimed.tried, worker_state)
         if elsewhere is not None:
             return elsewhere
-    outcome = await perform(claimed, worker_state)
+    resources = worker_state.registry.resources
+    if resources.has_any_of_runs:
+        async with resources.activation():
+            outcome = await perform(claimed, worker_state)
+    else:
+        outcome = await perform(claimed, worker_state)
     if isinstance(outcome, Pause):
         return await _try_elsewhere(claimed, outcome, worker_state)
     return outcome

@@ -85,11 +85,22 @@ class Fetcher:
         self._blocking: asyncio.Future[str] | None = None
         self._extra_sources: list[QueueSource] = []
         self._live_workers = 1
+        #: set while nothing holds it back
+        self._may_claim = asyncio.Event()
+        self._may_claim.set()
 
     def leave(self) -> None:
         """Take no more claims; `run` returns once the present one, if any, has its reply."""
         self._leaving.set()
         self._changed.set()
+
+    def hold(self, *, holds: bool) -> None:
+        """Take no more claims for as long as *holds*: the worker is not well."""
+        if holds:
+            self._may_claim.clear()
+            self._changed.set()
+        else:
+            self._may_claim.set()
 
     def offer(self, sources: Sequence[QueueSource], *, live_workers: int) -> None:
         """
@@ -107,7 +118,9 @@ class Fetcher:
         while not self._leaving.is_set():
             if self._slots.free <= 0:
                 await self._either(self._slots.wait_free())
-            if self._leaving.is_set() or self._slots.free <= 0:
+            if not self._may_claim.is_set():
+                await self._either(self._may_claim.wait())
+            if self._leaving.is_set() or self._slots.free <= 0 or not self._may_claim.is_set():
                 continue
             try:
                 batch = await self.claim()

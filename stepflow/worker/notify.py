@@ -32,6 +32,7 @@ from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.steering.carry_bulk import carry_on
 from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
 from stepflow.engine.user_code.middleware import UserCall, around
+from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.hooks.given import host_of, with_headers
 from stepflow.hooks.webhook import Webhook
@@ -247,7 +248,7 @@ class Notifier:
 
     async def _call_hook(self, name: str, hook: HookFunction, outcome: RunOutcome) -> None:
         def inner() -> Coroutine[Any, Any, Any]:
-            return call(hook, (outcome,), {}, self._threads)
+            return call(supplied(hook), (outcome,), {}, self._threads)
 
         middleware = self._registry.middleware
         if middleware:

@@ -11,6 +11,7 @@ from stepflow.core.ids import build_key
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import app_hooks, paused_hooks
 from stepflow.engine.registry import Registry
+from stepflow.engine.user_code.resources.health import Health
 from stepflow.engine.versions import announce_builds
 from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
@@ -87,7 +88,9 @@ class WorkerParts:
             on_blocked=on_blocked,
             on_refused=self._note_outage,
         )
-        self.schedules = ScheduleKeeper(env, registry, main, worker=name)
+        self.schedules = ScheduleKeeper(
+            env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
+        )
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
         self.serve(queues)
@@ -168,6 +171,12 @@ class WorkerParts:
         of_hooks = [source for source in waiting_lists if source.rq_queue == hook_queue]
         for fetcher, sources in zip(self.fetchers, (of_steps, of_hooks), strict=True):
             fetcher.offer(sources, live_workers=scan.live_workers)
+
+    def note_health(self, health: Health) -> None:
+        """Take note of how the app's resources are; an unhealthy worker claims nothing."""
+        self.state.health = health
+        for fetcher in self.fetchers:
+            fetcher.hold(holds=self.state.is_unhealthy)
 
     def note_reconnect(self) -> None:
         """

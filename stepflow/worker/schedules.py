@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one
@@ -16,16 +16,25 @@ class ScheduleKeeper:
     """
     The schedules as one worker sees them; *worker* is its name.
 
+    *on_left_out* counts times of a schedule that have no run: which schedule, why, how many.
+
     What only schedules need is loaded when there is one.
     """
 
     def __init__(
-        self, env: Env, registry: Registry, connection: AsyncCaller, *, worker: str
+        self,
+        env: Env,
+        registry: Registry,
+        connection: AsyncCaller,
+        *,
+        worker: str,
+        on_left_out: Callable[[str, str, int], None],
     ) -> None:
         self._env = env
         self._registry = registry
         self._connection = connection
         self._worker = worker
+        self._on_left_out = on_left_out
         self._versions = Versions(registry.newest)
 
     async def announce(self) -> None:
@@ -53,7 +62,10 @@ class ScheduleKeeper:
         from stepflow.engine.schedules.fire import fire  # noqa: PLC0415  as above
 
         with one_by_one(f"schedule={schedule_id}"):
-            plan = fire(schedule_id, self._env, self._versions, declares=self._declares)
+            plan = fire(
+                schedule_id, self._env, self._versions, declares=self._declares,
+                on_left_out=self._on_left_out,
+            )  # fmt: skip
             await carry_out(self._connection, plan)
 
     def _declares(self, schedule_id: str) -> bool:

@@ -49,6 +49,7 @@ async def work_one(
     async with (
         _connected(name, address, env.keys) as connection,
         all_opened(registry.lifespans),
+        registry.resources.opened(),
     ):
         state = WorkerState(
             name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry),

@@ -15,6 +15,8 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.build import build_of
 from stepflow.engine.user_code.calls import call
 from stepflow.engine.user_code.middleware import around, is_ours, step_call
+from stepflow.engine.user_code.resources.health import Health, HealthState
+from stepflow.engine.user_code.resources.supply import supplied_step
 from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -92,6 +94,8 @@ class WorkerState:
         self.is_suspended = False
         #: whether user code blocks the loop while other workers could do its work
         self.is_lagging = False
+        #: how the resources of the app are, the worst of them
+        self.health = Health()
         #: whether the worker is through: whatever is cancelled from now on is not to be settled
         self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
@@ -111,7 +115,12 @@ class WorkerState:
     @property
     def must_let_go(self) -> bool:
         """Whether no run may be kept past its present step."""
-        return self.is_leaving or self.is_suspended or self.is_lagging
+        return self.is_leaving or self.is_suspended or self.is_lagging or self.is_unhealthy
+
+    @property
+    def is_unhealthy(self) -> bool:
+        """Whether the worker takes nothing until its resources are better."""
+        return self.health.state is HealthState.UNHEALTHY
 
     @property
     def builds(self) -> dict[str, str]:
@@ -138,6 +147,8 @@ class WorkerState:
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name* of a run, with the app's middleware around it."""
+        if self.registry.resources:
+            function = supplied_step(function)
         middleware = self.registry.middleware
         if not middleware or is_ours(function):
             return self._call_function(run_id, name, function, args, kwargs, self.threads)

@@ -106,11 +106,13 @@ class Worker:
         """
         Say "blocked" while user code keeps the loop from turning, "leaving" once told to leave.
 
-        Empty otherwise. May be asked from any thread.
+        Otherwise how its resources are, empty when they are well. May be asked from any thread.
         """
         if self.parts is not None and time.monotonic() - self.parts.state.turned_at > BLOCKED_S:
             return "blocked"
-        return "leaving" if self._leave.is_set() else ""
+        if self._leave.is_set():
+            return "leaving"
+        return "" if self.parts is None else self.parts.state.health.line()
 
     @property
     def finished_steps(self) -> int:
@@ -123,10 +125,12 @@ class Worker:
         return [] if self.parts is None else list(self.parts.state.runs)
 
     def what_keeps_it(self) -> list[str]:
-        """Name what it does now in words: runs, and lifespans that are being closed."""
+        """Name what it does now in words: runs, and what is being closed."""
         closing = [each.name for each in self._registry.lifespans if each.is_closing]
         runs = [f"run={run_id}" for run_id in self.runs_in_progress]
-        return [*runs, *(f"the end of lifespan {name!r}" for name in closing)]
+        lifespans = [f"the end of lifespan {name!r}" for name in closing]
+        torn_down = [f"the end of resource {name!r}" for name in self._registry.resources.closing]
+        return [*runs, *lifespans, *torn_down]
 
     def leave(self) -> None:
         """Begin to leave: no more claims, running steps may finish. Called on the loop."""
@@ -140,6 +144,7 @@ class Worker:
             )
             # outlives the steps: these are ended before it is closed
             await stack.enter_async_context(all_opened(self._registry.lifespans))
+            await stack.enter_async_context(self._registry.resources.opened())
             parts = self.parts = self._make_parts(connections)
             tasks: list[asyncio.Task[None]] = []
             stack.push_async_callback(parts.end, tasks)
@@ -160,6 +165,7 @@ class Worker:
                         lambda: self._answer_if_blocked(parts, connections.renewing),
                     )
                 )
+            tasks += await self._watch_health(parts)
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [
@@ -188,6 +194,17 @@ class Worker:
             on_idle=self.leave if options.burst else None,
             on_blocked=self._on_blocked,
         )
+
+    async def _watch_health(self, parts: WorkerParts) -> list[asyncio.Task[None]]:
+        """Ask the resources that have a health how they are, now and from now on."""
+        checked = self._registry.resources.checked
+        if not checked:
+            return []
+        from stepflow.worker.health.watch import HealthWatch  # noqa: PLC0415  few apps have any
+
+        watch = HealthWatch(self._options.name, checked, parts.state.threads, parts.note_health)
+        await watch.look()
+        return [asyncio.ensure_future(watch.run())]
 
     @staticmethod
     def _answer_if_blocked(parts: WorkerParts, connection: SyncCaller) -> None:

@@ -100,6 +100,18 @@ def test_what_is_redacted_is_in_no_line(worked, run: Any):
         assert "[redacted]" in exported.stdout
 
 
+def test_a_run_is_exported_whole_and_checked(worked, flow: Path, program: Any, run: Any, client):
+    """[U22]"""
+    client.signal("t0", "another", {"password": "hunter2"})
+    exported = run("export", "t0", "--whole")
+    document = json.loads(exported.stdout)
+    assert document["mailbox"] == [{"signal": "another", "value": {"password": "hunter2"}}]
+    assert {"steps", "vars", "tags", "record", "hooks"} <= document.keys()
+    assert "hunter2" not in run("export", "t0", "--whole", "--redact", "password").stdout
+    (flow / "t0.json").write_text(exported.stdout)
+    assert program("check", "flow:app", "t0.json").returncode == 0
+
+
 def test_live_runs_are_checked_without_a_write(worked, flow: Path, program: Any, url: str, real):
     before = dump(real)
     fits = program("check", "flow:app", "--live", "--redis-url", url)
@@ -145,6 +157,8 @@ def test_a_run_that_cannot_be_read_is_one_that_does_not_fit(
     [
         (["export"], "name a RUN, or choose many"),
         (["export", "a", "--runner", "trip"], "name a RUN, or choose many"),
+        (["export", "--whole", "--runner", "trip"], "--whole prints one RUN"),
+        (["export", "--whole", "a", "--out", "kept"], "--whole prints one RUN"),
         (["check", "flow:app"], "name FILES, or give --live"),
         (["check", "flow:app", ".", "--live"], "name FILES, or give --live"),
         (["check", "flow:app", ".", "--sample", "3"], "name FILES, or give --live"),

@@ -36,6 +36,7 @@ from tests.crash.support.app import path
 from tests.crash.support.asking import Asker
 from tests.crash.support.checker import Findings, check
 from tests.crash.support.cluster import Cluster, Process
+from tests.crash.support.on_time import OnTime
 from tests.crash.support.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
 
 #: a traceback in a log: its frames, and what was raised
@@ -74,6 +75,8 @@ DAMAGES: list[tuple[str, bytes]] = [
     ("cleanup", b"9"), ("generation", b""), ("state", b"asleep"),
 ]  # fmt: skip
 MEMBERS = [b"garbage", b"run", b"run:", b"hook:\xff", b":", b"claims", b"run:x-0:data"]
+#: schedules of each kind that fire meanwhile
+SCHEDULES = 2
 #: seconds everything is given to end once the attacks are over
 PATIENCE_S = 120.0
 
@@ -89,6 +92,7 @@ class Chaos:
         self._wire = random.Random(seed + 1)
         self._direct = Client(cluster.server.url, settings=cluster.settings)
         self._through = Client(proxy.url, settings=cluster.settings)
+        self.on_time = OnTime(self._direct, SCHEDULES)
         self._crew = [self._new_worker() for _ in range(workers)]
         self._stopped: list[tuple[float, Process]] = []
         self.expected: dict[str, str] = {}
@@ -101,6 +105,8 @@ class Chaos:
         self.uncertain: set[str] = set()
         #: runs whose records were damaged: they may end as they like, but must be got rid of
         self.victims: list[str] = []
+        #: the runs that schedules must have begun
+        self.scheduled: list[str] = []
         self.count: Counter[str] = Counter()
         self.asker = Asker(
             Client(cluster.server.url, settings=cluster.settings),
@@ -154,6 +160,7 @@ class Chaos:
         for run_id in self._awaiting:
             with suppress(SignalRefused, RunNotFound):
                 self._direct.signal(run_id, "word", "peace", dedup="once")
+        self.scheduled = self.on_time.stop()
 
     def close(self) -> None:
         self._direct.close()
@@ -395,11 +402,13 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     began = time.monotonic()
     stuck = []
     try:
-        cluster.all_ended(there, PATIENCE_S)
+        cluster.all_ended([*there, *chaos.scheduled], PATIENCE_S)
     except AssertionError as error:
         stuck.append(str(error))
     print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
     chaos.asker.stop()
+    off_time = chaos.on_time.wrong()
+    chaos.on_time.delete()
     found = check(cluster, there)
     found.stuck += stuck
     found.stuck += [
@@ -407,6 +416,7 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
         for run_id in chaos.victims
         if not is_gone(cluster, run_id)
     ]
+    found.doubled += off_time
     found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
     return found, missing
 
@@ -447,7 +457,8 @@ def report(
     print(
         *(f"{name}={chaos.count[name]}" for name in shown),
         f"yields={found.yields} attempts_lost={found.attempts_lost}",
-        f"uncertain={len(chaos.uncertain)} left_over={len(found.left_over)}",
+        f"scheduled={len(chaos.scheduled)} uncertain={len(chaos.uncertain)}",
+        f"left_over={len(found.left_over)}",
     )
     codes = sorted(code for code in asker.count if "." in code or code.startswith("X"))
     print(

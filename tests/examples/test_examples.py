@@ -66,7 +66,7 @@ def test_saga(run_example):
 
 def test_fan_out(run_example):
     expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
-    assert run_example("17_fan_out.py").splitlines() == [f"result: {expected}"]
+    assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
 
 
 def test_map(run_example):
@@ -82,6 +82,11 @@ def test_plain_def(run_example):
         "ordered tea for 4",
         "ordered tea, honey, cup for 20",
     ]
+
+
+def test_resources(run_example):
+    """[K11] [K12] [K13]"""
+    assert run_example("18_resources.py").splitlines() == ["paid: ['Ada']"]
 
 
 def test_lifespan(run_example):

@@ -1,5 +1,6 @@
 """Who has no schedules pays nothing, and who has many does not wait."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -56,3 +57,21 @@ def test_what_is_due_in_the_same_second_is_decided_on_in_few_calls(bench):
     ).schedules:
         looks += 1
     assert looks == 10
+
+
+async def test_times_without_a_run_are_counted_by_schedule_and_why(app, working, client, real):
+    """[T18] temporal #8087: the metric has the schedule's name."""
+    gate = asyncio.Event()
+
+    @app.runner("slow")
+    async def slow(step: Step[object]):
+        await gate.wait()
+        return Succeed()
+
+    client.schedules.put("s", slow, every=1)
+    async with working(app):
+        await until(lambda: any(line.left_out for line in client.schedules.history("s")))
+        gate.set()
+        name = "left_out|s|overlap"
+        await until(lambda: int(real.hget("stepflow:totals", name) or 0) >= 1)
+    client.schedules.delete("s")

@@ -283,7 +283,15 @@ def test_labels_and_names_are_as_prometheus_wants_them() -> None:
         assert re.fullmatch(r"stepflow_[a-z_]+", name)
         assert not name.endswith("_total")
         assert metric.says.endswith(".")
-        assert set(metric.labels) <= {"runner", "state", "outcome", "queue", "priority", "why"}
+        assert set(metric.labels) <= {
+            "schedule",
+            "runner",
+            "state",
+            "outcome",
+            "queue",
+            "priority",
+            "why",
+        }
         assert metric.kind is not Kind.HISTOGRAM or name.endswith("_seconds")
 
 

@@ -27,10 +27,14 @@ from stepflow import (
     Continue,
     ErrorInfo,
     Failed,
+    Health,
     Join,
     Outcome,
+    Pending,
+    Resource,
     RetryPolicy,
     RunHandle,
+    RunOutcome,
     RunState,
     Step,
     Stepflow,
@@ -39,6 +43,7 @@ from stepflow import (
     Telemetry,
     UserCall,
     Webhook,
+    inject,
 )
 from stepflow.telemetry import OpenTelemetry
 from stepflow.testing import Harness
@@ -93,6 +98,10 @@ async def charge(order: str, amount: int) -> Hit:
 
 async def look_up(job: int) -> Hit | None:
     return Hit(id=job) if job else None
+
+
+async def look_again(job: int) -> Hit | Pending:
+    return Hit(id=job) if job else Pending(delay=5)
 
 
 async def list_hits(cursor: int | None) -> tuple[list[Hit], int | None]:
@@ -151,6 +160,8 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.spawn(render, 1).result(), str)
     assert_type(ctx.spawn(lone).result(), Report)
     assert_type(ctx.vars.incr("turns"), int)
+    assert_type(ctx.vars.typed(Topic).get(), Topic | None)
+    assert_type(ctx.vars.typed(Topic).set(topic), None)
     assert_type(ctx.vars.get("topic", type=Topic), Topic | None)
     assert_type(ctx.session("user-7").vars.get("turns", 0, type=int), int)
 
@@ -243,6 +254,7 @@ async def more(ctx: Context) -> None:
     assert_type(await ctx.sleep(3), None)
     await ctx.wait_for_signal(5, type=int)  # error
     await ctx.ask(Decision, 5)  # error
+    assert_type(await ctx.poll(look_again, 3, every=lambda number: 2.0 * number), Hit)
     await ctx.poll(look_up, 3)  # error
     await ctx.poll(look_up, "3", every=5)  # error
     await ctx.sleep("3")  # error
@@ -254,6 +266,10 @@ async def more(ctx: Context) -> None:
     assert_type(await ctx.vars.get("turns", 0, type=int), int)
     assert_type(await ctx.vars.get("anything"), Any)
     assert_type(await ctx.session("user-7").vars.incr("visits", 2), int)
+    assert_type(await ctx.vars.typed(Topic).get(), Topic | None)
+    assert_type(await ctx.vars.typed(Topic, name="t").get(Topic(text="x")), Topic)
+    assert_type(await ctx.vars.typed(Topic).compare_and_set(None, Topic(text="x")), bool)
+    await ctx.vars.typed(Topic).set(Hit(id=1))  # error
     await ctx.vars.incr("turns", "x")  # error
 
     # children
@@ -416,6 +432,87 @@ def around() -> None:
     assert_type(managed.value, Hit)
     app.middleware(no_middleware)  # error
     app.lifespan(no_lifespan)  # error
+
+
+# resources, and the functions that ask for them
+
+
+@app.resource
+async def database() -> AsyncIterator[Topic]:
+    yield Topic(text="x")
+
+
+@app.resource(scope="run", start_timeout=timedelta(seconds=3))
+@asynccontextmanager
+async def session(db: Topic = inject(database)) -> AsyncGenerator[Hit]:
+    yield Hit(id=len(db.text))
+
+
+@app.resource
+def disk(db: Topic = inject(database)) -> Iterator[int]:
+    yield len(db.text)
+
+
+@database.health
+async def database_health(db: Topic) -> Health:
+    return Health.degraded(db.text)
+
+
+@disk.health
+def disk_health(value: int) -> None:
+    del value
+
+
+async def no_health(value: Hit) -> str:
+    return str(value)
+
+
+async def bill(order: int, *, db: Topic = inject(database), hit: Hit = inject(session)) -> Hit:
+    return Hit(id=order + len(db.text) + hit.id)
+
+
+async def misfit(db: Hit = inject(database)) -> None:  # error
+    del db
+
+
+@app.job
+async def pay(order: int, db: Topic = inject(database)) -> Hit:
+    return Hit(id=order + len(db.text))
+
+
+@app.runner("paying")
+async def paying(step: Step[Topic], db: Topic = inject(database)) -> Outcome:
+    return Continue(step.payload.text + db.text)
+
+
+@app.on_terminal
+def tell(outcome: RunOutcome, db: Topic = inject(database)) -> None:
+    del outcome, db
+
+
+@app.workflow
+async def billing(ctx: Context, order: int) -> Hit:
+    assert_type(await ctx.step(bill, order), Hit)
+    assert_type(await ctx.step("bill", bill, order, key="k"), Hit)
+    await ctx.step(bill)  # error
+    await ctx.step(bill, "5")  # error
+    return await ctx.step(bill, order)
+
+
+async def with_resources() -> None:
+    assert_type(database, Resource[Topic])
+    assert_type(session, Resource[Hit])
+    assert_type(disk, Resource[int])
+    assert_type(await pay(3), Hit)
+    assert_type(await pay(3, db=Topic(text="mine")), Hit)
+    assert_type(await (await pay.submit(3)).result(), Hit)
+    await pay.submit("3")  # error
+    app.resource(no_lifespan)  # error
+    app.resource(scope="step")  # error
+    database.health(no_health)  # error
+    async with Harness(app) as h:
+        h.resource(database, Topic(text="fake"))
+        h.resource(Topic, Topic(text="fake"))  # error
 
 
 # what is read of a run

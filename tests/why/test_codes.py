@@ -341,6 +341,24 @@ async def test_queued_busy_and_behind(scene):
     scene.real.flushall()
 
 
+async def test_queued_unhealthy(scene):
+    """[K13] Only when all workers of the queue are; a degraded one takes runs."""
+    for name in ("w1", "w2"):
+        scene.register(name)
+        scene.real.hset(f"rq:worker:{name}", "condition", f"unhealthy: pool of {name}: gone")
+    await scene.client.submit("r", run_id="a")
+    why = await scene.why("queued.unhealthy")
+    assert why.sentence == (
+        "worker w1 is unhealthy and takes nothing (pool of w1: gone); so is 1 other"
+    )
+    assert why.evidence["unhealthy"] == {"w1": "pool of w1: gone", "w2": "pool of w2: gone"}
+    assert why.commands == ("stepflow workers",)
+    scene.real.hset("rq:worker:w2", "condition", "degraded: pool: slow")
+    why = await scene.why("queued.next")
+    assert why.evidence["free_slots"] == 10
+    scene.real.flushall()
+
+
 async def test_queued_suspended(scene):
     scene.register()
     await scene.client.submit("r", run_id="a")
@@ -418,6 +436,8 @@ async def test_blocked_runner_version_queue_coming(scene):
     assert "works gpu and not queue 'default'" in why.sentence
     scene.register("w4", runners=("r@3",))
     await scene.why("blocked.coming")
+    scene.real.hset("rq:worker:w4", "condition", "unhealthy: pool: gone")
+    await scene.why("queued.unhealthy")
     await scene.carry("stepflow fail a")
     await scene.why("ended.failed")
 

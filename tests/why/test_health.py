@@ -60,7 +60,7 @@ def test_only_workers_of_a_queue_are_looked_at(here):
     assert health(here.url, "worker", "--queue", "default").exit_code == 1
 
 
-@pytest.mark.parametrize("condition", ["blocked", "leaving"])
+@pytest.mark.parametrize("condition", ["blocked", "leaving", "unhealthy: pool: gone"])
 def test_a_worker_that_takes_nothing_lives_and_is_not_ready(here, condition):
     """A restart would make its steps run again."""
     here.register("w1")

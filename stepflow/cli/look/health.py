@@ -44,9 +44,9 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
     """
     Say whether the workers on this machine, or in this container, do their work.
 
-    Exit code 0 when they take runs; 1 when none is here, or one is leaving or blocked by user code;
-    7 when Redis does not answer. With --live a worker passes that is leaving or blocked, and Redis
-    may be away: a restart would help neither.
+    Exit code 0 when they take runs; 1 when none is here, or one is leaving, blocked by user code,
+    or unhealthy by a resource of its app; 7 when Redis does not answer. With --live such a worker
+    passes, and Redis may be away: a restart would help neither.
     """
     from stepflow.errors import UnavailableError
 
@@ -61,9 +61,11 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
     live = [each for each in found if each.is_live]
     if not live:
         raise Problem(f"no live worker is on host {host}")
-    idle = [each for each in live if each.state in {"blocked", "leaving"}]
+    idle = [each for each in live if each.state in {"blocked", "leaving", "unhealthy"}]
     if idle and not is_liveness:
-        raise Problem("; ".join(f"worker {each.name} is {each.state}" for each in idle))
+        raise Problem(
+            "; ".join(f"worker {each.name} is {each.health or each.state}" for each in idle)
+        )
     _say(context, f"{len(live)} worker{'' if len(live) == 1 else 's'} on host {host} at work")
 
 

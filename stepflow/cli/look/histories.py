@@ -11,6 +11,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
+from stepflow.cli.look.pieces import pieces
 
 if TYPE_CHECKING:
     from stepflow.app import CoreApp
@@ -52,6 +53,9 @@ def _choice(command: F) -> F:
 @_choice
 @click.option("--where", metavar="CONDITIONS", help="Only runs that fit: 'error~timeout older=1h'.")
 @click.option(
+    "--whole", "is_whole", is_flag=True, help="Also tags, steps, variables, mailbox, output, hooks."
+)
+@click.option(
     "--redact", "keys", multiple=True, metavar="KEY", help="Blank the values under KEY; repeatable."
 )
 @click.option(
@@ -69,15 +73,17 @@ def export_command(
     state: str | None,
     sample: int | None,
     where: str | None,
+    is_whole: bool,
     keys: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """
     Print RUN and its journal as JSON, for `stepflow check`.
 
-    Without RUN, with --runner, --state, --where or --sample, it prints many, a line of JSON for
-    each, newest first. Webhooks and their secrets are left out. What --redact blanks keeps its
-    type, so the history still replays, unless the code takes another way by such a value.
+    With --whole it prints all that is kept of RUN, a part at a time. Without RUN, with --runner,
+    --state, --where or --sample, it prints many, a line of JSON for each, newest first. Webhooks
+    and their secrets are left out. What --redact blanks keeps its type, so the history still
+    replays, unless the code takes another way by such a value.
     """
     from stepflow.engine.history import redact
 
@@ -85,7 +91,13 @@ def export_command(
     if chooses == (run is not None):
         msg = "name a RUN, or choose many by --runner, --state, --where or --sample"
         raise Problem(msg, Exit.USAGE)
+    if is_whole and (run is None or out is not None):
+        raise Problem("--whole prints one RUN, and does not go with --out", Exit.USAGE)
     with context.client(starts=False) as client:
+        if run is not None and is_whole:
+            parts = (redact(part, keys) for part in client.export(context.run_id(client, run)))
+            context.output.pieces(pieces(parts, context.output.written))
+            return
         if run is not None:
             found = iter([client.history(context.run_id(client, run))])
         else:

@@ -70,7 +70,7 @@ def _doing(step: StepStatus, run_id: str, now: datetime) -> str:
 def _working(step: StepStatus, now: datetime) -> str:
     name = _called(step) + (f", attempt {step.attempt}," if step.attempt > 1 else "")
     match step.state:
-        case StepState.RETRYING if step.until is not None:
+        case StepState.RETRYING | StepState.WAITING if step.until is not None:
             return f"tries {name} {_due(step.until, now)}"
         case StepState.SCHEDULED if step.until is not None:
             return f"starts {_called(step)} {_due(step.until, now)}"

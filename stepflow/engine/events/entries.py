@@ -53,6 +53,10 @@ def _error(entry: Entry) -> Told:
 
 def _try(entry: Entry) -> Told:
     due_at, error = read_try(entry.data)
+    if not error:  # a poll that found nothing
+        return EventType.WAITING, {
+            "what": "poll", "name": entry.name, "place": entry.place, "until": _iso(due_at),
+        }  # fmt: skip
     return EventType.ATTEMPT_FAILED, {
         "step": entry.name, "place": entry.place, "error": error, "next_at": _iso(due_at),
     }  # fmt: skip

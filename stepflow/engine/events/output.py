@@ -111,7 +111,7 @@ class OutputReader:
     async def _load(self) -> tuple[OutputState, list[StreamEntry]]:
         """Read a page; items that go while it is read are not passed over in silence."""
         keys, run_id = self._env.keys, self.run_id
-        first = "-" if self._position is None else _after(self._position)
+        first = "-" if self._position is None else id_after(self._position)
         for _ in range(_TRIES):
             state, entries, gone = await batch(
                 load_output_state(keys, run_id),
@@ -192,6 +192,7 @@ def _order(entry_id: str) -> tuple[int, int]:
     return int(first), int(second or 0)
 
 
-def _after(entry_id: str) -> str:
+def id_after(entry_id: str) -> str:
+    """Name the first id that can come after another one."""
     first, second = _order(entry_id)
     return f"{first}-{second + 1}"

@@ -7,10 +7,10 @@ Whoever comes second finds another `rev` and decides again, which changes nothin
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stepflow.core.schedules.decide import decide_firing
-from stepflow.core.schedules.state import Decision, LastRun
+from stepflow.core.schedules.state import Decision, Firing, LastRun
 from stepflow.engine.cancel import cancel
 from stepflow.engine.env import Env
 from stepflow.engine.schedules.declared import FORGET_S, declared_by_living
@@ -34,12 +34,13 @@ async def fire(
     versions: Versions,
     *,
     declares: Callable[[str], bool],
+    on_left_out: Callable[[str, str, int], None] | None = None,
 ) -> None:
     """
     Begin what is due of a schedule.
 
-    *declares* says whether the code at hand declares a schedule. Safe to repeat, and by many at
-    once.
+    *declares* says whether the code at hand declares a schedule; *on_left_out* is told of times
+    that have no run: the schedule, why, how many. Safe to repeat, and by many at once.
     """
     for _ in range(_MOST_RUNS):
         record = await load_schedule(env.keys, schedule_id)
@@ -52,15 +53,18 @@ async def fire(
             log.error("schedule=%s does not fire until it is put again: %s", schedule_id, problem)
             await drop_due(env.keys, schedule_id)
             return
-        due_at = await _fire_once(schedule, env, versions, declares)
+        due_at, past = await _fire_once(schedule, env, versions, declares)
+        for firing in past:
+            if firing.left and on_left_out is not None:
+                on_left_out(schedule_id, firing.left, firing.count)
         if due_at is None or due_at > env.clock.now():
             return
 
 
 async def _fire_once(
     schedule: Schedule, env: Env, versions: Versions, declares: Callable[[str], bool]
-) -> float | None:
-    """Decide once, and write that; gives when to look again, 0 for at once."""
+) -> tuple[float | None, Sequence[Firing]]:
+    """Decide once, and write that; gives when to look again, 0 for at once, and what is past."""
     last, now = await last_run(schedule.state, env), env.clock.now()
     is_declared = (
         schedule.record.is_kept
@@ -76,13 +80,13 @@ async def _fire_once(
             "schedule=%s is deleted: no live worker has declared it for 30 days", schedule.id
         )
         await delete_schedule(env.keys, schedule.id, rev=schedule.record.rev)
-        return 0.0
+        return 0.0, ()
     if decision.cancel:
         await cancel(decision.cancel, f"schedule {schedule.id} begins its next run", env)
     if not await _carry_out(schedule, decision, last, env, versions):
-        return 0.0
+        return 0.0, ()
     _say(schedule, decision)
-    return decision.due_at
+    return decision.due_at, decision.history
 
 
 async def _carry_out(

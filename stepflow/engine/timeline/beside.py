@@ -19,7 +19,7 @@ from stepflow.store.journal import count_journal, load_mail
 from stepflow.store.values.codec import unpack
 
 #: stands before the id of a signal whose payload is kept beside the mailbox
-_POINTS = b"\xc1"
+POINTS = b"\xc1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _mail(item: bytes) -> Mail:
 
 
 def _payload(packed: bytes) -> Any:
-    if packed.startswith(_POINTS):
+    if packed.startswith(POINTS):
         return UnreadableText("<a long payload, kept apart until it is taken>")
     try:
         return unpack(packed)

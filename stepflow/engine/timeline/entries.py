@@ -126,6 +126,13 @@ class JournalReader:
     def _try(self, entry: Entry) -> None:
         due_at, brief = read_try(entry.data)
         next_at, error = as_datetime(due_at), ErrorInfo.of_brief(brief)
+        if error is None:  # a poll that found nothing
+            step = self._put(
+                entry.place, entry, state=StepState.WAITING, until=next_at, ended_at=None,
+                took_s=None, error=None,
+            )  # fmt: skip
+            self._steps[self._at[entry.place]] = replace(step, attempt=step.attempt + 1)
+            return
         step = self._put(
             entry.place, entry, state=StepState.RETRYING, until=next_at, ended_at=None,
             took_s=None, error=error,

@@ -178,7 +178,10 @@ def _under_way(
             )
     at = as_datetime(now)
     for index, step in enumerate(found):
-        if step.state is StepState.RETRYING and step.until and at and step.until <= at:
+        is_tried_again = step.state is StepState.RETRYING or (
+            step.kind is StepKind.STEP and step.state is StepState.WAITING
+        )
+        if is_tried_again and step.until and at and step.until <= at:
             found[index] = replace(step, state=StepState.RUNNING, worker=worker)
     if any(step.state is StepState.RUNNING for step in found):
         return found

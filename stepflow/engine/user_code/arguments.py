@@ -26,6 +26,7 @@ from stepflow.engine.user_code.hints import (
 )
 from stepflow.engine.user_code.lossless import check_arguments, check_lossless
 from stepflow.engine.user_code.readable import readable
+from stepflow.engine.user_code.resources.resource import is_injected
 from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.kinds import LEAVES
@@ -122,6 +123,9 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
         raise InvalidOption(
             f"{_name(fn)}{_parameters(signature)} cannot be called with these arguments: {error}"
         ) from error
+    for name in bound.arguments:
+        if is_injected(signature.parameters[name]):
+            raise InvalidOption(f"the worker passes {name!r} of {_name(fn)}; leave it out")
     arguments = {
         name: list(item) if isinstance(item, tuple) and _is_star(signature, name) else item
         for name, item in bound.arguments.items()
@@ -151,7 +155,7 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
     readers = {
         name: _validator(_collected(parameter, hints[name]), f"parameter {name!r} of {runner!r}")
         for name, parameter in signature.parameters.items()
-        if name in hints and not says_nothing(hints[name])
+        if name in hints and not says_nothing(hints[name]) and not is_injected(parameter)
     }
 
     def read(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -232,8 +236,9 @@ def result_reader(fn: Callable[..., Any]) -> Reader:
 
 
 def _misfits(signature: inspect.Signature, payload: dict[Any, Any]) -> list[Problem]:
+    given = {name for name, each in signature.parameters.items() if not is_injected(each)}
     unknown: list[Problem] = [
-        ((name,), "there is no such parameter") for name in payload.keys() - signature.parameters
+        ((name,), "there is no such parameter") for name in payload.keys() - given
     ]
     return unknown + [
         ((name,), "it is missing")

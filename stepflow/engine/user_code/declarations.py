@@ -9,6 +9,7 @@ from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.hints import hints_of, own_signature, says_nothing, without_extras
+from stepflow.engine.user_code.resources.resource import injections
 from stepflow.errors import InvalidOption
 from stepflow.names import dotted_name
 
@@ -62,6 +63,11 @@ def takes_input(function: Callable[..., Any], name: str, context: type[WorkflowC
     its ctx for something else.
     """
     written = f"{'async ' if is_async(function) else ''}def {_called(function)}"
+    if (asked := next(iter(injections(function)), None)) is not None:
+        raise InvalidOption(
+            f"workflow {name!r} asks for a resource, {asked!r}; a workflow is called again for "
+            "each replay, so only its steps get resources: move the parameter to one of them"
+        )
     if not _takes(function, 1) and not _takes(function, 2):
         raise InvalidOption(
             f"workflow {name!r} is called with its ctx and, if it takes one, its input; its "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
@@ -10,13 +9,12 @@ from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    contextmanager,
 )
 from typing import Any, Generic, TypeVar
 
 from stepflow.engine.user_code.calls import error_info, passes
-from stepflow.engine.user_code.hints import own_signature
-from stepflow.errors import InvalidOption, LifespanFailed, LifespanNotOpen, shown
+from stepflow.engine.user_code.resources.managers import manager_maker, needed_parameter
+from stepflow.errors import InvalidOption, LifespanFailed, LifespanNotOpen
 
 log = logging.getLogger("stepflow.worker")
 
@@ -117,31 +115,9 @@ async def _leave(manager: Any) -> None:
 
 def _maker(name: str, function: Any) -> Callable[[], Any]:
     """Return what makes the context manager; raises InvalidOption for a function that has none."""
-    if not callable(function) or inspect.iscoroutinefunction(function):
-        msg = (
-            f"@app.lifespan is used on {shown(function)}; write a function that yields once: "
-            "async def pool(): ... yield pool ..."
-        )
+    make = manager_maker("lifespan", name, function)
+    needed = needed_parameter(function)
+    if needed is not None:
+        msg = f"lifespan {name!r} has the parameter {needed!r}; it is called without any"
         raise InvalidOption(msg)
-    needed = [
-        parameter.name
-        for parameter in own_signature(function).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
-    ]
-    if needed:
-        msg = f"lifespan {name!r} has the parameter {needed[0]!r}; it is called without any"
-        raise InvalidOption(msg)
-    if inspect.isasyncgenfunction(function):
-        return asynccontextmanager(function)
-    if inspect.isgeneratorfunction(function):
-        return contextmanager(function)
-
-    def make() -> Any:
-        manager = function()
-        if hasattr(manager, "__aenter__") or hasattr(manager, "__enter__"):
-            return manager
-        msg = f"lifespan {name!r} returned {shown(manager)}, which is not a context manager"
-        raise InvalidOption(msg)
-
     return make

@@ -30,6 +30,8 @@ class Worker:
     seen_at: float = 0.0
     is_live: bool = False
     is_blocked: bool = False
+    #: which resource is unhealthy, and why: it takes nothing meanwhile; empty when all are well
+    trouble: str = ""
 
     @property
     def is_ours(self) -> bool:

@@ -48,6 +48,7 @@ CODES: Mapping[str, str] = {
     "queued.next": "the next worker with a free slot takes it at once",
     "queued.busy": "all slots are taken",
     "queued.behind": "others of a higher priority, or of queues served first, go before it",
+    "queued.unhealthy": "a resource of all its workers is unhealthy",
     "queued.no_worker": "no live worker works its queue",
     "queued.suspended": "somebody has suspended RQ",
     "queued.paused": "somebody has paused its queue",

@@ -40,6 +40,9 @@ def queued(facts: Facts, run: Run) -> Why:
     serving = world.serving(place.rq_queue)
     if not serving:
         return _no_worker(facts, run, evidence)
+    if (unhealthy := _unhealthy(facts, serving, evidence)) is not None:
+        return unhealthy
+    serving = [worker for worker in serving if not worker.trouble]
     free = _free(world, serving)
     evidence |= {"workers": [worker.name for worker in serving], "free_slots": free}
     if run.failures or run.crashes:
@@ -67,6 +70,21 @@ def queued(facts: Facts, run: Run) -> Why:
         facts, "queued.busy", f"{where} queue {queue}{waited}; {full}",
         since=place.queued_at or 0.0, moved_by="a claim, once a slot is free",
         commands=[f"stepflow worker APP --queue {run.queue}"], evidence=evidence,
+    )  # fmt: skip
+
+
+def _unhealthy(facts: Facts, workers: Sequence[Worker], evidence: dict[str, Any]) -> Why | None:
+    """Explain a run whose workers take nothing because of their resources, each of them."""
+    if not all(worker.trouble for worker in workers):
+        return None
+    first, more = workers[0], len(workers) - 1
+    others = f"; so {'is' if more == 1 else 'are'} {count(more, 'other')}" if more else ""
+    return make(
+        facts, "queued.unhealthy",
+        f"worker {first.name} is unhealthy and takes nothing ({first.trouble}){others}",
+        since=facts.place.queued_at or 0.0, moved_by="a worker whose resources are well",
+        commands=["stepflow workers"],
+        evidence={**evidence, "unhealthy": {each.name: each.trouble for each in workers}},
     )  # fmt: skip
 
 
@@ -173,6 +191,8 @@ def _blocked(facts: Facts, run: Run) -> Why:
     more = f"; {count(others, 'other waits', 'others wait')} for it" if others > 0 else ""
     knowing = [worker for worker in world.live if worker.knows(key)]
     here = [worker for worker in knowing if place.rq_queue in worker.queues]
+    if here and (unhealthy := _unhealthy(facts, here, evidence)) is not None:
+        return unhealthy
     if here:
         return make(
             facts, "blocked.coming",

@@ -166,6 +166,7 @@ class WorldReader:
         runners = frozenset(_words(row[b"runners"])) if b"runners" in row else None
         begun = read_rq_time(row.get(b"birth")) or 0.0
         beat = read_rq_time(row.get(b"last_heartbeat")) or 0.0
+        condition, _, words = row.get(b"condition", b"").decode("utf-8", "replace").partition(": ")
         return Worker(
             name, _words(row.get(b"queues", b"")), runners,
             None if slots is None else int(slots) if slots.isdigit() else 0,
@@ -173,7 +174,8 @@ class WorldReader:
             int(pid) if pid.isdigit() else 0,
             seen_at=begun if slots is not None else beat,
             is_live=slots is None or begun > now - LIVE_S,
-            is_blocked=row.get(b"condition") == b"blocked" and beat > now - BLOCKED_LIVE_S,
+            is_blocked=condition == "blocked" and beat > now - BLOCKED_LIVE_S,
+            trouble=words or "a resource" if condition == "unhealthy" else "",
         )  # fmt: skip
 
 

@@ -5,7 +5,14 @@ Calls that move a run: one for each kind of transition.
 """
 
 from stepflow.store.runs.end import finish_run, mark_run, retry_run
-from stepflow.store.runs.load import load_data, load_outline, load_run, load_spec, load_steps
+from stepflow.store.runs.load import (
+    load_data,
+    load_outline,
+    load_row,
+    load_run,
+    load_spec,
+    load_steps,
+)
 from stepflow.store.runs.move import (
     AGAIN,
     BRIEF_S,
@@ -38,6 +45,7 @@ __all__ = [
     "keep_step",
     "load_data",
     "load_outline",
+    "load_row",
     "load_run",
     "load_spec",
     "load_steps",

@@ -20,6 +20,11 @@ def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
     )  # fmt: skip
 
 
+def load_row(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's row as it is kept."""
+    return load_hash(keys.run(run_id))
+
+
 def load_data(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's payload, result, error and spec, packed."""
     return load_hash(f"{keys.run(run_id)}:data")

@@ -143,6 +143,10 @@ class Counters:
         """Count a try of a hook delivery."""
         self._rest[field_of(Counted.HOOKS, end)] += 1
 
+    def note_left_out(self, schedule_id: str, why: str, count: int) -> None:
+        """Count times of a schedule that have no run."""
+        self._rest[field_of(Counted.LEFT_OUT, schedule_id, why)] += count
+
     def drain(self) -> dict[str, int]:
         """Give all that was counted since the last call, by field."""
         counts = dict(self._rest)

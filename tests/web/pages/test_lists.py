@@ -81,6 +81,25 @@ async def test_workers_are_listed_with_their_slots(aclient, worker, look):
     assert "0 / 3" in page
 
 
+async def test_a_worker_that_is_not_well_says_so_with_its_resource(look, real):
+    """[K13] On the page of workers, and among what needs somebody."""
+    for name, condition in {"w1": "unhealthy: pool: gone", "w2": "degraded: disk: <full>"}.items():
+        row = {
+            "concurrency": 3, "state": "idle", "queues": "default", "condition": condition,
+            "birth": "2026-01-01T00:00:00.000000Z",
+        }  # fmt: skip
+        real.hset(f"rq:worker:{name}", mapping=row)
+        real.sadd("rq:workers", f"rq:worker:{name}")
+        real.zadd("stepflow:workers:default", {name: real.time()[0] + 30})
+    listed = await look("workers")
+    assert re.search(r"</svg>unhealthy</b> <span [^>]*>pool: gone<", listed)
+    assert re.search(r"</svg>idle</span> <span [^>]*>degraded: disk: &lt;full&gt;<", listed)
+    needed = await look("")
+    assert "worker w1" in needed
+    assert "disk: &lt;full&gt;" in needed
+    real.flushall()
+
+
 async def _workers(aclient):
     return [info for info in await aclient.workers() if info.concurrency]
 

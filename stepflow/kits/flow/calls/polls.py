@@ -1,4 +1,4 @@
-"""`ctx.poll`: a step and a sleep, again and again."""
+"""`ctx.poll`: a function that is called until it has something to give."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
 
 from stepflow.errors import InvalidOption, StepFailed, shown
+from stepflow.kits.flow.calls.functions import named
 from stepflow.kits.flow.calls.steps import ONCE, StepCalls
 from stepflow.kits.flow.calls.waits import WaitCalls
+from stepflow.kits.flow.commands.poll import Every, Pending, PollCommand, wait_after
 from stepflow.times import seconds
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+#: options with which each try is a step of its own
+_OPTIONS = frozenset({"key", "queue"})
 
 
 class PollOptions(TypedDict, total=False):
@@ -29,10 +35,10 @@ class PollCalls(StepCalls, WaitCalls):
     @overload
     async def poll(
         self,
-        function: Callable[[*Ts], Awaitable[T | None]],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -40,10 +46,10 @@ class PollCalls(StepCalls, WaitCalls):
     @overload
     async def poll(
         self,
-        function: Callable[[*Ts], Awaitable[T | None]],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -51,10 +57,10 @@ class PollCalls(StepCalls, WaitCalls):
     @overload
     async def poll(
         self,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], T | Pending | None],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -62,34 +68,10 @@ class PollCalls(StepCalls, WaitCalls):
     @overload
     async def poll(
         self,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], T | Pending | None],
         /,
         *args: *Ts,
-        every: float | timedelta,
-        timeout: float | timedelta | None,
-        max_errors: int = 3,
-        **options: Unpack[PollOptions],
-    ) -> T | None: ...
-    @overload
-    async def poll(
-        self,
-        name: str,
-        function: Callable[[*Ts], Awaitable[T | None]],
-        /,
-        *args: *Ts,
-        every: float | timedelta,
-        timeout: None = None,
-        max_errors: int = 3,
-        **options: Unpack[PollOptions],
-    ) -> T: ...
-    @overload
-    async def poll(
-        self,
-        name: str,
-        function: Callable[[*Ts], Awaitable[T | None]],
-        /,
-        *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -98,10 +80,10 @@ class PollCalls(StepCalls, WaitCalls):
     async def poll(
         self,
         name: str,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -110,10 +92,34 @@ class PollCalls(StepCalls, WaitCalls):
     async def poll(
         self,
         name: str,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
+        timeout: float | timedelta | None,
+        max_errors: int = 3,
+        **options: Unpack[PollOptions],
+    ) -> T | None: ...
+    @overload
+    async def poll(
+        self,
+        name: str,
+        function: Callable[[*Ts], T | Pending | None],
+        /,
+        *args: *Ts,
+        every: Every,
+        timeout: None = None,
+        max_errors: int = 3,
+        **options: Unpack[PollOptions],
+    ) -> T: ...
+    @overload
+    async def poll(
+        self,
+        name: str,
+        function: Callable[[*Ts], T | Pending | None],
+        /,
+        *args: *Ts,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -123,44 +129,67 @@ class PollCalls(StepCalls, WaitCalls):
         name: str | Callable[..., Any],
         /,
         *args: Any,
-        every: float | timedelta,
+        every: Every,
         timeout: float | timedelta | None = None,
         max_errors: int = 3,
         **kwargs: Any,
     ) -> Any:
         """
-        Call a function as a step until it returns something other than None, and return that.
+        Call a function until it returns something other than None or Pending, and return that.
 
         Return None after *timeout*, which also stops a call in progress. Between calls the run
-        waits for *every*, without occupying a worker. Both are seconds or a timedelta. Raises
-        StepFailed for the *max_errors*-th failure in a row.
+        waits for *every*, without occupying a worker: seconds, a timedelta, or a function of the
+        number of the try, from 1. The function may return `Pending(delay=60)` to wait for
+        something else. Each try is recorded in one entry. Raises StepFailed for the *max_errors*-th
+        failure in a row, with 0 for the first.
         """
-        every_s = seconds(every, "every of ctx.poll")
+        if not callable(every):
+            wait_after(every, 1)
         ends_s = None if timeout is None else seconds(timeout, "timeout of ctx.poll")
-        if isinstance(max_errors, bool) or not isinstance(max_errors, int) or max_errors < 1:
-            msg = f"max_errors of ctx.poll is {shown(max_errors)}; it is a whole number from 1"
+        if isinstance(max_errors, bool) or not isinstance(max_errors, int) or max_errors < 0:
+            msg = f"max_errors of ctx.poll is {shown(max_errors)}; it is a whole number from 0"
             raise InvalidOption(msg)
+        most = max(1, max_errors)
 
         def attempt() -> asyncio.Future[Any]:
             found: asyncio.Future[Any] = self.step(name, *args, retry=ONCE, **kwargs)
             return found
 
-        given = carry_poll(self, attempt, every_s, ends_s, max_errors)
+        def begin() -> PollCommand | None:
+            if not _OPTIONS.isdisjoint(kwargs):
+                return None
+            step, function, rest = named(name, args, "ctx.poll")
+            options = (None, ONCE, None, None, None)
+            command = self._make_step(PollCommand, step, function, rest, kwargs, *options)
+            if isinstance(command, asyncio.Future):  # declared for another queue
+                return None
+            command.expect(every, most)
+            self._activation.start(command)
+            return command
+
+        given = carry_poll(self, begin, attempt, every, ends_s, most)
         self._activation.give_out(given)
         return given
 
 
 async def carry_poll(
     ctx: WaitCalls,
+    begin: Callable[[], PollCommand | None],
     attempt: Callable[[], Awaitable[Any]],
-    every_s: float,
+    every: Every,
     timeout_s: float | None,
     max_errors: int,
 ) -> Any:
-    """Try until *attempt* returns something other than None; see `Context.poll`."""
+    """
+    Try until something other than None and Pending comes; see `Context.poll`.
+
+    *begin* begins a poll that is one command; where it gives none, each try is an *attempt*.
+    """
     over = None if timeout_s is None else asyncio.ensure_future(ctx.sleep(timeout_s))
     try:
-        return await _poll(ctx, attempt, every_s, over, max_errors)
+        command = begin()
+        trying = asyncio.ensure_future(attempt()) if command is None else command.future
+        return await _poll(ctx, trying, command, attempt, every, over, max_errors)
     finally:
         if over is not None:
             over.cancel()
@@ -168,28 +197,37 @@ async def carry_poll(
 
 async def _poll(
     ctx: WaitCalls,
+    trying: asyncio.Future[Any],
+    command: PollCommand | None,
     attempt: Callable[[], Awaitable[Any]],
-    every_s: float,
+    every: Every,
     over: asyncio.Future[None] | None,
     max_errors: int,
 ) -> Any:
+    """Go on from a first try: by itself, where that was the whole poll; else from try to try."""
+    number = 1
     errors = 0
     while True:
-        trying = asyncio.ensure_future(attempt())
         if not await _before(over, trying):
             return None
         try:
             found = trying.result()
         except StepFailed:
-            errors += 1
+            errors += 1 if command is None else command.errors + 1
             if errors >= max_errors:
                 raise
+            found = None
         else:
             errors = 0
-            if found is not None:
+            if found is not None and not isinstance(found, Pending):
                 return found
-        if not await _before(over, ctx.sleep(every_s)):
+        delay = found.delay if isinstance(found, Pending) else None
+        if not await _before(
+            over, ctx.sleep(wait_after(every, number) if delay is None else delay)
+        ):
             return None
+        number, command = number + 1, None
+        trying = asyncio.ensure_future(attempt())
 
 
 async def _before(over: asyncio.Future[None] | None, waited: asyncio.Future[Any]) -> bool:

@@ -25,6 +25,7 @@ from stepflow.times import seconds
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+S = TypeVar("S", bound=StepCommand)
 
 #: the policy of a single try
 ONCE = RetryPolicy(max_attempts=1)
@@ -141,6 +142,25 @@ class StepCalls(ContextBase):
         compensate: Callable[[Any], Any] | None,
         queue: str | None,
     ) -> asyncio.Future[Any]:
+        made = self._make_step(
+            StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue
+        )
+        return made if isinstance(made, asyncio.Future) else self._activation.start(made)
+
+    def _make_step(
+        self,
+        kind: type[S],
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        key: str | None,
+        retry: RetryPolicy | None,
+        timeout: float | timedelta | None,
+        compensate: Callable[[Any], Any] | None,
+        queue: str | None,
+    ) -> S | asyncio.Future[Any]:
+        """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._readers.of(function)
         shape = (type(function), len(args), *kwargs)
         if shape not in known.shapes:
@@ -170,13 +190,13 @@ class StepCalls(ContextBase):
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
-        command = StepCommand(
+        command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=self._activation.commands.keyed.occurrence(place),
         )  # fmt: skip
         command.compensation = compensation
-        return self._activation.start(command)
+        return command
 
     def options(
         self,

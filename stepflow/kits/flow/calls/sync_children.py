@@ -196,6 +196,30 @@ class SyncVariables(Blocking):
         """Write *value* if the variable holds *expected*; returns whether it did."""
         return bool(self._wait(self._of.compare_and_set, name, expected, value))
 
+    def typed(self, type: type[T], *, name: str | None = None) -> SyncTypedVariable[T]:  # noqa: A002  as of `Variables.typed`
+        """Give a view of one variable as an object of *type*; see `Variables.typed`."""
+        return SyncTypedVariable(self._of.typed(type, name=name), self._loop)
+
+
+class SyncTypedVariable(Blocking, Generic[T]):
+    """One variable as an object of a type; see `TypedVariable`."""
+
+    @overload
+    def get(self, default: None = None) -> T | None: ...
+    @overload
+    def get(self, default: T) -> T: ...
+    def get(self, default: Any = None) -> Any:
+        """Return the object, or *default* when there is none."""
+        return self._wait(self._of.get, default)
+
+    def set(self, value: T | None) -> None:
+        """Write the object; None removes it."""
+        self._wait(self._of.set, value)
+
+    def compare_and_set(self, expected: T | None, value: T | None) -> bool:
+        """Write *value* if the variable holds *expected*; returns whether it did."""
+        return bool(self._wait(self._of.compare_and_set, expected, value))
+
 
 class SyncSession(Blocking):
     """What the runs of a session share."""

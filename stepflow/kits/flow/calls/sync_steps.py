@@ -10,6 +10,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.kits.flow.calls.blocking import Blocking
 from stepflow.kits.flow.calls.polls import PollOptions
 from stepflow.kits.flow.calls.steps import StepOptions
+from stepflow.kits.flow.commands.poll import Every, Pending
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,10 +104,10 @@ class SyncStepCalls(Blocking):
     @overload
     def poll(
         self,
-        function: Callable[[*Ts], Awaitable[T | None]],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -114,10 +115,10 @@ class SyncStepCalls(Blocking):
     @overload
     def poll(
         self,
-        function: Callable[[*Ts], Awaitable[T | None]],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -125,10 +126,10 @@ class SyncStepCalls(Blocking):
     @overload
     def poll(
         self,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], T | Pending | None],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -136,34 +137,10 @@ class SyncStepCalls(Blocking):
     @overload
     def poll(
         self,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], T | Pending | None],
         /,
         *args: *Ts,
-        every: float | timedelta,
-        timeout: float | timedelta | None,
-        max_errors: int = 3,
-        **options: Unpack[PollOptions],
-    ) -> T | None: ...
-    @overload
-    def poll(
-        self,
-        name: str,
-        function: Callable[[*Ts], Awaitable[T | None]],
-        /,
-        *args: *Ts,
-        every: float | timedelta,
-        timeout: None = None,
-        max_errors: int = 3,
-        **options: Unpack[PollOptions],
-    ) -> T: ...
-    @overload
-    def poll(
-        self,
-        name: str,
-        function: Callable[[*Ts], Awaitable[T | None]],
-        /,
-        *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -172,10 +149,10 @@ class SyncStepCalls(Blocking):
     def poll(
         self,
         name: str,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
         timeout: None = None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],
@@ -184,10 +161,34 @@ class SyncStepCalls(Blocking):
     def poll(
         self,
         name: str,
-        function: Callable[[*Ts], T | None],
+        function: Callable[[*Ts], Awaitable[T | Pending | None]],
         /,
         *args: *Ts,
-        every: float | timedelta,
+        every: Every,
+        timeout: float | timedelta | None,
+        max_errors: int = 3,
+        **options: Unpack[PollOptions],
+    ) -> T | None: ...
+    @overload
+    def poll(
+        self,
+        name: str,
+        function: Callable[[*Ts], T | Pending | None],
+        /,
+        *args: *Ts,
+        every: Every,
+        timeout: None = None,
+        max_errors: int = 3,
+        **options: Unpack[PollOptions],
+    ) -> T: ...
+    @overload
+    def poll(
+        self,
+        name: str,
+        function: Callable[[*Ts], T | Pending | None],
+        /,
+        *args: *Ts,
+        every: Every,
         timeout: float | timedelta | None,
         max_errors: int = 3,
         **options: Unpack[PollOptions],

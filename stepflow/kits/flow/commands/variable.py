@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from stepflow.core.ids import check_text
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.engine.user_code.arguments import reader_for
 from stepflow.engine.user_code.calls import EscapedError
+from stepflow.engine.user_code.lossless import check_lossless
 from stepflow.errors import InvalidOption, NotAnInteger, PayloadMismatch, UnreadableValue, shown
 from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.step_options import Readers
+from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.codec import pack, unpack
 from stepflow.store.variables import LEAST, MOST, read_var, write_var
 
 #: the answer of an incr of what cannot be counted up
@@ -159,6 +162,14 @@ class Variables:
         args = (self._packed(name, expected), self._packed(name, value))
         return self._touch("swap", name, args, lambda data: data == b"1")
 
+    def typed(self, type: type[T], *, name: str | None = None) -> TypedVariable[T]:  # noqa: A002  as of `get`
+        """
+        Give a view of one variable as an object of *type*, such as a model or a dataclass.
+
+        `cart = ctx.vars.typed(Cart)`. The variable is called *name*, by default as the type.
+        """
+        return TypedVariable(self, type, name or type.__name__)
+
     def _packed(self, name: str, value: Any) -> bytes:
         return write_var(value, what=f"variable {name!r}", limit=self._host.runtime.limit)
 
@@ -178,6 +189,61 @@ class Variables:
         )  # fmt: skip
         command.read = read
         return host.start(command)
+
+
+class TypedVariable(Generic[T]):
+    """
+    One variable of a run or a session as an object of a type: `ctx.vars.typed(Cart)`.
+
+    What is read and what is written is validated. Await each call, as of `Variables`.
+    """
+
+    def __init__(self, variables: Variables, type: type[T], name: str) -> None:  # noqa: A002  as of `Variables.get`
+        self.name = check_variable("variable", name)
+        self._variables = variables
+        self._type = type
+        self._kind = kind_of(type)
+        self._convert = reader_for("a variable", type)
+
+    @overload
+    def get(self, default: None = None) -> asyncio.Future[T | None]: ...
+    @overload
+    def get(self, default: T) -> asyncio.Future[T]: ...
+    def get(self, default: Any = None) -> asyncio.Future[Any]:
+        """
+        Return the object, or *default* when there is none.
+
+        Raises UnreadableValue where something else was written.
+        """
+        return self._variables.get(self.name, default, type=self._type)
+
+    def set(self, value: T | None) -> asyncio.Future[None]:
+        """
+        Write the object; None removes it.
+
+        Raises InvalidOption for one that would not be valid when it is read back, and
+        UnsupportedValue for one with more in it than the type says.
+        """
+        return self._variables.set(self.name, self._checked(value))
+
+    def compare_and_set(self, expected: T | None, value: T | None) -> asyncio.Future[bool]:
+        """
+        Write *value* if the variable is equal to *expected*; return whether it was.
+
+        So two runs of a session change an object, and neither loses what the other wrote.
+        """
+        return self._variables.compare_and_set(self.name, expected, self._checked(value))
+
+    def _checked(self, value: T | None) -> T | None:
+        if value is None:
+            return None
+        what = f"variable {self.name!r}"
+        check_lossless(self._kind, value, what)
+        try:
+            self._convert(unpack(pack(value, what=what)))
+        except PayloadMismatch as misfit:
+            raise InvalidOption(f"{what} would not be valid: {misfit.problem}") from misfit
+        return value
 
 
 class Session:

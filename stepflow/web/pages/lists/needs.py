@@ -23,10 +23,14 @@ from stepflow.web.pages.visit import Visit
 T = TypeVar("T")
 K = TypeVar("K")
 
+#: how many of each kind are looked at
+LOOKED_AT = 100
 #: how long ago what failed counts as failing
 LATELY = timedelta(hours=24)
-#: what the lines of queues and runners say already
-_SAID = {"queued.no_worker", "queued.paused", "blocked.runner", "blocked.version"}
+#: what the lines of workers, queues and runners say already
+_SAID = {
+    "queued.no_worker", "queued.paused", "queued.unhealthy", "blocked.runner", "blocked.version",
+}  # fmt: skip
 #: of several in a line, how many say their text
 _TEXTS = 3
 
@@ -49,17 +53,29 @@ class Need:
     count: int = 1
     since: datetime | None = None
     command: str = ""
+    #: whether there may be more than were looked at
+    has_more: bool = False
 
 
-def of_workers(
-    queues: Sequence[QueueRow], workers: Sequence[WorkerInfo], visit: Visit
-) -> Iterator[Need]:
-    """Say that there is no worker, that none serves a queue, or that none may."""
+def of_workers(workers: Sequence[WorkerInfo], visit: Visit) -> Iterator[Need]:
+    """Say that there is no worker, and which are not well, those in the same state in a line."""
     if not any(worker.is_live for worker in workers):
         yield Need(
             "no worker", "alert", "bad", "no live worker", "submitted runs wait",
             visit.url("workers"), command="stepflow worker package.module:app",
         )  # fmt: skip
+    unwell = [worker for worker in workers if worker.is_live and worker.health]
+    for is_bad, alike in _alike(unwell, lambda worker: worker.state == "unhealthy"):
+        yield Need(
+            "unhealthy" if is_bad else "degraded", "alert", "bad" if is_bad else "warn",
+            f"worker {alike[0].name}" if len(alike) == 1 else "workers",
+            _texts(worker.health.partition(": ")[2] for worker in alike), visit.url("workers"),
+            len(alike), command="stepflow workers",
+        )  # fmt: skip
+
+
+def of_queues(queues: Sequence[QueueRow], visit: Visit) -> Iterator[Need]:
+    """Say which queues no worker serves, or may."""
     for queue in queues:
         if queue.paused:
             said = f"{queue.paused.by or 'somebody'}: {queue.paused.reason}".removesuffix(": ")
@@ -138,6 +154,7 @@ def of_paused(paused: Sequence[RunStatus], visit: Visit) -> Iterator[Need]:
             len(alike), _oldest(run.updated_at for run in alike),
             f"stepflow resume {first.id}" if is_one
             else f"stepflow resume --where {shlex.quote(where)}",
+            has_more=len(paused) >= LOOKED_AT,
         )  # fmt: skip
 
 
@@ -152,6 +169,7 @@ def of_questions(
             _texts(question.prompt for question in alike),
             f"{visit.url('questions')}#question-{first.token}",
             len(alike), _oldest(question.asked_at for question in alike),
+            has_more=len(questions) >= LOOKED_AT,
         )  # fmt: skip
 
 
@@ -162,6 +180,7 @@ def of_hooks(hooks: Sequence[HookInfo], visit: Visit) -> Iterator[Need]:
             "hook", "failed", "warn", alike[0].target if len(alike) == 1 else where,
             _texts(hook.problem or "failed for good" for hook in alike), visit.url("hooks"),
             len(alike), _oldest(hook.created_at for hook in alike),
+            has_more=len(hooks) >= LOOKED_AT,
         )  # fmt: skip
 
 

@@ -11,14 +11,15 @@ from stepflow.core.run import RunState
 from stepflow.web.pages.lists import needs
 from stepflow.web.pages.lists.chart import HEIGHT, chart_of
 from stepflow.web.pages.lists.failures import groups_of, newest_failed
+from stepflow.web.pages.lists.needs import LOOKED_AT
 from stepflow.web.pages.lists.queues import queue_rows
 from stepflow.web.pages.lists.rows import rows_of
 from stepflow.web.pages.visit import Page, Shown, Visit
 
 T = TypeVar("T")
 
-#: how many of each kind are looked at, and how many lines it gets
-_LOOKED_AT, _LINES = 100, 8
+#: how many lines a kind gets
+_LINES = 8
 #: running runs that are shown
 _RUNNING = 10
 #: minutes of the chart
@@ -30,16 +31,16 @@ async def now(visit: Visit) -> Shown:
     client = visit.client
     (queues, workers), (failed, _), questions, hooks, stats = await asyncio.gather(
         queue_rows(visit),
-        newest_failed(visit, _LOOKED_AT),
-        client.questions(limit=_LOOKED_AT),
-        client.hooks(limit=_LOOKED_AT),
+        newest_failed(visit, LOOKED_AT),
+        client.questions(limit=LOOKED_AT),
+        client.hooks(limit=LOOKED_AT),
         client.stats(minutes=_MINUTES),
     )
     runners, pending, running, paused = await asyncio.gather(
         client.runners(),
-        client.list(state=RunState.PENDING, limit=_LOOKED_AT, values=False),
-        client.list(state=RunState.RUNNING, limit=_LOOKED_AT, values=False),
-        client.list(state=RunState.PAUSED, limit=_LOOKED_AT, values=False),
+        client.list(state=RunState.PENDING, limit=LOOKED_AT, values=False),
+        client.list(state=RunState.RUNNING, limit=LOOKED_AT, values=False),
+        client.list(state=RunState.PAUSED, limit=LOOKED_AT, values=False),
     )
     rows, asking = await asyncio.gather(
         rows_of([*running.runs, *pending.runs], visit),
@@ -48,7 +49,8 @@ async def now(visit: Visit) -> Shown:
     live = [worker for worker in workers if worker.is_live]
     values = {
         "needs": [
-            *needs.of_workers(queues, workers, visit),
+            *needs.of_workers(workers, visit),
+            *_first(needs.of_queues(queues, visit)),
             *_first(needs.of_failures(groups_of(failed), stats.failing, visit)),
             *_first(needs.of_runners(runners, visit)),
             *_first(needs.of_stuck(rows, visit)),
@@ -64,7 +66,7 @@ async def now(visit: Visit) -> Shown:
         "oldest_s": max((queue.oldest_s or 0 for queue in queues), default=0),
         "running": sum(queue.running for queue in queues),
         "chart": chart_of(stats.minutes), "chart_height": HEIGHT,
-        "questions": len(questions), "most": _LOOKED_AT,
+        "questions": len(questions), "most": LOOKED_AT,
     }  # fmt: skip
     return Shown("lists/now.html", values)
 

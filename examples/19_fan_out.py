@@ -1,7 +1,7 @@
 """
 Many things at once: the fastest of three answers, a batch of 500 items, and what failed of it.
 
-    python examples/17_fan_out.py
+    python examples/19_fan_out.py
 
 `ctx.gather` races branches and cancels the rest once its join is met; `ctx.batch` calls one
 function for each item. Both remember what they got: kill the worker, and only what had no answer is
@@ -47,7 +47,7 @@ async def shop_around(ctx: Context) -> dict[str, int]:
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "stepflow", "worker", "examples.17_fan_out:app"]
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.19_fan_out:app"]
     worker = subprocess.Popen(command)
     try:
         print("result:", app.client.submit(shop_around).result(timeout=50))

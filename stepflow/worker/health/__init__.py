@@ -1,0 +1,1 @@
+"""How a worker is: the worst of what the health checks of its resources answer."""
