@@ -29,7 +29,9 @@ def load(rows: list[int]) -> int:
 @app.schedule("30 2 * * *", tz="Europe/Berlin")
 @app.workflow
 async def nightly(ctx: Context) -> int:
-    rows = await ctx.step(extract, ctx.scheduled_for)
+    day = ctx.scheduled_for
+    assert day is not None, "submitted by hand"
+    rows = await ctx.step(extract, day)
     return await ctx.step(load, rows)
 
 
@@ -37,6 +39,7 @@ async def main() -> None:
     async with Harness(app, now=datetime(2027, 3, 26, 12, tzinfo=UTC)) as h:
         await h.advance(timedelta(days=3))
         for firing in reversed(await h.client.schedules.history("nightly")):
+            assert firing.run_id is not None, firing  # no time was left out
             at = firing.scheduled_for.astimezone(BERLIN)
             print(f"{at:%a %d %B, %H:%M}: {firing.run_id} loaded {await h.result(firing.run_id)}")
 

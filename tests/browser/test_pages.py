@@ -181,9 +181,10 @@ def test_a_bulk_is_seen_through_from_a_failure_to_its_end(client, app, tab):
 
 
 @pytest.fixture
-def working(url):
-    """A worker of the seed's app."""
+def working(url, client):
+    """A worker of the seed's app, once it is there."""
     with seed.worker(url):
+        until_blocking(client.workers)
         yield
 
 

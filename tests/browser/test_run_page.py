@@ -16,9 +16,10 @@ pytestmark = pytest.mark.crash
 
 
 @pytest.fixture
-def worker(url: str) -> Iterator[None]:
-    """A worker of the app that fills the database of the pictures."""
+def worker(url: str, client: Client) -> Iterator[None]:
+    """A worker of the app that fills the database of the pictures, once it is there."""
     with seed.worker(url):
+        until_blocking(client.workers)
         yield
 
 

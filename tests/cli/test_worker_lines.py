@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextvars import copy_context
 
 import pytest
 
@@ -100,11 +101,12 @@ def test_a_line_of_any_value_is_json_and_keeps_its_own_fields():
 
 def test_the_step_that_code_belongs_to_is_in_its_lines():
     """[U13]"""
-    token = logs.enter(logs.StepFacts("a1", "order", "charge", 2))
-    try:
-        line = record("said", name="mine")
-    finally:
-        logs.leave(token)
+
+    def in_the_step():
+        logs.enter(logs.StepFacts("a1", "order", "charge", 2))
+        return record("said", name="mine")
+
+    line = copy_context().run(in_the_step)
     assert (line["run"], line["runner"], line["step"], line["attempt"]) == (
         "a1", "order", "charge", 2,
     )  # fmt: skip
