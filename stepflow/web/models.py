@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunState, RunStatus
 from stepflow.engine.stats.read import HOURS, MINUTES, MOST_HOURS, MOST_MINUTES
 from stepflow.engine.steering.bulk import MOST_RATE, RATE
@@ -229,6 +230,46 @@ class RunSteps:
     is_workflow: bool
     restarts: int
     steps: Sequence[StepStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """
+    One time that a worker had the run of a workflow.
+
+    *number* counts activations, *attempt* the tries of one; *outcome* says how it ended: `park` to
+    wait, `raised`, `lost` with its worker, and so on.
+    """
+
+    number: int
+    attempt: int
+    outcome: str
+    worker: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    error: ErrorInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimeline:
+    """
+    What the timeline of a run is drawn from.
+
+    *steps* are in the order in which they began. *activations* are those of a workflow; the steps
+    of a runner are its attempts. *child_ends* says when children ended, by their ids; the steps say
+    when the run took that in.
+    """
+
+    id: str
+    state: RunState
+    is_workflow: bool
+    restarts: int
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    steps: Sequence[StepStatus]
+    activations: Sequence[Activation]
+    child_ends: Mapping[str, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from stepflow.client import AsyncClient
+from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
+from stepflow.core.step_record import Attempt
+from stepflow.engine.timeline import Trace, timeline_of, trace
 from stepflow.engine.why import Why
 from stepflow.errors import RedisRefused, RunNotFound, UnavailableError
 from stepflow.hooks.body import json_value
 from stepflow.store.query import server_time
+from stepflow.times import as_datetime
 from stepflow.web.models import moment_of
 from stepflow.web.operation import Call
 from stepflow.web.redact import redacted, redacted_history, redacted_run, redacted_step
@@ -70,6 +75,43 @@ async def show_steps(call: Call) -> dict[str, Any]:
     return {
         "id": timeline.run.id, "is_workflow": timeline.is_workflow,
         "restarts": timeline.restarts, "steps": steps,
+    }  # fmt: skip
+
+
+async def show_timeline(call: Call) -> dict[str, Any]:
+    """Give what the timeline of a run is drawn from: its steps, and when a worker had it."""
+    found = await trace_of(call.client, call.path["run_id"])
+    run = found.run
+    return {
+        "id": run.id, "state": run.state, "is_workflow": found.is_workflow,
+        "restarts": found.restarts, "created_at": json_value(run.created_at),
+        "started_at": json_value(run.started_at), "ended_at": json_value(run.ended_at),
+        "steps": [
+            redacted_step(call.redact, json_value(step)) for step in timeline_of(found).steps
+        ],
+        "activations": [_activation(call, each) for each in _activations(found)],
+        "child_ends": {
+            run_id: json_value(as_datetime(end)) for run_id, end in found.child_ends.items()
+        },
+    }  # fmt: skip
+
+
+async def trace_of(client: AsyncClient, run_id: str) -> Trace:
+    """Read what the timeline of a run is made of; raises RunNotFound."""
+    return await client._do(trace(run_id, client.env))  # noqa: SLF001  `steps` has less
+
+
+def _activations(found: Trace) -> Sequence[Attempt]:
+    return found.attempts if found.is_workflow else ()
+
+
+def _activation(call: Call, each: Attempt) -> dict[str, Any]:
+    record = each.record
+    return {
+        "number": each.number, "attempt": record.attempt, "outcome": record.outcome,
+        "worker": record.worker or None, "started_at": json_value(as_datetime(record.started_at)),
+        "ended_at": json_value(as_datetime(record.ended_at)),
+        "error": redacted(call.redact, "error", json_value(ErrorInfo.of_brief(record.error))),
     }  # fmt: skip
 
 

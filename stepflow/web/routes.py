@@ -73,6 +73,7 @@ from stepflow.web.models import (
     RowsQuery,
     RunPage,
     RunSteps,
+    RunTimeline,
     ShownRun,
     Signal,
     Signalled,
@@ -109,6 +110,10 @@ READS = (
     Operation(
         "GET", "/runs/{run_id}/steps", look.show_steps, "List the steps of a run", RunSteps,
         problems=_ONE,
+    ),
+    Operation(
+        "GET", "/runs/{run_id}/timeline", look.show_timeline, "Give the timeline of a run",
+        RunTimeline, problems=_ONE,
     ),
     Operation(
         "GET", "/runs/{run_id}/journal", look.show_journal, "Export the history of a run",

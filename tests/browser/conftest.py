@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,15 +38,15 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def serve_pages(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Start `stepflow web` for a Redis, with these options; gives its address."""
+@contextmanager
+def _serving(folder: Path) -> Iterator[Callable[..., str]]:
+    """Start `stepflow web` in a folder as often as is wanted; they all end with the context."""
     started: list[subprocess.Popen[str]] = []
 
     def start(url: str, *options: str) -> str:
         command = [sys.executable, "-m", "stepflow", "web", "--redis-url", url, "--port", "0"]
         process = subprocess.Popen(
-            [*command, *options], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            [*command, *options], cwd=folder, text=True, stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         started.append(process)
@@ -53,16 +54,33 @@ def serve_pages(tmp_path: Path) -> Iterator[Callable[..., str]]:
         line = process.stdout.readline()
         return next(word for word in line.split() if word.startswith("http")).rstrip(":")
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture
-def site(url: str, serve_pages: Callable[..., str]) -> str:
-    """The address of the dashboard of the test's server."""
-    return serve_pages(url)
+def serve_pages(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start `stepflow web` for a Redis, with these options; gives its address."""
+    with _serving(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def _shared(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One dashboard for all tests: it keeps nothing of its own, so none sees another's runs."""
+    with _serving(tmp_path_factory.mktemp("web")) as start:
+        yield start(server)
+
+
+@pytest.fixture
+def site(url: str, _shared: str) -> str:
+    """The address of the dashboard of the test's server, whose database is empty."""
+    del url
+    return _shared
 
 
 class Tab:

@@ -320,12 +320,13 @@ def life(url: str) -> Iterator[Client]:
     """Fill a database, and keep a worker there."""
     webhook = app.settings.webhook.model_copy(update={"allow_cidrs": ("127.0.0.0/8",)})
     settings = app.settings.model_copy(update={"webhook": webhook})
-    with Client(url, settings=settings) as client, worker(url):
+    with Client(url, settings=settings) as client, worker(url) as process:
         remember(url)
         fill(client, receiver())
         settle(client)
         steer(client)
         yield client
+        process.kill()  # what it is doing will take minutes
 
 
 def main() -> None:

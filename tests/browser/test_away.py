@@ -25,7 +25,7 @@ def test_what_was_shown_stays_with_its_age_until_redis_is_back(own_server, serve
         run_id = client.submit("nobody", 1).id
     page = open_tab(site=serve_pages(own_server.url)).open("runs")
     own_server.kill()
-    expect(page.locator("#away")).to_contain_text("Redis is away", timeout=15_000)
+    expect(page.locator("#away")).to_contain_text("Redis is unavailable", timeout=15_000)
     expect(page.locator("#away")).to_contain_text("old")
     expect(page.locator(f"#run-{run_id}")).to_be_visible()
     own_server.start()
@@ -37,6 +37,6 @@ def test_a_page_that_is_opened_meanwhile_comes_by_itself(own_server, serve_pages
     site = serve_pages(own_server.url)
     own_server.kill()
     page = open_tab(site=site).open("queues")
-    expect(page.locator("h1")).to_have_text("Redis is away")
+    expect(page.locator("h1")).to_have_text("Redis is unavailable")
     own_server.start()
     expect(page.locator("h1")).to_have_text("Queues", timeout=20_000)

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.crash
 
 
 @pytest.fixture
-def worker(url: str) -> Iterator[None]:
-    """A worker of the app that fills the database of the pictures."""
+def worker(url: str, client: Client) -> Iterator[None]:
+    """A worker of the app that fills the database of the pictures, once it is there."""
     with seed.worker(url):
+        until_blocking(client.workers)
         yield
 
 
@@ -203,7 +204,7 @@ def test_a_run_keeps_its_picture_while_redis_is_away(tmp_path, serve_pages, open
         client.submit("nobody", 1, run_id="r1")
     page = open_tab(site=serve_pages(server.url)).open("runs/r1")
     server.kill()
-    expect(page.locator("#away")).to_contain_text("Redis is away", timeout=15_000)
+    expect(page.locator("#away")).to_contain_text("Redis is unavailable", timeout=15_000)
     expect(page.locator(".chart")).to_be_visible()
     server.start()
     expect(page.locator("#away")).to_be_hidden(timeout=15_000)

@@ -80,12 +80,44 @@ async def test_a_run_and_its_steps_are_what_show_prints(api, run_id, url):
     assert steps.json()["is_workflow"] is True
 
 
+async def test_a_timeline_has_the_steps_and_when_a_worker_had_the_run(
+    http, app, aclient, working, run_id
+):
+    """[O16] A workflow's activations; a runner's steps are its attempts; when children ended."""
+    steps = (await http.get(f"/runs/{run_id}/steps")).json()["steps"]
+    whole = (await http.get(f"/runs/{run_id}/timeline")).json()
+    assert (whole["id"], whole["state"], whole["is_workflow"]) == (run_id, "succeeded", True)
+    assert whole["steps"] == steps
+    [activation] = whole["activations"]
+    assert (activation["number"], activation["attempt"], activation["error"]) == (0, 1, None)
+    moments = [whole["created_at"], activation["started_at"], activation["ended_at"]]
+    assert moments == sorted(moments)
+
+    @app.runner("child")
+    def child(step):
+        raise PermanentError("broken")
+
+    @app.workflow("parent")
+    async def parent(ctx):
+        await (await ctx.spawn("child")).result()
+
+    async with working(app):
+        await (await aclient.submit("parent", run_id="p1")).wait(10)
+    whole = (await http.get("/runs/p1/timeline")).json()
+    [(child_id, ended_at)] = whole["child_ends"].items()
+    assert ended_at
+    of_runner = (await http.get(f"/runs/{child_id}/timeline")).json()
+    assert of_runner["activations"] == []
+    assert [step["error"]["message"] for step in of_runner["steps"]] == ["broken"]
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/runs",
         "/runs/order-1",
         "/runs/order-1/steps",
+        "/runs/order-1/timeline",
         "/runs/order-1/journal",
         "/hooks?run=order-1",
     ],
@@ -155,6 +187,7 @@ async def test_a_wrong_question_is_a_problem_document(http):
         ("/runs/a/b/c", 404, "NoSuchRoute"),
         ("/runs/", 404, "NoSuchRoute"),
         ("/runs/nobody/steps", 404, "RunNotFound"),
+        ("/runs/nobody/timeline", 404, "RunNotFound"),
         ("/runs/nobody/why", 404, "RunNotFound"),
         ("/runs/nobody/journal", 404, "RunNotFound"),
     ],

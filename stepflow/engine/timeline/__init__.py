@@ -12,7 +12,7 @@ from stepflow.engine.timeline.model import (
     Timeline,
     Trace,
 )
-from stepflow.engine.timeline.read import timeline, trace
+from stepflow.engine.timeline.read import timeline, timeline_of, trace
 
 __all__ = [
     "FailedAttempt",
@@ -22,5 +22,6 @@ __all__ = [
     "Timeline",
     "Trace",
     "timeline",
+    "timeline_of",
     "trace",
 ]

@@ -47,7 +47,11 @@ async def timeline(run_id: str, env: Env) -> Timeline:
     Reads only what is there: a step in its first attempt is known to its worker alone until that
     has taken a third of a lease, 5 s; before that it has no name here.
     """
-    read = await trace(run_id, env)
+    return timeline_of(await trace(run_id, env))
+
+
+def timeline_of(read: Trace) -> Timeline:
+    """Give the steps of a run that was read: those of a runner are its attempts."""
     ended = [] if read.is_workflow else steps_of_runner(read.run, read.attempts)
     return Timeline(
         read.run, [*ended, *read.steps], is_workflow=read.is_workflow, restarts=read.restarts

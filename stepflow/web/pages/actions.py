@@ -31,7 +31,7 @@ class Field:
     is_needed: bool = False
 
 
-_REASON = Field("reason", "Reason", hint="who reads it later will thank you")
+_REASON = Field("reason", "Reason", hint="for whoever reads it later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,95 +70,97 @@ _OF_RUNS = (
         "The run continues.", states=BULK_STATES["resume"],
     ),
     Action(
-        "run-now", "Run now", "What is due later is due now: its start, or its next attempt.",
-        "stepflow run-now {target}", "It is due now.",
+        "run-now", "Run now", "The run, or its next attempt, starts now and not when it is due.",
+        "stepflow run-now {target}", "It starts now.",
         states={RunState.SCHEDULED},
     ),
     Action(
-        "retry", "Retry", "The run goes on from the step that failed, with all its attempts.",
-        "stepflow retry {target}", "The run is tried again.", states=BULK_STATES["retry"],
+        "retry", "Retry", "The run continues from the step that failed, with all its attempts "
+        "anew.",
+        "stepflow retry {target}", "The run continues.", states=BULK_STATES["retry"],
     ),
     Action(
-        "signal", "Signal", "The run gets a signal, and takes it when it waits for it.",
+        "signal", "Signal", "Sends the run a signal, which it receives when it waits for it.",
         "stepflow signal {target} NAME JSON", "The signal is in the mailbox.",
         fields=(
             Field("name", "Name", is_needed=True),
-            Field("payload", "Payload", "json", hint="JSON; empty for null"),
+            Field("payload", "Payload", "json", hint="JSON; leave empty for null"),
         ),
         states=BULK_STATES["signal"],
     ),
     Action(
-        "fork", "Fork", "A new run begins with what this one did before a step.",
+        "fork", "Fork", "Starts a new run that keeps what this one did before a step.",
         "stepflow fork {target} --at STEP", "The fork was submitted.",
         fields=(
-            Field("at", "At step", hint="the first step that the fork does itself",
+            Field("at", "At step", hint="the first step that runs again",
                   is_needed=True),
-            Field("set", "Input", "json", hint="JSON; empty for the same input"),
-            Field("version", "Version", "number", hint="empty for the same"),
-            Field("id", "New id", hint="empty for one that is made up"),
+            Field("set", "Input", "json", hint="JSON; leave empty for the same input"),
+            Field("version", "Version", "number", hint="leave empty for the same"),
+            Field("id", "New id", hint="leave empty to have one generated"),
         ),
         states=frozenset(RunState),
     ),
     Action(
-        "pause", "Pause", "The run stands until somebody resumes it: at once when it waits, else "
-        "after its present step. Signals and answers are still taken.",
+        "pause", "Pause", "The run stops until somebody resumes it: at once when it waits, else "
+        "after its current step. It still receives signals and answers.",
         "stepflow pause {target}", "The run is paused, or will be after its step.",
         fields=(_REASON,), states=BULK_STATES["pause"],
     ),
     Action(
-        "cancel", "Cancel", "The run is told to stop. It undoes what it has to undo, and ends as "
+        "cancel", "Cancel", "Asks the run to stop. It runs its compensations, then ends as "
         "cancelled.",
         "stepflow cancel {target}", "The run is cancelled, or stops soon.",
         fields=(_REASON,), states=BULK_STATES["cancel"], destroys=True,
     ),
     Action(
-        "fail", "Fail", "The run ends as failed, as it is.",
+        "fail", "Fail", "Ends the run as failed. One that waits or is paused ends at once, "
+        "without its compensations.",
         "stepflow fail {target}", "The run has failed, or does soon.",
         fields=(_REASON,), states=_LIVE, destroys=True,
     ),
     Action(
-        "delete", "Delete", "The run's record, steps, output and hooks are gone for good.",
+        "delete", "Delete", "Deletes the run's record, steps, output and hooks for good.",
         "stepflow delete {target}", "The run was deleted.",
         states=BULK_STATES["delete"], destroys=True,
     ),
 )  # fmt: skip
 _OF_OTHERS = (
     Action(
-        "pause-queue", "Pause", "No worker takes anything from this queue until somebody resumes "
-        "it. Steps that run now come to their end.",
+        "pause-queue", "Pause", "Workers take nothing from this queue until somebody resumes it. "
+        "Steps in progress finish.",
         "stepflow queue pause {target}", "The queue is paused.",
         fields=(_REASON,), path="queue", place=("queues",),
     ),
     Action(
         "resume-queue", "Resume", "Workers take from this queue again.",
-        "stepflow queue resume {target}", "The queue is worked again.",
+        "stepflow queue resume {target}", "The queue is resumed.",
         path="queue", place=("queues",),
     ),
     Action(
-        "redeliver", "Redeliver", "The delivery is sent again, with all its tries.",
+        "redeliver", "Redeliver", "Sends the delivery again, with all its tries.",
         "stepflow hooks redeliver {target}", "It is sent again.",
         path="hook_id", place=("hooks",),
     ),
     Action(
-        "trigger-schedule", "Run now", "A run of this schedule begins now, whatever its times.",
-        "stepflow schedules trigger {target}", "The run has begun.",
+        "trigger-schedule", "Run now", "Starts a run of this schedule now, whatever its times.",
+        "stepflow schedules trigger {target}", "The run was started.",
         path="schedule_id", place=("schedules",),
     ),
     Action(
         "pause-schedule", "Pause", "The times of this schedule have no runs until somebody resumes "
-        "it. Runs that have begun go on.",
+        "it. Runs in progress continue.",
         "stepflow schedules pause {target}", "The schedule is paused.",
-        fields=(Field("note", "Note", hint="who reads it later will thank you"),),
+        fields=(Field("note", "Note", hint="for whoever reads it later"),),
         path="schedule_id", place=("schedules",),
     ),
     Action(
-        "resume-schedule", "Resume", "The next time of this schedule has its run again. What came "
-        "meanwhile is not made up for.",
-        "stepflow schedules resume {target}", "The schedule goes on.",
+        "resume-schedule", "Resume", "The schedule starts runs again from its next time. Times "
+        "missed meanwhile are not made up.",
+        "stepflow schedules resume {target}", "The schedule is resumed.",
         path="schedule_id", place=("schedules",),
     ),
     Action(
-        "delete-schedule", "Delete", "The schedule and its history are gone for good; its runs "
+        "delete-schedule", "Delete", "Deletes the schedule and its history for good; its runs "
         "stay. One that code declares comes back with its workers.",
         "stepflow schedules delete {target}", "The schedule was deleted.",
         path="schedule_id", place=("schedules",), destroys=True,
@@ -169,8 +171,8 @@ _OF_OTHERS = (
         path="bulk_id", place=("bulk",),
     ),
     Action(
-        "resume-bulk", "Resume", "The bulk goes on where it stopped.",
-        "stepflow bulk resume {target}", "The bulk goes on.",
+        "resume-bulk", "Resume", "The bulk continues where it stopped.",
+        "stepflow bulk resume {target}", "The bulk continues.",
         path="bulk_id", place=("bulk",),
     ),
 )  # fmt: skip

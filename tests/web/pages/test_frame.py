@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from stepflow import AsyncClient
 from stepflow.web import app as make_api
 from stepflow.web import everything, reading
 from stepflow.web.access import COOKIE, Tokens
@@ -144,3 +145,13 @@ async def test_a_form_of_another_origin_is_refused(http, aclient):
 async def test_a_page_that_there_is_not_says_so(http):
     for path in ("nothing", "runs/nobody", "do/fly/x", "do/cancel/a%20b", "static/x/none.js"):
         assert (await http.get(f"/ui/{path}")).status_code == 404, path
+
+
+async def test_a_namespace_is_named_where_it_is_not_the_usual_one(aclient, look, url, settings):
+    """What one looks at is never mistaken for another deployment's."""
+    assert 'class="space"' not in await look("")
+    async with AsyncClient(url, namespace="billing", settings=settings) as other:
+        transport = httpx.ASGITransport(make_api(other, access=everything))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            page = (await http.get("/ui/")).text
+    assert re.search(r'class="space"[^>]*>billing<', page)

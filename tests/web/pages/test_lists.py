@@ -1,4 +1,4 @@
-"""Failures, queues, workers, questions, hooks and what needs somebody."""
+"""Failures, queues, workers, questions, hooks and what needs attention."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_the_conditions_of_a_group_find_its_runs(app, aclient, working, lo
     assert len(re.findall(r'id="run-', await look(search))) == 2
 
 
-async def test_a_queue_that_nobody_works_says_what_to_start(aclient, look):
+async def test_a_queue_that_no_worker_serves_says_what_to_start(aclient, look):
     await aclient.submit("one", 1, queue="gpu")
     page = await look("queues")
     assert "stepflow worker APP -q gpu" in page
@@ -167,12 +167,14 @@ async def _dead(aclient):
     return list(await aclient.hooks())
 
 
-async def test_the_first_page_says_that_nobody_works_and_that_all_is_well(aclient, worker, look):
+async def test_the_first_page_says_that_there_is_no_worker_and_that_all_is_well(
+    aclient, worker, look
+):
     """[O21]"""
-    assert "no worker is live" in await look("")
+    assert "no live worker" in await look("")
     worker()
     await until(lambda: _workers(aclient))
-    assert "Nothing fails" in await look("")
+    assert "All clear" in await look("")
 
 
 async def test_what_is_paused_or_stuck_is_on_the_first_page(app, aclient, working, look):
@@ -190,6 +192,38 @@ async def test_what_is_paused_or_stuck_is_on_the_first_page(app, aclient, workin
     assert "stepflow resume s1" in page
     assert "lunch" in page
     assert "blocked" in page
+
+
+async def test_much_of_a_kind_is_one_line_of_the_first_page(app, aclient, working, look):
+    """[O21] With its number, the first texts, and a link to the list."""
+
+    @app.workflow("asker")
+    async def asker(ctx, number):
+        return await ctx.ask(bool, f"Ship order {number}?")
+
+    @app.workflow("sleeper")
+    async def sleeper(ctx):
+        await ctx.sleep(1000)
+
+    asked, slept = [f"a{number}" for number in range(5)], [f"s{number}" for number in range(4)]
+    async with working(app):
+        for number, run_id in enumerate(asked):
+            await aclient.submit("asker", number, run_id=run_id)
+        for run_id in slept:
+            await aclient.submit("sleeper", run_id=run_id)
+        for run_id in (*asked, *slept):
+            await until(lambda run_id=run_id: _is(aclient, run_id, "waiting"))
+        for run_id in slept:
+            await aclient.pause(run_id, "provider down")
+        page = await look("")
+    lines = re.findall(r"<tr data-href.*?</tr>", page.partition("Needs attention")[2], re.DOTALL)
+    [question] = [line for line in lines if "question" in line]
+    assert "<b>5</b>" in question
+    assert question.count("Ship order") == 6  # three in the title, three in the line
+    [paused] = [line for line in lines if "paused" in line]
+    assert "<b>4</b>" in paused
+    assert paused.count("provider down") == 2  # in the title, and in the line
+    assert "stepflow resume --where &#39;state=paused runner=sleeper&#39;" in paused
 
 
 async def _is(aclient, run_id, state):

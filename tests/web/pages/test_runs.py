@@ -22,7 +22,7 @@ async def test_a_search_takes_conditions_and_says_what_it_looked_at(aclient, loo
     await aclient.submit("two", 1, run_id="two-0")
     page = await look("runs", q="runner=one header.user=u1")
     assert re.findall(r'id="run-([^"]+)"', page) == ["one-1"]
-    assert "Looked at" in page
+    assert "Searched" in page
     odd = await http.get("/ui/runs", params={"q": "colour=red"})
     assert odd.status_code == 422
     assert "is no condition" in odd.text
@@ -33,7 +33,7 @@ async def test_an_id_or_its_beginning_leads_to_the_run(aclient, http, look):
         await aclient.submit("one", 1, run_id=name)
     assert (await http.get("/ui/runs?q=abc-1")).headers["location"] == "/ui/runs/abc-1"
     assert re.findall(r'id="run-([^"]+)"', await look("runs", q="abc")) == ["abc-1", "abc-2"]
-    assert "no run has an id" in (await http.get("/ui/runs?q=xyz")).text
+    assert "no run id begins with" in (await http.get("/ui/runs?q=xyz")).text
 
 
 async def test_rows_stay_where_they_are_and_new_ones_are_counted_above(aclient, http):
@@ -83,7 +83,7 @@ async def test_what_was_chosen_is_done_to_each_and_refusals_are_told(aclient, ht
     assert re.findall(r'name="verb" value="([a-z]+)"', page) == ["pause", "cancel", "delete"]
     asked = await http.get("/ui/chosen", params={"verb": "cancel", "run": ["r0", "r1", "r2"]})
     assert "stepflow cancel r0 r1<" in asked.text
-    assert "1 of the chosen runs is gone" in asked.text
+    assert "1 of the selected runs does not exist any more" in asked.text
     form = {"verb": "cancel", "run": ["r0", "r1", "r2"], "reason": "too many"}
     done = await http.post("/ui/chosen", data=form)
     assert "2 done, 1 refused" in done.text

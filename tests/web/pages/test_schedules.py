@@ -48,9 +48,9 @@ async def test_its_buttons_do_what_they_say(press, aclient, nightly):
     assert "The schedule is paused." in paused.text
     assert (await aclient.schedules.get("nightly")).note == "audit"
     resumed = await press("do/resume-schedule/nightly")
-    assert "The schedule goes on." in resumed.text
+    assert "The schedule is resumed." in resumed.text
     begun = await press("do/trigger-schedule/nightly")
-    assert "The run has begun." in begun.text
+    assert "The run was started." in begun.text
     assert len((await aclient.list()).runs) == 1
     deleted = await press("do/delete-schedule/nightly")
     assert "The schedule was deleted." in deleted.text

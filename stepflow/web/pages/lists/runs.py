@@ -68,7 +68,7 @@ async def _of_word(word: str, visit: Visit) -> Shown | Response:
     except UsageError as error:
         ids, problem = [], str(error)
     else:
-        problem = "" if ids else f"no run has an id that begins with {word}"
+        problem = "" if ids else f"no run id begins with {word}"
     if len(ids) == 1:
         return RedirectResponse(visit.url("runs", ids[0]), 303)
     found = [run for run_id in ids if (run := await visit.client.status(run_id)) is not None]

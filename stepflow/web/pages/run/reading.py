@@ -12,10 +12,11 @@ from stepflow.client import HookInfo
 from stepflow.core.output import OutputItem
 from stepflow.core.run import RunStatus
 from stepflow.engine.questions import Question
-from stepflow.engine.timeline import Trace, trace
+from stepflow.engine.timeline import Trace
 from stepflow.engine.timeline.beside import JournalPage, Mail
 from stepflow.engine.why import Why
 from stepflow.errors import RedisRefused, RunNotFound
+from stepflow.web import reads
 from stepflow.web.pages.run.opened import Opened
 from stepflow.web.pages.timeline.children import Children, that_matter
 from stepflow.web.pages.visit import Visit
@@ -72,8 +73,7 @@ async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
 
 async def trace_of(run_id: str, visit: Visit) -> Trace:
     """Read what the timeline of a run is made of; raises RunNotFound."""
-    client = visit.client
-    return await client._do(trace(run_id, client.env))  # noqa: SLF001  `steps` is not as quick
+    return await reads.trace_of(visit.client, run_id)
 
 
 async def _of_maps(

@@ -19,7 +19,7 @@
     if (document.hidden || !document.hasFocus()) return "in the background";
     if ($("dialog[open]")) return "asking";
     if (String(getSelection()) && main.contains(getSelection().anchorNode)) return "text is selected";
-    if ($("input[name=run]:checked")) return "rows are chosen";
+    if ($("input[name=run]:checked")) return "rows are selected";
     const typed = [...main.querySelectorAll("input, textarea, select")];
     return typed.some(isTouched) ? "you are writing" : "";
   }
@@ -57,7 +57,7 @@
     if (ctx.sourceElement !== main) return;
     const { status } = ctx.response;
     if (status === 401) location.reload();
-    problem = status >= 500 ? "Redis is away." : "";
+    problem = status >= 500 ? "Redis is unavailable." : "";
     if (!problem) seenAt = Date.now();
     tellAway();
   });

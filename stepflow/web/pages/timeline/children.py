@@ -39,7 +39,7 @@ def run_row(run: RunStatus, window: Window, depth: int) -> Row:
     end = unix(run.ended_at) or window.last
     is_live = window.is_live and not run.is_finished
     look = Look.FAILED if run.state is RunState.FAILED else Look.CHILD
-    found = [Segment(Look.START, created, started or end, "waited for its start", not started)]
+    found = [Segment(Look.START, created, started or end, "waited to start", not started)]
     if started:
         found.append(Segment(look, started, end, str(run.state), is_live))
     clipped = (window.clip(segment) for segment in found)

@@ -24,7 +24,7 @@ _LOOKS = {
 _PRESENT = {
     StepState.RUNNING: (Look.WORK, "runs"), StepState.PENDING: (Look.QUEUE, "waits for a worker"),
     StepState.SCHEDULED: (Look.SLEEP, "is due later"),
-    StepState.RETRYING: (Look.RETRY, "is tried again"),
+    StepState.RETRYING: (Look.RETRY, "waits to retry"),
 }  # fmt: skip
 #: seconds between two attempts that are worth a stretch of their own
 _LATE_S = 0.002
@@ -65,7 +65,7 @@ class RunnerSteps:
         )  # fmt: skip
 
     def _segments(self, item: Item, tried: Sequence[Attempt]) -> Iterator[Segment]:
-        ready, wait = self._ended_before(item), Segment(Look.START, 0, 0, "waited for its start")
+        ready, wait = self._ended_before(item), Segment(Look.START, 0, 0, "waited to start")
         for _, _, record in tried:
             yield from _between(wait, ready, record.started_at)
             yield self._of_attempt(record)

@@ -146,7 +146,7 @@ class Tick(NamedTuple):
 
 
 #: seconds between ticks
-_STEPS = (
+STEPS = (
     *(base * 10.0**power for power in range(-3, 1) for base in (1, 2, 5)), 10, 15, 30,
     60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200,
     *(86_400.0 * days for days in (1, 2, 7, 30, 90, 365, 3650)),
@@ -159,7 +159,7 @@ def ticks(scale: Scale) -> list[Tick]:
     """Choose round moments that the axis names: the same distance apart in all that is shown."""
     shown = [piece for piece in scale.pieces if not piece.is_folded]
     per_s = max(((p.right - p.left) / (p.end - p.start) for p in shown), default=1.0)
-    step = next((step for step in _STEPS if step * per_s >= _APART), _STEPS[-1])
+    step = next((step for step in STEPS if step * per_s >= _APART), STEPS[-1])
     found: list[Tick] = []
     for piece in shown:
         number = -int(-(piece.start - scale.first) // step)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.web.pages.timeline.model import AT_WORK, Row
 
 #: the characters of an error that a row has room for
 _BRIEF = 80
-_MINUTE = 60
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -27,12 +29,31 @@ def length(seconds: float) -> str:
 
 
 def since(seconds: float, step_s: float) -> str:
-    """Write a moment of an axis by what has passed since it began: `0`, `1.5 s`, `6:18`, `3 d`."""
-    if not seconds or seconds < _MINUTE or step_s >= _MINUTE:
-        return length(seconds) if seconds else "0"
-    minutes, rest = divmod(seconds, _MINUTE)
-    hours, minutes = divmod(round(minutes), 60)
-    text = f"{rest:04.1f}" if step_s < 1 else f"{rest:02.0f}"
+    """
+    Write a moment of an axis by what has passed since it began: `0`, `1.5 s`, `6:18`, `3 d`.
+
+    It is as exact as *step_s*, the distance of the moments that the axis names: no two look alike.
+    """
+    if not seconds:
+        return "0"
+    if step_s >= _HOUR or (step_s >= _MINUTE and seconds < _DAY):
+        return length(seconds)
+    decimals = max(0, -floor(log10(step_s)))
+    if seconds < 1:
+        return length(seconds)
+    if seconds < _MINUTE:
+        text = f"{seconds:.{decimals}f}"
+        return (text.rstrip("0").rstrip(".") if decimals else text) + " s"
+    return _clock(seconds, decimals)
+
+
+def _clock(seconds: float, decimals: int) -> str:
+    """Write a length of time as a clock does: `1:05`, `1:05.25`, `26:01:05`."""
+    parts = 10**decimals
+    whole, fraction = divmod(round(seconds * parts), parts)
+    minutes, rest = divmod(whole, _MINUTE)
+    hours, minutes = divmod(minutes, _MINUTE)
+    text = f"{rest:02}" + (f".{fraction:0{decimals}}" if decimals else "")
     return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 

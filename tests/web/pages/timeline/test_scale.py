@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepflow.web.pages.timeline.scale import Scale, gaps, ticks, union
+from stepflow.web.pages.timeline.scale import STEPS, Scale, gaps, ticks, union
+from stepflow.web.pages.timeline.words import since
 
 moments = st.floats(0, 1e6, allow_nan=False)
 stretches = st.lists(st.tuples(moments, st.floats(0, 1e4)).map(lambda s: (s[0], s[0] + s[1])))
@@ -67,6 +68,29 @@ def test_an_instant_of_work_between_waits_does_not_take_the_whole_width():
 def test_ticks_stand_apart(busy, length):
     for one, two in pairwise(ticks(Scale.of(busy, 0.0, length))):
         assert two.left - one.left > 5
+
+
+@given(stretches, st.floats(0.001, 1e9))
+def test_no_two_ticks_of_an_axis_have_the_same_label(busy, length):
+    """[O23] Also after a fold, where they are much closer than the time since the beginning."""
+    named = [since(t.after_s, t.step_s) for t in ticks(Scale.of(busy, 0.0, length))]
+    assert len(set(named)) == len(named)
+
+
+@given(st.sampled_from(STEPS), st.integers(0, 1_000_000))
+def test_a_label_is_as_exact_as_the_distance_of_the_ticks(step_s, number):
+    """[O23]"""
+    assert since(number * step_s, step_s) != since((number + 1) * step_s, step_s)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step_s", "label"),
+    [(0, 1, "0"), (0.02, 0.01, "20 ms"), (5.02, 0.02, "5.02 s"), (5, 0.02, "5 s"),
+     (20, 10, "20 s"), (119.9999, 0.5, "2:00.0"), (378, 1, "6:18"), (3661.25, 0.05, "1:01:01.25"),
+     (7200, 600, "2 h"), (90_000, 1800, "25:00:00"), (172_800, 43_200, "2 d")],
+)  # fmt: skip
+def test_a_tick_says_how_long_after_the_beginning_it_is(seconds, step_s, label):
+    assert since(seconds, step_s) == label
 
 
 def test_stretches_that_touch_are_one():
