@@ -57,6 +57,11 @@ class SyncContext(
         """The headers that the run was submitted with."""
         return self._of.headers
 
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time that the run is for, in UTC; None for a run of no schedule."""
+        return self._of.scheduled_for
+
     def parallel(self, *calls: Callable[[], T]) -> list[T]:
         """
         Run calls side by side; returns their values in order.

@@ -122,7 +122,7 @@ WRONG: dict[str, tuple[Call, str]] = {
     "timeout": (lambda ctx: ctx.step(charge, "o", timeout="5"), "a duration is seconds or"),
     "negative": (lambda ctx: ctx.step(charge, "o", timeout=-5), "a duration is seconds or"),
     "undo": (lambda ctx: ctx.step(charge, "o", compensate=5), "compensate of step .* given 5"),
-    "errors": (lambda ctx: ctx.poll(charge, "o", every=5, max_errors=0), "max_errors of ctx.poll"),
+    "errors": (lambda ctx: ctx.poll(charge, "o", every=5, max_errors=-1), "max_errors of ctx.poll"),
     "spawn": (lambda ctx: ctx.spawn(charge, "o"), "charge is not a workflow of this app"),
     "spawn coroutine": (lambda ctx: ctx.spawn(inner(ctx)), r"you called inner\(\)"),
     "spawn timeout": (lambda ctx: ctx.spawn("inner", timeout="5"), "a duration is seconds or"),
