@@ -132,17 +132,22 @@ def modules_of(source: str) -> Iterator[str]:
 
 def circles(imports: dict[str, set[str]]) -> list[list[str]]:
     """Return the groups of modules that import each other, by whatever way round."""
+    suspects = {module: needed & imports.keys() for module, needed in imports.items()}
+    while harmless := [module for module, needed in suspects.items() if not needed]:
+        for module in harmless:
+            del suspects[module]
+        suspects = {module: needed & suspects.keys() for module, needed in suspects.items()}
     reached: dict[str, set[str]] = {}
-    for module in imports:
+    for module in suspects:
         found, left = set(), [module]
         while left:
-            new = imports.get(left.pop(), set()) - found
+            new = suspects[left.pop()] - found
             found |= new
             left += new
         reached[module] = found
     groups = {
-        tuple(sorted(other for other in reached[module] if module in reached.get(other, set())))
-        for module in imports
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in suspects
     }
     return sorted(list(group) for group in groups if group)
 

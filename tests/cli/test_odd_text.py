@@ -118,6 +118,7 @@ async def test_values_that_json_cannot_carry_are_exported_and_check_reads_them(
     assert "fits     " in checked.stdout
 
 
+@pytest.mark.crash  # a process for each
 def test_a_terminal_of_any_encoding_is_written_to(program, client: Client):
     """[B17]"""
     client.submit("a", {"name": "Zoë 🦉"}, run_id="r", headers={"k": "ü"})
@@ -155,6 +156,7 @@ def test_a_bug_of_ours_is_one_sentence_with_a_hint_and_a_traceback_on_demand(mon
     assert isinstance(CliRunner().invoke(cli, ["list"]).exception, ZeroDivisionError)
 
 
+@pytest.mark.crash  # a process for each
 def test_a_setting_that_is_no_time_is_named_by_its_variable(program):
     """[B14]"""
     result = program("list", STEPFLOW_WORKER_LEASE_S="inf")

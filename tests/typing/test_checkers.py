@@ -72,6 +72,7 @@ def by_pyright(tmp_path):
     ]
 
 
+@pytest.mark.crash  # half a minute
 @pytest.mark.parametrize(
     ("module", "check"), [("mypy", by_mypy), ("basedpyright", by_pyright)], ids=["mypy", "pyright"]
 )
