@@ -26,9 +26,14 @@ _QUIET = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser; each tab has a context of its own."""
+    """
+    The browser; each tab has a context of its own.
+
+    Playwright runs an event loop in this thread for as long as it lives: it must not outlive these
+    modules, for others have loops of their own.
+    """
     if not CHROMIUM.exists():
         sentence = f"there is no {CHROMIUM}; apt-get install chromium"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)

@@ -60,7 +60,7 @@ async def events_of(reader: asyncio.StreamReader) -> AsyncIterator[tuple[str, st
 def program(serve) -> tuple[int, Callable[[], int]]:
     """A server: its port, and what says how much memory it has, in bytes."""
     process = serve()
-    port = int(process.stdout.readline().split()[3].rstrip(";").rpartition(":")[2])
+    port = int(process.stdout.readline().split()[3].rstrip(":").rpartition(":")[2])
 
     def memory() -> int:
         pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
