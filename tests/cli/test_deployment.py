@@ -20,6 +20,9 @@ from stepflow.embedded.launch import _find_binary
 from tests.cli.conftest import ROOT
 from tests.support import until_blocking
 
+#: real processes, seconds each
+pytestmark = pytest.mark.crash
+
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())[
     "services"

@@ -10,6 +10,9 @@ from stepflow import logs
 from stepflow.cli.worker.json_lines import JsonLines
 from tests.support import until_blocking
 
+#: real processes, seconds each
+pytestmark = pytest.mark.crash
+
 APP = """
 import logging, time
 from stepflow import Stepflow, Succeed, log

@@ -34,6 +34,9 @@ from stepflow.errors import NotResumable, NotRetryable
 from tests.orderings.space import Passes, Space
 from tests.orderings.world import GRACE_S, LEASE_S, OTHER_BUILD, NumberedEnv, Worker, World, spec
 
+#: a minute with the others of its kind
+pytestmark = pytest.mark.crash
+
 #: with STEPFLOW_ORDERINGS set the first delivery may be claimed at any time as well: some million
 #: orders
 MORE = os.environ.get("STEPFLOW_ORDERINGS")
