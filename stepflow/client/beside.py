@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.core.output import OutputItem
 from stepflow.core.run import RunStatus
-from stepflow.engine.env import Env
 from stepflow.engine.questions import Question, questions_of
 from stepflow.engine.status import statuses
 from stepflow.engine.timeline.beside import (
@@ -17,18 +16,10 @@ from stepflow.engine.timeline.beside import (
     mailbox,
     newest_output,
 )
-from stepflow.store.calls import Plan
-
-T = TypeVar("T")
 
 
-class Beside:
+class Beside(Doing):
     """What `Client` reads of a run for who looks closely."""
-
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
         """Return the status of each run that there is, without payload, result, error, headers."""
@@ -51,13 +42,8 @@ class Beside:
         return self._do(journal_page(run_id, self.env, first=first, limit=limit))
 
 
-class AsyncBeside:
+class AsyncBeside(AsyncDoing):
     """What `AsyncClient` reads of a run for who looks closely."""
-
-    env: Env
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     async def statuses(self, run_ids: Sequence[str]) -> Sequence[RunStatus]:
         """See Client.statuses."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-from stepflow.engine.env import Env
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.engine.steering.audit import name_of, noted
 from stepflow.engine.steering.bulk import (
     RATE,
@@ -18,18 +18,10 @@ from stepflow.engine.steering.bulk import (
     preview,
     stop,
 )
-from stepflow.store.calls import Plan
-
-T = TypeVar("T")
 
 
-class Bulks:
+class Bulks(Doing):
     """The bulk verbs, for `Client`."""
-
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def preview(self, verb: str, where: str) -> Preview:
         """
@@ -81,13 +73,8 @@ class Bulks:
         return self._do(noted(carry_again(bulk_id, self.env), "resume-bulk", bulk_id, by))
 
 
-class AsyncBulks:
+class AsyncBulks(AsyncDoing):
     """The bulk verbs, for `AsyncClient`."""
-
-    env: Env
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     async def preview(self, verb: str, where: str) -> Preview:
         """See Client.preview."""

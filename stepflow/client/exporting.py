@@ -6,27 +6,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.engine.env import Env
 from stepflow.engine.redeliver import hooks_of_run
 from stepflow.engine.timeline.whole import Part, whole
-from stepflow.store.calls import Plan
-
-T = TypeVar("T")
 
 #: deliveries of each end of a run
 _HOOKS = 50
 
 
-class Exporting:
+class Exporting(Doing):
     """What `Client` exports."""
-
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def export(self, run_id: str) -> Iterator[dict[str, Any]]:
         """
@@ -43,13 +36,8 @@ class Exporting:
         yield self._do(_hooks(run_id, self.env))
 
 
-class AsyncExporting:
+class AsyncExporting(AsyncDoing):
     """What `AsyncClient` exports."""
-
-    env: Env
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     async def export(self, run_id: str) -> AsyncIterator[dict[str, Any]]:
         """See Client.export; `async for part in client.export(run_id)`."""

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.client.following import Reader, follow, follow_blocking
 from stepflow.client.per_loop import PerLoop
 from stepflow.core.events import Event
 from stepflow.core.output import OutputEvent
-from stepflow.engine.env import Env
 from stepflow.engine.events.derived import EventReader
 from stepflow.engine.events.output import OutputReader
-from stepflow.store.calls import Plan
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.sync import SyncCaller
 
 T = TypeVar("T")
 
 
-class Following:
+class Following(Doing):
     """What `Client` follows of a run."""
 
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
-
     @property
+    @abstractmethod
     def connection(self) -> SyncCaller:
         """The link that carries out this client's calls."""
-        raise NotImplementedError
 
     def output(
         self,
@@ -75,14 +70,10 @@ class Following:
         )
 
 
-class AsyncFollowing:
+class AsyncFollowing(AsyncDoing):
     """What `AsyncClient` follows of a run."""
 
-    env: Env
     _per_loop: PerLoop
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def output(
         self,

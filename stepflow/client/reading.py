@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from stepflow.engine.env import Env
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
 from stepflow.engine.listing import Page, list_runs
@@ -17,22 +17,14 @@ from stepflow.engine.timeline import Timeline, timeline
 from stepflow.engine.timeline.variables import session_variables, variables
 from stepflow.engine.versions.runners import RunnerInfo, runners
 from stepflow.errors import WorkerSilent
-from stepflow.store.calls import Plan
 
 if TYPE_CHECKING:
     from stepflow.engine.why import Why
     from stepflow.engine.why.now import Now
 
-T = TypeVar("T")
 
-
-class Reading:
+class Reading(Doing):
     """What `Client` reads beside the status of a run."""
-
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def steps(self, run_id: str) -> Timeline:
         """
@@ -160,13 +152,8 @@ class SessionReader:
         return client._do(session_variables(self.id, client.env))  # noqa: SLF001  one module
 
 
-class AsyncReading:
+class AsyncReading(AsyncDoing):
     """What `AsyncClient` reads beside the status of a run."""
-
-    env: Env
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     async def steps(self, run_id: str) -> Timeline:
         """See Client.steps."""

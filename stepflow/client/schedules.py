@@ -19,7 +19,7 @@ from stepflow.times import unix_time
 
 if TYPE_CHECKING:
     from stepflow.client.base import BaseClient
-    from stepflow.client.steering import AsyncSteering, Steering
+    from stepflow.client.doing import AsyncDoing, Doing
 
 
 class _Plans:
@@ -81,7 +81,7 @@ class _Plans:
 class Schedules(_Plans):
     """Schedules, for `Client`: `client.schedules.put("nightly", "etl", "0 2 * * *")`."""
 
-    def __init__(self, client: BaseClient, doing: Steering) -> None:
+    def __init__(self, client: BaseClient, doing: Doing) -> None:
         super().__init__(client)
         self._do = doing._do  # noqa: SLF001  one house
 
@@ -178,7 +178,7 @@ class Schedules(_Plans):
 class AsyncSchedules(_Plans):
     """Schedules, for `AsyncClient`; see Schedules."""
 
-    def __init__(self, client: BaseClient, doing: AsyncSteering) -> None:
+    def __init__(self, client: BaseClient, doing: AsyncDoing) -> None:
         super().__init__(client)
         self._do = doing._do  # noqa: SLF001  one house
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
-from typing import TypeVar
 
+from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.engine.cancel import cancel, fail
-from stepflow.engine.env import Env
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.retry import retry
 from stepflow.engine.steering.audit import name_of, noted
@@ -16,10 +15,7 @@ from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume, run_now
 from stepflow.engine.steering.queues import pause_queue, resume_queue
 from stepflow.errors import NotDeletable
-from stepflow.store.calls import Plan
 from stepflow.times import seconds
-
-T = TypeVar("T")
 
 #: seconds that a forced delete waits for the run's end and its hooks
 FORCE_S = 30.0
@@ -27,13 +23,8 @@ FORCE_S = 30.0
 _LOOK_S = 0.1
 
 
-class Steering:
+class Steering(Doing):
     """The verbs of operators, for `Client`."""
-
-    env: Env
-
-    def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """
@@ -142,13 +133,8 @@ class Steering:
         self._do(noted(redeliver(hook_id, self.env), "redeliver", hook_id, by))
 
 
-class AsyncSteering:
+class AsyncSteering(AsyncDoing):
     """The verbs of operators, for `AsyncClient`."""
-
-    env: Env
-
-    async def _do(self, plan: Plan[T]) -> T:
-        raise NotImplementedError
 
     async def cancel(self, run_id: str, reason: str = "", *, by: str = "") -> bool:
         """See Client.cancel."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +42,7 @@ def _message_of(error: Exception) -> str:
     return redacted(str(error)) or type(error).__name__
 
 
-class Reconnecting:
+class Reconnecting(ABC):
     """
     Keeps a connection open and holds the calls that wait to be sent or answered.
 
@@ -83,17 +84,17 @@ class Reconnecting:
         #: called when the connection was dead without having been closed: others may be dead, too
         self.on_silent: Callable[[], None] | None = None
 
+    @abstractmethod
     def send(self, call: Call[T]) -> asyncio.Future[T]:
         """Add *call* to the next write; the future resolves to its result."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _flush(self) -> None:
         """Write the queued calls, or start connecting when there is no connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_reply(self, owed: deque[Waiting], reply: Any) -> None:
         """Handle a reply to the first call of *owed*."""
-        raise NotImplementedError
 
     async def open(self) -> None:
         """Connect; raises RedisUnreachable after *open_for_s*, or RedisRefused."""
