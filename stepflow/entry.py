@@ -118,6 +118,7 @@ def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int
     left: list[int] = []
 
     def drive(rq_side: StepWorker, burst: bool) -> bool:  # noqa: FBT001
+        departure.leave_if_told()
         options.burst = options.burst or burst
         left.append(live(app, options, str(url or app.url), rq_side, departure))
         return True
@@ -125,14 +126,19 @@ def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int
     facts = {"runners": ",".join(sorted(app.registry.runners)), **facts_of(options)}
     try:
         _register_and_work(
-            address, keys, lambda: rq_worker(options.name, names, connect(address), drive, facts)
+            address,
+            keys,
+            lambda: rq_worker(options.name, names, connect(address), drive, facts),
+            departure.wait,
         )
     finally:
         departure.begin()
     return left[0] if left else 0
 
 
-def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWorker]) -> None:
+def _register_and_work(
+    address: Address, keys: Keys, make: Callable[[], StepWorker], wait: Callable[[float], None]
+) -> None:
     """
     Register with RQ and work.
 
@@ -140,7 +146,7 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
     just then, as long as the server passes `check`.
     """
     for wait_s in growing_waits():
-        check_redis(address, keys)
+        check_redis(address, keys, wait)
         worker = None
         try:
             with redis_errors_as_ours(address):
@@ -152,10 +158,10 @@ def _register_and_work(address: Address, keys: Keys, make: Callable[[], StepWork
             if not passes or (worker is not None and worker.has_driven):
                 raise
             warn_rarely(log, f"Redis at {address.shown}: {error}; waiting for it")
-            time.sleep(wait_s)
+            wait(wait_s)
 
 
-def check_redis(address: Address, keys: Keys) -> None:
+def check_redis(address: Address, keys: Keys, wait: Callable[[float], None] = time.sleep) -> None:
     """
     Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data.
 
@@ -163,6 +169,7 @@ def check_redis(address: Address, keys: Keys) -> None:
     Raises ServerUnfit or RightsMissing.
     """
     connection = SyncConnection.to(address)
+    connection.wait = wait
     try:
         for wait_s in growing_waits():
             try:
@@ -175,7 +182,7 @@ def check_redis(address: Address, keys: Keys) -> None:
                 break
             warn_rarely(log, f"Redis at {address.shown}: {waits_for}; waiting for it")
             connection.close()  # the name, or the sentinels, are asked anew
-            time.sleep(wait_s)
+            wait(wait_s)
         for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
         lacking = carry_out(connection, missing_rights(WORKER, keys))
@@ -226,7 +233,8 @@ async def serve(
         ]
         _collect_less()
         try:
-            await worker.run()
+            if not departure.is_told:
+                await worker.run()
         finally:
             departure.begin()
             for helper in helpers:

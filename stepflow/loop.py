@@ -51,7 +51,13 @@ def _turn_until(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> Non
 
     The task that raised it keeps it as its own.
     """
-    main.add_done_callback(lambda _: loop.stop())
+    is_turning = True
+
+    def stop(_: object) -> None:
+        if is_turning:  # an end that came out of the loop is known before it is called back
+            loop.stop()
+
+    main.add_done_callback(stop)
     falls = 0
     while not main.done():
         turned = asyncio.Event()
@@ -75,6 +81,7 @@ def _turn_until(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any]) -> Non
         else:
             if not main.done():
                 log.error("user code stopped the worker's loop; the worker goes on")
+    is_turning = False
 
 
 def _shown(error: BaseException) -> tuple[str, str]:

@@ -31,6 +31,8 @@ STUCK = 75
 MARGIN_S = 8.0
 #: seconds that last words and full buffers are given before the process ends
 LAST_WORDS_S = 1.0
+#: seconds between looks for a signal while a start waits for something
+LOOK_S = 0.05
 #: seconds between looks at the time where signals cannot be waited for any more
 CLOSED_S = 0.2
 #: frames of the main thread that the last words show
@@ -64,14 +66,15 @@ class Departure:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)  # noqa: FBT003
         self._handler = self._on_signal  # one object, to be known again
-        #: the exit code should the process have to be ended; 0 once the worker has nothing claimed
-        self.code = STUCK
+        #: the exit code should the process have to be ended; 0 while the worker has nothing claimed
+        self.code = 0
 
     def take_signals(self) -> None:
         """
         Take SIGTERM and SIGINT, in the main thread.
 
-        Until `on_loop` the first one raises SystemExit(0).
+        Until `on_loop` they are only noted, for `leave_if_told` and `wait`: what a signal's handler
+        raises can come out of a lock, or of a callback of the garbage collector that swallows it.
         """
         end_hard()
         forks.keep_apart()
@@ -81,11 +84,28 @@ class Departure:
         # from the start: when it is needed, user code may have used up all the threads there are
         threading.Thread(target=self._watch, name="stepflow-signals", daemon=True).start()
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a signal has said to leave."""
+        return max(self._handled, self._seen) > 0
+
+    def leave_if_told(self) -> None:
+        """Raise SystemExit(0) if a signal has come. Called while nothing is claimed."""
+        if self.is_told:
+            raise SystemExit(0)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep that long while nothing is claimed; raise SystemExit(0) when a signal comes."""
+        until = time.monotonic() + seconds
+        while (left_s := until - time.monotonic()) > 0 and not self.is_told:
+            time.sleep(min(LOOK_S, left_s))
+        self.leave_if_told()
+
     def on_loop(
         self, leave: Callable[[], None], *, in_progress: Callable[[], Sequence[str]]
     ) -> None:
         """
-        Have *leave* called on the running loop when a signal says so.
+        Have *leave* called on the running loop when a signal says so, or has said so already.
 
         Nothing else on it gets the worker's signals. *in_progress* names the runs that are still
         claimed, and what else keeps the worker, for the last words.
@@ -107,6 +127,9 @@ class Departure:
         signal.set_wakeup_fd(
             self._writer.fileno(), warn_on_full_buffer=False
         )  # the loop has put its own there
+        self.code = STUCK
+        if self.is_told:
+            leave()
 
     def keep_signals(self) -> None:
         """Take the signals back where user code has taken them. Called on the loop's thread."""
@@ -124,9 +147,14 @@ class Departure:
                 signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
 
     def begin(self) -> None:
-        """Begin to leave: from now on the process has its grace and a moment. Twice is once."""
+        """
+        Begin to leave: from now on the process has its grace and a moment. Twice is once.
+
+        One that has not begun to work has no grace, but the moment.
+        """
         if self._until is None:
-            self._until = time.monotonic() + self._grace_s + MARGIN_S
+            grace_s = 0.0 if self._leave is None else self._grace_s
+            self._until = time.monotonic() + grace_s + MARGIN_S
             with suppress(OSError):  # full or closed: it wakes by itself
                 self._writer.send(b"\0")
 
@@ -134,8 +162,6 @@ class Departure:
         del frame
         self._handled += 1
         self._notice(number)
-        if self._leave is None:  # nothing is claimed yet; the way out unregisters from RQ
-            raise SystemExit(0)
 
     def _watch(self) -> None:
         """Notice signals, and end the process when its time is over. In a thread of its own."""
@@ -180,13 +206,14 @@ class Departure:
 
     def _what_keeps(self) -> str:
         """Say what keeps this process from leaving by itself."""
+        waited_s = MARGIN_S + (0.0 if self._leave is None else self._grace_s)
         threads = [thread.name for thread in threading.enumerate() if not thread.daemon]
         # the one way to see another thread's stack
         frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
         stack = "".join(traceback.format_stack(frame, STACK)) if frame is not None else ""
         runs = ", ".join(self._in_progress())
         return (
-            f"not gone {self._grace_s + MARGIN_S:g} s after it began to leave; ended. "
+            f"not gone {waited_s:g} s after it began to leave; ended. "
             f"In progress: {runs or 'nothing'}. Threads: {', '.join(threads)}. "
             f"The main thread is at:\n{stack}"
         )

@@ -6,6 +6,7 @@ exit code.
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -80,6 +81,35 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing(make_cluster):
     cluster.worker("--name", "heir")
     cluster.all_ended(runs)
     assert check(cluster, dict.fromkeys(runs, "succeeded")).all() == []
+
+
+#: calls after those that take the signals: threads and locks, the check of Redis, RQ, the loop
+TOLD_AT = [1, 5, *range(150, 400, 25), 1_000, *range(3_000, 18_000, 2_500)]
+
+
+def told(cluster, at):
+    """Start a worker by the command line that is told to leave at that call; at 0 it is not."""
+    command = ["-m", "tests.crash.support.told", "worker", "tests.crash.support.app:app"]
+    return cluster.spawn(sys.executable, *command, TOLD_AT=at)
+
+
+@pytest.mark.parametrize("at", TOLD_AT)
+def test_a_worker_told_anywhere_in_its_start_leaves_and_that_is_no_fault(make_cluster, at):
+    cluster = make_cluster()
+    worker = told(cluster, at)
+    assert worker.wait() == 0, worker.said
+    assert "ERROR" not in worker.said
+    assert "Traceback" not in worker.said
+    assert not cluster.server.client.smembers("rq:workers")
+
+
+def test_a_worker_that_waits_for_redis_leaves_when_told(make_cluster):
+    cluster = make_cluster()
+    cluster.server.kill()
+    worker = told(cluster, 0)
+    time.sleep(1)
+    worker.send(signal.SIGTERM)
+    assert worker.wait(5) == 0, worker.said
 
 
 def test_a_worker_can_leave_while_redis_is_gone(make_cluster):

@@ -92,6 +92,8 @@ class SyncConnection:
         self._shown = shown
         self._retry_for_s = retry_for_s
         self._address = address
+        #: how it sleeps between the tries of a call; may raise
+        self.wait: Callable[[float], None] = time.sleep
         #: seconds that a call may wait for a reply even if its budget is shorter
         self._least_s = PATIENCE_S
 
@@ -140,7 +142,7 @@ class SyncConnection:
             if problem is not None:
                 if time.monotonic() + wait_s >= no_more_tries:
                     raise self._given_up(problem)
-                time.sleep(wait_s)
+                self.wait(wait_s)
         return pending.read()
 
     def _try(self, pending: _PendingCalls, until: float) -> Exception | None:
