@@ -113,13 +113,12 @@ class Counters:
         self, claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float
     ) -> None:
         """Count what a commit did; the steps of a workflow are counted where they end."""
-        word = outcome.word
         if move.kind is _FINISH:
             self._note_end(claimed.run.runner, move)
-            if word == "raised":
-                word = "fail"
         if claimed.runner.version is None:
-            began_at = claimed.attempt.started_at
+            word, began_at = outcome.word, claimed.attempt.started_at
+            if word == "raised" and move.kind is _FINISH:
+                word = "fail"
             self.note_attempt(claimed.run.runner, word, now - began_at if began_at else 0.0)
 
     def _note_end(self, runner: str, move: Transition) -> None:
