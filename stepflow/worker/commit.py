@@ -107,7 +107,13 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
-        worker_state.counters.note_commit(claimed, outcome, move, now)
+        word = outcome.word
+        if move.kind is _FINISH:
+            worker_state.counters.note_end(run.runner, move)
+            word = "fail" if isinstance(outcome, Raised) else word
+        if claimed.runner.version is None:  # those of a workflow are counted where they end
+            took_s = now - (claimed.attempt.started_at or now)
+            worker_state.counters.note_attempt(run.runner, word, took_s)
         if worker_state.listeners is not None:
             record = _record(claimed, outcome, move, now)
             worker_state.listeners.note_commit(run, record, move)
