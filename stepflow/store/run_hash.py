@@ -210,6 +210,8 @@ _FIELDS = (
     Field("origin", "origin", "origin", is_new=True),
     Field("has_children", "children", "is_set"),
     Field("stopped_by", "stop_by", "text"),
+    Field("limits", "limits", "text", is_new=True),
+    Field("held", "held", "text"),
     Field("has_output", "out", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),

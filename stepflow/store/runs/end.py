@@ -20,6 +20,7 @@ from stepflow.store.hooks import (
 )
 from stepflow.store.indexes.places import expiry_member, places
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, mended, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -96,6 +97,7 @@ def finish_run(
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
         *pause_fields(run),
     ]  # fmt: skip
+    fields += ("held", "") if run.held else ()
     fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
     fields += () if fence.token else ("request", fence.name)
@@ -124,6 +126,7 @@ def finish_run(
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
             "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+            "limited": limited(keys, run, now, has_ended=True),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
