@@ -236,7 +236,8 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
+        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
+        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge

@@ -96,7 +96,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912  a table: each key of keys.py has its line
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table: each key of keys.py has its line
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -128,7 +128,8 @@ class Leaks:
             case "slots" | "line" if name:
                 self._members(key, self._is_live)
             case "slots" | "lines":
-                self._members(key, lambda limited: self._of_limit(room.rstrip("s"), limited))
+                for limited in self.client.smembers(key):
+                    self._unless(self._of_limit(room.rstrip("s"), limited.decode()), key)
             case "deadlines":
                 self._members(key, self._is_live)
             case "idx" if name.partition(":")[0] == "live":

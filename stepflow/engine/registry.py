@@ -115,7 +115,7 @@ class Registry:
             is_agent=is_agent,
         )
         if limits:
-            from stepflow.engine.limits.declared import check_limits  # noqa: PLC0415  few have any
+            from stepflow.engine.limits.check import check_limits  # noqa: PLC0415  few have any
 
             self.limited[key] = check_limits(limits, name, self.limited)
         self.runners[key] = entry

@@ -41,10 +41,10 @@ Every key stepflow uses, in one table.
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
     <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
                                               an operator says; @runner -> its limits
-    <ns>:slots                       zset     <limit>|<key> that has the set below
+    <ns>:slots                       set      <limit>|<key> that has the set below
     <ns>:slots:<limit>:<key>         zset     run id -> since when it has a slot
-    <ns>:lines                       zset     <limit>|<key> that has the set below
-    <ns>:line:<limit>:<key>          zset     run id -> its place: priority, then since when it waits
+    <ns>:lines                       set      <limit>|<key> that has the set below
+    <ns>:line:<limit>:<key>          zset     run id -> priority, then since when it waits
     <ns>:called:<limit>:<key>        zset     run id -> when its turn came; until it is claimed
     <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
     <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all

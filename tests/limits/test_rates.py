@@ -1,4 +1,4 @@
-"""Rates at the claim: never more than rate x window + burst begin, and what waits goes on in time."""
+"""Rates at the claim: never more than rate x window + burst, and what waits goes on in time."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Concurrency at the claim: who begins, who waits in line, and whose turn it is when a slot is free."""
+"""Concurrency at the claim: who begins, who waits in line, whose turn it is."""
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_nobody_takes_the_room_of_one_whose_turn_has_come(store):
 
 
 def test_room_that_one_does_not_take_in_a_second_goes_to_the_next(store):
-    """[L20] It may be in a queue that no worker serves; there it stays, and takes its turn later."""
+    """[L20] It may be in a queue that no worker serves; its turn comes when it is claimed."""
     store.declare(concurrency=1)
     store.submit("a", "stripe")
     store.submit("b", "stripe", queue="unserved")

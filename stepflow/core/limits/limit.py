@@ -64,28 +64,28 @@ class Limit:
         if self.concurrency is None and self.rate is None:
             msg = f"limit {self.name!r} limits nothing; give it concurrency=, rate= or both"
             raise InvalidOption(msg)
-        self.values.check(self.name)
+        values_of(self).check(self.name)
 
-    @property
-    def values(self) -> LimitValues:
-        """What it says, without its name and where its keys come from."""
-        wait_s = None
-        if self.max_wait is not None:
-            wait_s = seconds(self.max_wait, f"max_wait of limit {self.name!r}")
-        return LimitValues(
-            self.concurrency,
-            None if self.rate is None else interval_of(self.rate, self.name),
-            self.burst if self.rate is not None else None,
-            self.scope,
-            self.max_line,
-            wait_s,
-        )
 
-    def use(self, headers: Mapping[str, str], given: str | None = None, units: int = 1) -> LimitUse:
-        """Say for which key a run with *headers* counts; *given* is what its submit says."""
-        if given is None and self.key is not None:
-            given = headers.get(self.key.removeprefix(_HEADER), "")
-        return LimitUse(self.name, check_key(given or ""), units)
+def values_of(limit: Limit) -> LimitValues:
+    """Give what a limit says, without its name and where its keys come from."""
+    wait_s = None
+    if limit.max_wait is not None:
+        wait_s = seconds(limit.max_wait, f"max_wait of limit {limit.name!r}")
+    return LimitValues(
+        limit.concurrency,
+        None if limit.rate is None else interval_of(limit.rate, limit.name),
+        limit.burst if limit.rate is not None else None,
+        limit.scope,
+        limit.max_line,
+        wait_s,
+    )
+
+
+def use_of(limit: Limit, headers: Mapping[str, str]) -> LimitUse:
+    """Say for which key a limit counts a run with *headers*."""
+    key = "" if limit.key is None else headers.get(limit.key.removeprefix(_HEADER), "")
+    return LimitUse(limit.name, check_key(key))
 
 
 def interval_of(rate: object, name: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import runner_key
-from stepflow.core.limits.limit import MOST_IN_LINE, Limit
+from stepflow.core.limits.limit import MOST_IN_LINE, Limit, use_of
 from stepflow.core.limits.use import (
     LimitUse,
     check_key,
@@ -48,7 +48,7 @@ def _uses(
 ) -> list[LimitUse]:
     key, uses = runner_key(spec.runner, spec.version or 1), dict[str, LimitUse]()
     for limit in at_hand.get(key, ()):
-        uses[limit.name] = limit.use(spec.headers)
+        uses[limit.name] = use_of(limit, spec.headers)
     for name, source in said.get(key, ()):
         uses[name] = LimitUse(name, check_key(key_of_header(source, spec.headers)))
     for name, given in spec.limits.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from stepflow.core.limits.use import label_of, split_limited
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch_of
-from stepflow.store.limits.lines import call_line, limited_keys, mend_slots, some_of
+from stepflow.store.limits.lines import call_line, mend_slots, scan_keys, some_of
 
 log = logging.getLogger("stepflow.run")
 
@@ -25,9 +25,17 @@ async def call_due(limited: Sequence[str], env: Env) -> float | None:
 
 async def call_lines(name: str, env: Env) -> None:
     """Look at all lines of a limit, which has changed."""
-    keys = env.keys
-    found = await limited_keys(name, index=keys.lines, count=MOST_KEYS)
-    await _call(found, env)
+    await _call(await keys_of(env.keys.lines, name), env)
+
+
+async def keys_of(index: str, name: str) -> list[tuple[str, str]]:
+    """Find what an *index* of lines or slots holds of one limit, or of all for an empty *name*."""
+    found, cursor = set[tuple[str, str]](), 0
+    while True:
+        cursor, some = await scan_keys(index, name, cursor)
+        found.update(some)
+        if not cursor or len(found) >= MOST_KEYS:
+            return sorted(found)
 
 
 async def look_round(env: Env) -> tuple[float | None, list[tuple[str, str]]]:

@@ -46,7 +46,7 @@ def line_length(keys: Keys, name: str, key: str) -> Call[int]:
 
 def some_of(index: str, count: int) -> Call[list[tuple[str, str]]]:
     """Give limit and key of up to *count* members of an *index* of lines or slots, by chance."""
-    return command("ZRANDMEMBER", index, count, read=_limited, misfit=list)
+    return command("SRANDMEMBER", index, count, read=_limited, misfit=list)
 
 
 def mend_slots(keys: Keys, name: str, key: str, *, given: str, most: int = 20) -> Call[list[str]]:
@@ -67,15 +67,28 @@ def waiting_since(
     """Give runs of one priority that have stood in a line since before a time, unix seconds."""
     line, first = keys.of_limit("line", name, write_key(key)), level * LEVEL
     return command(
-        "ZRANGEBYSCORE", line, first, first + before, "LIMIT", 0, count, read=as_text, misfit=list
+        "ZRANGE",
+        line,
+        first,
+        first + before,
+        "BYSCORE",
+        "LIMIT",
+        0,
+        count,
+        read=as_text,
+        misfit=list,
     )
 
 
-def limited_keys(name: str, *, index: str, count: int) -> Call[list[tuple[str, str]]]:
-    """Give the keys of a limit that have a line, or slots, by the *index* of those."""
+def scan_keys(index: str, name: str, cursor: int) -> Call[tuple[int, list[tuple[str, str]]]]:
+    """
+    Scan an *index* of lines or slots for the keys of one limit, all of them for an empty *name*.
+
+    Gives the next cursor, 0 at the end, and limits with keys; one may come twice.
+    """
     return command(
-        "ZRANGEBYLEX", index, f"[{name}|", f"({name}}}", "LIMIT", 0, count, read=_limited,
-        misfit=list,
+        "SSCAN", index, cursor, "MATCH", f"{name}|*" if name else "*", "COUNT", 1000,
+        read=lambda reply: (int(reply[0]), _limited(reply[1])), misfit=lambda: (0, []),
     )  # fmt: skip
 
 

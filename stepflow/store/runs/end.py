@@ -95,9 +95,8 @@ def finish_run(
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
-        *pause_fields(run),
+        *pause_fields(run), *(("held", "") if run.held else ()),
     ]  # fmt: skip
-    fields += ("held", "") if run.held else ()
     fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
     fields += () if fence.token else ("request", fence.name)
@@ -115,11 +114,10 @@ def finish_run(
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
-            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
+            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))), "ns": keys.namespace,
             "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            "has_deadline": int(_has_deadline(run)),
-            "channel": keys.done_channel(run.id), "message": state, "now": time,
-            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
+            "has_deadline": int(_has_deadline(run)), "channel": keys.done_channel(run.id),
+            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,

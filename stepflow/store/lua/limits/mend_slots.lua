@@ -16,6 +16,6 @@ for _, run_id in ipairs(soft('ZRANGE', one.slots, 0, most - 1) or {}) do
     freed[#freed + 1] = run_id
   end
 end
-if redis.call('EXISTS', one.slots) == 0 then soft('ZREM', slots_of(ns), one.member) end
+if redis.call('EXISTS', one.slots) == 0 then soft('SREM', slots_of(ns), one.member) end
 if freed[1] then call_heads(at, one) end
 return freed

@@ -18,10 +18,10 @@ local function admit(at, run_id)
   for _, use in ipairs(run.uses) do
     local one = use.limit
     soft('ZADD', one.slots, 'NX', time, run_id)
-    soft('ZADD', slots_of(at.ns), 0, one.member)
+    soft('SADD', slots_of(at.ns), one.member)
     soft('ZREM', one.called, run_id)
     if one.interval and run.begins then
-      local tat = math.max(tonumber(redis.call('MGET', one.tat)[1]) or 0, at.now)
+      local tat = math.max(tonumber(soft('GET', one.tat)) or 0, at.now)
       tat = tat + use.units * one.interval
       redis.call('SET', one.tat, stamp_of(tat), 'PX', math.ceil((tat - at.now) * 1000))
     end
@@ -41,8 +41,8 @@ local function give_back(run_id, limits, ns, prefix, now, has_ended)
     if has_ended == '1' or limit.scope ~= 'run' then soft('ZREM', limit.slots, run_id) end
     soft('ZREM', limit.called, run_id)
     soft('ZREM', limit.line, run_id)
-    if redis.call('EXISTS', limit.slots) == 0 then soft('ZREM', slots_of(ns), limit.member) end
+    if redis.call('EXISTS', limit.slots) == 0 then soft('SREM', slots_of(ns), limit.member) end
     if redis.call('EXISTS', limit.line) == 1 then call_heads(at, limit)
-    else soft('ZREM', lines_of(ns), limit.member) end
+    else soft('SREM', lines_of(ns), limit.member) end
   end
 end

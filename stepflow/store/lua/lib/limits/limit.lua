@@ -41,20 +41,19 @@ end
 -- Say whether *who* may begin, and go by so many units; else when it may, nil for when somebody
 -- gives a slot back. Also whether its turn has come: room is kept for it, as for others called.
 local function room(at, limit, who, units)
-  local since = stamp_of(at.now - CALL_S)
-  local called = soft('ZCOUNT', limit.called, since, '+inf') or 0
-  local call = called > 0 and soft('ZSCORE', limit.called, who)
-  local is_called = call and tonumber(call) >= tonumber(since) or false
+  soft('ZREMRANGEBYSCORE', limit.called, '-inf', '(' .. stamp_of(at.now - CALL_S))
+  local called = soft('ZCARD', limit.called) or 0
+  local is_called = called > 0 and soft('ZSCORE', limit.called, who) and true
   if is_called then called = called - 1 end
   if limit.most and not soft('ZSCORE', limit.slots, who)
     and (soft('ZCARD', limit.slots) or 0) + called >= limit.most then
     return false, nil, is_called
   end
-  local kept = redis.call('MGET', limit.tat, limit.rest, kept_of(at.ns, 'rest', limit.name, ''))
-  local from = math.max(tonumber(kept[2]) or 0, tonumber(kept[3]) or 0)
+  local function time(key) return tonumber(soft('GET', key) or nil) or 0 end
+  local from = math.max(time(limit.rest), time(kept_of(at.ns, 'rest', limit.name, '')))
   if limit.interval and units > 0 then
     local ahead = called + units - math.max(limit.burst or 1, units)
-    from = math.max(from, math.max(tonumber(kept[1]) or 0, at.now) + ahead * limit.interval)
+    from = math.max(from, math.max(time(limit.tat), at.now) + ahead * limit.interval)
   end
   if from > at.now + 0.000001 then return false, from, is_called end
   return true, nil, is_called

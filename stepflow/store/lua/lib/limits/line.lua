@@ -25,7 +25,7 @@ end
 local function stand_in_line(at, run, limit, from)
   if run.held == '' then join_end(run, limit) end
   soft('ZADD', limit.line, place_in_line(run, limit), run.id)
-  soft('ZADD', lines_of(at.ns), 0, limit.member)
+  soft('SADD', lines_of(at.ns), limit.member)
   redis.call('HSET', run.record, 'held', limit.member .. '|' .. stamp_of(run.since))
   if from then look_again(at, limit, from, run.queue) end
 end
@@ -51,7 +51,7 @@ local function call_heads(at, limit)
   for _ = 1, MOST_HEADS do
     local head = (soft('ZRANGE', limit.line, 0, 0) or {})[1]
     if not head then
-      soft('ZREM', lines_of(at.ns), limit.member)
+      soft('SREM', lines_of(at.ns), limit.member)
       return
     end
     local run = waiter_of(at, head)
