@@ -109,6 +109,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         if worker_state.listeners is not None:
             record = _record(claimed, outcome, move, now)
             worker_state.listeners.note_commit(run, record, move)
+        if worker_state.observers is not None:
+            payload_seen, began_at = claimed.attempt.payload, claimed.attempt.started_at
+            worker_state.observers.committed(run, payload_seen, outcome, move, now, began_at)
         worker_state.on_due(move.due_at)
         if keeps:
             _begin_next_step(claimed, payload, answer, worker_state)

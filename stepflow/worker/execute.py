@@ -54,12 +54,7 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     step = _make_step(claimed, payload, worker_state)
     enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
     _lead_output(claimed, step)
-    limit_s = runner.step_timeout_s
-    attempt.begin(
-        step,
-        now=worker_state.env.clock.now(),
-        step_until=0.0 if limit_s is None else worker_state.loop.time() + limit_s,
-    )
+    _begin_attempt(claimed, step, worker_state)
     try:
         # a workflow is no call of its own: its steps are
         if worker_state.registry.middleware and runner.version is None:
@@ -90,6 +85,18 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     if attempt.abandoned is not None:
         _take_back(claimed)
     return result if isinstance(result, _OUTCOMES) else _no_outcome(runner.name, result)
+
+
+def _begin_attempt(claimed: ClaimedRun, step: Step[Any], worker_state: WorkerState) -> None:
+    runner, attempt = claimed.runner, claimed.attempt
+    limit_s = runner.step_timeout_s
+    attempt.begin(
+        step,
+        now=worker_state.env.clock.now(),
+        step_until=0.0 if limit_s is None else worker_state.loop.time() + limit_s,
+    )
+    if worker_state.observers is not None and runner.version is None:
+        worker_state.observers.runner_called(claimed.run, step.payload, attempt.started_at)
 
 
 def _lead_output(claimed: ClaimedRun, step: Step[Any]) -> None:
