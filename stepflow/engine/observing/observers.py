@@ -39,6 +39,9 @@ LAST_WORDS_S, AT_EXIT_S = 2.0, 1.0
 _current: ContextVar[Observers | None] = ContextVar("stepflow_observers", default=None)
 
 
+_FINISH = TransitionKind.FINISH
+
+
 class StepAsked(Protocol):
     """A command for a step, as observers are told of it."""
 
@@ -135,6 +138,8 @@ class Observers:
         move: Transition,
         now: float,
         began_at: float,
+        *,
+        is_workflow: bool,
     ) -> None:
         """
         Say what became of a step of a runner, or of an activation, and of its run.
@@ -142,7 +147,7 @@ class Observers:
         *run* is as it was before; *began_at* is when the attempt began.
         """
         with _harmless():
-            if not run.has_journal:
+            if not is_workflow or (isinstance(outcome, Raised) and move.kind is not _FINISH):
                 self._tell_step_of_runner(run, payload, outcome, move, now, began_at)
             match move.kind:
                 case TransitionKind.PARK:
