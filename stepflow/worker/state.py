@@ -95,7 +95,9 @@ class WorkerState:
         #: whether user code blocks the loop while other workers could do its work
         self.is_lagging = False
         #: how the resources of the app are, the worst of them
-        self.health = Health()
+        self._health = Health()
+        #: whether the worker takes nothing until its resources are better
+        self.is_unhealthy = False
         #: whether the worker is through: whatever is cancelled from now on is not to be settled
         self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
@@ -119,9 +121,14 @@ class WorkerState:
         return self.is_leaving or self.is_suspended or self.is_lagging or self.is_unhealthy
 
     @property
-    def is_unhealthy(self) -> bool:
-        """Whether the worker takes nothing until its resources are better."""
-        return self.health.state is HealthState.UNHEALTHY
+    def health(self) -> Health:
+        """How its resources are."""
+        return self._health
+
+    @health.setter
+    def health(self, health: Health) -> None:
+        self._health = health
+        self.is_unhealthy = health.state is HealthState.UNHEALTHY
 
     @property
     def builds(self) -> dict[str, str]:

@@ -14,14 +14,13 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
-from stepflow.core.output import current_emitter
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
-from stepflow.logs import StepFacts, enter
+from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
@@ -110,7 +109,7 @@ class StepCommand(Command):
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
         attempt = self._failures + 1
-        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt)
+        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt, self.name)
         if host.run.has_output and (attempt > 1 or host.was_begun_before(self)):
             scope.reset(attempt)
         return scope
@@ -124,7 +123,7 @@ class StepCommand(Command):
         scope, self._scope = self._scope, None
         if scope is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
-            scope = host.runtime.output_scope(self._scope_in(host), self._failures)
+            scope = host.runtime.output_scope(self._scope_in(host), self._failures, self.name)
             scope.reset(None)
         elif scope is not None and scope.has_emitted and not self.is_writing:
             scope.close()
@@ -136,9 +135,7 @@ class StepCommand(Command):
 
     async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
         """Call the function; all that it emits is written before its value is."""
-        run = runtime.run
-        enter(StepFacts(run.id, run.runner, self.name, self.attempt))
-        current_emitter.set(scope)
+        enter(scope)
         try:
             if self._timeout_s is None:
                 value = await runtime.call(self.name, self._function, self._args, self._kwargs)
