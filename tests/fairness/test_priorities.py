@@ -72,7 +72,7 @@ async def test_a_kept_run_gives_way_to_a_more_urgent_one(app, aclient, working, 
 
 
 async def test_a_priority_that_nobody_uses_costs_no_command_and_no_key(app, working, client, real):
-    """[K16] All that is said to the server and done by scripts, from a worker's start to its end."""
+    """[K16] All that is said to the server, from a worker's start to its end."""
 
     @app.runner("etl")
     async def etl(step: Step[object]):
