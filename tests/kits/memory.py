@@ -105,6 +105,7 @@ class MemoryRuntime:
         self.on_let_go: Callable[[], None] | None = None
         self.attempts: Any = None
         self.is_waiting = False
+        self.observers = None
 
     def now(self) -> float:
         self.clock += 0.001
