@@ -32,6 +32,8 @@ from stepflow.store.keys import Keys
 
 #: unix seconds: the last day that datetime can show; a later time is none
 LATEST_S = 253_402_214_400.0
+#: what Python reads in a number and Redis does not
+_UNDERSCORE = ord("_")
 #: digits of a whole number that is no accident
 _DIGITS = 15
 #: what can be the name of an RQ queue of ours; the scripts build keys from it
@@ -85,7 +87,7 @@ class Fields:
         if not written:
             return 0.0
         try:
-            moment = -1.0 if b"_" in written else float(written)
+            moment = -1.0 if _UNDERSCORE in written else float(written)
         except ValueError:
             moment = -1.0
         if 0 <= moment <= LATEST_S:  # also False for nan
