@@ -109,9 +109,14 @@ class WorkerState:
         self.on_due = on_due or ignore
         #: tells the app's listeners; None when it has none
         self.listeners = _listeners_of(registry)
+        #: told what its runs do; None when the app has none
+        self.observers = registry.observers
+        if self.observers is not None:
+            self.observers.worker, self.observers.loop = name, self.loop
         self._call_function = call_function
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
+        self._levels: frozenset[str] = frozenset()
         self._numbers = 0
         #: tasks that set runs aside whose records cannot be read, or answer what is being done
         self._errands: set[asyncio.Task[None]] = set()
@@ -192,12 +197,20 @@ class WorkerState:
         key = (run.queue, run.priority)
         if key not in self._competing_lists:
             place = self._queues.index(run.queue) if run.queue in self._queues else 0
+            keys, own = self.env.keys, self.env.keys.queue_of(run)
             names = [
-                name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)
-            ]
-            names += self.env.keys.rq_queues(run.queue)[: run.priority + 1]
+                name for queue in self._queues[:place]
+                for name in keys.rq_queues(queue, self._levels)
+            ]  # fmt: skip
+            of_queue = keys.rq_queues(run.queue, self._levels | {own})
+            names += of_queue[: of_queue.index(own) + 1]
             self._competing_lists[key] = [self.env.keys.rq_list(name) for name in names]
         return self._competing_lists[key]
+
+    def note_levels(self, levels: Collection[str]) -> None:
+        """Note which priorities without a name are in use, by their RQ queues."""
+        self._levels = frozenset(levels)
+        self._competing_lists.clear()
 
     def add(self, claimed: ClaimedRun) -> None:
         """Add a run that was just claimed; it takes a slot."""
