@@ -76,6 +76,8 @@ def _pending(facts: Facts, run: Run) -> Why | None:
             facts, "X3", "it waits for a worker that knows its runner, in a list that nobody reads",
             _BY_HAND, evidence,
         )  # fmt: skip
+    if facts.line is not None:
+        return None
     stands = place.position is not None or place.queued_at is not None or not place.is_searched
     if stands or facts.indexes.due_at is not None:
         return None

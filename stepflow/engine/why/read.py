@@ -38,6 +38,7 @@ from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.indexes.old import old_ended_index, old_expiry
 from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
+from stepflow.store.limits.evidence import line_of
 from stepflow.store.query import list_length
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run
@@ -175,6 +176,8 @@ def _of_pending(run: Run, keys: Keys, lists: Sequence[str]) -> Calls:
         )
         for entry in builds
     }
+    if run.held:
+        calls |= line_of(keys, run)
     return calls | {
         "queued": score_of(keys.queued_at(queue), run_member(run.id)),
         "position": position_of(keys.rq_list(queue), run.delivery),
@@ -229,6 +232,7 @@ def _is_nowhere(look: Look) -> bool:
         and second["queued"] is None
         and second["waiting"] is None
         and look.build_position is None
+        and second.get("line") is None
     )
 
 

@@ -6,6 +6,7 @@
 --@ include lists
 --@ include ids
 --@ include keys
+--@ include limits/held
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED PARKED_LIMIT
 --@ keys claims due deadlines waiting_lists
 --@ args ns runs*
@@ -16,13 +17,14 @@ local function lacks(index, member) return not soft('ZSCORE', index, member) end
 local function is_nowhere(row, member)
   local queue, runner = row[5] or '', row[12] or ''
   if (row[3] or '') == '' or not is_queue(queue) then return true end
+  if stands_in_line(run_id_of(member), row[14], ns) then return false end
   if (row[8] or '') == '' then return lacks(queued_at_of(ns, queue), member) end
   return soft('SISMEMBER', waiting_lists_key, queue .. '|' .. runner) ~= 1
     or (soft('LLEN', waiting_list_of(ns, queue, runner)) or 0) == 0
 end
 
 -- row: state, token, delivery, due, queue, deadline, stop, unroutable, ended, parked, children,
--- runner, rev.
+-- runner, rev, held.
 local function is_suspect(id, run, row)
   local state, member, due = row[1], run_member(id), row[4] or ''
   if not row[13] or (row[9] or '') ~= '' then return true end
@@ -40,7 +42,7 @@ local found = {}
 for _, id in ipairs(table_of(runs)) do
   local run = run_of(ns, id)
   local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
-    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev')
+    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev', 'held')
   if not row or is_suspect(id, run, row) then found[#found + 1] = id end
 end
 return found
