@@ -122,3 +122,4 @@ def test_one_that_fell_out_of_its_line_is_found(store):
     assert why(store, "a").word == "held"
     store.client.zrem("stepflow:line:stripe:", "a")
     assert why(store, "a").code == "X2"
+    store.end("a")

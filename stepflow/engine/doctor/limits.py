@@ -30,7 +30,7 @@ SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class OddLimit:
-    """Something that a limit keeps for a *key*: its code, and the run concerned, if there is one."""
+    """Something that a limit keeps for a *key*: its code, and the run concerned, if any."""
 
     code: str
     name: str
@@ -50,10 +50,9 @@ async def odd_limits(env: Env) -> list[OddLimit]:
     found: list[OddLimit] = []
     for name, key in with_slots:
         values = await load_values(keys, name, key)
-        holders = await batch_of(
-            [members_since(keys.of_limit("slots", name, write_key(key)), _SLOTS)]
-        )
-        run_ids = [run_id for run_id, _ in holders[0]]
+        slots = keys.of_limit("slots", name, write_key(key))
+        [holders] = await batch_of([members_since(slots, _SLOTS)])
+        run_ids = [run_id for run_id, _ in holders]
         rows = await batch_of([record_of_holder(keys, run_id) for run_id in run_ids])
         for run_id, (state, token, ended, _) in zip(run_ids, rows, strict=True):
             if not state or ended or (values.scope != "run" and not token):

@@ -1,9 +1,5 @@
 -- Go through a small page of the live runs, and put back what an index lost of them.
---@ include total
---@ include clock
---@ include ids
---@ include keys
---@ include limits/held
+--@ include total clock ids keys limits/held
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED
 
 -- Which page follows from the time and from this worker's place among the live ones. Together they
