@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.limits import AsyncLimits as AsyncLimits
+    from stepflow.client.limits import LimitOptions as LimitOptions
+    from stepflow.client.limits import Limits as Limits
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
@@ -56,6 +59,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.limits.info import LimitHolder as LimitHolder
+    from stepflow.engine.limits.info import LimitInfo as LimitInfo
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.observing.facts import ObservedCall as ObservedCall
     from stepflow.engine.observing.facts import ObservedRun as ObservedRun
@@ -207,6 +212,7 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.limits": "AsyncLimits LimitOptions Limits",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
@@ -226,6 +232,7 @@ _EXPORTS = {
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
     "engine.spec": "RunSpec",
+    "engine.limits.info": "LimitHolder LimitInfo",
     "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.steering.queues": "QueuePause",

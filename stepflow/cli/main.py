@@ -45,6 +45,7 @@ VERBS = {
     "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
+    "limits": "limits.command",
     "schedules": "schedules.command",
     "hooks": "hooks",
     "doctor": "look.doctor",
@@ -60,7 +61,7 @@ PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules",
+    "schedules limits",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }

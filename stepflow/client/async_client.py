@@ -39,6 +39,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.client.limits import AsyncLimits
     from stepflow.client.schedules import AsyncSchedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
@@ -142,6 +143,13 @@ class AsyncClient(
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    @cached_property
+    def limits(self) -> AsyncLimits:
+        """The limits: list, get, set, unset, reset, forget."""
+        from stepflow.client.limits import AsyncLimits  # noqa: PLC0415  few have any
+
+        return AsyncLimits(self, self)
 
     @cached_property
     def schedules(self) -> AsyncSchedules:

@@ -37,6 +37,7 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.client.limits import Limits
     from stepflow.client.schedules import Schedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
@@ -139,6 +140,13 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
         if self._connection is None:
             self._connection = self._own_link = SyncConnection.to(self._address())
         return self._connection
+
+    @cached_property
+    def limits(self) -> Limits:
+        """The limits: list, get, set, unset, reset, forget."""
+        from stepflow.client.limits import Limits  # noqa: PLC0415  few have any
+
+        return Limits(self, self)
 
     @cached_property
     def schedules(self) -> Schedules:
