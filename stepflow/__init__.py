@@ -142,6 +142,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import PermanentError as PermanentError
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
+    from stepflow.errors import RateLimited as RateLimited
     from stepflow.errors import RedisRefused as RedisRefused
     from stepflow.errors import RedisUnreachable as RedisUnreachable
     from stepflow.errors import ReplyLost as ReplyLost
@@ -257,7 +258,7 @@ _EXPORTS = {
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
+        PermanentError QuestionClosed QuestionNotFound RateLimited RedisRefused RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
         RunCancelled RunConflict
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused

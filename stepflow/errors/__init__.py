@@ -35,6 +35,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
+        │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
@@ -121,6 +122,7 @@ from stepflow.errors.user_code import (
     ClaimLost,
     LifespanFailed,
     PermanentError,
+    RateLimited,
     ResourceFailed,
     StepError,
     StepFailed,
@@ -166,6 +168,7 @@ __all__ = [
     "PermanentError",
     "QuestionClosed",
     "QuestionNotFound",
+    "RateLimited",
     "RedisRefused",
     "RedisUnreachable",
     "ReplyLost",

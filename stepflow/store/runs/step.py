@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from stepflow.core.ids import run_member
 from stepflow.core.journal import start_entry
+from stepflow.core.outcomes import Resting
 from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.keys import Keys
-from stepflow.store.limits.limited import limited
+from stepflow.store.limits.limited import first_in_line, limited
 from stepflow.store.run_hash import format_time, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -79,13 +80,15 @@ def hand_over(
     pause: PauseRequest | None = None,
     last_error: str | None = None,
     counted: Sequence[str] = (),
+    rests: Resting | None = None,
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
     history: its journal and step records go. *last_error* is what the attempt failed with.
-    *counted* are the counts that this adds to: what a worker does, it counts itself. Answers as
+    *counted* are the counts that this adds to: what a worker does, it counts itself. The limit
+    *rests* begins nothing for a while. Answers as
     `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
@@ -95,13 +98,12 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause),
+        "updated", time, *pause_fields(run, pause), *first_in_line(run, rests),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += () if stop is None else stop_fields(stop)
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
-    if restarts:
-        fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
+    fields += _restarted(run) if restarts else ()
     return scripts.HAND_OVER.call(
         raw,
         keys={
@@ -123,7 +125,7 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
-            "counted": counted, "limited": limited(keys, run, now),
+            "counted": counted, "limited": limited(keys, run, now, rests=rests),
         },
         key_lists={"counts": counts_keys(keys, counted)},
     )  # fmt: skip
@@ -132,3 +134,8 @@ def hand_over(
 def _changed(**data: bytes | str | None) -> list[Part]:
     """Write those fields of a run's data that have changed."""
     return [part for name, value in data.items() if value is not None for part in (name, value)]
+
+
+def _restarted(run: Run) -> Sequence[Part]:
+    """Write that a run begins a new history."""
+    return ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
