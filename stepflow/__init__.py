@@ -18,12 +18,15 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.groups import AsyncGroups as AsyncGroups
+    from stepflow.client.groups import Groups as Groups
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
+    from stepflow.core.fanout.group import GroupState as GroupState
     from stepflow.core.fanout.join import Failed as Failed
     from stepflow.core.fanout.join import Join as Join
     from stepflow.core.fanout.join import JoinAll as JoinAll
@@ -53,6 +56,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
+    from stepflow.engine.groups.info import GroupFailure as GroupFailure
+    from stepflow.engine.groups.info import GroupInfo as GroupInfo
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.listing import Page as Page
@@ -101,6 +106,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ClaimLost as ClaimLost
     from stepflow.errors import DataError as DataError
     from stepflow.errors import EmbeddedServerError as EmbeddedServerError
+    from stepflow.errors import GroupBusy as GroupBusy
+    from stepflow.errors import GroupMismatch as GroupMismatch
+    from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
@@ -198,10 +206,12 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.groups": "AsyncGroups Groups",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
+    "core.fanout.group": "GroupState",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
@@ -209,6 +219,7 @@ _EXPORTS = {
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.questions": "Question",
+    "engine.groups.info": "GroupFailure GroupInfo",
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
@@ -233,7 +244,7 @@ _EXPORTS = {
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
         InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered
+        GroupBusy GroupMismatch GroupNotFound NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable

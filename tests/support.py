@@ -96,7 +96,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912  a table: each key of keys.py has its line
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table: each key of keys.py has its line
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -123,6 +123,11 @@ class Leaks:
                 self._unless(self._record(f"sched:{name.split(':')[0]}").get(b"spec"), key)
             case "schedules":
                 self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
+            case "group":
+                record = self._record(f"group:{name.split(':')[0]}")
+                self._unless(record.get(b"state") and not record.get(b"ended"), key)
+            case "groups":
+                self._members(key, lambda group_id: self._record(f"group:{group_id}"))
             case "deadlines":
                 self._members(key, self._is_live)
             case "idx" if name.partition(":")[0] == "live":
@@ -161,7 +166,9 @@ class Leaks:
 
     def _is_awaited(self, member: str) -> Any:
         record = self._record(member)
-        return record.get(b"spec" if member.startswith("sched:") else b"delivery")
+        return record.get(
+            {"sched": b"spec", "group": b"state"}.get(member.partition(":")[0], b"delivery")
+        )
 
     def _judge_rq(self, key: str) -> None:
         kind, _, name = key.removeprefix("rq:").partition(":")

@@ -8,10 +8,11 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict
+    │   └── RunConflict, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
+    │   ├── GroupNotFound, GroupBusy
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -57,6 +58,8 @@ from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BulkGrown,
     BulkNotFound,
+    GroupBusy,
+    GroupNotFound,
     HookNotFound,
     MailboxFull,
     NotDeletable,
@@ -91,6 +94,7 @@ from stepflow.errors.server import (
 from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,
+    GroupMismatch,
     InvalidName,
     InvalidOption,
     InvalidRunId,
@@ -134,6 +138,9 @@ __all__ = [
     "ClaimLost",
     "DataError",
     "EmbeddedServerError",
+    "GroupBusy",
+    "GroupMismatch",
+    "GroupNotFound",
     "HookNotFound",
     "InvalidName",
     "InvalidOption",

@@ -20,7 +20,7 @@ Every key stepflow uses, in one table.
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
-    <ns>:due                         zset     the same members -> due time; sched:<id> as well
+    <ns>:due                         zset     the same members -> due time; sched:<id>, group:<id>
     <ns>:queued_at:<rq queue>        zset     the same members -> queued at
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
@@ -42,6 +42,15 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>                  hash     what it does, and which times are dealt with
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
+
+    of groups; all but the list live for the result TTL after the group's end
+    <ns>:groups                      zset     group id -> created at, of all of them
+    <ns>:group:<id>                  hash     its join, its state, how far it has come, counts
+    <ns>:group:<id>:names            list     packed slices: key and digest of each member
+    <ns>:group:<id>:specs            list     packed slices: what members begin with, till then
+    <ns>:group:<id>:begun            string   a bit for each member that has begun
+    <ns>:group:<id>:live             zset     run id -> begun at, of members that have not ended
+    <ns>:group:<id>:failed           zset     run id -> in which wave of retries, of those failed
 
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
@@ -110,6 +119,7 @@ class Keys:
         "due",
         "expiry",
         "format",
+        "groups",
         "job_prefix",
         "live",
         "live_hooks",
@@ -145,6 +155,7 @@ class Keys:
         self.format = f"{namespace}:format"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.groups = f"{namespace}:groups"
         self.totals = f"{namespace}:totals"
         self.new_counts = f"{namespace}:stat:new"
         self.counted_runners = f"{namespace}:stat:runners"
@@ -167,6 +178,9 @@ class Keys:
 
     def schedule(self, schedule_id: str) -> str:
         return f"{self.namespace}:sched:{schedule_id}"
+
+    def group(self, group_id: str) -> str:
+        return f"{self.namespace}:group:{group_id}"
 
     def bulk(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}"

@@ -27,6 +27,7 @@ from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenan
 from stepflow.store.query import forget_builds, forget_versions, say_versions
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.schedules import ScheduleKeeper
+from stepflow.worker.upkeep.groups import GroupKeeper
 from stepflow.worker.upkeep.indexes import IndexUpkeep
 
 P = ParamSpec("P")
@@ -50,7 +51,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
-    *schedules* fires those whose time has come.
+    *schedules* fires those whose time has come, *groups* moves those on that are due.
     *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
@@ -72,6 +73,7 @@ class Maintenance:
         announce: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
         schedules: ScheduleKeeper | None = None,
+        groups: GroupKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -86,6 +88,7 @@ class Maintenance:
         self._on_look = on_look
         self._announce = announce
         self._schedules = schedules
+        self._groups = groups
         self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
@@ -279,6 +282,8 @@ class Maintenance:
                 if look.schedules and self._schedules is not None:
                     await self._schedules.fire(look.schedules)
                     count = MOVED  # once more: when those are due next is known only now
+                if look.groups and self._groups is not None:
+                    self._groups.start(look.groups)
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
                     # they are still first in the set: the next round tries again, not the timer
@@ -320,3 +325,5 @@ class Maintenance:
             self._timer.cancel()
         if self._moving is not None:
             self._moving.cancel()
+        if self._groups is not None:
+            self._groups.stop()

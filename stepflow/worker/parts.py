@@ -28,6 +28,7 @@ from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
 from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.state import CallFunction, WorkerState, call_function
+from stepflow.worker.upkeep.groups import GroupKeeper
 
 log = logging.getLogger("stepflow.worker")
 
@@ -91,6 +92,7 @@ class WorkerParts:
         self.schedules = ScheduleKeeper(
             env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
         )
+        self.groups = GroupKeeper(env, main)
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
         self.serve(queues)
@@ -116,7 +118,7 @@ class WorkerParts:
             self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
             serves=serves, versions=runners, on_look=self._apply_scan,
             announce=self.announce, report=self.reporter.send, schedules=self.schedules,
-            has_timer=self._has_timer,
+            groups=self.groups, has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [
             self._make_fetcher(

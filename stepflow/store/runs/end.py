@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stepflow.core.fanout.group import GroupState
 from stepflow.core.ids import run_member, worker_of
 from stepflow.core.run import Run, RunState, StopRequest
 from stepflow.core.step_record import closed_name
@@ -11,6 +12,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
+from stepflow.store.groups.member import ended_member_keys, reopened_keys
 from stepflow.store.hooks import (
     MOST_UNTOLD,
     HookJob,
@@ -129,7 +131,7 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run),
+            "schedule": _schedule_keys(keys, run), "group": ended_member_keys(keys, run),
         },
     )  # fmt: skip
 
@@ -176,6 +178,7 @@ def retry_run(
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
             "expiry_member": expiry_member(run), "step": closed_name(run.step),
+            "reopened": GroupState.RUNNING,
         },
         lists={"forget": forget, "fields": fields},
         key_lists={
@@ -184,6 +187,7 @@ def retry_run(
                 f"{base}:memo",
                 *kept.values(),
                 *children_keys(keys, run.id, run.generation),
-            )
+            ),
+            "group": reopened_keys(keys, run),
         },
     )  # fmt: skip

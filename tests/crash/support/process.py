@@ -1,6 +1,6 @@
 """
 The programs that the attacks start and kill: `python -m tests.crash.support.process
-worker|supervisor|submit|cancel ...`.
+worker|supervisor|submit|group|retry|cancel ...`.
 
 They are the shortest way to `stepflow.entry.work` and `stepflow.supervisor.supervise`, so that what
 is killed is the runtime and not a command line round it.
@@ -30,12 +30,14 @@ from stepflow.worker.worker import WorkerOptions, new_worker_name
 from tests.crash.support import probing
 
 APP = "tests.crash.support.odd:app"
+#: of a member of a group
+PAYLOAD = {"steps": 1, "trail": []}
 
 
 def main() -> int:
     probing.arm()
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["worker", "supervisor", "submit", "cancel"])
+    parser.add_argument("what", choices=[*PROGRAMS])
     parser.add_argument("--name", default=None)
     parser.add_argument("--app", default=APP)
     parser.add_argument("--queue", action="append")
@@ -54,9 +56,7 @@ def main() -> int:
     )
     logging.getLogger("rq").setLevel(logging.WARNING)
     try:
-        return {"worker": _work, "supervisor": _supervise, "submit": _submit, "cancel": _cancel}[
-            options.what
-        ](options)
+        return PROGRAMS[options.what](options)
     except StepflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -112,6 +112,20 @@ def _submit(options: argparse.Namespace) -> int:
         print(f"many {serial}", flush=True)
 
 
+def _group(options: argparse.Namespace) -> int:
+    """Submit so many members as one group; says on stdout how many there are."""
+    members = {f"m{number:06}": RunSpec("chain", PAYLOAD) for number in range(options.count)}
+    info = Client().groups.submit(options.prefix, members)
+    print(f"group of {info.total}", flush=True)
+    return 0
+
+
+def _retry(options: argparse.Namespace) -> int:
+    """Retry the failed members of a group."""
+    print(f"{Client().groups.retry_failed(options.prefix)} are retried", flush=True)
+    return 0
+
+
 def _cancel(options: argparse.Namespace) -> int:
     """
     Cancel each run at a random moment, and once more; prints what each call answered, after all
@@ -132,6 +146,11 @@ def _cancel(options: argparse.Namespace) -> int:
     print("\n".join(answers), flush=True)
     return 0
 
+
+PROGRAMS = {
+    "worker": _work, "supervisor": _supervise, "submit": _submit, "group": _group,
+    "retry": _retry,    "cancel": _cancel,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

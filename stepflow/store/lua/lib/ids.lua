@@ -13,6 +13,10 @@ local function is_schedule_member(member)
   return string.find(member, '^sched:[%w_-]+$') ~= nil
 end
 
+local function is_group_member(member)
+  return string.find(member, '^group:[%w_-]+$') ~= nil
+end
+
 -- Whether a member of an index names a run or a hook.
 local function is_member(member)
   local kind = string.match(member, '^(%a+):[%w_-]+$')

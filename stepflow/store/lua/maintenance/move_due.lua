@@ -4,8 +4,8 @@
 -- and twice.
 -- Names: given: now, or ''; pending: the state.
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out,
--- members whose record does not say when or where, which the caller sets aside, schedules whose time
--- has come, which the caller decides on}. Those stand in the due set again some seconds later, for
+-- members whose record does not say when or where, which the caller sets aside, schedules and groups
+-- whose time has come, which the caller decides on}. Those stand in the due set again some seconds later, for
 -- another to decide should this caller be gone by then.
 --@ include total
 --@ include clock
@@ -53,7 +53,7 @@ for _, member in ipairs(members) do
     and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev')
   if row then
     move(member, row)
-  elseif is_schedule_member(member) then
+  elseif is_schedule_member(member) or is_group_member(member) then
     redis.call('ZADD', due_key, stamp_of(now + again_s), member)
     schedules[#schedules + 1] = member
   else
