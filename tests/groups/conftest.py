@@ -69,7 +69,10 @@ class Bench:
 
     def fail(self, *keys, group_id="g", why="boom"):
         for key in keys:
-            self.do(fail(f"{group_id}--{key}", why, self.env))
+            self.do(self._fail(f"{group_id}--{key}", why))
+
+    def _fail(self, run_id, why="boom"):
+        return fail(run_id, why, self.env)
 
     def cancel(self, *keys, group_id="g"):
         for key in keys:

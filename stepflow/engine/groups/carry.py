@@ -47,7 +47,7 @@ from stepflow.times import as_datetime
 log = logging.getLogger("stepflow.group")
 
 #: seconds that who works on a group has it to itself; then another one looks
-HOLD_S = 10.0
+HOLD_S = 5.0
 #: members that one look cancels, or retries
 _PAGE = 200
 

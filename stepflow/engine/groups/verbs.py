@@ -12,9 +12,9 @@ from stepflow.engine.groups.info import GroupInfo, failures_of, info_of, oldest_
 from stepflow.errors import GroupBusy, GroupNotFound, UnreadableRecord
 from stepflow.store.calls import together
 from stepflow.store.groups.moves import advance_group, drop_name, forget_group
-from stepflow.store.groups.reads import count_failed, load_group
+from stepflow.store.groups.reads import load_group
 from stepflow.store.groups.record import GroupRecord
-from stepflow.store.query import newest
+from stepflow.store.query import index_size, newest
 
 #: states in which a group does something that a retry would disturb
 _BUSY = (
@@ -63,7 +63,7 @@ async def retry_failed(group_id: str, env: Env) -> int:
         if group.state in _BUSY:
             raise GroupBusy(group_id, "retry", group.state)
         wave = group.wave + 1
-        count: int = await count_failed(env.keys, group_id, before=wave)
+        count: int = await index_size(f"{env.keys.group(group_id)}:failed")
         if not count:
             return 0
         reopened = replace(

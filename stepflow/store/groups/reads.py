@@ -55,17 +55,6 @@ def failed_members(
     )  # fmt: skip
 
 
-def count_failed(keys: Keys, group_id: str, *, before: int) -> Call[int]:
-    """Count the members that failed in a wave of retries *before* that one."""
-    key = f"{keys.group(group_id)}:failed"
-    return command("ZCOUNT", key, "-inf", f"({before}", read=int, misfit=int)
-
-
-def count_begun(keys: Keys, group_id: str) -> Call[int]:
-    """Count the members that have begun."""
-    return command("BITCOUNT", f"{keys.group(group_id)}:begun", read=int, misfit=int)
-
-
 def group_due(keys: Keys, group_id: str) -> Call[float | None]:
     """Read when somebody is to look at a group; None when nobody is before its members settle."""
     return command(
