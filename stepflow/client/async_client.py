@@ -18,15 +18,15 @@ from stepflow.client.nouns import AsyncNouns
 from stepflow.client.options import SubmitOptions
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
+from stepflow.client.signals import AsyncSignals
 from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
-from stepflow.core.run import Priority, RunStatus
+from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
@@ -113,6 +113,7 @@ class AsyncClient(
     AsyncExporting,
     AsyncBulks,
     AsyncSteering,
+    AsyncSignals,
     BaseClient,
 ):
     """
@@ -207,7 +208,7 @@ class AsyncClient(
         run_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         queue: str = "default",
-        priority: str | Priority = "normal",
+        priority: str | int = "normal",
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
@@ -303,20 +304,6 @@ class AsyncClient(
                 settled: Why = end.value
                 return settled
             await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        dedup: str | None = None,
-        by: str | None = None,
-    ) -> str:
-        """See Client.signal."""
-        return await self._do(
-            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
-        )
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """See Client.questions."""

@@ -16,15 +16,15 @@ from stepflow.client.hook_info import HookInfo
 from stepflow.client.nouns import Nouns
 from stepflow.client.options import SubmitOptions
 from stepflow.client.reading import Reading
+from stepflow.client.signals import Signals
 from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
-from stepflow.core.run import Priority, RunStatus
+from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
@@ -104,7 +104,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
+class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseClient):
     """
     The blocking client. You may share it between threads.
 
@@ -199,7 +199,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
         run_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         queue: str = "default",
-        priority: str | Priority = "normal",
+        priority: str | int = "normal",
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
@@ -216,6 +216,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
         Submitting the same run id, runner and input again finds the existing run; `created` is then
         False.
 
+        *priority* is 0 (first) to 9, or `high`, `normal`, `low` for 2, 5 and 8.
         *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
         *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
         *version* defaults to the newest version of the workflow that this app registers, or that
@@ -310,27 +311,6 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
                 settled: Why = end.value
                 return settled
             time.sleep(LOOK_AGAIN_S)
-
-    def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        dedup: str | None = None,
-        by: str | None = None,
-    ) -> str:
-        """
-        Send a signal to the run.
-
-        Return "delivered" when the run was waiting or running, else "buffered": the signal waits in
-        the run's mailbox. Sending the same *dedup* again changes nothing. Raises RunNotFound,
-        SignalRefused for a run that has ended, SignalMisfit when the run waits for this signal with
-        a type that the payload does not fit, and MailboxFull.
-        """
-        return self._do(
-            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
-        )
 
     def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """Return the open questions that runs ask people, at most *limit*."""

@@ -20,6 +20,7 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
+    Priority,
     Run,
     RunState,
     Standing,
@@ -31,6 +32,8 @@ from stepflow.store.keys import Keys
 
 #: unix seconds: the last day that datetime can show; a later time is none
 LATEST_S = 253_402_214_400.0
+#: what Python reads in a number and Redis does not
+_UNDERSCORE = ord("_")
 #: digits of a whole number that is no accident
 _DIGITS = 15
 #: what can be the name of an RQ queue of ours; the scripts build keys from it
@@ -84,7 +87,7 @@ class Fields:
         if not written:
             return 0.0
         try:
-            moment = -1.0 if b"_" in written else float(written)
+            moment = -1.0 if _UNDERSCORE in written else float(written)
         except ValueError:
             moment = -1.0
         if 0 <= moment <= LATEST_S:  # also False for nan
@@ -289,7 +292,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queues("default")[1]
+    return keys.rq_queue("default", Priority.NORMAL)
 
 
 @lru_cache(maxsize=1024)
@@ -318,11 +321,7 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
 
 
 def mended(run: Run, keys: Keys, now: float) -> list[Part]:
-    """
-    Write over the fields that could not be read.
-
-    So the record of a run that ends can be read from then on.
-    """
+    """Write over what could not be read, so that the record of a run that ends can be read."""
     if not run.damage:
         return []
     damaged = {damage.field for damage in run.damage}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import RunState, RunStatus
+from stepflow.core.run import PRIORITIES, RunState, RunStatus
 from stepflow.engine.stats.read import HOURS, MINUTES, MOST_HOURS, MOST_MINUTES
 from stepflow.engine.steering.bulk import MOST_RATE, RATE
 from stepflow.engine.timeline import StepStatus
@@ -55,6 +55,11 @@ def _flag(value: object) -> object:
 
 Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(whole)]
 Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(integer)]
+#: high, normal, low, or 0 (first) to 9, which may be a digit in text
+Level = (
+    Annotated[str, Field(pattern=r"^(high|normal|low|[0-9])$")]
+    | Annotated[int, Field(ge=0, lt=PRIORITIES), BeforeValidator(integer)]
+)
 Flag = Annotated[bool, BeforeValidator(_flag)]
 RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
@@ -140,7 +145,7 @@ class Submit(Given):
     headers: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Level = "normal"
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
@@ -166,11 +171,27 @@ class Fork(Given):
     set: Any = None
 
 
+class Start(Given):
+    """The run that a signal starts if there is none; its id is that of the path."""
+
+    runner: Annotated[str, Field(pattern=NAME)]
+    payload: Any = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    queue: Annotated[str, Field(pattern=QUEUE)] = "default"
+    priority: Level = "normal"
+    timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
+    version: Version | None = None
+    restart: bool = False
+
+
 class Signal(Given):
-    """A signal to a run."""
+    """A signal to a run; `latest` takes the place of those of its name that are not taken."""
 
     name: Annotated[str, Field(pattern=SIGNAL)]
     payload: Any = None
+    keep: Literal["all", "latest"] = "all"
+    start: Start | None = None
     dedup: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
@@ -290,7 +311,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """What became of a signal: `delivered` or `buffered`."""
+    """What became of a signal: `delivered`, `buffered`, or `started` its run."""
 
     id: str
     signal: str

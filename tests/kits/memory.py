@@ -21,6 +21,7 @@ from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.step_options import Readers
+from stepflow.logs import StepFacts
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.threads import Threads
@@ -33,8 +34,9 @@ class Crash(BaseException):
 class MemoryScope:
     """Puts what is emitted, and what is void, into the output in memory."""
 
-    def __init__(self, runtime: MemoryRuntime, name: str, attempt: int) -> None:
+    def __init__(self, runtime: MemoryRuntime, name: str, attempt: int, step: str) -> None:
         self.runtime, self.output = runtime, runtime.output
+        self.facts = StepFacts(runtime.run.id, runtime.run.runner, step, attempt)
         self.name, self.attempt = name, attempt
         self.has_emitted = self.is_over = False
 
@@ -103,6 +105,7 @@ class MemoryRuntime:
         self.on_let_go: Callable[[], None] | None = None
         self.attempts: Any = None
         self.is_waiting = False
+        self.observers = None
 
     def now(self) -> float:
         self.clock += 0.001
@@ -150,8 +153,8 @@ class MemoryRuntime:
             return asyncio.get_running_loop().create_future() if False else self._reply(0)
         return self._reply(1)
 
-    def output_scope(self, name: str, attempt: int) -> MemoryScope:
-        return MemoryScope(self, name, attempt)
+    def output_scope(self, name: str, attempt: int, step: str) -> MemoryScope:
+        return MemoryScope(self, name, attempt, step)
 
     def emit_entry(
         self, index: int, head: bytes, data: bytes, topic: str
@@ -229,7 +232,7 @@ class MemoryRuntime:
 
     def restart(self, outcome: ContinueAsNew) -> None:
         """Begin a new history, as the commit of a restart does."""
-        self.journal = [start_entry(outcome.count, self.now())]
+        self.journal = [start_entry(outcome.count, self.now(), self.run.step)]
         self.run.has_journal, self.run.cleanup = True, Cleanup.NONE
 
     def take_signal(self, index: int, head: bytes, names: tuple[str, ...]) -> asyncio.Future[Any]:
@@ -330,7 +333,10 @@ async def activate(
         runtime.cancel.fire("stop")
     activation = Activation(runtime)  # type: ignore[arg-type]  # without children, for most
     ctx = Context(activation, headers={}, readers=Readers())
-    return await activation.carry(lambda: workflow(ctx))
+    outcome = await activation.carry(lambda: workflow(ctx))
+    if isinstance(outcome, Park):
+        runtime.run.step += 1  # as its commit does
+    return outcome
 
 
 class World:

@@ -20,7 +20,7 @@ from stepflow.core.fanout.group import (
 )
 from stepflow.core.fanout.join import Verdict
 from stepflow.core.ids import Delivery
-from stepflow.core.run import Priority, Run, RunOutcome, RunState
+from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.engine.cancel import cancel
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import RUN_WEBHOOK, deliveries, pack_outcome
@@ -140,7 +140,7 @@ def _begun(group_id: str, index: int, member: Member, env: Env) -> Call[int]:
     now = env.clock.now()
     run = Run(
         member_run_id(group_id, member.key), member.runner, member.queue,
-        Priority(member.priority), digest=member.run_digest, created_at=now,
+        member.priority, digest=member.run_digest, created_at=now,
         deadline_at=now + member.timeout_s if member.timeout_s else 0.0, version=member.version,
         has_tags=bool(member.tags), group=group_id,
     )  # fmt: skip

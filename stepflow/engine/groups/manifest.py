@@ -106,7 +106,7 @@ def _member(
     made = prepare(replace(chosen, run_id=member_run_id(group_id, key), headers=headers), env)
     run, data = made.run, dict(zip(made.data[::2], made.data[1::2], strict=True))
     member = Member(
-        key, run.runner, run.version, run.queue, int(run.priority), run.digest,
+        key, run.runner, run.version, run.queue, run.priority, run.digest,
         run.deadline_at - run.created_at if run.deadline_at else 0.0, run.due_at,
         bytes(data["payload"]), bytes(data.get("spec", b"")), list(made.tags),  # type: ignore[arg-type]
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _digest(
         replace(spec, headers=headers, trace={}), env.settings.limits.payload_bytes
     )
     said = [
-        run.runner, run.digest, run.queue, int(run.priority), options, sorted(tags),
+        run.runner, run.digest, run.queue, run.priority, options, sorted(tags),
         None if spec.timeout is None else seconds(spec.timeout, "timeout"),
         None if spec.delay is None else seconds(spec.delay, "delay"),
         None if spec.start_at is None else unix_time(spec.start_at, "start_at"),

@@ -14,6 +14,7 @@ import logging
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from stepflow import Client, RunSpec
 from stepflow.core.ids import check_run_id
@@ -37,7 +38,7 @@ PAYLOAD = {"steps": 1, "trail": []}
 def main() -> int:
     probing.arm()
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=[*PROGRAMS])
+    parser.add_argument("what", choices=list(PROGRAMS))
     parser.add_argument("--name", default=None)
     parser.add_argument("--app", default=APP)
     parser.add_argument("--queue", action="append")
@@ -147,10 +148,28 @@ def _cancel(options: argparse.Namespace) -> int:
     return 0
 
 
+def _signal_start(options: argparse.Namespace) -> int:
+    """Send signals that start their runs, several at once, for as long as it is left alive."""
+    client = Client()
+
+    def send(number: int) -> None:
+        for serial in range(options.count):
+            client.signal(f"{options.prefix}-{number}-{serial}", "word", 7, start=RunSpec("mail"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, range(4)))
+    return 0
+
+
 PROGRAMS = {
-    "worker": _work, "supervisor": _supervise, "submit": _submit, "group": _group,
-    "retry": _retry,    "cancel": _cancel,
-}  # fmt: skip
+    "worker": _work,
+    "supervisor": _supervise,
+    "submit": _submit,
+    "group": _group,
+    "retry": _retry,
+    "cancel": _cancel,
+    "signal_start": _signal_start,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

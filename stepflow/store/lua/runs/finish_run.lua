@@ -48,7 +48,7 @@ move_to_ended(live_key, live_of_key, ended_key, ended_of_key, now, run_id)
 local tags = has_tags == '1' and tags_of(data_key) or ''
 score_tags(ns, tags, now, run_id)
 soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags))
---@ insert expire
+--@ insert runs/expire
 if hook_keys[1] or own_keys[1] or parent_keys[1] then
   local to = {
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
