@@ -130,6 +130,13 @@ class Leaks:
                 self._unless(record.get(b"state") and not record.get(b"ended"), key)
             case "groups":
                 self._members(key, lambda group_id: self._record(f"group:{group_id}"))
+            case "limits":
+                pass
+            case "slots" | "line" if name:
+                self._members(key, self._is_live)
+            case "slots" | "lines":
+                for limited in self.client.smembers(key):
+                    self._unless(self._of_limit(room.rstrip("s"), limited.decode()), key)
             case "deadlines":
                 self._members(key, self._is_live)
             case "idx" if name.partition(":")[0] == "live":
@@ -163,6 +170,8 @@ class Leaks:
                 self.found.append(key)
 
     def _is_awaited(self, member: str) -> Any:
+        if member.startswith("limit:"):
+            return self._of_limit("line", member.removeprefix("limit:"))
         record = self._record(member)
         return record.get(
             {"sched": b"spec", "group": b"state"}.get(member.partition(":")[0], b"delivery")
@@ -181,6 +190,12 @@ class Leaks:
             self._members(key, self._waits)
         else:
             self.found.append(key)
+
+    def _of_limit(self, kind: str, limited: str) -> Any:
+        name = limited.replace("|", ":", 1)
+        return self.client.exists(
+            *(f"{self.keys.namespace}:{each}:{name}" for each in (kind, kind + "s"))
+        )
 
     def _unless(self, fine: Any, what: str) -> None:
         if not fine:

@@ -116,6 +116,7 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
         version=1 if spec.version is None else check_version(spec.version),
         has_tags=bool(tags),
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
+        limits=spec.uses,
     )
     _hand_over_first(run, spec, env)
     return Prepared(

@@ -13,6 +13,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
     │   ├── GroupNotFound, GroupBusy
+    │   ├── LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -61,6 +62,8 @@ from stepflow.errors.run_state import (
     GroupBusy,
     GroupNotFound,
     HookNotFound,
+    LimitFull,
+    LimitNotFound,
     MailboxFull,
     NotDeletable,
     NotPausable,
@@ -148,6 +151,8 @@ __all__ = [
     "JoinNotMet",
     "LifespanFailed",
     "LifespanNotOpen",
+    "LimitFull",
+    "LimitNotFound",
     "MailboxFull",
     "MapNotMet",
     "NameTaken",

@@ -25,6 +25,7 @@ from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_lis
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance
 from stepflow.store.query import forget_builds, forget_versions, say_versions
+from stepflow.worker.limits.keeper import LimitKeeper
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.upkeep.groups import GroupKeeper
@@ -51,7 +52,8 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
-    *schedules* fires those whose time has come, *groups* moves those on that are due.
+    *schedules* fires those whose time has come, *groups* moves those on that are due, *limits*
+    looks at lines of limits.
     *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
@@ -74,6 +76,7 @@ class Maintenance:
         report: Callable[[], Awaitable[None]],
         schedules: ScheduleKeeper | None = None,
         groups: GroupKeeper | None = None,
+        limits: LimitKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -89,6 +92,7 @@ class Maintenance:
         self._announce = announce
         self._schedules = schedules
         self._groups = groups
+        self._limits = limits
         self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
@@ -210,6 +214,8 @@ class Maintenance:
             *(self._carry(one, tell_of_gone, one, child, env) for one, child in look.orphans),
         )
         await self._redeliver_missing(look)
+        if self._limits is not None:
+            self.note_due(await self._limits.go())
         return look
 
     async def _carry(
@@ -288,6 +294,9 @@ class Maintenance:
                     count = MOVED  # once more: when those are due next is known only now
                 if look.groups and self._groups is not None:
                     self._groups.start(look.groups)
+                if look.lines and self._limits is not None:
+                    await self._limits.call_due(look.lines)
+                    count = MOVED  # as above
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
                     # they are still first in the set: the next round tries again, not the timer
