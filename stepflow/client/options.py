@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
 
 
@@ -26,3 +27,18 @@ class SubmitOptions(TypedDict, total=False):
     version: int | None
     strict: bool
     tags: Mapping[str, str] | None
+    lane: str | None
+
+
+_OPTIONS = frozenset(SubmitOptions.__annotations__)
+
+
+def spec_of(runner: str | Callable[..., Any], payload: Any, options: SubmitOptions) -> RunSpec:
+    """Give what *options* say of a run to submit; None stands for what is not said."""
+    if unknown := options.keys() - _OPTIONS:
+        msg = f"submit() got an unexpected keyword argument {min(unknown)!r}"
+        raise TypeError(msg)
+    given: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None or name == "priority"
+    }
+    return RunSpec(runner, payload, **given)  # type: ignore[arg-type]  # a function gets its name later

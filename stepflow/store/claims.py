@@ -104,6 +104,7 @@ def claim_steps(
             "claims": keys.claims,
             "suspended": RQ_SUSPENDED,
             "paused_queues": keys.paused_queues,
+            "laned": keys.laned,
             "waiting_lists": keys.waiting_lists,
             "due": keys.due,
         },
@@ -169,6 +170,7 @@ def claim_one(
         },
         args={
             "given": given,
+            "ns": keys.namespace,
             "rq_id": rq_id,
             "token": token,
             "lease_s": lease_s,

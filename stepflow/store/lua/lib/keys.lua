@@ -25,6 +25,12 @@ local function waiting_list_of(ns, queue, runner)
   return ns .. ':waiting:' .. queue .. ':' .. runner
 end
 
+-- of fair queues: which have runs in lanes, weights and windows, the lanes of one, and one of those
+local function laned_of(ns) return ns .. ':laned' end
+local function fair_of(ns) return ns .. ':fair' end
+local function lanes_of(ns, queue) return ns .. ':lanes:' .. queue end
+local function lane_of(ns, queue, lane) return ns .. ':lane:' .. queue .. ':' .. lane end
+
 local function list_of(queue) return 'rq:queue:' .. queue end
 local function job_of(id) return 'rq:job:' .. id end
 local function scheduled_of(queue) return 'rq:scheduled:' .. queue end

@@ -4,7 +4,7 @@
 -- Names: damaged: the field that cannot be read, '' for the whole key; found: what it held.
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.
 --@ include lists
---@ keys run data claims due deadlines job queued_at wip scheduled
+--@ keys run data claims due deadlines job wip scheduled queued*
 --@ args member run_id damaged found wip_member rq_id reason fields*
 local row = soft('HMGET', run_key, damaged, 'rev')
 local is_there = redis.call('EXISTS', run_key) == 1
@@ -19,7 +19,7 @@ redis.call('ZREM', claims_key, member)
 redis.call('ZREM', due_key, member)
 redis.call('ZREM', deadlines_key, run_id)
 redis.call('DEL', job_key)
-soft('ZREM', queued_at_key, member)
+for _, queued in ipairs(queued_keys) do soft('ZREM', queued, member) end
 soft('ZREM', wip_key, wip_member)
 soft('ZREM', scheduled_key, rq_id)
 return 1
