@@ -19,6 +19,7 @@ from stepflow.client.options import SubmitOptions, spec_of
 from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
+from stepflow.client.signals import AsyncSignals
 from stepflow.client.steering import AsyncSteering
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
@@ -26,7 +27,6 @@ from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
@@ -113,6 +113,7 @@ class AsyncClient(
     AsyncExporting,
     AsyncBulks,
     AsyncSteering,
+    AsyncSignals,
     BaseClient,
 ):
     """
@@ -281,20 +282,6 @@ class AsyncClient(
                 settled: Why = end.value
                 return settled
             await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        dedup: str | None = None,
-        by: str | None = None,
-    ) -> str:
-        """See Client.signal."""
-        return await self._do(
-            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
-        )
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """See Client.questions."""

@@ -17,6 +17,7 @@ from stepflow.client.hook_info import HookInfo
 from stepflow.client.options import SubmitOptions, spec_of
 from stepflow.client.output import Following
 from stepflow.client.reading import Reading
+from stepflow.client.signals import Signals
 from stepflow.client.steering import Steering
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
@@ -24,7 +25,6 @@ from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
@@ -104,7 +104,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Following, Reading, Beside, Exporting, Bulks, Steering, BaseClient):
+class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseClient):
     """
     The blocking client. You may share it between threads.
 
@@ -291,27 +291,6 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, BaseClient)
                 settled: Why = end.value
                 return settled
             time.sleep(LOOK_AGAIN_S)
-
-    def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        dedup: str | None = None,
-        by: str | None = None,
-    ) -> str:
-        """
-        Send a signal to the run.
-
-        Return "delivered" when the run was waiting or running, else "buffered": the signal waits in
-        the run's mailbox. Sending the same *dedup* again changes nothing. Raises RunNotFound,
-        SignalRefused for a run that has ended, SignalMisfit when the run waits for this signal with
-        a type that the payload does not fit, and MailboxFull.
-        """
-        return self._do(
-            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
-        )
 
     def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """Return the open questions that runs ask people, at most *limit*."""

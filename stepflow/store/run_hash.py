@@ -20,7 +20,6 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
-    Priority,
     Run,
     RunState,
     Standing,
@@ -32,6 +31,8 @@ from stepflow.store.keys import Keys
 
 #: unix seconds: the last day that datetime can show; a later time is none
 LATEST_S = 253_402_214_400.0
+#: what Python reads in a number and Redis does not
+_UNDERSCORE = ord("_")
 #: digits of a whole number that is no accident
 _DIGITS = 15
 #: what can be the name of an RQ queue of ours; the scripts build keys from it
@@ -85,7 +86,7 @@ class Fields:
         if not written:
             return 0.0
         try:
-            moment = -1.0 if b"_" in written else float(written)
+            moment = -1.0 if _UNDERSCORE in written else float(written)
         except ValueError:
             moment = -1.0
         if 0 <= moment <= LATEST_S:  # also False for nan
@@ -290,7 +291,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queue("default", Priority.NORMAL)
+    return keys.queue_name("default")
 
 
 @lru_cache(maxsize=1024)

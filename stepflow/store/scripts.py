@@ -113,6 +113,7 @@ def load(name: str) -> Script:
 
 
 SUBMIT_RUN = load("runs/submit_run")
+SIGNAL_START = load("runs/signal_start")
 SUBMIT_CHILD = load("runs/submit_child")
 SETTLE_MAP = load("runs/settle_map")
 CLAIM_STEPS = load("claims/claim_steps")

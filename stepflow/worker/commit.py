@@ -114,9 +114,8 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         if claimed.runner.version is None:  # those of a workflow are counted where they end
             took_s = now - (claimed.attempt.started_at or now)
             worker_state.counters.note_attempt(run.runner, word, took_s)
-        if worker_state.listeners is not None:
-            record = _record(claimed, outcome, move, now)
-            worker_state.listeners.note_commit(run, record, move)
+        if worker_state.listeners is not None or worker_state.observers is not None:
+            _tell(claimed, outcome, move, worker_state, now)
         worker_state.on_due(move.due_at)
         if keeps:
             _begin_next_step(claimed, payload, answer, worker_state)
@@ -127,6 +126,20 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         claimed.run.step,
     )
     return False
+
+
+def _tell(
+    claimed: ClaimedRun, outcome: Outcome, move: Transition, worker_state: WorkerState, now: float
+) -> None:
+    """Tell the app's listeners and observers what was committed."""
+    run, attempt = claimed.run, claimed.attempt
+    if worker_state.listeners is not None:
+        worker_state.listeners.note_commit(run, _record(claimed, outcome, move, now), move)
+    if worker_state.observers is not None:
+        worker_state.observers.committed(
+            run, attempt.payload, outcome, move, now, attempt.started_at,
+            is_workflow=claimed.runner.version is not None,
+        )  # fmt: skip
 
 
 def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> bool:

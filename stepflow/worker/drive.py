@@ -38,11 +38,15 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
     worker_state.add(claimed)
     if run.stop is not None:  # delivered once more so that it can clean up
         claimed.stop(run.stop, worker_state.loop.time())
+    if worker_state.observers is not None:
+        worker_state.observers.taken(run, worker_state.env.clock.now())
     claimed.task = worker_state.loop.create_task(_drive(claimed, worker_state))
 
 
 async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
     """Carry a claimed run from its first step to the last one it keeps."""
+    if worker_state.observers is not None:
+        worker_state.observers.entered()
     try:
         keeps = True
         while keeps:

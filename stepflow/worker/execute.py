@@ -129,6 +129,8 @@ def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> 
     )
     if run.has_output:
         _void_output(claimed, step)
+    if worker_state.observers is not None and claimed.runner.version is None:
+        worker_state.observers.runner_called(run, payload, worker_state.env.clock.now())
     return step
 
 

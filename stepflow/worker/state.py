@@ -107,6 +107,10 @@ class WorkerState:
         self.on_due = on_due or ignore
         #: tells the app's listeners; None when it has none
         self.listeners = _listeners_of(registry)
+        #: told what its runs do; None when the app has none
+        self.observers = registry.observers
+        if self.observers is not None:
+            self.observers.worker, self.observers.loop = name, self.loop
         self._call_function = call_function
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}

@@ -158,6 +158,20 @@ GUARDS = [
         meet.two_restarts,
     ),
     Guard(
+        "signal_start",
+        "request id",
+        "if row[2] == request then return {1} end",
+        "",
+        meet.a_signal_that_starts_its_run_sent_twice,
+    ),
+    Guard(
+        "signal_start",
+        "rev",
+        "if row[1] ~= replaces then",
+        "if replaces == '' then",
+        meet.two_signals_that_restart_their_run,
+    ),
+    Guard(
         "add_entry",
         "token",
         "if row[1] ~= token then return 0 end",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
@@ -18,6 +18,9 @@ from stepflow.core.under_way import Attempts
 from stepflow.engine.spec import RunSpec
 from stepflow.logs import StepFacts
 from stepflow.store.questions import QuestionOutcome
+
+if TYPE_CHECKING:
+    from stepflow.engine.observing.observers import Observers
 
 
 class OutputScope(Protocol):
@@ -64,6 +67,10 @@ class FlowRuntime(Protocol):
     @property
     def run(self) -> Run:
         """The run, kept up to date by the writes below."""
+
+    @property
+    def observers(self) -> Observers | None:
+        """The observers of the app, who are told of steps; None where it has none."""
 
     @property
     def cancel(self) -> CancelToken:

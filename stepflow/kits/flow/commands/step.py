@@ -30,17 +30,17 @@ class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
-        "_args",
         "_error",
         "_failures",
-        "_function",
-        "_kwargs",
         "_policy",
         "_scope",
         "_scope_name",
         "_task",
         "_timeout_s",
+        "args",
+        "function",
         "is_abandoned",
+        "kwargs",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
@@ -62,9 +62,9 @@ class StepCommand(Command):
         super().__init__(place, name, future, read)
         self._scope_name = scope or place
         self._scope: OutputScope | None = None
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs or {}
+        self.function = function
+        self.args = args
+        self.kwargs: Mapping[str, Any] = kwargs or {}
         self._policy = policy
         self._timeout_s = timeout_s
         self._failures = 0
@@ -103,6 +103,8 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now:
             self.is_busy, self.began_at = True, now
+            if host.runtime.observers is not None:
+                host.runtime.observers.step_began(host.run, self, now)
             work = self._call(host.runtime, self._begin_scope(host))
             self._task = host.spawn(work, partial(self._tried, host))
 
@@ -138,7 +140,7 @@ class StepCommand(Command):
         enter(scope)
         try:
             if self._timeout_s is None:
-                value = await runtime.call(self.name, self._function, self._args, self._kwargs)
+                value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
         finally:
@@ -149,7 +151,7 @@ class StepCommand(Command):
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):
-            return await runtime.call(self.name, self._function, self._args, self._kwargs)
+            return await runtime.call(self.name, self.function, self.args, self.kwargs)
 
     def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
         self._task = None
