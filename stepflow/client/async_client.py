@@ -214,8 +214,8 @@ class AsyncClient(
         **options: Unpack[SubmitOptions],
     ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
-        spec = spec_of(runner, payload, options)
-        spec, read = self._named(spec, "client.submit")
+        given = spec_of(runner, payload, options)
+        spec, read = self._named(given, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
 
     async def submit_many(

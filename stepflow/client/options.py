@@ -28,17 +28,21 @@ class SubmitOptions(TypedDict, total=False):
     strict: bool
     tags: Mapping[str, str] | None
     lane: str | None
-
-
-_OPTIONS = frozenset(SubmitOptions.__annotations__)
+    limits: Mapping[str, str] | None
+    units: Mapping[str, int] | None
 
 
 def spec_of(runner: str | Callable[..., Any], payload: Any, options: SubmitOptions) -> RunSpec:
-    """Give what *options* say of a run to submit; None stands for what is not said."""
-    if unknown := options.keys() - _OPTIONS:
+    """Give what a submit is told; TypeError for an option that there is not."""
+    unknown = options.keys() - SubmitOptions.__annotations__.keys()
+    if unknown:
         msg = f"submit() got an unexpected keyword argument {min(unknown)!r}"
         raise TypeError(msg)
-    given: dict[str, Any] = {
-        name: value for name, value in options.items() if value is not None or name == "priority"
-    }
-    return RunSpec(runner, payload, **given)  # type: ignore[arg-type]  # a function gets its name later
+    given: dict[str, Any] = {**options}
+    for name in _MAPPINGS & given.keys():
+        given[name] = given[name] or {}
+    return RunSpec(runner, payload, **given)  # type: ignore[arg-type]  # a function is named later
+
+
+#: options that may be None for none
+_MAPPINGS = frozenset({"headers", "tags", "limits", "units"})

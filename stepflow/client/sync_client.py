@@ -212,7 +212,9 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
 
         *priority* is 0 (first) to 9, or `high`, `normal`, `low` for 2, 5 and 8.
         *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
-        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
+        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes. *limits* says for
+        which key a limit counts it, {"stripe": "acme"}, also one that its runner does not name;
+        *units* says how much of its rate the run takes, 1 by default.
         On a fair queue it waits in its *lane*, by default the one that the setting `queues.fair`
         makes of its headers or tags; lanes take turns.
         *version* defaults to the newest version of the workflow that this app registers, or that
@@ -220,8 +222,8 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
         ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
         """
-        spec = spec_of(runner, payload, options)
-        spec, read = self._named(spec, "client.submit")
+        given = spec_of(runner, payload, options)
+        spec, read = self._named(given, "client.submit")
         return RunHandle(self._do(self._submit(spec)), self, read)
 
     def submit_many(

@@ -118,6 +118,7 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
         has_tags=bool(tags),
         lane=lane_of(spec, env),
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
+        limits=spec.uses,
     )
     _hand_over_first(run, spec, env)
     return Prepared(

@@ -78,8 +78,8 @@ async def test_children_wait_in_the_lane_of_their_parent(app, aclient, working, 
     async def parent(ctx):
         first = await ctx.spawn("note")
         own = await ctx.spawn("note", headers={"tenant": "other"})
-        await first
-        await own
+        await first.result()
+        await own.result()
         return [first.id, own.id]
 
     async with working(app):

@@ -30,6 +30,11 @@ local function laned_of(ns) return ns .. ':laned' end
 local function fair_of(ns) return ns .. ':fair' end
 local function lanes_of(ns, queue) return ns .. ':lanes:' .. queue end
 local function lane_of(ns, queue, lane) return ns .. ':lane:' .. queue .. ':' .. lane end
+-- of a limit: what it says, which keys have a line or slots, and what it keeps for one key
+local function limits_of(ns) return ns .. ':limits' end
+local function lines_of(ns) return ns .. ':lines' end
+local function slots_of(ns) return ns .. ':slots' end
+local function kept_of(ns, kind, name, key) return ns .. ':' .. kind .. ':' .. name .. ':' .. key end
 
 local function list_of(queue) return 'rq:queue:' .. queue end
 local function job_of(id) return 'rq:job:' .. id end

@@ -24,6 +24,9 @@ local function refill_source(source, ns, laned, least, now)
   return source.left
 end
 
+-- Note that one waits elsewhere from now on.
+local function leave_queue(source, member) soft('ZREM', source.queued_at, member) end
+
 -- Note that one was taken; started: how RQ names it among its started jobs.
 local function note_claim(source, member, lease, started)
   local leases, starts = source.leases, source.started
