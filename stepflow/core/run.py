@@ -226,6 +226,8 @@ class Run:
     schedule: str = ""
     #: the id of the group that the run is a member of
     group: str = ""
+    #: the fair lane of its queue in which it waits; empty for none
+    lane: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 
@@ -338,6 +340,8 @@ class RunStatus:
     unreadable: str | None = None
     #: what it was submitted with for lists to find it by
     tags: Mapping[str, str] = field(default_factory=_empty)
+    #: the lane of its queue in which it waits for its turn, None for none
+    lane: str | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -142,7 +142,8 @@ def _begun(group_id: str, index: int, member: Member, env: Env) -> Call[int]:
         member_run_id(group_id, member.key), member.runner, member.queue,
         member.priority, digest=member.run_digest, created_at=now,
         deadline_at=now + member.timeout_s if member.timeout_s else 0.0, version=member.version,
-        has_tags=bool(member.tags), limits=member.limits, group=group_id,
+        has_tags=bool(member.tags), limits=member.limits, lane=member.lane,
+        group=group_id,
     )  # fmt: skip
     if member.due_at > now:
         run.due_at, run.state = member.due_at, RunState.SCHEDULED

@@ -108,7 +108,7 @@ def _member(
     member = Member(
         key, run.runner, run.version, run.queue, run.priority, run.digest,
         run.deadline_at - run.created_at if run.deadline_at else 0.0, run.due_at,
-        bytes(data["payload"]), bytes(data.get("spec", b"")), list(made.tags), run.limits,  # type: ignore[arg-type]
+        bytes(data["payload"]), bytes(data.get("spec", b"")), list(made.tags), run.limits, run.lane,  # type: ignore[arg-type]
     )  # fmt: skip
     return _digest(spec, run, headers, made.tags, env), member
 
@@ -123,7 +123,7 @@ def _digest(
     said = [
         run.runner, run.digest, run.queue, run.priority, options, sorted(tags),
         sorted(map(list, spec.limits.items())), sorted(map(list, spec.units.items())),
-        None if spec.timeout is None else seconds(spec.timeout, "timeout"),
+        spec.lane, None if spec.timeout is None else seconds(spec.timeout, "timeout"),
         None if spec.delay is None else seconds(spec.delay, "delay"),
         None if spec.start_at is None else unix_time(spec.start_at, "start_at"),
     ]  # fmt: skip

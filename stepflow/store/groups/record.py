@@ -100,9 +100,9 @@ class Member:
     """
     What a member begins with, as the manifest keeps it.
 
-    *run_digest* is that of runner and payload; *payload* and *options* are packed, *limits* are as
-    its record has them. *due_at* is unix seconds, 0 for at once; *timeout_s* counts from its begin,
-    0 for none.
+    *run_digest* is that of runner and payload; *payload* and *options* are packed, *limits* and
+    *lane* are as its record has them. *due_at* is unix seconds, 0 for at once; *timeout_s*
+    counts from its begin, 0 for none.
     """
 
     key: str
@@ -117,6 +117,7 @@ class Member:
     options: bytes
     tags: Sequence[str]
     limits: str
+    lane: str
 
     def listed(self) -> list[Any]:
         """Write it for `pack`."""

@@ -88,10 +88,9 @@ def finish_run(
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
-    by hand. *untold* notes the end for hooks of its app
-    that nobody has announced; STALE as well when somebody has by now.
-    The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the counts
-    that this adds to: what a worker ends, it counts itself.
+    by hand. *untold* notes it for hooks of its app that nobody has announced; STALE if somebody
+    has. The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the
+    counts that this adds to: what a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -110,7 +109,7 @@ def finish_run(
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
             "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
             **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
-            "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
+            "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -133,6 +132,7 @@ def finish_run(
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
             "schedule": _schedule_keys(keys, run), "group": ended_member_keys(keys, run),
+            "queued": keys.marks_of(run),
         },
     )  # fmt: skip
 
@@ -178,6 +178,7 @@ def retry_run(
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
+            "lane": run.lane,
             "expiry_member": expiry_member(run), "step": closed_name(run.step),
             "reopened": GroupState.RUNNING,
         },

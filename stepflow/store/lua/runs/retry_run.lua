@@ -12,8 +12,8 @@
 --@ include indexes/tags
 --@ include groups/reopen
 --@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest* group*
---@ args rev request run_id member created rq_id now rq_time ns queue expiry_member step reopened forget*
---@      fields*
+--@ args rev request run_id member created rq_id now rq_time ns queue lane expiry_member step reopened
+--@      forget* fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
 if refused then return refused end
 for _, entry in ipairs(table_of(forget)) do redis.call('LREM', journal_key, -1, entry) end
@@ -37,6 +37,6 @@ redis.call('ZADD', live_key, created, run_id)
 soft('ZADD', live_of_key, created, run_id)
 score_tags(ns, tags, created, run_id)
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
-enqueue(list_key, queued_at_key, wake_key, rq_id, member, now)
+enqueue(list_key, queued_at_key, wake_key, rq_id, member, now, lane_in(ns, queue, lane))
 if group_keys[1] then reopen(group_keys, was, run_id, created, reopened) end
 return {1}
