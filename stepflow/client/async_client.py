@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -15,6 +14,7 @@ from stepflow.client.bulk import AsyncBulks
 from stepflow.client.exporting import AsyncExporting
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.nouns import AsyncNouns
 from stepflow.client.options import SubmitOptions
 from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
@@ -41,7 +41,6 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
-    from stepflow.client.schedules import AsyncSchedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
@@ -115,6 +114,7 @@ class AsyncClient(
     AsyncExporting,
     AsyncBulks,
     AsyncSteering,
+    AsyncNouns,
     BaseClient,
 ):
     """
@@ -143,13 +143,6 @@ class AsyncClient(
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-    @cached_property
-    def schedules(self) -> AsyncSchedules:
-        """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
-        from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
-
-        return AsyncSchedules(self, self)
 
     async def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

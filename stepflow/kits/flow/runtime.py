@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
@@ -17,6 +17,9 @@ from stepflow.core.runner import Step
 from stepflow.core.under_way import Attempts
 from stepflow.engine.spec import RunSpec
 from stepflow.store.questions import QuestionOutcome
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 
 class OutputScope(Protocol):
@@ -87,6 +90,10 @@ class FlowRuntime(Protocol):
     @property
     def runs_in_hand(self) -> int:
         """How many runs share the worker."""
+
+    @property
+    def permits(self) -> Permits:
+        """What gives its steps permits of circuit breakers."""
 
     async def is_slot_wanted(self) -> bool:
         """Whether others wait for the run's slot, or its worker is to keep no run."""

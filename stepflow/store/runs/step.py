@@ -77,15 +77,16 @@ def hand_over(
     restarts: int = 0,
     pause: PauseRequest | None = None,
     last_error: str | None = None,
+    waits_for: str = "",
     counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. *last_error* is what the attempt failed with.
-    *counted* are the counts that this adds to: what a worker does, it counts itself. Answers as
-    `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with,
+    *waits_for* what a postponed step waits for. *counted* are the counts that this adds to, but for
+    what workers count. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery = run.next_delivery(step)
@@ -94,7 +95,7 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause),
+        "updated", time, *pause_fields(run, pause), *_waits_for(run, waits_for, state),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += () if stop is None else stop_fields(stop)
@@ -126,6 +127,12 @@ def hand_over(
         },
         key_lists={"counts": counts_keys(keys, counted)},
     )  # fmt: skip
+
+
+def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
+    """Write what a step waits for that is due later; what the run waited for before is over."""
+    is_old = bool(run.waits_for) and state is RunState.SCHEDULED
+    return ("waits_for", waits_for) if waits_for or is_old else ()
 
 
 def _changed(**data: bytes | str | None) -> list[Part]:

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Run
@@ -23,6 +23,9 @@ from stepflow.engine.insist import insist
 from stepflow.errors import ClaimLost, OutputOverflow, StepOver
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.store.events.output import Bounds, Item, emit
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 log = logging.getLogger("stepflow.run")
 
@@ -214,6 +217,10 @@ class Claimant(Protocol):
     def output_writer(self) -> OutputWriter:
         """Give the writer of the claim, made at first use."""
 
+    @property
+    def permits(self) -> Permits:
+        """What gives permits of circuit breakers."""
+
 
 class Scope:
     """
@@ -232,6 +239,11 @@ class Scope:
         self.has_emitted = False
         #: whether the attempt has ended
         self.is_over = False
+
+    @property
+    def permits(self) -> Permits:
+        """What gives permits to a `Breaker` that is entered in the step."""
+        return self._claimant.permits
 
     def emit(self, data: Any, topic: str) -> Awaitable[None]:
         """Take one item."""

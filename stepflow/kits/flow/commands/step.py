@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.core.output import current_emitter
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, raised
-from stepflow.errors import ClaimLost, StepFailed
+from stepflow.engine.user_code.calls import escaped, postponed, raised
+from stepflow.errors import CircuitOpen, ClaimLost, Postponed, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
@@ -26,19 +26,26 @@ from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
+#: what stands around the call of a step's function, such as a circuit breaker: it is given the
+#: runtime and the call, and may raise Postponed instead of making it
+Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
 
 class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
         "_args",
+        "_around",
         "_error",
         "_failures",
         "_function",
         "_kwargs",
         "_policy",
+        "_postponed",
         "_scope",
         "_scope_name",
+        "_seen",
         "_task",
         "_timeout_s",
         "is_abandoned",
@@ -59,8 +66,13 @@ class StepCommand(Command):
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
+        around: Around | None = None,
     ) -> None:
         super().__init__(place, name, future, read)
+        self._around = around
+        #: why its function may not be called yet, and the inbox version at which it was told so
+        self._postponed: Postponed | None = None
+        self._seen = 0
         self._scope_name = scope or place
         self._scope: OutputScope | None = None
         self._function = function
@@ -89,9 +101,28 @@ class StepCommand(Command):
     def task(self) -> asyncio.Task[Any] | None:
         return self._task
 
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most steps it never does
+        """Whether it waits for what wakes it through the inbox."""
+        return self._postponed is not None
+
+    def describe(self) -> str:
+        if self._postponed is None:
+            return super().describe()
+        return self._postponed.waits_for
+
+    @property
+    def awaited_id(self) -> str:
+        """What it waits for before it may be tried; empty while it waits for its time alone."""
+        return "" if self._postponed is None else self._postponed.waits_for
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace = unpack(entry.data)
+            refused = _circuit_open(kind, message, trace)
+            if refused is not None:
+                self.future.set_exception(refused)
+                return
             failed = StepFailed(self.name, kind, message)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
@@ -102,10 +133,15 @@ class StepCommand(Command):
             self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
-        if self.due_at is None or self.due_at <= now:
+        if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
+            self._postponed = None
             work = self._call(host.runtime, self._begin_scope(host))
             self._task = host.spawn(work, partial(self._tried, host))
+
+    def _is_told(self, host: CommandHost) -> bool:
+        """Whether something came in that may be what it waits for."""
+        return self._postponed is not None and self._seen != host.inbox_version
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -140,7 +176,9 @@ class StepCommand(Command):
         enter(StepFacts(run.id, run.runner, self.name, self.attempt))
         current_emitter.set(scope)
         try:
-            if self._timeout_s is None:
+            if self._around is not None:
+                value = await self._around(runtime, partial(self._limited, runtime))
+            elif self._timeout_s is None:
                 value = await runtime.call(self.name, self._function, self._args, self._kwargs)
             else:
                 value = await self._limited(runtime)
@@ -178,7 +216,21 @@ class StepCommand(Command):
         if isinstance(error, ClaimLost):
             host.lose_claim()
             return
-        self._write_failure(host, error)
+        wait = postponed(error)
+        if wait is not None:
+            self._postpone(host, wait)
+        elif isinstance(error, CircuitOpen) and self._around is not None:
+            self._error = error
+            self._write_error(host, pack([_REFUSED, error.why, f"{error.breaker}|{error.until_s}"]))
+        else:
+            self._write_failure(host, error)
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        """Wait, and be tried again: this was no attempt."""
+        self.began_at, self.due_at = None, wait.due_at
+        host.note_inbox(wait.inbox)
+        self._postponed, self._seen = wait, host.inbox_version
+        host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
@@ -225,3 +277,15 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
+
+
+#: stands for the type of an error in an entry: no class of anybody has this name
+_REFUSED = "circuit open"
+
+
+def _circuit_open(kind: str, message: str, where: str) -> CircuitOpen | None:
+    """Read back that a breaker has refused a step; None for an error of the step's own."""
+    if kind != _REFUSED:
+        return None
+    breaker, _, until = where.rpartition("|")
+    return CircuitOpen(breaker, float(until), message)
