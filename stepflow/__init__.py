@@ -61,6 +61,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.listing import Page as Page
+    from stepflow.engine.observing.facts import ObservedCall as ObservedCall
+    from stepflow.engine.observing.facts import ObservedRun as ObservedRun
+    from stepflow.engine.observing.facts import ObservedStep as ObservedStep
+    from stepflow.engine.observing.observer import Observer as Observer
+    from stepflow.engine.observing.ready import JsonlObserver as JsonlObserver
+    from stepflow.engine.observing.ready import LogObserver as LogObserver
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -219,6 +225,9 @@ _EXPORTS = {
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
+    "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
+    "engine.observing.observer": "Observer",
+    "engine.observing.ready": "JsonlObserver LogObserver",
     "engine.questions": "Question",
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",

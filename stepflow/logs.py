@@ -8,9 +8,22 @@ that these begin inherit it. `facts` gives it to formatters, `StepFilter` to eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+from stepflow.errors import NotInStep
+
+
+class Code(Protocol):
+    """What the present code is of: whoever calls it enters this, once for each step."""
+
+    @property
+    def facts(self) -> StepFacts | None:
+        """The step that it belongs to, if any."""
+
+    def emit(self, data: Any, topic: str) -> Awaitable[None]:
+        """Take one item that it emits; what is returned is done when it is written."""
 
 
 class StepFacts(NamedTuple):
@@ -25,6 +38,16 @@ class StepFacts(NamedTuple):
     runner: str = ""
     step: int | str | None = None
     attempt: int = 1
+
+    @property
+    def facts(self) -> StepFacts:
+        """Itself: code that emits nothing is of its facts alone."""
+        return self
+
+    def emit(self, data: Any, topic: str) -> NoReturn:
+        """Raise NotInStep."""
+        del data, topic
+        raise NotInStep
 
     def words(self) -> str:
         """Write it as the lines of the worker begin: `run=o1 step='charge' attempt=2`."""
@@ -46,17 +69,16 @@ class StepFacts(NamedTuple):
 _sources: list[Callable[[], Mapping[str, object]]] = []
 
 _logger = logging.getLogger("stepflow.log")
-_current: ContextVar[StepFacts | None] = ContextVar("stepflow_step", default=None)
-
-
-def enter(facts: StepFacts) -> None:
-    """Note that the rest of the present task or thread belongs to a step."""
-    _current.set(facts)
+#: what the present code is of
+code: ContextVar[Code | None] = ContextVar("stepflow_code", default=None)
+#: note what the rest of the present task or thread is of
+enter = code.set
 
 
 def current() -> StepFacts | None:
     """Return the step that the present code belongs to; None outside of all."""
-    return _current.get()
+    known = code.get()
+    return None if known is None else known.facts
 
 
 def add_source(source: Callable[[], Mapping[str, object]]) -> None:
@@ -71,7 +93,7 @@ def facts() -> dict[str, object]:
 
     With telemetry also the ids of its trace and span.
     """
-    known = _current.get()
+    known = current()
     found = {} if known is None else known.as_dict()
     for source in _sources:
         found.update(source())

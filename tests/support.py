@@ -18,6 +18,8 @@ from stepflow.store.keys import LIVE, Keys
 #: seconds a condition may take to come true; reached only when a test fails
 PATIENCE_S = 15.0
 
+#: how the names of the RQ queues behind a queue end, but for the one of normal priority
+_ENDS = {rq_queue.removeprefix("q") for rq_queue in map(Keys().rq_queue, "q" * 10, range(10))}
 STATIC = {"rq:queues", "rq:failed", "rq:workers"}
 
 
@@ -137,7 +139,7 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared":
+            case "declared" | "levels":
                 pass
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
@@ -147,14 +149,10 @@ class Leaks:
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]
                 self._unless(all(self._waits(rq_id) for rq_id in waiting), key)
             case "wake":
+                known = {keys.rq_list(name), *(keys.rq_list(name + end) for end in _ENDS)}
+                has_jobs = self.client.exists(*known)
                 self._unless(
-                    self.client.exists(
-                        keys.rq_list(name),
-                        keys.rq_list(name + ".high"),
-                        keys.rq_list(name + ".low"),
-                    )
-                    or self.client.sismember("rq:queues", keys.rq_list(name)),
-                    key,
+                    has_jobs or any(self.client.smismember("rq:queues", sorted(known))), key
                 )
             case _:
                 self.found.append(key)

@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 
+from stepflow.core.run import PRIORITIES
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
 
+#: a priority of a run
+PRIORITY = click.Choice(["high", "normal", "low", *map(str, range(PRIORITIES))])
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -9,7 +9,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.params import DURATION, JSON, PAIR
+from stepflow.cli.params import DURATION, JSON, PAIR, PRIORITY
 from stepflow.cli.wait import report_end, wait_for_end
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 @click.option("--queue", default="default", show_default=True, help="Queue of the run.")
 @click.option(
     "--priority",
-    type=click.Choice(["high", "normal", "low"]),
+    type=PRIORITY,
     default="normal",
     show_default=True,
-    help="Which runs of a queue go first.",
+    help="Which runs of a queue go first: 0 to 9, or high, normal, low for 2, 5, 8.",
 )
 @click.option("--delay", type=DURATION, metavar="S", help="Start the first step after this time.")
 @click.option(

@@ -23,7 +23,7 @@ from stepflow.client.steering import AsyncSteering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
-from stepflow.core.run import Priority, RunStatus
+from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
@@ -209,7 +209,7 @@ class AsyncClient(
         run_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         queue: str = "default",
-        priority: str | Priority = "normal",
+        priority: str | int = "normal",
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,

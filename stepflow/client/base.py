@@ -170,14 +170,28 @@ class BaseClient:
         [chosen] = await self.versions.choose(self._checked([spec]), self.env)
         if self._telemetry is not None:
             [submitted] = await self._submit_traced([chosen], self._telemetry)
-            return submitted
-        return await submit(chosen, self.env)
+        else:
+            submitted = await submit(chosen, self.env)
+        return self._observed([chosen], [submitted])[0]
 
-    async def _submit_many(self, specs: list[RunSpec]) -> list[Submitted]:
+    async def _submit_many(self, specs: list[RunSpec]) -> Sequence[Submitted]:
         chosen = await self.versions.choose(self._checked(specs), self.env)
         if self._telemetry is not None:
-            return await self._submit_traced(chosen, self._telemetry)
-        return await submit_many(chosen, self.env)
+            submitted = await self._submit_traced(chosen, self._telemetry)
+        else:
+            submitted = await submit_many(chosen, self.env)
+        return self._observed(chosen, submitted)
+
+    def _observed(
+        self, specs: Sequence[RunSpec], submitted: Sequence[Submitted]
+    ) -> Sequence[Submitted]:
+        """Tell the observers of the app, if there are any, of the runs that were made."""
+        observers = None if self._registry is None else self._registry.observers
+        if observers is not None:
+            pairs = zip(specs, submitted, strict=True)
+            new = [(spec, each.id) for spec, each in pairs if each.created]
+            observers.submitted(new)
+        return submitted
 
     async def _submit_traced(
         self, specs: Sequence[RunSpec], telemetry: Telemetry

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.run import Priority
 from stepflow.hooks.webhook import Webhook
 
 
@@ -17,7 +16,7 @@ class SubmitOptions(TypedDict, total=False):
     run_id: str | None
     headers: Mapping[str, str] | None
     queue: str
-    priority: str | Priority
+    priority: str | int
     delay: float | timedelta | None
     start_at: float | datetime | None
     timeout: float | timedelta | None

@@ -21,7 +21,7 @@ from stepflow.client.steering import Steering
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
-from stepflow.core.run import Priority, RunStatus
+from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
@@ -200,7 +200,7 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Nouns, Base
         run_id: str | None = None,
         headers: Mapping[str, str] | None = None,
         queue: str = "default",
-        priority: str | Priority = "normal",
+        priority: str | int = "normal",
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
@@ -217,6 +217,7 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Nouns, Base
         Submitting the same run id, runner and input again finds the existing run; `created` is then
         False.
 
+        *priority* is 0 (first) to 9, or `high`, `normal`, `low` for 2, 5 and 8.
         *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
         *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
         *version* defaults to the newest version of the workflow that this app registers, or that

@@ -9,12 +9,12 @@ void it, which an OutputReset says.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from stepflow.core.ids import check_text
 from stepflow.errors import InvalidOption, NotInStep
+from stepflow.logs import code
 
 #: the topic of what is emitted without one
 TOPIC = "out"
@@ -106,17 +106,6 @@ class OutputView:
         return "".join(str(item.data) for item in self.items if item.topic == topic)
 
 
-class Emitter(Protocol):
-    """Takes what user code emits."""
-
-    def emit(self, data: Any, topic: str) -> Awaitable[None]:
-        """Take one item; what is returned is done when it is written."""
-
-
-#: where `emit` leads in the code that is running
-current_emitter: ContextVar[Emitter | None] = ContextVar("stepflow_emitter", default=None)
-
-
 def emit(data: Any, topic: str = TOPIC) -> Awaitable[None]:
     """
     Publish *data* in the run's output: `stepflow.emit(token)`.
@@ -129,10 +118,10 @@ def emit(data: Any, topic: str = TOPIC) -> Awaitable[None]:
     Raises NotInStep outside of a step, PayloadTooLarge, UnsupportedValue, StepOver from a step
     that has ended, ClaimLost.
     """
-    emitter = current_emitter.get()
-    if emitter is None:
+    present = code.get()
+    if present is None:
         raise NotInStep
-    return emitter.emit(data, topic)
+    return present.emit(data, topic)
 
 
 def check_topic(topic: object) -> str:

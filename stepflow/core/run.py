@@ -31,11 +31,27 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """Which runs of a queue start first: high before normal before low."""
+    """
+    Names for three of the ten priorities, 0 (first) to 9, of the runs of a queue.
 
-    HIGH = 0
-    NORMAL = 1
-    LOW = 2
+    High before normal before low, whatever else waits; first in first out within each.
+    """
+
+    HIGH = 2
+    NORMAL = 5
+    LOW = 8
+
+
+#: how many priorities there are, from 0
+PRIORITIES = 10
+
+
+def priority_name(priority: int) -> str:
+    """Name a priority as it is shown: `high`, `normal`, `low`, or its digit."""
+    return _NAMES.get(priority) or str(priority)
+
+
+_NAMES = {int(priority): priority.name.lower() for priority in Priority}
 
 
 class StopKind(StrEnum):
@@ -155,7 +171,8 @@ class Run:
     id: str
     runner: str
     queue: str = "default"
-    priority: Priority = Priority.NORMAL
+    #: 0 (first) to 9; see `Priority`
+    priority: int = Priority.NORMAL
     state: RunState = RunState.PENDING
     rev: int = 1
     generation: int = 0

@@ -14,7 +14,7 @@ from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, StepOver
-from stepflow.logs import StepFacts, StepLog, current
+from stepflow.logs import StepFacts, StepLog
 from stepflow.times import as_datetime, seconds
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ class Step(Generic[P]):
         "_generation",
         "_is_over",
         "_memo",
+        "_runner",
         "_runtime",
         "attempt",
         "cancel",
@@ -215,6 +216,7 @@ class Step(Generic[P]):
         generation: int = 0,
         deadline_at: float = 0.0,
         crashes: int = 0,
+        runner: str = "",
         runtime: StepRuntime | None = None,
     ) -> None:
         self.run_id = run_id
@@ -228,6 +230,7 @@ class Step(Generic[P]):
         self.cancel = CancelToken() if cancel is None else cancel
         self._generation = generation
         self._deadline_at = deadline_at
+        self._runner = runner
         self._runtime = runtime
         self._memo: Memo | None = None
         self._effects: Effects | None = None
@@ -284,10 +287,13 @@ class Step(Generic[P]):
     @property
     def log(self) -> StepLog:
         """A logger whose lines say run, step and attempt."""
-        known = current()
-        runner = known.runner if known is not None and known.run == self.run_id else ""
-        facts = StepFacts(self.run_id, runner, self.number, self.attempt)
+        facts = self.facts
         return StepLog(lambda: facts)
+
+    @property
+    def facts(self) -> StepFacts:
+        """What log lines say of the step: for the runtime."""
+        return StepFacts(self.run_id, self._runner, self.number, self.attempt)
 
     @property
     def runtime(self) -> StepRuntime:

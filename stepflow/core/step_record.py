@@ -43,7 +43,7 @@ class StepRecord(NamedTuple):
     def write(self) -> str:
         """Return the record as Redis has it."""
         token, outcome, attempt, started_at, ended_at, due_at, error = self
-        written = f"{token}{outcome} {attempt} {started_at:.3f} {ended_at:.3f}"
+        written = write_good(token, outcome, attempt, started_at, ended_at)
         if not due_at and not error:
             return written
         due = f"{due_at:.3f}" if due_at else _NONE
@@ -64,6 +64,11 @@ class StepRecord(NamedTuple):
             due_at=0.0 if due == _NONE else float(due),
             error="" if error == _NONE else unquote(error),
         )
+
+
+def write_good(token: str, outcome: str, attempt: int, started_at: float, ended_at: float) -> str:
+    """Write the record of an attempt that went well, as `StepRecord.write` does."""
+    return f"{token}{outcome} {attempt} {started_at:.3f} {ended_at:.3f}"
 
 
 class Attempt(NamedTuple):

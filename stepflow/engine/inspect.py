@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery, worker_of
+from stepflow.core.run import Priority, priority_name
 from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
@@ -113,7 +114,9 @@ async def queues(env: Env) -> list[QueueInfo]:
     names = [entry.removeprefix(_LIST) for entry in entries]
     names = [name for name in names if _is_shown(name, env)]
     pauses = await queue_pauses(env)
-    names += [name for queue in pauses if (name := env.keys.rq_queues(queue)[1]) not in names]
+    names += [
+        name for queue in pauses if (name := env.keys.rq_queue(queue, Priority.NORMAL)) not in names
+    ]
     facts = await together([load_queue_facts(env.keys, name) for name in names])
     found = []
     for name, (entries_there, head, pending, since, claimed) in zip(names, facts, strict=True):
@@ -127,7 +130,7 @@ async def queues(env: Env) -> list[QueueInfo]:
         )
         info = QueueInfo(
             queue,
-            priority="normal" if priority is None else priority.name.lower(),
+            priority="normal" if priority is None else priority_name(priority),
             length=entries_there if is_foreign else pending,
             running=claimed,
             oldest_s=None if since is None else max(0.0, now - since),

@@ -20,6 +20,7 @@ from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
 
 if TYPE_CHECKING:
+    from stepflow.engine.observing.observers import Observers
     from stepflow.engine.schedules.declared import Declaration
 
 RunnerFunction = Callable[[Step[Any]], Any]
@@ -64,6 +65,8 @@ class Registry:
     middleware: list[Middleware] = field(default_factory=list)
     #: functions that a worker tells of events
     listeners: dict[EventType, list[Callable[[Event], Any]]] = field(default_factory=dict)
+    #: told what its runs do, by its clients and workers; None for none
+    observers: Observers | None = None
     #: what its code declares to run at given times
     schedules: list[Declaration] = field(default_factory=list)
     #: the version that the app was given; empty for none

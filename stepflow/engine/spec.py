@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
-from stepflow.core.run import Priority
+from stepflow.core.run import PRIORITIES, Priority
 from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
 RESERVED_PREFIX = "workflow."
+_DIGITS = frozenset(map(str, range(PRIORITIES)))
 #: the headers that keep the place of a run in a trace, by their names in W3C Trace Context
 TRACE_HEADERS = {name: f"{RESERVED_PREFIX}{name}" for name in ("traceparent", "tracestate")}
 
@@ -36,7 +37,7 @@ class RunSpec:
     run_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     queue: str = "default"
-    priority: str | Priority = "normal"
+    priority: str | int = "normal"
     delay: float | timedelta | None = None
     start_at: float | datetime | None = None
     timeout: float | timedelta | None = None
@@ -84,15 +85,16 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def read_priority(priority: str | Priority) -> Priority:
-    """Read a priority by name or value."""
-    if isinstance(priority, Priority):
-        return priority
-    try:
-        return Priority[priority.upper()]
-    except (KeyError, AttributeError):
-        msg = f"priority {shown(priority)} is not high, normal or low"
-        raise InvalidOption(msg) from None
+def read_priority(priority: str | int) -> int:
+    """Read a priority: 0 to 9, as a number or its digit, or the name of one."""
+    level: object = priority
+    if isinstance(level, str):
+        named = Priority.__members__.get(level.upper())
+        level = int(level) if named is None and level in _DIGITS else named
+    if isinstance(level, int) and not isinstance(level, bool) and 0 <= level < PRIORITIES:
+        return int(level)
+    msg = f"priority {shown(priority)} is not high, normal or low, nor 0 (first) to 9"
+    raise InvalidOption(msg)
 
 
 def pack_options(spec: RunSpec, limit: int) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from stepflow.core.ids import worker_of
 from stepflow.core.journal import MISREAD, Entry, EntryKind, batch_name, read_batch
-from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.core.run import Run, RunState, RunStatus, priority_name
 from stepflow.core.tried import Tried
 from stepflow.engine.children import progress
 from stepflow.engine.env import Env
@@ -94,7 +94,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         runner=run.runner,
         state=state,
         queue=run.queue,
-        priority=run.priority.name.lower(),
+        priority=priority_name(run.priority),
         step=run.step,
         attempt=max(1, run.failures + (0 if run.state is RunState.FAILED else 1)),
         crashes=run.crashes,

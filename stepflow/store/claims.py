@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from stepflow.core.ids import build_key, run_member
@@ -56,9 +56,9 @@ class Batch(NamedTuple):
     taken: list[ClaimedDelivery]
 
 
-def sources_of(keys: Keys, queue: str) -> list[QueueSource]:
-    """Give the sources behind *queue*, the most urgent first."""
-    return [source_of(keys, name, keys.wake_of(queue)) for name in keys.rq_queues(queue)]
+def sources_of(keys: Keys, queue: str, levels: Collection[str] = ()) -> list[QueueSource]:
+    """Give the sources behind *queue*, the most urgent first; *levels* as for `rq_queues`."""
+    return [source_of(keys, name, keys.wake_of(queue)) for name in keys.rq_queues(queue, levels)]
 
 
 def source_of(keys: Keys, rq_queue: str, wake: str) -> QueueSource:

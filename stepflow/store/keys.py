@@ -36,6 +36,7 @@ Every key stepflow uses, in one table.
                                               of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
+    <ns>:levels                      set      RQ queues of priorities without a name, once in use
 
     of schedules
     <ns>:schedules                   zset     schedule id -> put at, of all of them
@@ -76,24 +77,30 @@ Every key stepflow uses, in one table.
     <ns>:out:<id>                    channel  the run has emitted something
 
 RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>,
-rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue with priorities is three RQ
-queues: `q.high`, `q`, `q.low`. Another name space than `stepflow` prefixes queue names (`ns.q`) and
-job ids (`ns_run-...`).
+rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue is three RQ
+queues, `q.high`, `q` and `q.low`, and one for each other priority in use, `q.level7`. Another name
+space than `stepflow` prefixes queue names (`ns.q`) and job ids (`ns_run-...`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from stepflow.core.ids import Delivery
-from stepflow.core.run import Priority, Run
+from stepflow.core.run import PRIORITIES, Priority, Run
 
 #: the group of live runs among the indexes of a runner
 LIVE = "live"
 #: the name space that needs no prefix on RQ's side
 DEFAULT_NAMESPACE = "stepflow"
 
-_SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
+_SUFFIX = {
+    **{level: f".level{level}" for level in range(PRIORITIES)},
+    Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low",
+}  # fmt: skip
+_NAMED = frozenset(map(int, Priority))
+_LEVELS = {suffix: level for level, suffix in _SUFFIX.items() if suffix}
 
 RQ_QUEUES = "rq:queues"
 RQ_SUSPENDED = "rq:suspended"
@@ -119,6 +126,7 @@ class Keys:
         "expiry",
         "format",
         "job_prefix",
+        "levels",
         "live",
         "live_hooks",
         "namespace",
@@ -147,6 +155,7 @@ class Keys:
         self.breakers = f"{namespace}:breakers"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
+        self.levels = f"{namespace}:levels"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
         self.builds = f"{namespace}:builds"
@@ -234,20 +243,27 @@ class Keys:
 
     # RQ's side
 
-    def rq_queue(self, queue: str, priority: Priority) -> str:
+    def rq_queue(self, queue: str, priority: int) -> str:
         """Name the RQ queue that carries *queue* at *priority*."""
         return f"{self._queue_prefix}{queue}{_SUFFIX[priority]}"
 
-    def rq_queues(self, queue: str) -> list[str]:
-        """Name the RQ queues behind *queue*, the most urgent first."""
-        return [self.rq_queue(queue, priority) for priority in Priority]
+    def rq_queues(self, queue: str, levels: Collection[str] = ()) -> list[str]:
+        """
+        Name the RQ queues behind *queue*, the most urgent first.
+
+        Those of priorities without a name are among them that are in *levels*.
+        """
+        if not levels:
+            return [self.rq_queue(queue, priority) for priority in Priority]
+        names = [(level, self.rq_queue(queue, level)) for level in range(PRIORITIES)]
+        return [name for level, name in names if level in _NAMED or name in levels]
 
     def queue_name(self, queue: str) -> str:
         """Name *queue* as the paused ones are named: as RQ would, without a priority."""
         return f"{self._queue_prefix}{queue}"
 
     def wake_of(self, queue: str) -> str:
-        """Name the wake list of *queue*: one for its three RQ queues."""
+        """Name the wake list of *queue*: one for all its RQ queues."""
         return self.wake(f"{self._queue_prefix}{queue}")
 
     @property
@@ -255,13 +271,16 @@ class Keys:
         """The RQ queue of hook deliveries."""
         return f"{self.namespace}.hooks"
 
-    def split_queue(self, rq_queue: str) -> tuple[str, Priority]:
+    def split_queue(self, rq_queue: str) -> tuple[str, int]:
         """Read queue and priority back from an RQ queue's name."""
         name = rq_queue.removeprefix(self._queue_prefix)
-        for priority in (Priority.HIGH, Priority.LOW):
-            if name.endswith(_SUFFIX[priority]):
-                return name.removesuffix(_SUFFIX[priority]), priority
-        return name, Priority.NORMAL
+        queue, dot, suffix = name.rpartition(".")
+        level = _LEVELS.get(dot + suffix)
+        return (name, int(Priority.NORMAL)) if level is None else (queue, int(level))
+
+    def level_of(self, run: Run) -> Sequence[str]:
+        """Give where the priority of *run* is noted: nowhere for one that has a name."""
+        return () if run.priority in _NAMED else (self.levels,)
 
     def rq_id(self, delivery: Delivery) -> str:
         """Give the RQ job id of *delivery* in this name space."""

@@ -47,6 +47,8 @@ class MaintenanceScan(NamedTuple):
     paused_queues: frozenset[str] = frozenset()
     #: whether indexes of the version before hold anything
     has_old: bool = False
+    #: the RQ queues of priorities without a name, once they are in use
+    levels: frozenset[str] = frozenset()
 
 
 class Moved(NamedTuple):
@@ -119,6 +121,7 @@ def scan_maintenance(
             "expiry": keys.expiry,
             "dead_hooks": keys.dead_hooks,
             "live": keys.live,
+            "levels": keys.levels,
         },
         args={
             "given": given,
@@ -156,6 +159,7 @@ def _read_scan(reply: Any) -> MaintenanceScan:
         is_new=bool(reply[12]),
         paused_queues=frozenset(as_text(list(flat_map(reply[13])))),
         has_old=bool(reply[14]),
+        levels=frozenset(as_text(reply[15])),
     )
 
 

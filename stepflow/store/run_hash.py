@@ -20,6 +20,7 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
+    Priority,
     Run,
     RunState,
     Standing,
@@ -288,7 +289,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queues("default")[1]
+    return keys.rq_queue("default", Priority.NORMAL)
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ Needs the extra `testing`.
 from stepflow.testing.harness import Harness
 from stepflow.testing.hooks import HookSeen
 from stepflow.testing.mocks import Mock
+from stepflow.testing.observing import RecordingObserver
 from stepflow.testing.output import captured_output
 
-__all__ = ["Harness", "HookSeen", "Mock", "captured_output"]
+__all__ = ["Harness", "HookSeen", "Mock", "RecordingObserver", "captured_output"]

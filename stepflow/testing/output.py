@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stepflow.core.output import OutputItem, current_emitter
+from stepflow.core.output import OutputItem
 from stepflow.engine.events.emitting import pack_output
+from stepflow.logs import StepFacts, code
 from stepflow.settings import LimitSettings
 from stepflow.store.values.codec import unpack
 
@@ -18,6 +19,10 @@ class _Capture:
 
     def __init__(self) -> None:
         self.items: list[OutputItem] = []
+
+    @property
+    def facts(self) -> StepFacts | None:
+        return None
 
     def emit(self, data: Any, topic: str) -> Awaitable[None]:
         packed = pack_output(data, topic, LimitSettings().output_item_bytes)
@@ -40,8 +45,8 @@ def captured_output() -> Iterator[list[OutputItem]]:
     `with captured_output() as items:` works in any test; no run and no worker are needed.
     """
     capture = _Capture()
-    token = current_emitter.set(capture)
+    token = code.set(capture)
     try:
         yield capture.items
     finally:
-        current_emitter.reset(token)
+        code.reset(token)

@@ -117,7 +117,7 @@ class HarnessWorker:
             for name in await self.connection.call(members(RQ_QUEUES))
         ]
         queues = [keys.split_queue(name)[0] for name in names if name != keys.hook_queue]
-        self._parts.serve(sorted(set(queues)) or ["default"])
+        self._parts.serve(sorted(set(queues)) or ["default"], names)
 
     def read_channel(self) -> None:
         """Take in what came over the worker's channel: stops, and news in runs' inboxes."""

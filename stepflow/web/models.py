@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.core.run import RunState, RunStatus
+from stepflow.core.run import PRIORITIES, RunState, RunStatus
 from stepflow.engine.stats.read import HOURS, MINUTES, MOST_HOURS, MOST_MINUTES
 from stepflow.engine.steering.bulk import MOST_RATE, RATE
 from stepflow.engine.timeline import StepStatus
@@ -55,6 +55,11 @@ def _flag(value: object) -> object:
 
 Rows = Annotated[int, Field(ge=1, le=MOST_ROWS), BeforeValidator(whole)]
 Version = Annotated[int, Field(ge=1, le=2**31), BeforeValidator(integer)]
+#: high, normal, low, or 0 (first) to 9, which may be a digit in text
+Level = (
+    Annotated[str, Field(pattern=r"^(high|normal|low|[0-9])$")]
+    | Annotated[int, Field(ge=0, lt=PRIORITIES), BeforeValidator(integer)]
+)
 Flag = Annotated[bool, BeforeValidator(_flag)]
 RunId = Annotated[str, Field(pattern=RUN_ID)]
 #: seconds
@@ -140,7 +145,7 @@ class Submit(Given):
     headers: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Level = "normal"
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None

@@ -29,7 +29,7 @@ from stepflow.core.outcomes import (
 )
 from stepflow.core.run import Run
 from stepflow.core.runner import DELETED
-from stepflow.core.step_record import StepRecord, attempt_name, closed_name
+from stepflow.core.step_record import StepRecord, attempt_name, closed_name, write_good
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
 from stepflow.engine.insist import insist
@@ -63,6 +63,8 @@ from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
 
+#: what each step is asked for: a member of an enum takes as long to look up as a call
+_ADVANCE, _DROP, _FINISH = TransitionKind.ADVANCE, TransitionKind.DROP, TransitionKind.FINISH
 #: transitions that leave the step open
 _LEAVE_OPEN = (TransitionKind.HAND_OVER, TransitionKind.HAND_ON, TransitionKind.PAUSE)
 
@@ -84,7 +86,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             spread=worker_state.env.rng.random(),
             max_crashes=worker_state.env.settings.worker.max_crashes,
         )
-        if move.kind is TransitionKind.DROP:
+        if move.kind is _DROP:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
         keeps = _may_keep(claimed, move, worker_state)
@@ -106,10 +108,15 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
-        worker_state.counters.note_commit(claimed, outcome, move, now)
-        if worker_state.listeners is not None:
-            record = _record(claimed, outcome, move, now)
-            worker_state.listeners.note_commit(run, record, move)
+        word = outcome.word
+        if move.kind is _FINISH:
+            worker_state.counters.note_end(run.runner, move)
+            word = "fail" if isinstance(outcome, Raised) else word
+        if claimed.runner.version is None:  # those of a workflow are counted where they end
+            took_s = now - (claimed.attempt.started_at or now)
+            worker_state.counters.note_attempt(run.runner, word, took_s)
+        if worker_state.listeners is not None or worker_state.observers is not None:
+            _tell(claimed, outcome, move, worker_state, now)
         worker_state.on_due(move.due_at)
         if keeps:
             _begin_next_step(claimed, payload, answer, worker_state)
@@ -122,10 +129,24 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     return False
 
 
+def _tell(
+    claimed: ClaimedRun, outcome: Outcome, move: Transition, worker_state: WorkerState, now: float
+) -> None:
+    """Tell the app's listeners and observers what was committed."""
+    run, attempt = claimed.run, claimed.attempt
+    if worker_state.listeners is not None:
+        worker_state.listeners.note_commit(run, _record(claimed, outcome, move, now), move)
+    if worker_state.observers is not None:
+        worker_state.observers.committed(
+            run, attempt.payload, outcome, move, now, attempt.started_at,
+            is_workflow=claimed.runner.version is not None,
+        )  # fmt: skip
+
+
 def _may_keep(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> bool:
     """Say whether the worker goes on with the next step under the same claim."""
     return (
-        move.kind is TransitionKind.ADVANCE
+        move.kind is _ADVANCE
         and move.due_at is None
         and not claimed.must_yield
         and not worker_state.must_let_go
@@ -157,19 +178,11 @@ def _call(
     effects = NO_WRITES
     if step is not None and step.pending_effects and _follows(move, outcome) and run.stop is None:
         effects = _writes(step.pending_effects, limit)
-    if move.kind is TransitionKind.PARK:
-        return park_run(
-            env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
-            cleanup=move.cleanup, expects=move.expects, commands=move.commands, pause=move.paused,
-        ), b""  # fmt: skip
-    if move.kind is TransitionKind.PAUSE:
-        hooks = plan_pause_hooks(run, move, claimed.options, worker_state.paused_hooks, env, now)
-        return pause_run(env.keys, run, fence, reason=move.why, now=now, hooks=hooks), b""
-    if move.kind is TransitionKind.FINISH:
-        return _finish(claimed, move, fence, effects, now, worker_state), b""
-    if move.kind is TransitionKind.HAND_ON:
-        return hand_on(env.keys, run, fence, build=move.build, tried=move.tried, now=now), b""
-    closes = move.kind is TransitionKind.ADVANCE
+    closes = move.kind is _ADVANCE
+    if not closes:
+        call = _call_that_leaves(claimed, move, worker_state, now, fence, effects)
+        if call is not None:
+            return call, b""
     drop_memo = closes and (claimed.attempt.is_first or (step is not None and step.used_memo))
     payload = (
         pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
@@ -186,6 +199,31 @@ def _call(
         pause=move.paused, waits_for=move.waits_for,
         last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
+
+
+def _call_that_leaves(
+    claimed: ClaimedRun,
+    move: Transition,
+    worker_state: WorkerState,
+    now: float,
+    fence: Fence,
+    effects: Writes,
+) -> Call[Any] | None:
+    """Make the call of a *move* by which the run leaves the queues; None if it does not."""
+    env, run = worker_state.env, claimed.run
+    if move.kind is TransitionKind.PARK:
+        return park_run(
+            env.keys, run, fence, due_at=move.due_at, inbox=move.inbox, waits_for=move.why, now=now,
+            cleanup=move.cleanup, expects=move.expects, commands=move.commands, pause=move.paused,
+        )  # fmt: skip
+    if move.kind is TransitionKind.PAUSE:
+        hooks = plan_pause_hooks(run, move, claimed.options, worker_state.paused_hooks, env, now)
+        return pause_run(env.keys, run, fence, reason=move.why, now=now, hooks=hooks)
+    if move.kind is _FINISH:
+        return _finish(claimed, move, fence, effects, now, worker_state)
+    if move.kind is TransitionKind.HAND_ON:
+        return hand_on(env.keys, run, fence, build=move.build, tried=move.tried, now=now)
+    return None
 
 
 def _finish(
@@ -211,6 +249,11 @@ def _finish(
 def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Say who moves the run, and the step record that it writes."""
     run = claimed.run
+    if move.kind is _ADVANCE:
+        written = write_good(
+            run.token, outcome.word, run.failures + 1, claimed.attempt.started_at, now
+        )
+        return Fence(run.token, closed_name(run.step), written)
     is_open = move.kind in _LEAVE_OPEN
     name = attempt_name(run.step, run.token) if is_open else closed_name(run.step)
     return Fence(run.token, name, _record(claimed, outcome, move, now).write())
@@ -312,7 +355,7 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
         log.info("run=%s step=%s had been committed; its reply was lost", run.id, run.step)
     if move.paused is not None:
         log.info("run=%s step=%s %s: %s", run.id, run.step, move.why, move.paused.reason)
-    elif move.kind is TransitionKind.ADVANCE or isinstance(outcome, Yield | TryElsewhere):
+    elif move.kind is _ADVANCE or isinstance(outcome, Yield | TryElsewhere):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
     elif isinstance(outcome, Postpone) and move.kind is TransitionKind.HAND_OVER:
         log.info("run=%s step=%s %s", run.id, run.step, move.why)

@@ -38,20 +38,28 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
     worker_state.add(claimed)
     if run.stop is not None:  # delivered once more so that it can clean up
         claimed.stop(run.stop, worker_state.loop.time())
+    if worker_state.observers is not None:
+        worker_state.observers.taken(run, worker_state.env.clock.now())
     claimed.task = worker_state.loop.create_task(_drive(claimed, worker_state))
 
 
 async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
     """Carry a claimed run from its first step to the last one it keeps."""
+    if worker_state.observers is not None:
+        worker_state.observers.entered()
     try:
         keeps = True
         while keeps:
             try:
-                telemetry = worker_state.registry.telemetry
-                if telemetry is None:
+                registry = worker_state.registry
+                if registry.telemetry is not None:
+                    outcome = await _perform_traced(claimed, worker_state, registry.telemetry)
+                elif claimed.tried is not None or registry.resources.has_any_of_runs:
                     outcome = await _perform(claimed, worker_state)
-                else:
-                    outcome = await _perform_traced(claimed, worker_state, telemetry)
+                else:  # most steps: one await less
+                    outcome = await perform(claimed, worker_state)
+                    if isinstance(outcome, Pause):
+                        outcome = await _try_elsewhere(claimed, outcome, worker_state)
             except GeneratorExit as error:
                 # the runner awaited what raised it: Python then closes all that waits for it
                 if passes(error):

@@ -22,13 +22,12 @@ from stepflow.core.outcomes import (
     Succeed,
     Yield,
 )
-from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, postponed, raised, settled, stay
 from stepflow.engine.user_code.middleware import around, runner_call
 from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
-from stepflow.logs import StepFacts, enter
+from stepflow.logs import enter
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.runtime.step_runtime import StepRuntime
 from stepflow.worker.state import WorkerState
@@ -53,8 +52,7 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
         return _unread(error, claimed, raised(error, claimed.policy))
     step = _make_step(claimed, payload, worker_state)
-    enter(StepFacts(run.id, runner.name, run.step, run.failures + 1))
-    _lead_output(claimed, step)
+    enter(step)
     limit_s = runner.step_timeout_s
     attempt.begin(
         step,
@@ -71,7 +69,9 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
                 lambda: _settled(_begin(claimed, step, worker_state)),
             )
         else:
-            result = await _begin(claimed, step, worker_state)
+            result = await (
+                runner.run(step) if runner.is_async else _run_in_thread(claimed, step, worker_state)
+            )
             if not isinstance(result, _OUTCOMES):
                 result = await settled(result)
     except ClaimLost:
@@ -93,12 +93,9 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     return result if isinstance(result, _OUTCOMES) else _no_outcome(runner.name, result)
 
 
-def _lead_output(claimed: ClaimedRun, step: Step[Any]) -> None:
-    """Have what the step emits lead to its run; what it has emitted before is void."""
-    current_emitter.set(step)
-    run = claimed.run
-    was_handed_over = run.handoff and claimed.attempt.is_first
-    if run.has_output and was_handed_over and claimed.runner.version is None:
+def _void_output(claimed: ClaimedRun, step: Step[Any]) -> None:
+    """Declare void what the step has emitted before it was handed over."""
+    if claimed.run.handoff and claimed.attempt.is_first and claimed.runner.version is None:
         step.runtime.reset_output()
 
 
@@ -118,7 +115,7 @@ async def _settled(begun: Awaitable[Any]) -> Any:
 
 def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> Step[Any]:
     run = claimed.run
-    return Step(
+    step = Step(
         run.id,
         run.step,
         payload,
@@ -128,8 +125,14 @@ def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> 
         generation=run.generation,
         deadline_at=run.deadline_at,
         crashes=run.crashes,
+        runner=run.runner,
         runtime=StepRuntime(claimed, worker_state, blocking=not claimed.runner.is_async),
     )
+    if run.has_output:
+        _void_output(claimed, step)
+    if worker_state.observers is not None and claimed.runner.version is None:
+        worker_state.observers.runner_called(run, payload, worker_state.env.clock.now())
+    return step
 
 
 def _unread(error: BaseException, claimed: ClaimedRun, end: Outcome) -> Outcome:

@@ -102,6 +102,11 @@ class Fetcher:
         else:
             self._may_claim.set()
 
+    def serve(self, sources: Sequence[QueueSource]) -> None:
+        """Claim from *sources* from now on, of the same queues: a priority more is in use."""
+        self._sources = list(sources)
+        self._changed.set()
+
     def offer(self, sources: Sequence[QueueSource], *, live_workers: int) -> None:
         """
         Claim from the waiting lists *sources* too from now on, if any: something waits in them.

@@ -102,6 +102,10 @@ class Maintenance:
         self._timer_due = 0.0
         self._moving: asyncio.Task[None] | None = None
 
+    def serve(self, sources: Sequence[QueueSource], serves: Mapping[str, Collection[str]]) -> None:
+        """Look after *sources* from now on; *serves* is as at the start."""
+        self._sources, self._serves = list(sources), serves
+
     async def run(self) -> None:
         """Scan once a second until cancelled."""
         while True:

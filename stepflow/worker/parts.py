@@ -100,21 +100,22 @@ class WorkerParts:
         """Whether a run or a hook is in progress."""
         return bool(self.state.slots.used or self.notifier.slots.used)
 
-    def serve(self, queues: Sequence[str]) -> None:
-        """Make the maintenance and the fetchers for *queues*, with nothing noted yet."""
+    def serve(self, queues: Sequence[str], levels: Collection[str] = ()) -> None:
+        """
+        Make the maintenance and the fetchers for *queues*, with nothing noted yet.
+
+        *levels* are the RQ queues of priorities without a name that are known to be in use.
+        """
         keys = self._env.keys
-        hooks = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
-        steps = [source for queue in queues for source in sources_of(keys, queue)]
+        self._queues, self._levels = list(queues), frozenset(levels)
+        self._hooks = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
+        steps = self._sources()
         runners = list(self._registry.runners)
         hook_runners = [*self._registry.names, ANYONE]  # hooks know no versions
-        builds = [build_key(*item) for item in self.state.builds.items()]
-        serves: dict[str, Collection[str]] = {
-            **{source.rq_queue: {*self._registry.runners, *builds} for source in steps},
-            keys.hook_queue: hook_runners,
-        }
+        self.state.note_levels(levels)
         self.maintenance = Maintenance(
-            self._env, self._main, worker=self._name, sources=[*steps, hooks], queues=queues,
-            serves=serves, versions=runners, on_look=self._apply_scan,
+            self._env, self._main, worker=self._name, sources=[*steps, self._hooks], queues=queues,
+            serves=self._served(steps), versions=runners, on_look=self._apply_scan,
             announce=self.announce, report=self.reporter.send, schedules=self.schedules,
             has_timer=self._has_timer,
         )  # fmt: skip
@@ -123,9 +124,32 @@ class WorkerParts:
                 0, steps, runners, self.state.slots, partial(begin, worker_state=self.state)
             ),
             self._make_fetcher(
-                1, [hooks], hook_runners, self.notifier.slots, self.notifier.start
+                1, [self._hooks], hook_runners, self.notifier.slots, self.notifier.start
             ),
         ]  # fmt: skip
+
+    def _sources(self) -> list[QueueSource]:
+        """Give what steps are claimed from, the most urgent first."""
+        keys, levels = self._env.keys, self._levels
+        return [source for queue in self._queues for source in sources_of(keys, queue, levels)]
+
+    def _served(self, steps: Sequence[QueueSource]) -> dict[str, Collection[str]]:
+        """Say whose deliveries it takes from the waiting lists beside each RQ queue."""
+        builds = [build_key(*item) for item in self.state.builds.items()]
+        return {
+            **{source.rq_queue: {*self._registry.runners, *builds} for source in steps},
+            self._env.keys.hook_queue: [*self._registry.names, ANYONE],
+        }
+
+    def _note_levels(self, levels: frozenset[str]) -> None:
+        """Serve priorities without a name from now on that are in use, should one be new."""
+        if levels <= self._levels:
+            return
+        self._levels |= levels
+        steps = self._sources()
+        self.state.note_levels(self._levels)
+        self.maintenance.serve([*steps, self._hooks], self._served(steps))
+        self.fetchers[0].serve(steps)
 
     def _make_fetcher(
         self,
@@ -164,6 +188,7 @@ class WorkerParts:
                 *(("suspended", "holding") if scan.suspended else ("resumed", "going on")),
             )
         self.state.is_suspended = scan.suspended
+        self._note_levels(scan.levels)
         self.state.leave_queues(scan.paused_queues)
         self.live_workers = scan.live_workers
         hook_queue = self._env.keys.hook_queue

@@ -95,7 +95,9 @@ class WorkerState:
         #: whether user code blocks the loop while other workers could do its work
         self.is_lagging = False
         #: how the resources of the app are, the worst of them
-        self.health = Health()
+        self._health = Health()
+        #: whether the worker takes nothing until its resources are better
+        self.is_unhealthy = False
         #: whether the worker is through: whatever is cancelled from now on is not to be settled
         self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
@@ -105,9 +107,14 @@ class WorkerState:
         self.on_due = on_due or ignore
         #: tells the app's listeners; None when it has none
         self.listeners = _listeners_of(registry)
+        #: told what its runs do; None when the app has none
+        self.observers = registry.observers
+        if self.observers is not None:
+            self.observers.worker, self.observers.loop = name, self.loop
         self._call_function = call_function
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
+        self._levels: frozenset[str] = frozenset()
         self._numbers = 0
         #: tasks that set runs aside whose records cannot be read, or answer what is being done
         self._errands: set[asyncio.Task[None]] = set()
@@ -118,9 +125,14 @@ class WorkerState:
         return self.is_leaving or self.is_suspended or self.is_lagging or self.is_unhealthy
 
     @property
-    def is_unhealthy(self) -> bool:
-        """Whether the worker takes nothing until its resources are better."""
-        return self.health.state is HealthState.UNHEALTHY
+    def health(self) -> Health:
+        """How its resources are."""
+        return self._health
+
+    @health.setter
+    def health(self, health: Health) -> None:
+        self._health = health
+        self.is_unhealthy = health.state is HealthState.UNHEALTHY
 
     @property
     def builds(self) -> dict[str, str]:
@@ -183,12 +195,20 @@ class WorkerState:
         key = (run.queue, run.priority)
         if key not in self._competing_lists:
             place = self._queues.index(run.queue) if run.queue in self._queues else 0
+            keys, own = self.env.keys, self.env.keys.queue_of(run)
             names = [
-                name for queue in self._queues[:place] for name in self.env.keys.rq_queues(queue)
-            ]
-            names += self.env.keys.rq_queues(run.queue)[: run.priority + 1]
+                name for queue in self._queues[:place]
+                for name in keys.rq_queues(queue, self._levels)
+            ]  # fmt: skip
+            of_queue = keys.rq_queues(run.queue, self._levels | {own})
+            names += of_queue[: of_queue.index(own) + 1]
             self._competing_lists[key] = [self.env.keys.rq_list(name) for name in names]
         return self._competing_lists[key]
+
+    def note_levels(self, levels: Collection[str]) -> None:
+        """Note which priorities without a name are in use, by their RQ queues."""
+        self._levels = frozenset(levels)
+        self._competing_lists.clear()
 
     def add(self, claimed: ClaimedRun) -> None:
         """Add a run that was just claimed; it takes a slot."""

@@ -146,6 +146,8 @@ class Worker:
             await stack.enter_async_context(all_opened(self._registry.lifespans))
             await stack.enter_async_context(self._registry.resources.opened())
             parts = self.parts = self._make_parts(connections)
+            if self._registry.observers is not None:
+                stack.push_async_callback(self._registry.observers.told)
             tasks: list[asyncio.Task[None]] = []
             stack.push_async_callback(parts.end, tasks)
             await carry_out(connections.main, check_format(self._env.keys))

@@ -120,14 +120,14 @@ async def test_a_breaker_is_entered_in_a_step_only(app, h):
 
 async def test_a_step_built_by_hand_has_permits():
     """[K8] In a unit test of a runner."""
-    from stepflow.core.output import current_emitter
+    from stepflow.logs import code
 
-    current_emitter.set(Step("r", 0, None))
+    code.set(Step("r", 0, None))
     async with STRIPE:
         pass
     with STRIPE:
         pass
-    current_emitter.set(None)
+    code.set(None)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from stepflow.errors import ClaimLost
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.activation import Activation
 from stepflow.kits.flow.step_options import Readers
+from stepflow.logs import StepFacts
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.threads import Threads
@@ -34,8 +35,9 @@ class Crash(BaseException):
 class MemoryScope:
     """Puts what is emitted, and what is void, into the output in memory."""
 
-    def __init__(self, runtime: MemoryRuntime, name: str, attempt: int) -> None:
+    def __init__(self, runtime: MemoryRuntime, name: str, attempt: int, step: str) -> None:
         self.runtime, self.output = runtime, runtime.output
+        self.facts = StepFacts(runtime.run.id, runtime.run.runner, step, attempt)
         self.name, self.attempt = name, attempt
         self.has_emitted = self.is_over = False
 
@@ -105,6 +107,7 @@ class MemoryRuntime:
         self.on_let_go: Callable[[], None] | None = None
         self.attempts: Any = None
         self.is_waiting = False
+        self.observers = None
 
     def now(self) -> float:
         self.clock += 0.001
@@ -152,8 +155,8 @@ class MemoryRuntime:
             return asyncio.get_running_loop().create_future() if False else self._reply(0)
         return self._reply(1)
 
-    def output_scope(self, name: str, attempt: int) -> MemoryScope:
-        return MemoryScope(self, name, attempt)
+    def output_scope(self, name: str, attempt: int, step: str) -> MemoryScope:
+        return MemoryScope(self, name, attempt, step)
 
     def emit_entry(
         self, index: int, head: bytes, data: bytes, topic: str

@@ -15,7 +15,7 @@ MEMBERS = [
 ]
 METHODS = [name for name in MEMBERS if inspect.isfunction(getattr(FlowRuntime, name, None))]
 #: set in the constructor
-OWN = {"run", "policy", "cancel", "on_inbox", "on_let_go", "is_waiting", "attempts"}
+OWN = {"run", "policy", "cancel", "on_inbox", "on_let_go", "is_waiting", "attempts", "observers"}
 
 
 def parameters(owner, method):

@@ -41,7 +41,7 @@ def counting(app: Any) -> Any:
     return app
 
 
-@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("priority", [*Priority, 0, 9])
 async def test_nothing_is_taken_from_a_paused_queue_at_any_priority(
     counting, aclient, working, real, keys, priority
 ):

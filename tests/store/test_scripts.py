@@ -8,7 +8,7 @@ import pytest
 
 import stepflow
 from stepflow.core.ids import Delivery, hook_member, hook_rq_id, member_of_rq_id, run_member
-from stepflow.core.run import Cleanup, Parked, Priority, RunState
+from stepflow.core.run import PRIORITIES, Cleanup, Parked, RunState
 from stepflow.store import keys as store_keys
 from stepflow.store import scripts
 from stepflow.store.calls import raw
@@ -163,7 +163,7 @@ def evaluate(client, library, expression):
 
 
 @pytest.mark.parametrize("namespace", ["stepflow", "other"])
-@pytest.mark.parametrize("priority", Priority)
+@pytest.mark.parametrize("priority", range(PRIORITIES))
 def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
     keys = store_keys.Keys(namespace)
     queue = keys.rq_queue("default", priority)

@@ -29,6 +29,9 @@ from stepflow import (
     Failed,
     Health,
     Join,
+    ObservedRun,
+    ObservedStep,
+    Observer,
     Outcome,
     Pending,
     Resource,
@@ -513,6 +516,23 @@ async def with_resources() -> None:
     async with Harness(app) as h:
         h.resource(database, Topic(text="fake"))
         h.resource(Topic, Topic(text="fake"))  # error
+
+
+class Bill(Observer):
+    def on_step_done(self, step: ObservedStep, /) -> None:
+        assert_type(step.took_s, float | None)
+
+    async def on_ended(self, run: ObservedRun, /) -> None:
+        assert_type(run.error, ErrorInfo | None)
+
+
+class Misled(Observer):
+    def on_ended(self, step: ObservedStep, /) -> None:  # error
+        del step
+
+
+assert_type(app.observe(Bill()), Bill)
+app.observe(Misled())
 
 
 # what is read of a run

@@ -21,6 +21,7 @@ STATIC_KEYS = (
     "stepflow:builds",
     "stepflow:versions",
     "stepflow:format",
+    "stepflow:levels",
     "stepflow:totals",
     "stepflow:stat:*",
     "stepflow:workers:*",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.params import DURATION, JSON, SINCE
+from stepflow.cli.params import DURATION, JSON, PRIORITY, SINCE
 from stepflow.cli.schedules.command import show
 
 
@@ -37,7 +37,7 @@ from stepflow.cli.schedules.command import show
 @click.option("--max-runs", type=click.IntRange(1), help="End after so many runs.")
 @click.option("--pause-on-failure", is_flag=True, default=None, help="Pause when a run fails.")
 @click.option("--queue", help="The queue of the runs.")
-@click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option("--priority", type=PRIORITY, help="0 (first) to 9, or high, normal, low for 2, 5, 8.")
 @click.option("--timeout", type=DURATION, help="Of each run.")
 @common_options
 @pass_context

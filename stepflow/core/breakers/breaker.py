@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
 
 from stepflow.core.breakers.permit import Permit, Verdict
-from stepflow.core.output import current_emitter
 from stepflow.errors import (
     CircuitOpen,
     ClaimLost,
@@ -23,6 +22,7 @@ from stepflow.errors import (
     UsageError,
     shown,
 )
+from stepflow.logs import code
 from stepflow.times import seconds
 
 T = TypeVar("T")
@@ -202,8 +202,8 @@ class FreePermits:
 
 def permits_here(name: str) -> Permits:
     """Return what gives permits to the code that runs; InvalidOption outside of a step."""
-    emitter = current_emitter.get()
-    side = getattr(emitter, "runtime", emitter)  # a Step has a side of the runtime behind it
+    running = code.get()
+    side = getattr(running, "runtime", running)  # a Step has a side of the runtime behind it
     permits: Permits | None = getattr(side, "permits", None)
     if permits is None:
         msg = (

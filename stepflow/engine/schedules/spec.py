@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.ids import check_name, check_queue, check_version
+from stepflow.core.run import priority_name
 from stepflow.core.schedules.rules import (
     WITHIN_S,
     Rules,
@@ -123,8 +124,7 @@ def make_spec(
     retry, version = options.get("retry"), options.get("version")
     if retry is not None:
         check_policy(retry, f"schedule {schedule_id!r}")
-    priority = options.get("priority", "normal")
-    read_priority(priority)
+    priority = priority_name(read_priority(options.get("priority", "normal")))
     return ScheduleSpec(
         check_schedule_id(schedule_id),
         check_name("runner", runner),

@@ -16,7 +16,7 @@ from stepflow.core.outcomes import readable
 from stepflow.engine.env import Env
 from stepflow.errors import RedisRefused
 from stepflow.store.calls import batch_of
-from stepflow.store.query import queue_length, rq_worker_names
+from stepflow.store.query import members, queue_length, rq_worker_names
 from stepflow.store.steering.queues import (
     PausedQueue,
     forget_queue_pause,
@@ -63,7 +63,8 @@ async def resume_queue(queue: str, env: Env) -> bool:
     """Have workers take from a queue again; False when it was not paused. Raises InvalidName."""
     was_paused = await forget_queue_pause(env.keys, env.keys.queue_name(check_queue(queue)))
     if was_paused:
-        lengths = await batch_of([queue_length(name) for name in env.keys.rq_queues(queue)])
+        names = env.keys.rq_queues(queue, await members(env.keys.levels))
+        lengths = await batch_of([queue_length(name) for name in names])
         if any(lengths):
             await wake_queue(env.keys, queue)
         log.info("queue=%s is resumed", queue)

@@ -1,4 +1,4 @@
-"""What an app listens to in its workers: events, each with the functions that are told of it."""
+"""What an app has told to: functions that listen to events, and observers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from stepflow.engine.registry import Registry
 
 F = TypeVar("F", bound=Callable[[Event], Any])
+T = TypeVar("T")
 
 
 class Listening:
-    """The decorator of an app for functions that are told of events."""
+    """What an app has for functions and objects that are told of what happens."""
 
     registry: Registry
 
@@ -40,6 +41,23 @@ class Listening:
             return function
 
         return listen
+
+    def observe(self, observer: T) -> T:
+        """
+        Tell *observer* what the runs of this app do: an object with any of Observer's methods.
+
+        It is told after the fact, by the workers of this app, and by its clients of what they
+        submit; at most once, in order, on a thread of its own, where an `async def` is awaited on
+        the worker's loop. Nothing waits for it, and what it raises is logged; one that has raised
+        ten times is told nothing more. Gives *observer*. Raises InvalidOption for an object that is
+        no observer.
+        """
+        from stepflow.engine.observing.observers import Observers  # noqa: PLC0415  few have any
+
+        if self.registry.observers is None:
+            self.registry.observers = Observers()
+        self.registry.observers.add(observer)
+        return observer
 
 
 def _known(kind: object) -> EventType:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stepflow.core.ids import split_runner
-from stepflow.core.run import Priority, Run
+from stepflow.core.run import Priority, Run, priority_name
 from stepflow.engine.why.facts import Facts, Place, Worker, World
 from stepflow.engine.why.make import cancelling, failing, make
 from stepflow.engine.why.model import Why
@@ -107,8 +107,8 @@ def _paused(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why | None:
 def _queue(run: Run) -> str:
     return (
         run.queue
-        if run.priority is Priority.NORMAL
-        else f"{run.queue} ({run.priority.name.lower()})"
+        if run.priority == Priority.NORMAL
+        else f"{run.queue} ({priority_name(run.priority)})"
     )
 
 

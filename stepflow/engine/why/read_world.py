@@ -66,9 +66,9 @@ class WorldReader:
                 continue
             self._groups.add(run.queue)
             self._wants_info = self._wants_info or run.is_claimed
-            self._queues += [
-                queue for queue in self._env.keys.rq_queues(run.queue) if queue not in self._queues
-            ]
+            keys = self._env.keys
+            names = keys.rq_queues(run.queue, {keys.queue_of(run)})
+            self._queues += [name for name in names if name not in self._queues]
 
     def calls(self) -> dict[str, Call[Any]]:
         """Give what to ask for in the next round trip."""
@@ -150,7 +150,7 @@ class WorldReader:
             name: self._worker(name, row, now) for name, row in self._rows.items() if row
         }  # fmt: skip
         for group, seen in self._seen.items():
-            queues = [rq for queue in group.split("+") for rq in self._env.keys.rq_queues(queue)]
+            queues = self._served(group.split("+"))
             for name, at in seen.items():
                 worker = found.get(name) or Worker(name, queues, None, 0)
                 found[name] = replace(worker, seen_at=at, is_live=at > now - LIVE_S)
@@ -161,14 +161,26 @@ class WorldReader:
             self._env.settings.worker.redeliver_after_s,
         )  # fmt: skip
 
+    def _served(self, names: Iterable[str]) -> list[str]:
+        """Name the RQ queues that one of our workers serves, by what it was started with."""
+        keys = self._env.keys
+        known = {name.removeprefix(Keys.rq_list("")) for name in self._first["queues"]}
+        found = dict[str, None]()
+        for name in names:
+            queue = keys.split_queue(name)[0]
+            served = [name] if name == keys.hook_queue else keys.rq_queues(queue, known)
+            found |= dict.fromkeys(served)
+        return list(found)
+
     def _worker(self, name: str, row: Mapping[bytes, bytes], now: float) -> Worker:
         slots, pid = row.get(b"concurrency"), row.get(b"pid", b"")
         runners = frozenset(_words(row[b"runners"])) if b"runners" in row else None
         begun = read_rq_time(row.get(b"birth")) or 0.0
         beat = read_rq_time(row.get(b"last_heartbeat")) or 0.0
+        queues = _words(row.get(b"queues", b""))
         condition, _, words = row.get(b"condition", b"").decode("utf-8", "replace").partition(": ")
         return Worker(
-            name, _words(row.get(b"queues", b"")), runners,
+            name, queues if slots is None else self._served(queues), runners,
             None if slots is None else int(slots) if slots.isdigit() else 0,
             row.get(b"hostname", b"").decode("utf-8", "replace"),
             int(pid) if pid.isdigit() else 0,

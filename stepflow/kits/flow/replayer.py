@@ -88,6 +88,7 @@ class RecordedRuntime:
     attempts: Attempts | None = None
     on_let_go: Callable[[], None] | None = None
     is_waiting = False
+    observers = None
     stop_grace_s = slice_s = 0.0
     runs_in_hand = 1
     #: the most bytes a value may be packed: whatever it was when that was remembered

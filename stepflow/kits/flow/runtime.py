@@ -16,14 +16,20 @@ from stepflow.core.run import Cleanup, Run
 from stepflow.core.runner import Step
 from stepflow.core.under_way import Attempts
 from stepflow.engine.spec import RunSpec
+from stepflow.logs import StepFacts
 from stepflow.store.questions import QuestionOutcome
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
+    from stepflow.engine.observing.observers import Observers
 
 
 class OutputScope(Protocol):
-    """Where the emits of one attempt of a step lead."""
+    """Where the emits of one attempt of a step lead, and its log lines come from."""
+
+    @property
+    def facts(self) -> StepFacts:
+        """What log lines say of the step."""
 
     @property
     def has_emitted(self) -> bool:
@@ -62,6 +68,10 @@ class FlowRuntime(Protocol):
     @property
     def run(self) -> Run:
         """The run, kept up to date by the writes below."""
+
+    @property
+    def observers(self) -> Observers | None:
+        """The observers of the app, who are told of steps; None where it has none."""
 
     @property
     def cancel(self) -> CancelToken:
@@ -119,8 +129,8 @@ class FlowRuntime(Protocol):
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name*, on the loop or in a thread."""
 
-    def output_scope(self, name: str, attempt: int) -> OutputScope:
-        """Make where the emits of one attempt of a step lead."""
+    def output_scope(self, name: str, attempt: int, step: str) -> OutputScope:
+        """Make where the emits of one attempt of a step lead; *step* is for log lines."""
 
     def emit_entry(
         self, index: int, head: bytes, data: bytes, topic: str

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from stepflow.core.outcomes import Outcome
-from stepflow.core.output import current_emitter
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.calls import is_async
@@ -66,7 +65,6 @@ class Workflow(StepRunner):
                 return self._checked(activation, ctx, args)
             return self._call(activation, ctx, args)
 
-        current_emitter.set(None)  # the function itself calls ctx.emit, its steps have their own
         activation = Activation(runtime)
         activation.begin = begin
         return await activation.carry(lambda: begin(activation))

@@ -89,9 +89,8 @@ def hand_over(
     what workers count. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
-    delivery = run.next_delivery(step)
+    delivery, old_rq_id = run.next_delivery(step), run.claimed_rq_id or run.delivery
     rq_id, due = "" if pause else keys.rq_id(delivery), format_time(due_at)
-    old_rq_id = run.claimed_rq_id or run.delivery
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",

@@ -62,7 +62,10 @@ def submission(
             "fields": (*write_new(run, keys), "submit_id", request),
             "data": (*data, "tags", "\n".join(tags)) if tags else data, "fork": (),
         },
-        {"source": (), "tag": [keys.tag_index(tag) for tag in tags]},
+        {
+            "source": (), "tag": [keys.tag_index(tag) for tag in tags],
+            "level": keys.level_of(run),
+        },
     )  # fmt: skip
 
 

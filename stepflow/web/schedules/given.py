@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from stepflow.engine.steering.bulk import MOST_RATE, RATE
-from stepflow.web.models import NAME, QUEUE, Given, Rows, Span, Version, integer, whole
+from stepflow.web.models import NAME, QUEUE, Given, Level, Rows, Span, Version, integer, whole
 
 #: what the id of a schedule looks like
 SCHEDULE_ID = r"^[A-Za-z0-9_-]{1,60}$"
@@ -46,7 +46,7 @@ class PutSchedule(Given):
     max_runs: Annotated[int, Field(ge=1, le=2**53), BeforeValidator(integer)] | None = None
     pause_on_failure: bool = False
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Level = "normal"
     timeout: Span | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     version: Version | None = None

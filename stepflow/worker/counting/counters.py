@@ -14,10 +14,8 @@ from stepflow.core.counts import (
     end_fields,
     field_of,
 )
-from stepflow.core.outcomes import Outcome
 from stepflow.core.run import Run
-from stepflow.core.transition import Transition, TransitionKind
-from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.core.transition import Transition
 
 #: types of errors that are told apart in one round
 MOST_ERRORS = 50
@@ -30,8 +28,6 @@ _OF_WORD = {
     "raised": StepCount.RETRIED,
     "back": StepCount.HANDED_BACK,
 }
-#: a member of an enum costs as much to look up as the rest of a count
-_FINISH = TransitionKind.FINISH
 
 
 class Times:
@@ -95,7 +91,7 @@ class Counters:
         """
         Count an attempt of a step by the word of its outcome.
 
-        Each step of each runner passes here: with `note_commit` it costs 0.4 us.
+        Each step of each runner passes here: it costs 0.3 us.
         """
         attempts = self._attempts.get(runner)
         if attempts is None:
@@ -109,20 +105,8 @@ class Counters:
             else:
                 attempts.buckets[0] += 1
 
-    def note_commit(
-        self, claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float
-    ) -> None:
-        """Count what a commit did; the steps of a workflow are counted where they end."""
-        word = outcome.word
-        if move.kind is _FINISH:
-            self._note_end(claimed.run.runner, move)
-            if word == "raised":
-                word = "fail"
-        if claimed.runner.version is None:
-            began_at = claimed.attempt.started_at
-            self.note_attempt(claimed.run.runner, word, now - began_at if began_at else 0.0)
-
-    def _note_end(self, runner: str, move: Transition) -> None:
+    def note_end(self, runner: str, move: Transition) -> None:
+        """Count the end of a run."""
         ended, *failing = end_fields(runner, move.state, move.error)
         self._rest[ended] += 1
         for field in failing:

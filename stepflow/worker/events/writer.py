@@ -21,6 +21,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.events.emitting import pack_output
 from stepflow.engine.insist import insist
 from stepflow.errors import ClaimLost, OutputOverflow, StepOver
+from stepflow.logs import StepFacts
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.store.events.output import Bounds, Item, emit
 
@@ -224,18 +225,19 @@ class Claimant(Protocol):
 
 class Scope:
     """
-    Where the emits of one attempt lead: an `Emitter`.
+    Where the emits of one attempt lead.
 
-    *name* is its name in the stream. Every attempt has one, and most emit nothing: so it asks its
-    *claimant* for what it needs only then.
+    *name* is its name in the stream, *step* that of its step in log lines. Every attempt has one,
+    and most emit nothing: so it asks its *claimant* for what it needs only then.
     """
 
-    __slots__ = ("_claimant", "attempt", "has_emitted", "is_over", "name")
+    __slots__ = ("_claimant", "_step", "attempt", "has_emitted", "is_over", "name")
 
-    def __init__(self, claimant: Claimant, name: str, attempt: int) -> None:
+    def __init__(self, claimant: Claimant, name: str, attempt: int, step: str) -> None:
         self._claimant = claimant
         self.name = name
         self.attempt = attempt
+        self._step = step
         self.has_emitted = False
         #: whether the attempt has ended
         self.is_over = False
@@ -244,6 +246,12 @@ class Scope:
     def permits(self) -> Permits:
         """What gives permits to a `Breaker` that is entered in the step."""
         return self._claimant.permits
+
+    @property
+    def facts(self) -> StepFacts:
+        """What log lines say of the step."""
+        run = self._claimant.run
+        return StepFacts(run.id, run.runner, self._step, self.attempt)
 
     def emit(self, data: Any, topic: str) -> Awaitable[None]:
         """Take one item."""

@@ -14,6 +14,7 @@ from stepflow.core.breakers.permit import Permit, Verdict
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
 from stepflow.engine.insist import insist
+from stepflow.engine.observing.observers import tell
 from stepflow.engine.user_code.calls import error_info, escaped
 from stepflow.errors import CircuitOpen, Postponed, ReplyLost
 from stepflow.store.breakers.permits import Refused, settle_permit, take_permit, waits_for
@@ -127,6 +128,7 @@ def _told(breaker: Breaker, error: str) -> Callable[[asyncio.Future[str]], None]
                     "%.3g s",
                     breaker.name, error, breaker.reset_s,
                 )  # fmt: skip
+                tell("on_circuit_open", breaker.name, error=error, reset_s=breaker.reset_s)
             case "closed":
                 log.info("breaker %r has closed; those that wait come back", breaker.name)
 

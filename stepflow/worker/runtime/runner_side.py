@@ -82,7 +82,8 @@ class RunnerSide:
 
     def _own_scope(self) -> Scope:
         if self._scope is None:
-            self._scope = self.output_scope(str(self._number), self._claimed.run.failures + 1)
+            name = str(self._number)
+            self._scope = self.output_scope(name, self._claimed.run.failures + 1, name)
         return self._scope
 
     @property
@@ -95,9 +96,9 @@ class RunnerSide:
         """The most bytes that a packed item of the output may have."""
         return self._env.settings.limits.output_item_bytes
 
-    def output_scope(self, name: str, attempt: int) -> Scope:
+    def output_scope(self, name: str, attempt: int, step: str) -> Scope:
         """Make where the emits of one attempt of a `ctx.step` lead."""
-        return Scope(self, name, attempt)
+        return Scope(self, name, attempt, step)
 
     @property
     def permits(self) -> Permits:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
@@ -33,6 +33,9 @@ from stepflow.store.runs import load_run
 from stepflow.store.variables import touch_var
 from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
+
+if TYPE_CHECKING:
+    from stepflow.engine.observing.observers import Observers
 
 T = TypeVar("T")
 
@@ -61,6 +64,11 @@ class StepRuntime(RunnerSide):
             bounds=bounds_of(self._env),
         )  # fmt: skip
         return self._connection.send(call)
+
+    @property
+    def observers(self) -> Observers | None:
+        """The observers of the app."""
+        return self._worker_state.observers
 
     @property
     def cancel(self) -> CancelToken:
@@ -211,9 +219,13 @@ class StepRuntime(RunnerSide):
         """Make children of the run; see `engine.children.spawn_children`."""
         telemetry = self._worker_state.registry.telemetry
         if telemetry is None:
-            return await self._spawn(specs, abandon=abandon, group=group)
-        with telemetry.trace_submit(specs) as sending:
-            return await self._spawn(sending.specs, abandon=abandon, group=group)
+            is_made = await self._spawn(specs, abandon=abandon, group=group)
+        else:
+            with telemetry.trace_submit(specs) as sending:
+                is_made = await self._spawn(sending.specs, abandon=abandon, group=group)
+        if self.observers is not None and is_made:
+            self.observers.submitted(((spec, str(spec.run_id)) for spec in specs), is_child=True)
+        return is_made
 
     async def _spawn(
         self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots, as_join
 from stepflow.core.ids import check_name
-from stepflow.core.run import Priority
 from stepflow.core.runner import WorkflowContext
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import Reader
@@ -36,7 +35,7 @@ class MapOptions(TypedDict, total=False):
 
     limit: int | None
     queue: str | None
-    priority: str | Priority | None
+    priority: str | int | None
     headers: Mapping[str, str] | None
     tags: Mapping[str, str] | None
     timeout: float | timedelta | None
@@ -48,7 +47,7 @@ class SpawnOptions(TypedDict, total=False):
 
     key: str | None
     queue: str | None
-    priority: str | Priority | None
+    priority: str | int | None
     headers: Mapping[str, str] | None
     tags: Mapping[str, str] | None
     timeout: float | timedelta | None
@@ -86,7 +85,7 @@ class ChildCalls(ContextBase):
         *,
         key: str | None = None,
         queue: str | None = None,
-        priority: str | Priority | None = None,
+        priority: str | int | None = None,
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
@@ -182,7 +181,7 @@ class ChildCalls(ContextBase):
         join: JoinLike = "all",
         policy: JoinLike | None = None,
         queue: str | None = None,
-        priority: str | Priority | None = None,
+        priority: str | int | None = None,
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
@@ -220,7 +219,7 @@ class ChildCalls(ContextBase):
         verb: str,
         workflow: str | Callable[..., Any],
         queue: str | None,
-        priority: str | Priority | None,
+        priority: str | int | None,
         headers: Mapping[str, str] | None,
         timeout: float | timedelta | None,
         version: int | None,

@@ -44,9 +44,9 @@ class BatchCommand(Command):
     """
 
     __slots__ = (
-        "_answers", "_asked", "_cause", "_drains", "_first", "_host", "_idle", "_items", "_limit",
+        "_answers", "_asked", "_cause", "_drains", "_first", "_host", "_idle", "_limit",
         "_next", "_notes", "_raises", "_ready", "_timer", "_tries", "_under_way", "_work",
-        "progress",
+        "items", "progress",
     )  # fmt: skip
     what = "batch"
     entry_kinds = (EntryKind.BATCH, EntryKind.TRY, EntryKind.ERROR)
@@ -62,7 +62,7 @@ class BatchCommand(Command):
         raises: bool,
     ) -> None:
         super().__init__(place, f"{work.name} of {len(items)}", future, work.read)
-        self._items = items
+        self.items = items
         self._work = work
         self._limit = limit
         self._raises = raises
@@ -87,6 +87,11 @@ class BatchCommand(Command):
         self._asked: asyncio.Task[bool] | None = None
         self._drains = False
         self._host: CommandHost | None = None
+
+    @property
+    def function_name(self) -> str:
+        """What its items are called, without their index."""
+        return self._work.name
 
     def describe(self) -> str:
         return f"batch {self._work.name}: {self.progress}"
@@ -118,7 +123,7 @@ class BatchCommand(Command):
             self.future.set_exception(self._failure(unpack(entry.data), self._cause))
             return
         try:
-            found = [self._slot(index) for index in range(len(self._items))]
+            found = [self._slot(index) for index in range(len(self.items))]
         except BaseException as error:  # noqa: BLE001  what reads a value may be a validator, user code
             problem = error if isinstance(error, Exception) else EscapedError(error)
             self.future.set_exception(problem)
@@ -160,7 +165,7 @@ class BatchCommand(Command):
         self._drains = False
         if host.is_slice_over and self._asked is None and self._under_way:
             self._asked = host.spawn(host.is_to_leave(), self._was_asked)
-        while len(self._under_way) < self._limit and self._next < len(self._items):
+        while len(self._under_way) < self._limit and self._next < len(self.items):
             index = self._next
             self._next += 1
             if index not in self._answers:
@@ -175,7 +180,7 @@ class BatchCommand(Command):
     def _item(self, index: int) -> ItemCommand:
         failures, due_at = self._tries.get(index, (0, None))
         return ItemCommand(
-            self.place, index, self._items[index], self._work, self.future.get_loop(),
+            self.place, index, self.items[index], self._work, self.future.get_loop(),
             failures=failures, due_at=due_at,
         )  # fmt: skip
 

@@ -78,7 +78,7 @@ class PollCommand(StepCommand):
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Give each try a scope of its own: what it emits counts, though it found nothing."""
-        scope = self._scope = host.runtime.output_scope(self._scope_in(host), 1)
+        scope = self._scope = host.runtime.output_scope(self._scope_in(host), 1, self.name)
         if host.run.has_output and host.was_begun_before(self):
             scope.reset(1)
         return scope

@@ -14,14 +14,13 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
-from stepflow.core.output import current_emitter
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
 from stepflow.errors import CircuitOpen, ClaimLost, Postponed, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
-from stepflow.logs import StepFacts, enter
+from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
@@ -35,12 +34,9 @@ class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
-        "_args",
         "_around",
         "_error",
         "_failures",
-        "_function",
-        "_kwargs",
         "_policy",
         "_postponed",
         "_scope",
@@ -48,7 +44,10 @@ class StepCommand(Command):
         "_seen",
         "_task",
         "_timeout_s",
+        "args",
+        "function",
         "is_abandoned",
+        "kwargs",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
@@ -75,9 +74,9 @@ class StepCommand(Command):
         self._seen = 0
         self._scope_name = scope or place
         self._scope: OutputScope | None = None
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs or {}
+        self.function = function
+        self.args = args
+        self.kwargs: Mapping[str, Any] = kwargs or {}
         self._policy = policy
         self._timeout_s = timeout_s
         self._failures = 0
@@ -136,6 +135,8 @@ class StepCommand(Command):
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
             self._postponed = None
+            if host.runtime.observers is not None:
+                host.runtime.observers.step_began(host.run, self, now)
             work = self._call(host.runtime, self._begin_scope(host))
             self._task = host.spawn(work, partial(self._tried, host))
 
@@ -146,7 +147,7 @@ class StepCommand(Command):
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
         attempt = self._failures + 1
-        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt)
+        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt, self.name)
         if host.run.has_output and (attempt > 1 or host.was_begun_before(self)):
             scope.reset(attempt)
         return scope
@@ -160,7 +161,7 @@ class StepCommand(Command):
         scope, self._scope = self._scope, None
         if scope is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
-            scope = host.runtime.output_scope(self._scope_in(host), self._failures)
+            scope = host.runtime.output_scope(self._scope_in(host), self._failures, self.name)
             scope.reset(None)
         elif scope is not None and scope.has_emitted and not self.is_writing:
             scope.close()
@@ -172,14 +173,12 @@ class StepCommand(Command):
 
     async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
         """Call the function; all that it emits is written before its value is."""
-        run = runtime.run
-        enter(StepFacts(run.id, run.runner, self.name, self.attempt))
-        current_emitter.set(scope)
+        enter(scope)
         try:
             if self._around is not None:
                 value = await self._around(runtime, partial(self._limited, runtime))
             elif self._timeout_s is None:
-                value = await runtime.call(self.name, self._function, self._args, self._kwargs)
+                value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
         finally:
@@ -190,7 +189,7 @@ class StepCommand(Command):
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):
-            return await runtime.call(self.name, self._function, self._args, self._kwargs)
+            return await runtime.call(self.name, self.function, self.args, self.kwargs)
 
     def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
         self._task = None

@@ -142,7 +142,10 @@ class Activation(ActivationHost):
         if command is None:
             self.loop.now = entry.at
             return None
-        if not command.is_resolved_by(entry):
+        is_resolved = command.is_resolved_by(entry)
+        if self.observers is not None:
+            self._observe(command, entry)
+        if not is_resolved:
             return None
         self.commands.remove(entry.place)
         self.loop.now = entry.at
@@ -236,6 +239,7 @@ class Activation(ActivationHost):
         if begin is None or not may_forget or self._ending.knows_stop:
             return ""
         again = Activation(self.runtime, WatchingLoop())  # type: ignore[abstract]
+        again.observers = None
         try:
             outcome = await again._replay_all(lambda: begin(again))
             is_same = outcome is None and again._main.done()

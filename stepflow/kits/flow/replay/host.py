@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import ContinueAsNew
 from stepflow.core.run import Cleanup
+from stepflow.kits.flow.commands.batch import BatchCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
+from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.ending import Ending
@@ -69,6 +71,8 @@ class ActivationHost:
         self._compensations = CompensationStack()
         self.commands = PendingCommands(self._compensations, self._on_dropped)
         self._output = StepOutput(self, self.commands)
+        #: told of the answers of steps; None where the app has none
+        self.observers = runtime.observers
         self._given_out = GivenOut(is_watched=isinstance(self.loop, WatchingLoop))
 
     # for `ctx` and the handles it gives out: commands.command.WorkflowHost
@@ -102,6 +106,8 @@ class ActivationHost:
     def start(self, command: Command) -> asyncio.Future[Any]:
         """Have *command* answered from the journal, or carried out; returns its future."""
         self.commands.add(command)
+        if self.observers is not None and command.future.done():  # by what its key remembers
+            self._observe(command, None)
         if self._given_out.is_watched:
             self._given_out.note(command)
         return command.future
@@ -201,6 +207,19 @@ class ActivationHost:
         return Entry(kind, command.place, command.name, self.runtime.now())
 
     # for the activation itself
+
+    def _observe(self, command: Command, entry: Entry | None) -> None:
+        """Tell observers what an entry means for a step; None for what its key remembers."""
+        told = entry or self.commands.keyed.answer_of(command)
+        if self.observers is None or told is None:
+            return
+        is_live = self.is_live and entry is not None
+        if isinstance(command, BatchCommand) and told.kind is EntryKind.BATCH:
+            self.observers.items_answered(
+                self.run, command.function_name, command.items, told, is_live=is_live
+            )
+        elif isinstance(command, StepCommand):
+            self.observers.step_answered(self.run, command, told, is_live=is_live)
 
     def _written(self, entry: Entry) -> None:
         """Hand over what is durable now."""

@@ -45,6 +45,17 @@ class Keyed:
         count = self._forgotten.get(place)
         return f"{place}#{count}" if count else place
 
+    def answer_of(self, command: Command) -> Entry | None:
+        """Give the entry that answers *command*, as far as its key is remembered."""
+        return next(
+            (
+                entry
+                for entry in self._entries.get(command.place, ())
+                if entry.kind in (EntryKind.VALUE, EntryKind.ERROR)
+            ),
+            None,
+        )
+
     def resolve(self, command: Command, compensations: CompensationStack) -> bool:
         """
         Answer *command* with what is remembered under its key; False when that is no answer yet.

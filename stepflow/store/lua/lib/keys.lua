@@ -12,9 +12,11 @@ local function tag_index_of(ns, tag) return ns .. ':idx:tag:' .. tag end
 local function old_ended_index_of(ns, state) return ns .. ':idx:' .. state end
 local function old_runner_index_of(ns, runner) return ns .. ':idx:runner:' .. runner end
 
--- The three RQ queues behind a queue share one wake list, and are paused together.
+-- The RQ queues behind a queue, one for each priority, share one wake list and are paused together.
 local function queue_of(rq_queue)
-  return (string.gsub(string.gsub(rq_queue, '%.high$', ''), '%.low$', ''))
+  local name, suffix = string.match(rq_queue, '^(.+)%.(%w+)$')
+  local is_one = name and (suffix == 'high' or suffix == 'low' or string.find(suffix, '^level%d$'))
+  return is_one and name or rq_queue
 end
 local function wake_of(ns, queue) return ns .. ':wake:' .. queue_of(queue) end
 

@@ -1,6 +1,6 @@
 -- Inserted by `submit_run` and `submit_child`, whose names it uses: write a new run, its places in
 -- the indexes and its first delivery, and count it. RQ is told of the queue, unless something waits
--- in it already. turn: nil, or the state in which the run stands until the end of another child of
+-- in it already. level: where a priority without a name is noted. turn: nil, or the state in which the run stands until the end of another child of
 -- its map hands it over (lib/map).
 set_fields(run_key, fields)
 set_fields(data_key, data)
@@ -21,3 +21,4 @@ else
   delay(due_key, scheduled_key, wake_key, rq_id, member, due, brief)
 end
 if length == 1 then redis.call('SADD', rq_queues_key, list_key) end
+for _, levels in ipairs(level_keys) do redis.call('SADD', levels, queue) end

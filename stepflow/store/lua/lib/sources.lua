@@ -2,6 +2,7 @@
 --@ include total
 --@ include clock
 --@ include keys
+--@ include ids
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
 local function source_of(queue, paused_queues, list, queued_at, wip, wake)
@@ -44,4 +45,17 @@ local function set_aside(id, member, run, runner, to)
   soft('RPUSH', wake, '1')
   soft('LTRIM', wake, 0, 0)
   redis.call('EXPIRE', wake, 60)
+end
+
+-- Those that have waited for longer than the first entry of their queue: theirs is gone. A queue
+-- with entries has its token again.
+local function overtaken(now, prefix, list, queued_at, wake)
+  local head, before = soft('LINDEX', list, 0), now - 1
+  if head then
+    if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+    local member = member_of_rq_id(head, prefix)
+    local since = member and soft('ZSCORE', queued_at, member)
+    before = since and math.min(before, tonumber(since)) or -1
+  end
+  return soft('ZRANGEBYSCORE', queued_at, '-inf', '(' .. stamp_of(before), 'LIMIT', 0, 50)
 end

@@ -27,3 +27,11 @@ local function count_up(key, field)
   local sum = redis.pcall('HINCRBY', key, field, 1)
   return type(sum) == 'number' and sum or nil
 end
+
+-- Whether a key is there that few have, and how many of the others: with one command for those who
+-- have none.
+local function exist(key, others)
+  local count = redis.call('EXISTS', key, unpack(others))
+  local is_there = count > 0 and redis.call('EXISTS', key) == 1
+  return is_there, is_there and count - 1 or count
+end

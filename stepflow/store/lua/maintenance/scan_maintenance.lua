@@ -6,9 +6,10 @@
 -- whether records have expired, members whose entry left the queue, what named nothing and was
 -- taken out, live runs that an index had lost, parent and child for each child whose record is
 -- gone, whether the worker was not known, queue and who paused it for each that is, whether indexes
--- of the version before hold anything}; a list holds at most 50, but for those after the strays.
---@ include total clock ids keys indexes/rebuild
---@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live source* old*
+-- of the version before hold anything, the RQ queues of priorities without a name}; a list holds at
+-- most 50, but for those after the strays.
+--@ include total clock ids keys sources indexes/rebuild
+--@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)
 local time = stamp_of(now)
@@ -47,15 +48,7 @@ local function is_list(entry) return string.find(entry, '^[^|\128-\255]+|[^|\128
 local function passed(set) return redis.call('ZRANGEBYSCORE', set, '-inf', time, 'LIMIT', 0, 50) end
 
 for i = 1, #source_keys, 3 do
-  local list, queued_at, wake = unpack(source_keys, i, i + 2)
-  local head, before = soft('LINDEX', list, 0), now - 1
-  if head then
-    if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
-    local member = member_of_rq_id(head, prefix)
-    local since = member and soft('ZSCORE', queued_at, member)
-    before = since and math.min(before, tonumber(since)) or -1
-  end
-  local gone = soft('ZRANGEBYSCORE', queued_at, '-inf', '(' .. stamp_of(before), 'LIMIT', 0, 50)
+  local queued_at, gone = source_keys[i + 1], overtaken(now, prefix, unpack(source_keys, i, i + 2))
   for _, member in ipairs(sound(queued_at, gone, waits, 'ZREM')) do
     missing[#missing + 1] = member
   end
@@ -68,11 +61,12 @@ local restored, orphans = rebuild(live_key, page_of(live_key, workers_key, worke
   claims = claims_key, due = due_key, deadlines = deadlines_key, ns = ns,
   lease = tonumber(lease_s),
 }, strays)
+local has_levels, has_old = exist(levels_key, old_keys)
 return {
   time, redis.call('EXISTS', suspended_key), redis.call('ZCARD', workers_key),
   redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')[2] or '',
   lapsed, overdue, waiting_lists,
   #(soft('ZRANGEBYSCORE', expiry_key, '-inf', time, 'LIMIT', 0, 1) or {}),
   missing, strays, restored, orphans, is_new, soft('HGETALL', paused_queues_key) or {},
-  redis.call('EXISTS', unpack(old_keys)),
+  has_old, has_levels and soft('SMEMBERS', levels_key) or {},
 }

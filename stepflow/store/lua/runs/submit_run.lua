@@ -13,7 +13,7 @@
 --@ constants PARKED_LIMIT
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
---@      expiry old_ended old_of counts source* tag*
+--@      expiry old_ended old_of counts source* tag* level*
 --@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
 --@      counted fields* data* fork*
 local row = redis.call('HMGET', run_key, 'rev', 'submit_id')

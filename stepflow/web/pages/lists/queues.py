@@ -33,6 +33,11 @@ class QueueRow:
         return sum(self.waiting.values())
 
     @property
+    def by_priority(self) -> str:
+        """How many wait at each priority that has any, in words."""
+        return ", ".join(f"{size:,} {name}" for name, size in self.waiting.items() if size) or "–"  # noqa: RUF001  an en dash, as in the other columns
+
+    @property
     def is_unserved(self) -> bool:
         """Whether runs wait in it that nobody takes."""
         return self.length > 0 and not self.workers and not self.is_foreign
