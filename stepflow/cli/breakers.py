@@ -82,7 +82,7 @@ def close_command(context: CliContext, name: str) -> None:
 @common_options
 @pass_context
 def reset_command(context: CliContext, name: str) -> None:
-    """Close BREAKER and have its counts begin anew."""
+    """Close BREAKER and set its counts to 0."""
     with context.client() as client:
         _say(context, client.breakers.reset(name, by=context.user))
 

@@ -80,7 +80,7 @@ class Breakers(_Plans):
         return self._do(self._close(name, by))
 
     def reset(self, name: str, *, by: str | None = None) -> BreakerInfo:
-        """Close the breaker and have its counts begin anew; raises BreakerNotFound."""
+        """Close the breaker and set its counts to 0; raises BreakerNotFound."""
         return self._do(self._reset(name, by))
 
 

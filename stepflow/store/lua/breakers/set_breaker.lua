@@ -1,4 +1,4 @@
--- Open or close a circuit breaker by hand, or have it begin anew.
+-- Open or close a circuit breaker by hand, or have it count from 0.
 -- Caller: store/breakers/steer.py set_breaker, for engine/breakers/.
 -- Names: given: now, or ''; verb: 'open', 'close' or 'reset', which closes it and counts from 0;
 -- till: of one that is opened, or ''; request: of this call; count: of waiters that come back at once.
@@ -21,11 +21,8 @@ turn(breaker_key, trials_key, failed_key, 'state', verb == 'open' and 'open' or 
 if verb == 'reset' then redis.call('HDEL', breaker_key, 'refused', 'opened', 'closed')
 elseif verb == 'open' then if not was_open then count_up(breaker_key, 'opened') end
 elseif was_open then count_up(breaker_key, 'closed') end
-touch(breaker_key, breakers_key, name, now, ttl)
-if verb == 'open' and till == '' then -- it stands until somebody closes it
-  redis.call('PERSIST', breaker_key)
-  soft('ZADD', breakers_key, '+inf', name)
-end
+-- without an end it stands until somebody closes it
+touch(breaker_key, breakers_key, name, now, ttl, verb == 'open' and till == '')
 if verb ~= 'open' then
   wake_waiters(waiting_key, tonumber(count), {
     ns = ns, due = due_key, now = stamp_of(now), rq_time = rq_time, state = pending,

@@ -19,7 +19,8 @@ if not row or not whole(row[1]) then
 elseif row[8] ~= rule then
   put(breaker_key, 'rule', rule)
 end
-if redis.call('PTTL', breaker_key) < ttl * 500 then
+local left = redis.call('PTTL', breaker_key)
+if left >= 0 and left < ttl * 500 then
   touch(breaker_key, breakers_key, name, now, ttl)
 end
 if row[2] ~= 'open' then
@@ -43,7 +44,7 @@ if till and till <= now then
   end
 end
 count_up(breaker_key, 'refused')
-local again = math.max(till or 0, now) + grace_s
+local again = till and math.max(till, now) + grace_s or now + 3600
 if waits == '1' then
   drop_ended(waiting_key, ns)
   local before = line_up(waiting_key, member, now, ttl)

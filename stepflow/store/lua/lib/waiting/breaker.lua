@@ -9,9 +9,14 @@ local function turn(breaker, trials, failed, ...)
   redis.call('DEL', trials, failed)
 end
 
--- Note that it is in use: a record that nobody uses expires, and leaves the list of all.
-local function touch(breaker, breakers, name, now, ttl)
-  redis.call('EXPIRE', breaker, ttl)
-  soft('ZADD', breakers, now + ttl, name)
+-- Note that it is in use, or *lasts*: a record that nobody uses expires, and leaves the list of all.
+local function touch(breaker, breakers, name, now, ttl, lasts)
+  if lasts then redis.call('PERSIST', breaker) else redis.call('EXPIRE', breaker, ttl) end
+  soft('ZADD', breakers, lasts and '+inf' or now + ttl, name)
   soft('ZREMRANGEBYSCORE', breakers, '-inf', now)
+  if (soft('ZREVRANGEBYSCORE', breakers, '+inf', '+inf', 'LIMIT', 0, 1) or {})[1] then
+    redis.call('PERSIST', breakers)
+  else
+    redis.call('EXPIRE', breakers, ttl)
+  end
 end
