@@ -14,7 +14,7 @@ What happens to a run: each fact by one name, with what it tells.
     step.done        a `ctx.step` has its value                        step, place, took_s
     step.failed      a `ctx.step` has failed for good                  step, place, error
     waiting          it waits for a time, a signal or an answer        what, name, place, until
-    slept            a sleep is over                                   place
+    slept            a sleep or a timer of its code is over            place
     signal.taken     it took a signal                                  name, place
     answered         somebody answered its question                    place
     timed_out        the time for a signal or an answer has passed     what, place

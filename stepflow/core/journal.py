@@ -44,6 +44,8 @@ class EntryKind(StrEnum):
     TRY = "try"  # an attempt of a step failed; the next is due then, and with what error
     DUE = "due"  # a sleep, or a signal's timeout, ends then
     OVER = "over"  # the sleep is over
+    TIMER = "timer"  # a timer of the workflow's own code, due then, has fired
+    TIME = "time"  # from here on, timers count from the time of this entry
     SIGNAL = "signal"  # this signal was taken
     NONE = "none"  # the time for a signal passed without one
     ANSWER = "answer"  # a question was answered, or its time is up

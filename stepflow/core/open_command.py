@@ -15,9 +15,10 @@ class OpenCommand(NamedTuple):
     """
     One command that a parked run waits for.
 
-    *kind* is `step`, `sleep`, `signal`, `question`, `child`, `map` or `children` (of a run that is
-    being stopped); *name* is what its place calls it: of a signal the names that it takes, with
-    commas. *awaited_id* is the run, map or question that it waits for.
+    *kind* is `step`, `sleep`, `timer` (of the workflow's own code), `signal`, `question`, `child`,
+    `map` or `children` (of a run that is being stopped); *name* is what its place calls it: of a
+    signal the names that it takes, with commas. *awaited_id* is the run, map or question
+    that it waits for.
     """
 
     kind: str

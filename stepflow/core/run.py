@@ -214,6 +214,10 @@ class Run:
     has_children: bool = False
     #: who asked it to stop, or ended it; empty where that is not known
     stopped_by: str = ""
+    #: its limits, each as `name|key|units` in a line; empty for most
+    limits: str = ""
+    #: the limit in whose line it waits, or from which it was called: `name|key|since`
+    held: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
     #: whether the run was given tags

@@ -89,6 +89,8 @@ from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopKind, St
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.durations import FOREVER_S
 
+#: most moves: a member of an enum takes as long to look up as a call
+_ADVANCE = TransitionKind.ADVANCE
 #: what a run that was asked to pause stands after; an end, or a pause of its own, stays one
 _PAUSABLE = (TransitionKind.ADVANCE, TransitionKind.HAND_OVER, TransitionKind.PARK)
 
@@ -116,6 +118,8 @@ def decide(
         if stopped is not None:
             return stopped
     move = _read(run, outcome, policy, now, spread, max_crashes)
+    if move.kind is _ADVANCE and run.pause is None:
+        return move
     is_bad_end = move.kind is TransitionKind.FINISH and move.state is not RunState.SUCCEEDED
     if (
         is_bad_end
@@ -143,14 +147,14 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
     """Decide what *outcome* means for a run that nothing outside of it ends."""
     step = run.step
     match outcome:
+        case Continue(payload=payload):  # the first one, for it is the most frequent
+            if _is_late(run, now):
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+            return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
         case CleanedUp():
             return _after_cleanup(run, outcome)
         case Cancel(reason=reason):
             return Transition.finish(run, RunState.CANCELLED, reason=reason)
-        case Continue(payload=payload):
-            if _is_late(run, now):
-                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
-            return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
         case ContinueAsNew(payload=payload, count=count):
             if _is_late(run, now):
                 return end_of_stop(run, StopRequest(StopKind.DEADLINE))

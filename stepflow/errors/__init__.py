@@ -12,7 +12,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── BreakerNotFound
+    │   ├── BreakerNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -61,6 +61,8 @@ from stepflow.errors.run_state import (
     BulkGrown,
     BulkNotFound,
     HookNotFound,
+    LimitFull,
+    LimitNotFound,
     MailboxFull,
     NotDeletable,
     NotPausable,
@@ -148,6 +150,8 @@ __all__ = [
     "JoinNotMet",
     "LifespanFailed",
     "LifespanNotOpen",
+    "LimitFull",
+    "LimitNotFound",
     "MailboxFull",
     "MapNotMet",
     "NameTaken",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -20,6 +20,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.limits.limit import Limit
 
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
@@ -47,6 +48,7 @@ class Stepflow(app.CoreApp):
         version: int = 1,
         retry: RetryPolicy | None = None,
         agent: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> Callable[[W], W]: ...
 
     def workflow(
@@ -56,6 +58,7 @@ class Stepflow(app.CoreApp):
         version: int = 1,
         retry: RetryPolicy | None = None,
         agent: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> Any:
         """
         Register the function below as workflow *name*, by default its own.
@@ -64,7 +67,8 @@ class Stepflow(app.CoreApp):
         is called, its result when it returns. A run keeps the *version* that it was submitted for,
         and only workers with that version take it; you may register several side by side. *retry*
         is the default policy of its steps, and applies to a TransientError that the function itself
-        raises. *agent* says that it is an AI agent: traces then show it as one.
+        raises. *agent* says that it is an AI agent: traces then show it as one. *limits* are as for
+        `runner`.
         """
 
         def register(function: W) -> W:
@@ -77,7 +81,7 @@ class Stepflow(app.CoreApp):
             self.registry.add(
                 called, workflow, retry=retry or RetryPolicy(),
                 read=None if expected is None else reader_for(called, expected), version=version,
-                is_agent=agent,
+                is_agent=agent, limits=limits,
             )  # fmt: skip
             read = workflow.returned.read
             mark(function, Registration(self.registry, "workflow", called, version, read))

@@ -20,7 +20,8 @@ Every key stepflow uses, in one table.
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
-    <ns>:due                         zset     the same members -> due time; sched:<id> as well
+    <ns>:due                         zset     the same members -> due time; sched:<id> and
+                                              limit:<limit>|<key> as well
     <ns>:queued_at:<rq queue>        zset     the same members -> queued at
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
@@ -37,6 +38,17 @@ Every key stepflow uses, in one table.
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
     <ns>:levels                      set      RQ queues of priorities without a name, once in use
+
+    of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
+    <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
+                                              an operator says; @runner -> its limits
+    <ns>:slots                       set      <limit>|<key> that has the set below
+    <ns>:slots:<limit>:<key>         zset     run id -> since when it has a slot
+    <ns>:lines                       set      <limit>|<key> that has the set below
+    <ns>:line:<limit>:<key>          zset     run id -> priority, then since when it waits
+    <ns>:called:<limit>:<key>        zset     run id -> when its turn came; until it is claimed
+    <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
+    <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all
 
     of schedules
     <ns>:schedules                   zset     schedule id -> put at, of all of them
@@ -127,6 +139,8 @@ class Keys:
         "format",
         "job_prefix",
         "levels",
+        "limits",
+        "lines",
         "live",
         "live_hooks",
         "namespace",
@@ -134,6 +148,7 @@ class Keys:
         "paused_queues",
         "questions",
         "schedules",
+        "slots",
         "totals",
         "versions",
         "waiting_lists",
@@ -163,6 +178,9 @@ class Keys:
         self.format = f"{namespace}:format"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.limits = f"{namespace}:limits"
+        self.lines = f"{namespace}:lines"
+        self.slots = f"{namespace}:slots"
         self.totals = f"{namespace}:totals"
         self.new_counts = f"{namespace}:stat:new"
         self.counted_runners = f"{namespace}:stat:runners"
@@ -205,6 +223,10 @@ class Keys:
     def tag_index(self, tag: str) -> str:
         """Name the index of the runs with *tag*, which is written `key=value`."""
         return f"{self.namespace}:idx:tag:{tag}"
+
+    def of_limit(self, kind: str, name: str, key: str) -> str:
+        """Name what a limit keeps for one *key*, written: its `slots`, `line`, `tat` ..."""
+        return f"{self.namespace}:{kind}:{name}:{key}"
 
     def minute(self, at: float) -> str:
         """Name the counts of the minute of *at*, in unix seconds."""

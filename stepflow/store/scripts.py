@@ -113,6 +113,7 @@ def load(name: str) -> Script:
 
 
 SUBMIT_RUN = load("runs/submit_run")
+SIGNAL_START = load("runs/signal_start")
 SUBMIT_CHILD = load("runs/submit_child")
 SETTLE_MAP = load("runs/settle_map")
 CLAIM_STEPS = load("claims/claim_steps")
@@ -132,6 +133,8 @@ DELETE_SCHEDULE = load("schedules/delete_schedule")
 TAKE_PERMIT = load("breakers/take_permit")
 SETTLE_PERMIT = load("breakers/settle_permit")
 SET_BREAKER = load("breakers/set_breaker")
+CALL_LINE = load("limits/call_line")
+MEND_SLOTS = load("limits/mend_slots")
 RENEW_CLAIMS = load("claims/renew_claims")
 EXTEND_CLAIM = load("claims/extend_claim")
 PUT_MEMO = load("claims/put_memo")

@@ -234,7 +234,7 @@ class MemoryRuntime:
 
     def restart(self, outcome: ContinueAsNew) -> None:
         """Begin a new history, as the commit of a restart does."""
-        self.journal = [start_entry(outcome.count, self.now())]
+        self.journal = [start_entry(outcome.count, self.now(), self.run.step)]
         self.run.has_journal, self.run.cleanup = True, Cleanup.NONE
 
     def take_signal(self, index: int, head: bytes, names: tuple[str, ...]) -> asyncio.Future[Any]:
@@ -335,7 +335,10 @@ async def activate(
         runtime.cancel.fire("stop")
     activation = Activation(runtime)  # type: ignore[arg-type]  # without children, for most
     ctx = Context(activation, headers={}, readers=Readers())
-    return await activation.carry(lambda: workflow(ctx))
+    outcome = await activation.carry(lambda: workflow(ctx))
+    if isinstance(outcome, Park):
+        runtime.run.step += 1  # as its commit does
+    return outcome
 
 
 class World:

@@ -308,7 +308,7 @@ async def test_a_restart_with_what_cannot_be_stored_undoes_what_was_done(
 
 
 async def _misuse(ctx: Any) -> None:
-    await asyncio.sleep(1)
+    await asyncio.to_thread(print)
 
 
 async def _stuck(ctx: Any) -> None:

@@ -204,15 +204,15 @@ async def test_the_first_branch_that_fails_cancels_the_others_and_is_raised() ->
     )
 
 
-@pytest.mark.parametrize("what", ["call_later", "run_in_executor", "run_until_complete"])
+@pytest.mark.parametrize("what", ["add_signal_handler", "run_in_executor", "run_until_complete"])
 async def test_what_a_replay_cannot_repeat_is_refused(what: str) -> None:
     """[F19] [F4]"""
 
     def workflow(ctx: SyncContext) -> None:
         loop = asyncio.get_running_loop()
         match what:
-            case "call_later":
-                loop.call_later(1, print)
+            case "add_signal_handler":
+                loop.add_signal_handler(1, print)
             case "run_in_executor":
                 loop.run_in_executor(None, print)
             case "run_until_complete":

@@ -122,6 +122,7 @@ _READERS: dict[EntryKind, Callable[[Entry], Told | None]] = {
     EntryKind.TRY: _try,
     EntryKind.DUE: _due,
     EntryKind.OVER: lambda entry: (EventType.SLEPT, {"place": entry.place}),
+    EntryKind.TIMER: lambda entry: (EventType.SLEPT, {"place": entry.place}),
     EntryKind.SIGNAL: _signal,
     EntryKind.NONE: lambda entry: (EventType.TIMED_OUT, {"what": "signal", "place": entry.place}),
     EntryKind.ANSWER: _answer,

@@ -61,7 +61,8 @@ class JournalReader:
             EntryKind.VALUE: self._value, EntryKind.ERROR: self._error, EntryKind.TRY: self._try,
             EntryKind.DUE: self._due, EntryKind.OVER: self._over, EntryKind.SIGNAL: self._signal,
             EntryKind.NONE: self._none, EntryKind.ANSWER: self._answer,
-            EntryKind.EMIT: _pass,
+            EntryKind.TIMER: self._over,
+            EntryKind.EMIT: _pass, EntryKind.TIME: _pass,
             EntryKind.BATCH: self._batch,
             EntryKind.CHILD: self._child, EntryKind.MAP: self._map_end, EntryKind.VAR: self._var,
         }  # fmt: skip

@@ -19,11 +19,12 @@ _NAMED = 3
 _KINDS = (
     ("signal ", "signal"), ("an answer to ", "question"), ("child ", "child"), ("map ", "map"),
     ("children ", "children"), ("step ", "step"), ("batch ", "batch"),
+    ("a timer of its code", "timer"),
 )  # fmt: skip
 _CODES = {
     "sleep": "waiting.time", "signal": "waiting.signal", "question": "waiting.ask",
     "child": "waiting.child", "map": "waiting.map", "children": "waiting.child",
-    "step": "waiting.retry", "batch": "waiting.retry",
+    "step": "waiting.retry", "batch": "waiting.retry", "timer": "waiting.time",
 }  # fmt: skip
 
 
@@ -82,6 +83,9 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
     now = facts.world.now
     until = f", until {moment(one.due_at, now)}" if one.due_at else ""
     match one.kind:
+        case "timer":
+            text = f"has a timer in its code until {moment(one.due_at, now)}"
+            return text, "a worker's timer", []
         case "sleep":
             return f"sleeps until {moment(one.due_at, now)}", "a worker's timer", []
         case "signal":

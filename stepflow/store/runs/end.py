@@ -20,6 +20,7 @@ from stepflow.store.hooks import (
 )
 from stepflow.store.indexes.places import expiry_member, places
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, mended, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -94,7 +95,7 @@ def finish_run(
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
-        *pause_fields(run),
+        *pause_fields(run), *(("held", "") if run.held else ()),
     ]  # fmt: skip
     fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
@@ -113,17 +114,17 @@ def finish_run(
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
-            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
+            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))), "ns": keys.namespace,
             "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            "has_deadline": int(_has_deadline(run)),
-            "channel": keys.done_channel(run.id), "message": state, "now": time,
-            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
+            "has_deadline": int(_has_deadline(run)), "channel": keys.done_channel(run.id),
+            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
             "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+            "limited": limited(keys, run, now, has_ended=True),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,

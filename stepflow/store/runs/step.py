@@ -10,6 +10,7 @@ from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -122,7 +123,7 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
-            "counted": counted,
+            "counted": counted, "limited": limited(keys, run, now),
         },
         key_lists={"counts": counts_keys(keys, counted)},
     )  # fmt: skip

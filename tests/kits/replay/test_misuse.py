@@ -30,17 +30,8 @@ async def h() -> AsyncIterator[Harness]:
         yield h
 
 
-async def nap(ctx: Context) -> None:
-    await asyncio.sleep(1)
-
-
-async def limit(ctx: Context) -> None:
-    await asyncio.wait_for(ctx.wait_for_signal("x"), 3)
-
-
-async def limit_a_block(ctx: Context) -> None:
-    async with asyncio.timeout(3):
-        await ctx.wait_for_signal("x")
+async def resolve(ctx: Context) -> None:
+    await asyncio.get_running_loop().getaddrinfo("localhost", 1)
 
 
 async def use_a_thread(ctx: Context) -> None:
@@ -69,18 +60,24 @@ async def connect(ctx: Context) -> None:
 
 
 async def in_a_branch(ctx: Context) -> None:
-    await asyncio.gather(ctx.wait_for_signal("x"), nap(ctx))
+    await asyncio.gather(ctx.wait_for_signal("x"), resolve(ctx))
 
 
 async def ask_the_loop(ctx: Context) -> None:
     asyncio.get_running_loop().set_debug(True)
 
 
-async def caught(ctx: Context) -> None:
+async def turned_into_another(ctx: Context) -> None:
     try:
-        await nap(ctx)
-    except StepflowError:
-        return
+        await resolve(ctx)
+    except StepflowError as error:
+        raise ConnectionError("no way there") from error
+
+
+async def lost_and_waited_for(ctx: Context) -> None:
+    answer = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: time.sleep(0.01) or answer.set_result(1))
+    await answer
 
 
 def block_plainly(ctx: SyncContext) -> None:
@@ -97,17 +94,15 @@ def line_in(function: Any) -> int:
 @pytest.mark.parametrize(
     ("workflow", "call", "where"),
     [
-        (nap, "asyncio.sleep", nap),
-        (limit, "asyncio.wait_for", limit),
-        (limit_a_block, "asyncio.timeout", limit_a_block),
+        (resolve, "the loop's getaddrinfo", resolve),
         (use_a_thread, "asyncio.to_thread", use_a_thread),
         (fetch, "httpx.AsyncClient.get", fetch),
         (fetch_blocking, "httpx.get", fetch_blocking),
         (fetch_plainly, "urllib.request.urlopen", fetch_plainly),
         (block, "time.sleep", block),
         (connect, "socket.create_connection", connect),
-        (in_a_branch, "asyncio.sleep", nap),
-        (caught, "asyncio.sleep", nap),
+        (in_a_branch, "the loop's getaddrinfo", resolve),
+        (turned_into_another, "the loop's getaddrinfo", resolve),
         (ask_the_loop, "the loop's set_debug", ask_the_loop),
         (block_plainly, "time.sleep", block_plainly),
     ],
@@ -122,6 +117,32 @@ async def test_a_call_that_no_replay_repeats_is_named_with_its_line(
         await run.result()
     assert f"may not use {call} (line {line_in(where)} of " in str(failed.value)
     assert f"{HERE}): it would not repeat itself" in str(failed.value)
+
+
+async def test_what_is_refused_fails_the_run_only_if_that_leaves_the_workflow(h: Harness) -> None:
+    """[G8] A library may know another way."""
+
+    @h.app.workflow("knows")
+    async def knows(ctx: Context) -> str:
+        try:
+            await resolve(ctx)
+        except StepflowError:
+            return await ctx.step("another way", str, "found")
+        return "not refused"
+
+    run = await h.submit("knows")
+    assert await h.result(run) == "found"
+    await h.replay(await h.history(run))
+
+
+async def test_what_is_refused_where_nobody_sees_it_is_named_once_the_run_is_stuck(
+    h: Harness,
+) -> None:
+    """[G8]"""
+    h.app.workflow("lost")(lost_and_waited_for)
+    run = await h.submit("lost")
+    with pytest.raises(RunFailed, match=r"NotReplayable.*may not use time\.sleep"):
+        await run.result()
 
 
 async def test_steps_and_other_code_may_do_all_that(h: Harness) -> None:

@@ -256,18 +256,17 @@ async def test_a_signal_that_comes_after_the_timeout_stays_for_the_next_wait() -
     assert await to_the_end(runtime, workflow) == Succeed([None, "late"])
 
 
-@pytest.mark.parametrize("what", ["asyncio.sleep", "asyncio.timeout", "to_thread"])
+@pytest.mark.parametrize("what", ["getaddrinfo", "create_server", "to_thread"])
 async def test_what_a_replay_cannot_repeat_is_refused_in_words(what: str) -> None:
     """[F4]"""
 
     async def workflow(ctx: Context) -> None:
-        if what == "asyncio.sleep":
-            await asyncio.sleep(1)
+        if what == "getaddrinfo":
+            await asyncio.get_running_loop().getaddrinfo("localhost", 1)
         elif what == "to_thread":
             await asyncio.to_thread(print)
         else:
-            async with asyncio.timeout(1):
-                await ctx.sleep(2)
+            await asyncio.get_running_loop().create_server(asyncio.Protocol, "localhost", 1)
 
     outcome = await activate(MemoryRuntime(), workflow)
     assert isinstance(outcome, Raised)

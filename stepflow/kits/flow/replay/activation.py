@@ -42,8 +42,10 @@ Begin = Callable[[], Coroutine[Any, Any, Any]]
 #: outcomes after which the same commands are asked for again
 _GOES_ON = (Park, Yield, Pause, TryElsewhere)
 
-#: the kinds of entries that concern the run itself, and no command
-_OF_THE_RUN = (EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO)
+#: the kinds of entries that concern the run itself, and no call of `ctx`
+_OF_THE_RUN = (
+    EntryKind.PATCH, EntryKind.STOP, EntryKind.UNDO, EntryKind.TIMER, EntryKind.TIME,
+)  # fmt: skip
 
 
 class Activation(ActivationHost):
@@ -116,11 +118,16 @@ class Activation(ActivationHost):
             began_with = first_step(start)
         self._is_repeating = was_here(self.run, began_with)
         self._patches, self._left = Patches(entries), len(entries)
+        self._timers.remember(entries)
+        self._marks.begin(self.run, entries, is_repeating=self._is_repeating)
         self._time_slice.begin_replay()
+        self._marks.reach(0)
         self._main = self.loop.create_task(workflow())
         self.loop.run_ready()
-        for entry in entries:
+        for count, entry in enumerate(entries, 1):
             self._left -= 1
+            if self._marks.marks_at(count):
+                self._marks.reach(count)
             try:
                 problem = self._hand_over(entry)
             except MISREAD as error:
@@ -134,8 +141,7 @@ class Activation(ActivationHost):
     def _hand_over(self, entry: Entry) -> str | None:
         """Give a remembered fact to the command at its place; says in words why it does not fit."""
         if entry.kind in _OF_THE_RUN:
-            self._hand_to_run(entry)
-            return None
+            return self._hand_to_run(entry)
         command, problem = self.commands.find_for(entry, has_ended=self._main.done())
         if problem:
             return problem
@@ -158,14 +164,17 @@ class Activation(ActivationHost):
         self.loop.run_ready()
         return None
 
-    def _hand_to_run(self, entry: Entry) -> None:
+    def _hand_to_run(self, entry: Entry) -> str | None:
         match entry.kind:
+            case EntryKind.TIMER:
+                return self._timers.fire(entry, has_ended=self._main.done()) or None
             case EntryKind.STOP:
                 self._stop(entry)
             case EntryKind.UNDO:
                 self._undo(entry)
-            case _:  # a patch, which was chosen before anything was handed over
+            case _:  # a patch or a mark, which were taken in before anything was handed over
                 pass
+        return None
 
     def _stop(self, entry: Entry) -> None:
         """
@@ -203,6 +212,7 @@ class Activation(ActivationHost):
     async def _live(self) -> Outcome:
         """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
         self.is_live = True
+        self._marks.end()
         self._output.go_live()
         self._time_slice.begin()
         self._writer.go_live()
@@ -253,7 +263,7 @@ class Activation(ActivationHost):
             self._remember(EntryKind.STOP)
         if not self._ending.is_stop_pending:
             self.commands.take_fresh()
-            self._start(self.commands.open())
+            self._start(self._timers.in_order(self.commands.open()))
         if self._writer.is_busy:
             return None
         match self._ending.decide(self._facts()):
@@ -323,8 +333,8 @@ class Activation(ActivationHost):
             self.runtime.is_waiting = False
 
     def _park(self) -> Outcome:
-        waits, due_at, knows_stop = self.commands.open(), self._due_at(), self._ending.knows_stop
-        inbox = self._writer.inbox
+        waits, due_at = self._timers.in_order(self.commands.open()), self._due_at()
+        knows_stop, inbox = self._ending.knows_stop, self._writer.inbox
         return park(waits, self.loop, due_at=due_at, inbox=inbox, knows_stop=knows_stop)
 
     def _facts(self) -> Facts:
@@ -332,6 +342,7 @@ class Activation(ActivationHost):
         return Facts(
             main=self._main,
             misuse=self.loop.misuse,
+            refused=self.loop.refused,
             is_closing=self.loop.is_closing,
             is_stuck=not self._is_busy() and not self.commands.open(),
             is_grace_over=grace_until is not None and self.runtime.now() >= grace_until,

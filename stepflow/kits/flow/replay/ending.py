@@ -28,6 +28,9 @@ from stepflow.engine.user_code.calls import error_info, raised
 from stepflow.errors import TransientError, shown
 from stepflow.store.values.codec import pack, unpack
 
+#: errors that came of one another, followed to what was refused
+_LONGEST_CHAIN = 20
+
 #: a workflow's own errors end its run, but for this one: that tries the activation again
 _ONLY_TRANSIENT = RetryPolicy(retry_on=(TransientError,))
 
@@ -38,8 +41,10 @@ class Facts:
 
     #: of the workflow's function
     main: asyncio.Task[Any]
-    #: what the workflow tried that no replay could repeat
+    #: what the workflow tried that no replay could repeat, and that ends it
     misuse: Exception | None
+    #: what was refused to it last, which it may have done without
+    refused: Exception | None
     #: whether a generator that it left in the middle is not closed yet
     is_closing: bool
     #: whether nothing is under way and nothing is waited for
@@ -166,12 +171,16 @@ class Ending:
         if facts.misuse is not None:
             return Raised(error_info(facts.misuse), retryable=False)
         if facts.main.done() and not facts.is_closing:
+            if facts.refused is not None and _comes_from(facts.main, facts.refused):
+                return Raised(error_info(facts.refused), retryable=False)
             end = self._without_return(facts.main) or self._storable(_end_of(facts.main))
             return _with_forgotten(end, facts.forgotten) if facts.forgotten else end
         if facts.is_grace_over:
             text = "the workflow did not end when it was asked to"
             return Raised(ErrorInfo("Cancelled", text), retryable=False)
         if facts.is_stuck:
+            if facts.refused is not None:
+                return Raised(error_info(facts.refused), retryable=False)
             text = "the workflow awaits something that nothing will ever answer"
             return Raised(ErrorInfo("Stuck", text), retryable=False)
         return None
@@ -252,6 +261,16 @@ def _with_forgotten(end: Outcome, forgotten: str) -> Outcome:
             trace = "\n".join(filter(None, (error.traceback.rstrip(), forgotten)))
             return replace(end, error=replace(error, traceback=trace))
     return end
+
+
+def _comes_from(main: asyncio.Task[Any], refused: Exception) -> bool:
+    """Whether the function ended by what was refused to it, or by an error that came of that."""
+    error = None if main.cancelled() else main.exception()
+    for _ in range(_LONGEST_CHAIN):
+        if error is None or error is refused:
+            break
+        error = error.__cause__ or error.__context__
+    return error is refused
 
 
 def _end_of(main: asyncio.Task[Any]) -> Outcome:

@@ -45,7 +45,7 @@ def current_fiber(loop: WorkflowLoop) -> Fiber:
     loop.branch()
     fiber = getcurrent()
     if not isinstance(fiber, Fiber) or fiber.loop is not loop:
-        loop.refuse(OUTSIDE)
+        loop.refuse_for_good(OUTSIDE)
     return fiber
 
 

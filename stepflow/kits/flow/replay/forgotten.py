@@ -145,6 +145,8 @@ def _may_be_forgotten(given: Awaitable[Any]) -> bool:
 
 def _is_left_alone(command: Command) -> bool:
     """Whether nobody waits for a command that has no answer yet: the one callback is our own."""
+    if not command.has_to_be_awaited:
+        return False
     future: Any = command.future
     return not future.done() and len(future._callbacks or ()) <= 1  # noqa: SLF001  nothing else tells
 

@@ -23,6 +23,8 @@ from stepflow.kits.flow.replay.output import StepOutput
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.pending import PendingCommands
 from stepflow.kits.flow.replay.time_slice import TimeSlice
+from stepflow.kits.flow.replay.timing.marks import TimeMarks
+from stepflow.kits.flow.replay.timing.timers import Timers
 from stepflow.kits.flow.replay.wakeup import Wakeup
 from stepflow.kits.flow.runtime import FlowRuntime
 
@@ -70,6 +72,9 @@ class ActivationHost:
         )
         self._compensations = CompensationStack()
         self.commands = PendingCommands(self._compensations, self._on_dropped)
+        self._timers = Timers(self.loop, self.commands)
+        self.loop.timers = self._timers
+        self._marks = TimeMarks(self.loop, runtime.now, self._writer.write)
         self._output = StepOutput(self, self.commands)
         #: told of the answers of steps; None where the app has none
         self.observers = runtime.observers

@@ -13,7 +13,7 @@ import logging
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from stepflow.errors import NotReplayable
 from stepflow.kits.flow.replay.misuse import find_call
@@ -34,13 +34,19 @@ class Evicted(BaseException):
 
 
 class Branch:
-    """One task of a workflow; counts the places of its steps and of the branches it starts."""
+    """
+    One task of a workflow; counts the places of its steps and of the branches it starts.
 
-    __slots__ = ("_count", "path")
+    Timers have places of their own: code that gets a timeout keeps the places of its steps.
+    *context* is the one that its task runs in, None where Python does not tell.
+    """
 
-    def __init__(self, path: str) -> None:
+    __slots__ = ("_count", "_timers", "context", "path")
+
+    def __init__(self, path: str, context: contextvars.Context | None = None) -> None:
         self.path = path
-        self._count = 0
+        self.context = context
+        self._count = self._timers = 0
 
     def next_place(self) -> str:
         """Take the next place of this branch."""
@@ -48,26 +54,61 @@ class Branch:
         self._count += 1
         return place
 
+    def next_timer(self) -> str:
+        """Take the next place of a timer of this branch."""
+        place = f"{self.path}t{self._timers}"
+        self._timers += 1
+        return place
+
+
+class WorkflowTimer(asyncio.TimerHandle):
+    """A callback that is called at its time; *place* is where the journal says that it was."""
+
+    __slots__ = ("place",)
+
+    place: str
+
+
+class TimerBook(Protocol):
+    """What has the timers of a loop called at their times."""
+
+    def start(self, timer: WorkflowTimer) -> None:
+        """Begin to wait for *timer*."""
+
+    def drop(self, timer: WorkflowTimer) -> None:
+        """Wait no more for *timer*, which was cancelled."""
+
 
 class WorkflowLoop(asyncio.AbstractEventLoop):
     """
-    An event loop with a ready queue and no clock, sockets or threads.
+    An event loop with a ready queue, timers that survive a crash, and no sockets or threads.
 
     Tasks are branches: each takes its place in the branch that created it, when it is created.
-    Whatever asyncio asks of a loop beyond that is refused with NotReplayable, and remembered in
-    `misuse`.
+    What callbacks create, or `asyncio.Task` without the loop, takes its place in a branch of its
+    own. Whatever asyncio asks of a loop beyond that is refused with NotReplayable.
     """
 
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()
         self._branches: dict[asyncio.Task[Any], Branch] = {}
+        #: for what no task of ours has created
+        self._outside = Branch("c")
+        #: what was refused last, should the workflow get stuck over it
+        self.refused: NotReplayable | None = None
+        #: what was refused and ends the workflow, whether or not its code lets the error pass
         self.misuse: NotReplayable | None = None
+        #: what keeps its timers; set by the activation
+        self.timers: TimerBook | None = None
         #: whether the activation is over
         self.is_over = False
         #: whether evicted code, in a `finally` block, called ctx
         self.called_ctx_while_evicted = False
         #: unix seconds, set by the replay to the time of the last remembered entry
         self.now = 0.0
+        #: unix seconds: what timers count from is not before this
+        self.floor = 0.0
+        #: called before the loop is asked for its time, where that may have to catch up
+        self.before_time: Callable[[], None] | None = None
         #: async generators that were left in the middle, their `finally` blocks running
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -91,8 +132,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        parent = self._branches.get(asyncio.current_task(self)) if self._branches else None  # type: ignore[arg-type]
-        path = "" if parent is None else f"{parent.next_place()}."
+        path = f"{self._caller().next_place()}." if self._branches else ""
         return self.create_branch(coro, path, name=name, context=context)
 
     def create_branch(
@@ -104,13 +144,59 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
         """Make a task whose places begin with *path*, whatever branch it is made in."""
+        context = contextvars.copy_context() if context is None else context
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._branches[task] = Branch(path)
+        self._branches[task] = Branch(path, context)
         task.add_done_callback(lambda done: self._branches.pop(done, None))
         return task
 
+    def _caller(self) -> Branch:
+        """Return the branch of the task that runs now; what was made without us is taken in."""
+        task = asyncio.current_task(self)
+        if task is None:
+            return self._outside
+        branch = self._branches.get(task)
+        if branch is None:
+            branch = self._branches[task] = Branch(f"{self._outside.next_place()}.")
+            task.add_done_callback(lambda done: self._branches.pop(done, None))
+        return branch
+
     def time(self) -> float:
-        return self.now
+        if self.before_time is not None:
+            self.before_time()
+        # as the journal keeps it, so that a replay sees the same
+        return round(max(self.now, self.floor), 6)
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self._check_goes_on()
+        timer = WorkflowTimer(when, callback, args, self, context)
+        timer.place = self._caller().next_timer()
+        if self.timers is not None:
+            self.timers.start(timer)
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if self.timers is not None and isinstance(handle, WorkflowTimer):
+            self.timers.drop(handle)
+
+    def make_ready(self, handle: asyncio.Handle) -> None:
+        """Have *handle* called when `run_ready` gets to it."""
+        self._ready.append(handle)
 
     def get_debug(self) -> bool:
         return False
@@ -131,13 +217,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
         Raises NotReplayable outside of workflow code, Evicted when the activation is over.
         """
+        self._check_goes_on()
+        if asyncio.current_task(self) is None:
+            self.refuse_for_good(OUTSIDE)
+        return self._caller()
+
+    def _check_goes_on(self) -> None:
+        """Raise Evicted when the activation is over."""
         if self.is_over:
             self.called_ctx_while_evicted = True
             raise Evicted
-        task = asyncio.current_task(self)
-        if task is None:
-            self.refuse(OUTSIDE)
-        return self._branches[task]
 
     @property
     def is_closing(self) -> bool:
@@ -207,12 +296,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         outer, hooks = self._begin()
         try:
-            for task in [task for task in self._branches if not task.done()]:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
-                coroutine = task.get_coro()
-                if coroutine is not None:
-                    with contextlib.suppress(BaseException):
-                        coroutine.close()
+            for task, branch in list(self._branches.items()):
+                if not task.done():
+                    _put_aside(task, branch.context)
         finally:
             self._end(outer, hooks)
         self._branches.clear()
@@ -226,22 +312,35 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return self.create_task(coro)
 
     def refuse(self, what: str) -> NoReturn:
-        """Refuse what a replay could not repeat, and remember that it was tried."""
+        """Refuse what a replay could not repeat; a library that knows another way may go on."""
         call = find_call(self._branches, what)
         error = NotReplayable(what) if call is None else NotReplayable(call.name, call.place)
-        self.misuse = self.misuse or error
+        self.refused = error
         raise error
+
+    def refuse_for_good(self, what: str) -> NoReturn:
+        """Refuse what ends the workflow, even if whoever called lets nobody know."""
+        try:
+            self.refuse(what)
+        finally:
+            self.misuse = self.misuse or self.refused
+
+
+def _put_aside(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
+    """Close the code of *task*, in its own context: `finally` may reset a variable there."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
+    with contextlib.suppress(BaseException):
+        close = task.get_coro().close
+        if context is None:
+            close()
+        else:
+            context.run(close)
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
-    words = {
-        "call_later": "asyncio.sleep or asyncio.timeout",
-        "call_at": "asyncio.sleep or asyncio.timeout",
-    }
-
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
         del args, kwargs
-        self.refuse(words.get(name, f"the loop's {name}"))
+        self.refuse(f"the loop's {name}")
 
     return refuse
 

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple
 
 from stepflow.engine.user_code.frames import is_ours, is_users
 
-#: calls by another name than the one that you write
-_WRITTEN = {"asyncio.Timeout.__aenter__": "asyncio.timeout"}
-
 
 class Call(NamedTuple):
     """A call in the user's code: what is called, and where."""
@@ -47,7 +44,7 @@ def _innermost(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> C
     called = otherwise
     for code, module, line in frames:
         if is_users(code.co_filename):
-            return Call(_WRITTEN.get(called, called), code.co_filename, line)
+            return Call(called, code.co_filename, line)
         if not is_ours(code.co_filename):
             called = _public_name(module, code.co_qualname)
     return None

@@ -42,6 +42,11 @@ class PendingCommands:
             lambda done: self._on_dropped(command) if done.cancelled() else None
         )
 
+    def add_timer(self, command: Command) -> None:
+        """Take in a timer of the workflow's code, which is no call of `ctx`."""
+        self._by_place[command.place] = command
+        self._fresh.append(command)
+
     def _is_known(self, command: Command) -> bool:
         """
         Answer a keyed command by what is remembered; False when it has to be carried out.

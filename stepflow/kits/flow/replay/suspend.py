@@ -10,6 +10,7 @@ from stepflow.core.outcomes import Park, Yield
 from stepflow.core.run import Run
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.sleep_and_signal import SleepCommand
+from stepflow.kits.flow.commands.timer import TimerCommand
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.store.values.codec import pack
 
@@ -55,7 +56,7 @@ def park(
 
 def _pack_commands(waits: Sequence[Command]) -> bytes:
     """Write what a parked run waits for; nothing for a sleep alone, whose end its record has."""
-    if len(waits) == 1 and isinstance(waits[0], SleepCommand):
+    if len(waits) == 1 and isinstance(waits[0], SleepCommand | TimerCommand):
         return b""
     shown = [
         OpenCommand(

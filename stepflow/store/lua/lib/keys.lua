@@ -25,6 +25,12 @@ local function waiting_list_of(ns, queue, runner)
   return ns .. ':waiting:' .. queue .. ':' .. runner
 end
 
+-- of a limit: what it says, which keys have a line or slots, and what it keeps for one key
+local function limits_of(ns) return ns .. ':limits' end
+local function lines_of(ns) return ns .. ':lines' end
+local function slots_of(ns) return ns .. ':slots' end
+local function kept_of(ns, kind, name, key) return ns .. ':' .. kind .. ':' .. name .. ':' .. key end
+
 local function list_of(queue) return 'rq:queue:' .. queue end
 local function job_of(id) return 'rq:job:' .. id end
 local function scheduled_of(queue) return 'rq:scheduled:' .. queue end

@@ -11,6 +11,9 @@ local function source_of(queue, paused_queues, list, queued_at, wip, wake)
     left = not is_paused and soft('LLEN', list) or 0, members = {}, leases = {}, started = {}}
 end
 
+-- Note that one waits elsewhere from now on.
+local function leave_queue(source, member) soft('ZREM', source.queued_at, member) end
+
 -- Note that one was taken; started: how RQ names it among its started jobs.
 local function note_claim(source, member, lease, started)
   local leases, starts = source.leases, source.started

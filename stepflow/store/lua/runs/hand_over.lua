@@ -4,17 +4,18 @@
 -- Names: as lib/guard has them; claimed_job: the job of the claim or delivery that ends, wip_member
 -- its mark; job, rq_id: of the new delivery, '' for a run that stands until it is resumed; due: or '' for at once; is_brief, drop_memo: 1 or 0;
 -- start: the first entry of a new history, or ''; deleted, written: of the run's own space;
--- counts, counted: where and in what a recovery is counted.
+-- counts, counted: where and in what a recovery is counted; limited: as lib/limits/admit has it.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it.
 --@ include lists
 --@ include guard
 --@ include job
 --@ include enqueue
+--@ include limits/admit
 --@ keys run data steps kv memo claims claimed_job wip job list queued_at wake due scheduled
 --@      journal questions replies questions_index counts*
 --@ args rev token fence lapsed member wip_member rq_id due now rq_time ns queue is_brief
 --@      drop_memo start old_rq_id run_id deleted* written* fields* data* records*
---@      counted*
+--@      counted* limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 if start ~= '' then
@@ -37,6 +38,7 @@ if token == '' then
 end
 redis.call('DEL', claimed_job_key)
 if counts_keys[1] then count_fields(counts_keys[1], counted) end
+give_back(items(limited))
 if rq_id == '' then return {1} end
 if due == '' then
   write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)

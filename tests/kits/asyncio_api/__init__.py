@@ -1,0 +1,1 @@
+"""Workflow code that uses what asyncio and anyio give it."""
