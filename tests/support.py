@@ -98,7 +98,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table: each key of keys.py has its line
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table, a line for each key
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -146,8 +146,12 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared" | "levels":
+            case "declared" | "levels" | "fair":
                 pass
+            case "lane":
+                self._members(key, self._is_awaited)
+            case "lanes" | "laned":
+                self._unless(list(self.client.scan_iter(f"{namespace}:lane:*")), key)
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":

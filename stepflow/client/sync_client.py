@@ -207,6 +207,8 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, No
         *tags* lists find the run; it has 8 at most, keys and values of 64 bytes. *limits* says for
         which key a limit counts it, {"stripe": "acme"}, also one that its runner does not name;
         *units* says how much of its rate the run takes, 1 by default.
+        On a fair queue it waits in its *lane*, by default the one that the setting `queues.fair`
+        makes of its headers or tags; lanes take turns.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,

@@ -37,6 +37,11 @@ Every key stepflow uses, in one table.
                                               of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
+    <ns>:laned                       set      RQ queues that have runs in lanes
+    <ns>:lanes:<rq queue>            zset     lane -> its turn, the lowest is next
+    <ns>:lane:<rq queue>:<lane>      zset     run:<id> -> queued at
+    <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
+                                              operators have set
     <ns>:levels                      set      RQ queues of priorities without a name, once in use
 
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
@@ -136,8 +141,10 @@ class Keys:
         "declared",
         "due",
         "expiry",
+        "fair",
         "format",
         "job_prefix",
+        "laned",
         "levels",
         "limits",
         "lines",
@@ -170,6 +177,8 @@ class Keys:
         self.breakers = f"{namespace}:breakers"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
+        self.laned = f"{namespace}:laned"
+        self.fair = f"{namespace}:fair"
         self.levels = f"{namespace}:levels"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
@@ -238,6 +247,20 @@ class Keys:
 
     def queued_at(self, rq_queue: str) -> str:
         return f"{self.namespace}:queued_at:{rq_queue}"
+
+    def lanes(self, rq_queue: str) -> str:
+        return f"{self.namespace}:lanes:{rq_queue}"
+
+    def lane(self, rq_queue: str, name: str) -> str:
+        return f"{self.namespace}:lane:{rq_queue}:{name}"
+
+    def lanes_with(self, run: Run) -> Sequence[str]:
+        """Give the lane that may hold *run*, if it has one."""
+        return (self.lane(self.queue_of(run), run.lane),) if run.lane else ()
+
+    def marks_of(self, run: Run) -> Sequence[str]:
+        """Give the sets that may say since when *run* waits for a claim."""
+        return (self.queued_at(self.queue_of(run)), *self.lanes_with(run))
 
     def wake(self, rq_queue: str) -> str:
         return f"{self.namespace}:wake:{rq_queue}"

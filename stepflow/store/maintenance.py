@@ -126,6 +126,7 @@ def scan_maintenance(
             "dead_hooks": keys.dead_hooks,
             "live": keys.live,
             "levels": keys.levels,
+            "laned": keys.laned,
         },
         args={
             "given": given,
@@ -206,7 +207,6 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
             "due": keys.due,
             "deadlines": keys.deadlines,
             "job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "queued_at": keys.queued_at(queue),
             "wip": keys.rq_wip(queue),
             "scheduled": keys.rq_scheduled(queue),
         },
@@ -220,6 +220,7 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
             "reason": reason,
         },
         lists={"fields": fields, "limited": limited(keys, run, now)},
+        key_lists={"queued": keys.marks_of(run)},
     )
 
 

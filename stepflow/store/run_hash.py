@@ -18,7 +18,6 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
-    Priority,
     Run,
     RunState,
     StopRequest,
@@ -221,6 +220,7 @@ _FIELDS = (
     Field("has_output", "out", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
+    Field("lane", "lane", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
@@ -296,7 +296,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queue("default", Priority.NORMAL)
+    return keys.queue_name("default")
 
 
 @lru_cache(maxsize=1024)

@@ -108,7 +108,7 @@ def finish_run(
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
             "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
             **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
-            "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
+            "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -130,7 +130,7 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run),
+            "schedule": _schedule_keys(keys, run), "queued": keys.marks_of(run),
         },
     )  # fmt: skip
 
@@ -176,7 +176,7 @@ def retry_run(
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "expiry_member": expiry_member(run), "step": closed_name(run.step),
+            "lane": run.lane, "expiry_member": expiry_member(run), "step": closed_name(run.step),
         },
         lists={"forget": forget, "fields": fields},
         key_lists={

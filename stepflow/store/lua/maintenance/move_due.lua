@@ -42,7 +42,8 @@ local function move(member, row)
       redis.call('HSET', record_of(ns, member), 'state', pending,
         'rev', rev and rev + 1 or row[5] or '', 'parked', '')
     end
-    enqueue(list_of(queue), queued_at_of(ns, queue), wake_of(ns, queue), id, member, stamp_of(now))
+    enqueue(list_of(queue), queued_at_of(ns, queue), wake_of(ns, queue), id, member, stamp_of(now),
+      lane_in(ns, queue, row[6]))
   elseif id ~= '' then
     redis.call('ZADD', due_key, row[2], member)
   end
@@ -50,7 +51,7 @@ end
 
 for _, member in ipairs(members) do
   local row = is_member(member)
-    and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev')
+    and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev', 'lane')
   if row then
     move(member, row)
   elseif is_schedule_member(member) then
