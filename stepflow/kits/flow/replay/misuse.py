@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from stepflow.engine.user_code.frames import is_ours, is_users
 
-
 #: the method of the workflow's loop that runs what is ready
 _TURN = "run_ready"
 
@@ -46,21 +45,17 @@ def find_call(tasks: Iterable[asyncio.Task[Any]], otherwise: str) -> Call | None
     for task in tasks:
         found = _innermost(reversed(list(_waiting(task.get_coro()))), otherwise)
         if found is not None:
-            return found._replace(by_way_of=_innermost_library(running_frames(), otherwise))
+            return found._replace(by_way_of=_public_library_call(running_frames(), otherwise))
     return None
 
 
-def _innermost_library(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> str:
-    """Name the outermost function of the first library among *frames*, from the inside."""
-    library, called = "", otherwise
+def _public_library_call(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> str:
+    """Name the first function of a library among *frames*, from the inside, that is public."""
     for code, module, _ in frames:
-        if is_ours(code.co_filename):
-            continue
-        library = library or module.partition(".")[0]
-        if module.partition(".")[0] != library:
-            break
-        called = _public_name(module, code.co_qualname)
-    return called
+        name = f"{module}.{code.co_qualname}"
+        if not is_ours(code.co_filename) and "._" not in name:
+            return _public_name(module, code.co_qualname)
+    return otherwise
 
 
 def _innermost(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> Call | None:
