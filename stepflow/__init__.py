@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinAll as JoinAll
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
+    from stepflow.core.limits.limit import Limit as Limit
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -114,6 +115,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import JoinNotMet as JoinNotMet
     from stepflow.errors import LifespanFailed as LifespanFailed
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
+    from stepflow.errors import LimitFull as LimitFull
+    from stepflow.errors import LimitNotFound as LimitNotFound
     from stepflow.errors import MailboxFull as MailboxFull
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
@@ -212,6 +215,7 @@ _EXPORTS = {
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
+    "core.limits.limit": "Limit",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
@@ -244,7 +248,8 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen MailboxFull MapNotMet NameTaken
+        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
+        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge

@@ -16,6 +16,8 @@ from stepflow.cli.steering.where import do_to_many, many_of, where_options
 if TYPE_CHECKING:
     from stepflow.client import Client
     from stepflow.core.run import RunStatus
+    from stepflow.engine.signal import Keep
+    from stepflow.engine.spec import RunSpec
 
 #: paused runs read at once when many are resumed
 PAGE = 200
@@ -27,31 +29,57 @@ _WORDS = 3
 @click.argument("words", metavar="RUN NAME [JSON]", nargs=-1)
 @where_options
 @click.option("--dedup", metavar="ID", help="A second signal with the same ID changes nothing.")
+@click.option(
+    "--keep",
+    type=click.Choice(["all", "latest"]),
+    default="all",
+    show_default=True,
+    help="latest: take the place of those of that NAME that the run has not taken.",
+)
+@click.option("--start", metavar="RUNNER", help="If there is no RUN, submit one of RUNNER.")
+@click.option("--input", "given", metavar="JSON", type=JSON, help="With --start: its input.")
+@click.option("--restart", is_flag=True, help="With --start: if RUN has ended, start it again.")
 @common_options
 @pass_context
 def signal_command(
-    context: CliContext, /, words: tuple[str, ...], dedup: str | None, **options: Any
+    context: CliContext, /, words: tuple[str, ...], dedup: str | None, keep: Keep, **options: Any
 ) -> int | None:
     """
     Send RUN the signal NAME; it stays in the mailbox until the run waits for it.
 
-    With --where leave RUN out: workers send it to all live runs that fit, once each.
+    With --where leave RUN out: workers send it to all live runs that fit, once each. With --start
+    the run need not be there: it is submitted, in one write with its signal.
     """
     is_many = options["where"] is not None
     if not 0 < len(words) - (not is_many) < _WORDS:
         raise Problem("name a RUN, or give --where, then NAME and perhaps JSON", Exit.USAGE)
     run, name, *more = ("", *words) if is_many else words
     payload = JSON.convert(more[0] if more else "null", None, None)
+    start = _start_of(run, options)
+    if is_many and (start is not None or keep != "all"):
+        raise Problem("--keep and --start are for one RUN; leave --where out", Exit.USAGE)
     if (many := many_of([run] if run else [], options)) is not None:
         return do_to_many(context, "signal", many, signal=name, payload=payload)
     with context.client() as client:
-        run_id = context.run_id(client, run)
-        answer = client.signal(run_id, name, payload, dedup=dedup)
+        run_id = context.run_id(client, run) if start is None else run
+        answer = client.signal(run_id, name, payload, dedup=dedup, keep=keep, start=start)
         if context.json:
             context.output.data({"id": run_id, "signal": name, "answer": answer})
         else:
             context.output.line(f"signal {name} for run {run_id}: {answer}")
     return None
+
+
+def _start_of(run: str, options: dict[str, Any]) -> RunSpec | None:
+    """Make the run to start, if one is to be; the options of that are taken out of *options*."""
+    from stepflow.engine.spec import RunSpec
+
+    runner, given, restart = (options.pop(name) for name in ("start", "given", "restart"))
+    if runner is None:
+        if given is not None or restart:
+            raise Problem("--input and --restart belong to --start RUNNER", Exit.USAGE)
+        return None
+    return RunSpec(runner, given, run_id=run, on_conflict="restart" if restart else "return")
 
 
 @click.command("resume", short_help="Let paused RUNs continue.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.beside import AsyncBeside
@@ -15,25 +15,23 @@ from stepflow.client.bulk import AsyncBulks
 from stepflow.client.exporting import AsyncExporting
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
-from stepflow.client.options import SubmitOptions
+from stepflow.client.options import SubmitOptions, spec_of
 from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
+from stepflow.client.signals import AsyncSignals
 from stepflow.client.steering import AsyncSteering
-from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
-from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
-from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -115,6 +113,7 @@ class AsyncClient(
     AsyncExporting,
     AsyncBulks,
     AsyncSteering,
+    AsyncSignals,
     BaseClient,
 ):
     """
@@ -212,40 +211,11 @@ class AsyncClient(
         self,
         runner: str | Callable[..., Any],
         payload: Any = None,
-        *,
-        run_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        queue: str = "default",
-        priority: str | int = "normal",
-        delay: float | timedelta | None = None,
-        start_at: float | datetime | None = None,
-        timeout: float | timedelta | None = None,
-        webhooks: Sequence[Webhook | str] = (),
-        retry: RetryPolicy | None = None,
-        on_conflict: Literal["return", "restart"] = "return",
-        version: int | None = None,
-        strict: bool = False,
-        tags: Mapping[str, str] | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
-        spec = RunSpec(
-            runner,  # type: ignore[arg-type]  # a function gets its name below
-            payload,
-            run_id=run_id,
-            headers=headers or {},
-            queue=queue,
-            priority=priority,
-            delay=delay,
-            start_at=start_at,
-            timeout=timeout,
-            webhooks=webhooks,
-            retry=retry,
-            on_conflict=on_conflict,
-            version=version,
-            strict=strict,
-            tags=tags or {},
-        )
-        spec, read = self._named(spec, "client.submit")
+        given = spec_of(runner, payload, options)
+        spec, read = self._named(given, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
 
     async def submit_many(
@@ -312,20 +282,6 @@ class AsyncClient(
                 settled: Why = end.value
                 return settled
             await asyncio.sleep(LOOK_AGAIN_S)
-
-    async def signal(
-        self,
-        run_id: str,
-        name: str,
-        payload: Any = None,
-        *,
-        dedup: str | None = None,
-        by: str | None = None,
-    ) -> str:
-        """See Client.signal."""
-        return await self._do(
-            noted(signal(run_id, name, payload, dedup, self.env), "signal", run_id, by, name)
-        )
 
     async def questions(self, *, limit: int = 50) -> Sequence[Question]:
         """See Client.questions."""

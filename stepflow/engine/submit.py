@@ -18,6 +18,7 @@ from stepflow.core.ids import (
 )
 from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
+from stepflow.engine.lanes.name import lane_of
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, RunConflict
@@ -44,7 +45,9 @@ class Submitted:
 
 
 @dataclass(slots=True)
-class _Prepared:
+class Prepared:
+    """A run that is to be made, with all that is written of it."""
+
     run: Run
     data: list[Part]
     request: str
@@ -81,7 +84,7 @@ async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
     return results
 
 
-def prepare(spec: RunSpec, env: Env) -> _Prepared:
+def prepare(spec: RunSpec, env: Env) -> Prepared:
     """Check *spec* and turn it into a run and its data; touches no Redis."""
     limits, now = env.settings.limits, env.clock.now()
     if spec.delay is not None and spec.start_at is not None:
@@ -113,10 +116,12 @@ def prepare(spec: RunSpec, env: Env) -> _Prepared:
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
         has_tags=bool(tags),
+        lane=lane_of(spec, env),
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
+        limits=spec.uses,
     )
     _hand_over_first(run, spec, env)
-    return _Prepared(
+    return Prepared(
         run, ["payload", payload, *(("spec", options) if options else ())], env.request_id(), tags
     )
 
@@ -134,8 +139,14 @@ def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
     run.delivery = env.keys.rq_id(Delivery(run.id, 0, run.generation))
 
 
+def begin_again(run: Run, spec: RunSpec, ended: Run, env: Env) -> None:
+    """Make *run*, which is to be made from *spec*, the next generation of one that has ended."""
+    run.generation, run.rev = ended.generation + 1, ended.rev + 1
+    _hand_over_first(run, spec, env)
+
+
 def _call(
-    prepared: _Prepared, env: Env, replaces: Run | None = None
+    prepared: Prepared, env: Env, replaces: Run | None = None
 ) -> Call[dict[bytes, bytes] | None]:
     return submit_run(
         env.keys, prepared.run, request=prepared.request, data=prepared.data, tags=prepared.tags,
@@ -144,7 +155,7 @@ def _call(
 
 
 async def _settle(
-    spec: RunSpec, prepared: _Prepared, row: dict[bytes, bytes] | None, env: Env
+    spec: RunSpec, prepared: Prepared, row: dict[bytes, bytes] | None, env: Env
 ) -> Submitted:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
@@ -153,8 +164,7 @@ async def _settle(
             return Submitted(run.id, created=True)
         there = read_run(run.id, row, env.keys)
         if there.is_finished and spec.on_conflict == "restart":
-            run.generation, run.rev = there.generation + 1, there.rev + 1
-            _hand_over_first(run, spec, env)
+            begin_again(run, spec, there, env)
             row = await _call(prepared, env, replaces=there)
             continue
         if there.runner != run.runner:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from stepflow.core.run import Cleanup, Run
 from stepflow.store import scripts
-from stepflow.store.calls import Call, command, raw
+from stepflow.store.calls import Call, Part, command, raw
 from stepflow.store.keys import Keys
+from stepflow.store.runs.submit import read_submit, submission
 from stepflow.store.wake import wake
 
 #: signals that a run's mailbox holds at most
@@ -20,6 +21,8 @@ MAILBOX = 1000
 SENT = 10_000
 #: bytes: a longer item is kept beside the mailbox, which is searched by name
 LONG = 512
+#: the answer to a signal that has started its run
+STARTED = "started"
 
 
 def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
@@ -105,11 +108,19 @@ def take_signal(
 
 
 def send_signal(
-    keys: Keys, run: Run, signal_id: str, item: bytes, *, now: float, most_bytes: int
+    keys: Keys,
+    run: Run,
+    signal_id: str,
+    item: bytes,
+    *,
+    now: float,
+    most_bytes: int,
+    replaces: bytes = b"",
 ) -> Call[str]:
     """
     Put a signal into the mailbox of *run*, which holds *most_bytes*.
 
+    It takes the place of those that begin with *replaces*, of none where that is empty.
     Gives 'delivered', 'buffered', 'full', 'heavy' (with bytes), 'ended', 'unknown' or 'moved': look
     again.
     """
@@ -120,6 +131,7 @@ def send_signal(
         args={
             "signal_id": signal_id,
             "item": item,
+            "replaces": replaces,
             "most_items": MAILBOX,
             "most_bytes": most_bytes,
             "most_ids": SENT,
@@ -127,3 +139,32 @@ def send_signal(
             **delivery.args,
         },
     )
+
+
+def signal_start(
+    keys: Keys,
+    run: Run,
+    signal_id: str,
+    item: bytes,
+    *,
+    request: str,
+    data: Sequence[Part],
+    tags: Sequence[str] = (),
+    replaces: Run | None = None,
+) -> Call[dict[bytes, bytes] | None]:
+    """
+    Make *run* as `submit_run` does, with a signal in its mailbox.
+
+    Gives None when it was made, else the hash of the run that is there.
+    """
+    made = submission(keys, run, request=request, data=data, tags=tags, replaces=replaces)
+    return scripts.SIGNAL_START.call(
+        read_submit,
+        keys=made.keys,
+        args={
+            **made.args, "signal_id": signal_id, "item": item, "answer": STARTED, "most_ids": SENT,
+            "long_bytes": LONG,
+        },
+        lists={name: made.lists[name] for name in ("fields", "data")},
+        key_lists={name: each for name, each in made.key_lists.items() if name != "source"},
+    )  # fmt: skip

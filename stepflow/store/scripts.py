@@ -113,6 +113,7 @@ def load(name: str) -> Script:
 
 
 SUBMIT_RUN = load("runs/submit_run")
+SIGNAL_START = load("runs/signal_start")
 SUBMIT_CHILD = load("runs/submit_child")
 SETTLE_MAP = load("runs/settle_map")
 CLAIM_STEPS = load("claims/claim_steps")
@@ -129,6 +130,8 @@ ADVANCE_BULK = load("bulk/advance_bulk")
 WRITE_SCHEDULE = load("schedules/write_schedule")
 FIRE_SCHEDULE = load("schedules/fire_schedule")
 DELETE_SCHEDULE = load("schedules/delete_schedule")
+CALL_LINE = load("limits/call_line")
+MEND_SLOTS = load("limits/mend_slots")
 RENEW_CLAIMS = load("claims/renew_claims")
 EXTEND_CLAIM = load("claims/extend_claim")
 PUT_MEMO = load("claims/put_memo")

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from stepflow.client import AsyncRunHandle, Client, SubmitOptions
 from stepflow.core.outcomes import Outcome
 from stepflow.core.run import RunStatus
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.env import Env
+from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.calls import call as call_user_code
 from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.engine.user_code.resources.resource import Resource
@@ -176,9 +177,13 @@ class Harness:
         payload: Any = None,
         *,
         dedup: str | None = None,
+        keep: Literal["all", "latest"] = "all",
+        start: RunSpec | None = None,
     ) -> str:
         """Send a signal; see Client.signal."""
-        return await self.client.signal(_id(run), name, payload, dedup=dedup)
+        return await self.client.signal(
+            _id(run), name, payload, dedup=dedup, keep=keep, start=start
+        )
 
     async def cancel(self, run: str | AsyncRunHandle[Any], reason: str = "") -> bool:
         """Cancel a run; see Client.cancel."""

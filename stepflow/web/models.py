@@ -146,6 +146,7 @@ class Submit(Given):
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
+    lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
@@ -171,11 +172,27 @@ class Fork(Given):
     set: Any = None
 
 
+class Start(Given):
+    """The run that a signal starts if there is none; its id is that of the path."""
+
+    runner: Annotated[str, Field(pattern=NAME)]
+    payload: Any = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
+    queue: Annotated[str, Field(pattern=QUEUE)] = "default"
+    priority: Level = "normal"
+    timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
+    version: Version | None = None
+    restart: bool = False
+
+
 class Signal(Given):
-    """A signal to a run."""
+    """A signal to a run; `latest` takes the place of those of its name that are not taken."""
 
     name: Annotated[str, Field(pattern=SIGNAL)]
     payload: Any = None
+    keep: Literal["all", "latest"] = "all"
+    start: Start | None = None
     dedup: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
@@ -295,7 +312,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """What became of a signal: `delivered` or `buffered`."""
+    """What became of a signal: `delivered`, `buffered`, or `started` its run."""
 
     id: str
     signal: str

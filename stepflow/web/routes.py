@@ -183,7 +183,10 @@ VERBS = (
     Operation(
         "POST", "/runs/{run_id}/signal", verbs.signal, "Send a run a signal", Signalled,
         right="signal", body=Signal,
-        problems=(*_ONE, InvalidName, SignalRefused, SignalMisfit, MailboxFull, PayloadTooLarge),
+        problems=(
+            *_ONE, InvalidName, InvalidOption, RunConflict, SignalRefused, SignalMisfit,
+            MailboxFull, PayloadTooLarge, UnsupportedValue,
+        ),
     ),
     Operation(
         "DELETE", "/runs/{run_id}", verbs.delete, "Delete an ended run", Deleted,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.engine.fork import SAME_INPUT
+from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, note
 from stepflow.errors import InvalidOption, RunNotFound, RunStateError
 from stepflow.hooks.body import json_value
@@ -35,6 +36,7 @@ async def submit(call: Call) -> Reply:
         webhooks=given.webhooks,
         on_conflict="restart" if given.restart else "return",
         version=given.version,
+        lane=given.lane,
     )
     if run.created:
         note("submit", run.id, name_of(call.by or None), given.runner)
@@ -117,12 +119,30 @@ async def fork(call: Call) -> Reply:
 
 
 async def signal(call: Call) -> Any:
-    """Send a run a signal; it stays in the mailbox until the run waits for it."""
+    """
+    Send a run a signal; it stays in the mailbox until the run waits for it.
+
+    With `start` a run that is not there is submitted; that needs the right to submit as well.
+    """
     run_id, given = call.path["run_id"], call.body
+    if given.start is not None:
+        call.grant.check("submit")
     answer = await call.client.signal(
-        run_id, given.name, given.payload, dedup=given.dedup, by=call.by
-    )
+        run_id, given.name, given.payload, dedup=given.dedup, keep=given.keep,
+        start=_started_by(given.start), by=call.by,
+    )  # fmt: skip
     return {"id": run_id, "signal": given.name, "answer": answer}
+
+
+def _started_by(given: Any) -> RunSpec | None:
+    """Give the run that a signal may start."""
+    if given is None:
+        return None
+    return RunSpec(
+        given.runner, given.payload, headers=given.headers, tags=given.tags, queue=given.queue,
+        priority=given.priority, timeout=given.timeout, version=given.version,
+        on_conflict="restart" if given.restart else "return",
+    )  # fmt: skip
 
 
 async def delete(call: Call) -> Any:

@@ -66,3 +66,17 @@ def test_who_cancels_a_run_is_kept(run, client, real, keys):
     client.submit("etl", run_id="a1")
     run("cancel", "a1")
     assert b"@" in real.hget(keys.run("a1"), "stop_by")
+
+
+def test_a_signal_starts_a_run_that_is_not_there(run, client):
+    """[K23] And the latest takes the place of those before."""
+    words = ("--start", "etl", "--input", "[1]")
+    assert run("signal", "s1", "go", "7", *words).stdout == "signal go for run s1: started\n"
+    assert client.status("s1").payload == [1]
+    assert run("signal", "s1", "go", "8", "--keep", "latest").exit_code == 0
+    assert [mail.payload for mail in client.mailbox("s1")] == [8]
+    client.cancel("s1")
+    assert run("signal", "s1", "go", *words).exit_code == 1
+    said = run("signal", "s1", "go", *words, "--restart", "--json")
+    assert json.loads(said.stdout)["answer"] == "started"
+    assert client.status("s1").generation == 1

@@ -16,7 +16,7 @@ from stepflow.engine.cancel import cancel
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.registry import Registry
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import signal
+from stepflow.engine.signal import signal, signal_or_start
 from stepflow.engine.steering import bulk, carry_bulk
 from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume
@@ -238,6 +238,22 @@ def two_senders_of_one_signal(world: World, look: Look) -> None:
     for _ in range(2):
         world.carry_out(signal("a", "go", 1, "once", world.env()))
     assert len(look().mail) == 1
+
+
+def a_signal_that_starts_its_run_sent_twice(world: World, look: Look) -> None:
+    sent = signal_or_start(spec(), "go", 1, None, world.env())
+    assert world.carry_out(sent, twice=True) == "started"
+    assert len(look().mail) == 1
+
+
+def two_signals_that_restart_their_run(world: World, look: Look) -> None:
+    """Both senders have found the run ended; of two restarts one is refused, and no signal lost."""
+    commit(world, just_claimed(world), Succeed())
+    again = spec(on_conflict="restart")
+    slow, asked = begun(world, signal_or_start(again, "go", 1, None, world.env()), 1)
+    assert world.carry_out(signal_or_start(again, "go", 2, None, world.env())) == "started"
+    assert world.carry_out(slow, asked=asked) == "buffered"
+    assert len(look().mail) == 2
 
 
 def a_submit_sent_twice(world: World, look: Look) -> None:

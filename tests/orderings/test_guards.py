@@ -158,6 +158,20 @@ GUARDS = [
         meet.two_restarts,
     ),
     Guard(
+        "signal_start",
+        "request id",
+        "if row[2] == request then return {1} end",
+        "",
+        meet.a_signal_that_starts_its_run_sent_twice,
+    ),
+    Guard(
+        "signal_start",
+        "rev",
+        "if row[1] ~= replaces then",
+        "if replaces == '' then",
+        meet.two_signals_that_restart_their_run,
+    ),
+    Guard(
         "add_entry",
         "token",
         "if row[1] ~= token then return 0 end",
@@ -320,9 +334,11 @@ GUARDS = [
 WITHOUT = {
     "add_counts": "tests/stats/test_metrics.py",
     "ask_worker": "it asks",
+    "call_line": "tests/limits/test_orderings.py",
     "check_rights": "it asks",
     "inspect_runs": "it reads",
     "mend_index": "tests/why/test_doctor.py",
+    "mend_slots": "tests/limits/test_orderings.py",
     "mend_ttl": "tests/why/test_doctor.py",
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",

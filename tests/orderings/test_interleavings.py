@@ -27,7 +27,7 @@ from stepflow.core.outcomes import (
 from stepflow.core.run import Cleanup
 from stepflow.engine.cancel import cancel, fail
 from stepflow.engine.retry import retry
-from stepflow.engine.signal import signal
+from stepflow.engine.signal import signal, signal_or_start
 from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.submit import submit
 from stepflow.errors import NotResumable, NotRetryable
@@ -43,6 +43,9 @@ MORE = os.environ.get("STEPFLOW_ORDERINGS")
 
 ERROR = ErrorInfo("ValueError", "no")
 SOON = 1_800_000_050.0
+
+#: no run is there at first
+NOBODY = object()
 
 #: what a worker may say of its step, and how the run ends if nobody else says anything
 OUTCOMES = {
@@ -81,7 +84,8 @@ def explore(world):
     """Explores every order of some actors after the run was submitted, and gives the ends."""
 
     def explore(*, begun=(), at_least, run=None, **actors):
-        world.carry_out(submit(run or spec(), world.env()))
+        if run is not NOBODY:
+            world.carry_out(submit(run or spec(), world.env()))
         found = Space(world, actors).explore(begun=begun)
         assert found.orders >= at_least, f"only {found.orders} orders, {found.states} states"
         return found.ends
@@ -308,6 +312,22 @@ def test_two_senders_of_one_signal_and_a_park(explore):
 
 
 @pytest.mark.crash
+def test_two_signals_that_start_one_run_and_its_worker(explore):
+    """[K23] It is made once, whoever is first, and both signals are there or were taken."""
+
+    def starts(name):
+        return asks(lambda env: signal_or_start(spec(), "go", name, None, env), name=name)
+
+    ends = explore(
+        run=NOBODY, at_least=20, one=starts("one"), two=starts("two"), worker=waiter("w1")
+    )
+    for each in ends:
+        seen = each.seen["a"]
+        assert len(seen.mail) + len(seen.journal) == 2
+        assert not (seen.parked and seen.mail), "it waits for what is there"
+        assert sorted([each.results["one"], each.results["two"]]).count("started") == 1
+
+
 def test_a_signal_the_due_time_and_a_cancel(explore):
     """[C25] [F9] Three ways to end one wait."""
 

@@ -71,6 +71,34 @@ async def test_verbs_on_a_run_are_carried_out(http, client):
     assert client.status("r-1") is client.status("r-2") is None
 
 
+async def test_a_signal_starts_a_run_that_is_not_there(http, client):
+    """[K23]"""
+    start = {"runner": "report", "payload": 3, "queue": "slow"}
+    body = {"name": "go", "payload": 1, "start": start}
+    assert (await http.post("/runs/s-1/signal", json=body)).json()["answer"] == "started"
+    run = client.status("s-1")
+    assert (run.runner, run.payload, run.queue) == ("report", 3, "slow")
+    latest = {"name": "go", "payload": 2, "keep": "latest"}
+    assert (await http.post("/runs/s-1/signal", json=latest)).json()["answer"] == "buffered"
+    assert [mail.payload for mail in client.mailbox("s-1")] == [2]
+    other = {**body, "start": {"runner": "other"}}
+    answer = await http.post("/runs/s-1/signal", json=other)
+    assert (answer.status_code, answer.json()["type"]) == (409, "RunConflict")
+    client.cancel("s-1")
+
+
+async def test_a_signal_that_may_start_a_run_needs_the_right_to_submit(api, client):
+    """[K23] [O18]"""
+    body = {"name": "go", "start": {"runner": "report"}}
+    allowed = api(access=lambda request: {"signal", "submit"})
+    assert (
+        await api(access=lambda request: {"signal"}).post("/runs/s-1/signal", json=body)
+    ).status_code == 403
+    assert client.status("s-1") is None
+    assert (await allowed.post("/runs/s-1/signal", json=body)).status_code == 200
+    client.cancel("s-1")
+
+
 async def test_a_failed_run_is_retried_and_a_workflow_signalled_answered_and_forked(
     http, app, client, aclient, working
 ):

@@ -184,6 +184,12 @@ async def thirty(ctx: Context, fails: bool) -> list[Any]:
     return told
 
 
+@app.workflow("mail")
+async def mail(ctx: Context) -> Any:
+    """Give the first signal."""
+    return await ctx.wait_for_signal("word")
+
+
 @app.workflow("flow", retry=QUICK)
 async def flow(ctx: Context, pause: float) -> list[Any]:
     """Do a bit of everything and tell in which order it was answered."""

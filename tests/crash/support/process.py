@@ -14,6 +14,7 @@ import logging
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from stepflow import Client, RunSpec
 from stepflow.core.ids import check_run_id
@@ -35,7 +36,7 @@ APP = "tests.crash.support.odd:app"
 def main() -> int:
     probing.arm()
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["worker", "supervisor", "submit", "cancel"])
+    parser.add_argument("what", choices=list(PROGRAMS))
     parser.add_argument("--name", default=None)
     parser.add_argument("--app", default=APP)
     parser.add_argument("--queue", action="append")
@@ -54,9 +55,7 @@ def main() -> int:
     )
     logging.getLogger("rq").setLevel(logging.WARNING)
     try:
-        return {"worker": _work, "supervisor": _supervise, "submit": _submit, "cancel": _cancel}[
-            options.what
-        ](options)
+        return PROGRAMS[options.what](options)
     except StepflowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -132,6 +131,27 @@ def _cancel(options: argparse.Namespace) -> int:
     print("\n".join(answers), flush=True)
     return 0
 
+
+def _signal_start(options: argparse.Namespace) -> int:
+    """Send signals that start their runs, several at once, for as long as it is left alive."""
+    client = Client()
+
+    def send(number: int) -> None:
+        for serial in range(options.count):
+            client.signal(f"{options.prefix}-{number}-{serial}", "word", 7, start=RunSpec("mail"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(send, range(4)))
+    return 0
+
+
+PROGRAMS = {
+    "worker": _work,
+    "supervisor": _supervise,
+    "submit": _submit,
+    "cancel": _cancel,
+    "signal_start": _signal_start,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,6 +32,23 @@ local function take_mail(run, mail, sent, item, head)
   return item
 end
 
+-- The items that begin with *head*, none for an empty one, and the bytes that are counted for them.
+local function mail_of(mail, sent, head)
+  local found, bytes = {}, 0
+  if head == '' then return found, bytes end
+  for _, item in ipairs(soft('LRANGE', mail, 0, -1) or {}) do
+    if string.sub(item, 1, #head) == head then
+      found[#found + 1] = item
+      bytes = bytes + #item
+      if string.sub(item, #head + 1, #head + 1) == POINTS then
+        local id = string.sub(item, #head + 2)
+        bytes = bytes - #id - 1 + #(soft('HGET', sent, '=' .. id) or '')
+      end
+    end
+  end
+  return found, bytes
+end
+
 -- Note how a signal was answered, and forget the oldest where more than *most* are noted. Field '#'
 -- counts them; the fields '#0', '#1' ... form a ring and say which is forgotten next.
 local function note_sent(sent, id, answer, most)

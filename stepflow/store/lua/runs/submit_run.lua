@@ -14,20 +14,9 @@
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
 --@      expiry old_ended old_of counts source* tag* level*
---@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
---@      counted fields* data* fork*
-local row = redis.call('HMGET', run_key, 'rev', 'submit_id')
-if row[1] then
-  if row[2] == request then return {1} end
-  if row[1] ~= replaces then return {0, redis.call('HGETALL', run_key)} end
-  local tags = tags_of(data_key)
-  redis.call('DEL', run_key, data_key, steps_key, memo_key, kv_key, journal_key, mail_key, sent_key,
-    variables_key, questions_key, replies_key, output_key)
-  redis.call('ZREM', old_ended_key, run_id)
-  redis.call('ZREM', old_of_key, run_id)
-  redis.call('ZREM', expiry_key, expiring(expired, tags))
-  drop_tags(ns, tags, run_id)
-end
+--@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
+--@      expired counted fields* data* fork*
+--@ insert room_for_run
 if source_keys[1] then
   --@ unpack source_keys: source_journal source_answers answers source_variables
   --@ items fork: entries following
