@@ -203,6 +203,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
     from stepflow.kits.flow.context import Context as Context
+    from stepflow.kits.flow.current import current as current
+    from stepflow.kits.flow.current_step import CurrentStep as CurrentStep
+    from stepflow.kits.flow.current_step import current_step as current_step
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
@@ -285,6 +288,8 @@ _EXPORTS = {
     "kits.flow.commands.child": "Child",
     "kits.flow.commands.variable": "Session TypedVariable Variables",
     "kits.flow.context": "Context",
+    "kits.flow.current": "current",
+    "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",

@@ -95,8 +95,7 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause), *(() if stop is None else stop_fields(stop)),
-        *_waits_for(run, waits_for, state),
+        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
@@ -128,6 +127,11 @@ def hand_over(
         },
         key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip
+
+
+def _asked(run: Run, pause: PauseRequest | None, stop: StopRequest | None) -> Sequence[Part]:
+    """Write what the run was asked to do."""
+    return [*pause_fields(run, pause), *(() if stop is None else stop_fields(stop))]
 
 
 def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:

@@ -219,6 +219,7 @@ class StepCalls(ContextBase):
             scope=self._activation.commands.keyed.occurrence(place),
             around=None if breaker is None else around_of(breaker, name),
         )  # fmt: skip
+        command.key = key
         command.compensation = compensation
         return command
 
@@ -291,7 +292,7 @@ class StepCaller:
 
 def around_of(breaker: Breaker, name: str) -> Around:
     """Say what stands around the call of a step's function."""
-    from stepflow.kits.flow.guards import through  # noqa: PLC0415  wanted by few
+    from stepflow.kits.flow.around.breaker import through  # noqa: PLC0415  wanted by few
 
     check_breaker(breaker, f"step {name!r}")
     return through(breaker)
