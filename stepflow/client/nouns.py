@@ -9,6 +9,7 @@ from stepflow.client.output import AsyncFollowing, Following
 
 if TYPE_CHECKING:
     from stepflow.client.base import BaseClient
+    from stepflow.client.breakers import AsyncBreakers, Breakers
     from stepflow.client.groups import AsyncGroups, Groups
     from stepflow.client.schedules import AsyncSchedules, Schedules
 
@@ -30,6 +31,13 @@ class Nouns(Following):
 
         return Groups(cast("BaseClient", self), self)
 
+    @cached_property
+    def breakers(self) -> Breakers:
+        """The circuit breakers: list, get, open, close, reset."""
+        from stepflow.client.breakers import Breakers  # noqa: PLC0415  few have any
+
+        return Breakers(cast("BaseClient", self), self)
+
 
 class AsyncNouns(AsyncFollowing):
     """What `AsyncClient` has verbs for beside runs."""
@@ -47,3 +55,10 @@ class AsyncNouns(AsyncFollowing):
         from stepflow.client.groups import AsyncGroups  # noqa: PLC0415  few have any
 
         return AsyncGroups(cast("BaseClient", self), self)
+
+    @cached_property
+    def breakers(self) -> AsyncBreakers:
+        """The circuit breakers: list, get, open, close, reset."""
+        from stepflow.client.breakers import AsyncBreakers  # noqa: PLC0415  few have any
+
+        return AsyncBreakers(cast("BaseClient", self), self)

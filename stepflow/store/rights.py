@@ -77,6 +77,7 @@ CLIENT = Role(
         scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
         scripts.WRITE_SLICE, scripts.SUBMIT_MEMBER, scripts.ADVANCE_GROUP, scripts.MEND_MEMBER,
         scripts.FORGET_GROUP,
+        scripts.SET_BREAKER,
     ),
     (
         *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",

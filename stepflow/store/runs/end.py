@@ -99,8 +99,7 @@ def finish_run(
         *pause_fields(run), *(("held", "") if run.held else ()),
     ]  # fmt: skip
     fields += () if failures is None else ("failures", failures)
-    fields += ("stop_by", stopped_by) if stopped_by else ()
-    fields += () if fence.token else ("request", fence.name)
+    fields += (*_by(stopped_by), *(() if fence.token else ("request", fence.name)))
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -131,10 +130,15 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run), "group": ended_member_keys(keys, run),
-            "queued": keys.marks_of(run),
+            "schedule": _schedule_keys(keys, run), "queued": keys.marks_of(run),
+            "group": ended_member_keys(keys, run),
         },
     )  # fmt: skip
+
+
+def _by(who: str) -> Sequence[Part]:
+    """Write who ended a run by hand, where somebody did."""
+    return ("stop_by", who) if who else ()
 
 
 def _has_deadline(run: Run) -> bool:
