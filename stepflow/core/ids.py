@@ -245,6 +245,15 @@ def question_digest(run_id: str, generation: int, restarts: int, place: str) -> 
     return blake2b(asked, digest_size=10).hexdigest()
 
 
+def idempotency_key(seed: str, restarts: int, place: str) -> str:
+    """
+    Make the idempotency key of a workflow's step at a place.
+
+    The same for all its attempts and in forks, and no other step's.
+    """
+    return blake2b(f"{seed}|{restarts}|{place}".encode(), digest_size=16).hexdigest()
+
+
 def child_run_id(run_id: str, generation: int, restarts: int, place: str) -> str:
     """
     Make the id of what a run begins at a place.
