@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
+    from stepflow.engine.hooks.context import HookContext as HookContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.listing import Page as Page
@@ -213,6 +214,7 @@ _EXPORTS = {
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
+    "engine.hooks.context": "HookContext",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
