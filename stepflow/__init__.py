@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinAll as JoinAll
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
+    from stepflow.core.limits.limit import Limit as Limit
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -115,6 +116,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import JoinNotMet as JoinNotMet
     from stepflow.errors import LifespanFailed as LifespanFailed
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
+    from stepflow.errors import LimitFull as LimitFull
+    from stepflow.errors import LimitNotFound as LimitNotFound
     from stepflow.errors import MailboxFull as MailboxFull
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
@@ -193,6 +196,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
     from stepflow.kits.flow.context import Context as Context
+    from stepflow.kits.flow.current import current as current
+    from stepflow.kits.flow.current_step import CurrentStep as CurrentStep
+    from stepflow.kits.flow.current_step import current_step as current_step
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
@@ -210,6 +216,7 @@ _EXPORTS = {
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
+    "core.limits.limit": "Limit",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
@@ -243,7 +250,8 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen MailboxFull MapNotMet NameTaken
+        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
+        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
@@ -271,6 +279,8 @@ _EXPORTS = {
     "kits.flow.commands.child": "Child",
     "kits.flow.commands.variable": "Session TypedVariable Variables",
     "kits.flow.context": "Context",
+    "kits.flow.current": "current",
+    "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",

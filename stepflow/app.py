@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
@@ -40,6 +40,9 @@ from stepflow.store.keys import Keys
 from stepflow.times import seconds
 from stepflow.worker.notify import Deliver
 from stepflow.worker.worker import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from stepflow.core.limits.limit import Limit
 
 F = TypeVar("F", bound=RunnerFunction)
 H = TypeVar("H", bound=HookFunction)
@@ -132,6 +135,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         *,
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
+        limits: Sequence[Limit] = (),
     ) -> Callable[[F], F]: ...
 
     def runner(
@@ -140,13 +144,15 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         *,
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
+        limits: Sequence[Limit] = (),
     ) -> Any:
         """
         Register the function below as runner *name*. It receives a step and returns what happens.
 
         Without a name it is called as the function. *retry* applies where a submit brings no policy
-        of its own; *step_timeout* (seconds or a timedelta) limits one attempt. Raises InvalidName
-        or InvalidOption for what cannot be.
+        of its own; *step_timeout* (seconds or a timedelta) limits one attempt. *limits* say how
+        much of its runs, and of those of other runners that name them, may go on at once. Raises
+        InvalidName or InvalidOption for what cannot be.
         """
 
         def register(function: F) -> F:
@@ -156,6 +162,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
                 function,
                 retry=retry,
                 step_timeout=step_timeout,
+                limits=limits,
             )
             return function
 
@@ -171,6 +178,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         *,
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
         if isinstance(runner, StepRunner):
@@ -186,6 +194,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
             retry=retry,
             step_timeout_s=None if step_timeout is None else seconds(step_timeout, what),
             read=None if kind is None else reader_for(name, kind),
+            limits=limits,
         )
         if not isinstance(runner, StepRunner):
             mark(runner, Registration(self.registry, "runner", name))
@@ -266,6 +275,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         timeout: float | timedelta | None = None,
         queue: str = "default",
         dedup: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> JobDecorator: ...
 
     def job(
@@ -277,13 +287,14 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         timeout: float | timedelta | None = None,
         queue: str = "default",
         dedup: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> Any:
         """
         Make a typed function a run of one step.
 
         `await resize.submit("a.png", 80)` returns a handle with `result()`. With *dedup* the run id
         follows from the arguments, so the same call is the same run. *timeout* (seconds or a
-        timedelta) limits one attempt.
+        timedelta) limits one attempt; *limits* are as for `runner`.
         """
 
         def make(function: Callable[..., Any]) -> Job[..., Any, Any]:
@@ -292,8 +303,9 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
             job = Job[..., Any, Any](function, called, self, queue, dedup=dedup)
             limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(
-                job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit
-            )
+                job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit,
+                limits=limits,
+            )  # fmt: skip
             mark(job, Registration(self.registry, "job", job.name))
             return job
 

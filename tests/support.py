@@ -98,7 +98,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912  a table: each key of keys.py has its line
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table, a line for each key
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -125,6 +125,13 @@ class Leaks:
                 self._unless(self._record(f"sched:{name.split(':')[0]}").get(b"spec"), key)
             case "schedules":
                 self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
+            case "limits":
+                pass
+            case "slots" | "line" if name:
+                self._members(key, self._is_live)
+            case "slots" | "lines":
+                for limited in self.client.smembers(key):
+                    self._unless(self._of_limit(room.rstrip("s"), limited.decode()), key)
             case "deadlines":
                 self._members(key, self._is_live)
             case "idx" if name.partition(":")[0] == "live":
@@ -139,8 +146,12 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared" | "levels":
+            case "declared" | "levels" | "fair":
                 pass
+            case "lane":
+                self._members(key, self._is_awaited)
+            case "lanes" | "laned":
+                self._unless(list(self.client.scan_iter(f"{namespace}:lane:*")), key)
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
@@ -158,6 +169,8 @@ class Leaks:
                 self.found.append(key)
 
     def _is_awaited(self, member: str) -> Any:
+        if member.startswith("limit:"):
+            return self._of_limit("line", member.removeprefix("limit:"))
         record = self._record(member)
         return record.get(b"spec" if member.startswith("sched:") else b"delivery")
 
@@ -174,6 +187,12 @@ class Leaks:
             self._members(key, self._waits)
         else:
             self.found.append(key)
+
+    def _of_limit(self, kind: str, limited: str) -> Any:
+        name = limited.replace("|", ":", 1)
+        return self.client.exists(
+            *(f"{self.keys.namespace}:{each}:{name}" for each in (kind, kind + "s"))
+        )
 
     def _unless(self, fine: Any, what: str) -> None:
         if not fine:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.beside import AsyncBeside
@@ -15,13 +15,12 @@ from stepflow.client.bulk import AsyncBulks
 from stepflow.client.exporting import AsyncExporting
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
-from stepflow.client.options import SubmitOptions
+from stepflow.client.options import SubmitOptions, spec_of
 from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
 from stepflow.client.signals import AsyncSignals
 from stepflow.client.steering import AsyncSteering
-from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
@@ -33,7 +32,6 @@ from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
-from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -213,40 +211,11 @@ class AsyncClient(
         self,
         runner: str | Callable[..., Any],
         payload: Any = None,
-        *,
-        run_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        queue: str = "default",
-        priority: str | int = "normal",
-        delay: float | timedelta | None = None,
-        start_at: float | datetime | None = None,
-        timeout: float | timedelta | None = None,
-        webhooks: Sequence[Webhook | str] = (),
-        retry: RetryPolicy | None = None,
-        on_conflict: Literal["return", "restart"] = "return",
-        version: int | None = None,
-        strict: bool = False,
-        tags: Mapping[str, str] | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> AsyncRunHandle[Any]:
         """See Client.submit."""
-        spec = RunSpec(
-            runner,  # type: ignore[arg-type]  # a function gets its name below
-            payload,
-            run_id=run_id,
-            headers=headers or {},
-            queue=queue,
-            priority=priority,
-            delay=delay,
-            start_at=start_at,
-            timeout=timeout,
-            webhooks=webhooks,
-            retry=retry,
-            on_conflict=on_conflict,
-            version=version,
-            strict=strict,
-            tags=tags or {},
-        )
-        spec, read = self._named(spec, "client.submit")
+        given = spec_of(runner, payload, options)
+        spec, read = self._named(given, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
 
     async def submit_many(

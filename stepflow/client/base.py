@@ -105,7 +105,7 @@ class BaseClient:
         if registry is None:
             self.versions, self.env = Versions(), Env(keys, self.settings)
         else:
-            self.versions = Versions(registry.newest)
+            self.versions = Versions(registry.newest, registry.limited)
             self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
             telemetry = telemetry or registry.telemetry
         self._telemetry = telemetry

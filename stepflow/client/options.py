@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
 
 
@@ -26,3 +27,22 @@ class SubmitOptions(TypedDict, total=False):
     version: int | None
     strict: bool
     tags: Mapping[str, str] | None
+    lane: str | None
+    limits: Mapping[str, str] | None
+    units: Mapping[str, int] | None
+
+
+def spec_of(runner: str | Callable[..., Any], payload: Any, options: SubmitOptions) -> RunSpec:
+    """Give what a submit is told; TypeError for an option that there is not."""
+    unknown = options.keys() - SubmitOptions.__annotations__.keys()
+    if unknown:
+        msg = f"submit() got an unexpected keyword argument {min(unknown)!r}"
+        raise TypeError(msg)
+    given: dict[str, Any] = {**options}
+    for name in _MAPPINGS & given.keys():
+        given[name] = given[name] or {}
+    return RunSpec(runner, payload, **given)  # type: ignore[arg-type]  # a function is named later
+
+
+#: options that may be None for none
+_MAPPINGS = frozenset({"headers", "tags", "limits", "units"})

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
 from stepflow.client.beside import Beside
 from stepflow.client.bulk import Bulks
 from stepflow.client.exporting import Exporting
 from stepflow.client.hook_info import HookInfo
-from stepflow.client.options import SubmitOptions
+from stepflow.client.options import SubmitOptions, spec_of
 from stepflow.client.output import Following
 from stepflow.client.reading import Reading
 from stepflow.client.signals import Signals
 from stepflow.client.steering import Steering
-from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
@@ -31,7 +30,6 @@ from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
-from stepflow.hooks.webhook import Webhook
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
@@ -204,20 +202,7 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
         self,
         runner: str | Callable[..., Any],
         payload: Any = None,
-        *,
-        run_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        queue: str = "default",
-        priority: str | int = "normal",
-        delay: float | timedelta | None = None,
-        start_at: float | datetime | None = None,
-        timeout: float | timedelta | None = None,
-        webhooks: Sequence[Webhook | str] = (),
-        retry: RetryPolicy | None = None,
-        on_conflict: Literal["return", "restart"] = "return",
-        version: int | None = None,
-        strict: bool = False,
-        tags: Mapping[str, str] | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> RunHandle[Any]:
         """
         Submit a run and return its handle.
@@ -227,30 +212,18 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
 
         *priority* is 0 (first) to 9, or `high`, `normal`, `low` for 2, 5 and 8.
         *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
-        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
+        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes. *limits* says for
+        which key a limit counts it, {"stripe": "acme"}, also one that its runner does not name;
+        *units* says how much of its rate the run takes, 1 by default.
+        On a fair queue it waits in its *lane*, by default the one that the setting `queues.fair`
+        makes of its headers or tags; lanes take turns.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
         ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
         """
-        spec = RunSpec(
-            runner,  # type: ignore[arg-type]  # a function gets its name below
-            payload,
-            run_id=run_id,
-            headers=headers or {},
-            queue=queue,
-            priority=priority,
-            delay=delay,
-            start_at=start_at,
-            timeout=timeout,
-            webhooks=webhooks,
-            retry=retry,
-            on_conflict=on_conflict,
-            version=version,
-            strict=strict,
-            tags=tags or {},
-        )
-        spec, read = self._named(spec, "client.submit")
+        given = spec_of(runner, payload, options)
+        spec, read = self._named(given, "client.submit")
         return RunHandle(self._do(self._submit(spec)), self, read)
 
     def submit_many(

@@ -214,12 +214,18 @@ class Run:
     has_children: bool = False
     #: who asked it to stop, or ended it; empty where that is not known
     stopped_by: str = ""
+    #: its limits, each as `name|key|units` in a line; empty for most
+    limits: str = ""
+    #: the limit in whose line it waits, or from which it was called: `name|key|since`
+    held: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
     #: whether the run was given tags
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
+    #: the fair lane of its queue in which it waits; empty for none
+    lane: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 
@@ -332,6 +338,8 @@ class RunStatus:
     unreadable: str | None = None
     #: what it was submitted with for lists to find it by
     tags: Mapping[str, str] = field(default_factory=_empty)
+    #: the lane of its queue in which it waits for its turn, None for none
+    lane: str | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -40,7 +40,17 @@ class StepRunner(ABC):
         """
 
 
-class StepRuntime(Protocol):
+class MemoSide(Protocol):
+    """Where the memos of a step are kept."""
+
+    def memo_get(self, key: str, default: Any) -> Any:
+        """Read the memo: the value, or an awaitable of it."""
+
+    def memo_put(self, key: str, value: Any) -> Any:
+        """Write the memo value under the claim; None or an awaitable."""
+
+
+class StepRuntime(MemoSide, Protocol):
     """
     The runtime's side of a Step: what it can do for the step while it runs.
 
@@ -49,12 +59,6 @@ class StepRuntime(Protocol):
     """
 
     blocking: bool
-
-    def memo_get(self, key: str, default: Any) -> Any:
-        """Read the memo: the value, or an awaitable of it."""
-
-    def memo_put(self, key: str, value: Any) -> Any:
-        """Write the memo value under the claim; None or an awaitable."""
 
     def extend(self, seconds_: float) -> Any:
         """Keep the claim at least that long; None or an awaitable."""
@@ -77,7 +81,7 @@ class Memo:
 
     __slots__ = ("_runtime",)
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    def __init__(self, runtime: MemoSide) -> None:
         self._runtime = runtime
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
 
 if TYPE_CHECKING:
+    from stepflow.core.limits.limit import Limit
     from stepflow.engine.observing.observers import Observers
     from stepflow.engine.schedules.declared import Declaration
 
@@ -81,6 +82,8 @@ class Registry:
     observers: Observers | None = None
     #: what its code declares to run at given times
     schedules: list[Declaration] = field(default_factory=list)
+    #: the limits of each runner that has any, by its key
+    limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
     #: the version that the app was given; empty for none
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written
@@ -98,6 +101,7 @@ class Registry:
         read: Callable[[Any], Any] | None = None,
         version: int | None = None,
         is_agent: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> RegisteredRunner:
         """Register *runner* under *name*, which may be taken once, or once for each version."""
         key = runner_key(
@@ -125,6 +129,10 @@ class Registry:
             version=version,
             is_agent=is_agent,
         )
+        if limits:
+            from stepflow.engine.limits.check import check_limits  # noqa: PLC0415  few have any
+
+            self.limited[key] = check_limits(limits, name, self.limited)
         self.runners[key] = entry
         return entry
 

@@ -49,6 +49,15 @@ class RunSpec:
     strict: bool = False
     #: by these lists find the run; at most 8, keys and values of at most 64 bytes
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: the lane in which it waits for its turn, of a fair queue; by default what the setting
+    #: `queues.fair` says of the queue
+    lane: str | None = None
+    #: for which key a limit counts the run: name -> key; over what its runner's limits say
+    limits: Mapping[str, str] = field(default_factory=dict)
+    #: how much of a limit's rate the run takes: name -> units
+    units: Mapping[str, int] = field(default_factory=dict)
+    #: set by the runtime: all limits of the run, as its record has them
+    uses: str = ""
     #: set by the runtime for the children of a run
     parent: Parent | None = None
     #: set by telemetry: where the run stands in a trace, as W3C headers

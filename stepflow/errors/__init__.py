@@ -12,6 +12,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
+    │   ├── LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -58,6 +59,8 @@ from stepflow.errors.run_state import (
     BulkGrown,
     BulkNotFound,
     HookNotFound,
+    LimitFull,
+    LimitNotFound,
     MailboxFull,
     NotDeletable,
     NotPausable,
@@ -141,6 +144,8 @@ __all__ = [
     "JoinNotMet",
     "LifespanFailed",
     "LifespanNotOpen",
+    "LimitFull",
+    "LimitNotFound",
     "MailboxFull",
     "MapNotMet",
     "NameTaken",

@@ -162,6 +162,26 @@ class MailboxFull(RunStateError):
         )
 
 
+class LimitFull(RunStateError):
+    """So many runs wait in line for one key of a limit that no more may."""
+
+    def __init__(self, name: str, key: str, waiting: int, most: int) -> None:
+        self.limit, self.key = name, key
+        super().__init__(
+            f"{waiting:,} runs wait in line for limit {name!r}{f' of {key!r}' if key else ''}, "
+            f"which takes {most:,}; submit later, or raise max_line of the limit"
+        )
+
+
+class LimitNotFound(RunStateError):
+    """There is no such limit: no worker has declared it, and no operator has set it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no limit {shown(name)}: no worker has declared it, and nobody has set it"
+        )
+
+
 class UnknownChild(RunStateError):
     """A workflow begins a run of a runner that no worker has known within a month."""
 

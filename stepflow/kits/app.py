@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy, check_policy
@@ -17,6 +17,9 @@ from stepflow.jobs import call_runner
 from stepflow.kits.flow.step_options import DeclaredStep, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
 from stepflow.times import seconds
+
+if TYPE_CHECKING:
+    from stepflow.core.limits.limit import Limit
 
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
@@ -44,6 +47,7 @@ class Stepflow(app.CoreApp):
         version: int = 1,
         retry: RetryPolicy | None = None,
         agent: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> Callable[[W], W]: ...
 
     def workflow(
@@ -53,6 +57,7 @@ class Stepflow(app.CoreApp):
         version: int = 1,
         retry: RetryPolicy | None = None,
         agent: bool = False,
+        limits: Sequence[Limit] = (),
     ) -> Any:
         """
         Register the function below as workflow *name*, by default its own.
@@ -61,7 +66,8 @@ class Stepflow(app.CoreApp):
         is called, its result when it returns. A run keeps the *version* that it was submitted for,
         and only workers with that version take it; you may register several side by side. *retry*
         is the default policy of its steps, and applies to a TransientError that the function itself
-        raises. *agent* says that it is an AI agent: traces then show it as one.
+        raises. *agent* says that it is an AI agent: traces then show it as one. *limits* are as for
+        `runner`.
         """
 
         def register(function: W) -> W:
@@ -74,7 +80,7 @@ class Stepflow(app.CoreApp):
             self.registry.add(
                 called, workflow, retry=retry or RetryPolicy(),
                 read=None if expected is None else reader_for(called, expected), version=version,
-                is_agent=agent,
+                is_agent=agent, limits=limits,
             )  # fmt: skip
             read = workflow.returned.read
             mark(function, Registration(self.registry, "workflow", called, version, read))

@@ -10,6 +10,7 @@ from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, load_hash, nothing, raw
 from stepflow.store.keys import RQ_SUSPENDED, Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, rq_time
 from stepflow.store.runs import Answer, Fence, wip_member
 
@@ -104,6 +105,7 @@ def claim_steps(
             "claims": keys.claims,
             "suspended": RQ_SUSPENDED,
             "paused_queues": keys.paused_queues,
+            "laned": keys.laned,
             "waiting_lists": keys.waiting_lists,
             "due": keys.due,
         },
@@ -169,6 +171,8 @@ def claim_one(
         },
         args={
             "given": given,
+            "ns": keys.namespace,
+            "prefix": keys.job_prefix,
             "rq_id": rq_id,
             "token": token,
             "lease_s": lease_s,
@@ -253,7 +257,9 @@ def hand_on(
             "wip_member": wip_member(run), "rq_id": rq_id, "rq_time": rq_time(now),
             "ns": keys.namespace, "queue": queue, "entry": f"{queue}|{runner}", "tried": tried,
         },
-        lists={"fields": fields, "records": fence.records()},
+        lists={
+            "fields": fields, "records": fence.records(), "limited": limited(keys, run, now),
+        },
     )  # fmt: skip
 
 

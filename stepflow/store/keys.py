@@ -20,7 +20,8 @@ Every key stepflow uses, in one table.
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
-    <ns>:due                         zset     the same members -> due time; sched:<id> as well
+    <ns>:due                         zset     the same members -> due time; sched:<id> and
+                                              limit:<limit>|<key> as well
     <ns>:queued_at:<rq queue>        zset     the same members -> queued at
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
@@ -36,7 +37,23 @@ Every key stepflow uses, in one table.
                                               of <runner>#<build>, for the workers of that build
     <ns>:waiting_lists               set      <rq queue>|<runner> of the lists above
     <ns>:paused_queues               hash     queue -> who paused it, when, why; none as a rule
+    <ns>:laned                       set      RQ queues that have runs in lanes
+    <ns>:lanes:<rq queue>            zset     lane -> its turn, the lowest is next
+    <ns>:lane:<rq queue>:<lane>      zset     run:<id> -> queued at
+    <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
+                                              operators have set
     <ns>:levels                      set      RQ queues of priorities without a name, once in use
+
+    of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
+    <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
+                                              an operator says; @runner -> its limits
+    <ns>:slots                       set      <limit>|<key> that has the set below
+    <ns>:slots:<limit>:<key>         zset     run id -> since when it has a slot
+    <ns>:lines                       set      <limit>|<key> that has the set below
+    <ns>:line:<limit>:<key>          zset     run id -> priority, then since when it waits
+    <ns>:called:<limit>:<key>        zset     run id -> when its turn came; until it is claimed
+    <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
+    <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all
 
     of schedules
     <ns>:schedules                   zset     schedule id -> put at, of all of them
@@ -116,9 +133,13 @@ class Keys:
         "declared",
         "due",
         "expiry",
+        "fair",
         "format",
         "job_prefix",
+        "laned",
         "levels",
+        "limits",
+        "lines",
         "live",
         "live_hooks",
         "namespace",
@@ -126,6 +147,7 @@ class Keys:
         "paused_queues",
         "questions",
         "schedules",
+        "slots",
         "totals",
         "versions",
         "waiting_lists",
@@ -146,6 +168,8 @@ class Keys:
         self.app_hooks = f"{namespace}:app_hooks"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
+        self.laned = f"{namespace}:laned"
+        self.fair = f"{namespace}:fair"
         self.levels = f"{namespace}:levels"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
@@ -154,6 +178,9 @@ class Keys:
         self.format = f"{namespace}:format"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.limits = f"{namespace}:limits"
+        self.lines = f"{namespace}:lines"
+        self.slots = f"{namespace}:slots"
         self.totals = f"{namespace}:totals"
         self.new_counts = f"{namespace}:stat:new"
         self.counted_runners = f"{namespace}:stat:runners"
@@ -194,6 +221,10 @@ class Keys:
         """Name the index of the runs with *tag*, which is written `key=value`."""
         return f"{self.namespace}:idx:tag:{tag}"
 
+    def of_limit(self, kind: str, name: str, key: str) -> str:
+        """Name what a limit keeps for one *key*, written: its `slots`, `line`, `tat` ..."""
+        return f"{self.namespace}:{kind}:{name}:{key}"
+
     def minute(self, at: float) -> str:
         """Name the counts of the minute of *at*, in unix seconds."""
         return f"{self.namespace}:stat:{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M}"
@@ -204,6 +235,20 @@ class Keys:
 
     def queued_at(self, rq_queue: str) -> str:
         return f"{self.namespace}:queued_at:{rq_queue}"
+
+    def lanes(self, rq_queue: str) -> str:
+        return f"{self.namespace}:lanes:{rq_queue}"
+
+    def lane(self, rq_queue: str, name: str) -> str:
+        return f"{self.namespace}:lane:{rq_queue}:{name}"
+
+    def lanes_with(self, run: Run) -> Sequence[str]:
+        """Give the lane that may hold *run*, if it has one."""
+        return (self.lane(self.queue_of(run), run.lane),) if run.lane else ()
+
+    def marks_of(self, run: Run) -> Sequence[str]:
+        """Give the sets that may say since when *run* waits for a claim."""
+        return (self.queued_at(self.queue_of(run)), *self.lanes_with(run))
 
     def wake(self, rq_queue: str) -> str:
         return f"{self.namespace}:wake:{rq_queue}"

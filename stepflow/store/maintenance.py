@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.ids import hook_member, run_member, schedule_of_member
+from stepflow.core.ids import hook_member, limited_of_member, run_member, schedule_of_member
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, nothing
@@ -13,6 +13,7 @@ from stepflow.store.claims import QueueSource, as_text
 from stepflow.store.hooks import DEAD, HookRecord
 from stepflow.store.indexes.old import old_ended_indexes, old_expiry
 from stepflow.store.keys import RQ_SUSPENDED, Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, rq_time
 
 #: seconds after which another worker looks at a schedule that was due, should the first be gone
@@ -66,6 +67,8 @@ class Moved(NamedTuple):
     damaged: list[str]
     #: the ids of the schedules whose time has come
     schedules: list[str]
+    #: `<limit>|<key>` of the lines whose timer has rung
+    lines: list[str] = []  # noqa: RUF012  never changed
 
 
 def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Moved]:
@@ -78,6 +81,7 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             as_text(reply[3]),
             as_text(reply[4]),
             [schedule_of_member(member) for member in as_text(reply[5])],
+            [limited_of_member(member) for member in as_text(reply[6])],
         ),
         keys={"due": keys.due},
         args={
@@ -122,6 +126,7 @@ def scan_maintenance(
             "dead_hooks": keys.dead_hooks,
             "live": keys.live,
             "levels": keys.levels,
+            "laned": keys.laned,
         },
         args={
             "given": given,
@@ -202,7 +207,6 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
             "due": keys.due,
             "deadlines": keys.deadlines,
             "job": keys.rq_job(run.claimed_rq_id or run.delivery),
-            "queued_at": keys.queued_at(queue),
             "wip": keys.rq_wip(queue),
             "scheduled": keys.rq_scheduled(queue),
         },
@@ -215,7 +219,8 @@ def set_aside(keys: Keys, run: Run, *, reason: str, now: float) -> Call[bool]:
             "rq_id": run.delivery,
             "reason": reason,
         },
-        lists={"fields": fields},
+        lists={"fields": fields, "limited": limited(keys, run, now)},
+        key_lists={"queued": keys.marks_of(run)},
     )
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, unquote
 
 from stepflow.core.ids import Delivery, split_runner
 from stepflow.core.run import (
@@ -20,18 +18,41 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
-    Priority,
     Run,
     RunState,
-    Standing,
-    StopKind,
     StopRequest,
 )
 from stepflow.store.calls import NO_HASH, Part
 from stepflow.store.keys import Keys
+from stepflow.store.values.moments import LATEST_S, format_time, read_rq_time, rq_time
+from stepflow.store.values.requests import (
+    NO_PAUSE,
+    read_pause,
+    read_stop,
+    stop_fields,
+    write_pause,
+    write_stop,
+)
 
-#: unix seconds: the last day that datetime can show; a later time is none
-LATEST_S = 253_402_214_400.0
+__all__ = [
+    "LATEST_S",
+    "NO_PAUSE",
+    "UNKNOWN",
+    "Field",
+    "Fields",
+    "format_time",
+    "mended",
+    "read_pause",
+    "read_rq_time",
+    "read_run",
+    "read_stop",
+    "rq_time",
+    "stop_fields",
+    "write_new",
+    "write_pause",
+    "write_stop",
+]
+
 #: what Python reads in a number and Redis does not
 _UNDERSCORE = ord("_")
 #: digits of a whole number that is no accident
@@ -42,25 +63,6 @@ _QUEUE = re.compile(r"[A-Za-z0-9_.-]+")
 _RUNNER = re.compile(r"[A-Za-z0-9_.:-]+")
 #: how a run is called whose record does not say
 UNKNOWN = "unknown"
-
-
-def format_time(moment: float | None) -> str:
-    """Write unix seconds as fields and scores hold them; None and 0 are empty."""
-    return f"{moment:.6f}" if moment else ""
-
-
-def rq_time(moment: float) -> str:
-    """Write unix seconds as RQ writes times: UTC, ISO 8601, microseconds, Z."""
-    # A third of the time of strftime, on every write; isoformat ends in +00:00.
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
-
-
-def read_rq_time(field: bytes | None) -> float | None:
-    """Read a time as RQ writes it, as unix seconds; None for none, and for what cannot be read."""
-    try:
-        return None if not field else datetime.fromisoformat(field.decode()).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 class Fields:
@@ -213,9 +215,12 @@ _FIELDS = (
     Field("origin", "origin", "origin", is_new=True),
     Field("has_children", "children", "is_set"),
     Field("stopped_by", "stop_by", "text"),
+    Field("limits", "limits", "text", is_new=True),
+    Field("held", "held", "text"),
     Field("has_output", "out", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
+    Field("lane", "lane", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
@@ -291,7 +296,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queue("default", Priority.NORMAL)
+    return keys.queue_name("default")
 
 
 @lru_cache(maxsize=1024)
@@ -349,52 +354,3 @@ def write_new(run: Run, keys: Keys) -> list[Part]:
         if value:
             fields += (name, write(value) if write else value)
     return fields
-
-
-def stop_fields(stop: StopRequest) -> list[Part]:
-    """Write a stop into the record: what is asked for, and who asked where that is known."""
-    return ["stop", write_stop(stop), *(("stop_by", stop.by) if stop.by else ())]
-
-
-def write_stop(stop: StopRequest) -> str:
-    """Write a stop as one field."""
-    return f"{stop.kind}|{stop.at:.6f}|{stop.reason}"
-
-
-def read_stop(field: bytes) -> StopRequest:
-    """Read a stop back; raises ValueError for what is none."""
-    kind, at, reason = field.decode().split("|", 2)
-    if not 0 <= float(at) <= LATEST_S:
-        msg = f"{at} is no time"
-        raise ValueError(msg)
-    return StopRequest(StopKind(kind), reason, float(at))
-
-
-def write_pause(pause: PauseRequest) -> list[Part]:
-    """Write a request to pause, and where the run stood, as the fields of a run."""
-    stood = pause.stood
-    return [
-        "pause", f"{pause.at:.6f}|{quote(pause.by, safe='@. ')}|{pause.reason}", "stood",
-        "" if stood is None
-        else f"{stood.state}|{stood.parked}|{stood.inbox}|{format_time(stood.due_at)}",
-    ]  # fmt: skip
-
-
-#: what takes a request to pause out of a run's record
-NO_PAUSE: list[Part] = ["pause", "", "stood", ""]
-
-
-def read_pause(field: bytes, stood: bytes) -> PauseRequest:
-    """Read a request to pause back; raises ValueError for what is none."""
-    at, by, reason = field.decode().split("|", 2)
-    if not 0 <= float(at) <= LATEST_S:
-        msg = f"{at} is no time"
-        raise ValueError(msg)
-    return PauseRequest(unquote(by), reason, float(at), _read_standing(stood.decode()))
-
-
-def _read_standing(written: str) -> Standing | None:
-    if not written:
-        return None
-    state, parked, inbox, due = written.split("|")
-    return Standing(RunState(state), parked, float(due or 0), int(inbox))

@@ -42,6 +42,7 @@ from stepflow.engine.user_code.calls import error_info
 from stepflow.errors import RedisRefused, StepFailed
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import hand_on
+from stepflow.store.limits.limited import lines_of
 from stepflow.store.runs import (
     DONE,
     NO_WRITES,
@@ -189,7 +190,7 @@ def _call(
     if keeps and payload is not None:
         return keep_step(
             env.keys, run, fence, payload, now=now, effects=effects, drop_memo=drop_memo,
-            look_at=worker_state.competing_lists(run),
+            look_at=[*worker_state.competing_lists(run), *lines_of(env.keys, run)],
         ), payload  # fmt: skip
     return hand_over(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
@@ -346,7 +347,9 @@ def _begin_next_step(
     """Go on with the next step of a kept run, and note whether others are owed the slot."""
     claimed.begin_next_step(unpack(payload))
     waiting = answer[1:]
-    if any(waiting) and (any(waiting[:-1]) or worker_state.loop.time() >= claimed.slice_until):
+    # those of its own priority, and those in line for its limits, wait for its slice to be over
+    sooner = len(worker_state.competing_lists(claimed.run)) - 1
+    if any(waiting) and (any(waiting[:sooner]) or worker_state.loop.time() >= claimed.slice_until):
         claimed.must_yield = True
 
 

@@ -25,6 +25,7 @@ from stepflow.store.claims import QueueSource, no_longer_live, prune_waiting_lis
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.maintenance import MaintenanceScan, move_due, scan_maintenance
 from stepflow.store.query import forget_builds, forget_versions, say_versions
+from stepflow.worker.limits.keeper import LimitKeeper
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.upkeep.indexes import IndexUpkeep
@@ -50,7 +51,7 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
-    *schedules* fires those whose time has come.
+    *schedules* fires those whose time has come, *limits* looks at lines of limits.
     *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
@@ -72,6 +73,7 @@ class Maintenance:
         announce: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
         schedules: ScheduleKeeper | None = None,
+        limits: LimitKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
         self._env = env
@@ -86,6 +88,7 @@ class Maintenance:
         self._on_look = on_look
         self._announce = announce
         self._schedules = schedules
+        self._limits = limits
         self._report = report
         self._has_timer = has_timer
         #: whether Redis may have forgotten what this worker writes once
@@ -207,6 +210,8 @@ class Maintenance:
             *(self._carry(one, tell_of_gone, one, child, env) for one, child in look.orphans),
         )
         await self._redeliver_missing(look)
+        if self._limits is not None:
+            self.note_due(await self._limits.go())
         return look
 
     async def _carry(
@@ -283,6 +288,9 @@ class Maintenance:
                 if look.schedules and self._schedules is not None:
                     await self._schedules.fire(look.schedules)
                     count = MOVED  # once more: when those are due next is known only now
+                if look.lines and self._limits is not None:
+                    await self._limits.call_due(look.lines)
+                    count = MOVED  # as above
                 report_strays([f"{env.keys.due} {member}" for member in look.strays])
                 if not all([await self._put_away(member) for member in look.damaged]):
                     # they are still first in the set: the next round tries again, not the timer

@@ -13,6 +13,7 @@ from stepflow.engine.outbox import paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.resources.health import Health
 from stepflow.engine.versions import announce_builds
+from stepflow.engine.versions.choose import LIMITS
 from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.connection.sync import SyncCaller
@@ -23,6 +24,7 @@ from stepflow.worker.announce import announce
 from stepflow.worker.counting.report import CountReporter
 from stepflow.worker.drive import begin
 from stepflow.worker.fetcher import Burst, Fetcher, Slots
+from stepflow.worker.limits.keeper import LimitKeeper
 from stepflow.worker.maintenance import Maintenance
 from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
@@ -91,6 +93,7 @@ class WorkerParts:
         self.schedules = ScheduleKeeper(
             env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
         )
+        self.limits = LimitKeeper(env, registry, main, has_met=lambda: self.state.has_met_limits)
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
         self.serve(queues)
@@ -115,8 +118,9 @@ class WorkerParts:
         self.state.note_levels(levels)
         self.maintenance = Maintenance(
             self._env, self._main, worker=self._name, sources=[*steps, self._hooks], queues=queues,
-            serves=self._served(steps), versions=runners, on_look=self._apply_scan,
+            serves=self._served(steps), versions=self._reported(runners), on_look=self._apply_scan,
             announce=self.announce, report=self.reporter.send, schedules=self.schedules,
+            limits=self.limits,
             has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [
@@ -127,6 +131,10 @@ class WorkerParts:
                 1, [self._hooks], hook_runners, self.notifier.slots, self.notifier.start
             ),
         ]  # fmt: skip
+
+    def _reported(self, runners: Sequence[str]) -> list[str]:
+        """Give what this worker says each second that it has."""
+        return [*runners, LIMITS] if self._registry.limited else [*runners]
 
     def _sources(self) -> list[QueueSource]:
         """Give what steps are claimed from, the most urgent first."""
@@ -220,6 +228,7 @@ class WorkerParts:
         group, builds = self.maintenance.group, self.state.builds
         await carry_out(self._main, announce_builds(self._name, group, builds, self._env))
         await self.schedules.announce()
+        await self.limits.announce()
 
     async def adopt(self) -> None:
         """Begin with what this worker has claimed without knowing: the reply was lost."""

@@ -35,7 +35,7 @@ class ScheduleKeeper:
         self._connection = connection
         self._worker = worker
         self._on_left_out = on_left_out
-        self._versions = Versions(registry.newest)
+        self._versions = Versions(registry.newest, registry.limited)
 
     async def announce(self) -> None:
         """Put what the code at hand declares."""

@@ -91,6 +91,8 @@ class WorkerState:
         #: threads whose function was abandoned and has not returned
         self.stray_threads = 0
         self.is_leaving = False
+        #: whether it has ever claimed a run that has limits
+        self.has_met_limits = False
         #: whether RQ is suspended
         self.is_suspended = False
         #: whether user code blocks the loop while other workers could do its work
@@ -220,6 +222,8 @@ class WorkerState:
     def add(self, claimed: ClaimedRun) -> None:
         """Add a run that was just claimed; it takes a slot."""
         self.runs[claimed.run.id] = claimed
+        if claimed.run.limits:
+            self.has_met_limits = True
         self.slots.take()
         claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
 

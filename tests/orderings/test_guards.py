@@ -362,9 +362,11 @@ GUARDS = [
 WITHOUT = {
     "add_counts": "tests/stats/test_metrics.py",
     "ask_worker": "it asks",
+    "call_line": "tests/limits/test_orderings.py",
     "check_rights": "it asks",
     "inspect_runs": "it reads",
     "mend_index": "tests/why/test_doctor.py",
+    "mend_slots": "tests/limits/test_orderings.py",
     "mend_ttl": "tests/why/test_doctor.py",
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",

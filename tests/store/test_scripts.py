@@ -8,6 +8,7 @@ import pytest
 
 import stepflow
 from stepflow.core.ids import Delivery, hook_member, hook_rq_id, member_of_rq_id, run_member
+from stepflow.core.limits.use import write_key
 from stepflow.core.run import PRIORITIES, Cleanup, Parked, RunState
 from stepflow.store import keys as store_keys
 from stepflow.store import scripts
@@ -128,11 +129,11 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         lists=lists,
         key_lists={
             "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
-            "schedule": (),
+            "schedule": (), "queued": (),
         },
     )  # fmt: skip
     assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-15:] == (2, 0, 1, 1, 1, *[0] * len(lists))
+    assert call.args[-17:] == (2, 0, 1, 1, 1, 0, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():
@@ -184,6 +185,14 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"wake_of({ns}, '{queue}')": keys.wake_of("default"),
         f"runner_wake_of({ns}, 'x@2')": keys.wake("@x@2"),
         f"waiting_list_of({ns}, '{queue}', 'x')": keys.waiting_list(queue, "x"),
+        f"laned_of({ns})": keys.laned,
+        f"fair_of({ns})": keys.fair,
+        f"lanes_of({ns}, '{queue}')": keys.lanes(queue),
+        f"lane_of({ns}, '{queue}', 'acme')": keys.lane(queue, "acme"),
+        f"limits_of({ns})": keys.limits,
+        f"lines_of({ns})": keys.lines,
+        f"slots_of({ns})": keys.slots,
+        f"kept_of({ns}, 'line', 'x', 'a%20b')": keys.of_limit("line", "x", write_key("a b")),
         f"list_of('{queue}')": keys.rq_list(queue),
         "job_of('run-a-0')": keys.rq_job("run-a-0"),
         f"scheduled_of('{queue}')": keys.rq_scheduled(queue),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from stepflow.core.ids import split_runner
 from stepflow.engine.env import Env
@@ -13,6 +14,9 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.versions.builds import LIVE_S
 from stepflow.errors import UnknownChild, UnknownRunner, did_you_mean
 from stepflow.store.query import load_versions
+
+if TYPE_CHECKING:
+    from stepflow.core.limits.limit import Limit
 
 log = logging.getLogger("stepflow.client")
 
@@ -24,6 +28,9 @@ FORGET_S = 30 * 86400.0
 RECHECK_S = 1.0
 #: runners that a warning names
 MOST_NAMED = 20
+
+#: stands among the runner keys when some runner has limits; it is no runner's
+LIMITS = "limits@any"
 
 #: runner keys, each with the time of the last report
 Said = Sequence[tuple[str, float]]
@@ -65,10 +72,15 @@ class Versions:
 
     *registered* gives the newest version of a runner in the code at hand. When that is None the
     newest that workers have is taken, which is read once in FRESH_S at most. The same reports tell
-    of a runner that nobody knows.
+    of a runner that nobody knows. *limits* are those of the runners in the code at hand, by key.
     """
 
-    def __init__(self, registered: Callable[[str], int | None] | None = None) -> None:
+    def __init__(
+        self,
+        registered: Callable[[str], int | None] | None = None,
+        limits: Mapping[str, Sequence[Limit]] | None = None,
+    ) -> None:
+        self._limits = {} if limits is None else limits
         self.registered = registered or _nothing
         self._said: Said = ()
         self._read_at = -FRESH_S
@@ -86,6 +98,14 @@ class Versions:
         for spec in specs:
             version = await self._version(spec, env)
             chosen.append(replace(spec, version=version))
+        if (
+            self._limits
+            or any(name == LIMITS for name, _ in self._said)
+            or any(spec.limits or spec.units for spec in specs)
+        ):
+            from stepflow.engine.limits.choose import with_limits  # noqa: PLC0415  few have any
+
+            return await with_limits(chosen, self._limits, env)
         return chosen
 
     async def choose_for_children(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:

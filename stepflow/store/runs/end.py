@@ -20,6 +20,7 @@ from stepflow.store.hooks import (
 )
 from stepflow.store.indexes.places import expiry_member, places
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, mended, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -94,7 +95,7 @@ def finish_run(
     fields: list[Part] = [
         *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
         "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
-        *pause_fields(run),
+        *pause_fields(run), *(("held", "") if run.held else ()),
     ]  # fmt: skip
     fields += () if failures is None else ("failures", failures)
     fields += ("stop_by", stopped_by) if stopped_by else ()
@@ -107,29 +108,29 @@ def finish_run(
             "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
             "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
             **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
-            "queued_at": keys.queued_at(queue), "questions_index": keys.questions,
+            "questions_index": keys.questions,
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
-            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))),
+            "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))), "ns": keys.namespace,
             "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            "has_deadline": int(_has_deadline(run)),
-            "channel": keys.done_channel(run.id), "message": state, "now": time,
-            "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
+            "has_deadline": int(_has_deadline(run)), "channel": keys.done_channel(run.id),
+            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
             "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
+            "limited": limited(keys, run, now, has_ended=True),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run),
+            "schedule": _schedule_keys(keys, run), "queued": keys.marks_of(run),
         },
     )  # fmt: skip
 
@@ -175,7 +176,7 @@ def retry_run(
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "expiry_member": expiry_member(run), "step": closed_name(run.step),
+            "lane": run.lane, "expiry_member": expiry_member(run), "step": closed_name(run.step),
         },
         lists={"forget": forget, "fields": fields},
         key_lists={

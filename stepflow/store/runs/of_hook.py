@@ -17,8 +17,8 @@ from stepflow.store.runs.submit import Submission, submission
 #: keys and arguments of each run, in the order in which the script takes them apart
 _KEYS = ("data", "job", "list", "queued_at", "wake", "live_of", "scheduled")
 _ARGS = (
-    "run_id", "member", "created", "due", "rq_id", "queue", "rq_time", "deadline", "is_brief",
-    "counted",
+    "run_id", "member", "created", "due", "rq_id", "queue", "lane", "rq_time", "deadline",
+    "is_brief", "counted",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.hooks import HookJob, hook_job_keys, hook_queue_keys, write_hook_jobs
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, rq_time, write_pause
 from stepflow.store.runs.move import Answer, Fence, pause_fields, wip_member
 
@@ -61,7 +62,9 @@ def park_run(
             "wip_member": wip_member(run), "due": format_time(due_at), "expects": expects,
             "open": commands,
         },
-        lists={"fields": fields, "records": fence.records()},
+        lists={
+            "fields": fields, "records": fence.records(), "limited": limited(keys, run, now),
+        },
     )  # fmt: skip
 
 
@@ -91,6 +94,9 @@ def pause_run(
             "wip_member": wip_member(run), "reason": reason, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "hook_queue": keys.hook_queue,
         },
-        lists={"fields": fields, "records": fence.records(), "hooks": write_hook_jobs(hooks)},
+        lists={
+            "fields": fields, "records": fence.records(), "hooks": write_hook_jobs(hooks),
+            "limited": limited(keys, run, now),
+        },
         key_lists={"hook": hook_job_keys(keys, hooks)},
     )  # fmt: skip

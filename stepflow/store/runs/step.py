@@ -10,6 +10,7 @@ from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import format_time, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -94,10 +95,9 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause),
+        "updated", time, *pause_fields(run, pause), *(() if stop is None else stop_fields(stop)),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
-    fields += () if stop is None else stop_fields(stop)
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
     if restarts:
         fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
@@ -116,15 +116,16 @@ def hand_over(
             "rev": run.rev, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "rq_id": rq_id,
             "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "is_brief": is_brief(due_at or 0.0, now), "drop_memo": int(drop_memo), "run_id": run.id,
+            "lane": run.lane, "is_brief": is_brief(due_at or 0.0, now), "run_id": run.id,
+            "drop_memo": int(drop_memo),
             "start": start_entry(restarts, now, step) if restarts else "", "old_rq_id": old_rq_id,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
-            "counted": counted,
+            "counted": counted, "limited": limited(keys, run, now),
         },
-        key_lists={"counts": counts_keys(keys, counted)},
+        key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip
 
 

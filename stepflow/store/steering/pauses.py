@@ -10,6 +10,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, raw
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.keys import Keys
+from stepflow.store.limits.limited import limited
 from stepflow.store.run_hash import NO_PAUSE, format_time, write_pause
 from stepflow.store.runs import Answer
 
@@ -76,5 +77,5 @@ def park_again(
             "wip_member": "", "due": format_time(stood.due_at), "expects": expects,
             "open": commands,
         },
-        lists={"fields": fields, "records": ()},
+        lists={"fields": fields, "records": (), "limited": limited(keys, run, now)},
     )  # fmt: skip

@@ -230,7 +230,8 @@ class StepRuntime(RunnerSide):
     async def _spawn(
         self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None
     ) -> bool:
-        versions = Versions(self._worker_state.registry.newest)
+        registry = self._worker_state.registry
+        versions = Versions(registry.newest, registry.limited)
         parent = self._claimed.options.parent
         depth = 1 if parent is None else parent.depth + 1
         return await self._insist(

@@ -195,6 +195,7 @@ class StepCalls(ContextBase):
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=self._activation.commands.keyed.occurrence(place),
         )  # fmt: skip
+        command.key = key
         command.compensation = compensation
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import EntryKind, read_try, write_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run
+from stepflow.errors import InvalidOption
 from stepflow.kits.flow.commands.host import CommandHost, Send, Writable
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.runtime import FlowRuntime
@@ -51,10 +53,12 @@ class ItemCommand(StepCommand):
         *,
         failures: int,
         due_at: float | None,
+        context: contextvars.Context,
     ) -> None:
         super().__init__(
             f"{place}.{index}", f"{work.name}[{index}]", asyncio.Future(loop=loop), work.function,
             (item,), policy=work.policy, timeout_s=work.timeout_s, read=work.read,
+            context=context,
         )  # fmt: skip
         self.index = index
         self.due_at = due_at
@@ -108,11 +112,25 @@ class ItemHost:
         """Whether the run is to leave its worker."""
         return await self._host.is_to_leave()
 
+    @property
+    def outer_loop(self) -> asyncio.AbstractEventLoop:
+        """The worker's loop."""
+        return self._host.outer_loop
+
     def spawn(
-        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+        self,
+        work: Coroutine[Any, Any, T],
+        then: Callable[[asyncio.Task[T]], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*."""
-        return self._host.spawn(work, then)
+        return self._host.spawn(work, then, context)
+
+    def leave_memo(self, command: Writable, data: bytes) -> None:
+        """Refuse it: the answers of items are remembered together."""
+        del data
+        msg = f"an item of a batch has no memo, such as {command.name}; make it a ctx.step"
+        raise InvalidOption(msg)
 
     def was_begun_before(self, command: Writable) -> bool:
         """Whether an earlier activation may have begun with the item."""

@@ -7,18 +7,23 @@ Either is remembered.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
+from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, raised
 from stepflow.errors import ClaimLost, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
@@ -30,8 +35,11 @@ class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
+        "_attempt",
+        "_context",
         "_error",
         "_failures",
+        "_memo",
         "_policy",
         "_scope",
         "_scope_name",
@@ -40,10 +48,11 @@ class StepCommand(Command):
         "args",
         "function",
         "is_abandoned",
+        "key",
         "kwargs",
     )
     what = "step"
-    entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
+    entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
 
     def __init__(
         self,
@@ -58,8 +67,16 @@ class StepCommand(Command):
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
+        context: contextvars.Context | None = None,
     ) -> None:
         super().__init__(place, name, future, read)
+        #: the context variables of the code that asked for it, which its function sees
+        self._context = contextvars.copy_context() if context is None else context
+        #: the key that it was given
+        self.key: str | None = None
+        #: what its attempts have left to those after them; None for most
+        self._memo: dict[str, Any] | None = None
+        self._attempt: Attempt | None = None
         self._scope_name = scope or place
         self._scope: OutputScope | None = None
         self.function = function
@@ -78,7 +95,25 @@ class StepCommand(Command):
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
             self._failures += 1
+        elif entry.kind is EntryKind.MEMO:
+            name, value = unpack(entry.data)
+            self.memo[name] = value
+            if self._attempt is not None:
+                self._attempt.note_written()
+            return False
         return super().is_resolved_by(entry)
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What its attempts have left to those after them."""
+        if self._memo is None:
+            self._memo = {}
+        return self._memo
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether an error that may be tried again fails it now."""
+        return self.attempt >= self._policy.max_attempts
 
     @property
     def attempt(self) -> int:
@@ -105,8 +140,10 @@ class StepCommand(Command):
             self.is_busy, self.began_at = True, now
             if host.runtime.observers is not None:
                 host.runtime.observers.step_began(host.run, self, now)
-            work = self._call(host.runtime, self._begin_scope(host))
-            self._task = host.spawn(work, partial(self._tried, host))
+            self._attempt = Attempt(self, host)
+            work = self._call(host.runtime, self._begin_scope(host), self._attempt)
+            # a copy: what its function changes there is not for the next attempt to see
+            self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -131,13 +168,19 @@ class StepCommand(Command):
             scope.close()
             scope.reset(None)
 
+    @property
+    def occurrence(self) -> str:
+        """What names it in one history: its place, with how often its key was forgotten."""
+        return self._scope_name
+
     def _scope_in(self, host: CommandHost) -> str:
         """Name its scope: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
-    async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
+    async def _call(self, runtime: FlowRuntime, scope: OutputScope, attempt: Attempt) -> Any:
         """Call the function; all that it emits is written before its value is."""
         enter(scope)
+        present.set(attempt)
         try:
             if self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
@@ -145,6 +188,7 @@ class StepCommand(Command):
                 value = await self._limited(runtime)
         finally:
             scope.close()
+            attempt.end()
         if scope.has_emitted:
             await scope.end()
         return value
@@ -224,3 +268,67 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
+
+
+class Attempt:
+    """
+    One attempt of a step, as its function may ask about it.
+
+    Called it gives the CurrentStep; most attempts are never asked.
+    """
+
+    __slots__ = ("_command", "_host", "_is_over", "_loop", "_made", "_unsubscribe", "_writing")
+
+    def __init__(self, command: StepCommand, host: CommandHost) -> None:
+        self._command = command
+        self._host = host
+        self._is_over = False
+        self._made: CurrentStep | None = None
+
+    def __call__(self) -> CurrentStep:
+        """Return the step; any thread may ask."""
+        if self._made is None:
+            command, host = self._command, self._host
+            run, cancel = host.run, CancelToken()
+            self._writing: deque[asyncio.Future[None]] = deque()
+            self._loop = host.outer_loop
+            self._unsubscribe = host.runtime.cancel.subscribe(
+                lambda: cancel.fire(host.runtime.cancel.reason or "")
+            )
+            self._made = CurrentStep(
+                run.id, command.name, command.key,
+                attempt=command.attempt, is_last_attempt=command.is_last_attempt,
+                idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
+                memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
+            )  # fmt: skip
+            if self._is_over:
+                self.end()
+        return self._made
+
+    def remember(self, key: str, value: Any) -> asyncio.Future[None]:
+        """Put a memo value; the future is done when it is durable."""
+        command, host = self._command, self._host
+        if self._is_over:
+            raise refuse_memo(host.run.id, command.name)
+        what = f"memo {key!r} of step {command.name!r}"
+        data = pack([key, value], what=what, limit=host.runtime.limit)
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._writing.append(written)
+        host.leave_memo(command, data)
+        return written
+
+    def note_written(self) -> None:
+        """Learn that the first of the memos on their way is durable."""
+        if self._made is not None and self._writing:
+            written = self._writing.popleft()
+            if not written.done():
+                written.set_result(None)
+
+    def end(self) -> None:
+        """Take no more memos, and tell who still works on it that nobody waits any more."""
+        self._is_over = True
+        if self._made is not None:
+            self._unsubscribe()
+            self._made.cancel.fire("the attempt has ended")
+            while self._writing:
+                self._writing.popleft().cancel()

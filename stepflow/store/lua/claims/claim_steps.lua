@@ -1,7 +1,7 @@
 -- Take deliveries out of queues and give this worker the exclusive, expiring right to settle each.
 -- A popped id counts only when the record waits for it and it is due; others are dropped. One whose
 -- runner this worker does not know goes to the waiting list of that runner; a job that is not ours
--- to RQ's failed registry.
+-- to RQ's failed registry. One that its limits keep back goes to the line of the first of them.
 -- Caller: store/claims.py claim_steps. Never sent twice: after a lost reply the worker lists what
 -- stands under its name.
 -- Names: given: now, or ''; stem, first_number: of the tokens; live_workers: that share the queue;
@@ -10,23 +10,22 @@
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1
 -- while RQ is suspended. A queue that is paused counts as empty. The token is '' where nothing was
 -- taken, for the record cannot be read; a key that holds no hash is false.
---@ include lists
---@ include clock
---@ include ids
---@ include keys
+--@ include lists clock ids keys
 --@ include sources
 --@ include enqueue
---@ keys claims suspended paused_queues waiting_lists due source*
+--@ include limits/admit
+--@ keys claims suspended paused_queues laned waiting_lists due source*
 --@ args given ns prefix stem first_number lease_s limit live_workers worker rq_time running
 --@      refusal_text runners* queues*
 local now, limit = clock(given), tonumber(limit)
-local is_held = redis.call('EXISTS', suspended_key, paused_queues_key) > 0
+local is_held = redis.call('EXISTS', suspended_key, paused_queues_key, laned_key) > 0
 if is_held and redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(now), -1, ''} end
-local known, sources, waiting = {}, {}, 0
+local known, sources, waiting, at = {}, {}, 0, limits_at(ns, prefix, now)
 for _, runner in ipairs(table_of(runners)) do known[runner] = true end
 for number, queue in ipairs(table_of(queues)) do
   local source = source_of(queue, is_held and paused_queues_key,
     unpack(source_keys, 4 * number - 3, 4 * number))
+  if is_held then refill_source(source, ns, laned_key, limit, now) end
   source.waiting_lists, source.ns, source.now = waiting_lists_key, ns, now
   waiting, sources[number] = waiting + source.left, source
 end
@@ -43,12 +42,14 @@ local function try(id, source)
   local member = member_of_rq_id(id, prefix)
   if not member then return refuse_foreign(id, source.queue, now, rq_time, refusal_text) end
   local run = record_of(ns, member)
-  local row = soft('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'unroutable')
+  local row = soft('HMGET', run, 'delivery', 'due', 'runner', 'rev', 'started', 'unroutable',
+    'limits')
   if not row then return cannot_read(id, run) end
   if row[1] ~= id or (tonumber(row[2]) or 0) > now then return end
   if not whole(row[4]) then return cannot_read(id, run) end
   if not known[row[3]] and not is_runner(row[3] or '') then return cannot_read(id, run) end
   if not known[row[3]] then return set_aside(id, member, run, row[3], source) end
+  if row[7] and not admit(at, run_id_of(member)) then return leave_queue(source, member) end
   local token = stem .. number .. '.'
   number = number + 1
   redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'claimed_id', id, 'delivery', '',
@@ -68,6 +69,9 @@ for _, source in ipairs(sources) do
     end
   end
   write_claims(source, claims_key)
+  if source.is_laned then
+    waiting = waiting - source.left + refill_source(source, ns, laned_key, 0, now)
+  end
   busy[source.wake] = busy[source.wake] or source.left > 0
 end
 for wake, has_jobs in pairs(busy) do leave_token(wake, has_jobs) end

@@ -3,7 +3,7 @@
 -- Caller: store/runs/of_hook.py settle_hook, for worker/notify.py.
 -- Names: those of `commit_hook`; told, kv, generation: the run that it was told of; run: the records
 -- of the runs to make; made: of each run seven keys more, those of its tags and its level; runs: of
--- each twelve arguments, then its fields and its data; deleted, written: of its values.
+-- each thirteen arguments, then its fields and its data; deleted, written: of its values.
 -- Gives {1, 1} settled, {1, 0} when the values had no run any more, {2} for a second arrival, {0}
 -- when the claim is not the caller's, {3, which, fields} for a run that is there.
 --@ include lists
@@ -22,11 +22,11 @@ local at, first = runs + 1, 1
 for _, run_key in ipairs(run_keys) do
   local data_key, job_key, list_key, queued_at_key, wake_key, live_of_key, scheduled_key =
     unpack(made_keys, first, first + 6)
-  local run_id, member, created, due, rq_id, queue, rq_time, deadline, is_brief, counted, tags,
-    levels = unpack(ARGV, at, at + 11)
-  local fields = at + 12
-  local data = fields + ARGV[fields] + 1
-  at, first = data + ARGV[data] + 1, first + 7
+  local run_id, member, created, due, rq_id, queue, lane, rq_time, deadline, is_brief, counted,
+    tags, levels = values_at(at, 13)
+  local fields = at + 13
+  local data = behind(fields)
+  at, first = behind(data), first + 7
   local tag_keys = {unpack(made_keys, first, first + tags - 1)}
   local level_keys = {unpack(made_keys, first + tags, first + tags + levels - 1)}
   first = first + tags + levels
@@ -34,7 +34,7 @@ for _, run_key in ipairs(run_keys) do
   --@ insert new_run
 end
 local is_kept = 1
-if ARGV[deleted] ~= '0' or ARGV[written] ~= '0' then
+if not (is_empty(deleted) and is_empty(written)) then
   local is_there = soft('HGET', told_key, 'rev')
   if is_there and (soft('HGET', told_key, 'generation') or '0') == generation then
     delete_fields(kv_key, deleted)

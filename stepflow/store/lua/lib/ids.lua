@@ -7,10 +7,17 @@ local function is_runner(text)
 end
 
 local function run_member(run_id) return 'run:' .. run_id end
+local function run_id_of(member) return string.sub(member, 5) end
 local function is_hook_member(member) return string.sub(member, 1, 5) == 'hook:' end
 
 local function is_schedule_member(member)
   return string.find(member, '^sched:[%w_-]+$') ~= nil
+end
+
+local function limit_member(limited) return 'limit:' .. limited end
+-- Give limit and key of a member; nil for any other.
+local function limit_of_member(member)
+  return string.match(member, '^limit:([%w_.-]+)|([%w_.:@%%-]*)$')
 end
 
 -- Whether a member of an index names a run or a hook.

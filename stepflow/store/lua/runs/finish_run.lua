@@ -10,18 +10,15 @@
 -- list; none for other runs; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
---@ include lists
---@ include guard
---@ include publish
---@ include hook
+--@ include lists guard publish hook limits/admit
 --@ include family_update
 --@ include indexes/tags
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
---@      scheduled queued_at hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
+--@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
+--@      variables questions replies output questions_index hook* own* parent* note* counts* schedule* queued*
 --@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
---@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted*
+--@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 --@ unpack note_keys: app_hooks notes
@@ -33,12 +30,13 @@ set_fields(run_key, fields)
 set_fields(data_key, data)
 set_fields(steps_key, records)
 redis.call('DEL', claimed_job_key)
+give_back(items(limited))
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
 if delivery ~= '' then
   redis.call('ZREM', due_key, member)
   soft('ZREM', scheduled_key, delivery)
-  soft('ZREM', queued_at_key, member)
+  for _, queued in ipairs(queued_keys) do soft('ZREM', queued, member) end
 end
 if has_deadline == '1' then redis.call('ZREM', deadlines_key, run_id) end
 move_to_ended(live_key, live_of_key, ended_key, ended_of_key, now, run_id)

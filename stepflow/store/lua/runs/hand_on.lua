@@ -8,8 +8,10 @@
 --@ include lists
 --@ include guard
 --@ include job
+--@ include limits/admit
 --@ keys run data steps claims claimed_job wip job list waiting_lists
 --@ args rev token fence member wip_member rq_id rq_time ns queue entry tried fields* records*
+--@      limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, '', member)
 if refused then return refused end
 set_fields(run_key, fields)
@@ -21,4 +23,5 @@ redis.call('DEL', claimed_job_key)
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
 soft('RPUSH', list_key, rq_id)
 soft('SADD', waiting_lists_key, entry)
+give_back(items(limited))
 return {1}

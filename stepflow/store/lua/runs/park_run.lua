@@ -8,8 +8,10 @@
 --@ include lists
 --@ include guard
 --@ include enqueue
+--@ include limits/admit
 --@ keys run data steps memo claims claimed_job wip due wake
 --@ args rev token fence inbox member wip_member due expects open fields* records*
+--@      limited*
 local refused = refusal(run_key, steps_key, '', rev, token, fence, '', '')
 if refused then return refused end
 if inbox ~= '' and (redis.call('HGET', run_key, 'inbox') or '0') ~= inbox then return {3} end
@@ -23,5 +25,6 @@ if gone[1] then soft('HDEL', data_key, unpack(gone)) end
 redis.call('DEL', memo_key, claimed_job_key)
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
+give_back(items(limited))
 if due ~= '' then delay(due_key, '', wake_key, '', member, due, false) end
 return {1}

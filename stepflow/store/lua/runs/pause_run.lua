@@ -7,9 +7,11 @@
 --@ include lists
 --@ include guard
 --@ include hook
+--@ include limits/admit
 --@ keys run data steps claims claimed_job wip hook_list hook_queued_at hook_wake live_hooks
 --@      rq_queues hook*
 --@ args rev token fence member wip_member reason now rq_time ns hook_queue fields* records* hooks*
+--@      limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, '', '')
 if refused then return refused end
 set_fields(run_key, fields)
@@ -19,6 +21,7 @@ redis.call('HDEL', data_key, 'tried')
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
 redis.call('DEL', claimed_job_key)
+give_back(items(limited))
 if hook_keys[1] then
   leave_hooks({
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,

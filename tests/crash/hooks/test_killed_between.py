@@ -12,7 +12,7 @@ from tests.crash.support.waiting import until
 pytestmark = pytest.mark.crash
 
 RUNS = 40
-APP = ("--app", "tests.crash.support.hooking:app")
+APP = ("--app", "tests.crash.hooks.app:app")
 
 
 @pytest.mark.parametrize("point", ["notify.sent", "notify.done"])
