@@ -18,9 +18,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.breakers import AsyncBreakers as AsyncBreakers
+    from stepflow.client.breakers import Breakers as Breakers
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
+    from stepflow.core.breakers.breaker import Breaker as Breaker
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
@@ -53,6 +56,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
+    from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
+    from stepflow.engine.breakers.info import BreakerState as BreakerState
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.hooks.context import HookContext as HookContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
@@ -102,10 +107,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.why.now import NowStep as NowStep
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
+    from stepflow.errors import BreakerNotFound as BreakerNotFound
     from stepflow.errors import BulkGrown as BulkGrown
     from stepflow.errors import BulkNotFound as BulkNotFound
     from stepflow.errors import CancelRequested as CancelRequested
     from stepflow.errors import ChildFailed as ChildFailed
+    from stepflow.errors import CircuitOpen as CircuitOpen
     from stepflow.errors import ClaimLost as ClaimLost
     from stepflow.errors import DataError as DataError
     from stepflow.errors import EmbeddedServerError as EmbeddedServerError
@@ -136,6 +143,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
+    from stepflow.errors import Postponed as Postponed
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
     from stepflow.errors import RedisRefused as RedisRefused
@@ -211,8 +219,10 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.breakers": "AsyncBreakers Breakers",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
+    "core.breakers.breaker": "Breaker",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
@@ -222,6 +232,7 @@ _EXPORTS = {
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
+    "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
@@ -248,14 +259,14 @@ _EXPORTS = {
     "engine.why.now": "BlockedLoop Now NowStep",
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
-        AnswerMisfit AppNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
-        ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
+        AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
+        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
         InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
+        PermanentError Postponed QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
         RunCancelled RunConflict
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused

@@ -50,6 +50,17 @@ class NotPausable(RunStateError):
         super().__init__(f"run {run_id!r} cannot be paused: {why}")
 
 
+class BreakerNotFound(RunStateError):
+    """There is no such circuit breaker: no step has asked for it in the last week."""
+
+    def __init__(self, name: str) -> None:
+        self.breaker = name
+        super().__init__(
+            f"breaker {name!r} is not known; it is from the first step on that asks for it, until "
+            "a week after the last"
+        )
+
+
 class ScheduleNotFound(RunStateError):
     """There is no such schedule: it was never put here, or it was deleted."""
 

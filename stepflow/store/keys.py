@@ -61,6 +61,13 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
 
+    of circuit breakers; all live a week after the breaker was used last
+    <ns>:breakers                    zset     name -> its record expires; +inf: opened by hand
+    <ns>:breaker:<name>              hash     its state, epoch, counts
+    <ns>:breaker:<name>:trials       hash     permit -> run:<id>|<token> of a trial under way
+    <ns>:breaker:<name>:failed       set      permits of the failures in a row so far
+    <ns>:breaker:<name>:waiting      zset     run:<id> -> since when it waits for a permit
+
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
     <ns>:bulk:<bulk id>:runs         zset     run id -> created at, its end
@@ -124,6 +131,7 @@ class Keys:
     __slots__ = (
         "_queue_prefix",
         "app_hooks",
+        "breakers",
         "builds",
         "bulks",
         "claims",
@@ -166,6 +174,7 @@ class Keys:
         self.questions = f"{namespace}:questions"
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
+        self.breakers = f"{namespace}:breakers"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
         self.laned = f"{namespace}:laned"
@@ -203,6 +212,9 @@ class Keys:
 
     def schedule(self, schedule_id: str) -> str:
         return f"{self.namespace}:sched:{schedule_id}"
+
+    def breaker(self, name: str) -> str:
+        return f"{self.namespace}:breaker:{name}"
 
     def bulk(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}"

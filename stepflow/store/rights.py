@@ -75,6 +75,7 @@ CLIENT = Role(
         scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK, scripts.INSPECT_RUNS, scripts.MEND_INDEX,
         scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK, scripts.ADVANCE_BULK,
         scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
+        scripts.SET_BREAKER,
     ),
     (
         *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",

@@ -21,6 +21,7 @@ from stepflow.core.outcomes import (
     Fail,
     Outcome,
     Pause,
+    Postpone,
     Raised,
     Succeed,
     TryElsewhere,
@@ -196,7 +197,7 @@ def _call(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
-        pause=move.paused,
+        pause=move.paused, waits_for=move.waits_for,
         last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 
@@ -361,6 +362,8 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
         log.info("run=%s step=%s %s: %s", run.id, run.step, move.why, move.paused.reason)
     elif move.kind is _ADVANCE or isinstance(outcome, Yield | TryElsewhere):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
+    elif isinstance(outcome, Postpone) and move.kind is TransitionKind.HAND_OVER:
+        log.info("run=%s step=%s %s", run.id, run.step, move.why)
     elif move.kind is TransitionKind.HAND_OVER:
         log.warning("run=%s step=%s %s", run.id, run.step, _why_again(outcome, move))
     elif isinstance(outcome, Pause) and move.kind is TransitionKind.PAUSE:

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,9 @@ from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, raised
-from stepflow.errors import ClaimLost, StepFailed
+from stepflow.engine.user_code.calls import escaped, postponed, raised
+from stepflow.errors import CircuitOpen, ClaimLost, Postponed, StepFailed
+from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
@@ -30,19 +31,26 @@ from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
+#: what stands around the call of a step's function, such as a circuit breaker: it is given the
+#: runtime and the call, and may raise Postponed instead of making it
+Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
 
 class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
+        "_around",
         "_attempt",
         "_context",
         "_error",
         "_failures",
         "_memo",
         "_policy",
+        "_postponed",
         "_scope",
         "_scope_name",
+        "_seen",
         "_task",
         "_timeout_s",
         "args",
@@ -67,9 +75,14 @@ class StepCommand(Command):
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
+        around: Around | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
         super().__init__(place, name, future, read)
+        self._around = around
+        #: why its function may not be called yet, and the inbox version at which it was told so
+        self._postponed: Postponed | None = None
+        self._seen = 0
         #: the context variables of the code that asked for it, which its function sees
         self._context = contextvars.copy_context() if context is None else context
         #: the key that it was given
@@ -123,9 +136,28 @@ class StepCommand(Command):
     def task(self) -> asyncio.Task[Any] | None:
         return self._task
 
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most steps it never does
+        """Whether it waits for what wakes it through the inbox."""
+        return self._postponed is not None
+
+    def describe(self) -> str:
+        if self._postponed is None:
+            return super().describe()
+        return self._postponed.waits_for
+
+    @property
+    def awaited_id(self) -> str:
+        """What it waits for before it may be tried; empty while it waits for its time alone."""
+        return "" if self._postponed is None else self._postponed.waits_for
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace = unpack(entry.data)
+            refused = read_refused(kind, message, trace)
+            if refused is not None:
+                self.future.set_exception(refused)
+                return
             failed = StepFailed(self.name, kind, message)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
@@ -136,14 +168,19 @@ class StepCommand(Command):
             self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
-        if self.due_at is None or self.due_at <= now:
+        if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
+            self._postponed = None
             if host.runtime.observers is not None:
                 host.runtime.observers.step_began(host.run, self, now)
             self._attempt = Attempt(self, host)
             work = self._call(host.runtime, self._begin_scope(host), self._attempt)
             # a copy: what its function changes there is not for the next attempt to see
             self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
+
+    def _is_told(self, host: CommandHost) -> bool:
+        """Whether something came in that may be what it waits for."""
+        return self._postponed is not None and self._seen != host.inbox_version
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -182,7 +219,9 @@ class StepCommand(Command):
         enter(scope)
         present.set(attempt)
         try:
-            if self._timeout_s is None:
+            if self._around is not None:
+                value = await self._around(runtime, partial(self._limited, runtime))
+            elif self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
@@ -221,7 +260,21 @@ class StepCommand(Command):
         if isinstance(error, ClaimLost):
             host.lose_claim()
             return
-        self._write_failure(host, error)
+        wait = postponed(error)
+        if wait is not None:
+            self._postpone(host, wait)
+        elif isinstance(error, CircuitOpen) and self._around is not None:
+            self._error = error
+            self._write_error(host, pack_refused(error))
+        else:
+            self._write_failure(host, error)
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        """Wait, and be tried again: this was no attempt."""
+        self.began_at, self.due_at = None, wait.due_at
+        host.note_inbox(wait.inbox)
+        self._postponed, self._seen = wait, host.inbox_version
+        host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
