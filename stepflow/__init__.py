@@ -62,6 +62,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.hooks.context import HookContext as HookContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
+    from stepflow.engine.lanes.look import LaneInfo as LaneInfo
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.observing.facts import ObservedCall as ObservedCall
     from stepflow.engine.observing.facts import ObservedRun as ObservedRun
@@ -234,6 +235,7 @@ _EXPORTS = {
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
+    "engine.lanes.look": "LaneInfo",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",

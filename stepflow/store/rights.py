@@ -63,7 +63,7 @@ class Role:
 _LOOKING = (
     "client|setname", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lpos",
     "lrange", "ping", "scard", "script|load", "select", "smembers", "sscan", "time", "xrange",
-    "xrevrange", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
+    "xrevrange", "zcard", "zrange", "zrank", "zrevrangebyscore", "zscan", "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)
@@ -78,8 +78,8 @@ CLIENT = Role(
         scripts.SET_BREAKER,
     ),
     (
-        *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",
-        "zremrangebyscore",
+        *_LOOKING, "hdel", "hset", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe",
+        "zrem", "zremrangebyscore",
     ),
     ("{ns}:",),
 )  # fmt: skip
