@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.groups.info import GroupFailure as GroupFailure
     from stepflow.engine.groups.info import GroupInfo as GroupInfo
+    from stepflow.engine.hooks.context import HookContext as HookContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.lanes.look import LaneInfo as LaneInfo
@@ -241,6 +242,7 @@ _EXPORTS = {
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
+    "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",

@@ -31,11 +31,18 @@ BULK = "bulk"
 NO_TRACE: Mapping[str, str] = MappingProxyType({})
 
 
-def app_hooks(registry: Registry) -> list[list[str]]:
-    """Name the terminal hooks of an app, as (kind, name)."""
-    return [[FUNCTION, name] for name in registry.hooks] + [
-        [APP_WEBHOOK, name] for name in registry.webhooks
-    ]
+def app_hooks(registry: Registry, runner: str, status: str | None = None) -> list[list[str]]:
+    """
+    Name the terminal hooks that runs of *runner* get, as (kind, name).
+
+    Without a *status* also those that are not called for every end: the delivery looks again.
+    """
+    chosen = registry.hook_choices
+    return [
+        [FUNCTION, name]
+        for name in registry.hooks
+        if name not in chosen or chosen[name].wants(runner, status)
+    ] + [[APP_WEBHOOK, name] for name in registry.webhooks]
 
 
 def paused_hooks(registry: Registry) -> list[list[str]]:
@@ -54,7 +61,7 @@ def hooks_of(registry: Registry) -> HooksOf:
     It says None for a runner that the app does not know, and where the app has no hooks: what
     workers have announced decides then.
     """
-    return lambda runner: (app_hooks(registry) if runner in registry.names else []) or None
+    return lambda runner: (app_hooks(registry, runner) if runner in registry.names else []) or None
 
 
 def outcome_of(run: Run, end: Transition, options: StoredOptions, now: float) -> RunOutcome:

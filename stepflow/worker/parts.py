@@ -9,7 +9,7 @@ from functools import partial
 
 from stepflow.core.ids import build_key
 from stepflow.engine.env import Env
-from stepflow.engine.outbox import app_hooks, paused_hooks
+from stepflow.engine.outbox import paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.resources.health import Health
 from stepflow.engine.versions import announce_builds
@@ -73,7 +73,7 @@ class WorkerParts:
         self._adopting: set[asyncio.Task[None]] = set()
         self.state = WorkerState(
             name, env, registry, main, concurrency=concurrency, queues=queues,
-            app_hooks=app_hooks(registry), paused_hooks=paused_hooks(registry),
+            paused_hooks=paused_hooks(registry),
             on_due=self._note_due, call_function=call_function,
         )  # fmt: skip
         self.reporter = CountReporter(self.state.counters, env, main, worker=name)
