@@ -120,7 +120,7 @@ def plan_hooks(
     if not targets:
         return []
     body = pack_outcome(outcome_of(run, end, options, now), options.trace)
-    return _deliveries(run.id, _stem(run), 0, targets, body, env, now)
+    return deliveries(run.id, _stem(run), 0, targets, body, env, now)
 
 
 def plan_pause_hooks(
@@ -142,7 +142,7 @@ def plan_pause_hooks(
         return []
     body = pack_outcome(outcome_of(run, pause, options, now), options.trace)
     stem = f"{run.id}-{run.generation}-p{run.rev}"  # each pause is told of, and each once
-    return _deliveries(run.id, stem, 0, targets, body, env, now)
+    return deliveries(run.id, stem, 0, targets, body, env, now)
 
 
 def _wanting(end: Transition, options: StoredOptions) -> list[Any]:
@@ -156,7 +156,7 @@ def _stem(run: Run) -> str:
     return f"{run.id}-{run.generation}-{run.ends + 1}"
 
 
-def _deliveries(
+def deliveries(
     run_id: str,
     stem: str,
     first: int,
@@ -165,6 +165,7 @@ def _deliveries(
     env: Env,
     now: float,
 ) -> list[HookJob]:
+    """Make the deliveries of one end to *targets*, as (runner, target), numbered from *first*."""
     jobs = []
     for number, (runner, target) in enumerate(targets, first):
         hook_id = f"{stem}-{number}"
@@ -191,7 +192,7 @@ def untold_hooks(
 ) -> list[HookJob]:
     """Give the deliveries that a noted end calls for, under the ids that the end would use."""
     run_id, stem, first, body = unpack(note)
-    return _deliveries(
+    return deliveries(
         run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now
     )
 
