@@ -1,4 +1,4 @@
-"""What the reader of docs/how-to/groups.md has at hand."""
+"""What the reader of docs/groups.md has at hand."""
 
 from stepflow import Client, Context, GroupInfo, RunSpec, Stepflow
 
